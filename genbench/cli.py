@@ -1,0 +1,317 @@
+"""The command line: checks what was asked for without importing torch, then hands over to Hydra.
+
+    genbench [-m] [SETTING=VALUE ...]     run one experiment, or with -m every combination of comma-separated values
+    genbench resume RUN_DIR [epochs=N]    go on where a run stopped
+    genbench models                       what there is to train
+    genbench --help                       every setting, with what it may be and what it means
+    genbench --cfg job [SETTING=VALUE...] the resolved settings, without running
+
+Exit status: 0 all done, 1 a run failed, 2 the request is wrong, 130 and 143 stopped by SIGINT and SIGTERM.
+"""
+
+import os
+import signal
+import sys
+import textwrap
+from difflib import get_close_matches
+from pathlib import Path
+from shutil import get_terminal_size
+
+from .errors import UserError
+from .settings import Catalogue, Setting, check, known_settings, unknown
+
+GROUPS = ("model", "dataset")
+
+started: list[str] = []  # the jobs of this process, as Hydra starts them
+failures: list[str] = []  # and those that failed
+expected = 0  # how many jobs main() asked Hydra for; 0 in the worker processes of a parallel launcher
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    argv = sys.argv[1:] if argv is None else argv
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        sys.exit(_dispatch(argv))
+    except UserError as error:
+        report(error)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
+
+
+def report(error: UserError) -> None:
+    """The one line a failure prints."""
+    print(f"genbench: error: {error}", file=sys.stderr, flush=True)
+
+
+def _dispatch(argv: list[str]) -> int:
+    if argv[:1] == ["models"]:
+        print(_models(builtin_catalogue()))
+        return 0
+    if argv[:1] == ["resume"]:
+        return _resume(argv[1:])
+    from hydra._internal.utils import get_args_parser
+
+    args = get_args_parser().parse_args(argv)
+    catalogue = builtin_catalogue(args.config_dir)
+    if args.help:
+        print(_help(catalogue))
+        return 0
+    jobs = [] if args.hydra_help or args.info or args.shell_completion else _check_jobs(args, catalogue)
+    return _run_hydra(argv, catalogue, len(jobs))
+
+
+def builtin_catalogue(config_dir: str | None = None) -> Catalogue:
+    """What the configs beside the package (a checkout) or in it (an installation) declare, after a user's own."""
+    here = Path(__file__).resolve().parent
+    configs = next(c for c in (here / "configs", here.parent / "configs") if (c / "config.yaml").is_file())
+    if config_dir is None:
+        return Catalogue([configs])
+    if not Path(config_dir).is_dir():
+        raise UserError("--config-dir", "no such folder", config_dir, "give a folder that holds model/ or dataset/")
+    return Catalogue([Path(config_dir).resolve(), configs])
+
+
+# --- checking the command line ------------------------------------------------------------------------------------
+
+
+def _check_jobs(args, catalogue: Catalogue) -> list[list[str]]:
+    """The overrides of each job that the command asks for; UserError at the first that cannot run."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    try:
+        overrides = parser.parse_overrides(args.overrides)
+    except HydraException as error:
+        bad = next((o for o in args.overrides if "=" not in o), None)
+        if bad is not None:
+            commands = get_close_matches(bad, ["models", "resume"], n=1)
+            hint = f"did you mean 'genbench {commands[0]}'?" if commands else "write settings as NAME=VALUE"
+            raise UserError(bad, "neither a command nor a setting", fix=hint) from error
+        raise UserError("command line", str(error).splitlines()[0], fix="quote special characters: 'name=\"a b\"'") from error
+    for override in overrides:
+        if override.is_sweep_override() and not args.multirun:
+            values = override.input_line.partition("=")[2]
+            raise UserError(override.key_or_group, "several values make a sweep", values, "add -m to run each of them")
+    if args.multirun:
+        jobs = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
+    else:
+        jobs = [args.overrides]
+    for job in jobs:
+        _check_job(parser.parse_overrides(job), catalogue)
+    return jobs
+
+
+def _check_job(overrides, catalogue: Catalogue) -> None:
+    overrides = [o for o in overrides if not o.key_or_group.startswith("hydra")]
+    # Hydra's own defaults come from config.yaml; a group named on the command line replaces them.
+    chosen = {group: _default_choice(catalogue, group) for group in GROUPS}
+    for o in overrides:
+        if o.key_or_group in GROUPS:
+            chosen[o.key_or_group] = _choice(o, catalogue)
+    known = known_settings(catalogue, **chosen)
+    for o in overrides:
+        name = o.key_or_group
+        if name in GROUPS:
+            continue
+        value = None if o.is_delete() else o.value()
+        shown = "" if o.is_delete() else o.input_line.partition("=")[2]
+        if name not in known:
+            raise unknown(name, shown, catalogue, **chosen)
+        if o.is_delete():
+            raise UserError(name, "a setting cannot be removed", o.input_line, f"leave it out to use {known[name].default}")
+        if o.is_add() and not o.is_force_add():
+            raise UserError(name, "the setting is there already", o.input_line, f"write {name}={shown}")
+        if not (isinstance(value, str) and "${" in value):
+            known[name].check(value)
+
+
+def _default_choice(catalogue: Catalogue, group: str) -> str:
+    return next(d[group] for d in catalogue.value("config", "defaults") if isinstance(d, dict) and group in d)
+
+
+def _choice(override, catalogue: Catalogue) -> str:
+    group, choices = override.key_or_group, catalogue.names(override.key_or_group)
+    value = override.value() if not override.is_delete() else None
+    if value in choices:
+        return value
+    near = get_close_matches(str(value), choices, n=1)
+    fix = f"{group}={near[0]}" if near else f"choose one of: {', '.join(choices)}"
+    raise UserError(group, f"no such {group}", value, fix)
+
+
+# --- running ------------------------------------------------------------------------------------------------------
+
+
+def _run_hydra(argv: list[str], catalogue: Catalogue, jobs: int) -> int:
+    global expected
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    expected = jobs
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here instead of printing tracebacks and help of its own
+    sys.argv = [sys.argv[0], *argv]
+    try:
+        hydra.main(version_base="1.3", config_path=str(catalogue.folders[-1]), config_name="config")(job)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError("settings", str(error), fix="see 'genbench --help'") from error
+    except OSError as error:
+        raise UserError(str(error.filename), error.strerror or "cannot be used", fix="choose another hydra.run.dir") from error
+    if jobs > 1:
+        print(f"\n{len(started) - len(failures)} of {jobs} jobs done" + "".join(f"\n  failed: {f}" for f in failures))
+    return 0 if not failures else 1 if jobs > 1 else failure_code
+
+
+failure_code = 1
+
+
+def job(cfg) -> None:
+    """Run one experiment: the task Hydra calls, also in the worker processes of a parallel launcher."""
+    global failure_code
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    info = HydraConfig.get()
+    folders = [s.path for s in info.runtime.config_sources if s.schema == "file"]
+    user = next((s.path for s in info.runtime.config_sources if s.provider == "command-line"), None)
+    catalogue = Catalogue([user, *folders] if user else folders)
+    name = " ".join(info.overrides.task) or "default settings"
+    started.append(name)
+    if expected > 1:
+        print(f"\njob {len(started)} of {expected}: {name}", flush=True)
+    try:
+        execute(OmegaConf.to_container(cfg, resolve=True), Path(info.runtime.output_dir), catalogue)
+    except UserError as error:
+        if not expected:
+            raise
+        report(error)
+        failures.append(f"{name}: {error}")
+        failure_code = error.code
+
+
+def execute(config: dict, folder: Path, catalogue: Catalogue) -> None:
+    """Check a composed config once more (files may have changed it) and run it in `folder`."""
+    config = check(config, catalogue)
+    from .experiment import run
+
+    run(config, folder)
+
+
+def _resume(argv: list[str]) -> int:
+    config_dir = None
+    if "--config-dir" in argv:
+        at = argv.index("--config-dir")
+        config_dir = argv[at + 1] if at + 1 < len(argv) else ""
+        argv = argv[:at] + argv[at + 2 :]
+    if not argv:
+        raise UserError("resume", "needs a run directory", fix="genbench resume outputs/RUN")
+    folder, changes = Path(argv[0]), argv[1:]
+    file = folder / "config.yaml"
+    if not file.is_file():
+        raise UserError(str(folder), "is not a run directory", fix="give one that holds a config.yaml")
+    import yaml
+
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        name, dataset = config["model"]["name"], config["dataset"]["name"]
+    except (yaml.YAMLError, TypeError, KeyError) as error:
+        raise UserError(str(file), "is damaged", fix="run the command anew") from error
+    catalogue = builtin_catalogue(config_dir)
+    for group, choice in (("model", name), ("dataset", dataset)):
+        if choice not in catalogue.names(group):
+            raise UserError(group, f"no such {group}", choice, "give the --config-dir the run was started with")
+        # Which code runs is for configs/ to say, never for a run directory, which may be somebody else's.
+        part = {"model": "class", "dataset": "loader"}[group]
+        config[group][part] = catalogue.value(f"{group}/{choice}", f"{group}.{part}")
+    for change in changes:
+        key, _, value = change.partition("=")
+        if key != "epochs":
+            raise UserError(key, "only epochs may change when a run is resumed", change, "start a new run")
+        config["epochs"] = yaml.safe_load(value)
+    execute(config, folder, catalogue)
+    return 0
+
+
+# --- help ---------------------------------------------------------------------------------------------------------
+
+
+def _help(catalogue: Catalogue) -> str:
+    """Every setting by the file that declares it; models and datasets with what they are."""
+    lines = [__doc__.partition("\n\nExit")[0], "", "Models (model=NAME)"]
+    lines += _table([(m, " ".join(catalogue.about(f"model/{m}")[:1])) for m in catalogue.names("model")])
+    lines += ["", "Datasets (dataset=NAME)"]
+    lines += _table([(d, " ".join(catalogue.about(f"dataset/{d}")[:1])) for d in catalogue.names("dataset")])
+    shared = catalogue.shared()
+    lines += ["", "Settings of every run"] + _setting_rows(shared.values())
+    rows: dict[tuple[str, ...], dict[tuple, Setting]] = {}
+    for group in GROUPS:
+        users: dict[tuple, list[str]] = {}
+        found: dict[tuple, Setting] = {}
+        for choice in catalogue.names(group):
+            for setting in catalogue.settings(f"{group}/{choice}").values():
+                if setting.name not in shared:
+                    key = (setting.name, setting.allowed, setting.meaning)
+                    users.setdefault(key, []).append(choice)
+                    found.setdefault(key, setting)
+        for key, setting in found.items():
+            everyone = users[key] == catalogue.names(group)
+            rows.setdefault((group, *(["NAME"] if everyone else users[key])), {})[key] = setting
+    for (group, *names), settings in rows.items():
+        lines += [""] + textwrap.wrap(f"Settings of {group}={', '.join(names)}", _width()) + _setting_rows(settings.values())
+    return "\n".join(lines + ["", "genbench --hydra-help explains Hydra's own options, such as -m, --cfg and --config-dir."])
+
+
+def _setting_rows(settings) -> list[str]:
+    return _table([(s.name, f"{s.meaning} [{s.allowed}; default {_plain(s.default)}]") for s in settings])
+
+
+def _plain(value) -> str:
+    return "null" if value is None else str(value)
+
+
+def _models(catalogue: Catalogue) -> str:
+    rows = []
+    for name in catalogue.names("model"):
+        own = sorted(catalogue.settings(f"model/{name}"))
+        rows.append((name, " ".join(catalogue.about(f"model/{name}")) + f" Settings: {', '.join(own)}."))
+    return "\n".join(_table(rows))
+
+
+def _table(rows: list[tuple[str, str]]) -> list[str]:
+    gap = max((len(name) for name, _ in rows), default=0) + 4
+    return [
+        line
+        for name, text in rows
+        for line in textwrap.wrap(text, _width(), initial_indent=f"  {name}".ljust(gap), subsequent_indent=" " * gap) or [f"  {name}"]
+    ]
+
+
+def _width() -> int:
+    return max(60, min(120, get_terminal_size().columns))
+
+
+def run_name(model: str, overrides: list[str], limit: int = 80) -> str:
+    """A folder name that tells a run's settings: the model, then its overrides, safe as one path component."""
+    import hashlib
+    import re
+
+    parts = [o.lstrip("+~") for o in overrides if not o.lstrip("+~").startswith(("model=", "hydra"))]
+    name = "_".join([model, *(re.sub(r"[^\w.=,+-]+", "-", p) for p in parts)])
+    if len(name.encode()) > limit:
+        digest = hashlib.sha256("\0".join(overrides).encode()).hexdigest()[:8]
+        name = name.encode()[: limit - 9].decode(errors="ignore") + "-" + digest
+    return name
+
+
+def _register_resolvers() -> None:
+    """At import, because the workers of a parallel launcher import this module and nothing else."""
+    from omegaconf import OmegaConf
+
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+
+
+_register_resolvers()

@@ -1,0 +1,75 @@
+"""Expectation-maximisation from several starts at once, for models whose one iteration is one pass over the data."""
+
+import torch
+
+from .model import Model
+from .seeds import generator
+
+
+class EM(Model):
+    """`n_init` starts advance side by side, each until a pass improves its objective by at most `tol`.
+
+    A subclass keeps its parameters as buffers whose first dimension is the start, and says
+        begin(start, x, rng)      where a start begins, given all points x [N, D]
+        expect(start, x)          sums of one batch x [n, D]: "objective" (lower is better) and what maximise needs
+        maximise(start, sums, n)  new parameters from the sums over all n points
+    Whatever the fitted model does, it does with the start that is `best`. Batch size does not change the result.
+    """
+
+    objective_name = "objective"
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        self.register_buffer("objective", torch.full((s.n_init,), float("inf"), dtype=torch.float64))
+        self.register_buffer("settled", torch.zeros(s.n_init, dtype=torch.bool))
+        self.sums: dict[int, dict[str, torch.Tensor]] = {}
+        self.seen = 0
+
+    @property
+    def best(self) -> int:
+        """The start with the lowest objective."""
+        return int(self.objective.argmin())
+
+    @property
+    def converged(self) -> bool:
+        """Whether every start has settled."""
+        return bool(self.settled.all())
+
+    def setup(self, train, *, seed, steps):
+        x = self.flat(train.values())
+        for start in range(self.s.n_init):
+            self.begin(start, x, generator(seed, "start", start, device=x.device))
+
+    def flat(self, x: torch.Tensor) -> torch.Tensor:
+        """Data [n, *shape] as rows [n, D] in the precision of the statistics."""
+        return x.flatten(1).to(self.objective)
+
+    def step(self, batch):
+        x = self.flat(batch.x)
+        self.seen += len(x)
+        for start in (~self.settled).nonzero().flatten().tolist():
+            sums = self.sums.setdefault(start, {})
+            for name, value in self.expect(start, x).items():
+                sums[name] = sums[name] + value if name in sums else value
+        return {}
+
+    def end_epoch(self):
+        for start, sums in self.sums.items():
+            objective = sums.pop("objective") / self.seen
+            self.settled[start] = bool(self.objective[start] - objective <= self.s.tol)
+            self.objective[start] = objective
+            self.maximise(start, sums, self.seen)
+        self.sums, self.seen = {}, 0
+        return {self.objective_name: self.objective.min()}
+
+    def begin(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
+        """Set the start's first parameters."""
+        raise NotImplementedError
+
+    def expect(self, start: int, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Sums over a batch."""
+        raise NotImplementedError
+
+    def maximise(self, start: int, sums: dict[str, torch.Tensor], n: int) -> None:
+        """Parameters from the sums over all points."""
+        raise NotImplementedError

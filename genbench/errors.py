@@ -1,0 +1,18 @@
+"""The one kind of error a user is meant to read: a single line that says what to do."""
+
+
+class UserError(ValueError):
+    """Something the user can mend: a setting, a file, the data, a device.
+
+    `key` names the setting or file, `what` says what is wrong with it, `got` is the offending value and `fix`
+    what to do. `code` is the exit status: 2 for a wrong request, 1 for a run that failed underway.
+    """
+
+    def __init__(self, key: str, what: str, got=None, fix: str = "", code: int = 2):
+        self.key, self.what, self.got, self.fix, self.code = key, what, got, fix, code
+        shown = "" if got is None else f" (got {got})"
+        line = f"{key}: {what}{shown}" + (f"; fix: {fix}" if fix else "")
+        super().__init__(" ".join(line.split()))
+
+    def __reduce__(self):  # launchers that run jobs in other processes send errors back pickled
+        return type(self), (self.key, self.what, self.got, self.fix, self.code)

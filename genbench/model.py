@@ -1,0 +1,172 @@
+"""The contract between the loop and every model.
+
+    setup      once, before the first batch
+    step       learn from one batch
+    end_epoch  learn from one whole pass
+    evaluate   the same terms on data that is not learnt from
+
+Gradient models learn in `step`. Closed-form and EM models add up sufficient statistics in `step` and solve in
+`end_epoch`. Nothing else is assumed, so one loop trains all of them.
+
+An ability is a method a model may have: `encode(x)` and `decode(z)`, `sample(n, rng)`, `log_prob(x)`. Whoever wants
+one asks `can(model, "sample")`; it belongs to the object, not the class (see `available_if`).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from .data import Batch, Part, Space
+from .optim import optimizer, rate
+from .seeds import fold
+from .settings import Settings
+
+Logs = dict[str, torch.Tensor]  # scalars on the device; a mean over the data points they were computed on
+
+
+class Model(nn.Module):
+    """A pass over the data is one `step` per batch, then `end_epoch`.
+
+    Whatever describes the fit is a parameter or a buffer, so `state_dict` is the whole answer; what only the fitting
+    needs (optimisers, counters) is in `progress`.
+    """
+
+    converged = False  # True ends the run early
+
+    def __init__(self, space: Space, s: Settings):
+        super().__init__()
+        self.space, self.s = space, s
+
+    def setup(self, train: Part, *, seed: int, steps: int) -> None:
+        """Get ready to learn from `train` in at most `steps` steps: optimisers, starting centres."""
+
+    def step(self, batch: Batch) -> Logs:
+        """Learn from one batch."""
+        raise NotImplementedError
+
+    def end_epoch(self) -> Logs:
+        """Learn from the pass that just ended."""
+        return {}
+
+    def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
+        """The objective's terms on held-out data, as means over the batch."""
+        raise NotImplementedError
+
+    def progress(self) -> dict:
+        """What resuming needs beyond `state_dict`: tensors, numbers, strings, lists and dicts only."""
+        return {}
+
+    def resume(self, progress: dict) -> None:
+        """Take back what `progress` returned; called after `setup`."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return next(t for t in (*self.parameters(), *self.buffers())).device
+
+
+def can(model: Model, *abilities: str) -> bool:
+    """Whether this object has all of these abilities."""
+    return all(hasattr(model, ability) for ability in abilities)
+
+
+def available_if(condition: Callable[[Model], bool]):
+    """Make a method an ability that an object has only while `condition(self)` holds."""
+
+    class Ability:
+        def __init__(self, method):
+            self.method = method
+            self.__doc__ = method.__doc__
+
+        def __get__(self, model, owner=None):
+            if model is None:
+                return self
+            if not condition(model):
+                raise AttributeError(f"this {owner.__name__} has no {self.method.__name__}")
+            return self.method.__get__(model, owner)
+
+    return Ability
+
+
+class Player(NamedTuple):
+    """One side of the game that training is: it moves its own parameters to lower its own loss."""
+
+    loss: str = "loss"  # name of a method (batch, noise, hp) -> (scalar, logs)
+    owns: str = ""  # prefix of the parameters that this player moves
+    every: int = 1  # it moves on every k-th batch
+
+
+class GradientModel(Model):
+    """A model that descends the gradient of a loss; a GAN is one with two players.
+
+    A loss is a pure function of (batch, noise, hp): it draws nothing, remembers nothing, and does not branch on
+    values, so that `torch.func` can differentiate and batch it. `hp` holds the numbers of the settings that `numbers`
+    names; members of an ensemble may differ in them.
+    """
+
+    players: dict[str, Player] = {"model": Player()}
+    numbers: tuple[str, ...] = ()
+
+    def __init__(self, space: Space, s: Settings):
+        super().__init__(space, s)
+        self.hp = {name: s[name] for name in self.numbers}
+
+    def draw(self, player: str, n: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
+        """All the randomness that this player's loss needs for n data points."""
+        return {}
+
+    def constrain(self, player: str) -> None:
+        """Bring parameters back to where they may be, after this player's move."""
+
+    def forward(self, method: str, *args):
+        """Call any method by name, so that `torch.func.functional_call` can reach it."""
+        return getattr(self, method)(*args)
+
+    def owned(self, player: str) -> dict[str, nn.Parameter]:
+        """The parameters that this player moves, by name."""
+        return {n: p for n, p in self.named_parameters() if n.startswith(self.players[player].owns)}
+
+    def setup(self, train, *, seed, steps):
+        self.seed, self.steps, self.clock = seed, steps, 0
+        self.rng = torch.Generator(self.device)
+        self.optimizers = {name: optimizer(self.owned(name).values(), self.s) for name in self.players}
+
+    def step(self, batch):
+        logs = {}
+        factor = rate(self.clock, self.steps, self.s)
+        for name, player in self.players.items():
+            if (self.clock + 1) % player.every:
+                continue
+            loss, terms = self.play(name, batch, self.rng.manual_seed(fold(self.seed, self.clock, name)))
+            own = list(self.owned(name).values())
+            for parameter, gradient in zip(own, torch.autograd.grad(loss, own), strict=True):
+                parameter.grad = gradient
+            for group in self.optimizers[name].param_groups:
+                group["lr"] = group["initial_lr"] * factor
+            self.optimizers[name].step()
+            self.constrain(name)
+            logs |= terms
+        self.clock += 1
+        return {name: value.detach() for name, value in logs.items()}
+
+    @torch.no_grad()
+    def evaluate(self, batch, rng):
+        logs = {}
+        for name in self.players:
+            logs |= self.play(name, batch, rng)[1]
+        return logs
+
+    def play(self, name: str, batch: Batch, rng: torch.Generator) -> tuple[torch.Tensor, Logs]:
+        """A player's loss on a batch, and its terms with the loss itself under the name of its method."""
+        loss, terms = self(self.players[name].loss, batch, self.draw(name, len(batch.x), rng), self.hp)
+        return loss, {self.players[name].loss: loss, **terms}
+
+    def progress(self):
+        return {"clock": self.clock, "optimizers": {n: o.state_dict() for n, o in self.optimizers.items()}}
+
+    def resume(self, progress):
+        self.clock = progress["clock"]
+        for name, state in progress["optimizers"].items():
+            self.optimizers[name].load_state_dict(state)

@@ -1,0 +1,1 @@
+"""One file per model: the paper's objective and little else."""

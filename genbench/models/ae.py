@@ -1,0 +1,33 @@
+"""Autoencoder (Rumelhart, Hinton & Williams 1986), and what the autoencoders without a latent density share."""
+
+from .. import nets
+from ..losses import reconstruction
+from ..model import GradientModel
+
+
+class Autoencoder(GradientModel):
+    """Minimises ||x - g(f(x))||^2, or the cross-entropy of x with g(f(x)), summed over the values of a point.
+
+    With `hidden=[]` and squared error the code spans the subspace of the principal components (Baldi & Hornik 1989).
+    """
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        self.encoder = nets.encoder(space.shape, s.latent_dim, s)
+        self.decoder = nets.decoder(s.latent_dim, space.shape, s)
+        self.output = reconstruction(space, s)
+
+    def loss(self, batch, noise, hp):
+        return self.reconstruction(batch.x, self.encode(batch.x)), {}
+
+    def reconstruction(self, x, z):
+        """The mean reconstruction loss of data x [n, *shape] from codes z [n, latent_dim]."""
+        return self.output.nll(self.decoder(z), x).mean()
+
+    def encode(self, x):
+        """The code f(x): [n, *shape] -> [n, latent_dim]."""
+        return self.encoder(x)
+
+    def decode(self, z):
+        """The reconstruction g(z): [n, latent_dim] -> [n, *shape]."""
+        return self.output.mean(self.decoder(z))

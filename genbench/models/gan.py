@@ -1,0 +1,66 @@
+"""Generative adversarial network (Goodfellow et al. 2014, arXiv:1406.2661)."""
+
+import torch
+import torch.nn.functional as F
+
+from .. import nets
+from ..model import GradientModel, Player
+
+
+class Generator(torch.nn.Module):
+    """Codes [n, latent_dim] to data [n, *shape], in [0, 1] where the data are."""
+
+    def __init__(self, space, s):
+        super().__init__()
+        self.net, self.unit = nets.decoder(s.latent_dim, space.shape, s), space.unit
+
+    def forward(self, z):
+        x = self.net(z)
+        return x.sigmoid() if self.unit else x
+
+
+class Adversarial(GradientModel):
+    """A generator against a judge, a network that gives each point one number; what GAN and WGAN share."""
+
+    judge = "discriminator"  # the attribute that holds the judge
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        self.generator = Generator(space, s)
+        self.add_module(self.judge, nets.encoder(space.shape, 1, s))
+
+    def draw(self, player, n, rng):
+        return {"z": torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)}
+
+    def decode(self, z):
+        """The generator: [n, latent_dim] -> [n, *shape]."""
+        return self.generator(z)
+
+    def sample(self, n, rng):
+        """n generated points [n, *shape], from codes z ~ N(0, I)."""
+        return self.generator(torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device))
+
+
+class GAN(Adversarial):
+    """min_G max_D E log D(x) + E log(1 - D(G(z))), D = sigmoid(discriminator) (Algorithm 1 of the paper).
+
+    The generator minimises E log(1 - D(G(z))) when `saturating`, else -E log D(G(z)), and moves after every
+    `n_discriminator` steps of the discriminator.
+    """
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        self.players = {
+            "discriminator": Player("discriminator_loss", owns="discriminator."),
+            "generator": Player("generator_loss", owns="generator.", every=s.n_discriminator),
+        }
+
+    def discriminator_loss(self, batch, noise, hp):
+        real = self.discriminator(batch.x)
+        fake = self.discriminator(self.generator(noise["z"]).detach())
+        loss = F.softplus(-real).mean() + F.softplus(fake).mean()
+        return loss, {"d_real": real.sigmoid().mean(), "d_fake": fake.sigmoid().mean()}
+
+    def generator_loss(self, batch, noise, hp):
+        fake = self.discriminator(self.generator(noise["z"]))
+        return -F.softplus(fake).mean() if self.s.generator_loss == "saturating" else F.softplus(-fake).mean(), {}

@@ -1,0 +1,101 @@
+"""k-means (Lloyd 1982) from k-means++ starts (Arthur & Vassilvitskii 2007)."""
+
+import math
+
+import torch
+
+from ..em import EM
+from ..errors import UserError
+
+
+def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    """Squared distances [n, K] of points [n, D] to centres [K, D], never below zero."""
+    return (x.square().sum(1, keepdim=True) - 2 * x @ centres.T + centres.square().sum(1)).clamp(min=0)
+
+
+def plus_plus(x: torch.Tensor, k: int, rng: torch.Generator) -> torch.Tensor:
+    """k starting centres [k, D] among points [N, D]: greedy k-means++.
+
+    Each next centre is the best of a few candidates drawn with probability proportional to their squared distance
+    from the centres so far. Where every point is a centre already, points are drawn at random.
+    """
+    trials = 2 + int(math.log(k))
+    first = torch.randint(len(x), (1,), generator=rng, device=x.device)
+    chosen, nearest = [first], squared_distances(x, x[first]).squeeze(1)
+    for _ in range(k - 1):
+        total = nearest.cumsum(0)
+        drawn = torch.rand(trials, generator=rng, device=x.device, dtype=x.dtype)
+        if total[-1] > 0:
+            candidates = torch.searchsorted(total, drawn * total[-1]).clamp(max=len(x) - 1)
+        else:
+            candidates = (drawn * len(x)).long()
+        reached = torch.minimum(nearest, squared_distances(x, x[candidates]).T)
+        best = reached.sum(1).argmin()
+        chosen.append(candidates[best : best + 1])
+        nearest = reached[best]
+    return x[torch.cat(chosen)].clone()
+
+
+class KMeans(EM):
+    """Minimises E(D, K) = mean ||x - mu_z||^2 with z = argmin_k ||x - mu_k||^2.
+
+    It is the limit of a Gaussian mixture with covariance s2 I, weights 1/K and hard assignment; `sample` draws from
+    that mixture, with s2 the mean squared distance per dimension. A cluster that lost its last point moves to the
+    point that is farthest from its centre.
+    """
+
+    objective_name = "inertia"
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        self.register_buffer("centres", torch.zeros(s.n_init, s.n_components, space.size, dtype=torch.float64))
+
+    def setup(self, train, *, seed, steps):
+        if len(train) < self.s.n_components:
+            raise UserError("n_components", f"there are only {len(train)} training points", self.s.n_components, f"at most {len(train)}")
+        super().setup(train, seed=seed, steps=steps)
+
+    def begin(self, start, x, rng):
+        self.centres[start] = plus_plus(x, self.s.n_components, rng)
+
+    def expect(self, start, x):
+        nearest, z = squared_distances(x, self.centres[start]).min(1)
+        member = torch.nn.functional.one_hot(z, self.s.n_components).to(x)
+        far = nearest.topk(min(len(x), self.s.n_components)).indices
+        return {"objective": nearest.sum(), "counts": member.sum(0), "sums": member.T @ x, "far": Farthest(nearest[far], x[far])}
+
+    def maximise(self, start, sums, n):
+        counts, empty = sums["counts"], sums["counts"] == 0
+        self.centres[start] = sums["sums"] / counts.clamp(min=1)[:, None]
+        self.centres[start][empty] = sums["far"].points[: int(empty.sum())]
+        if empty.any():
+            self.settled[start] = False
+
+    def evaluate(self, batch, rng):
+        return {"inertia": squared_distances(self.flat(batch.x), self.centres[self.best]).min(1).values.mean()}
+
+    def encode(self, x):
+        """The index [n] of each point's nearest centre."""
+        return squared_distances(self.flat(x), self.centres[self.best]).argmin(1)
+
+    def decode(self, z):
+        """The centre [n, *shape] of each index [n]."""
+        return self.centres[self.best][z].float().unflatten(1, self.space.shape)
+
+    def sample(self, n, rng):
+        """n draws [n, *shape] from the matching mixture."""
+        z = torch.randint(self.s.n_components, (n,), generator=rng, device=rng.device)
+        scale = (self.objective[self.best] / self.space.size).sqrt().float()
+        return self.decode(z) + scale * torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
+
+
+class Farthest:
+    """The points farthest from their centres, as something that adds up over batches."""
+
+    def __init__(self, distance: torch.Tensor, points: torch.Tensor):
+        self.distance, self.points = distance, points
+
+    def __add__(self, other: "Farthest") -> "Farthest":
+        distance = torch.cat([self.distance, other.distance])
+        keep = distance.topk(max(len(self.points), len(other.points))).indices
+        return Farthest(distance[keep], torch.cat([self.points, other.points])[keep])

@@ -1,0 +1,99 @@
+"""Principal component analysis, also as a density (Tipping & Bishop 1999, doi:10.1111/1467-9868.00196)."""
+
+import math
+
+import torch
+
+from ..errors import UserError
+from ..losses import per_point
+from ..model import Model, available_if
+
+
+class PCA(Model):
+    """Minimises E||x - W W'x||^2 over W'W = I: the top eigenvectors of the covariance, from one pass over the data.
+
+    As probabilistic PCA it is the Gaussian N(mean, W (L - s2 I) W' + s2 I), s2 the mean of the eigenvalues that are
+    left out; without any left out (or with none above zero) it has no density.
+    """
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        d = space.size
+        if s.latent_dim > d:
+            raise UserError(
+                "latent_dim", f"pca has at most one component per value, and data points have {d}", s.latent_dim, f"latent_dim={d}"
+            )
+        for name, shape in {"mean": (d,), "components": (s.latent_dim, d), "eigenvalues": (d,), "count": ()}.items():
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("scatter", torch.zeros(d, d, dtype=torch.float64), persistent=False)
+
+    def setup(self, train, *, seed, steps):
+        if len(train) <= self.s.latent_dim:
+            raise UserError(
+                "latent_dim", f"pca needs more points than components, and there are {len(train)}", self.s.latent_dim, "lower it"
+            )
+
+    def step(self, batch):
+        # Centred sums merged pairwise (Chan et al. 1979): no cancellation, whatever the data's offset.
+        x = batch.x.flatten(1).to(self.mean)
+        n, total = len(x), self.count + len(x)
+        mean = x.mean(0)
+        shift, centred = mean - self.mean, x - mean
+        self.scatter += centred.T @ centred + shift.outer(shift) * (self.count * n / total)
+        self.mean += shift * (n / total)
+        self.count.copy_(total)
+        return {}
+
+    def end_epoch(self):
+        values, vectors = torch.linalg.eigh(self.scatter / self.count)
+        self.eigenvalues.copy_(values.flip(0).clamp(min=0))
+        top = vectors.flip(1).T[: self.s.latent_dim]
+        largest = top.gather(1, top.abs().argmax(1, keepdim=True))
+        self.components.copy_(top * largest.sign())  # the sign is arbitrary: make the largest entry positive
+        self.converged = True
+        return {"explained_variance": self.explained_variance}
+
+    @property
+    def explained_variance(self) -> torch.Tensor:
+        """The components' share of the total variance."""
+        return self.eigenvalues[: self.s.latent_dim].sum() / self.eigenvalues.sum()
+
+    @property
+    def noise(self) -> torch.Tensor:
+        """s2, the maximum-likelihood variance of what the components leave out."""
+        left = self.eigenvalues[self.s.latent_dim :]
+        return left.mean() if len(left) else left.sum()
+
+    def has_density(self) -> bool:
+        """Whether the left-out variance is above rounding error."""
+        return bool(self.noise > 1e-12 * self.eigenvalues[0])
+
+    def evaluate(self, batch, rng):
+        error = per_point((batch.x - self.decode(self.encode(batch.x))) ** 2).mean()
+        return {"squared_error": error} | ({"nll": -self.log_prob(batch.x).mean()} if self.has_density() else {})
+
+    def encode(self, x):
+        """z = W'(x - mean): [n, *shape] -> [n, latent_dim]."""
+        return ((x.flatten(1).to(self.mean) - self.mean) @ self.components.T).float()
+
+    def decode(self, z):
+        """mean + W z: [n, latent_dim] -> [n, *shape]."""
+        return (self.mean + z.to(self.mean) @ self.components).float().unflatten(1, self.space.shape)
+
+    @available_if(has_density)
+    def log_prob(self, x):
+        """Exact log density [n] of data [n, *shape], in nats."""
+        q, d = self.s.latent_dim, self.space.size
+        centred = x.flatten(1).to(self.mean) - self.mean
+        z = centred @ self.components.T
+        kept = self.eigenvalues[:q].clamp(min=self.noise)
+        mahalanobis = (z**2 / kept).sum(1) + (centred.square().sum(1) - z.square().sum(1)) / self.noise
+        return -0.5 * (mahalanobis + kept.log().sum() + (d - q) * self.noise.log() + d * math.log(2 * math.pi))
+
+    @available_if(has_density)
+    def sample(self, n, rng):
+        """n draws [n, *shape] from the density."""
+        z = torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
+        noise = torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
+        spread = (self.eigenvalues[: self.s.latent_dim] - self.noise).clamp(min=0).sqrt()
+        return self.decode(z * spread) + self.noise.sqrt().float() * noise

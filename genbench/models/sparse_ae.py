@@ -1,0 +1,26 @@
+"""Sparse autoencoder (Ng 2011, CS294A lecture notes)."""
+
+import torch
+
+from ..losses import bernoulli_kl
+from .ae import Autoencoder
+
+
+class SparseAE(Autoencoder):
+    """Reconstruction + lambda times a penalty on the code h.
+
+    `kl`: sigmoid units, sum_j KL(rho || mean over the batch of h_j); `l1`: rectified units, sum_j |h_j|.
+    """
+
+    numbers = ("lambda",)
+
+    def loss(self, batch, noise, hp):
+        h = self.encode(batch.x)
+        reconstruction = self.reconstruction(batch.x, h)
+        sparsity = bernoulli_kl(self.s.rho, h.mean(0)).sum() if self.s.sparsity == "kl" else h.abs().sum(1).mean()
+        return reconstruction + hp["lambda"] * sparsity, {"reconstruction": reconstruction, "sparsity": sparsity, "activation": h.mean()}
+
+    def encode(self, x):
+        """The code h(x): [n, *shape] -> [n, latent_dim], in (0, 1) for `kl`, at least 0 for `l1`."""
+        h = self.encoder(x)
+        return h.sigmoid() if self.s.sparsity == "kl" else torch.relu(h)

@@ -1,0 +1,37 @@
+"""The gradient step: torch's optimisers as the settings ask for them, and the learning rate over a run."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+
+from .errors import UserError
+from .settings import Settings
+
+
+def optimizer(parameters: Iterable[torch.Tensor], s: Settings) -> torch.optim.Optimizer:
+    """The optimiser that `optimizer`, `lr` and their companions describe; each group keeps its `initial_lr`."""
+    if len(s.adam_betas) != 2:
+        raise UserError("adam_betas", "must be two numbers", s.adam_betas, "such as [0.9, 0.999]")
+    adam = {"betas": tuple(s.adam_betas), "fused": True}  # fused: one kernel over all parameters, also on CPU
+    make, options = {
+        "adam": (torch.optim.Adam, adam),
+        "adamw": (torch.optim.AdamW, adam),
+        "sgd": (torch.optim.SGD, {"momentum": s.momentum}),
+        "rmsprop": (torch.optim.RMSprop, {"momentum": s.momentum}),
+    }[s.optimizer]
+    made = make(list(parameters), lr=s.lr, weight_decay=s.weight_decay, **options)
+    for group in made.param_groups:
+        group["initial_lr"] = group["lr"]
+    return made
+
+
+def rate(clock: int, steps: int, s: Settings) -> float:
+    """What the learning rate is multiplied by at step `clock` (from 0) of `steps`.
+
+    It rises linearly over `warmup` steps, then stays, or falls to zero as a line or a half cosine.
+    """
+    if clock < s.warmup:
+        return (clock + 1) / s.warmup
+    done = min(1.0, (clock - s.warmup) / max(1, steps - s.warmup))
+    return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[s.schedule]

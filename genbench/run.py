@@ -1,0 +1,270 @@
+"""A run directory: everything one experiment leaves behind, and what it needs to go on.
+
+config.yaml     the resolved settings
+status.json     running, done, failed or interrupted; the last thing written
+run.log         every line of the run, with the traceback of a failure
+metrics.jsonl   a line per logged epoch
+metrics.json    the final numbers, each under the part of the data it was measured on
+checkpoint-EPOCH-DIGEST.pt   the newest two; the name carries the SHA-256 of the content
+samples.png reconstructions.png ...   the latest pictures
+events.out.tfevents.*        TensorBoard
+"""
+
+import fcntl
+import hashlib
+import io
+import json
+import logging
+import os
+import re
+import time
+import traceback
+from pathlib import Path
+
+import torch
+import yaml
+from torch.utils.tensorboard import SummaryWriter
+
+from . import figures
+from .console import Display, number
+from .data import Data
+from .errors import UserError
+from .files import finite, sweep_temporaries, write, write_json
+from .model import Model
+from .settings import Settings
+
+log = logging.getLogger("genbench")
+CHECKPOINT = re.compile(r"checkpoint-(\d{6})-([0-9a-f]{64})\.pt")
+KEPT = 2
+
+
+class Run:
+    """Use as a context manager: it holds the directory's lock, and records how the run ended."""
+
+    def __init__(self, folder: Path, config: dict):
+        self.folder, self.config, self.s = Path(folder), config, Settings(config)
+        self.title = f"{config['model']['name']} on {config['dataset']['name']}"
+        self.display = Display(self.title, config["epochs"])
+        self.writer = None
+        self.epoch = 0
+        self.started = time.perf_counter()
+
+    @property
+    def done(self) -> bool:
+        """Whether an earlier process finished exactly this run."""
+        status = self._read_json("status.json")
+        return status.get("state") == "done" and status.get("epochs") == self.s.epochs
+
+    @property
+    def seconds(self) -> float:
+        """How long this run has taken, earlier sessions up to their last checkpoint included."""
+        return time.perf_counter() - self.started
+
+    def __enter__(self) -> "Run":
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock = open(self.folder / ".lock", "a+")
+            fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                str(self.folder), "another process is running here", fix="wait for it, or choose another hydra.run.dir"
+            ) from None
+        except OSError as error:
+            raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix="choose another hydra.run.dir") from error
+        try:
+            self._require_same_settings()
+        except UserError:
+            self.lock.close()
+            raise
+        sweep_temporaries(self.folder)
+        self.handler = logging.FileHandler(self.folder / "run.log", encoding="utf-8")
+        self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        log.addHandler(self.handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        return self
+
+    def start(self) -> None:
+        """Record the settings and tell where the run is and how to resume it."""
+        write(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True).encode())
+        self._status("running")
+        log.info("started: %s", json.dumps(self.config))
+        self.display.say(f"{self.title}: {self.folder}\nstop with Ctrl-C, go on with: genbench resume {quoted(self.folder)}")
+
+    def __exit__(self, kind, error, trace) -> bool:
+        self.display.close()
+        if self.writer is not None:
+            self.writer.close()
+        failed = kind is not None and issubclass(kind, Exception)
+        if failed:
+            log.error("failed\n%s", "".join(traceback.format_exception(error)))
+            self._status("failed", reason=str(error) or kind.__name__)
+        elif kind is not None:
+            log.info("interrupted")
+            self._status("interrupted")
+            self.display.say(f"interrupted; go on with: genbench resume {quoted(self.folder)}")
+        log.removeHandler(self.handler)
+        self.handler.close()
+        self.lock.close()
+        if failed and not isinstance(error, UserError):
+            raise UserError(str(self.folder), f"{kind.__name__}: {error}", fix=f"see {self.folder / 'run.log'}", code=1) from error
+        return False
+
+    # --- what comes out ---------------------------------------------------------------------------------------
+
+    def log(self, epoch: int, point: dict[str, dict[str, float]], images_per_second: float) -> None:
+        """One point of every curve: terms by part of the data, and the speed."""
+        self.epoch = epoch
+        line = {"epoch": epoch, **point, "time": {"images_per_second": images_per_second}}
+        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(finite(line), allow_nan=False) + "\n")
+        for part, numbers in point.items():
+            for name, value in numbers.items():
+                self.writer.add_scalar(f"{part}/{name}", value, epoch)
+        self.writer.add_scalar("speed/images_per_second", images_per_second, epoch)
+        text = "  ".join(f"{part} " + " ".join(f"{k} {number(v)}" for k, v in numbers.items()) for part, numbers in point.items())
+        text += f"  {images_per_second:,.0f}/s"
+        log.info("epoch %d  %s", epoch, text)
+        self.display.epoch(epoch, text)
+
+    def draw(self, epoch: int, model: Model, data: Data) -> None:
+        """Pictures of the model as it is now, as PNG files and in TensorBoard."""
+        for name, picture in figures.pictures(model, data, self.s.seed, self.title):
+            write(self.folder / f"{name}.png", figures.png(picture))
+            self.writer.add_image(f"{name}/{self.title}", picture.numpy(), epoch, dataformats="HWC")
+
+    def finish(self, found: dict[str, dict]) -> None:
+        """The final numbers; from here on the run is done."""
+        for part, numbers in found.items():
+            for name, value in numbers.items() if part != "time" else ():
+                if isinstance(value, (int, float)):
+                    self.writer.add_scalar(f"final_{part}/{name}", value, self.epoch)
+        self.writer.flush()
+        write_json(self.folder / "metrics.json", found)
+        log.info("done: %s", json.dumps(finite(found)))
+        self.display.close()
+        self.display.summary(found)
+        made = sorted(p.name for p in self.folder.glob("*.png"))
+        self.display.say(f"pictures: {', '.join(made)} in {self.folder}\nlook: tensorboard --logdir {quoted(self.folder.parent)}")
+        self._status("done", epochs=self.s.epochs)
+
+    # --- checkpoints ------------------------------------------------------------------------------------------
+
+    def save(self, epoch: int, model: Model) -> None:
+        """Write a checkpoint that `restore` can go on from, and forget all but the newest two."""
+        self.writer.flush()
+        events = {p.name: p.stat().st_size for p in self.folder.glob("events.out.tfevents.*")}
+        content = {
+            "epoch": epoch,
+            "model": model.state_dict(),
+            "progress": model.progress(),
+            "events": events,
+            "seconds": self.seconds,
+        }
+        out = io.BytesIO()
+        torch.save(content, out)
+        data = out.getvalue()
+        write(self.folder / f"checkpoint-{epoch:06d}-{hashlib.sha256(data).hexdigest()}.pt", data)
+        for old in self._checkpoints()[KEPT:]:
+            old.unlink()
+
+    def restore(self, model: Model) -> int:
+        """Bring model and curves back to the newest good checkpoint; returns its epoch, 0 if there is none.
+
+        A checkpoint whose content does not match the digest in its name is set aside, and the one before it used.
+        Raises UserError if there are checkpoints and none is good.
+        """
+        damaged = []
+        epoch, events = 0, {}
+        for path in self._checkpoints():
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() != CHECKPOINT.fullmatch(path.name)[2]:
+                self.display.say(f"warning: {path.name} is damaged and set aside")
+                log.warning("%s is damaged", path.name)
+                damaged.append(path)
+                continue
+            content = torch.load(io.BytesIO(data), map_location=model.device, weights_only=True)
+            model.load_state_dict(content["model"])
+            model.resume(content["progress"])
+            epoch, events = content["epoch"], content["events"]
+            self.started -= content["seconds"]
+            break
+        if damaged and not epoch:
+            raise UserError(str(self.folder), "every checkpoint is damaged", fix="start a new run, or remove the checkpoints to start over")
+        for path in damaged:
+            path.rename(path.with_suffix(".damaged"))
+        self._rewind(epoch, events)
+        self.epoch = epoch
+        if epoch:
+            self.display.say(f"resuming after epoch {epoch}")
+            log.info("resuming after epoch %d", epoch)
+        return epoch
+
+    def _rewind(self, epoch: int, events: dict[str, int]) -> None:
+        """Drop the points logged after the checkpoint, so that every curve has each point exactly once."""
+        curve = self.folder / "metrics.jsonl"
+        if curve.exists():
+            lines = [line for line in curve.read_text(encoding="utf-8").splitlines() if _epoch_of(line) <= epoch]
+            write(curve, "".join(f"{line}\n" for line in lines).encode())
+        for path in self.folder.glob("events.out.tfevents.*"):
+            if path.name in events:
+                os.truncate(path, events[path.name])
+            else:
+                path.unlink()
+        self.writer = SummaryWriter(str(self.folder))
+
+    def _checkpoints(self) -> list[Path]:
+        """Newest first, by the epoch in the name (never by the clock)."""
+        return sorted((p for p in self.folder.glob("checkpoint-*.pt") if CHECKPOINT.fullmatch(p.name)), reverse=True)
+
+    # --- the record -------------------------------------------------------------------------------------------
+
+    def _require_same_settings(self) -> None:
+        """A directory that holds a run takes only the same run, or the same with more epochs."""
+        file = self.folder / "config.yaml"
+        if not file.exists():
+            return
+        before = _flat(yaml.safe_load(file.read_text(encoding="utf-8")))
+        now = _flat(self.config)
+        for name in sorted(before.keys() | now.keys()):
+            a, b = before.get(name), now.get(name)
+            if a == b:
+                continue
+            if name == "epochs" and b > a and self.s.get("schedule", "constant") == "constant":
+                continue
+            if name == "epochs" and b > a:
+                what = f"the {self.s.schedule} schedule was laid out for {a} epochs"
+            else:
+                what = f"this directory holds a run with {name}={a}"
+            raise UserError(name, what, f"{name}={b}", f"use {name}={a}, or another hydra.run.dir")
+
+    def _status(self, state: str, **more) -> None:
+        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
+        write_json(self.folder / "status.json", {"state": state, "epoch": self.epoch, "config": digest, **more})
+
+    def _read_json(self, name: str) -> dict:
+        try:
+            return json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+
+def _epoch_of(line: str) -> float:
+    try:
+        return json.loads(line)["epoch"]
+    except (ValueError, KeyError, TypeError):
+        return float("inf")  # a line cut short by a crash belongs to no epoch
+
+
+def _flat(tree, prefix=""):
+    if not isinstance(tree, dict):
+        return {prefix[:-1]: tree}
+    return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}{key}.").items()}
+
+
+def quoted(path: Path) -> str:
+    """A path as one would type it into a shell, relative to the working directory where that is shorter."""
+    import shlex
+
+    relative = os.path.relpath(path)
+    return shlex.quote(relative if len(relative) < len(str(path)) else str(path))

@@ -1,0 +1,252 @@
+"""Settings: what each may be, read from the one commented line in configs/ that declares it.
+
+A declaration is a YAML value followed by a comment, `beta: 1.0  # float >= 0: weight of the KL term`: the default,
+what is allowed, and the meaning. --help, the check of the command line and the check of a composed config all read
+these lines, so a setting is described in one place. Nothing here imports torch.
+
+What is allowed is one or more of these, separated by ` | `:
+    int, float      finite, with an optional bound: `>= 0`, `> 0`, `<= 1`, `< 1`, `in [0, 1)`
+    bool, text, null
+    list of ...     any of the others
+    any other word  itself; a capital N in it stands for a number (`cuda:N`)
+"""
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .errors import UserError
+
+DECLARED = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*?)\s+# (?P<allowed>\S.*?): (?P<meaning>\S.*)$")
+NUMBER = re.compile(
+    r"(?P<type>int|float)(?: (?P<op>>=|>|<=|<) (?P<bound>\S+)| in (?P<open>[\[(])(?P<low>\S+), (?P<high>\S+)(?P<close>[\])]))?"
+)
+COMPARE = {
+    ">=": lambda v, b: v >= b,
+    ">": lambda v, b: v > b,
+    "<=": lambda v, b: v <= b,
+    "<": lambda v, b: v < b,
+}
+
+
+class Settings(dict):
+    """A model's or dataset's settings, read as attributes; `lambda`, a word of Python, as `s["lambda"]`."""
+
+    __getattr__ = dict.__getitem__
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One declared setting: dotted name, what it may be, what it means, its default and the file that declares it."""
+
+    name: str
+    allowed: str
+    meaning: str
+    default: Any
+    file: str
+
+    def check(self, value: Any) -> Any:
+        """The value in its declared type (4 becomes 4.0 for a float); raises UserError if it is not allowed."""
+        for kind in self.allowed.split(" | "):
+            try:
+                return _kind(kind)(value)
+            except ValueError:
+                continue
+        choices = self.allowed.split(" | ")
+        near = get_close_matches(str(value), choices, n=1) if isinstance(value, str) else []
+        fix = f"{self.name}={near[0]}" if near else f"give {self.name} a value that is {self.allowed}"
+        raise UserError(self.name, f"must be {self.allowed}", "null" if value is None else value, fix)
+
+
+def _kind(text: str) -> Callable[[Any], Any]:
+    """The function that accepts (and converts) the values one alternative allows; ValueError for others."""
+    if text.startswith("list of "):
+        item = _kind(text.removeprefix("list of "))
+
+        def a_list(value):
+            if not isinstance(value, (list, tuple)):
+                raise ValueError
+            return [item(v) for v in value]
+
+        return a_list
+    number = NUMBER.fullmatch(text)
+    if number:
+        return lambda value: _number(value, **number.groupdict())
+    return lambda value: _word(value, text)
+
+
+def _number(value, type, op, bound, open, low, high, close):
+    if isinstance(value, bool) or not isinstance(value, (int, float) if type == "float" else int):
+        raise ValueError
+    if not math.isfinite(value):
+        raise ValueError
+    bounds = [(op, bound)] if op else []
+    if open:
+        bounds = [(">=" if open == "[" else ">", low), ("<=" if close == "]" else "<", high)]
+    as_type = int if type == "int" else float
+    if not all(COMPARE[op](value, as_type(bound)) for op, bound in bounds):
+        raise ValueError
+    return as_type(value)
+
+
+def _word(value, word):
+    matches = {
+        "null": value is None,
+        "bool": isinstance(value, bool),
+        "text": isinstance(value, str),
+    }
+    if word in matches:
+        if not matches[word]:
+            raise ValueError
+        return value
+    if not (isinstance(value, str) and re.fullmatch(re.escape(word).replace("N", r"\d+"), value)):
+        raise ValueError
+    return value
+
+
+class Catalogue:
+    """Everything declared under one or more config folders; an earlier folder hides a later one's files."""
+
+    def __init__(self, folders: list[Path]):
+        self.folders = [Path(f) for f in folders]
+        self._read: dict[str, tuple[dict, list[str], dict[str, Setting]]] = {}
+
+    def names(self, group: str) -> list[str]:
+        """The choices of a group, such as the models, in alphabetical order."""
+        return sorted({f.stem for folder in self.folders for f in (folder / group).glob("*.yaml")})
+
+    def about(self, path: str) -> list[str]:
+        """The comment lines at the head of a file: what it is, then its source."""
+        return self._file(path)[1]
+
+    def chain(self, path: str) -> list[str]:
+        """The file and those that its defaults list includes, in the order in which they are applied."""
+        group = path.rpartition("/")[0]
+        found: list[str] = []
+        for entry in [*self._file(path)[0].get("defaults", []), "_self_"]:
+            if entry == "_self_":
+                found = [p for p in found if p != path] + [path]
+            elif isinstance(entry, str):
+                found += self.chain(entry[1:] if entry.startswith("/") else f"{group}/{entry}")
+        return found
+
+    def settings(self, path: str) -> dict[str, Setting]:
+        """Every setting of a file by dotted name, inherited ones included, each with the default that holds there."""
+        known: dict[str, Setting] = {}
+        for part in self.chain(path):
+            values, _, declared = self._file(part)
+            known |= declared
+            for name, value in _flatten(values).items():
+                if name in known:
+                    known[name] = replace(known[name], default=value)
+        return known
+
+    def value(self, path: str, name: str) -> Any:
+        """What a file, or one it includes, sets `name` to (declared or not); None if it does not."""
+        values = [_flatten(self._file(part)[0]).get(name) for part in self.chain(path)]
+        return next((v for v in reversed(values) if v is not None), None)
+
+    def shared(self) -> dict[str, Setting]:
+        """The settings that every run has."""
+        return self.settings("config")
+
+    def owners(self, name: str) -> list[str]:
+        """The models and datasets that have a setting of this name."""
+        return [choice for group in ("model", "dataset") for choice in self.names(group) if name in self.settings(f"{group}/{choice}")]
+
+    def _file(self, path: str):
+        if path not in self._read:
+            file = next((f for folder in self.folders if (f := folder / f"{path}.yaml").is_file()), None)
+            if file is None:
+                raise UserError(path, "no such config file", fix=f"put {path}.yaml into {self.folders[0]}")
+            text = file.read_text(encoding="utf-8")
+            try:
+                values = yaml.safe_load(text) or {}
+            except yaml.YAMLError as error:
+                raise UserError(str(file), f"is not valid YAML: {error}", fix="correct the file") from error
+            lines = text.splitlines()
+            head = [line[2:] for line in lines[: next((i for i, x in enumerate(lines) if not x.startswith("#")), None)]]
+            head = [line for line in head if not line.startswith("@package")]
+            self._read[path] = values, head, _declarations(lines, _flatten(values), str(file))
+        return self._read[path]
+
+
+def _declarations(lines: list[str], values: dict[str, Any], file: str) -> dict[str, Setting]:
+    found, parents = {}, {0: ""}
+    for line in lines:
+        opening = re.match(r"^( *)([\w-]+):\s*(#.*)?$", line)
+        if opening:
+            depth = len(opening[1])
+            parents[depth + 2] = f"{parents.get(depth, '')}{opening[2]}."
+        match = DECLARED.match(line)
+        if match:
+            name = parents.get(len(match["indent"]), "") + match["key"]
+            found[name] = Setting(name, match["allowed"], match["meaning"], values.get(name), file)
+    return found
+
+
+def _flatten(values: dict, prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+FIXED = {"model.name", "model.class", "dataset.name", "dataset.loader"}  # set by a YAML file, not by a user
+
+
+def check(config: dict, catalogue: Catalogue) -> dict[str, Any]:
+    """A composed config with every value in its declared type.
+
+    Raises UserError for a value that is not allowed, and for a key that nothing declares for this model and dataset.
+    """
+    model, dataset = config["model"]["name"], config["dataset"]["name"]
+    known = known_settings(catalogue, model, dataset)
+    checked: dict[str, Any] = {}
+    for name, value in _flatten(config).items():
+        if name not in FIXED:
+            if name not in known:
+                raise unknown(name, value, catalogue, model, dataset)
+            value = known[name].check(value)
+        *parents, key = name.split(".")
+        node = checked
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[key] = value
+    return checked
+
+
+def known_settings(catalogue: Catalogue, model: str, dataset: str) -> dict[str, Setting]:
+    """Every setting that a run of this model on this dataset has."""
+    return catalogue.shared() | catalogue.settings(f"dataset/{dataset}") | catalogue.settings(f"model/{model}")
+
+
+def unknown(name: str, value: Any, catalogue: Catalogue, model: str, dataset: str) -> UserError:
+    """The error for a setting that this model and dataset do not have: the nearest name, or who has it."""
+    if name in FIXED:
+        choice, _, part = name.partition(".")
+        return UserError(name, f"{part} is fixed by configs/{choice}/", value, f"choose with {choice}=NAME")
+    known = known_settings(catalogue, model, dataset)
+    owners = catalogue.owners(name)
+    subject = f"dataset={dataset}" if name.startswith("dataset.") else f"model={model}"
+    if owners:
+        own = catalogue.settings(subject.replace("=", "/"))
+        return UserError(
+            name,
+            f"{subject} has no setting '{name}'",
+            f"{name}={value}",
+            f"leave it out (it belongs to: {', '.join(owners)}; {subject} has: {', '.join(sorted(own)) or 'none'})",
+        )
+    near = get_close_matches(name, [*known, "model", "dataset"], n=1, cutoff=0.6) or [k for k in known if k.rpartition(".")[2] == name]
+    if near:
+        return UserError(name, "no such setting", f"{name}={value}", f"did you mean '{near[0]}'?")
+    return UserError(name, "no such setting", f"{name}={value}", "see 'genbench --help' for all of them")

@@ -1,0 +1,37 @@
+"""What the tests share: composing the real configs, and the models found in them."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+import genbench.cli  # noqa: F401  (registers the resolvers that config.yaml uses)
+from genbench.cli import builtin_catalogue
+from genbench.settings import check
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+MODELS = sorted(f.stem for f in (CONFIGS / "model").glob("*.yaml"))
+
+# Small enough to train in a moment; a setting that a model does not have is left out.
+SMALL = {"hidden": [16], "latent_dim": 3, "n_components": 3, "projections": 5, "n_critic": 2, "n_discriminator": 2}
+
+
+def config_of(model: str, *overrides: str, dataset: str = "digits") -> dict:
+    """The real config of a model with these overrides, checked as the command line would."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        cfg = compose("config", overrides=[f"model={model}", f"dataset={dataset}", *overrides])
+    return check(OmegaConf.to_container(cfg, resolve=True), builtin_catalogue())
+
+
+def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
+    """A model's real config on few points and with small shapes."""
+    own = builtin_catalogue().settings(f"model/{model}")
+    small = [f"{k}={v}" for k, v in SMALL.items() if k in own]
+    return config_of(model, "epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", *small, *overrides, dataset=dataset)
+
+
+@pytest.fixture(params=MODELS)
+def model_name(request) -> str:
+    """Every model that configs/model/ names, whichever they are."""
+    return request.param

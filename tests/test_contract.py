@@ -1,0 +1,227 @@
+"""What every model owes the loop, tested on whatever configs/model/ holds."""
+
+import copy
+import json
+import math
+
+import pytest
+import torch
+from conftest import small_config
+from torch.func import functional_call, grad, stack_module_state, vmap
+
+from genbench import run as run_module
+from genbench.data import load, order_seed
+from genbench.experiment import build, run
+from genbench.metrics import means
+from genbench.model import GradientModel, can
+from genbench.optim import optimizer
+from genbench.seeds import generator
+from genbench.settings import Settings
+from genbench.train import fit
+
+CPU = torch.device("cpu")
+
+
+class Nowhere:
+    """A run that keeps the logged points and nothing else."""
+
+    def __init__(self):
+        self.points = []
+
+    def restore(self, model):
+        return 0
+
+    def log(self, epoch, point, images_per_second):
+        self.points.append(point)
+
+    def draw(self, epoch, model, data):
+        pass
+
+    def save(self, epoch, model):
+        pass
+
+
+def trained(config):
+    """A model trained as its config says, with its data and the points it logged."""
+    data, nowhere = load(config["dataset"], CPU), Nowhere()
+    model = build(config, data)
+    fit(model, data, nowhere, Settings(config))
+    return model, data, nowhere.points
+
+
+def test_training_logs_finite_terms_and_beats_the_start(model_name):
+    config = small_config(model_name, "epochs=8")
+    model, data, points = trained(config)
+    for point in points:
+        assert point["validation"] and all(math.isfinite(v) for part in point.values() for v in part.values())
+    # The measure is the first one every model of one objective has; players of a game need not lower theirs.
+    if len(getattr(model, "players", {1: 1})) == 1 and len(points) > 1:
+        name = next(iter(points[0]["validation"]))
+        assert points[-1]["train"].get(name, points[-1]["validation"][name]) < points[0]["train"].get(name, math.inf)
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(model_name):
+    config = small_config(model_name)
+    first, second = (trained(config)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    if can(trained(config)[0], "explained_variance"):
+        return  # a closed form does not depend on the seed
+    other = trained(config | {"seed": 1})[0].state_dict()
+    assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+def test_watching_does_not_steer(model_name):
+    plain = trained(small_config(model_name))[0].state_dict()
+    watched = trained(small_config(model_name, "validate_every=3", "draw_every=1", "save_every=2"))[0].state_dict()
+    assert all(torch.equal(plain[k], watched[k]) for k in plain)
+
+
+def test_abilities_have_the_promised_shapes(model_name):
+    model, data, _ = trained(small_config(model_name))
+    x = data.parts["test"].values(slice(0, 7))
+    with torch.no_grad():
+        if can(model, "encode", "decode"):
+            z = model.encode(x)
+            assert len(z) == 7 and model.decode(z).shape == x.shape and model.decode(z).dtype == torch.float32
+        if can(model, "sample"):
+            one, same, other = (model.sample(5, generator(seed)) for seed in (0, 0, 1))
+            assert one.shape == (5, *data.space.shape) and one.dtype == torch.float32 and one.isfinite().all()
+            assert torch.equal(one, same) and not torch.equal(one, other)
+        if can(model, "log_prob"):
+            assert model.log_prob(x).shape == (7,) and model.log_prob(x).isfinite().all()
+
+
+def test_runs_on_vectors_without_labels(model_name):
+    config = small_config(model_name, dataset="moons")
+    if "latent_dim" in config:
+        config["latent_dim"] = 1
+    data = load(config["dataset"], CPU)
+    for name, part in data.parts.items():
+        data.parts[name] = type(part)(part.raw, None)
+    model = build(config, data)
+    fit(model, data, Nowhere(), Settings(config))
+    assert all(math.isfinite(v) for v in means(model, data.parts["test"], 100, 0).values())
+
+
+def test_batch_size_does_not_change_statistics(model_name):
+    one, data, _ = trained(small_config(model_name, "batch_size=37"))
+    if isinstance(one, GradientModel):
+        pytest.skip("a gradient model's steps are its batches")
+    other = trained(small_config(model_name, "batch_size=130"))[0].state_dict()
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(value, other[name], rtol=1e-8, atol=1e-9)
+
+
+def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name):
+    config = small_config(model_name)
+    data = load(config["dataset"], CPU)
+    if not isinstance(build(config, data), GradientModel):
+        pytest.skip("fits without gradients")
+    steps, seeds = 6, (0, 1)
+    members, serial = [], []
+    for i, seed in enumerate(seeds):
+        varied = copy.deepcopy(config) | {"seed": seed}
+        for number in type(build(config, data)).numbers:
+            varied[number] = config[number] * (1 + i)  # numbers may differ between members
+        for models in (members, serial):
+            models.append(build(varied, data))
+            models[-1].setup(data.train, seed=seed, steps=steps)
+    batches = [b for epoch in range(3) for b in data.train.batches(50, order=order_seed(0, epoch))][:steps]
+    for model in serial:
+        for batch in batches:
+            model.step(batch)
+    parameters, buffers = stack_module_state(members)
+    template = members[0]
+    hp = {name: torch.tensor([m.hp[name] for m in members]) for name in template.hp}
+    own = {p: [n for n, _ in template.named_parameters() if n.startswith(player.owns)] for p, player in template.players.items()}
+    rules = {p: optimizer([parameters[n] for n in own[p]], template.s) for p in template.players}
+    from genbench.seeds import fold
+
+    for clock, batch in enumerate(batches):
+        for name, player in template.players.items():
+            if (clock + 1) % player.every:
+                continue
+            draws = [template.draw(name, len(batch.x), torch.Generator().manual_seed(fold(seed, clock, name))) for seed in seeds]
+            noise = {k: torch.stack([d[k] for d in draws]) for k in draws[0]}
+
+            def loss(mine, rest, held, noise, hp, player=player, batch=batch):
+                return functional_call(template, {**rest, **mine, **held}, (player.loss, batch, noise, hp))[0]
+
+            mine = {n: parameters[n] for n in own[name]}
+            rest = {n: p for n, p in parameters.items() if n not in mine}
+            in_dims = (0, 0, 0, 0 if noise else None, 0 if hp else None)
+            found = vmap(grad(loss), in_dims=in_dims)(mine, rest, buffers, noise, hp)
+            for n, g in found.items():
+                parameters[n].grad = g
+            rules[name].step()
+            with torch.no_grad():
+                for i, member in enumerate(members):
+                    member.load_state_dict({n: p[i] for n, p in (parameters | buffers).items()})
+                    member.constrain(name)
+                    for n, p in member.named_parameters():
+                        parameters[n][i] = p
+    for i, model in enumerate(serial):
+        for n, p in model.named_parameters():
+            torch.testing.assert_close(parameters[n][i], p, rtol=1e-5, atol=1e-5)
+    assert any(not torch.equal(p, q) for p, q in zip(serial[0].parameters(), build(config, data).parameters()))
+
+
+def outcome(folder):
+    """All that a run leaves and that must not depend on when it was interrupted."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    last = sorted(folder.glob("checkpoint-*.pt"))[-1]
+    content = torch.load(last, weights_only=True)
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    scalars = {t: [(e.step, e.value) for e in events.Scalars(t)] for t in events.Tags()["scalars"] if not t.startswith("speed/")}
+    images = {t: [(e.step, e.encoded_image_string) for e in events.Images(t)] for t in events.Tags()["images"]}
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    found = json.loads((folder / "metrics.json").read_text())
+    return {
+        "model": content["model"],
+        "progress": content["progress"],
+        "curve": [{k: v for k, v in line.items() if k != "time"} for line in lines],
+        "final": {k: v for k, v in found.items() if k != "time"},
+        "pictures": {p.name: p.read_bytes() for p in folder.glob("*.png")},
+        "scalars": scalars,
+        "images": images,
+    }
+
+
+def same(a, b):
+    """Equality down to the bits of tensors."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b) and a.dtype == b.dtype
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b))
+    return a == b
+
+
+@pytest.mark.parametrize("stop", [1, 2, 4])
+def test_a_resumed_run_ends_byte_identical(model_name, stop, tmp_path, monkeypatch, capsys):
+    config = small_config(model_name, "draw_every=2")
+    run(config, tmp_path / "whole")
+    save = run_module.Run.save
+
+    def interrupt(self, epoch, model):
+        if epoch == stop:
+            raise KeyboardInterrupt  # after the epoch was logged, before its checkpoint: the epoch must be redone
+        save(self, epoch, model)
+
+    monkeypatch.setattr(run_module.Run, "save", interrupt)
+    try:
+        run(config, tmp_path / "parts")
+    except KeyboardInterrupt:
+        assert json.loads((tmp_path / "parts" / "status.json").read_text())["state"] == "interrupted"
+    monkeypatch.undo()
+    run(config, tmp_path / "parts")
+    whole, parts = outcome(tmp_path / "whole"), outcome(tmp_path / "parts")
+    for name in whole:
+        assert same(whole[name], parts[name]), f"{name} differs"
+    assert json.loads((tmp_path / "parts" / "status.json").read_text())["state"] == "done"
+    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "parts").iterdir() if p.name not in (".lock", "run.log")}
+    assert run(config, tmp_path / "parts") is None
+    assert before == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "parts").iterdir() if p.name not in (".lock", "run.log")}
