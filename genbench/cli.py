@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import textwrap
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from shutil import get_terminal_size
@@ -240,33 +241,48 @@ def _resume(argv: list[str]) -> int:
 
 
 def _help(catalogue: Catalogue) -> str:
-    """Every setting by the file that declares it; models and datasets with what they are."""
-    lines = [__doc__.partition("\n\nExit")[0], "", "Models (model=NAME)"]
-    lines += _table([(m, " ".join(catalogue.about(f"model/{m}")[:1])) for m in catalogue.names("model")])
-    lines += ["", "Datasets (dataset=NAME)"]
-    lines += _table([(d, " ".join(catalogue.about(f"dataset/{d}")[:1])) for d in catalogue.names("dataset")])
-    shared = catalogue.shared()
-    lines += ["", "Settings of every run"] + _setting_rows(shared.values())
-    rows: dict[tuple[str, ...], dict[tuple, Setting]] = {}
+    """Every setting once, under the models or datasets that have it, with the default that holds in each."""
+    lines = [__doc__.partition("\n\nExit")[0].partition("\n\n")[2]]
     for group in GROUPS:
-        users: dict[tuple, list[str]] = {}
-        found: dict[tuple, Setting] = {}
+        lines += ["", f"{group}=NAME"]
+        lines += _table([(c, " ".join(catalogue.about(f"{group}/{c}")[:1])) for c in catalogue.names(group)])
+    shared = catalogue.shared()
+    users: dict[Setting, dict[str, object]] = {s: {} for s in shared.values()}
+    for group in GROUPS:
         for choice in catalogue.names(group):
             for setting in catalogue.settings(f"{group}/{choice}").values():
-                if setting.name not in shared:
-                    key = (setting.name, setting.allowed, setting.meaning)
-                    users.setdefault(key, []).append(choice)
-                    found.setdefault(key, setting)
-        for key, setting in found.items():
-            everyone = users[key] == catalogue.names(group)
-            rows.setdefault((group, *(["NAME"] if everyone else users[key])), {})[key] = setting
-    for (group, *names), settings in rows.items():
-        lines += [""] + textwrap.wrap(f"Settings of {group}={', '.join(names)}", _width()) + _setting_rows(settings.values())
+                declared = replace(setting, default=None)
+                users.setdefault(declared, {})[f"{group}={choice}"] = setting.default
+    for setting in shared.values():
+        for group in GROUPS:
+            for choice in catalogue.names(group):
+                default = catalogue.value(f"{group}/{choice}", setting.name)
+                if default is not None:
+                    users[setting][f"{group}={choice}"] = default
+    sections: dict[str, list] = {}
+    for setting, defaults in users.items():
+        if setting.name in shared:
+            title, default = "every run", [_plain(setting.default)] + [f"{c} {_plain(v)}" for c, v in defaults.items()]
+        else:
+            title, default = _who(defaults, catalogue), _defaults(defaults)
+        text = f"{setting.meaning} [{setting.allowed}; default {', '.join(default)}]"
+        sections.setdefault(title, []).append((setting.name, text))
+    for title, rows in sections.items():
+        lines += [""] + textwrap.wrap(f"Settings of {title}", _width()) + _table(rows)
     return "\n".join(lines + ["", "genbench --hydra-help explains Hydra's own options, such as -m, --cfg and --config-dir."])
 
 
-def _setting_rows(settings) -> list[str]:
-    return _table([(s.name, f"{s.meaning} [{s.allowed}; default {_plain(s.default)}]") for s in settings])
+def _who(defaults: dict[str, object], catalogue: Catalogue) -> str:
+    group = next(iter(defaults)).partition("=")[0]
+    names = [choice.partition("=")[2] for choice in defaults]
+    return f"every {group}" if names == catalogue.names(group) else f"{group}={', '.join(names)}"
+
+
+def _defaults(defaults: dict[str, object]) -> list[str]:
+    """The commonest default, then the exceptions by name."""
+    values = [_plain(v) for v in defaults.values()]
+    common = max(values, key=values.count)
+    return [common] + [f"{c.partition('=')[2]} {_plain(v)}" for c, v in defaults.items() if _plain(v) != common]
 
 
 def _plain(value) -> str:

@@ -131,7 +131,8 @@ class GradientModel(Model):
     def setup(self, train, *, seed, steps):
         self.seed, self.steps, self.clock = seed, steps, 0
         self.rng = torch.Generator(self.device)
-        self.optimizers = {name: optimizer(self.owned(name).values(), self.s) for name in self.players}
+        self.moved = {name: list(self.owned(name).values()) for name in self.players}
+        self.optimizers = {name: optimizer(self.moved[name], self.s) for name in self.players}
 
     def step(self, batch):
         logs = {}
@@ -140,8 +141,7 @@ class GradientModel(Model):
             if (self.clock + 1) % player.every:
                 continue
             loss, terms = self.play(name, batch, self.rng.manual_seed(fold(self.seed, self.clock, name)))
-            own = list(self.owned(name).values())
-            for parameter, gradient in zip(own, torch.autograd.grad(loss, own), strict=True):
+            for parameter, gradient in zip(self.moved[name], torch.autograd.grad(loss, self.moved[name]), strict=True):
                 parameter.grad = gradient
             for group in self.optimizers[name].param_groups:
                 group["lr"] = group["initial_lr"] * factor

@@ -58,10 +58,9 @@ class Setting:
                 return _kind(kind)(value)
             except ValueError:
                 continue
-        choices = self.allowed.split(" | ")
-        near = get_close_matches(str(value), choices, n=1) if isinstance(value, str) else []
-        fix = f"{self.name}={near[0]}" if near else f"give {self.name} a value that is {self.allowed}"
-        raise UserError(self.name, f"must be {self.allowed}", "null" if value is None else value, fix)
+        words = [kind for kind in self.allowed.split(" | ") if re.fullmatch(r"[a-z-]+", kind)]
+        near = get_close_matches(str(value), words, n=1) or ["null" if self.default is None else self.default]
+        raise UserError(self.name, f"must be {self.allowed}", "null" if value is None else value, f"such as {self.name}={near[0]}")
 
 
 def _kind(text: str) -> Callable[[Any], Any]:

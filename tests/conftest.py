@@ -31,6 +31,25 @@ def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
     return config_of(model, "epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", *small, *overrides, dataset=dataset)
 
 
+class Nowhere:
+    """A run that keeps the logged points and nothing else."""
+
+    def __init__(self):
+        self.points = []
+
+    def restore(self, model):
+        return 0
+
+    def log(self, epoch, point, images_per_second):
+        self.points.append(point)
+
+    def draw(self, epoch, model, data):
+        pass
+
+    def save(self, epoch, model):
+        pass
+
+
 @pytest.fixture(params=MODELS)
 def model_name(request) -> str:
     """Every model that configs/model/ names, whichever they are."""

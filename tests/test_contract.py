@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from conftest import small_config
+from conftest import Nowhere, small_config
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench import run as run_module
@@ -20,25 +20,6 @@ from genbench.settings import Settings
 from genbench.train import fit
 
 CPU = torch.device("cpu")
-
-
-class Nowhere:
-    """A run that keeps the logged points and nothing else."""
-
-    def __init__(self):
-        self.points = []
-
-    def restore(self, model):
-        return 0
-
-    def log(self, epoch, point, images_per_second):
-        self.points.append(point)
-
-    def draw(self, epoch, model, data):
-        pass
-
-    def save(self, epoch, model):
-        pass
 
 
 def trained(config):

@@ -32,6 +32,15 @@ class Adversarial(GradientModel):
     def draw(self, player, n, rng):
         return {"z": torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)}
 
+    def judge_both(self, x, z):
+        """What the judge says of data x [n, *shape] and of samples from codes z [n, latent_dim], and those samples.
+
+        The generator is not differentiated.
+        """
+        with torch.no_grad():
+            fake = self.generator(z)
+        return *getattr(self, self.judge)(torch.cat([x, fake])).chunk(2), fake
+
     def decode(self, z):
         """The generator: [n, latent_dim] -> [n, *shape]."""
         return self.generator(z)
@@ -56,8 +65,7 @@ class GAN(Adversarial):
         }
 
     def discriminator_loss(self, batch, noise, hp):
-        real = self.discriminator(batch.x)
-        fake = self.discriminator(self.generator(noise["z"]).detach())
+        real, fake, _ = self.judge_both(batch.x, noise["z"])
         loss = F.softplus(-real).mean() + F.softplus(fake).mean()
         return loss, {"d_real": real.sigmoid().mean(), "d_fake": fake.sigmoid().mean()}
 

@@ -28,11 +28,11 @@ class WGAN(Adversarial):
         return {**super().draw(player, n, rng), "between": between}
 
     def critic_loss(self, batch, noise, hp):
-        fake = self.generator(noise["z"]).detach()
-        gap = self.critic(batch.x).mean() - self.critic(fake).mean()
+        on_data, on_samples, samples = self.judge_both(batch.x, noise["z"])
+        gap = on_data.mean() - on_samples.mean()
         if self.s.constraint == "clipping":
             return -gap, {"gap": gap}
-        point = batch.x + noise["between"] * (fake - batch.x)
+        point = batch.x + noise["between"] * (samples - batch.x)
         slope = torch.func.grad(lambda x: self.critic(x).sum())(point)
         penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
         return -gap + hp["lambda"] * penalty, {"gap": gap, "penalty": penalty}
