@@ -311,12 +311,15 @@ def _width() -> int:
 
 
 def run_name(model: str, overrides: list[str], limit: int = 80) -> str:
-    """A folder name that tells a run's settings: the model, then its overrides, safe as one path component."""
+    """A folder name that tells a run's settings: the model, then its overrides.
+
+    It is one path component and needs no quotes, neither in a shell nor in Hydra's grammar (so `beta-4`, not `beta=4`).
+    """
     import hashlib
     import re
 
     parts = [o.lstrip("+~") for o in overrides if not o.lstrip("+~").startswith(("model=", "hydra"))]
-    name = "_".join([model, *(re.sub(r"[^\w.=,+-]+", "-", p) for p in parts)])
+    name = "_".join([model, *(re.sub(r"[^\w.+-]+", "-", p).strip("-") for p in parts)])
     if len(name.encode()) > limit:
         digest = hashlib.sha256("\0".join(overrides).encode()).hexdigest()[:8]
         name = name.encode()[: limit - 9].decode(errors="ignore") + "-" + digest

@@ -151,6 +151,9 @@ class GradientModel(Model):
         self.clock += 1
         return {name: value.detach() for name, value in logs.items()}
 
+    def end_epoch(self):
+        return {"lr": torch.tensor(self.s.lr * rate(self.clock - 1, self.steps, self.s))}
+
     @torch.no_grad()
     def evaluate(self, batch, rng):
         logs = {}

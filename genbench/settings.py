@@ -245,7 +245,10 @@ def unknown(name: str, value: Any, catalogue: Catalogue, model: str, dataset: st
             f"{name}={value}",
             f"leave it out (it belongs to: {', '.join(owners)}; {subject} has: {', '.join(sorted(own)) or 'none'})",
         )
-    near = get_close_matches(name, [*known, "model", "dataset"], n=1, cutoff=0.6) or [k for k in known if k.rpartition(".")[2] == name]
-    if near:
-        return UserError(name, "no such setting", f"{name}={value}", f"did you mean '{near[0]}'?")
+    choices = [f"{group}/{choice}" for group in ("model", "dataset") for choice in catalogue.names(group)]
+    others = [key for choice in choices for key in catalogue.settings(choice)]
+    for names in ([*known, "model", "dataset"], others):  # what this run has, before what others have
+        near = [k for k in names if k.rpartition(".")[2] == name] or get_close_matches(name, names, n=1)
+        if near:
+            return UserError(name, "no such setting", f"{name}={value}", f"did you mean '{near[0]}'?")
     return UserError(name, "no such setting", f"{name}={value}", "see 'genbench --help' for all of them")

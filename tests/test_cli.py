@@ -1,0 +1,221 @@
+"""The command line as a user meets it: what is refused and how, what a run leaves, sweeps and resuming."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import CONFIGS, MODELS, config_of
+
+from genbench.cli import builtin_catalogue, main, run_name
+
+TINY = ["epochs=2", "dataset.limit=100", "device=cpu"]
+
+
+def genbench(*args, cwd, **more):
+    """The command in a process of its own."""
+    command = [sys.executable, "-c", "from genbench.cli import main; main()", *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "100"}, **more)
+
+
+def refused(args, capsys):
+    """The one line that an in-process call prints as it refuses."""
+    with pytest.raises(SystemExit) as stopped:
+        main(args)
+    out, err = capsys.readouterr()
+    assert stopped.value.code == 2
+    assert re.fullmatch(r"genbench: error: [^\n]+: [^\n]+\n", err), err
+    assert "fix: " in err
+    return err
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ("model=pca beta=4", ["model=pca has no setting 'beta'", "got beta=4", "belongs to: beta-vae, vae", "latent_dim"]),
+        ("model=pca lr=1", ["model=pca has no setting 'lr'", "belongs to: ae, "]),
+        ("betta=4", ["did you mean 'beta'"]),
+        ("+betta=4", ["did you mean 'beta'"]),
+        ("++betta=4", ["did you mean 'beta'"]),
+        ("++model=pca ++beta=4", ["model=pca has no setting 'beta'"]),
+        ("+beta=4", ["there already", "write beta=4"]),
+        ("~beta", ["cannot be removed"]),
+        ("beta=x", ["must be float >= 0", "got x"]),
+        ("beta=-1", ["must be float >= 0", "got -1"]),
+        ("lr=nan", ["must be float > 0"]),
+        ("lr=inf", ["must be float > 0"]),
+        ("lr=0", ["must be float > 0"]),
+        ("seed=-1", ["must be int in [0, "]),
+        ("epochs=1.5", ["must be int >= 1"]),
+        ("epochs=true", ["must be int >= 1"]),
+        ("batch_size=0", ["must be int >= 1"]),
+        ("hidden=400", ["must be list of int >= 1", "hidden=[400]"]),
+        ("hidden=[400,0]", ["must be list of int >= 1"]),
+        ("momentum=1", ["must be float in [0, 1)"]),
+        ("device=gpu", ["auto | cpu | cuda | cuda:N | mps"]),
+        ("model=swae prior=rings", ["normal | uniform | ring", "prior=ring"]),
+        ("model=vea", ["no such model", "model=vae"]),
+        ("dataset=mnits", ["no such dataset", "dataset=mnist"]),
+        ("dataset=ring dataset.binarize=static", ["dataset=ring has no setting", "digits, mnist"]),
+        ("dataset.rot=x", ["no such setting"]),
+        ("root=x", ["no such setting", "dataset.root"]),
+        ("model.class=os.system", ["fixed by configs/model/"]),
+        ("model=vae,gan", ["several values make a sweep", "add -m"]),
+        ("-m model=vae lr=1e-3,-1", ["lr: must be float > 0", "got -1"]),
+        ("-m model=pca,vae beta=1,2", ["model=pca has no setting 'beta'"]),
+        ("hydra.nonsense=1", ["hydra.nonsense"]),
+        ("vae", ["neither a command nor a setting"]),
+        ("modles", ["did you mean 'genbench models'"]),
+        ("resume", ["needs a run directory"]),
+        ("resume nowhere", ["is not a run directory"]),
+        ("--config-dir nowhere", ["no such folder"]),
+    ],
+)
+def test_a_wrong_request_is_refused_in_one_line(args, says, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = refused(args.split(), capsys)
+    assert all(part in line for part in says), line
+    assert not list(tmp_path.iterdir()), "a refused request leaves nothing behind"
+
+
+def test_a_refused_request_does_not_import_torch(tmp_path):
+    code = "import sys; from genbench.cli import main\ntry: main({})\nfinally: print('torch' in sys.modules)"
+    for args, status in ((["beta=x"], 2), (["--help"], 0), (["models"], 0), (["-m", "model=pca,vae", "lr=1"], 2)):
+        done = subprocess.run([sys.executable, "-c", code.format(args)], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == status and done.stdout.splitlines()[-1] == "False", done
+
+
+def test_every_setting_is_declared_and_every_default_allowed():
+    catalogue = builtin_catalogue()
+    types = {}
+    for group in ("model", "dataset"):
+        for name in catalogue.names(group):
+            for setting in catalogue.settings(f"{group}/{name}").values():
+                setting.check(setting.default)
+                assert types.setdefault(setting.name, setting.allowed) == setting.allowed, "one type and range everywhere"
+            assert len(catalogue.about(f"{group}/{name}")) >= 1
+    for name in MODELS:
+        config_of(name)  # raises for a setting that nothing declares
+    for file in CONFIGS.glob("dataset/*.yaml"):
+        config_of("pca", dataset=file.stem)
+
+
+def test_help_and_models_tell_every_setting(capsys):
+    for args in (["--help"], ["models"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(args)
+        assert stopped.value.code == 0
+        out = capsys.readouterr().out
+        assert all(name in out for name in MODELS)
+        assert all(word in out for word in ("beta", "lambda", "n_components", "reg_covar", "n_critic"))
+    # Every setting is in --help, with its meaning.
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    catalogue = builtin_catalogue()
+    for name in MODELS:
+        for setting in catalogue.settings(f"model/{name}").values():
+            assert setting.meaning in text
+
+
+def test_a_run_leaves_what_the_readme_says_and_resumes(tmp_path):
+    done = genbench("model=vae", "beta=4", *TINY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "outputs").iterdir()
+    assert folder.name.endswith("_vae_beta-4_epochs-2_dataset.limit-100_device-cpu")
+    assert f"genbench resume {Path('outputs') / folder.name}" in done.stdout and "tensorboard --logdir outputs" in done.stdout
+    names = {re.sub(r"\d{6}-[0-9a-f]{64}|(?<=tfevents).*", "*", p.name) for p in folder.iterdir()}
+    assert names == {
+        *(".lock", "config.yaml", "status.json", "run.log", "metrics.jsonl", "metrics.json", "checkpoint-*.pt"),
+        *("samples.png", "reconstructions.png", "events.out.tfevents*"),
+    }
+    found = json.loads((folder / "metrics.json").read_text())
+    assert [found[part]["n"] for part in ("train", "validation", "test")] == [100, 180, 360]
+    assert yaml.safe_load((folder / "config.yaml").read_text())["beta"] == 4.0
+    again = genbench("resume", str(folder), cwd=tmp_path)
+    assert again.returncode == 0 and "is done already" in again.stdout
+    longer = genbench("resume", str(folder), "epochs=3", cwd=tmp_path)
+    assert longer.returncode == 0 and "resuming after epoch 2" in longer.stdout
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
+    other = genbench("model=vae", "beta=5", *TINY, f"hydra.run.dir={folder}", cwd=tmp_path)
+    assert other.returncode == 2 and "beta=4.0" in other.stderr and "beta=5.0" in other.stderr
+
+
+def test_the_same_command_with_the_runs_directory_goes_on(tmp_path):
+    """Also where Hydra's grammar, not a shell, reads the directory's name."""
+    assert genbench("model=pca", "latent_dim=[3]", *TINY, cwd=tmp_path).returncode == 2
+    args = ["model=ae", "hidden=[8,8]", *TINY]
+    assert genbench(*args, cwd=tmp_path).returncode == 0
+    (folder,) = (tmp_path / "outputs").iterdir()
+    again = genbench(*args, f"hydra.run.dir=outputs/{folder.name}", cwd=tmp_path)
+    assert again.returncode == 0 and "is done already" in again.stdout, again.stderr
+
+
+def test_a_sweep_goes_on_after_a_failure_and_reports_it(tmp_path):
+    done = genbench("-m", "model=pca", "latent_dim=2,100,3", *TINY, cwd=tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1 and "latent_dim" in done.stderr
+    assert "2 of 3 jobs done" in done.stdout and "failed: " in done.stdout
+    (sweep,) = (tmp_path / "outputs").iterdir()
+    states = [json.loads((sweep / d / "status.json").read_text())["state"] for d in sorted(os.listdir(sweep)) if (sweep / d).is_dir()]
+    assert states == ["done", "failed", "done"]
+
+
+def test_damaged_checkpoints_are_noticed(tmp_path):
+    folder = tmp_path / "run"
+    args = ["model=ae", *TINY, f"hydra.run.dir={folder}"]
+    assert genbench(*args, cwd=tmp_path).returncode == 0
+    newest = max(folder.glob("checkpoint-*.pt"))
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    done = genbench("resume", str(folder), "epochs=3", cwd=tmp_path)
+    assert done.returncode == 0 and "is damaged" in done.stdout and "resuming after epoch 1" in done.stdout
+    for path in folder.glob("checkpoint-*.pt"):
+        path.write_bytes(b"")
+    done = genbench("resume", str(folder), "epochs=4", cwd=tmp_path)
+    assert done.returncode == 2 and "every checkpoint is damaged" in done.stderr
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+    folder = tmp_path / "run"
+    done = genbench("model=ae", *TINY, "lr=1e30", f"hydra.run.dir={folder}", cwd=tmp_path)
+    assert done.returncode == 1 and re.search(r"error: step \d+: the loss is not finite", done.stderr), done.stderr
+    assert json.loads((folder / "status.json").read_text())["state"] == "failed"
+    assert "Traceback" not in done.stderr and "Traceback" in (folder / "run.log").read_text()
+
+
+def test_installed_configs_name_each_run_apart_and_safely():
+    assert run_name("vae", ["model=vae", "beta=4"]) == "vae_beta-4"
+    assert "/" not in run_name("vae", ["dataset.root=../x/y"]) and ".." + "/" not in run_name("vae", ["dataset.root=../x/y"])
+    long, other = (run_name("vae", ["hidden=[" + "100," * 100 + end + "]"]) for end in ("1", "2"))
+    assert len(long) <= 80 and long != other
+
+
+def test_a_users_own_model_needs_one_python_file_and_one_yaml(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mean.yaml").write_text(
+        "# @package _global_\n# The mean image: what every model must beat.\n"
+        "model: {name: mean, class: mymean.Mean}\nepochs: 1\nshrink: 1.0  # float in [0, 1]: factor on the mean\n"
+    )
+    (tmp_path / "mymean.py").write_text(
+        "import torch\nfrom genbench.model import Model\n\n\nclass Mean(Model):\n"
+        "    def __init__(self, space, s):\n        super().__init__(space, s)\n"
+        "        self.register_buffer('total', torch.zeros(space.shape)); self.register_buffer('n', torch.zeros(()))\n"
+        "    def step(self, batch):\n        self.total += batch.x.sum(0); self.n += len(batch.x); return {}\n"
+        "    def decode(self, z):\n        return (self.s.shrink * self.total / self.n).expand(len(z), *self.space.shape)\n"
+        "    def encode(self, x):\n        return torch.zeros(len(x), 1)\n"
+        "    def evaluate(self, batch, rng):\n        return {'error': ((batch.x - self.decode(batch.x)) ** 2).flatten(1).sum(1).mean()}\n"
+    )
+    env = {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
+    code = [sys.executable, "-c", "from genbench.cli import main; main()", "--config-dir", str(tmp_path), "model=mean"]
+    done = subprocess.run([*code, "shrink=0.5"], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **env})
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "outputs").iterdir()
+    assert json.loads((folder / "metrics.json").read_text())["test"]["error"] > 1
+    done = subprocess.run([*code, "shrink=2"], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **env})
+    assert done.returncode == 2 and "shrink: must be float in [0, 1]" in done.stderr
