@@ -13,6 +13,8 @@ from .seeds import fold
 from .settings import Settings
 from .train import fit
 
+USUAL_LATENT_DIM = 16  # what latent_dim=auto is, unless the data have fewer dimensions
+
 
 def run(config: dict, folder: Path) -> dict[str, dict] | None:
     """Run (or resume) the experiment that `config` describes in `folder`; returns its final numbers.
@@ -40,9 +42,12 @@ def build(config: dict, data: Data) -> Model:
     made = locate(config["model"]["class"], "model.class")
     if not (isinstance(made, type) and issubclass(made, Model)):
         raise UserError("model.class", "is not a genbench Model", config["model"]["class"], "derive it from genbench.model.Model")
+    s = Settings(config)
+    if s.get("latent_dim") == "auto":
+        s = Settings(s | {"latent_dim": min(USUAL_LATENT_DIM, data.space.size)})
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(fold(config["seed"], "weights"))
-        model = made(data.space, Settings(config))
+        torch.manual_seed(fold(s.seed, "weights"))
+        model = made(data.space, s)
     device = data.train.raw.device
     return (model.float() if device.type == "mps" else model).to(device)  # mps knows no double precision
 
