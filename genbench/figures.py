@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 from .data import Data, Part
@@ -92,7 +93,14 @@ def scatter(points: torch.Tensor, data: Data, title: str) -> torch.Tensor:
 def code_map(codes: torch.Tensor, y: torch.Tensor | None, title: str) -> torch.Tensor:
     """Two-dimensional codes, coloured by class where there are labels."""
     figure, axes = _axes(title)
-    dots = axes.scatter(codes[:, 0], codes[:, 1], s=4, c=BLUE if y is None else y, cmap=PALETTE if y is not None else None, linewidths=0)
+    dots = axes.scatter(
+        codes[:, 0],
+        codes[:, 1],
+        s=24 if len(codes) < 1000 else 5,
+        c=BLUE if y is None else y,
+        cmap=PALETTE if y is not None else None,
+        linewidths=0,
+    )
     if y is not None and len(y.unique()) <= 10:
         axes.legend(*dots.legend_elements(), title="class", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axes.set(xlabel="$z_1$", ylabel="$z_2$")
@@ -121,7 +129,7 @@ def _axes(title: str):
 
 def _render(figure) -> torch.Tensor:
     figure.canvas.draw()
-    return torch.tensor(memoryview(figure.canvas.buffer_rgba()).tolist(), dtype=torch.uint8)[..., :3]
+    return torch.from_numpy(np.array(figure.canvas.buffer_rgba())[..., :3])
 
 
 def png(picture: torch.Tensor) -> bytes:

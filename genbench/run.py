@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from . import figures
@@ -123,22 +124,25 @@ class Run:
                 self.writer.add_scalar(f"{part}/{name}", value, epoch)
         self.writer.add_scalar("speed/images_per_second", images_per_second, epoch)
         text = "  ".join(f"{part} " + " ".join(f"{k} {number(v)}" for k, v in numbers.items()) for part, numbers in point.items())
-        text += f"  {images_per_second:,.0f}/s"
-        log.info("epoch %d  %s", epoch, text)
-        self.display.epoch(epoch, text)
+        speed = f"{images_per_second:,.0f}/s"
+        log.info("epoch %d  %s  %s", epoch, text, speed)
+        self.display.epoch(epoch, text, speed)
 
     def draw(self, epoch: int, model: Model, data: Data) -> None:
         """Pictures of the model as it is now, as PNG files and in TensorBoard."""
         for name, picture in figures.pictures(model, data, self.s.seed, self.title):
-            write(self.folder / f"{name}.png", figures.png(picture))
-            self.writer.add_image(f"{name}/{self.title}", picture.numpy(), epoch, dataformats="HWC")
+            encoded = figures.png(picture)
+            write(self.folder / f"{name}.png", encoded)
+            height, width, _ = picture.shape
+            image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
+            summary = Summary(value=[Summary.Value(tag=f"{name}/{self.title}", image=image)])
+            self.writer.file_writer.add_summary(summary, epoch)  # add_image would encode the picture once more
 
     def finish(self, found: dict[str, dict]) -> None:
         """The final numbers; from here on the run is done."""
         for part, numbers in found.items():
-            for name, value in numbers.items() if part != "time" else ():
-                if isinstance(value, (int, float)):
-                    self.writer.add_scalar(f"final_{part}/{name}", value, self.epoch)
+            for name, value in numbers.items() if part not in ("cost", "time") else ():
+                self.writer.add_scalar(f"final_{part}/{name}", value, self.epoch)
         self.writer.flush()
         write_json(self.folder / "metrics.json", found)
         log.info("done: %s", json.dumps(finite(found)))

@@ -180,8 +180,8 @@ def test_gradient_penalty_equals_autograd():
     penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
     _, terms = model.critic_loss(batch, noise, model.hp)
     torch.testing.assert_close(terms["penalty"], penalty)
-    ours = torch.autograd.grad(terms["penalty"], model.critic[1].weight)[0]
-    torch.testing.assert_close(ours, torch.autograd.grad(penalty, model.critic[1].weight)[0])
+    ours = torch.autograd.grad(terms["penalty"], model.critic.net[1].weight)[0]
+    torch.testing.assert_close(ours, torch.autograd.grad(penalty, model.critic.net[1].weight)[0])
     with torch.no_grad():  # as in evaluation
         torch.testing.assert_close(model.critic_loss(batch, noise, model.hp)[1]["penalty"], penalty)
 

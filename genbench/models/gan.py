@@ -19,6 +19,17 @@ class Generator(torch.nn.Module):
         return x.sigmoid() if self.unit else x
 
 
+class Judge(torch.nn.Module):
+    """Data [n, *shape] to one number each [n, 1]. Data in [0, 1] are centred first: mostly zeros would hardly move a layer."""
+
+    def __init__(self, space, s):
+        super().__init__()
+        self.net, self.unit = nets.encoder(space.shape, 1, s), space.unit
+
+    def forward(self, x):
+        return self.net(2 * x - 1 if self.unit else x)
+
+
 class Adversarial(GradientModel):
     """A generator against a judge, a network that gives each point one number; what GAN and WGAN share."""
 
@@ -27,7 +38,7 @@ class Adversarial(GradientModel):
     def __init__(self, space, s):
         super().__init__(space, s)
         self.generator = Generator(space, s)
-        self.add_module(self.judge, nets.encoder(space.shape, 1, s))
+        self.add_module(self.judge, Judge(space, s))
 
     def draw(self, player, n, rng):
         return {"z": torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)}
