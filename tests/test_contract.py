@@ -14,8 +14,8 @@ from genbench.data import load, order_seed
 from genbench.experiment import build, run
 from genbench.metrics import means
 from genbench.model import GradientModel, can
-from genbench.optim import optimizer
-from genbench.seeds import generator
+from genbench.optim import optimizer, rate
+from genbench.seeds import fold, generator
 from genbench.settings import Settings
 from genbench.train import fit
 
@@ -116,8 +116,6 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name):
     hp = {name: torch.tensor([m.hp[name] for m in members]) for name in template.hp}
     own = {p: [n for n, _ in template.named_parameters() if n.startswith(player.owns)] for p, player in template.players.items()}
     rules = {p: optimizer([parameters[n] for n in own[p]], template.s) for p in template.players}
-    from genbench.seeds import fold
-
     for clock, batch in enumerate(batches):
         for name, player in template.players.items():
             if (clock + 1) % player.every:
@@ -134,6 +132,8 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name):
             found = vmap(grad(loss), in_dims=in_dims)(mine, rest, buffers, noise, hp)
             for n, g in found.items():
                 parameters[n].grad = g
+            for group in rules[name].param_groups:
+                group["lr"] = group["initial_lr"] * rate(clock, steps, template.s)
             rules[name].step()
             with torch.no_grad():
                 for i, member in enumerate(members):
