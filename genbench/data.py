@@ -5,6 +5,7 @@ imports torchvision, and only for the datasets that need it.
 """
 
 import importlib
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ class Space(NamedTuple):
     @property
     def size(self) -> int:
         """Number of values in one data point."""
-        return torch.Size(self.shape).numel()
+        return math.prod(self.shape)
 
 
 class Batch(NamedTuple):

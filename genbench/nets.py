@@ -1,6 +1,7 @@
 """Neural networks from a shape to a vector and back, built from the settings `network`, `hidden`, `activation`."""
 
 from itertools import pairwise
+from math import prod
 
 from torch import nn
 
@@ -18,18 +19,12 @@ ACTIVATIONS = {
 
 def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
     """A network from data [n, *shape] to vectors [n, width]."""
-    size = 1
-    for side in shape:
-        size *= side
-    return nn.Sequential(nn.Flatten(), *_layers([size, *s.hidden, width], s))
+    return nn.Sequential(nn.Flatten(), *_layers([prod(shape), *s.hidden, width], s))
 
 
 def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
     """A network from vectors [n, width] to data [n, *shape], its hidden layers the encoder's in reverse."""
-    size = 1
-    for side in shape:
-        size *= side
-    return nn.Sequential(*_layers([width, *reversed(s.hidden), size], s), nn.Unflatten(1, shape))
+    return nn.Sequential(*_layers([width, *reversed(s.hidden), prod(shape)], s), nn.Unflatten(1, shape))
 
 
 def _layers(widths: list[int], s: Settings) -> list[nn.Module]:

@@ -9,6 +9,7 @@ from ..errors import UserError
 from .kmeans import plus_plus, squared_distances
 
 WARM_START = 20  # iterations of k-means before EM begins
+NEGLIGIBLE = 1e-30  # a responsibility whose share of any sum is far below rounding error
 
 
 class GMM(EM):
@@ -103,6 +104,11 @@ def cholesky(covariance: torch.Tensor) -> torch.Tensor:
     return factor
 
 
+def whiten(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Points x [n, D] as columns [D, n] of unit covariance, given the Cholesky factor of their covariance."""
+    return torch.linalg.solve_triangular(factor, x.T, upper=False)
+
+
 class Full:
     """A covariance matrix per component: [K, D, D]."""
 
@@ -117,18 +123,15 @@ class Full:
     @staticmethod
     def mahalanobis(x, means, covariances):
         """(x - mu)' Sigma^-1 (x - mu) [n, K] and log det Sigma [K]."""
-        squared, factors = [], cholesky(covariances)
-        for mean, factor in zip(means, factors):
-            # One triangular inverse and a product are several times faster than a solve per point.
-            inverse = torch.linalg.solve_triangular(factor, torch.eye(len(factor)).to(factor), upper=False)
-            squared.append(((x - mean) @ inverse.T).square().sum(1))
+        factors = cholesky(covariances)
+        squared = [whiten(x - mean, factor).square().sum(0) for mean, factor in zip(means, factors)]
         return torch.stack(squared, 1), 2 * factors.diagonal(dim1=1, dim2=2).log().sum(1)
 
     @staticmethod
     def scatter(x, r, means):
         found = []
         for weight, mean in zip(r.T, means):
-            own = weight > 0  # in many dimensions most responsibilities are exactly zero: leave those points out
+            own = weight > NEGLIGIBLE  # in many dimensions that leaves each component its own points only
             centred = x[own] - mean
             found.append((centred * weight[own, None]).T @ centred)
         return torch.stack(found)
@@ -158,8 +161,7 @@ class Tied:
     @staticmethod
     def mahalanobis(x, means, covariance):
         factor = cholesky(covariance)
-        inverse = torch.linalg.solve_triangular(factor, torch.eye(len(factor)).to(factor), upper=False)
-        return squared_distances(x @ inverse.T, means @ inverse.T), 2 * factor.diagonal().log().sum()
+        return squared_distances(whiten(x, factor).T, whiten(means, factor).T), 2 * factor.diagonal().log().sum()
 
     @staticmethod
     def scatter(x, r, means):
