@@ -55,7 +55,7 @@ def reconstruction_error(model: Model, data: Data, rng: torch.Generator):
     found = {}
     for name, part in data.parts.items():
         if name != "train":
-            errors = [per_point((model.decode(model.encode(x)) - x) ** 2).double().sum() for x, _ in part.batches(1000)]
+            errors = [per_point((model.decode(model.encode(x)) - x) ** 2).cpu().double().sum() for x, _ in part.batches(1000)]
             found[name] = {"mse": float(sum(errors)) / (len(part) * data.space.size)}
     return found
 

@@ -56,7 +56,7 @@ class Meter:
             self.sums[name] = self.sums.get(name, 0) + value * n
             self.counts[name] = self.counts.get(name, 0) + n
         if logs:
-            finite = torch.stack([v.double() for v in logs.values()]).isfinite().all()
+            finite = torch.stack([v.float() for v in logs.values()]).isfinite().all()
             self.all_good = finite if self.all_good is None else self.all_good & finite
             self.good = self.all_good.long() if self.good is None else self.good + self.all_good
 
