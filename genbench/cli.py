@@ -23,9 +23,26 @@ from .settings import Catalogue, Setting, check, known_settings, unknown
 
 GROUPS = ("model", "dataset")
 
-started: list[str] = []  # the jobs of this process, as Hydra starts them
-failures: list[str] = []  # and those that failed
-expected = 0  # how many jobs main() asked Hydra for; 0 in the worker processes of a parallel launcher
+
+class Sweep:
+    """The jobs of one command, as far as this process runs them (a parallel launcher's workers run their own)."""
+
+    def __init__(self, expected: int):
+        self.expected, self.started = expected, 0
+        self.failures: list[tuple[str, UserError]] = []
+
+    def summary(self) -> str:
+        """How many jobs are done, and why the others are not."""
+        lines = [f"{self.started - len(self.failures)} of {self.expected} jobs done"]
+        return "\n".join(lines + [f"  failed: {name}: {error}" for name, error in self.failures])
+
+    @property
+    def status(self) -> int:
+        """The exit status: of a single job its own, of several 1 if any failed."""
+        return 0 if not self.failures else 1 if self.expected > 1 else self.failures[0][1].code
+
+
+sweep: Sweep | None = None  # None in the workers of a parallel launcher
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -83,27 +100,58 @@ def _check_jobs(args, catalogue: Catalogue) -> list[list[str]]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    parser = OverridesParser.create()
+    if args.multirun and args.cfg:
+        raise UserError("--cfg", "shows the settings of one job, and -m asks for several", fix="leave out -m")
+    parser = OverridesParser.create(config_loader=_config_loader(catalogue) if "glob(" in " ".join(args.overrides) else None)
     try:
         overrides = parser.parse_overrides(args.overrides)
+        jobs = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0] if args.multirun else [args.overrides]
     except HydraException as error:
         bad = next((o for o in args.overrides if "=" not in o), None)
         if bad is not None:
             commands = get_close_matches(bad, ["models", "resume"], n=1)
             hint = f"did you mean 'genbench {commands[0]}'?" if commands else "write settings as NAME=VALUE"
             raise UserError(bad, "neither a command nor a setting", fix=hint) from error
-        raise UserError("command line", str(error).splitlines()[0], fix="quote special characters: 'name=\"a b\"'") from error
+        raise UserError(
+            "command line", str(error).splitlines()[0], fix="list values as NAME=1,2,3 and quote special characters: 'NAME=\"a b\"'"
+        ) from error
     for override in overrides:
         if override.is_sweep_override() and not args.multirun:
             values = override.input_line.partition("=")[2]
             raise UserError(override.key_or_group, "several values make a sweep", values, "add -m to run each of them")
-    if args.multirun:
-        jobs = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0]
-    else:
-        jobs = [args.overrides]
     for job in jobs:
         _check_job(parser.parse_overrides(job), catalogue)
+        if "${" in "".join(job):
+            _check_composed(job, catalogue)
     return jobs
+
+
+def _config_loader(catalogue: Catalogue):
+    """What knows the choices of a group, for `model=glob(*)`."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
+
+    search_path = create_config_search_path(str(catalogue.folders[-1]))
+    for folder in catalogue.folders[:-1]:
+        search_path.prepend("command-line", str(folder))
+    return ConfigLoaderImpl(config_search_path=search_path)
+
+
+def _check_composed(job: list[str], catalogue: Catalogue) -> None:
+    """Check a job whose values refer to one another, which only a composed config resolves."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    own = [f"hydra.searchpath=[{','.join(str(f) for f in catalogue.folders[:-1])}]"]
+    try:
+        with initialize_config_dir(str(catalogue.folders[-1]), version_base="1.3"):
+            config = OmegaConf.to_container(compose("config", overrides=[*job, *own]), resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        bad = next((o for o in job if "${" in o), "settings")
+        raise UserError(bad.partition("=")[0], str(error).splitlines()[0], bad, "refer to a setting that this run has") from error
+    check(config, catalogue)
 
 
 def _check_job(overrides, catalogue: Catalogue) -> None:
@@ -126,7 +174,7 @@ def _check_job(overrides, catalogue: Catalogue) -> None:
             raise UserError(name, "a setting cannot be removed", o.input_line, f"leave it out to use {known[name].default}")
         if o.is_add() and not o.is_force_add():
             raise UserError(name, "the setting is there already", o.input_line, f"write {name}={shown}")
-        if not (isinstance(value, str) and "${" in value):
+        if "${" not in o.input_line:
             known[name].check(value)
 
 
@@ -148,58 +196,63 @@ def _choice(override, catalogue: Catalogue) -> str:
 
 
 def _run_hydra(argv: list[str], catalogue: Catalogue, jobs: int) -> int:
-    global expected
+    global sweep
     import hydra
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    expected = jobs
+    sweep = Sweep(jobs)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here instead of printing tracebacks and help of its own
     sys.argv = [sys.argv[0], *argv]
     try:
         hydra.main(version_base="1.3", config_path=str(catalogue.folders[-1]), config_name="config")(job)()
+    except UserError as error:  # from a parallel launcher
+        report(error)
+        return 1
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError("settings", str(error), fix="see 'genbench --help'") from error
     except OSError as error:
         raise UserError(str(error.filename), error.strerror or "cannot be used", fix="choose another hydra.run.dir") from error
-    if jobs > 1:
-        print(f"\n{len(started) - len(failures)} of {jobs} jobs done" + "".join(f"\n  failed: {f}" for f in failures))
-    return 0 if not failures else 1 if jobs > 1 else failure_code
-
-
-failure_code = 1
+    if sweep.started > 1:
+        print(f"\n{sweep.summary()}")
+    return sweep.status
 
 
 def job(cfg) -> None:
     """Run one experiment: the task Hydra calls, also in the worker processes of a parallel launcher."""
-    global failure_code
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
     info = HydraConfig.get()
-    folders = [s.path for s in info.runtime.config_sources if s.schema == "file"]
-    user = next((s.path for s in info.runtime.config_sources if s.provider == "command-line"), None)
-    catalogue = Catalogue([user, *folders] if user else folders)
+    user = [s.path for s in info.runtime.config_sources if s.provider == "command-line"]
+    catalogue = Catalogue(user + [s.path for s in info.runtime.config_sources if s.provider == "main"])
     name = " ".join(info.overrides.task) or "default settings"
-    started.append(name)
-    if expected > 1:
-        print(f"\njob {len(started)} of {expected}: {name}", flush=True)
+    if sweep is not None:
+        sweep.started += 1
+        if sweep.expected > 1:
+            print(f"\njob {sweep.started} of {sweep.expected}: {name}", flush=True)
     try:
-        execute(OmegaConf.to_container(cfg, resolve=True), Path(info.runtime.output_dir), catalogue)
+        try:
+            config = OmegaConf.to_container(cfg, resolve=True)
+        except OmegaConfBaseException as error:
+            raise UserError("settings", str(error), fix="mend what ${...} refers to") from error
+        execute(config, Path(info.runtime.output_dir), catalogue)
     except UserError as error:
-        if not expected:
+        if sweep is None:
             raise
         report(error)
-        failures.append(f"{name}: {error}")
-        failure_code = error.code
+        sweep.failures.append((name, error))
 
 
 def execute(config: dict, folder: Path, catalogue: Catalogue) -> None:
     """Check a composed config once more (files may have changed it) and run it in `folder`."""
     config = check(config, catalogue)
     from .experiment import run
+    from .run import quoted
 
-    run(config, folder)
+    own = "" if len(catalogue.folders) == 1 else f" --config-dir {quoted(catalogue.folders[0])}"
+    run(config, folder, resume=f"genbench resume {quoted(folder)}{own}")
 
 
 def _resume(argv: list[str]) -> int:
@@ -232,7 +285,7 @@ def _resume(argv: list[str]) -> int:
         key, _, value = change.partition("=")
         if key != "epochs":
             raise UserError(key, "only epochs may change when a run is resumed", change, "start a new run")
-        config["epochs"] = yaml.safe_load(value)
+        config["epochs"] = int(value) if value.isdigit() else value
     execute(config, folder, catalogue)
     return 0
 

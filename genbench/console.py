@@ -16,42 +16,52 @@ class Display:
         self.title, self.epochs = title, epochs
         self.console = console or Console(highlight=False, soft_wrap=True)
         self.live: Live | None = None
-        self.started, self.first = time.perf_counter(), None
+        self.first: int | None = None
+        self.unsaid = ""
 
     def say(self, text: str) -> None:
         """A line of plain words."""
         self.console.print(text, markup=False)
 
-    def epoch(self, epoch: int, numbers: str, speed: str) -> None:
-        """Show that an epoch is over, with its numbers and how fast it went."""
+    def start(self) -> None:
+        """The clock runs; on a terminal the live line appears."""
+        self.started = time.perf_counter()
         if self.console.is_terminal:
-            self._show(epoch, numbers, speed)
-            return
-        if self.first is None:
-            self.first = epoch - 1
-        if epoch == 1 or epoch % max(1, self.epochs // 20) == 0:
-            left = (time.perf_counter() - self.started) / (epoch - self.first) * (self.epochs - epoch)
-            self.say(f"{self.title}  epoch {epoch}/{self.epochs}  {numbers}  {speed}  {left:.0f} s left")
-
-    def _show(self, epoch: int, numbers: str, speed: str) -> None:
-        if self.live is None:
-            self.progress = Progress(
+            columns = (
                 TextColumn("[bold]{task.description}"),
                 BarColumn(bar_width=None),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[speed]}"),
                 TimeRemainingColumn(),
                 TextColumn("left"),
-                expand=True,
             )
-            self.task = self.progress.add_task(self.title, total=self.epochs, completed=epoch - 1, speed=speed)
-            self.live = Live(console=self.console, refresh_per_second=4)
+            self.progress = Progress(*columns, expand=True)
+            self.task = self.progress.add_task(self.title, total=self.epochs, speed="")
+            self.live = Live(self.progress, console=self.console, refresh_per_second=4)
             self.live.start()
-        self.progress.update(self.task, completed=epoch, speed=speed)
-        self.live.update(Group(self.progress, Text(numbers)))
+
+    def epoch(self, epoch: int, numbers: str, speed: str) -> None:
+        """Show that an epoch is over, with its numbers and how fast it went."""
+        if self.live is not None:
+            self.progress.update(self.task, completed=epoch, speed=speed)
+            self.live.update(Group(self.progress, Text(numbers)))
+            return
+        first = self.first is None
+        if first:
+            self.first = epoch - 1
+        left = (time.perf_counter() - self.started) / (epoch - self.first) * (self.epochs - epoch)
+        self.unsaid = f"{self.title}  epoch {epoch}/{self.epochs}  {numbers}  {speed}  {left:.0f} s left"
+        if first or epoch % max(1, self.epochs // 20) == 0:
+            self._say_last()
+
+    def _say_last(self) -> None:
+        if self.unsaid:
+            self.say(self.unsaid)
+            self.unsaid = ""
 
     def close(self) -> None:
-        """Leave the live lines as they are and go on below them."""
+        """Leave the live lines as they are and go on below them; elsewhere say how the last epoch ended."""
+        self._say_last()
         if self.live is not None:
             self.live.stop()
             self.live = None

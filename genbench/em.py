@@ -2,6 +2,7 @@
 
 import torch
 
+from .errors import UserError
 from .model import Model
 from .seeds import generator
 
@@ -36,6 +37,10 @@ class EM(Model):
         return bool(self.settled.all())
 
     def setup(self, train, *, seed, steps):
+        if len(train) < self.s.n_components:
+            raise UserError("n_components", f"there are only {len(train)} training points", self.s.n_components, f"at most {len(train)}")
+
+    def initialise(self, train, *, seed):
         x = self.flat(train.values())
         for start in range(self.s.n_init):
             self.begin(start, x, generator(seed, "start", start, device=x.device))

@@ -16,24 +16,27 @@ from .train import fit
 USUAL_LATENT_DIM = 16  # what latent_dim=auto is, unless the data have fewer dimensions
 
 
-def run(config: dict, folder: Path) -> dict[str, dict] | None:
+def run(config: dict, folder: Path, resume: str = "") -> dict[str, dict] | None:
     """Run (or resume) the experiment that `config` describes in `folder`; returns its final numbers.
 
-    Returns None if the folder holds the finished run already. Raises UserError for whatever a user can mend.
+    `resume` is the command that would go on with it, which the run tells its user. Returns None if the folder holds
+    the finished run already. Raises UserError for whatever a user can mend.
     """
     s = Settings(config)
-    with Run(folder, config) as run:
-        if run.done:
-            run.display.say(f"{run.title} is done already: {folder}")
+    with Run(folder, config, resume) as record:
+        if record.done:
+            record.say(f"{record.title} is done already: {folder}")
             return None
         device = pick_device(s.device)
-        run.start()
+        record.start()
         data = load(s.dataset, device)
         model = build(config, data)
-        epochs = fit(model, data, run, s)
+        if s.get("latent_dim") == "auto":
+            record.say(f"latent_dim=auto is {model.s.latent_dim} here")
+        epochs = fit(model, data, record, s)
         cost = {"epochs": epochs, "parameters": sum(p.numel() for p in model.parameters())}
-        found = final(model, data, s.batch_size, s.seed) | {"cost": cost, "time": {"seconds": run.seconds}}
-        run.finish(found)
+        found = final(model, data, s.batch_size, s.seed) | {"cost": cost, "time": {"seconds": record.seconds}}
+        record.finish(found)
         return found
 
 

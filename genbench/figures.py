@@ -70,21 +70,23 @@ def tile(images: torch.Tensor, columns: int, gap: int = 2, least: int = 400) -> 
 
 def scatter(points: torch.Tensor, data: Data, title: str) -> torch.Tensor:
     """Points over the true density in the plane; in one dimension a histogram under the true curve."""
-    low, high = _extent(data)
+    low, high = (edge.tolist() for edge in _extent(data))
     figure, axes = _axes(title)
     if data.space.shape == (1,):
-        line = torch.linspace(float(low), float(high), 400)
-        axes.hist(points[:, 0].numpy(), bins=100, range=(float(low), float(high)), density=True, color=ORANGE, alpha=0.6)
-        axes.plot(line, data.density.log_prob(line[:, None]).exp(), color=BLUE, lw=2)
+        line = torch.linspace(low[0], high[0], 400)
+        curve = data.density.log_prob(line[:, None]).exp()
+        share = np.full(len(points), 100 / (len(points) * (high[0] - low[0])))  # so that samples out of range count too
+        axes.hist(points[:, 0].numpy(), bins=100, range=(low[0], high[0]), weights=share, color=ORANGE, alpha=0.6)
+        axes.plot(line.numpy(), curve.numpy(), color=BLUE, lw=2)
         axes.set(xlabel="x", ylabel="density")
         return _render(figure)
     if data.density is not None:
-        grid = [torch.linspace(float(a), float(b), 200) for a, b in zip(low, high)]
+        grid = [torch.linspace(a, b, 200) for a, b in zip(low, high)]
         plane = torch.cartesian_prod(*grid)
         # The fourth root shows narrow modes and wide ones in one picture.
-        shade = data.density.log_prob(plane).exp().reshape(200, 200).T ** 0.25
+        shade = (data.density.log_prob(plane).exp().reshape(200, 200).T ** 0.25).numpy()
         axes.imshow(shade, origin="lower", extent=(low[0], high[0], low[1], high[1]), cmap="Blues", aspect="auto")
-    axes.scatter(points[:, 0], points[:, 1], s=2, color=ORANGE, alpha=0.4, linewidths=0)
+    axes.scatter(*points.T.numpy(), s=2, color=ORANGE, alpha=0.4, linewidths=0)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="$x_1$", ylabel="$x_2$")
     axes.set_aspect("equal")
     return _render(figure)
@@ -93,14 +95,8 @@ def scatter(points: torch.Tensor, data: Data, title: str) -> torch.Tensor:
 def code_map(codes: torch.Tensor, y: torch.Tensor | None, title: str) -> torch.Tensor:
     """Two-dimensional codes, coloured by class where there are labels."""
     figure, axes = _axes(title)
-    dots = axes.scatter(
-        codes[:, 0],
-        codes[:, 1],
-        s=24 if len(codes) < 1000 else 5,
-        c=BLUE if y is None else y,
-        cmap=PALETTE if y is not None else None,
-        linewidths=0,
-    )
+    colours = {"c": BLUE} if y is None else {"c": y.numpy(), "cmap": PALETTE}
+    dots = axes.scatter(*codes.T.numpy(), s=24 if len(codes) < 1000 else 5, linewidths=0, **colours)
     if y is not None and len(y.unique()) <= 10:
         axes.legend(*dots.legend_elements(), title="class", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axes.set(xlabel="$z_1$", ylabel="$z_2$")

@@ -29,6 +29,12 @@ def write(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
+def sync(path: Path) -> None:
+    """Force what was appended to a file onto the disk."""
+    with open(path, "ab") as file:
+        os.fsync(file.fileno())
+
+
 def write_json(path: Path, value) -> None:
     """Write strict JSON (NaN and infinities become null)."""
     write(path, (json.dumps(finite(value), indent=2, allow_nan=False) + "\n").encode())

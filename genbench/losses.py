@@ -146,6 +146,8 @@ def likelihood(space: Space, s: Settings) -> Output:
         return Gaussian(s.sigma)
     _require_unit(space, "likelihood", kind, "gaussian")
     if kind == "binomial":
+        if space.trials == 1:
+            raise UserError("likelihood", "needs values that count dots, as those of digits do", kind, "likelihood=bernoulli")
         return Binomial(space.trials)
     return Bernoulli() if kind == "bernoulli" else ContinuousBernoulli()
 

@@ -1,6 +1,7 @@
 """The contract between the loop and every model.
 
-    setup      once, before the first batch
+    setup      before the first batch, also of a resumed run: optimisers, generators
+    initialise before the first batch of a fresh run only: what is learnt starts here
     step       learn from one batch
     end_epoch  learn from one whole pass
     evaluate   the same terms on data that is not learnt from
@@ -40,7 +41,10 @@ class Model(nn.Module):
         self.space, self.s = space, s
 
     def setup(self, train: Part, *, seed: int, steps: int) -> None:
-        """Get ready to learn from `train` in at most `steps` steps: optimisers, starting centres."""
+        """Get ready to learn from `train` in at most `steps` steps, or refuse data that cannot be learnt from."""
+
+    def initialise(self, train: Part, *, seed: int) -> None:
+        """Start what is learnt from the data themselves, such as the centres of clusters."""
 
     def step(self, batch: Batch) -> Logs:
         """Learn from one batch."""

@@ -30,11 +30,11 @@ from . import figures
 from .console import Display, number
 from .data import Data
 from .errors import UserError
-from .files import finite, sweep_temporaries, write, write_json
+from .files import finite, sweep_temporaries, sync, write, write_json
 from .model import Model
 from .settings import Settings
 
-log = logging.getLogger("genbench")
+logger = logging.getLogger("genbench")
 CHECKPOINT = re.compile(r"checkpoint-(\d{6})-([0-9a-f]{64})\.pt")
 KEPT = 2
 
@@ -42,8 +42,9 @@ KEPT = 2
 class Run:
     """Use as a context manager: it holds the directory's lock, and records how the run ended."""
 
-    def __init__(self, folder: Path, config: dict):
+    def __init__(self, folder: Path, config: dict, resume: str = ""):
         self.folder, self.config, self.s = Path(folder), config, Settings(config)
+        self.resume = resume or f"genbench resume {quoted(self.folder)}"
         self.title = f"{config['model']['name']} on {config['dataset']['name']}"
         self.display = Display(self.title, config["epochs"])
         self.writer = None
@@ -80,17 +81,26 @@ class Run:
         sweep_temporaries(self.folder)
         self.handler = logging.FileHandler(self.folder / "run.log", encoding="utf-8")
         self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(self.handler)
-        log.setLevel(logging.INFO)
-        log.propagate = False
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+        logging.captureWarnings(True)
+        for source in (logger, logging.getLogger("py.warnings")):
+            source.addHandler(self.handler)
         return self
 
     def start(self) -> None:
         """Record the settings and tell where the run is and how to resume it."""
         write(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True).encode())
         self._status("running")
-        log.info("started: %s", json.dumps(self.config))
-        self.display.say(f"{self.title}: {self.folder}\nstop with Ctrl-C, go on with: genbench resume {quoted(self.folder)}")
+        logger.info("settings: %s", json.dumps(self.config))
+        self.say(f"{self.title}: {self.folder}")
+        self.say(f"stop with Ctrl-C, go on with: {self.resume}")
+        self.display.start()
+
+    def say(self, text: str) -> None:
+        """A line for the console and the log."""
+        logger.info(text)
+        self.display.say(text)
 
     def __exit__(self, kind, error, trace) -> bool:
         self.display.close()
@@ -98,13 +108,14 @@ class Run:
             self.writer.close()
         failed = kind is not None and issubclass(kind, Exception)
         if failed:
-            log.error("failed\n%s", "".join(traceback.format_exception(error)))
+            logger.error("failed\n%s", "".join(traceback.format_exception(error)))
             self._status("failed", reason=str(error) or kind.__name__)
         elif kind is not None:
-            log.info("interrupted")
             self._status("interrupted")
-            self.display.say(f"interrupted; go on with: genbench resume {quoted(self.folder)}")
-        log.removeHandler(self.handler)
+            self.say(f"interrupted; go on with: {self.resume}")
+        for source in (logger, logging.getLogger("py.warnings")):
+            source.removeHandler(self.handler)
+        logging.captureWarnings(False)
         self.handler.close()
         self.lock.close()
         if failed and not isinstance(error, UserError):
@@ -125,7 +136,7 @@ class Run:
         self.writer.add_scalar("speed/images_per_second", images_per_second, epoch)
         text = "  ".join(f"{part} " + " ".join(f"{k} {number(v)}" for k, v in numbers.items()) for part, numbers in point.items())
         speed = f"{images_per_second:,.0f}/s"
-        log.info("epoch %d  %s  %s", epoch, text, speed)
+        logger.info("epoch %d  %s  %s", epoch, text, speed)
         self.display.epoch(epoch, text, speed)
 
     def draw(self, epoch: int, model: Model, data: Data) -> None:
@@ -145,22 +156,33 @@ class Run:
                 self.writer.add_scalar(f"final_{part}/{name}", value, self.epoch)
         self.writer.flush()
         write_json(self.folder / "metrics.json", found)
-        log.info("done: %s", json.dumps(finite(found)))
+        logger.info("measured: %s", json.dumps(finite(found)))
         self.display.close()
         self.display.summary(found)
         made = sorted(p.name for p in self.folder.glob("*.png"))
-        self.display.say(f"pictures: {', '.join(made)} in {self.folder}\nlook: tensorboard --logdir {quoted(self.folder.parent)}")
+        self.say(f"pictures: {', '.join(made)} in {self.folder}")
+        self.say(f"look: tensorboard --logdir {quoted(self.folder.parent)}")
         self._status("done", epochs=self.s.epochs)
 
     # --- checkpoints ------------------------------------------------------------------------------------------
 
     def save(self, epoch: int, model: Model) -> None:
-        """Write a checkpoint that `restore` can go on from, and forget all but the newest two."""
+        """Write a checkpoint that `restore` can go on from, and forget all but the newest two.
+
+        Raises UserError, and writes nothing, if a weight is not finite.
+        """
+        state = model.state_dict()
+        bad = next((name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()), None)
+        if bad is not None:
+            raise UserError(f"epoch {epoch}", f"{bad} is not finite", fix="lower lr where there is one, and look at the data", code=1)
         self.writer.flush()
-        events = {p.name: p.stat().st_size for p in self.folder.glob("events.out.tfevents.*")}
+        curves = [*self.folder.glob("events.out.tfevents.*"), self.folder / "metrics.jsonl"]
+        for curve in curves:
+            sync(curve)  # a checkpoint must not outlive the points it says were logged
+        events = {p.name: p.stat().st_size for p in curves}
         content = {
             "epoch": epoch,
-            "model": model.state_dict(),
+            "model": state,
             "progress": model.progress(),
             "events": events,
             "seconds": self.seconds,
@@ -183,8 +205,7 @@ class Run:
         for path in self._checkpoints():
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() != CHECKPOINT.fullmatch(path.name)[2]:
-                self.display.say(f"warning: {path.name} is damaged and set aside")
-                log.warning("%s is damaged", path.name)
+                self.say(f"warning: {path.name} is damaged and set aside")
                 damaged.append(path)
                 continue
             content = torch.load(io.BytesIO(data), map_location=model.device, weights_only=True)
@@ -200,8 +221,7 @@ class Run:
         self._rewind(epoch, events)
         self.epoch = epoch
         if epoch:
-            self.display.say(f"resuming after epoch {epoch}")
-            log.info("resuming after epoch %d", epoch)
+            self.say(f"resuming after epoch {epoch}")
         return epoch
 
     def _rewind(self, epoch: int, events: dict[str, int]) -> None:
@@ -224,9 +244,9 @@ class Run:
     # --- the record -------------------------------------------------------------------------------------------
 
     def _require_same_settings(self) -> None:
-        """A directory that holds a run takes only the same run, or the same with more epochs."""
+        """A directory that holds a checkpoint goes on only with the same run, or the same with more epochs."""
         file = self.folder / "config.yaml"
-        if not file.exists():
+        if not file.exists() or not self._checkpoints():
             return
         before = _flat(yaml.safe_load(file.read_text(encoding="utf-8")))
         now = _flat(self.config)

@@ -38,7 +38,11 @@ COMPARE = {
 class Settings(dict):
     """A model's or dataset's settings, read as attributes; `lambda`, a word of Python, as `s["lambda"]`."""
 
-    __getattr__ = dict.__getitem__
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Setting:
         for kind in self.allowed.split(" | "):
             try:
                 return _kind(kind)(value)
-            except ValueError:
+            except (ValueError, OverflowError):
                 continue
         words = [kind for kind in self.allowed.split(" | ") if re.fullmatch(r"[a-z-]+", kind)]
         near = get_close_matches(str(value), words, n=1) or ["null" if self.default is None else self.default]
@@ -221,6 +225,9 @@ def check(config: dict, catalogue: Catalogue) -> dict[str, Any]:
         for parent in parents:
             node = node.setdefault(parent, {})
         node[key] = value
+    missing = sorted(known.keys() - _flatten(config).keys())
+    if missing:
+        raise UserError(missing[0], "is missing from the config", fix=f"add {missing[0]}: {known[missing[0]].default}")
     return checked
 
 

@@ -1,5 +1,6 @@
 """The loop. It trains every model, and knows none."""
 
+import math
 import time
 
 import torch
@@ -11,6 +12,8 @@ from .model import Model
 from .seeds import fold
 from .settings import Settings
 
+NOT_FINITE = "lower lr where there is one, and look at the data; checkpoints hold finite weights only"
+
 
 def fit(model: Model, data: Data, run, s: Settings) -> int:
     """Train until `s.epochs` passes are made or the model has converged; returns the number of passes made.
@@ -21,6 +24,8 @@ def fit(model: Model, data: Data, run, s: Settings) -> int:
     steps = -(-len(data.train) // s.batch_size)
     model.setup(data.train, seed=s.seed, steps=steps * s.epochs)
     epoch = run.restore(model)
+    if epoch == 0:
+        model.initialise(data.train, seed=s.seed)
     while epoch < s.epochs and not model.converged:
         epoch += 1
         started, meter = time.perf_counter(), Meter()
@@ -32,12 +37,18 @@ def fit(model: Model, data: Data, run, s: Settings) -> int:
         point = {"train": train}
         if "validation" in data.parts and (last or epoch % s.validate_every == 0):
             point["validation"] = means(model, data.parts["validation"], s.batch_size, s.seed)
+        _require_finite(point, epoch)
         run.log(epoch, point, images_per_second=len(data.train) / seconds)
-        if last or epoch % (s.draw_every or max(1, s.epochs // 20)) == 0:
+        if last or epoch % (s.draw_every or usual_interval(epoch)) == 0:
             run.draw(epoch, model, data)
         if last or epoch % s.save_every == 0:
             run.save(epoch, model)
     return epoch
+
+
+def usual_interval(epoch: int) -> int:
+    """Pictures after epochs 1, 2, ..., 10, 20, ..., 100, 200, ...: often while much changes, however long the run."""
+    return 10 ** (len(str(epoch)) - 1)
 
 
 class Meter:
@@ -64,8 +75,15 @@ class Meter:
         """The means; UserError naming the first step whose logs were not finite."""
         if self.all_good is not None and not self.all_good:
             step = steps_before + int(self.good) + 1
-            raise UserError(f"step {step}", "the loss is not finite", fix="lower lr; the last checkpoint is still good", code=1)
+            raise UserError(f"step {step}", "the loss is not finite", fix=NOT_FINITE, code=1)
         return _read({name: total / self.counts[name] for name, total in self.sums.items()})
+
+
+def _require_finite(point: dict[str, dict[str, float]], epoch: int) -> None:
+    for part, numbers in point.items():
+        for name, value in numbers.items():
+            if not math.isfinite(value):
+                raise UserError(f"epoch {epoch}", f"{name} on the {part} data is not finite", value, NOT_FINITE, code=1)
 
 
 def _read(logs: dict[str, torch.Tensor]) -> dict[str, float]:

@@ -86,8 +86,25 @@ def test_probabilistic_pca_is_the_gaussian_it_says():
     np.testing.assert_allclose(model.log_prob(data.train.raw), exact.logpdf(data.train.raw.double().numpy()), rtol=1e-6)
     drawn = model.sample(200_000, generator(0)).double().numpy()
     np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.02 * values.max())
-    full = build(config | {"latent_dim": 4}, data)
-    assert not hasattr(full, "log_prob") and not hasattr(full, "sample")  # nothing left out: no density
+
+
+def learnt(name, x, *overrides):
+    model = built(name, x, *overrides)
+    for start in range(0, len(x), 50):
+        model.step(Batch(torch.tensor(x[start : start + 50]), None))
+    model.end_epoch()
+    return model
+
+
+def test_pca_with_every_component_is_the_maximum_likelihood_gaussian():
+    x = blobs()
+    exact = multivariate_normal(x.mean(0), np.cov(x.T, bias=True))
+    np.testing.assert_allclose(learnt("pca", x, "latent_dim=4").log_prob(torch.tensor(x)), exact.logpdf(x), rtol=1e-6)
+    flat = learnt("pca", x * [1, 1, 1, 0], "latent_dim=4")
+    assert not hasattr(flat, "log_prob") and not hasattr(flat, "sample")  # no variance in one direction: no density
+    constant = learnt("pca", np.ones((20, 3)), "latent_dim=2")
+    assert float(constant.explained_variance) == 1
+    assert torch.equal(constant.decode(constant.encode(torch.ones(2, 3))), torch.ones(2, 3))
 
 
 def test_kmeans_equals_scikit_learn_from_the_same_start():
@@ -113,11 +130,22 @@ def test_kmeans_moves_an_empty_cluster_to_the_farthest_point():
     assert passes(model, x, 3)[-1] == pytest.approx(0.02 / 4)
 
 
-def test_kmeans_of_equal_points_is_finite():
+def test_empty_clusters_move_alike_whatever_the_batch():
+    x = np.array([[float(i**2)] for i in range(12)])
+    found = []
+    for batch in (1, 2, 5, 12):
+        model = built("kmeans", x, "n_components=5", "n_init=1")
+        model.centres[0] = torch.tensor([[0.0], [1e6], [2e6], [3e6], [4e6]])
+        passes(model, x, 1, batch=batch)
+        found.append(model.centres[0].flatten().tolist())
+    assert all(f == pytest.approx(found[0]) for f in found) and sorted(found[0])[1:] == [64, 81, 100, 121]
+
+
+def test_kmeans_of_equal_points_is_finite_and_ends():
     x = np.ones((20, 2))
     model = built("kmeans", x, "n_components=3", "n_init=2")
-    model.setup(data_of(x).train, seed=0, steps=1)
-    assert passes(model, x, 3)[-1] == 0 and model.centres.isfinite().all()
+    model.initialise(data_of(x).train, seed=0)
+    assert passes(model, x, 3)[-1] == 0 and model.centres.isfinite().all() and model.converged
 
 
 def test_plus_plus_finds_every_far_cluster():
@@ -132,7 +160,7 @@ def test_plus_plus_finds_every_far_cluster():
 def test_gmm_equals_scikit_learn_from_the_same_start(covariance):
     x = blobs()
     model = built("gmm", x, "n_components=3", f"covariance={covariance}", "reg_covar=1e-6")
-    model.setup(data_of(x).train, seed=0, steps=1)
+    model.initialise(data_of(x).train, seed=0)
     start = {k: getattr(model, k)[0].clone() for k in ("weights", "means", "covariances")}
     precisions = 1 / start["covariances"].squeeze(-1) if covariance in ("diag", "spherical") else torch.linalg.inv(start["covariances"])
     theirs = GaussianMixture(
@@ -166,7 +194,7 @@ def test_gmm_equals_scikit_learn_from_the_same_start(covariance):
 def test_one_component_is_the_maximum_likelihood_gaussian():
     x = blobs()
     model = built("gmm", x, "n_components=1", "reg_covar=0")
-    model.setup(data_of(x).train, seed=0, steps=1)
+    model.initialise(data_of(x).train, seed=0)
     passes(model, x, 1)
     exact = multivariate_normal(x.mean(0), np.cov(x.T, bias=True)).logpdf(x)
     np.testing.assert_allclose(model.log_prob(torch.tensor(x)), exact, rtol=1e-6)
@@ -192,7 +220,7 @@ def test_more_starts_are_never_worse():
     found = []
     for n in (1, 4):
         model = built("kmeans", x, "n_components=5", f"n_init={n}")
-        model.setup(data_of(x).train, seed=0, steps=1)
+        model.initialise(data_of(x).train, seed=0)
         while not model.converged:
             for batch in data_of(x).train.batches(100):
                 model.step(batch)
@@ -206,7 +234,7 @@ def test_a_singular_covariance_names_its_component():
     for covariance in ("full", "diag", "spherical"):
         model = built("gmm", x, "n_components=4", "reg_covar=0", f"covariance={covariance}")
         with pytest.raises(UserError, match=r"reg_covar: the (co)?variance of component \d is"):
-            model.setup(data_of(x).train, seed=0, steps=1)
+            model.initialise(data_of(x).train, seed=0)
             passes(model, x, 5)
 
 
@@ -221,7 +249,7 @@ def test_kmeans_samples_spread_as_far_as_its_points():
     config = config_of("kmeans", "n_components=1", "n_init=1", dataset="moons")
     model = build(config, data_of(x))
     assert isinstance(model, KMeans)
-    model.setup(data_of(x).train, seed=0, steps=1)
+    model.initialise(data_of(x).train, seed=0)
     passes(model, x, 2)
     drawn = model.sample(100_000, generator(0)).double()
     assert float(drawn.var(0).sum()) == pytest.approx(float(np.var(x, 0).sum()), rel=0.02)

@@ -5,9 +5,11 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from conftest import CONFIGS, MODELS, config_of
 
@@ -66,6 +68,12 @@ def refused(args, capsys):
         ("model.class=os.system", ["fixed by configs/model/"]),
         ("model=vae,gan", ["several values make a sweep", "add -m"]),
         ("-m model=vae lr=1e-3,-1", ["lr: must be float > 0", "got -1"]),
+        ("-m model=glob(v*) lr=-1", ["lr: must be float > 0"]),
+        ("-m beta=interval(0,1)", ["does not support"]),
+        ("-m beta=1,2 --cfg job", ["--cfg"]),
+        ("beta=${activation}", ["beta: must be float >= 0", "got relu"]),
+        ("beta=${nope}", ["beta: Interpolation key 'nope' not found"]),
+        ("beta=1" + "0" * 400, ["beta: must be float >= 0"]),
         ("-m model=pca,vae beta=1,2", ["model=pca has no setting 'beta'"]),
         ("hydra.nonsense=1", ["hydra.nonsense"]),
         ("vae", ["neither a command nor a setting"]),
@@ -175,6 +183,11 @@ def test_damaged_checkpoints_are_noticed(tmp_path):
     newest.write_bytes(content)
     done = genbench("resume", str(folder), "epochs=3", cwd=tmp_path)
     assert done.returncode == 0 and "is damaged" in done.stdout and "resuming after epoch 1" in done.stdout
+    whole = tmp_path / "whole"
+    assert genbench("model=ae", *TINY[1:], "epochs=3", f"hydra.run.dir={whole}", cwd=tmp_path).returncode == 0
+    ours, theirs = (max(d.glob("checkpoint-*.pt")) for d in (folder, whole))
+    ours, theirs = (torch.load(path, weights_only=True)["model"] for path in (ours, theirs))
+    assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
     for path in folder.glob("checkpoint-*.pt"):
         path.write_bytes(b"")
     done = genbench("resume", str(folder), "epochs=4", cwd=tmp_path)
@@ -187,6 +200,35 @@ def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     assert done.returncode == 1 and re.search(r"error: step \d+: the loss is not finite", done.stderr), done.stderr
     assert json.loads((folder / "status.json").read_text())["state"] == "failed"
     assert "Traceback" not in done.stderr and "Traceback" in (folder / "run.log").read_text()
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    folder = tmp_path / "run"
+    args = ["model=ae", "optimizer=sgd", "lr=1e38", "epochs=3", "batch_size=100", "dataset.limit=100", "dataset.val_size=0"]
+    done = genbench(*args, "device=cpu", f"hydra.run.dir={folder}", cwd=tmp_path)
+    assert done.returncode == 1 and "is not finite" in done.stderr and not list(folder.glob("checkpoint-*"))
+
+
+def test_a_run_that_was_refused_can_be_corrected_in_its_directory(tmp_path):
+    folder = tmp_path / "run"
+    done = genbench("model=pca", "latent_dim=100", *TINY, f"hydra.run.dir={folder}", cwd=tmp_path)
+    assert done.returncode == 2 and "latent_dim" in done.stderr
+    done = genbench("model=pca", "latent_dim=10", *TINY, f"hydra.run.dir={folder}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_answers_come_as_fast_as_hydra_is_imported(tmp_path):
+    def seconds(*command):
+        times = []
+        for _ in range(4):
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", *command], cwd=tmp_path, capture_output=True)
+            times.append(time.perf_counter() - started)
+        return min(times)
+
+    hydra = seconds("import hydra")
+    for args in (["--help"], ["model=pca", "beta=4"]):
+        assert seconds(f"from genbench.cli import main; main({args})") - hydra < 0.5
 
 
 def test_installed_configs_name_each_run_apart_and_safely():

@@ -9,12 +9,13 @@ import torch
 from conftest import Nowhere, small_config
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from genbench import run as run_module
-from genbench.data import load, order_seed
+from genbench.data import Part, load, order_seed
 from genbench.experiment import build, run
+from genbench.figures import pictures
 from genbench.metrics import means
 from genbench.model import GradientModel, can
 from genbench.optim import optimizer, rate
+from genbench.run import Run
 from genbench.seeds import fold, generator
 from genbench.settings import Settings
 from genbench.train import fit
@@ -35,10 +36,13 @@ def test_training_logs_finite_terms_and_beats_the_start(model_name):
     model, data, points = trained(config)
     for point in points:
         assert point["validation"] and all(math.isfinite(v) for part in point.values() for v in part.values())
-    # The measure is the first one every model of one objective has; players of a game need not lower theirs.
-    if len(getattr(model, "players", {1: 1})) == 1 and len(points) > 1:
-        name = next(iter(points[0]["validation"]))
-        assert points[-1]["train"].get(name, points[-1]["validation"][name]) < points[0]["train"].get(name, math.inf)
+    # A model with one objective lowers it; the players of a game need not lower theirs.
+    if len(getattr(model, "players", "1")) == 1:
+        start = build(config, data)
+        start.setup(data.train, seed=0, steps=1)
+        start.initialise(data.train, seed=0)
+        name = next(iter(points[-1]["validation"]))
+        assert points[-1]["validation"][name] < means(start, data.parts["validation"], 50, 0)[name]
 
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(model_name):
@@ -51,10 +55,17 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(model_name)
     assert any(not torch.equal(first[k], other[k]) for k in first)
 
 
-def test_watching_does_not_steer(model_name):
+def test_watching_does_not_steer(model_name, tmp_path):
     plain = trained(small_config(model_name))[0].state_dict()
-    watched = trained(small_config(model_name, "validate_every=3", "draw_every=1", "save_every=2"))[0].state_dict()
-    assert all(torch.equal(plain[k], watched[k]) for k in plain)
+    watched = small_config(model_name, "validate_every=3", "draw_every=1", "save_every=2")
+    run(watched, tmp_path)
+    found = torch.load(newest(tmp_path), weights_only=True)["model"]
+    assert all(torch.equal(plain[k], found[k]) for k in plain)
+
+
+def newest(folder):
+    """The last checkpoint of a run."""
+    return max(folder.glob("checkpoint-*.pt"))
 
 
 def test_abilities_have_the_promised_shapes(model_name):
@@ -151,8 +162,7 @@ def outcome(folder):
     """All that a run leaves and that must not depend on when it was interrupted."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    last = sorted(folder.glob("checkpoint-*.pt"))[-1]
-    content = torch.load(last, weights_only=True)
+    content = torch.load(newest(folder), weights_only=True)
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
     events.Reload()
     scalars = {t: [(e.step, e.value) for e in events.Scalars(t)] for t in events.Tags()["scalars"] if not t.startswith("speed/")}
@@ -181,28 +191,76 @@ def same(a, b):
     return a == b
 
 
-@pytest.mark.parametrize("stop", [1, 2, 4])
-def test_a_resumed_run_ends_byte_identical(model_name, stop, tmp_path, monkeypatch, capsys):
+def interrupted_at(point, number, config, folder):
+    """Run until the call of a method of the model or the run with this number, and interrupt before or after it."""
+    where, method, after = {
+        "in a step": (type(build(config, load(config["dataset"], CPU))), "step", True),
+        "before a checkpoint": (Run, "save", False),
+        "after a checkpoint": (Run, "save", True),
+        "at the end": (Run, "finish", False),
+    }[point]
+    calls, original = [], getattr(where, method)
+
+    def interrupt(self, *args):
+        calls.append(method)
+        if len(calls) == number and not after:
+            raise KeyboardInterrupt
+        result = original(self, *args)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return result
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(where, method, interrupt)
+        run(config, folder)
+    assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
+
+
+def test_a_resumed_run_ends_byte_identical(model_name, tmp_path):
     config = small_config(model_name, "draw_every=2")
     run(config, tmp_path / "whole")
-    save = run_module.Run.save
+    whole = outcome(tmp_path / "whole")
+    passes = len(whole["curve"])  # fewer than the epochs where the model converges before
+    stops = [("in a step", 1), ("in a step", 3 * passes - 1), ("at the end", 1)]
+    stops += [(p, n) for p in ("before a checkpoint", "after a checkpoint") for n in sorted({1, passes // 2 + 1, passes})]
+    for i, (point, number) in enumerate(stops):
+        folder = tmp_path / f"parts {i}"
+        interrupted_at(point, number, config, folder)
+        run(config, folder)
+        parts = outcome(folder)
+        for name in whole:
+            assert same(whole[name], parts[name]), f"stopped {point} {number}: {name} differs"
+        assert json.loads((folder / "status.json").read_text())["state"] == "done"
 
-    def interrupt(self, epoch, model):
-        if epoch == stop:
-            raise KeyboardInterrupt  # after the epoch was logged, before its checkpoint: the epoch must be redone
-        save(self, epoch, model)
 
-    monkeypatch.setattr(run_module.Run, "save", interrupt)
-    try:
-        run(config, tmp_path / "parts")
-    except KeyboardInterrupt:
-        assert json.loads((tmp_path / "parts" / "status.json").read_text())["state"] == "interrupted"
-    monkeypatch.undo()
-    run(config, tmp_path / "parts")
-    whole, parts = outcome(tmp_path / "whole"), outcome(tmp_path / "parts")
-    for name in whole:
-        assert same(whole[name], parts[name]), f"{name} differs"
-    assert json.loads((tmp_path / "parts" / "status.json").read_text())["state"] == "done"
-    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "parts").iterdir() if p.name not in (".lock", "run.log")}
-    assert run(config, tmp_path / "parts") is None
-    assert before == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "parts").iterdir() if p.name not in (".lock", "run.log")}
+def test_a_finished_run_is_left_alone_and_can_be_made_longer(model_name, tmp_path):
+    def files():
+        return {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir() if p.name not in (".lock", "run.log")}
+
+    constant = ["schedule=constant"] if "schedule" in small_config(model_name) else []
+    run(small_config(model_name, *constant, "epochs=3"), tmp_path)
+    before = files()
+    assert run(small_config(model_name, *constant, "epochs=3"), tmp_path) is None
+    assert files() == before
+    longer = run(small_config(model_name, *constant, "epochs=5"), tmp_path)
+    once = run(small_config(model_name, *constant, "epochs=5"), tmp_path.with_name(tmp_path.name + " once"))
+    assert longer["test"] == once["test"] and longer["cost"] == once["cost"]
+
+
+@pytest.mark.parametrize("dataset", ["moons", "gaussians", "digits"])
+def test_everything_a_model_can_show_is_drawn(model_name, dataset):
+    overrides = ["dataset.means=[[-1.0],[1.0]]", "dataset.scales=[0.2,0.3]", "dataset.weights=[1.0,1.0]"] if dataset == "gaussians" else []
+    config = small_config(model_name, *overrides, "epochs=1", dataset=dataset)
+    if "latent_dim" in config:
+        config["latent_dim"] = 1 if dataset == "gaussians" else 2
+    model, data, _ = trained(config)
+    found = dict(pictures(model, data, 0, "title"))
+    assert set(found) >= {"samples"} if can(model, "sample") else True
+    assert ("reconstructions" in found) == can(model, "encode", "decode")
+    if config.get("latent_dim") == 2 and can(model, "encode"):
+        assert "codes" in found
+    for name, picture in found.items():
+        assert picture.dtype == torch.uint8 and picture.shape[2] == 3 and min(picture.shape[:2]) >= 200, name
+        assert len(picture.flatten(0, 1).unique(dim=0)) > 2, f"{name} is empty"
+    unlabelled = data._replace(parts={name: Part(part.raw, None, part.scale) for name, part in data.parts.items()})
+    assert dict(pictures(model, unlabelled, 0, "title")).keys() == found.keys()

@@ -90,7 +90,7 @@ def gmm_against_scikit_learn(x, covariance, k=10, reg=1e-3):
 
     config = config_of("gmm", f"n_components={k}", f"covariance={covariance}", f"reg_covar={reg}", dataset="moons")
     model = build(config, vectors(x))
-    model.setup(Doubles(torch.tensor(x), None), seed=0, steps=1)
+    model.initialise(Doubles(torch.tensor(x), None), seed=0)
     covariances = model.covariances[0]
     precisions = 1 / covariances.squeeze(-1) if covariance in ("diag", "spherical") else torch.linalg.inv(covariances)
     weights = model.weights[0].numpy()

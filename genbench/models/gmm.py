@@ -6,7 +6,7 @@ import torch
 
 from ..em import EM
 from ..errors import UserError
-from .kmeans import plus_plus, squared_distances
+from .kmeans import memberships, plus_plus, squared_distances
 
 WARM_START = 20  # iterations of k-means before EM begins
 NEGLIGIBLE = 1e-30  # responsibilities below this count as zero
@@ -28,21 +28,16 @@ class GMM(EM):
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(s.n_init, *shape, dtype=torch.float64))
 
-    def setup(self, train, *, seed, steps):
-        if len(train) < self.s.n_components:
-            raise UserError("n_components", f"there are only {len(train)} training points", self.s.n_components, f"at most {len(train)}")
-        super().setup(train, seed=seed, steps=steps)
-
     def begin(self, start, x, rng):
         centres = plus_plus(x, self.s.n_components, rng)
         for _ in range(WARM_START):
-            member = torch.nn.functional.one_hot(squared_distances(x, centres).argmin(1), len(centres)).to(x)
-            centres = torch.where(member.sum(0)[:, None] > 0, member.T @ x / member.sum(0).clamp(min=1)[:, None], centres)
+            member = memberships(x, centres)
+            counts = member.sum(0)[:, None]
+            centres = torch.where(counts > 0, member.T @ x / counts.clamp(min=1), centres)
         self.means[start] = centres
         sums = None
         for part in x.split(self.s.batch_size):
-            member = torch.nn.functional.one_hot(squared_distances(part, centres).argmin(1), len(centres)).to(x)
-            new = self.moments(start, part, member)
+            new = self.moments(start, part, memberships(part, centres))
             sums = new if sums is None else {name: sums[name] + new[name] for name in sums}
         self.maximise(start, sums, len(x))
 

@@ -5,12 +5,16 @@ import math
 import torch
 
 from ..em import EM
-from ..errors import UserError
 
 
 def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
     """Squared distances [n, K] of points [n, D] to centres [K, D], never below zero."""
     return (x.square().sum(1, keepdim=True) - 2 * x @ centres.T + centres.square().sum(1)).clamp(min=0)
+
+
+def memberships(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    """For points [n, D] and centres [K, D], [n, K] with a one at each point's nearest centre."""
+    return torch.nn.functional.one_hot(squared_distances(x, centres).argmin(1), len(centres)).to(x)
 
 
 def plus_plus(x: torch.Tensor, k: int, rng: torch.Generator) -> torch.Tensor:
@@ -50,26 +54,21 @@ class KMeans(EM):
         super().__init__(space, s)
         self.register_buffer("centres", torch.zeros(s.n_init, s.n_components, space.size, dtype=torch.float64))
 
-    def setup(self, train, *, seed, steps):
-        if len(train) < self.s.n_components:
-            raise UserError("n_components", f"there are only {len(train)} training points", self.s.n_components, f"at most {len(train)}")
-        super().setup(train, seed=seed, steps=steps)
-
     def begin(self, start, x, rng):
         self.centres[start] = plus_plus(x, self.s.n_components, rng)
 
     def expect(self, start, x):
-        nearest, z = squared_distances(x, self.centres[start]).min(1)
-        member = torch.nn.functional.one_hot(z, self.s.n_components).to(x)
-        far = nearest.topk(min(len(x), self.s.n_components)).indices
-        return {"objective": nearest.sum(), "counts": member.sum(0), "sums": member.T @ x, "far": Farthest(nearest[far], x[far])}
+        member = memberships(x, self.centres[start])
+        nearest = squared_distances(x, self.centres[start]).amin(1)
+        far = Farthest(nearest, x, self.s.n_components)
+        return {"objective": nearest.sum(), "counts": member.sum(0), "sums": member.T @ x, "far": far}
 
     def maximise(self, start, sums, n):
         counts, empty = sums["counts"], sums["counts"] == 0
         self.centres[start] = sums["sums"] / counts.clamp(min=1)[:, None]
         self.centres[start][empty] = sums["far"].points[: int(empty.sum())]
-        if empty.any():
-            self.settled[start] = False
+        if empty.any() and sums["far"].distance[0] > 0:
+            self.settled[start] = False  # the moved centres may still lower the objective
 
     def evaluate(self, batch, rng):
         return {"inertia": squared_distances(self.flat(batch.x), self.centres[self.best]).min(1).values.mean()}
@@ -90,12 +89,11 @@ class KMeans(EM):
 
 
 class Farthest:
-    """The points farthest from their centres, as something that adds up over batches."""
+    """The `keep` points farthest from their centres, farthest first, as something that adds up over batches."""
 
-    def __init__(self, distance: torch.Tensor, points: torch.Tensor):
-        self.distance, self.points = distance, points
+    def __init__(self, distance: torch.Tensor, points: torch.Tensor, keep: int):
+        far = distance.topk(min(keep, len(distance))).indices
+        self.distance, self.points, self.keep = distance[far], points[far], keep
 
     def __add__(self, other: "Farthest") -> "Farthest":
-        distance = torch.cat([self.distance, other.distance])
-        keep = distance.topk(max(len(self.points), len(other.points))).indices
-        return Farthest(distance[keep], torch.cat([self.points, other.points])[keep])
+        return Farthest(torch.cat([self.distance, other.distance]), torch.cat([self.points, other.points]), self.keep)

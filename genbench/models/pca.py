@@ -13,60 +13,72 @@ class PCA(Model):
     """Minimises E||x - W W'x||^2 over W'W = I: the top eigenvectors of the covariance, from one pass over the data.
 
     As probabilistic PCA it is the Gaussian N(mean, W (L - s2 I) W' + s2 I), s2 the mean of the eigenvalues that are
-    left out; without any left out (or with none above zero) it has no density.
+    left out; with none left out it is the maximum-likelihood Gaussian. Where that Gaussian is flat (its least variance
+    is zero) it has no density.
     """
 
     def __init__(self, space, s):
         super().__init__(space, s)
         d = space.size
         if s.latent_dim > d:
-            raise UserError(
-                "latent_dim", f"pca has at most one component per value, and data points have {d}", s.latent_dim, f"latent_dim={d}"
-            )
-        for name, shape in {"mean": (d,), "components": (s.latent_dim, d), "eigenvalues": (d,), "count": ()}.items():
+            raise UserError("latent_dim", f"there is at most one component per value, and points have {d}", s.latent_dim, f"latent_dim={d}")
+        for name, shape in {"mean": (d,), "components": (s.latent_dim, d), "eigenvalues": (d,)}.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
-        self.register_buffer("scatter", torch.zeros(d, d, dtype=torch.float64), persistent=False)
+        self.register_buffer("solved", torch.tensor(False))
+        self.forget()
+
+    def forget(self) -> None:
+        """Start a pass: no points seen."""
+        self.count, self.running_mean, self.scatter = 0, 0.0, 0.0
+
+    @property
+    def converged(self) -> bool:
+        """Whether a pass over the data was made: the solution is exact, and another would not change it."""
+        return bool(self.solved)
 
     def setup(self, train, *, seed, steps):
         if len(train) <= self.s.latent_dim:
             raise UserError(
-                "latent_dim", f"pca needs more points than components, and there are {len(train)}", self.s.latent_dim, "lower it"
+                "latent_dim", f"there must be more points than components, and there are {len(train)}", self.s.latent_dim, "lower it"
             )
 
     def step(self, batch):
         # Centred sums merged pairwise (Chan et al. 1979): no cancellation, whatever the data's offset.
         x = batch.x.flatten(1).to(self.mean)
-        n, total = len(x), self.count + len(x)
-        mean = x.mean(0)
-        shift, centred = mean - self.mean, x - mean
-        self.scatter += centred.T @ centred + shift.outer(shift) * (self.count * n / total)
-        self.mean += shift * (n / total)
-        self.count.copy_(total)
+        n, total, mean = len(x), self.count + len(x), x.mean(0)
+        shift, centred = mean - self.running_mean, x - mean
+        self.scatter = self.scatter + centred.T @ centred + shift.outer(shift) * (self.count * n / total)
+        self.running_mean = self.running_mean + shift * (n / total)
+        self.count = total
         return {}
 
     def end_epoch(self):
         values, vectors = torch.linalg.eigh(self.scatter / self.count)
+        self.mean.copy_(self.running_mean)
         self.eigenvalues.copy_(values.flip(0).clamp(min=0))
         top = vectors.flip(1).T[: self.s.latent_dim]
         largest = top.gather(1, top.abs().argmax(1, keepdim=True))
         self.components.copy_(top * largest.sign())  # the sign is arbitrary: make the largest entry positive
-        self.converged = True
+        self.solved.fill_(True)
+        self.forget()
         return {"explained_variance": self.explained_variance}
 
     @property
     def explained_variance(self) -> torch.Tensor:
-        """The components' share of the total variance."""
-        return self.eigenvalues[: self.s.latent_dim].sum() / self.eigenvalues.sum()
+        """The components' share of the total variance; all of it where there is none."""
+        left = self.eigenvalues[self.s.latent_dim :].sum()
+        return 1 - left / self.eigenvalues.sum() if left > 0 else torch.ones_like(left)
 
     @property
     def noise(self) -> torch.Tensor:
-        """s2, the maximum-likelihood variance of what the components leave out."""
+        """s2, the maximum-likelihood variance of what the components leave out; zero if that is nothing."""
         left = self.eigenvalues[self.s.latent_dim :]
         return left.mean() if len(left) else left.sum()
 
     def has_density(self) -> bool:
-        """Whether the left-out variance is above rounding error."""
-        return bool(self.noise > 1e-12 * self.eigenvalues[0])
+        """Whether the least variance of the Gaussian is above rounding error."""
+        least = self.noise if self.s.latent_dim < self.space.size else self.eigenvalues[-1]
+        return bool(least > 1e-12 * self.eigenvalues[0])
 
     def evaluate(self, batch, rng):
         error = per_point((batch.x - self.decode(self.encode(batch.x))) ** 2).mean()
@@ -86,9 +98,12 @@ class PCA(Model):
         q, d = self.s.latent_dim, self.space.size
         centred = x.flatten(1).to(self.mean) - self.mean
         z = centred @ self.components.T
-        kept = self.eigenvalues[:q].clamp(min=self.noise)
-        mahalanobis = (z**2 / kept).sum(1) + (centred.square().sum(1) - z.square().sum(1)) / self.noise
-        return -0.5 * (mahalanobis + kept.log().sum() + (d - q) * self.noise.log() + d * math.log(2 * math.pi))
+        kept = self.eigenvalues[:q]
+        mahalanobis, log_det = (z**2 / kept).sum(1), kept.log().sum()
+        if q < d:
+            mahalanobis = mahalanobis + (centred - z @ self.components).square().sum(1) / self.noise
+            log_det = log_det + (d - q) * self.noise.log()
+        return -0.5 * (mahalanobis + log_det + d * math.log(2 * math.pi))
 
     @available_if(has_density)
     def sample(self, n, rng):

@@ -37,5 +37,5 @@ class VAE(GradientModel):
         return self.likelihood.mean(self.decoder(z))
 
     def sample(self, n, rng):
-        """n draws [n, *shape]: z from the prior, then x from p(x|z) (its mean, for data in [0, 1])."""
+        """n draws [n, *shape]: z from the prior, then x from p(x|z) (its mean, unless it is Gaussian)."""
         return self.likelihood.sample(self.decoder(self.draw("model", n, rng)["eps"]), rng)

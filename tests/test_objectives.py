@@ -1,0 +1,181 @@
+"""Every gradient model's loss against its paper's formula, written out anew on fixed noise and non-trivial weights."""
+
+import math
+
+import pytest
+import torch
+from conftest import small_config
+from torch.distributions import Bernoulli, Normal
+
+from genbench.data import load
+from genbench.experiment import build
+from genbench.model import GradientModel
+from genbench.seeds import generator
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def play():
+    """play(name, *overrides) -> model, batch, noise of its first player (or of `player`), and its loss."""
+
+    def play(name, *overrides, player=None, dataset="digits"):
+        config = small_config(name, *overrides, dataset=dataset)
+        data = load(config["dataset"], CPU)
+        model = build(config, data)
+        with torch.no_grad():
+            for parameter in model.parameters():  # far from the symmetric start, so that every term counts
+                parameter += 0.3 * torch.randn(parameter.shape, generator=generator(1))
+        batch = next(iter(data.train.batches(40)))
+        player = player or next(iter(model.players))
+        noise = model.draw(player, 40, generator(2))
+        loss, terms = getattr(model, model.players[player].loss)(batch, noise, model.hp)
+        return model, batch.x, noise, loss, terms
+
+    return play
+
+
+def close(a, b):
+    torch.testing.assert_close(a, torch.as_tensor(b, dtype=a.dtype), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 7.0])
+@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous-bernoulli", "gaussian", "binomial"])
+def test_vae(play, beta, likelihood):
+    model, x, noise, loss, terms = play("vae", f"beta={beta}", f"likelihood={likelihood}", "sigma=0.7")
+    mu, logvar = model.encoder(x)[:, :3], model.encoder(x)[:, 3:]
+    raw = model.decoder(mu + noise["eps"] * torch.exp(0.5 * logvar))
+    p = torch.sigmoid(raw)
+    if likelihood == "gaussian":
+        log_p = Normal(raw, 0.7).log_prob(x)
+    elif likelihood == "continuous-bernoulli":
+        log_p = torch.distributions.ContinuousBernoulli(logits=raw).log_prob(x)
+    elif likelihood == "bernoulli":
+        log_p = x * p.log() + (1 - x) * (1 - p).log()
+    else:
+        log_p = torch.distributions.Binomial(16, logits=raw).log_prob((16 * x).round())
+    nll = -log_p.sum((1, 2, 3)).mean()
+    kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1).mean()
+    close(terms["nll"], nll)
+    close(terms["kl"], kl)
+    close(loss, nll + beta * kl)
+    close(terms["negative_elbo"], nll + kl)
+
+
+def test_learned_sigma_enters_the_gaussian_likelihood(play):
+    model, x, noise, _, terms = play("vae", "likelihood=gaussian", "sigma=learned")
+    mu, logvar = model.encoder(x).chunk(2, 1)
+    raw = model.decoder(mu + noise["eps"] * torch.exp(0.5 * logvar))
+    sigma = model.likelihood.log_sigma.exp() + 1e-3
+    close(terms["nll"], -Normal(raw, sigma).log_prob(x).sum((1, 2, 3)).mean())
+    assert torch.autograd.grad(terms["nll"], model.likelihood.log_sigma)[0] != 0
+
+
+@pytest.mark.parametrize("reconstruction", ["mse", "bce"])
+def test_ae(play, reconstruction):
+    model, x, _, loss, _ = play("ae", f"reconstruction={reconstruction}")
+    raw = model.decoder(model.encoder(x))
+    per_value = (x - raw) ** 2 if reconstruction == "mse" else -Bernoulli(logits=raw, validate_args=False).log_prob(x)
+    close(loss, per_value.sum((1, 2, 3)).mean())
+
+
+@pytest.mark.parametrize("corruption", ["gaussian", "masking", "salt-and-pepper"])
+def test_dae(play, corruption):
+    model, x, noise, loss, _ = play("dae", f"corruption={corruption}", "level=0.4")
+    n = noise["corruption"]
+    corrupted = {
+        "gaussian": x + 0.4 * n,
+        "masking": x * (n >= 0.4),
+        "salt-and-pepper": x * (n >= 0.4) + ((n >= 0.2) & (n < 0.4)),
+    }[corruption]
+    close(loss, ((x - model.decoder(model.encoder(corrupted))) ** 2).sum((1, 2, 3)).mean())
+
+
+@pytest.mark.parametrize("weight", [0.0, 3.0])
+@pytest.mark.parametrize("sparsity", ["kl", "l1"])
+def test_sparse_ae(play, sparsity, weight):
+    model, x, _, loss, _ = play("sparse-ae", f"sparsity={sparsity}", f"lambda={weight}", "rho=0.1")
+    raw = model.encoder(x)
+    h = 1 / (1 + (-raw).exp()) if sparsity == "kl" else raw.clamp(min=0)
+    q = h.mean(0)
+    kl = (0.1 * torch.log(0.1 / q) + 0.9 * torch.log(0.9 / (1 - q))).sum()
+    penalty = kl if sparsity == "kl" else h.sum(1).mean()
+    close(loss, ((x - model.decoder(h)) ** 2).sum((1, 2, 3)).mean() + weight * penalty)
+
+
+@pytest.mark.parametrize("weight", [0.0, 5.0])
+@pytest.mark.parametrize("prior", ["normal", "uniform", "ring"])
+def test_swae(play, prior, weight):
+    model, x, noise, loss, _ = play("swae", f"prior={prior}", f"lambda={weight}")
+    z = model.encoder(x)
+    gaps = []
+    for direction in noise["directions"]:
+        assert float(direction.norm()) == pytest.approx(1, abs=1e-5)
+        ours, wanted = (z * direction).sum(1).sort().values, (noise["prior"] * direction).sum(1).sort().values
+        gaps.append(((ours - wanted) ** 2).mean())
+    close(loss, ((x - model.decoder(z)) ** 2).sum((1, 2, 3)).mean() + weight * sum(gaps) / len(gaps))
+
+
+def test_gan_discriminator(play):
+    model, x, noise, loss, terms = play("gan")
+    real, fake = torch.sigmoid(model.discriminator(x)), torch.sigmoid(model.discriminator(model.generator(noise["z"])))
+    assert abs(float(real.mean().detach() - fake.mean().detach())) > 1e-3
+    close(loss, -(real.log().mean() + (1 - fake).log().mean()))
+    close(terms["d_real"], real.mean())
+    close(terms["d_fake"], fake.mean())
+
+
+@pytest.mark.parametrize("kind", ["saturating", "non-saturating"])
+def test_gan_generator(play, kind):
+    model, _, noise, loss, _ = play("gan", f"generator_loss={kind}", player="generator")
+    fake = torch.sigmoid(model.discriminator(model.generator(noise["z"])))
+    close(loss, (1 - fake).log().mean() if kind == "saturating" else -fake.log().mean())
+
+
+@pytest.mark.parametrize("weight", [0.0, 10.0])
+def test_wgan_critic(play, weight):
+    model, x, noise, loss, terms = play("wgan", f"lambda={weight}")
+    fake = model.generator(noise["z"]).detach()
+    gap = model.critic(x).mean() - model.critic(fake).mean()
+    point = (noise["between"] * fake + (1 - noise["between"]) * x).requires_grad_()
+    slope = torch.autograd.grad(model.critic(point).sum(), point, create_graph=True)[0].flatten(1).norm(dim=1)
+    close(terms["gap"], gap)
+    close(loss, -gap + weight * ((slope - 1) ** 2).mean())
+
+
+def test_wgan_clipping_has_no_penalty(play):
+    _, _, _, loss, terms = play("wgan", "constraint=clipping", "lambda=10")
+    close(loss, -terms["gap"])
+
+
+def test_wgan_generator(play):
+    model, _, noise, loss, _ = play("wgan", player="generator")
+    close(loss, -model.critic(model.generator(noise["z"])).mean())
+
+
+def test_judges_see_centred_images_and_other_data_as_they_are(play):
+    model, x, *_ = play("gan")
+    close(model.discriminator(x), model.discriminator.net(2 * x - 1))
+    model, x, *_ = play("gan", dataset="moons")
+    close(model.discriminator(x), model.discriminator.net(x))
+
+
+def test_losses_are_pure(model_name):
+    """The same batch, noise and numbers give the same loss, whatever was computed before, and change nothing."""
+    config = small_config(model_name)
+    data = load(config["dataset"], CPU)
+    model = build(config, data)
+    if not isinstance(model, GradientModel):
+        pytest.skip("fits without gradients")
+    first, second = list(data.train.batches(40))[:2]
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    before = torch.random.get_rng_state()
+    for name, player in model.players.items():
+        noise = model.draw(name, 40, generator(3))
+        loss = getattr(model, player.loss)(first, noise, model.hp)[0].detach()
+        getattr(model, player.loss)(second, noise, model.hp)
+        assert torch.equal(loss, getattr(model, player.loss)(first, noise, model.hp)[0].detach())
+    assert all(torch.equal(state[k], v) for k, v in model.state_dict().items())
+    assert torch.equal(before, torch.random.get_rng_state()), "no randomness but what is handed in"
+    assert not any(isinstance(m, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.Dropout)) for m in model.modules())
+    assert all(math.isfinite(v) for v in model.hp.values())
