@@ -1,5 +1,7 @@
 """What a person sees while a run goes on: live lines on a terminal, plain lines anywhere else."""
 
+import os
+import sys
 import time
 
 from rich.console import Console, Group
@@ -9,12 +11,26 @@ from rich.table import Table
 from rich.text import Text
 
 
+class Patient(Console):
+    """A console that falls silent, and lets the work go on, when nobody reads it any more (`genbench ... | head`)."""
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich when a write fails."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(text: str) -> None:
+    """A line of plain words outside a run."""
+    Patient(highlight=False, soft_wrap=True).print(text, markup=False)
+
+
 class Display:
     """Progress through the epochs of one run, and a summary table at its end."""
 
     def __init__(self, title: str, epochs: int, console: Console | None = None):
         self.title, self.epochs = title, epochs
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or Patient(highlight=False, soft_wrap=True)
         self.live: Live | None = None
         self.first: int | None = None
         self.unsaid = ""

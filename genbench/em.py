@@ -8,7 +8,8 @@ from .seeds import generator
 
 
 class EM(Model):
-    """`n_init` starts advance side by side, each until a pass improves its objective by at most `tol`.
+    """`n_init` starts advance side by side, each until a pass lowers its objective by at most `tol` per value of a
+    point (so that one tolerance serves the plane and images alike).
 
     A subclass keeps its parameters as buffers whose first dimension is the start, and says
         begin(start, x, rng)      where a start begins, given all points x [N, D]
@@ -61,7 +62,7 @@ class EM(Model):
     def end_epoch(self):
         for start, sums in self.sums.items():
             objective = sums.pop("objective") / self.seen
-            self.settled[start] = bool(self.objective[start] - objective <= self.s.tol)
+            self.settled[start] = bool(self.objective[start] - objective <= self.s.tol * self.space.size)
             self.objective[start] = objective
             self.maximise(start, sums, self.seen)
         self.sums, self.seen = {}, 0

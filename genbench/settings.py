@@ -23,6 +23,8 @@ import yaml
 
 from .errors import UserError
 
+GROUPS = ("model", "dataset")  # what a run is chosen from
+
 DECLARED = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*?)\s+# (?P<allowed>\S.*?): (?P<meaning>\S.*)$")
 NUMBER = re.compile(
     r"(?P<type>int|float)(?: (?P<op>>=|>|<=|<) (?P<bound>\S+)| in (?P<open>[\[(])(?P<low>\S+), (?P<high>\S+)(?P<close>[\])]))?"
@@ -161,7 +163,7 @@ class Catalogue:
 
     def owners(self, name: str) -> list[str]:
         """The models and datasets that have a setting of this name."""
-        return [choice for group in ("model", "dataset") for choice in self.names(group) if name in self.settings(f"{group}/{choice}")]
+        return [choice for group in GROUPS for choice in self.names(group) if name in self.settings(f"{group}/{choice}")]
 
     def _file(self, path: str):
         if path not in self._read:
@@ -252,7 +254,7 @@ def unknown(name: str, value: Any, catalogue: Catalogue, model: str, dataset: st
             f"{name}={value}",
             f"leave it out (it belongs to: {', '.join(owners)}; {subject} has: {', '.join(sorted(own)) or 'none'})",
         )
-    choices = [f"{group}/{choice}" for group in ("model", "dataset") for choice in catalogue.names(group)]
+    choices = [f"{group}/{choice}" for group in GROUPS for choice in catalogue.names(group)]
     others = [key for choice in choices for key in catalogue.settings(choice)]
     for names in ([*known, "model", "dataset"], others):  # what this run has, before what others have
         near = [k for k in names if k.rpartition(".")[2] == name] or get_close_matches(name, names, n=1)

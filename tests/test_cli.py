@@ -231,6 +231,12 @@ def test_answers_come_as_fast_as_hydra_is_imported(tmp_path):
         assert seconds(f"from genbench.cli import main; main({args})") - hydra < 0.5
 
 
+def test_a_reader_that_leaves_does_not_stop_the_run(tmp_path):
+    command = f"'{sys.executable}' -c 'from genbench.cli import main; main()' model=pca device=cpu hydra.run.dir=run | head -n 1"
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr == "" and json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
+
+
 def test_installed_configs_name_each_run_apart_and_safely():
     assert run_name("vae", ["model=vae", "beta=4"]) == "vae_beta-4"
     assert "/" not in run_name("vae", ["dataset.root=../x/y"]) and ".." + "/" not in run_name("vae", ["dataset.root=../x/y"])

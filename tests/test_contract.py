@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from conftest import Nowhere, small_config
+from conftest import MODELS, Nowhere, small_config
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench.data import Part, load, order_seed
@@ -104,8 +104,21 @@ def test_batch_size_does_not_change_statistics(model_name):
         torch.testing.assert_close(value, other[name], rtol=1e-8, atol=1e-9)
 
 
-def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name):
-    config = small_config(model_name)
+OPTIONS = {  # beside the defaults, each choice that changes what a loss computes
+    "ae": ["reconstruction=bce"],
+    "dae": ["corruption=masking", "corruption=salt-and-pepper"],
+    "sparse-ae": ["sparsity=l1"],
+    "swae": ["prior=uniform", "prior=ring"],
+    "vae": ["likelihood=bernoulli", "likelihood=continuous-bernoulli", "likelihood=gaussian", "optimizer=rmsprop"],
+    "gan": ["generator_loss=saturating", "optimizer=sgd"],
+    "wgan": ["constraint=clipping", "schedule=cosine"],
+}
+PAIRS = [(name, option) for name in MODELS for option in [None, *OPTIONS.get(name, [])]]
+
+
+@pytest.mark.parametrize(("model_name", "option"), PAIRS)
+def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option):
+    config = small_config(model_name, *filter(None, [option]))
     data = load(config["dataset"], CPU)
     if not isinstance(build(config, data), GradientModel):
         pytest.skip("fits without gradients")

@@ -126,7 +126,7 @@ def test_gmm_finds_optima_as_good_as_scikit_learns(projected):
 
     x = projected
     theirs = GaussianMixture(10, n_init=3, reg_covar=1e-6, random_state=0, max_iter=200).fit(x).score(x)
-    config = config_of("gmm", "n_components=10", "n_init=3", "reg_covar=1e-6", "epochs=200", dataset="moons")
+    config = config_of("gmm", "n_components=10", "n_init=3", "reg_covar=1e-6", "tol=1e-5", "epochs=200", dataset="moons")
     data = vectors(x)
     model = build(config, data)
     fit(model, Data("vectors", {"train": Doubles(torch.tensor(x), None)}, data.space), Nowhere(), Settings(config))

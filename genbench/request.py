@@ -1,0 +1,106 @@
+"""Checking a command line before anything starts: every job, every setting, without torch and mostly without Hydra."""
+
+from difflib import get_close_matches
+
+from .errors import UserError
+from .settings import GROUPS, Catalogue, check, known_settings, unknown
+
+
+def check_request(args, catalogue: Catalogue) -> list[list[str]]:
+    """The overrides of each job that the command asks for; UserError at the first that cannot run."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    if any(o.startswith("hydra/sweeper=") for o in args.overrides):
+        return []  # another sweeper chooses its jobs as it goes; each is checked when it starts
+    if args.multirun and args.cfg:
+        raise UserError("--cfg", "shows the settings of one job, and -m asks for several", fix="leave out -m")
+    parser = OverridesParser.create(config_loader=_config_loader(catalogue) if "glob(" in " ".join(args.overrides) else None)
+    try:
+        overrides = parser.parse_overrides(args.overrides)
+        jobs = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0] if args.multirun else [args.overrides]
+    except HydraException as error:
+        bad = next((o for o in args.overrides if "=" not in o), None)
+        if bad is not None:
+            commands = get_close_matches(bad, ["models", "resume"], n=1)
+            hint = f"did you mean 'genbench {commands[0]}'?" if commands else "write settings as NAME=VALUE"
+            raise UserError(bad, "neither a command nor a setting", fix=hint) from error
+        raise UserError(
+            "command line", str(error).splitlines()[0], fix="list values as NAME=1,2,3 and quote special characters: 'NAME=\"a b\"'"
+        ) from error
+    for override in overrides:
+        if override.is_sweep_override() and not args.multirun:
+            values = override.input_line.partition("=")[2]
+            raise UserError(override.key_or_group, "several values make a sweep", values, "add -m to run each of them")
+    for job in jobs:
+        _check_job(parser.parse_overrides(job), catalogue)
+        if "${" in "".join(job):
+            _check_composed(job, catalogue)
+    return jobs
+
+
+def _config_loader(catalogue: Catalogue):
+    """What knows the choices of a group, for `model=glob(*)`."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
+
+    search_path = create_config_search_path(str(catalogue.folders[-1]))
+    for folder in catalogue.folders[:-1]:
+        search_path.prepend("command-line", str(folder))
+    return ConfigLoaderImpl(config_search_path=search_path)
+
+
+def _check_composed(job: list[str], catalogue: Catalogue) -> None:
+    """Check a job whose values refer to one another, which only a composed config resolves."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    own = [f"hydra.searchpath=[{','.join(str(f) for f in catalogue.folders[:-1])}]"]
+    try:
+        with initialize_config_dir(str(catalogue.folders[-1]), version_base="1.3"):
+            config = OmegaConf.to_container(compose("config", overrides=[*job, *own]), resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        bad = next((o for o in job if "${" in o), "settings")
+        raise UserError(bad.partition("=")[0], str(error).splitlines()[0], bad, "refer to a setting that this run has") from error
+    check(config, catalogue)
+
+
+def _check_job(overrides, catalogue: Catalogue) -> None:
+    overrides = [o for o in overrides if not o.key_or_group.startswith("hydra")]
+    # Hydra's own defaults come from config.yaml; a group named on the command line replaces them.
+    chosen = {group: _default_choice(catalogue, group) for group in GROUPS}
+    for o in overrides:
+        if o.key_or_group in GROUPS:
+            chosen[o.key_or_group] = _choice(o, catalogue)
+    known = known_settings(catalogue, **chosen)
+    for o in overrides:
+        name = o.key_or_group
+        if name in GROUPS:
+            continue
+        value = None if o.is_delete() else o.value()
+        shown = "" if o.is_delete() else o.input_line.partition("=")[2]
+        if name not in known:
+            raise unknown(name, shown, catalogue, **chosen)
+        if o.is_delete():
+            raise UserError(name, "a setting cannot be removed", o.input_line, f"leave it out to use {known[name].default}")
+        if o.is_add() and not o.is_force_add():
+            raise UserError(name, "the setting is there already", o.input_line, f"write {name}={shown}")
+        if "${" not in o.input_line:
+            known[name].check(value)
+
+
+def _default_choice(catalogue: Catalogue, group: str) -> str:
+    return next(d[group] for d in catalogue.value("config", "defaults") if isinstance(d, dict) and group in d)
+
+
+def _choice(override, catalogue: Catalogue) -> str:
+    group, choices = override.key_or_group, catalogue.names(override.key_or_group)
+    value = override.value() if not override.is_delete() else None
+    if value in choices:
+        return value
+    near = get_close_matches(str(value), choices, n=1)
+    fix = f"{group}={near[0]}" if near else f"choose one of: {', '.join(choices)}"
+    raise UserError(group, f"no such {group}", value, fix)
