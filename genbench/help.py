@@ -57,6 +57,7 @@ def _plain(value) -> str:
 
 
 def models_help(catalogue: Catalogue) -> str:
+    """Every model: its objective, its source, the settings of its own."""
     rows = []
     for name in catalogue.names("model"):
         own = sorted(catalogue.settings(f"model/{name}"))

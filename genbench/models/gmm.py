@@ -31,13 +31,13 @@ class GMM(EM):
     def begin(self, start, x, rng):
         centres = plus_plus(x, self.s.n_components, rng)
         for _ in range(WARM_START):
-            member = memberships(x, centres)
+            member = memberships(squared_distances(x, centres))
             counts = member.sum(0)[:, None]
             centres = torch.where(counts > 0, member.T @ x / counts.clamp(min=1), centres)
         self.means[start] = centres
         sums = None
         for part in x.split(self.s.batch_size):
-            new = self.moments(start, part, memberships(part, centres))
+            new = self.moments(start, part, memberships(squared_distances(part, centres)))
             sums = new if sums is None else {name: sums[name] + new[name] for name in sums}
         self.maximise(start, sums, len(x))
 

@@ -12,9 +12,9 @@ def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
     return (x.square().sum(1, keepdim=True) - 2 * x @ centres.T + centres.square().sum(1)).clamp(min=0)
 
 
-def memberships(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
-    """For points [n, D] and centres [K, D], [n, K] with a one at each point's nearest centre."""
-    return torch.nn.functional.one_hot(squared_distances(x, centres).argmin(1), len(centres)).to(x)
+def memberships(distances: torch.Tensor) -> torch.Tensor:
+    """For distances [n, K] of points to centres, [n, K] with a one at each point's nearest centre."""
+    return torch.nn.functional.one_hot(distances.argmin(1), distances.shape[1]).to(distances)
 
 
 def plus_plus(x: torch.Tensor, k: int, rng: torch.Generator) -> torch.Tensor:
@@ -58,8 +58,8 @@ class KMeans(EM):
         self.centres[start] = plus_plus(x, self.s.n_components, rng)
 
     def expect(self, start, x):
-        member = memberships(x, self.centres[start])
-        nearest = squared_distances(x, self.centres[start]).amin(1)
+        distances = squared_distances(x, self.centres[start])
+        member, nearest = memberships(distances), distances.amin(1)
         far = Farthest(nearest, x, self.s.n_components)
         return {"objective": nearest.sum(), "counts": member.sum(0), "sums": member.T @ x, "far": far}
 
