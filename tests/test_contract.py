@@ -3,10 +3,11 @@
 import copy
 import json
 import math
+import re
 
 import pytest
 import torch
-from conftest import MODELS, Nowhere, small_config
+from conftest import CONFIGS, MODELS, Nowhere, small_config
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench.data import Part, load, order_seed
@@ -277,3 +278,11 @@ def test_everything_a_model_can_show_is_drawn(model_name, dataset):
         assert len(picture.flatten(0, 1).unique(dim=0)) > 2, f"{name} is empty"
     unlabelled = data._replace(parts={name: Part(part.raw, None, part.scale) for name, part in data.parts.items()})
     assert dict(pictures(model, unlabelled, 0, "title")).keys() == found.keys()
+
+
+@pytest.mark.parametrize("module", ["train", "run", "experiment", "metrics", "figures", "model", "em", "cli", "request", "settings"])
+def test_no_shared_code_names_a_model(module):
+    source = (CONFIGS.parent / "genbench" / f"{module}.py").read_text()
+    code = "\n".join(line.partition("#")[0] for line in re.sub(r'""".*?"""', "", source, flags=re.S).splitlines())
+    named = [name for name in MODELS if re.search(rf"\b{re.escape(name)}\b", code, flags=re.I)]
+    assert not named and "isinstance(model" not in code
