@@ -84,13 +84,12 @@ class Display:
 
     def summary(self, found: dict[str, dict]) -> None:
         """The final numbers, a column per part of the data."""
-        parts = [p for p in ("train", "validation", "test", "samples") if p in found]
         table = Table(title=self.title, title_justify="left")
         table.add_column("")
-        for part in parts:
+        for part in found:
             table.add_column(part, justify="right")
-        for row in dict.fromkeys(name for part in parts for name in found[part]):
-            table.add_row(row, *[number(found[p][row]) if row in found[p] else "" for p in parts])
+        for row in dict.fromkeys(name for numbers in found.values() for name in numbers):
+            table.add_row(row, *[number(numbers[row]) if row in numbers else "" for numbers in found.values()])
         self.console.print(table)
 
 

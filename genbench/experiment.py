@@ -34,10 +34,8 @@ def run(config: dict, folder: Path, resume: str = "") -> dict[str, dict] | None:
         if s.get("latent_dim") == "auto":
             record.say(f"latent_dim=auto is {model.s.latent_dim} here")
         epochs = fit(model, data, record, s)
-        cost = {"epochs": epochs, "parameters": sum(p.numel() for p in model.parameters())}
-        found = final(model, data, s.batch_size, s.seed) | {"cost": cost, "time": {"seconds": record.seconds}}
-        record.finish(found)
-        return found
+        measured = final(model, data, s.batch_size, s.seed)
+        return record.finish(measured, {"epochs": epochs, "parameters": sum(p.numel() for p in model.parameters())})
 
 
 def build(config: dict, data: Data) -> Model:

@@ -149,20 +149,23 @@ class Run:
             summary = Summary(value=[Summary.Value(tag=f"{name}/{self.title}", image=image)])
             self.writer.file_writer.add_summary(summary, epoch)  # add_image would encode the picture once more
 
-    def finish(self, found: dict[str, dict]) -> None:
-        """The final numbers; from here on the run is done."""
-        for part, numbers in found.items():
-            for name, value in numbers.items() if part not in ("cost", "time") else ():
-                self.writer.add_scalar(f"final_{part}/{name}", value, self.epoch)
+    def finish(self, measured: dict[str, dict], cost: dict) -> dict[str, dict]:
+        """The final numbers by part of the data, and what they took; from here on the run is done."""
+        found = {**measured, "cost": cost, "time": {"seconds": self.seconds}}
+        for part, numbers in measured.items():
+            for name, value in numbers.items():
+                if name != "n":
+                    self.writer.add_scalar(f"final/{part}_{name}", value, self.epoch)
         self.writer.flush()
         write_json(self.folder / "metrics.json", found)
         logger.info("measured: %s", json.dumps(finite(found)))
         self.display.close()
-        self.display.summary(found)
+        self.display.summary(measured)
         made = sorted(p.name for p in self.folder.glob("*.png"))
         self.say(f"pictures: {', '.join(made)} in {self.folder}")
         self.say(f"look: tensorboard --logdir {quoted(self.folder.parent)}")
         self._status("done", epochs=self.s.epochs)
+        return found
 
     # --- checkpoints ------------------------------------------------------------------------------------------
 
