@@ -23,13 +23,12 @@ from pathlib import Path
 
 import torch
 import yaml
-from tensorboard.compat.proto.summary_pb2 import Summary
-from torch.utils.tensorboard import SummaryWriter
 
 from . import figures
 from .console import Display, number
 from .data import Data
 from .errors import UserError
+from .events import Events
 from .files import finite, sweep_temporaries, sync, write, write_json
 from .model import Model
 from .settings import Settings
@@ -47,7 +46,7 @@ class Run:
         self.resume = resume or f"genbench resume {quoted(self.folder)}"
         self.title = f"{config['model']['name']} on {config['dataset']['name']}"
         self.display = Display(self.title, config["epochs"])
-        self.writer = None
+        self.events: Events | None = None
         self.epoch = 0
         self.started = time.perf_counter()
 
@@ -104,8 +103,8 @@ class Run:
 
     def __exit__(self, kind, error, trace) -> bool:
         self.display.close()
-        if self.writer is not None:
-            self.writer.close()
+        if self.events is not None:
+            self.events.close()
         failed = kind is not None and issubclass(kind, Exception)
         if failed:
             logger.error("failed\n%s", "".join(traceback.format_exception(error)))
@@ -132,8 +131,8 @@ class Run:
             file.write(json.dumps(finite(line), allow_nan=False) + "\n")
         for part, numbers in point.items():
             for name, value in numbers.items():
-                self.writer.add_scalar(f"{part}/{name}", value, epoch)
-        self.writer.add_scalar("speed/images_per_second", images_per_second, epoch)
+                self.events.scalar(f"{part}/{name}", value, epoch)
+        self.events.scalar("speed/images_per_second", images_per_second, epoch)
         text = "  ".join(f"{part} " + " ".join(f"{k} {number(v)}" for k, v in numbers.items()) for part, numbers in point.items())
         speed = f"{images_per_second:,.0f}/s"
         logger.info("epoch %d  %s  %s", epoch, text, speed)
@@ -144,10 +143,7 @@ class Run:
         for name, picture in figures.pictures(model, data, self.s.seed, self.title):
             encoded = figures.png(picture)
             write(self.folder / f"{name}.png", encoded)
-            height, width, _ = picture.shape
-            image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=encoded)
-            summary = Summary(value=[Summary.Value(tag=f"{name}/{self.title}", image=image)])
-            self.writer.file_writer.add_summary(summary, epoch)  # add_image would encode the picture once more
+            self.events.picture(f"{name}/{self.title}", encoded, picture.shape[:2], epoch)
 
     def finish(self, measured: dict[str, dict], cost: dict) -> dict[str, dict]:
         """The final numbers by part of the data, and what they took; from here on the run is done."""
@@ -155,8 +151,8 @@ class Run:
         for part, numbers in measured.items():
             for name, value in numbers.items():
                 if name != "n":
-                    self.writer.add_scalar(f"final/{part}_{name}", value, self.epoch)
-        self.writer.flush()
+                    self.events.scalar(f"final/{part}_{name}", value, self.epoch)
+        self.events.sync()
         write_json(self.folder / "metrics.json", found)
         logger.info("measured: %s", json.dumps(finite(found)))
         self.display.close()
@@ -178,16 +174,12 @@ class Run:
         bad = next((name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()), None)
         if bad is not None:
             raise UserError(f"epoch {epoch}", f"{bad} is not finite", fix="lower lr where there is one, and look at the data", code=1)
-        self.writer.flush()
-        curves = [*self.folder.glob("events.out.tfevents.*"), self.folder / "metrics.jsonl"]
-        for curve in curves:
-            sync(curve)  # a checkpoint must not outlive the points it says were logged
-        events = {p.name: p.stat().st_size for p in curves}
+        sync(self.folder / "metrics.jsonl")  # a checkpoint must not outlive the points it says were logged
         content = {
             "epoch": epoch,
             "model": state,
             "progress": model.progress(),
-            "events": events,
+            "events": self.events.sync(),
             "seconds": self.seconds,
         }
         out = io.BytesIO()
@@ -204,7 +196,7 @@ class Run:
         Raises UserError if there are checkpoints and none is good.
         """
         damaged = []
-        epoch, events = 0, {}
+        epoch, events = 0, 0
         for path in self._checkpoints():
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() != CHECKPOINT.fullmatch(path.name)[2]:
@@ -227,18 +219,13 @@ class Run:
             self.say(f"resuming after epoch {epoch}")
         return epoch
 
-    def _rewind(self, epoch: int, events: dict[str, int]) -> None:
+    def _rewind(self, epoch: int, events: int) -> None:
         """Drop the points logged after the checkpoint, so that every curve has each point exactly once."""
         curve = self.folder / "metrics.jsonl"
         if curve.exists():
             lines = [line for line in curve.read_text(encoding="utf-8").splitlines() if _epoch_of(line) <= epoch]
             write(curve, "".join(f"{line}\n" for line in lines).encode())
-        for path in self.folder.glob("events.out.tfevents.*"):
-            if path.name in events:
-                os.truncate(path, events[path.name])
-            else:
-                path.unlink()
-        self.writer = SummaryWriter(str(self.folder))
+        self.events = Events(self.folder / "events.out.tfevents.genbench", events)
 
     def _checkpoints(self) -> list[Path]:
         """Newest first, by the epoch in the name (never by the clock)."""
