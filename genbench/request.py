@@ -16,19 +16,18 @@ def check_request(args, catalogue: Catalogue) -> list[list[str]]:
         return []  # another sweeper chooses its jobs as it goes; each is checked when it starts
     if args.multirun and args.cfg:
         raise UserError("--cfg", "shows the settings of one job, and -m asks for several", fix="leave out -m")
+    for word in args.overrides:
+        if "=" not in word and not word.startswith("~"):
+            commands = get_close_matches(word, ["models", "resume"], n=1)
+            hint = f"did you mean 'genbench {commands[0]}'?" if commands else "write settings as NAME=VALUE"
+            raise UserError(word, "neither a command nor a setting", fix=hint)
     parser = OverridesParser.create(config_loader=_config_loader(catalogue) if "glob(" in " ".join(args.overrides) else None)
     try:
         overrides = parser.parse_overrides(args.overrides)
         jobs = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0] if args.multirun else [args.overrides]
     except HydraException as error:
-        bad = next((o for o in args.overrides if "=" not in o), None)
-        if bad is not None:
-            commands = get_close_matches(bad, ["models", "resume"], n=1)
-            hint = f"did you mean 'genbench {commands[0]}'?" if commands else "write settings as NAME=VALUE"
-            raise UserError(bad, "neither a command nor a setting", fix=hint) from error
-        raise UserError(
-            "command line", str(error).splitlines()[0], fix="list values as NAME=1,2,3 and quote special characters: 'NAME=\"a b\"'"
-        ) from error
+        hint = "list values as NAME=1,2,3 and quote special characters: 'NAME=\"a b\"'"
+        raise UserError("command line", str(error).splitlines()[0], fix=hint) from error
     for override in overrides:
         if override.is_sweep_override() and not args.multirun:
             values = override.input_line.partition("=")[2]
