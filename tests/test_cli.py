@@ -196,17 +196,10 @@ def test_damaged_checkpoints_are_noticed(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
     folder = tmp_path / "run"
-    done = genbench("model=ae", *TINY, "lr=1e30", f"hydra.run.dir={folder}", cwd=tmp_path)
+    done = genbench("model=ae", *TINY, "batch_size=10", "lr=1e30", f"hydra.run.dir={folder}", cwd=tmp_path)
     assert done.returncode == 1 and re.search(r"error: step \d+: the loss is not finite", done.stderr), done.stderr
     assert json.loads((folder / "status.json").read_text())["state"] == "failed"
     assert "Traceback" not in done.stderr and "Traceback" in (folder / "run.log").read_text()
-
-
-def test_weights_that_are_not_finite_are_never_saved(tmp_path):
-    folder = tmp_path / "run"
-    args = ["model=ae", "optimizer=sgd", "lr=1e38", "epochs=3", "batch_size=100", "dataset.limit=100", "dataset.val_size=0"]
-    done = genbench(*args, "device=cpu", f"hydra.run.dir={folder}", cwd=tmp_path)
-    assert done.returncode == 1 and "is not finite" in done.stderr and not list(folder.glob("checkpoint-*"))
 
 
 def test_a_run_that_was_refused_can_be_corrected_in_its_directory(tmp_path):

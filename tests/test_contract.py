@@ -11,6 +11,7 @@ from conftest import CONFIGS, MODELS, Nowhere, small_config
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench.data import Part, load, order_seed
+from genbench.errors import UserError
 from genbench.experiment import build, run
 from genbench.figures import pictures
 from genbench.metrics import means
@@ -259,6 +260,22 @@ def test_a_finished_run_is_left_alone_and_can_be_made_longer(model_name, tmp_pat
     longer = run(small_config(model_name, *constant, "epochs=5"), tmp_path)
     once = run(small_config(model_name, *constant, "epochs=5"), tmp_path.with_name(tmp_path.name + " once"))
     assert longer["test"] == once["test"] and longer["cost"] == once["cost"]
+
+
+def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):
+    config = small_config(model_name)
+    data = load(config["dataset"], CPU)
+    model = build(config, data)
+    with pytest.raises(UserError, match="is not finite"), Run(tmp_path, config) as record:
+        record.start()
+        record.restore(model)
+        fit(model, data, Nowhere(), Settings(config))
+        record.log(1, {}, 1.0)
+        with torch.no_grad():
+            next(v for v in model.state_dict().values() if v.is_floating_point()).view(-1)[-1] = math.nan
+        record.save(1, model)
+    assert not list(tmp_path.glob("checkpoint-*"))
+    assert json.loads((tmp_path / "status.json").read_text())["state"] == "failed"
 
 
 @pytest.mark.parametrize("dataset", ["moons", "gaussians", "digits"])
