@@ -13,8 +13,6 @@ from .seeds import fold
 from .settings import Settings
 from .train import fit
 
-USUAL_LATENT_DIM = 16  # what latent_dim=auto is, unless the data have fewer dimensions
-
 
 def run(config: dict, folder: Path, resume: str = "") -> dict[str, dict] | None:
     """Run (or resume) the experiment that `config` describes in `folder`; returns its final numbers.
@@ -45,7 +43,7 @@ def build(config: dict, data: Data) -> Model:
         raise UserError("model.class", "is not a genbench Model", config["model"]["class"], "derive it from genbench.model.Model")
     s = Settings(config)
     if s.get("latent_dim") == "auto":
-        s = Settings(s | {"latent_dim": min(USUAL_LATENT_DIM, data.space.size)})
+        s = Settings(s | {"latent_dim": min(made.usual_latent_dim, data.space.size)})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(s.seed, "weights"))
         model = made(data.space, s)

@@ -35,6 +35,7 @@ class Model(nn.Module):
     """
 
     converged = False  # True ends the run early
+    usual_latent_dim = 16  # what latent_dim=auto is, unless the data have fewer dimensions
 
     def __init__(self, space: Space, s: Settings):
         super().__init__()

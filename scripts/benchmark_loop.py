@@ -56,6 +56,7 @@ def our_epoch(config: dict, data) -> tuple[float, float]:
     """Seconds of the training pass alone, and of the epoch with everything that a run does at its end."""
     with tempfile.TemporaryDirectory() as folder, Run(Path(folder), config) as run:
         run.display.console.quiet = True
+        run.start()
         passes = []
         log = run.log
 

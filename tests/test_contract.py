@@ -7,7 +7,7 @@ import re
 
 import pytest
 import torch
-from conftest import CONFIGS, MODELS, Nowhere, small_config
+from conftest import CONFIGS, MODELS, Nowhere, config_of, small_config
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench.data import Part, load, order_seed
@@ -95,6 +95,18 @@ def test_runs_on_vectors_without_labels(model_name):
     model = build(config, data)
     fit(model, data, Nowhere(), Settings(config))
     assert all(math.isfinite(v) for v in means(model, data.parts["test"], 100, 0).values())
+
+
+@pytest.mark.parametrize(("dataset", "size"), [("moons", 2), ("digits", 64)])
+def test_latent_dim_auto_never_exceeds_the_data(model_name, dataset, size):
+    config = config_of(model_name, "device=cpu", dataset=dataset)
+    if config.get("latent_dim") != "auto":
+        pytest.skip("has no latent dimension, or a default of its own")
+    data = load(config["dataset"], CPU)
+    model = build(config, data)
+    assert model.s.latent_dim == min(model.usual_latent_dim, size)
+    if can(model, "encode"):
+        assert model.encode(data.train.values(slice(0, 3))).shape == (3, model.s.latent_dim)
 
 
 def test_batch_size_does_not_change_statistics(model_name):

@@ -1,6 +1,9 @@
 """Slow checks on real MNIST, read from $GENBENCH_DATA/MNIST/raw. Run with: pytest -m slow"""
 
 import os
+import re
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -144,3 +147,12 @@ def test_vae_reaches_the_published_bound(mnist):
     found = means(model, mnist.parts["test"], 1000, 0)["negative_elbo"]
     print(f"negative ELBO on {len(mnist.parts['test']):,} test images: {found:.3f}")
     assert found <= 106.0
+
+
+def test_an_epoch_takes_at_most_half_the_time_of_the_plain_loop():
+    """Although it comes with validation, pictures, curves and a checkpoint at its end."""
+    script = Path(__file__).resolve().parent.parent / "scripts" / "benchmark_loop.py"
+    done = subprocess.run([sys.executable, str(script), "--root", ROOT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    assert float(re.search(r"median ratio ([\d.]+)", done.stdout)[1]) <= 0.5
