@@ -18,21 +18,19 @@ from genbench.cli import builtin_catalogue, main, run_name
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu"]
 
 
-def genbench(*args, cwd, **more):
-    """The command in a process of its own."""
-    command = [sys.executable, "-c", "from genbench.cli import main; main()", *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "100"}, **more)
+@pytest.fixture
+def genbench(tmp_path, monkeypatch, capsys):
+    """The command, called inside this process, which has paid for importing torch; its working directory is tmp_path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
 
+    def call(*args):
+        with pytest.raises(SystemExit) as stopped:
+            main(list(args))
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(args, stopped.value.code, out, err)
 
-def refused(args, capsys):
-    """The one line that an in-process call prints as it refuses."""
-    with pytest.raises(SystemExit) as stopped:
-        main(args)
-    out, err = capsys.readouterr()
-    assert stopped.value.code == 2
-    assert re.fullmatch(r"genbench: error: [^\n]+: [^\n]+\n", err), err
-    assert "fix: " in err
-    return err
+    return call
 
 
 @pytest.mark.parametrize(
@@ -83,10 +81,10 @@ def refused(args, capsys):
         ("--config-dir nowhere", ["no such folder"]),
     ],
 )
-def test_a_wrong_request_is_refused_in_one_line(args, says, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    line = refused(args.split(), capsys)
-    assert all(part in line for part in says), line
+def test_a_wrong_request_is_refused_in_one_line(args, says, genbench, tmp_path):
+    done = genbench(*args.split())
+    assert done.returncode == 2 and re.fullmatch(r"genbench: error: [^\n]+: [^\n]+; fix: [^\n]+\n", done.stderr), done.stderr
+    assert all(part in done.stderr for part in says), done.stderr
     assert not list(tmp_path.iterdir()), "a refused request leaves nothing behind"
 
 
@@ -112,26 +110,19 @@ def test_every_setting_is_declared_and_every_default_allowed():
         config_of("pca", dataset=file.stem)
 
 
-def test_help_and_models_tell_every_setting(capsys):
-    for args in (["--help"], ["models"]):
-        with pytest.raises(SystemExit) as stopped:
-            main(args)
-        assert stopped.value.code == 0
-        out = capsys.readouterr().out
-        assert all(name in out for name in MODELS)
-        assert all(word in out for word in ("beta", "lambda", "n_components", "reg_covar", "n_critic"))
-    # Every setting is in --help, with its meaning.
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    text = " ".join(capsys.readouterr().out.split())
-    catalogue = builtin_catalogue()
+def test_help_and_models_tell_every_setting(genbench):
+    shown, listed = genbench("--help"), genbench("models")
+    assert shown.returncode == listed.returncode == 0
+    catalogue, text = builtin_catalogue(), " ".join(shown.stdout.split())
     for name in MODELS:
+        assert name in shown.stdout and name in listed.stdout
         for setting in catalogue.settings(f"model/{name}").values():
-            assert setting.meaning in text
+            assert setting.name in listed.stdout and setting.name in text and setting.meaning in text
 
 
-def test_a_run_leaves_what_the_readme_says_and_resumes(tmp_path):
-    done = genbench("model=vae", "beta=4", *TINY, cwd=tmp_path)
+def test_a_run_leaves_what_the_readme_says_and_resumes(genbench, tmp_path):
+    command = [sys.executable, "-c", "from genbench.cli import main; main()", "model=vae", "beta=4", *TINY]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)  # a process of its own, as a user's
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "outputs").iterdir()
     assert folder.name.endswith("_vae_beta-4_epochs-2_dataset.limit-100_device-cpu")
@@ -144,27 +135,27 @@ def test_a_run_leaves_what_the_readme_says_and_resumes(tmp_path):
     found = json.loads((folder / "metrics.json").read_text())
     assert [found[part]["n"] for part in ("train", "validation", "test")] == [100, 180, 360]
     assert yaml.safe_load((folder / "config.yaml").read_text())["beta"] == 4.0
-    again = genbench("resume", str(folder), cwd=tmp_path)
+    again = genbench("resume", str(folder))
     assert again.returncode == 0 and "is done already" in again.stdout
-    longer = genbench("resume", str(folder), "epochs=3", cwd=tmp_path)
+    longer = genbench("resume", str(folder), "epochs=3")
     assert longer.returncode == 0 and "resuming after epoch 2" in longer.stdout
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
-    other = genbench("model=vae", "beta=5", *TINY, f"hydra.run.dir={folder}", cwd=tmp_path)
+    other = genbench("model=vae", "beta=5", *TINY, f"hydra.run.dir={folder}")
     assert other.returncode == 2 and "beta=4.0" in other.stderr and "beta=5.0" in other.stderr
 
 
-def test_the_same_command_with_the_runs_directory_goes_on(tmp_path):
+def test_the_same_command_with_the_runs_directory_goes_on(genbench, tmp_path):
     """Also where Hydra's grammar, not a shell, reads the directory's name."""
-    assert genbench("model=pca", "latent_dim=[3]", *TINY, cwd=tmp_path).returncode == 2
+    assert genbench("model=pca", "latent_dim=[3]", *TINY).returncode == 2
     args = ["model=ae", "hidden=[8,8]", *TINY]
-    assert genbench(*args, cwd=tmp_path).returncode == 0
+    assert genbench(*args).returncode == 0
     (folder,) = (tmp_path / "outputs").iterdir()
-    again = genbench(*args, f"hydra.run.dir=outputs/{folder.name}", cwd=tmp_path)
+    again = genbench(*args, f"hydra.run.dir=outputs/{folder.name}")
     assert again.returncode == 0 and "is done already" in again.stdout, again.stderr
 
 
-def test_a_sweep_goes_on_after_a_failure_and_reports_it(tmp_path):
-    done = genbench("-m", "model=pca", "latent_dim=2,100,3", *TINY, cwd=tmp_path)
+def test_a_sweep_goes_on_after_a_failure_and_reports_it(genbench, tmp_path):
+    done = genbench("-m", "model=pca", "latent_dim=2,100,3", *TINY)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1 and "latent_dim" in done.stderr
     assert "2 of 3 jobs done" in done.stdout and "failed: " in done.stdout
@@ -173,40 +164,40 @@ def test_a_sweep_goes_on_after_a_failure_and_reports_it(tmp_path):
     assert states == ["done", "failed", "done"]
 
 
-def test_damaged_checkpoints_are_noticed(tmp_path):
+def test_damaged_checkpoints_are_noticed(genbench, tmp_path):
     folder = tmp_path / "run"
     args = ["model=ae", *TINY, f"hydra.run.dir={folder}"]
-    assert genbench(*args, cwd=tmp_path).returncode == 0
+    assert genbench(*args).returncode == 0
     newest = max(folder.glob("checkpoint-*.pt"))
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    done = genbench("resume", str(folder), "epochs=3", cwd=tmp_path)
+    done = genbench("resume", str(folder), "epochs=3")
     assert done.returncode == 0 and "is damaged" in done.stdout and "resuming after epoch 1" in done.stdout
     whole = tmp_path / "whole"
-    assert genbench("model=ae", *TINY[1:], "epochs=3", f"hydra.run.dir={whole}", cwd=tmp_path).returncode == 0
+    assert genbench("model=ae", *TINY[1:], "epochs=3", f"hydra.run.dir={whole}").returncode == 0
     ours, theirs = (max(d.glob("checkpoint-*.pt")) for d in (folder, whole))
     ours, theirs = (torch.load(path, weights_only=True)["model"] for path in (ours, theirs))
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
     for path in folder.glob("checkpoint-*.pt"):
         path.write_bytes(b"")
-    done = genbench("resume", str(folder), "epochs=4", cwd=tmp_path)
+    done = genbench("resume", str(folder), "epochs=4")
     assert done.returncode == 2 and "every checkpoint is damaged" in done.stderr
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run(genbench, tmp_path):
     folder = tmp_path / "run"
-    done = genbench("model=ae", *TINY, "batch_size=10", "lr=1e30", f"hydra.run.dir={folder}", cwd=tmp_path)
+    done = genbench("model=ae", *TINY, "batch_size=10", "lr=1e30", f"hydra.run.dir={folder}")
     assert done.returncode == 1 and re.search(r"error: step \d+: the loss is not finite", done.stderr), done.stderr
     assert json.loads((folder / "status.json").read_text())["state"] == "failed"
     assert "Traceback" not in done.stderr and "Traceback" in (folder / "run.log").read_text()
 
 
-def test_a_run_that_was_refused_can_be_corrected_in_its_directory(tmp_path):
+def test_a_run_that_was_refused_can_be_corrected_in_its_directory(genbench, tmp_path):
     folder = tmp_path / "run"
-    done = genbench("model=pca", "latent_dim=100", *TINY, f"hydra.run.dir={folder}", cwd=tmp_path)
+    done = genbench("model=pca", "latent_dim=100", *TINY, f"hydra.run.dir={folder}")
     assert done.returncode == 2 and "latent_dim" in done.stderr
-    done = genbench("model=pca", "latent_dim=10", *TINY, f"hydra.run.dir={folder}", cwd=tmp_path)
+    done = genbench("model=pca", "latent_dim=10", *TINY, f"hydra.run.dir={folder}")
     assert done.returncode == 0, done.stderr
 
 
