@@ -1,7 +1,7 @@
 """A run directory: everything one experiment leaves behind, and what it needs to go on.
 
 config.yaml     the resolved settings
-status.json     running, done, failed or interrupted; the last thing written
+status.json     running, done, failed or interrupted, and the last epoch
 run.log         every line of the run, with the traceback of a failure
 metrics.jsonl   a line per logged epoch
 metrics.json    the final numbers, each under the part of the data it was measured on
@@ -188,6 +188,7 @@ class Run:
         write(self.folder / f"checkpoint-{epoch:06d}-{hashlib.sha256(data).hexdigest()}.pt", data)
         for old in self._checkpoints()[KEPT:]:
             old.unlink()
+        self._status("running")
 
     def restore(self, model: Model) -> int:
         """Bring model and curves back to the newest good checkpoint; returns its epoch, 0 if there is none.

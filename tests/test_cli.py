@@ -185,6 +185,24 @@ def test_damaged_checkpoints_are_noticed(genbench, tmp_path):
     assert done.returncode == 2 and "every checkpoint is damaged" in done.stderr
 
 
+def test_a_killed_run_goes_on_to_the_same_end(genbench, tmp_path):
+    args = ["model=ae", "epochs=60", "draw_every=1", *TINY[1:]]
+    command = [sys.executable, "-c", "from genbench.cli import main; main()", *args, "hydra.run.dir=killed"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        while len(list((tmp_path / "killed").glob("checkpoint-*.pt"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    status = json.loads((tmp_path / "killed" / "status.json").read_text())
+    assert status["state"] == "running" and 1 <= status["epoch"] < 60
+    assert "resuming after epoch" in genbench("resume", "killed").stdout
+    assert genbench(*args, "hydra.run.dir=whole").returncode == 0
+    killed, whole = (sorted((tmp_path / name).glob("*.png")) for name in ("killed", "whole"))
+    assert [p.read_bytes() for p in killed] == [p.read_bytes() for p in whole]
+    killed, whole = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("killed", "whole"))
+    assert {**killed, "time": None} == {**whole, "time": None}
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(genbench, tmp_path):
     folder = tmp_path / "run"
     done = genbench("model=ae", *TINY, "batch_size=10", "lr=1e30", f"hydra.run.dir={folder}")

@@ -31,7 +31,10 @@ class Judge(torch.nn.Module):
 
 
 class Adversarial(GradientModel):
-    """A generator against a judge, a network that gives each point one number; what GAN and WGAN share."""
+    """A generator against a judge, a network that gives each point one number; what GAN and WGAN share.
+
+    The generator moves after every n_`judge` steps of the judge.
+    """
 
     judge = "discriminator"  # the attribute that holds the judge
 
@@ -39,6 +42,10 @@ class Adversarial(GradientModel):
         super().__init__(space, s)
         self.generator = Generator(space, s)
         self.add_module(self.judge, Judge(space, s))
+        self.players = {
+            self.judge: Player(f"{self.judge}_loss", owns=f"{self.judge}."),
+            "generator": Player("generator_loss", owns="generator.", every=s[f"n_{self.judge}"]),
+        }
 
     def draw(self, player, n, rng):
         return {"z": torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)}
@@ -64,16 +71,8 @@ class Adversarial(GradientModel):
 class GAN(Adversarial):
     """min_G max_D E log D(x) + E log(1 - D(G(z))), D = sigmoid(discriminator) (Algorithm 1 of the paper).
 
-    The generator minimises E log(1 - D(G(z))) when `saturating`, else -E log D(G(z)), and moves after every
-    `n_discriminator` steps of the discriminator.
+    The generator minimises E log(1 - D(G(z))) when `saturating`, else -E log D(G(z)).
     """
-
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        self.players = {
-            "discriminator": Player("discriminator_loss", owns="discriminator."),
-            "generator": Player("generator_loss", owns="generator.", every=s.n_discriminator),
-        }
 
     def discriminator_loss(self, batch, noise, hp):
         real, fake, _ = self.judge_both(batch.x, noise["z"])

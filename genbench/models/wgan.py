@@ -2,7 +2,6 @@
 
 import torch
 
-from ..model import Player
 from .gan import Adversarial
 
 
@@ -10,18 +9,11 @@ class WGAN(Adversarial):
     """min_G max_f E f(x) - E f(G(z)) over critics f that are 1-Lipschitz.
 
     The constraint is a penalty lambda E (||grad f|| - 1)^2 at points between data and samples (arXiv:1704.00028), or
-    weights clipped to [-clip, clip]. The generator moves after every `n_critic` steps of the critic.
+    weights clipped to [-clip, clip].
     """
 
     numbers = ("lambda",)
     judge = "critic"
-
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        self.players = {
-            "critic": Player("critic_loss", owns="critic."),
-            "generator": Player("generator_loss", owns="generator.", every=s.n_critic),
-        }
 
     def draw(self, player, n, rng):
         between = torch.rand((n, *[1] * len(self.space.shape)), generator=rng, device=rng.device)
