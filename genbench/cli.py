@@ -14,6 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
+from . import __version__
 from .errors import UserError
 from .help import models_help, settings_help
 from .request import check_request
@@ -63,18 +64,23 @@ def report(error: UserError) -> None:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if argv[:1] == ["models"]:
-        print(models_help(builtin_catalogue()))
-        return 0
-    if argv[:1] == ["resume"]:
-        return _resume(argv[1:])
     from hydra._internal.utils import get_args_parser
 
-    args = get_args_parser().parse_args(argv)
+    if "--version" in argv:
+        print(f"genbench {__version__}")
+        return 0
+    args = get_args_parser().parse_intermixed_args(argv)
     catalogue = builtin_catalogue(args.config_dir)
     if args.help:
         print(settings_help(__doc__.partition("\n\n")[2].partition("\n\nExit")[0], catalogue))
         return 0
+    if args.overrides[:1] == ["models"]:
+        if args.overrides[1:]:
+            raise UserError("models", "lists all models and takes no settings", args.overrides[1], "genbench models")
+        print(models_help(catalogue))
+        return 0
+    if args.overrides[:1] == ["resume"]:
+        return _resume(args.overrides[1:], catalogue)
     jobs = [] if args.hydra_help or args.info or args.shell_completion else check_request(args, catalogue)
     return _run_hydra(argv, catalogue, len(jobs))
 
@@ -154,15 +160,10 @@ def execute(config: dict, folder: Path, catalogue: Catalogue) -> None:
     run(config, folder, resume=f"genbench resume {quoted(folder)}{own}")
 
 
-def _resume(argv: list[str]) -> int:
-    config_dir = None
-    if "--config-dir" in argv:
-        at = argv.index("--config-dir")
-        config_dir = argv[at + 1] if at + 1 < len(argv) else ""
-        argv = argv[:at] + argv[at + 2 :]
-    if not argv:
+def _resume(words: list[str], catalogue: Catalogue) -> int:
+    if not words:
         raise UserError("resume", "needs a run directory", fix="genbench resume outputs/RUN")
-    folder, changes = Path(argv[0]), argv[1:]
+    folder, changes = Path(words[0]), words[1:]
     file = folder / "config.yaml"
     if not file.is_file():
         raise UserError(str(folder), "is not a run directory", fix="give one that holds a config.yaml")
@@ -172,8 +173,7 @@ def _resume(argv: list[str]) -> int:
         config = yaml.safe_load(file.read_text(encoding="utf-8"))
         name, dataset = config["model"]["name"], config["dataset"]["name"]
     except (yaml.YAMLError, TypeError, KeyError) as error:
-        raise UserError(str(file), "is damaged", fix="run the command anew") from error
-    catalogue = builtin_catalogue(config_dir)
+        raise UserError(str(file), "is damaged", fix=f"repeat the run's own command with hydra.run.dir={folder}") from error
     for group, choice in zip(GROUPS, (name, dataset)):
         if choice not in catalogue.names(group):
             raise UserError(group, f"no such {group}", choice, "give the --config-dir the run was started with")
@@ -184,7 +184,7 @@ def _resume(argv: list[str]) -> int:
         key, _, value = change.partition("=")
         if key != "epochs":
             raise UserError(key, "only epochs may change when a run is resumed", change, "start a new run")
-        config["epochs"] = int(value) if value.isdigit() else value
+        config["epochs"] = int(value) if value.isdecimal() else value
     execute(config, folder, catalogue)
     return 0
 

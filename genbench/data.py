@@ -169,8 +169,8 @@ def digits(s: Settings) -> Source:
 
     bunch = load_digits()
     x, y = torch.tensor(bunch.images, dtype=torch.uint8)[:, None], torch.tensor(bunch.target)
-    if s.test_size + s.val_size >= len(x):
-        raise UserError("dataset.test_size", f"with val_size={s.val_size} leaves nothing of {len(x)}", s.test_size, "make it smaller")
+    if s.test_size >= len(x):
+        raise UserError("dataset.test_size", f"leaves nothing to train on: there are {len(x)} points", s.test_size, f"at most {len(x) - 1}")
     order = torch.randperm(len(x), generator=generator(s.seed, "test"))
     test, rest = order[: s.test_size], order[s.test_size :]
     return Source(x[rest], y[rest], x[test], y[test], unit=True, scale=1 / 16, trials=16)

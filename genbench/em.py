@@ -8,8 +8,9 @@ from .seeds import generator
 
 
 class EM(Model):
-    """`n_init` starts advance side by side, each until a pass lowers its objective by at most `tol` per value of a
-    point (so that one tolerance serves the plane and images alike).
+    """`n_init` starts advance side by side, each until a pass changes its objective by at most `tol` per value of a
+    point (so that one tolerance serves the plane and images alike). A pass measures the objective of the parameters
+    that it begins with.
 
     A subclass keeps its parameters as buffers whose first dimension is the start, and says
         begin(start, x, rng)      where a start begins, given all points x [N, D]
@@ -38,6 +39,8 @@ class EM(Model):
         return bool(self.settled.all())
 
     def setup(self, train, *, seed, steps):
+        if train.dynamic:
+            raise UserError("dataset.binarize", "EM needs the same data at every pass", "dynamic", "dataset.binarize=static")
         if len(train) < self.s.n_components:
             raise UserError("n_components", f"there are only {len(train)} training points", self.s.n_components, f"at most {len(train)}")
 
@@ -62,7 +65,8 @@ class EM(Model):
     def end_epoch(self):
         for start, sums in self.sums.items():
             objective = sums.pop("objective") / self.seen
-            self.settled[start] = bool(self.objective[start] - objective <= self.s.tol * self.space.size)
+            rounding = 1e-12 * objective.abs()  # batches add up in another order at each pass
+            self.settled[start] = bool((self.objective[start] - objective).abs() <= self.s.tol * self.space.size + rounding)
             self.objective[start] = objective
             self.maximise(start, sums, self.seen)
         self.sums, self.seen = {}, 0

@@ -84,7 +84,8 @@ def scatter(points: torch.Tensor, data: Data, title: str) -> torch.Tensor:
     if data.density is not None:
         shade = _shade(data.density, tuple(low), tuple(high))
         axes.imshow(shade, origin="lower", extent=(low[0], high[0], low[1], high[1]), cmap="Blues", aspect="auto")
-    axes.scatter(*points.T.numpy(), s=2, color=ORANGE, alpha=0.4, linewidths=0)
+    few = len(points.unique(dim=0)) < 1000  # such as the centres of clusters
+    axes.scatter(*points.T.numpy(), s=24 if few else 2, color=ORANGE, alpha=1 if few else 0.4, linewidths=0)
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="$x_1$", ylabel="$x_2$")
     axes.set_aspect("equal")
     return _render(figure)
@@ -110,7 +111,7 @@ def code_map(codes: torch.Tensor, y: torch.Tensor | None, title: str) -> torch.T
 
 
 def _extent(data: Data) -> tuple[torch.Tensor, torch.Tensor]:
-    x = data.parts["test"].values().cpu()
+    x = torch.cat([part.first(10_000).values().cpu() for part in data.parts.values()])
     low, high = x.amin(0), x.amax(0)
     margin = 0.1 * (high - low).clamp(min=1e-6)
     return low - margin, high + margin

@@ -5,14 +5,11 @@ from collections.abc import Iterable
 
 import torch
 
-from .errors import UserError
 from .settings import Settings
 
 
 def optimizer(parameters: Iterable[torch.Tensor], s: Settings) -> torch.optim.Optimizer:
     """The optimiser that `optimizer`, `lr` and their companions describe; each group keeps its `initial_lr`."""
-    if len(s.adam_betas) != 2:
-        raise UserError("adam_betas", "must be two numbers", s.adam_betas, "such as [0.9, 0.999]")
     adam = {"betas": tuple(s.adam_betas), "fused": True}  # fused: one kernel over all parameters, also on CPU
     make, options = {
         "adam": (torch.optim.Adam, adam),

@@ -52,9 +52,10 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether an earlier process finished exactly this run."""
+        """Whether an earlier process finished exactly this run, and its settings and numbers are still there."""
         status = self._read_json("status.json")
-        return status.get("state") == "done" and status.get("epochs") == self.s.epochs
+        finished = status.get("state") == "done" and status.get("epochs") == self.s.epochs
+        return finished and bool(self._read_json("metrics.json") and self._settings_before())
 
     @property
     def seconds(self) -> float:
@@ -126,17 +127,21 @@ class Run:
     def log(self, epoch: int, point: dict[str, dict[str, float]], images_per_second: float) -> None:
         """One point of every curve: terms by part of the data, and the speed."""
         self.epoch = epoch
-        line = {"epoch": epoch, **point, "time": {"images_per_second": images_per_second}}
+        line = finite({"epoch": epoch, **point, "time": {"images_per_second": images_per_second}})
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(finite(line), allow_nan=False) + "\n")
-        for part, numbers in point.items():
-            for name, value in numbers.items():
-                self.events.scalar(f"{part}/{name}", value, epoch)
-        self.events.scalar("speed/images_per_second", images_per_second, epoch)
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+        self._plot(line)
         text = "  ".join(f"{part} " + " ".join(f"{k} {number(v)}" for k, v in numbers.items()) for part, numbers in point.items())
         speed = f"{images_per_second:,.0f}/s"
         logger.info("epoch %d  %s  %s", epoch, text, speed)
         self.display.epoch(epoch, text, speed)
+
+    def _plot(self, line: dict) -> None:
+        """A line of metrics.jsonl as points of TensorBoard's curves."""
+        for part, numbers in line.items():
+            if part != "epoch":
+                for name, value in numbers.items():
+                    self.events.scalar(f"{'speed' if part == 'time' else part}/{name}", value, line["epoch"])
 
     def draw(self, epoch: int, model: Model, data: Data) -> None:
         """Pictures of the model as it is now, as PNG files and in TensorBoard."""
@@ -201,7 +206,7 @@ class Run:
         for path in self._checkpoints():
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() != CHECKPOINT.fullmatch(path.name)[2]:
-                self.say(f"warning: {path.name} is damaged and set aside")
+                self.say(f"warning: {path.name} is damaged")
                 damaged.append(path)
                 continue
             content = torch.load(io.BytesIO(data), map_location=model.device, weights_only=True)
@@ -221,12 +226,23 @@ class Run:
         return epoch
 
     def _rewind(self, epoch: int, events: int) -> None:
-        """Drop the points logged after the checkpoint, so that every curve has each point exactly once."""
-        curve = self.folder / "metrics.jsonl"
+        """Drop the points logged after the checkpoint, so that every curve has each point exactly once.
+
+        Curves of a damaged event file are drawn anew from metrics.jsonl.
+        """
+        curve, file = self.folder / "metrics.jsonl", self.folder / "events.out.tfevents.genbench"
+        text = curve.read_text(encoding="utf-8", errors="replace") if curve.exists() else ""
+        lines = [line for line in text.splitlines() if _epoch_of(line) <= epoch]
+        if len(lines) < epoch:
+            self.say(f"warning: {curve.name} is damaged and holds {len(lines)} of the {epoch} points before")
         if curve.exists():
-            lines = [line for line in curve.read_text(encoding="utf-8").splitlines() if _epoch_of(line) <= epoch]
             write(curve, "".join(f"{line}\n" for line in lines).encode())
-        self.events = Events(self.folder / "events.out.tfevents.genbench", events)
+        whole = file.exists() and file.stat().st_size >= events
+        self.events = Events(file, events if whole else 0)
+        if epoch and not whole:
+            self.say(f"warning: {file.name} is damaged; its curves are drawn anew, its earlier pictures are lost")
+            for line in lines:
+                self._plot(json.loads(line))
 
     def _checkpoints(self) -> list[Path]:
         """Newest first, by the epoch in the name (never by the clock)."""
@@ -235,13 +251,16 @@ class Run:
     # --- the record -------------------------------------------------------------------------------------------
 
     def _require_same_settings(self) -> None:
-        """A directory that holds a checkpoint goes on only with the same run, or the same with more epochs."""
-        file = self.folder / "config.yaml"
-        if not file.exists() or not self._checkpoints():
+        """A directory that holds a run goes on only with the same settings, or the same with more epochs.
+
+        config.yaml tells which setting differs; the digest in status.json is the judge, should config.yaml be lost,
+        damaged or changed by hand.
+        """
+        status = self._read_json("status.json")
+        if not self._checkpoints() and status.get("state") != "done":
             return
-        before = _flat(yaml.safe_load(file.read_text(encoding="utf-8")))
-        now = _flat(self.config)
-        for name in sorted(before.keys() | now.keys()):
+        before, now = _flat(self._settings_before()), _flat(self.config)
+        for name in sorted(before.keys() | now.keys()) if before else ():
             a, b = before.get(name), now.get(name)
             if a == b:
                 continue
@@ -252,10 +271,26 @@ class Run:
             else:
                 what = f"this directory holds a run with {name}={a}"
             raise UserError(name, what, f"{name}={b}", f"use {name}={a}, or another hydra.run.dir")
+        recorded = status.get("config")
+        if recorded != self._digest() and not (recorded is None and before):
+            what = "is not what the run here was started with" if before else "is lost or damaged, and the run here had other settings"
+            raise UserError(str(self.folder / "config.yaml"), what, fix="repeat the run's own command, or choose another hydra.run.dir")
+
+    def _settings_before(self) -> dict:
+        """What config.yaml says; nothing if it is not a config."""
+        try:
+            found = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            return {}
+        return found if isinstance(found, dict) and "epochs" in found else {}
+
+    def _digest(self) -> str:
+        """Of all settings but the epochs, which may grow."""
+        fixed = {name: value for name, value in self.config.items() if name != "epochs"}
+        return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
     def _status(self, state: str, **more) -> None:
-        digest = hashlib.sha256(json.dumps(self.config, sort_keys=True).encode()).hexdigest()
-        write_json(self.folder / "status.json", {"state": state, "epoch": self.epoch, "config": digest, **more})
+        write_json(self.folder / "status.json", {"state": state, "epoch": self.epoch, "config": self._digest(), **more})
 
     def _read_json(self, name: str) -> dict:
         try:

@@ -7,7 +7,7 @@ these lines, so a setting is described in one place. Nothing here imports torch.
 What is allowed is one or more of these, separated by ` | `:
     int, float      finite, with an optional bound: `>= 0`, `> 0`, `<= 1`, `< 1`, `in [0, 1)`
     bool, text, null
-    list of ...     any of the others
+    list of ...     any of the others; `list of 2 ...` of so many
     any other word  itself; a capital N in it stands for a number (`cuda:N`)
 """
 
@@ -71,11 +71,12 @@ class Setting:
 
 def _kind(text: str) -> Callable[[Any], Any]:
     """The function that accepts (and converts) the values one alternative allows; ValueError for others."""
-    if text.startswith("list of "):
-        item = _kind(text.removeprefix("list of "))
+    listed = re.fullmatch(r"list of (\d+ )?(.*)", text)
+    if listed:
+        length, item = listed[1], _kind(listed[2])
 
         def a_list(value):
-            if not isinstance(value, (list, tuple)):
+            if not isinstance(value, (list, tuple)) or (length and len(value) != int(length)):
                 raise ValueError
             return [item(v) for v in value]
 

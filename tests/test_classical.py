@@ -201,7 +201,7 @@ def test_one_component_is_the_maximum_likelihood_gaussian():
 
 
 def test_gmm_recovers_a_known_mixture():
-    config = config_of("gmm", "n_components=3", "reg_covar=1e-6", "tol=1e-6", "device=cpu", dataset="gaussians")
+    config = config_of("gmm", "n_components=3", "tol=1e-6", "device=cpu", dataset="gaussians")
     data = load(config["dataset"], CPU)
     model = build(config, data)
     fit(model, data, Nowhere(), Settings(config))
@@ -213,6 +213,32 @@ def test_gmm_recovers_a_known_mixture():
     # No model beats the truth on average by more than chance on 10,000 points.
     gap = (data.density.log_prob(x) - model.log_prob(x)).mean()
     assert -0.01 < float(gap) < 0.01
+
+
+def test_gmm_fits_narrow_modes_with_default_settings():
+    config = config_of("gmm", "n_components=8", "n_init=3", "device=cpu", dataset="ring")
+    data = load(config["dataset"], CPU)
+    model = build(config, data)
+    fit(model, data, Nowhere(), Settings(config))
+    x = data.parts["test"].values()
+    assert float((data.density.log_prob(x) - model.log_prob(x)).mean()) < 0.05
+
+
+def test_em_does_not_stop_where_its_objective_rises():
+    model = built("gmm", blobs(), "n_components=2")
+    model.initialise(data_of(blobs()).train, seed=0)
+    passes(model, blobs(), 1)
+    model.objective -= 5  # as if the pass before had been better, which a large reg_covar can bring about
+    model.settled.fill_(False)
+    passes(model, blobs(), 1)
+    assert not model.converged
+
+
+def test_em_refuses_data_that_change():
+    config = config_of("kmeans", "dataset.binarize=dynamic", "device=cpu", dataset="digits")
+    data = load(config["dataset"], CPU)
+    with pytest.raises(UserError, match=r"dataset\.binarize: EM needs the same data at every pass"):
+        fit(build(config, data), data, Nowhere(), Settings(config))
 
 
 def test_more_starts_are_never_worse():

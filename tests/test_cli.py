@@ -55,6 +55,7 @@ def genbench(tmp_path, monkeypatch, capsys):
         ("batch_size=0", ["must be int >= 1"]),
         ("hidden=400", ["must be list of int >= 1", "hidden=[400]"]),
         ("hidden=[400,0]", ["must be list of int >= 1"]),
+        ("adam_betas=[0.9]", ["must be list of 2 float in [0, 1)"]),
         ("momentum=1", ["must be float in [0, 1)"]),
         ("device=gpu", ["auto | cpu | cuda | cuda:N | mps"]),
         ("model=swae prior=rings", ["normal | uniform | ring", "prior=ring"]),
@@ -76,7 +77,9 @@ def genbench(tmp_path, monkeypatch, capsys):
         ("hydra.nonsense=1", ["hydra.nonsense"]),
         ("vae", ["neither a command nor a setting"]),
         ("modles", ["did you mean 'genbench models'"]),
+        ("models vae", ["genbench models"]),
         ("resume", ["needs a run directory"]),
+        ("resume --config-dir=nowhere x", ["--config-dir: no such folder"]),
         ("resume nowhere", ["is not a run directory"]),
         ("--config-dir nowhere", ["no such folder"]),
     ],
@@ -152,6 +155,77 @@ def test_the_same_command_with_the_runs_directory_goes_on(genbench, tmp_path):
     (folder,) = (tmp_path / "outputs").iterdir()
     again = genbench(*args, f"hydra.run.dir=outputs/{folder.name}")
     assert again.returncode == 0 and "is done already" in again.stdout, again.stderr
+
+
+def test_only_the_settings_of_a_run_go_on_in_its_directory(genbench, tmp_path):
+    folder = tmp_path / "run"
+    run = ["model=ae", *TINY, f"hydra.run.dir={folder}"]
+    assert genbench(*run).returncode == 0
+    kept = {p: p.read_bytes() for p in folder.iterdir()}
+
+    def files(*without, **changed):
+        """The run as it was, but for these files."""
+        for path, content in kept.items():
+            path.write_bytes(content)
+        for path in kept:
+            if path.name.startswith(without):
+                path.unlink()
+            if path.stem in changed:
+                path.write_text(changed[path.stem])
+
+    for without in (("checkpoint",), ("config",), ("config", "metrics.json")):
+        files(*without)
+        other = genbench(*run, "lr=0.1")
+        assert other.returncode == 2 and ("lr=0.1" in other.stderr or "config.yaml" in other.stderr), without
+        assert genbench(*run).returncode == 0
+    files(config=(folder / "config.yaml").read_text().replace("lr: 0.001", "lr: 0.1"))
+    changed = genbench("resume", str(folder), "epochs=3")
+    assert changed.returncode == 2 and "is not what the run here was started with" in changed.stderr
+    for damaged in ("hello: [", "", "model: {name: ae}"):
+        files(config=damaged)
+        refused = genbench("resume", str(folder))
+        assert refused.returncode == 2 and "is damaged; fix: repeat" in refused.stderr
+        assert genbench(*run).returncode == 0 and genbench("resume", str(folder)).returncode == 0
+    wrong = genbench("resume", str(folder), "epochs=²")
+    assert wrong.returncode == 2 and "epochs: must be int >= 1" in wrong.stderr
+
+
+def test_numbers_and_curves_that_were_lost_come_back_or_are_missed(genbench, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = tmp_path / "run"
+    genbench("model=ae", *TINY, f"hydra.run.dir={folder}")
+    numbers = (folder / "metrics.json").read_text()
+    (folder / "metrics.json").unlink()
+    assert genbench("resume", str(folder)).returncode == 0
+    again = json.loads((folder / "metrics.json").read_text())
+    assert {**again, "time": None} == {**json.loads(numbers), "time": None}
+
+    os.truncate(folder / "events.out.tfevents.genbench", 1000)
+    done = genbench("resume", str(folder), "epochs=3")
+    assert done.returncode == 0 and "curves are drawn anew" in done.stdout
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    curve = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    drawn = [(e.step, e.value) for e in events.Scalars("train/loss")]
+    assert drawn == [(line["epoch"], pytest.approx(line["train"]["loss"])) for line in curve] and len(drawn) == 3
+
+    (folder / "metrics.jsonl").write_bytes(b"\xff\xfe" + (folder / "metrics.jsonl").read_bytes()[:-20])
+    done = genbench("resume", str(folder), "epochs=4")
+    assert done.returncode == 0 and "holds 1 of the 3 points" in done.stdout
+
+
+def test_a_missing_gpu_is_told_before_a_directory_exists(genbench, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = genbench("model=pca", "device=cuda:7")
+    assert done.returncode == 2 and "device: torch finds no CUDA device" in done.stderr and not list(tmp_path.rglob("config.yaml"))
+
+
+def test_the_version_is_genbenchs_own(genbench):
+    from genbench import __version__
+
+    assert genbench("--version").stdout == f"genbench {__version__}\n"
 
 
 def test_a_sweep_goes_on_after_a_failure_and_reports_it(genbench, tmp_path):

@@ -95,6 +95,12 @@ def test_binarisation_draws_once_or_at_each_visit():
     assert torch.equal(static.parts["test"].raw, dynamic.parts["test"].raw)
 
 
+def test_the_setting_that_leaves_no_points_is_named():
+    for wrong in ("val_size=5000", "test_size=5000", "val_size=1437"):
+        with pytest.raises(UserError, match=f"dataset.{wrong.partition('=')[0]}: leaves nothing to train on"):
+            loaded("digits", f"dataset.{wrong}")
+
+
 def test_gaussians_of_ones_own():
     line = loaded("gaussians", "dataset.means=[[-1.0],[3.0]]", "dataset.scales=[0.1,0.2]", "dataset.weights=[3,1]")
     x = line.train.values()

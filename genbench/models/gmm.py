@@ -24,6 +24,7 @@ class GMM(EM):
         super().__init__(space, s)
         k, d = s.n_components, space.size
         self.form = FORMS[s.covariance]
+        self.reg_covar = s.reg_covar if s.reg_covar != "auto" else 1e-3 if space.unit else 1e-6
         shapes = {"weights": (k,), "means": (k, d), "covariances": self.form.shape(k, d)}
         for name, shape in shapes.items():
             self.register_buffer(name, torch.zeros(s.n_init, *shape, dtype=torch.float64))
@@ -56,7 +57,7 @@ class GMM(EM):
     def maximise(self, start, sums, n):
         counts = sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps  # a component without points stays where it is
         shift = sums["shifts"] / counts[:, None]
-        covariances = self.form.estimate(sums["scatter"], counts, shift) + self.s.reg_covar * self.form.identity(shift)
+        covariances = self.form.estimate(sums["scatter"], counts, shift) + self.reg_covar * self.form.identity(shift)
         self.weights[start] = counts / counts.sum()
         self.means[start] += shift
         self.covariances[start] = covariances

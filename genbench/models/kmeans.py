@@ -44,7 +44,7 @@ class KMeans(EM):
     """Minimises E(D, K) = mean ||x - mu_z||^2 with z = argmin_k ||x - mu_k||^2.
 
     It is the limit of a Gaussian mixture with covariance s2 I, weights 1/K and hard assignment; `sample` draws from
-    that mixture, with s2 the mean squared distance per dimension. A cluster that lost its last point moves to the
+    that mixture, with s2 the mean squared distance per dimension in the last pass. A cluster that lost its last point moves to the
     point that is farthest from its centre.
     """
 
