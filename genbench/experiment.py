@@ -21,11 +21,11 @@ def run(config: dict, folder: Path, resume: str = "") -> dict[str, dict] | None:
     the finished run already. Raises UserError for whatever a user can mend.
     """
     s = Settings(config)
-    device = pick_device(s.device)
     with Run(folder, config, resume) as record:
         if record.done:
             record.say(f"{record.title} is done already: {folder}")
             return None
+        device = pick_device(s.device)
         record.start()
         data = load(s.dataset, device)
         model = build(config, data)

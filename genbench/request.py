@@ -75,11 +75,11 @@ def _check_job(overrides, catalogue: Catalogue) -> None:
         if o.key_or_group in GROUPS:
             chosen[o.key_or_group] = _choice(o, catalogue)
     known = known_settings(catalogue, **chosen)
+    values = {name: setting.default for name, setting in known.items()}
     for o in overrides:
         name = o.key_or_group
         if name in GROUPS:
             continue
-        value = None if o.is_delete() else o.value()
         shown = "" if o.is_delete() else o.input_line.partition("=")[2]
         if name not in known:
             raise unknown(name, shown, catalogue, **chosen)
@@ -87,8 +87,11 @@ def _check_job(overrides, catalogue: Catalogue) -> None:
             raise UserError(name, "a setting cannot be removed", o.input_line, f"leave it out to use {known[name].default}")
         if o.is_add() and not o.is_force_add():
             raise UserError(name, "the setting is there already", o.input_line, f"write {name}={shown}")
-        if "${" not in o.input_line:
-            known[name].check(value)
+        values[name] = o.value()
+    if any("${" in o.input_line for o in overrides):
+        return  # what values refer to is known, and checked, once the job is composed
+    for name, value in values.items():
+        known[name].check(value, values)
 
 
 def _default_choice(catalogue: Catalogue, group: str) -> str:

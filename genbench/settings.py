@@ -9,11 +9,12 @@ What is allowed is one or more of these, separated by ` | `:
     bool, text, null
     list of ...     any of the others; `list of 2 ...` of so many
     any other word  itself; a capital N in it stands for a number (`cuda:N`)
+and each may end in ` if NAME=VALUE`, for what is allowed only beside that value of another setting.
 """
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -57,9 +58,13 @@ class Setting:
     default: Any
     file: str
 
-    def check(self, value: Any) -> Any:
-        """The value in its declared type (4 becomes 4.0 for a float); raises UserError if it is not allowed."""
-        for kind in self.allowed.split(" | "):
+    def check(self, value: Any, others: Mapping[str, Any]) -> Any:
+        """The value in its declared type (4 becomes 4.0 for a float); UserError if it is not allowed beside the others."""
+        for alternative in self.allowed.split(" | "):
+            kind, _, condition = alternative.partition(" if ")
+            other, _, wanted = condition.partition("=")
+            if condition and others.get(other) != wanted:
+                continue
             try:
                 return _kind(kind)(value)
             except (ValueError, OverflowError):
@@ -218,17 +223,18 @@ def check(config: dict, catalogue: Catalogue) -> dict[str, Any]:
     model, dataset = config["model"]["name"], config["dataset"]["name"]
     known = known_settings(catalogue, model, dataset)
     checked: dict[str, Any] = {}
-    for name, value in _flatten(config).items():
+    values = _flatten(config)
+    for name, value in values.items():
         if name not in FIXED:
             if name not in known:
                 raise unknown(name, value, catalogue, model, dataset)
-            value = known[name].check(value)
+            value = known[name].check(value, values)
         *parents, key = name.split(".")
         node = checked
         for parent in parents:
             node = node.setdefault(parent, {})
         node[key] = value
-    missing = sorted(known.keys() - _flatten(config).keys())
+    missing = sorted(known.keys() - values.keys())
     if missing:
         raise UserError(missing[0], "is missing from the config", fix=f"add {missing[0]}: {known[missing[0]].default}")
     return checked

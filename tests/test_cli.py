@@ -55,6 +55,9 @@ def genbench(tmp_path, monkeypatch, capsys):
         ("batch_size=0", ["must be int >= 1"]),
         ("hidden=400", ["must be list of int >= 1", "hidden=[400]"]),
         ("hidden=[400,0]", ["must be list of int >= 1"]),
+        ("model=dae corruption=masking level=2", ["level: must be float in [0, 1] | float > 1 if corruption=gaussian", "got 2"]),
+        ("model=dae corruption=masking level=${lr} lr=2", ["level: must be float in [0, 1]"]),
+        ("-m model=dae corruption=gaussian,masking level=2", ["level: must be float in [0, 1]"]),
         ("adam_betas=[0.9]", ["must be list of 2 float in [0, 1)"]),
         ("momentum=1", ["must be float in [0, 1)"]),
         ("device=gpu", ["auto | cpu | cuda | cuda:N | mps"]),
@@ -104,7 +107,7 @@ def test_every_setting_is_declared_and_every_default_allowed():
     for group in ("model", "dataset"):
         for name in catalogue.names(group):
             for setting in catalogue.settings(f"{group}/{name}").values():
-                setting.check(setting.default)
+                setting.check(setting.default, {})
                 assert types.setdefault(setting.name, setting.allowed) == setting.allowed, "one type and range everywhere"
             assert len(catalogue.about(f"{group}/{name}")) >= 1
     for name in MODELS:
@@ -215,11 +218,14 @@ def test_numbers_and_curves_that_were_lost_come_back_or_are_missed(genbench, tmp
     assert done.returncode == 0 and "holds 1 of the 3 points" in done.stdout
 
 
-def test_a_missing_gpu_is_told_before_a_directory_exists(genbench, tmp_path):
+def test_a_missing_gpu_is_told_and_on_record(genbench, tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    done = genbench("model=pca", "device=cuda:7")
-    assert done.returncode == 2 and "device: torch finds no CUDA device" in done.stderr and not list(tmp_path.rglob("config.yaml"))
+    done = genbench("model=pca", "device=cuda:7", "hydra.run.dir=run")
+    assert done.returncode == 2 and "device: torch finds no CUDA device" in done.stderr
+    assert "go on with" not in done.stdout, "there is nothing to go on with"
+    status = json.loads((tmp_path / "run" / "status.json").read_text())
+    assert status["state"] == "failed" and "no CUDA device" in status["reason"]
 
 
 def test_the_version_is_genbenchs_own(genbench):

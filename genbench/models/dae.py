@@ -23,8 +23,6 @@ class DAE(Autoencoder):
 
     def __init__(self, space, s):
         super().__init__(space, s)
-        if s.corruption != "gaussian" and s.level > 1:
-            raise UserError("level", f"is the share of values that {s.corruption} corrupts, at most 1", s.level, "level=0.3")
         if s.corruption == "salt-and-pepper" and not space.unit:
             raise UserError("corruption", "needs data in [0, 1], such as images", s.corruption, "corruption=gaussian")
         self.distribution, self.corrupt = CORRUPTIONS[s.corruption]
