@@ -1,10 +1,12 @@
-"""Neural networks from a shape to a vector and back, built from the settings `network`, `hidden`, `activation`."""
+"""Neural networks from a shape to a vector and back, built from the settings `network`, `activation` and their own."""
 
 from itertools import pairwise
 from math import prod
+from typing import NamedTuple
 
 from torch import nn
 
+from .errors import UserError
 from .settings import Settings
 
 ACTIVATIONS = {
@@ -15,20 +17,84 @@ ACTIVATIONS = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
+LEAST_SIDE = 8  # of an image that is worth halving
 
 
 def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
     """A network from data [n, *shape] to vectors [n, width]."""
-    return nn.Sequential(nn.Flatten(), *_layers([prod(shape), *s.hidden, width], s))
+    return NETWORKS[s.network].encoder(shape, width, s)
 
 
 def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
-    """A network from vectors [n, width] to data [n, *shape], its hidden layers the encoder's in reverse."""
-    return nn.Sequential(*_layers([width, *reversed(s.hidden), prod(shape)], s), nn.Unflatten(1, shape))
+    """A network from vectors [n, width] to data [n, *shape]: the encoder's layers in reverse."""
+    return NETWORKS[s.network].decoder(width, shape, s)
 
 
-def _layers(widths: list[int], s: Settings) -> list[nn.Module]:
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), ACTIVATIONS[s.activation]()]
-    return layers[:-1]
+class MLP:
+    """Fully connected layers of the widths `hidden`."""
+
+    @staticmethod
+    def encoder(shape, width, s):
+        return nn.Sequential(nn.Flatten(), *MLP.layers([prod(shape), *s.hidden, width], s))
+
+    @staticmethod
+    def decoder(width, shape, s):
+        return nn.Sequential(*MLP.layers([width, *reversed(s.hidden), prod(shape)], s), nn.Unflatten(1, shape))
+
+    @staticmethod
+    def layers(widths: list[int], s: Settings) -> list[nn.Module]:
+        """Linear maps with activations between them."""
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Linear(before, after), ACTIVATIONS[s.activation]()]
+        return layers[:-1]
+
+
+class Stage(NamedTuple):
+    """What an image is after some halvings."""
+
+    channels: int
+    height: int
+    width: int
+
+
+class Conv:
+    """Convolutions that halve the image and double the channels while its smaller side is at least 8, then a linear map.
+
+    Kernels of 4 at stride 2 (Radford et al. 2016, arXiv:1511.06434): a multiple of the stride, so that transposed
+    convolutions cover every pixel alike and draw no chequerboard (Odena et al. 2016). An odd side is halved rounding
+    down, and `output_padding` gives the lost row or column back. No normalisation: losses stay pure functions.
+    """
+
+    @staticmethod
+    def encoder(shape, width, s):
+        stages = Conv.stages(shape, s)
+        layers: list[nn.Module] = []
+        for before, after in pairwise(stages):
+            layers += [nn.Conv2d(before.channels, after.channels, 4, stride=2, padding=1), ACTIVATIONS[s.activation]()]
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(prod(stages[-1]), width))
+
+    @staticmethod
+    def decoder(width, shape, s):
+        stages = Conv.stages(shape, s)[::-1]
+        layers: list[nn.Module] = [nn.Linear(width, prod(stages[0])), nn.Unflatten(1, stages[0])]
+        for small, large in pairwise(stages):
+            odd = large.height % 2, large.width % 2
+            up = nn.ConvTranspose2d(small.channels, large.channels, 4, stride=2, padding=1, output_padding=odd)
+            layers += [ACTIVATIONS[s.activation](), up]
+        return nn.Sequential(*layers)
+
+    @staticmethod
+    def stages(shape: tuple[int, ...], s: Settings) -> list[Stage]:
+        """The image and what it is after each halving; UserError if `shape` is no image of at least 8x8."""
+        if len(shape) != 3 or min(shape[1:]) < LEAST_SIDE:
+            what = f"needs images of at least {LEAST_SIDE}x{LEAST_SIDE}, and points have the shape {'x'.join(map(str, shape))}"
+            raise UserError("network", what, s.network, "network=mlp")
+        stages, channels = [Stage(*shape)], s.channels
+        while min(stages[-1][1:]) >= LEAST_SIDE:
+            stages.append(Stage(channels, stages[-1].height // 2, stages[-1].width // 2))
+            channels *= 2
+        return stages
+
+
+NETWORKS = {"mlp": MLP, "conv": Conv}

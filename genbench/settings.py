@@ -9,7 +9,8 @@ What is allowed is one or more of these, separated by ` | `:
     bool, text, null
     list of ...     any of the others; `list of 2 ...` of so many
     any other word  itself; a capital N in it stands for a number (`cuda:N`)
-and each may end in ` if NAME=VALUE`, for what is allowed only beside that value of another setting.
+and each may end in ` if NAME=VALUE`, for what is allowed only beside that value of another setting. Where every one
+does and none holds, the setting has no effect, and may only stay at its default.
 """
 
 import math
@@ -60,15 +61,24 @@ class Setting:
 
     def check(self, value: Any, others: Mapping[str, Any]) -> Any:
         """The value in its declared type (4 becomes 4.0 for a float); UserError if it is not allowed beside the others."""
+        conditions = []
         for alternative in self.allowed.split(" | "):
             kind, _, condition = alternative.partition(" if ")
             other, _, wanted = condition.partition("=")
-            if condition and others.get(other) != wanted:
+            conditions.append(condition)
+            if condition and str(others.get(other)) != wanted:
                 continue
+            conditions.append("")  # at least one alternative is in force
             try:
                 return _kind(kind)(value)
             except (ValueError, OverflowError):
                 continue
+        if "" not in conditions:
+            if value == self.default:
+                return value
+            other = conditions[0].partition("=")[0]
+            what = f"has no effect with {other}={others.get(other)}"
+            raise UserError(self.name, what, value, f"leave it out, or set {' or '.join(dict.fromkeys(conditions))}")
         words = [kind for kind in self.allowed.split(" | ") if re.fullmatch(r"[a-z-]+", kind)]
         near = get_close_matches(str(value), words, n=1) or ["null" if self.default is None else self.default]
         raise UserError(self.name, f"must be {self.allowed}", "null" if value is None else value, f"such as {self.name}={near[0]}")

@@ -14,7 +14,7 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS = sorted(f.stem for f in (CONFIGS / "model").glob("*.yaml"))
 
 # Small enough to train in a moment; a setting that a model does not have is left out.
-SMALL = {"hidden": [16], "latent_dim": 3, "n_components": 3, "projections": 5, "n_critic": 2, "n_discriminator": 2}
+SMALL = {"hidden": [16], "channels": 4, "latent_dim": 3, "n_components": 3, "projections": 5, "n_critic": 2, "n_discriminator": 2}
 
 
 def config_of(model: str, *overrides: str, dataset: str = "digits") -> dict:
@@ -24,10 +24,16 @@ def config_of(model: str, *overrides: str, dataset: str = "digits") -> dict:
     return check(OmegaConf.to_container(cfg, resolve=True), builtin_catalogue())
 
 
+def own_settings(model: str) -> dict:
+    """What a model's YAML and those it includes declare."""
+    return builtin_catalogue().settings(f"model/{model}")
+
+
 def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
     """A model's real config on few points and with small shapes."""
-    own = builtin_catalogue().settings(f"model/{model}")
-    small = [f"{k}={v}" for k, v in SMALL.items() if k in own]
+    own = own_settings(model)
+    idle = "hidden" if "network=conv" in overrides else "channels"
+    small = [f"{k}={v}" for k, v in SMALL.items() if k in own and k != idle]
     return config_of(model, "epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", *small, *overrides, dataset=dataset)
 
 

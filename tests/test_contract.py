@@ -7,10 +7,10 @@ import re
 
 import pytest
 import torch
-from conftest import CONFIGS, MODELS, Nowhere, config_of, small_config
+from conftest import CONFIGS, MODELS, Nowhere, config_of, own_settings, small_config
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from genbench.data import Part, load, order_seed
+from genbench.data import Batch, Data, Part, Space, load, order_seed
 from genbench.errors import UserError
 from genbench.experiment import build, run
 from genbench.figures import pictures
@@ -109,6 +109,23 @@ def test_latent_dim_auto_never_exceeds_the_data(model_name, dataset, size):
         assert model.encode(data.train.values(slice(0, 3))).shape == (3, model.s.latent_dim)
 
 
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 37, 53), (1, 28, 28), (4, 64, 9), (3, 64, 64), (2, 15, 33)])
+def test_convolutions_take_images_of_any_size_and_number_of_channels(model_name, shape):
+    config = small_config(model_name)
+    if "network" not in config:
+        pytest.skip("has no network")
+    config = small_config(model_name, "network=conv")
+    x = torch.rand(6, *shape, generator=generator(0))
+    data = Data("made", {"train": Part(x, None), "test": Part(x, None)}, Space(shape, unit=True))
+    model = build(config, data)
+    model.setup(data.train, seed=0, steps=1)
+    model.step(Batch(x, None))
+    z = torch.randn(6, config["latent_dim"], generator=generator(1))
+    assert model.decode(z).shape == x.shape
+    if can(model, "encode"):
+        assert model.encode(x).shape == z.shape
+
+
 def test_batch_size_does_not_change_statistics(model_name):
     one, data, _ = trained(small_config(model_name, "batch_size=37"))
     if isinstance(one, GradientModel):
@@ -127,7 +144,12 @@ OPTIONS = {  # beside the defaults, each choice that changes what a loss compute
     "gan": ["generator_loss=saturating", "optimizer=sgd"],
     "wgan": ["constraint=clipping", "schedule=cosine"],
 }
-PAIRS = [(name, option) for name in MODELS for option in [None, *OPTIONS.get(name, [])]]
+SHARED_OPTIONS = {"network": "conv"}  # of every model that has the setting
+PAIRS = [
+    (name, option)
+    for name in MODELS
+    for option in [None, *OPTIONS.get(name, []), *(f"{k}={v}" for k, v in SHARED_OPTIONS.items() if k in own_settings(name))]
+]
 
 
 @pytest.mark.parametrize(("model_name", "option"), PAIRS)
