@@ -60,7 +60,7 @@ def genbench(tmp_path, monkeypatch, capsys):
         ("-m model=dae corruption=gaussian,masking level=2", ["level: must be float in [0, 1]"]),
         ("adam_betas=[0.9]", ["must be list of 2 float in [0, 1)"]),
         ("optimizer=sgd momentum=1", ["must be float in [0, 1)"]),
-        ("momentum=.9", ["momentum: has no effect with optimizer=adam (got 0.9); fix: leave it out, or set optimizer=sgd or optimizer=rmsprop"]),
+        ("momentum=.9", ["momentum: has no effect with optimizer=adam (got 0.9)", "or set optimizer=sgd or optimizer=rmsprop"]),
         ("network=conv hidden=[9]", ["hidden: has no effect with network=conv (got [9]); fix: leave it out, or set network=mlp"]),
         ("-m network=mlp,conv channels=8", ["channels: has no effect with network=mlp"]),
         ("model=wgan constraint=clipping lambda=10", ["lambda: has no effect with constraint=clipping"]),
