@@ -18,7 +18,7 @@ from . import __version__
 from .errors import UserError
 from .help import models_help, settings_help
 from .request import check_request
-from .settings import GROUPS, Catalogue, check
+from .settings import GROUPS, Catalogue, check, title
 
 
 class Sweep:
@@ -157,7 +157,7 @@ def execute(config: dict, folder: Path, catalogue: Catalogue) -> None:
     from .run import quoted
 
     own = "" if len(catalogue.folders) == 1 else f" --config-dir {quoted(catalogue.folders[0])}"
-    run(config, folder, resume=f"genbench resume {quoted(folder)}{own}")
+    run(config, folder, resume=f"genbench resume {quoted(folder)}{own}", title=title(config, catalogue))
 
 
 def _resume(words: list[str], catalogue: Catalogue) -> int:

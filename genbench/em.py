@@ -19,7 +19,7 @@ class EM(Model):
     Whatever the fitted model does, it does with the start that is `best`. Batch size does not change the result.
     """
 
-    objective_name = "objective"
+    criterion = "objective"
 
     def __init__(self, space, s):
         super().__init__(space, s)
@@ -70,7 +70,7 @@ class EM(Model):
             self.objective[start] = objective
             self.maximise(start, sums, self.seen)
         self.sums, self.seen = {}, 0
-        return {self.objective_name: self.objective.min()}
+        return {self.criterion: self.objective.min()}
 
     def begin(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
         """Set the start's first parameters."""

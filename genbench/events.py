@@ -10,6 +10,13 @@ from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DataType
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar
+from tensorboard.plugins.custom_scalar.layout_pb2 import Chart, Layout
+from tensorboard.plugins.hparams import metadata as hparams
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 
@@ -38,6 +45,45 @@ class Events:
         """A picture of this height and width, as the bytes of a PNG file."""
         image = Summary.Image(height=shape[0], width=shape[1], colorspace=3, encoded_image_string=png)
         self._add(Summary.Value(tag=tag, image=image), step)
+
+    def pictures(self, tag: str) -> list[bytes]:
+        """The pictures of this tag that were written so far, in the order of their steps."""
+        from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+
+        self.file.flush()
+        found = []
+        for record in RawEventFileLoader(self.file.name).Load():
+            event = Event.FromString(record)
+            found += [(event.step, v.image.encoded_image_string) for v in event.summary.value if v.tag == tag]
+        return [png for _, png in sorted(found, key=lambda pair: pair[0])]
+
+    def hparams(self, settings: dict, run: str) -> None:
+        """The settings as a row of the HParams tab.
+
+        Only this record of a session is written: an experiment's would hide the columns that other models have.
+        """
+        start = SessionStartInfo(group_name=run, start_time_secs=time.time())
+        for name, value in settings.items():
+            field = "bool_value" if isinstance(value, bool) else "number_value" if isinstance(value, (int, float)) else "string_value"
+            setattr(start.hparams[name], field, str(value) if field == "string_value" else value)
+        self._hparams(hparams.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+
+    def ended(self) -> None:
+        """The run is over: the HParams tab tells."""
+        end = SessionEndInfo(status=Status.STATUS_SUCCESS, end_time_secs=time.time())
+        self._hparams(hparams.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+    def _hparams(self, tag: str, content: HParamsPluginData) -> None:
+        metadata = hparams.create_summary_metadata(content)
+        self._add(Summary.Value(tag=tag, metadata=metadata, tensor=hparams.NULL_TENSOR), 0)
+
+    def layout(self, category: str, charts: dict[str, list[str]]) -> None:
+        """The charts of the custom scalars tab: by title, the tags that are drawn together."""
+        made = Layout()
+        made.category.add(title=category).chart.extend(Chart(title=title, multiline={"tag": tags}) for title, tags in charts.items())
+        tensor = TensorProto(dtype=DataType.DT_STRING, string_val=[made.SerializeToString()])
+        tensor.tensor_shape.SetInParent()
+        self._add(Summary.Value(tag=custom_scalar.CONFIG_SUMMARY_TAG, metadata=custom_scalar.create_summary_metadata(), tensor=tensor), 0)
 
     def sync(self) -> int:
         """Force everything onto the disk; returns the size."""

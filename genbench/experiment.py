@@ -11,17 +11,18 @@ from .model import Model
 from .run import Run
 from .seeds import fold
 from .settings import Settings
-from .train import fit
+from .train import fit, is_drawn
 
 
-def run(config: dict, folder: Path, resume: str = "") -> dict[str, dict] | None:
+def run(config: dict, folder: Path, resume: str = "", title: str = "") -> dict[str, dict] | None:
     """Run (or resume) the experiment that `config` describes in `folder`; returns its final numbers.
 
-    `resume` is the command that would go on with it, which the run tells its user. Returns None if the folder holds
+    `resume` is the command that would go on with it, which the run tells its user; `title` is for its pictures.
+    Returns None if the folder holds
     the finished run already. Raises UserError for whatever a user can mend.
     """
     s = Settings(config)
-    with Run(folder, config, resume) as record:
+    with Run(folder, config, resume, title) as record:
         if record.done:
             record.say(f"{record.title} is done already: {folder}")
             return None
@@ -31,9 +32,11 @@ def run(config: dict, folder: Path, resume: str = "") -> dict[str, dict] | None:
         model = build(config, data)
         if s.get("latent_dim") == "auto":
             record.say(f"latent_dim=auto is {model.s.latent_dim} here")
-        epochs = fit(model, data, record, s)
+        fitted = fit(model, data, record, s)
+        record.show(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
         measured = final(model, data, s.batch_size, s.seed)
-        return record.finish(measured, {"epochs": epochs, "parameters": sum(p.numel() for p in model.parameters())})
+        learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        return record.finish(measured, {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": learnt})
 
 
 def build(config: dict, data: Data) -> Model:

@@ -1,143 +1,279 @@
-"""Pictures of a model at work, by what it can do. Each is an array [height, width, 3] of bytes."""
+"""What is shown of a model at work, by what it can do and by what it returns; `plots` draws it.
 
-import io
-import math
-from collections.abc import Iterator
-from functools import lru_cache
+A figure is one function `(viewer, model) -> picture`, or None where it does not apply, listed by `@figure` with the
+abilities that it needs. What a model alone can show it returns from `views`, as data of a kind that `VIEWS` can draw.
+"""
 
-import numpy as np
+from collections.abc import Callable, Iterator
+
 import torch
 
-from .data import Data, Part
+from . import plots
+from .data import Data
 from .model import Model, can
 from .seeds import generator
 
-BLUE, ORANGE, PALETTE = "#0072B2", "#D55E00", "tab10"  # Okabe & Ito: told apart by colour-blind readers
+FIGURES: list[tuple[tuple[str, ...], bool, Callable]] = []
+Picture = torch.Tensor | None
 
 
-@torch.no_grad()
-def pictures(model: Model, data: Data, seed: int, title: str) -> Iterator[tuple[str, torch.Tensor]]:
-    """The name and the picture of everything that this model can show on this data.
+def figure(*needs: str, throughout: bool = False):
+    """List a function as a figure of every model with these abilities: at the end, or `throughout` the training."""
 
-    Noise is the same at every call, so that one sees the same samples improve.
+    def listed(function):
+        FIGURES.append((needs, throughout, function))
+        return function
+
+    return listed
+
+
+class Viewer:
+    """Looks at models trained on one dataset, always at the same points and with the same noise, so that one sees the
+    same samples improve.
+
+    `title` says whose pictures these are.
     """
-    held_out = data.parts.get("validation", data.parts["test"])
-    rng = generator(seed, "pictures", device=data.train.raw.device)
-    is_image, is_plane = len(data.space.shape) == 3, data.space.shape in ((1,), (2,))
-    if is_image and can(model, "sample"):
-        yield "samples", tile(model.sample(64, rng), 8)
-    if is_plane and can(model, "sample"):
-        points = torch.cat([model.sample(1000, rng) for _ in range(5)])
-        yield "samples", scatter(points.cpu(), data, f"{title}\n5,000 samples over the true density")
-    if can(model, "encode", "decode"):
-        x = held_out.values(slice(0, 32 if is_image else 2000))
-        again = model.decode(model.encode(x))
-        if is_image:
-            yield "reconstructions", tile(_above(x, again, 8), 8)
-        elif is_plane:
-            yield "reconstructions", scatter(again.cpu(), data, f"{title}\n{len(x):,} held-out points reconstructed")
-    if can(model, "encode"):
-        codes, y = _codes(model, held_out)
-        if codes.is_floating_point() and codes.shape[1:] == (2,):
-            yield "codes", code_map(codes.cpu(), None if y is None else y.cpu(), f"{title}\ncodes of {len(codes):,} held-out points")
+
+    def __init__(self, data: Data, seed: int, title: str):
+        self.data, self.seed, self.title = data, seed, title
+        self.part = "validation" if "validation" in data.parts else "test"
+        self.held_out = data.parts[self.part]
+        shape = data.space.shape
+        self.kind = "images" if len(shape) == 3 else {(1,): "line", (2,): "plane"}.get(shape, "vectors")
+        if self.kind == "plane":
+            seen = torch.cat([part.first(10_000).values().cpu() for part in data.parts.values()])
+            self.plane = plots.Plane(seen, data.density)
+
+    @torch.no_grad()
+    def watched(self, model: Model, epoch: int) -> Iterator[tuple[str, torch.Tensor]]:
+        """The name and the picture of what one watches as this model trains."""
+        self.when = f"after {epoch} epoch{'s' * (epoch != 1)}"
+        for needs, throughout, function in FIGURES:
+            if throughout and can(model, *needs):
+                yield from _drawn(function.__name__, function(self, model))
+
+    @torch.no_grad()
+    def finished(self, model: Model, epoch: int) -> Iterator[tuple[str, torch.Tensor]]:
+        """The name and the picture of everything else that this model can show."""
+        self.when = f"after {epoch} epoch{'s' * (epoch != 1)}"
+        for needs, throughout, function in FIGURES:
+            if not throughout and can(model, *needs):
+                yield from _drawn(function.__name__, function(self, model))
+        for name, view in model.views(self.points(2000), self.rng("views")).items():
+            yield from _drawn(name, VIEWS[view.kind](self, model, self.note(view.note), **view.data))
+
+    @torch.no_grad()
+    def projection(self, model: Model, n: int = 1024) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None] | None:
+        """Codes [n, d] of held-out points with their labels and, if they are images, the images; None without codes."""
+        if not can(model, "encode") or model.latent_dim is None:
+            return None
+        z, y = encoded(self, model, n)
+        return z, y, self.points(n) if self.kind == "images" else None
+
+    def rng(self, purpose: str) -> torch.Generator:
+        """The same noise at every call, for one purpose."""
+        return generator(self.seed, "pictures", purpose, device=self.held_out.raw.device)
+
+    def points(self, n: int) -> torch.Tensor:
+        """The first n held-out points."""
+        return self.held_out.values(slice(0, n))
+
+    def note(self, text: str) -> str:
+        """What a picture shows, and when."""
+        return f"{text}, {self.when}"
 
 
-def _codes(model: Model, part: Part, limit: int = 5000):
-    batches = [(model.encode(x), y) for x, y in part.first(limit).batches(1000)]
-    ys = [y for _, y in batches]
-    return torch.cat([z for z, _ in batches]), None if ys[0] is None else torch.cat(ys)
+def _drawn(name: str, picture: Picture) -> Iterator[tuple[str, torch.Tensor]]:
+    if picture is not None:
+        yield name, picture
 
 
-def _above(top: torch.Tensor, bottom: torch.Tensor, columns: int) -> torch.Tensor:
-    """Rows of `top` each followed by the matching row of `bottom`."""
-    return torch.cat([t for pair in zip(top.split(columns), bottom.split(columns)) for t in pair])
+# --- samples and densities ------------------------------------------------------------------------------------
 
 
-def tile(images: torch.Tensor, columns: int, gap: int = 2, least: int = 400) -> torch.Tensor:
-    """Images [n, channels, height, width] in [0, 1] as one picture, enlarged by a whole factor to `least` pixels wide."""
-    images = images.detach().float().cpu().clamp(0, 1)
-    n, channels, height, width = images.shape
-    images = images.expand(n, 3, height, width) if channels == 1 else images
-    rows = math.ceil(n / columns)
-    zoom = max(1, math.ceil(least / (columns * width)))
-    images = images.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
-    high, wide = height * zoom + gap, width * zoom + gap
-    canvas = torch.full((3, rows * high + gap, columns * wide + gap), 0.5)
-    for i, image in enumerate(images):
-        top, left = gap + (i // columns) * high, gap + (i % columns) * wide
-        canvas[:, top : top + height * zoom, left : left + width * zoom] = image
-    return (canvas * 255).round().byte().permute(1, 2, 0)
+@figure("sample", throughout=True)
+def samples(v: Viewer, model: Model) -> Picture:
+    rng = v.rng("samples")
+    if v.kind == "images":
+        return plots.grid(model.sample(64, rng), v.title, v.note("64 samples"))
+    points = torch.cat([model.sample(1000, rng) for _ in range(5)])
+    if v.kind == "plane":
+        return plots.over_truth(points, v.plane, v.title, v.note("5,000 samples over the true density"))
+    if v.kind == "line":
+        return plots.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": points}, v.title, v.note("5,000 samples"))
+    return None
 
 
-def scatter(points: torch.Tensor, data: Data, title: str) -> torch.Tensor:
-    """Points over the true density in the plane; in one dimension a histogram under the true curve."""
-    low, high = (edge.tolist() for edge in _extent(data))
-    figure, axes = _axes(title)
-    if data.space.shape == (1,):
-        line = torch.linspace(low[0], high[0], 400)
-        curve = data.density.log_prob(line[:, None]).exp()
-        share = np.full(len(points), 100 / (len(points) * (high[0] - low[0])))  # so that samples out of range count too
-        axes.hist(points[:, 0].numpy(), bins=100, range=(low[0], high[0]), weights=share, color=ORANGE, alpha=0.6)
-        axes.plot(line.numpy(), curve.numpy(), color=BLUE, lw=2)
-        axes.set(xlabel="x", ylabel="density")
-        return _render(figure)
-    if data.density is not None:
-        shade = _shade(data.density, tuple(low), tuple(high))
-        axes.imshow(shade, origin="lower", extent=(low[0], high[0], low[1], high[1]), cmap="Blues", aspect="auto")
-    few = len(points.unique(dim=0)) < 1000  # such as the centres of clusters
-    axes.scatter(*points.T.numpy(), s=24 if few else 2, color=ORANGE, alpha=1 if few else 0.4, linewidths=0)
-    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), xlabel="$x_1$", ylabel="$x_2$")
-    axes.set_aspect("equal")
-    return _render(figure)
+@figure("log_prob")
+def density(v: Viewer, model: Model) -> Picture:
+    device = v.held_out.raw.device
+
+    def log_prob(x):
+        return model.log_prob(x.to(device)).cpu()
+
+    if v.kind == "plane":
+        masses = ", ".join(f"{100 * m:g}" for m in reversed(plots.MASSES))
+        return plots.contours(log_prob, v.plane, v.title, v.note(f"the smallest regions that hold {masses} % of the density"))
+    if v.kind == "line":
+        curves = {"model": lambda x: log_prob(x).exp(), **_truth(v)}
+        return plots.on_the_line(v.points(5000).cpu(), curves, {}, v.title, v.note("the fitted density over the data"))
+    return None
 
 
-@lru_cache(maxsize=2)  # every picture of a run has the same
-def _shade(density, low: tuple[float, float], high: tuple[float, float]) -> np.ndarray:
-    """The density on a grid of 200 by 200; its fourth root, which shows narrow modes and wide ones in one picture."""
-    plane = torch.cartesian_prod(*[torch.linspace(a, b, 200) for a, b in zip(low, high)])
-    return (density.log_prob(plane).exp().reshape(200, 200).T ** 0.25).numpy()
+def _truth(v: Viewer) -> dict[str, Callable]:
+    return {} if v.data.density is None else {"truth": lambda x: v.data.density.log_prob(x).exp()}
 
 
-def code_map(codes: torch.Tensor, y: torch.Tensor | None, title: str) -> torch.Tensor:
-    """Two-dimensional codes, coloured by class where there are labels."""
-    figure, axes = _axes(title)
-    colours = {"c": BLUE} if y is None else {"c": y.numpy(), "cmap": PALETTE}
-    dots = axes.scatter(*codes.T.numpy(), s=24 if len(codes) < 1000 else 5, linewidths=0, **colours)
-    if y is not None and len(y.unique()) <= 10:
-        axes.legend(*dots.legend_elements(), title="class", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-    axes.set(xlabel="$z_1$", ylabel="$z_2$")
-    axes.set_aspect("equal", adjustable="datalim")
-    return _render(figure)
+# --- reconstructions and codes --------------------------------------------------------------------------------
 
 
-def _extent(data: Data) -> tuple[torch.Tensor, torch.Tensor]:
-    x = torch.cat([part.first(10_000).values().cpu() for part in data.parts.values()])
-    low, high = x.amin(0), x.amax(0)
-    margin = 0.1 * (high - low).clamp(min=1e-6)
-    return low - margin, high + margin
+@figure("encode", "decode", throughout=True)
+def reconstructions(v: Viewer, model: Model) -> Picture:
+    x = v.points(32 if v.kind == "images" else 2000)
+    again = model.decode(model.encode(x))
+    note = v.note(f"{len(x):,} {v.part} {'images, each above its reconstruction' if v.kind == 'images' else 'points reconstructed'}")
+    if v.kind == "images":
+        pairs = zip(x.split(8), again.split(8))
+        return plots.grid(torch.cat([row for pair in pairs for row in pair]), v.title, note, band=2)
+    return plots.over_truth(again, v.plane, v.title, note) if v.kind == "plane" else None
 
 
-def _axes(title: str):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 6), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_title(title, fontsize=11)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+def encoded(v: Viewer, model: Model, limit: int = 5000) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Codes [n, d] of held-out points, and their labels."""
+    part = v.held_out.first(limit)
+    return torch.cat([model.encode(x) for x, _ in part.batches(1000)]), part.y
 
 
-def _render(figure) -> torch.Tensor:
-    figure.canvas.draw()
-    return torch.from_numpy(np.array(figure.canvas.buffer_rgba())[..., :3])
+def principal(z: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tensor], list[str]]:
+    """A map of codes [n, d] to at most two dimensions, their own or the first two principal directions of `z`."""
+    if z.shape[1] <= 2:
+        return lambda codes: codes, [f"$z_{i + 1}$" for i in range(z.shape[1])]
+    mean = z.double().mean(0)
+    _, spread, directions = torch.linalg.svd(z.double() - mean, full_matrices=False)
+    shares = spread**2 / spread.square().sum().clamp(min=1e-300)
+    names = [f"{i} principal direction of the codes ({share:.0%} of their variance)" for i, share in zip(("first", "second"), shares)]
+    return lambda codes: (codes.double() - mean) @ directions[:2].T, names
 
 
-def png(picture: torch.Tensor) -> bytes:
-    """A picture [height, width, 3] as the bytes of a PNG file."""
-    from PIL import Image
+@figure("encode")
+def codes(v: Viewer, model: Model) -> Picture:
+    if model.latent_dim is None:
+        return None
+    z, y = encoded(v, model)
+    project, names = principal(z)
+    prior = project(model.prior(2000, v.rng("prior"))) if can(model, "prior") else None
+    note = f"codes of {len(z):,} {v.part} points{'; grey: 2,000 draws from the prior' if prior is not None else ''}"
+    return plots.codes(project(z), y, prior, names, v.title, v.note(note))
 
-    out = io.BytesIO()
-    Image.fromarray(picture.numpy()).save(out, "png")
-    return out.getvalue()
+
+@figure("encode", "decode")
+def interpolation(v: Viewer, model: Model, pairs: int = 6, steps: int = 9) -> Picture:
+    if model.latent_dim is None:
+        return None
+    x = v.points(2 * pairs)
+    z = model.encode(x)
+    t = torch.linspace(0, 1, steps, device=z.device)[:, None]
+    between = [model.decode((1 - t) * a + t * b) for a, b in zip(z[::2], z[1::2])]
+    note = v.note(f"straight lines between the codes of two {v.part} points")
+    if v.kind == "images":
+        rows = {f"pair {i + 1}": torch.cat([x[2 * i, None], line, x[2 * i + 1, None]]) for i, line in enumerate(between)}
+        return plots.rows(rows, v.title, f"{note}; the first and the last of each row are the points themselves")
+    return plots.paths(torch.stack(between), v.plane, v.title, note) if v.kind == "plane" else None
+
+
+def usual_codes(v: Viewer, model: Model) -> tuple[torch.Tensor, str]:
+    """The codes [n, d] that this model decodes, and whose they are: the prior's if it has one, else the data's."""
+    if can(model, "prior"):
+        return model.prior(5000, v.rng("usual codes")), "the prior"
+    return encoded(v, model)[0], f"the codes of {v.part} data"
+
+
+@figure("decode")
+def traversal(v: Viewer, model: Model, steps: int = 9, most: int = 32) -> Picture:
+    if model.latent_dim is None:
+        return None
+    cloud, whose = usual_codes(v, model)
+    start = model.encode(v.points(1))[0] if can(model, "encode") else cloud.mean(0)
+    low, high = torch.quantile(cloud, torch.tensor([0.01, 0.99]).to(cloud), dim=0)
+    widest = (high - low).argsort(descending=True)[:most].sort().values
+    lines = {}
+    for i in widest.tolist():
+        z = start.repeat(steps, 1)
+        z[:, i] = torch.linspace(low[i].item(), high[i].item(), steps)
+        lines[f"z{i + 1}"] = model.decode(z)
+    every = "each latent" if len(lines) == len(start) else f"each of the {most} widest of {len(start)} latents"
+    note = v.note(f"{every} from the 1st to the 99th percentile of {whose}, the others fixed")
+    if v.kind == "images":
+        return plots.rows(lines, v.title, note)
+    return plots.paths(torch.stack(list(lines.values())), v.plane, v.title, note) if v.kind == "plane" else None
+
+
+@figure("decode")
+def manifold(v: Viewer, model: Model, side: int = 16) -> Picture:
+    if model.latent_dim != 2:
+        return None
+    cloud, whose = usual_codes(v, model)
+    # Quantiles, so that each image stands for the same share of the codes.
+    at = torch.linspace(0.5 / side, 1 - 0.5 / side, side).to(cloud)
+    first, second = torch.quantile(cloud[:, 0], at), torch.quantile(cloud[:, 1], at).flip(0)
+    z = torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).flatten(0, 1)
+    decoded = model.decode(z)
+    note = v.note(f"decoded from {side} x {side} quantiles of {whose} in its two dimensions")
+    if v.kind == "images":
+        return plots.grid(decoded, v.title, note, columns=side)
+    mesh = decoded.unflatten(0, (side, side))
+    return plots.paths(torch.cat([mesh, mesh.transpose(0, 1)]), v.plane, v.title, note) if v.kind == "plane" else None
+
+
+# --- what a model returns -------------------------------------------------------------------------------------
+
+
+def _images(v, model, note, images, captions=(), signed=False):
+    return plots.grid(images, v.title, note, captions, signed) if v.kind == "images" else None
+
+
+def _rows(v, model, note, **named):
+    named = {name.replace("_", " "): x for name, x in named.items()}
+    if v.kind == "images":
+        return plots.rows({name: x[:10] for name, x in named.items()}, v.title, note)
+    return plots.clouds(named, v.plane, v.title, note) if v.kind == "plane" else None
+
+
+def _spectrum(v, model, note, shares, kept):
+    return plots.spectrum(shares, kept, v.title, note)
+
+
+def _histograms(v, model, note, **panels):
+    return plots.histograms({name.replace("_", " "): panel for name, panel in panels.items()}, v.title, note)
+
+
+def _components(v, model, note, points, weights, covariances=None):
+    if v.kind == "images":
+        heaviest = weights.argsort(descending=True)[:64]
+        return plots.grid(points[heaviest], v.title, note, [f"{weights[k]:.1%}" for k in heaviest])
+    return plots.components(points, weights, covariances, v.plane, v.title, note) if v.kind == "plane" else None
+
+
+def _memberships(v, model, note, x, shares):
+    if v.kind == "images":
+        return plots.memberships(x[:16], shares[:16], v.title, note)
+    return plots.blended(x, shares, v.plane, v.title, note) if v.kind == "plane" else None
+
+
+def _landscape(v, model, note, function, label):
+    if v.kind != "plane":
+        return None
+    device = v.held_out.raw.device
+    clouds = {f"{v.part} data": v.points(1000), "samples": model.sample(1000, v.rng("landscape"))}
+    return plots.landscape(lambda x: function(x.to(device)), label, clouds, v.plane, v.title, note)
+
+
+VIEWS: dict[str, Callable[..., Picture]] = {
+    "images": _images,  # images [n, ...], with captions or none, signed or in [0, 1]
+    "rows": _rows,  # by name, equally many points each, the n-th of all belonging together
+    "spectrum": _spectrum,  # shares [D] of the variance, of which the first `kept` are the model's
+    "histograms": _histograms,  # by name, (values, a value that is wanted or None)
+    "components": _components,  # points [K, ...] of these weights [K], perhaps covariances [K, D, D]
+    "memberships": _memberships,  # shares [n, K] of points x [n, ...]
+    "landscape": _landscape,  # a function of points that the data and the samples are judged by
+}

@@ -9,7 +9,8 @@
 Gradient models learn in `step`. Closed-form and EM models add up sufficient statistics in `step` and solve in
 `end_epoch`. Nothing else is assumed, so one loop trains all of them.
 
-An ability is a method a model may have: `encode(x)` and `decode(z)`, `sample(n, rng)`, `log_prob(x)`. Whoever wants
+An ability is a method a model may have: `encode(x)` and `decode(z)`, `prior(n, rng)` draws codes, `sample(n, rng)`
+points, `log_prob(x)`. Whoever wants
 one asks `can(model, "sample")`; it belongs to the object, not the class (see `available_if`).
 """
 
@@ -20,7 +21,7 @@ import torch
 from torch import nn
 
 from .data import Batch, Part, Space
-from .optim import optimizer, rate
+from .optim import annealing, optimizer, rate
 from .seeds import fold
 from .settings import Settings
 
@@ -35,6 +36,7 @@ class Model(nn.Module):
     """
 
     converged = False  # True ends the run early
+    criterion: str | None = None  # the term of `evaluate` that training lowers; None where there is none, as in a game
     usual_latent_dim = 16  # what latent_dim=auto is, unless the data have fewer dimensions
 
     def __init__(self, space: Space, s: Settings):
@@ -66,10 +68,27 @@ class Model(nn.Module):
     def resume(self, progress: dict) -> None:
         """Take back what `progress` returned; called after `setup`."""
 
+    def views(self, x: torch.Tensor, rng: torch.Generator) -> "dict[str, View]":
+        """What this model alone can show, by name, on held-out points x [n, *shape]: data, which others draw."""
+        return {}
+
+    @property
+    def latent_dim(self) -> int | None:
+        """The dimension of the vector space of the codes; None if codes are no vectors, or there are none."""
+        return self.s.get("latent_dim")
+
     @property
     def device(self) -> torch.device:
         """Where the model lives."""
         return next(t for t in (*self.parameters(), *self.buffers())).device
+
+
+class View(NamedTuple):
+    """Something to be drawn: its kind (see `figures.VIEWS`), a note of what it shows, and the data."""
+
+    kind: str
+    note: str
+    data: dict
 
 
 def can(model: Model, *abilities: str) -> bool:
@@ -111,6 +130,7 @@ class GradientModel(Model):
     names; members of an ensemble may differ in them.
     """
 
+    criterion = "loss"
     players: dict[str, Player] = {"model": Player()}
     numbers: tuple[str, ...] = ()
 
@@ -122,8 +142,8 @@ class GradientModel(Model):
         """All the randomness that this player's loss needs for n data points."""
         return {}
 
-    def constrain(self, player: str) -> None:
-        """Bring parameters back to where they may be, after this player's move."""
+    def settle(self, player: str) -> None:
+        """What follows this player's move, such as bringing its parameters back to where they may be."""
 
     def forward(self, method: str, *args):
         """Call any method by name, so that `torch.func.functional_call` can reach it."""
@@ -141,34 +161,47 @@ class GradientModel(Model):
 
     def step(self, batch):
         logs = {}
-        factor = rate(self.clock, self.steps, self.s)
+        factor, hp = rate(self.clock, self.steps, self.s), self.annealed(self.clock)
         for name, player in self.players.items():
             if (self.clock + 1) % player.every:
                 continue
-            loss, terms = self.play(name, batch, self.rng.manual_seed(fold(self.seed, self.clock, name)))
+            loss, terms = self.play(name, batch, self.rng.manual_seed(fold(self.seed, self.clock, name)), hp)
             for parameter, gradient in zip(self.moved[name], torch.autograd.grad(loss, self.moved[name]), strict=True):
                 parameter.grad = gradient
+            if self.s.grad_clip is not None:
+                terms[f"{name}_gradient_norm"] = torch.nn.utils.clip_grad_norm_(self.moved[name], self.s.grad_clip)
             for group in self.optimizers[name].param_groups:
                 group["lr"] = group["initial_lr"] * factor
             self.optimizers[name].step()
-            self.constrain(name)
+            self.settle(name)
             logs |= terms
         self.clock += 1
         return {name: value.detach() for name, value in logs.items()}
 
+    def annealed(self, clock: int) -> dict[str, float]:
+        """The numbers as the step of this clock weighs them; `evaluate` takes them at their full value."""
+        if self.s.get("annealing", "none") == "none":
+            return self.hp
+        share = annealing(clock, self.steps // self.s.epochs, self.s)
+        return {name: value * share for name, value in self.hp.items()}
+
     def end_epoch(self):
-        return {"lr": torch.tensor(self.s.lr * rate(self.clock - 1, self.steps, self.s))}
+        used = {"lr": self.s.lr * rate(self.clock - 1, self.steps, self.s)}
+        hp = self.annealed(self.clock - 1)
+        if hp is not self.hp:
+            used |= hp
+        return {name: torch.tensor(value) for name, value in used.items()}
 
     @torch.no_grad()
     def evaluate(self, batch, rng):
         logs = {}
         for name in self.players:
-            logs |= self.play(name, batch, rng)[1]
+            logs |= self.play(name, batch, rng, self.hp)[1]
         return logs
 
-    def play(self, name: str, batch: Batch, rng: torch.Generator) -> tuple[torch.Tensor, Logs]:
+    def play(self, name: str, batch: Batch, rng: torch.Generator, hp: dict) -> tuple[torch.Tensor, Logs]:
         """A player's loss on a batch, and its terms with the loss itself under the name of its method."""
-        loss, terms = self(self.players[name].loss, batch, self.draw(name, len(batch.x), rng), self.hp)
+        loss, terms = self(self.players[name].loss, batch, self.draw(name, len(batch.x), rng), hp)
         return loss, {self.players[name].loss: loss, **terms}
 
     def progress(self):

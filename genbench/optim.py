@@ -1,4 +1,4 @@
-"""The gradient step: torch's optimisers as the settings ask for them, and the learning rate over a run."""
+"""The gradient step: torch's optimisers as the settings ask for them, and how rates and weights change over a run."""
 
 import math
 from collections.abc import Iterable
@@ -32,3 +32,15 @@ def rate(clock: int, steps: int, s: Settings) -> float:
         return (clock + 1) / s.warmup
     done = min(1.0, (clock - s.warmup) / max(1, steps - s.warmup))
     return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[s.schedule]
+
+
+def annealing(clock: int, steps_per_epoch: int, s: Settings) -> float:
+    """The share of its full value that a term's weight has at step `clock` (from 0).
+
+    `linear` rises from zero over `annealing_epochs` epochs and stays; `cyclical` starts again every `annealing_epochs`
+    epochs, of which the first half is the rise (Fu et al. 2019, arXiv:1903.10145, with R = 0.5).
+    """
+    period = s.annealing_epochs * steps_per_epoch
+    if s.annealing == "cyclical":
+        return min(1.0, 2 * (clock % period) / period)
+    return min(1.0, clock / period)

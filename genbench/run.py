@@ -6,8 +6,9 @@ run.log         every line of the run, with the traceback of a failure
 metrics.jsonl   a line per logged epoch
 metrics.json    the final numbers, each under the part of the data it was measured on
 checkpoint-EPOCH-DIGEST.pt   the newest two; the name carries the SHA-256 of the content
-samples.png reconstructions.png ...   the latest pictures
+samples.png reconstructions.png ...   the latest pictures; samples.gif, how the samples came about
 events.out.tfevents.*        TensorBoard
+projector_config.pbtxt, projector/    codes for TensorBoard's projector
 """
 
 import fcntl
@@ -19,19 +20,22 @@ import os
 import re
 import time
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 import yaml
 
-from . import figures
 from .console import Display, number
 from .data import Data
 from .errors import UserError
 from .events import Events
+from .figures import Viewer
 from .files import finite, sweep_temporaries, sync, write, write_json
 from .model import Model
-from .settings import Settings
+from .plots import film, png
+from .projector import write_projection
+from .settings import ASIDE, Settings
 
 logger = logging.getLogger("genbench")
 CHECKPOINT = re.compile(r"checkpoint-(\d{6})-([0-9a-f]{64})\.pt")
@@ -41,12 +45,14 @@ KEPT = 2
 class Run:
     """Use as a context manager: it holds the directory's lock, and records how the run ended."""
 
-    def __init__(self, folder: Path, config: dict, resume: str = ""):
+    def __init__(self, folder: Path, config: dict, resume: str = "", title: str = ""):
         self.folder, self.config, self.s = Path(folder), config, Settings(config)
         self.resume = resume or f"genbench resume {quoted(self.folder)}"
-        self.title = f"{config['model']['name']} on {config['dataset']['name']}"
-        self.display = Display(self.title, config["epochs"])
+        self.name = f"{config['model']['name']} on {config['dataset']['name']}"
+        self.title = title or self.name
+        self.display = Display(self.name, config["epochs"])
         self.events: Events | None = None
+        self.viewer: Viewer | None = None
         self.epoch = 0
         self.started = time.perf_counter()
 
@@ -130,6 +136,8 @@ class Run:
         line = finite({"epoch": epoch, **point, "time": {"images_per_second": images_per_second}})
         with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")
+        if epoch == 1:
+            self._lay_out(line)
         self._plot(line)
         text = "  ".join(f"{part} " + " ".join(f"{k} {number(v)}" for k, v in numbers.items()) for part, numbers in point.items())
         speed = f"{images_per_second:,.0f}/s"
@@ -143,12 +151,50 @@ class Run:
                 for name, value in numbers.items():
                     self.events.scalar(f"{'speed' if part == 'time' else part}/{name}", value, line["epoch"])
 
+    def _lay_out(self, line: dict) -> None:
+        """A chart per term for TensorBoard's custom scalars, with all parts of the data in it.
+
+        Every run has the same one category and names both parts in each chart: else TensorBoard, which merges the
+        layouts of all runs, would lose some and repeat others.
+        """
+        parts = ("train", "validation")
+        terms = dict.fromkeys(name for part in parts for name in line.get(part, {}))
+        self.events.layout("training and validation", {name: [f"{part}/{name}" for part in parts] for name in terms})
+
     def draw(self, epoch: int, model: Model, data: Data) -> None:
-        """Pictures of the model as it is now, as PNG files and in TensorBoard."""
-        for name, picture in figures.pictures(model, data, self.s.seed, self.title):
-            encoded = figures.png(picture)
+        """Pictures of what is watched as the model trains, as PNG files and in TensorBoard."""
+        self._draw(epoch, self._viewer(data).watched(model, epoch))
+
+    def show(self, epoch: int, model: Model, data: Data, drawn: bool) -> None:
+        """Pictures of all that the trained model, with the weights of `epoch`, can show; a film of its samples; its
+        codes for TensorBoard's projector. `drawn` says that what is watched is in TensorBoard at this epoch already."""
+        viewer = self._viewer(data)
+        self._draw(epoch, viewer.watched(model, epoch), in_events=not drawn)
+        self._draw(epoch, viewer.finished(model, epoch))
+        frames = self.events.pictures(self._tag("samples"))
+        if len(frames) > 1:
+            encoded = film(frames)
+            write(self.folder / "samples.gif", encoded)
+            self.events.picture(self._tag("film"), encoded, (1, 1), epoch)
+        points = viewer.projection(model)
+        if points is not None:
+            write_projection(self.folder, f"codes of {self.title}", *points)
+
+    def _viewer(self, data: Data) -> Viewer:
+        if self.viewer is None:
+            self.viewer = Viewer(data, self.s.seed, self.title)
+        return self.viewer
+
+    def _draw(self, epoch: int, pictures: Iterable[tuple[str, torch.Tensor]], in_events: bool = True) -> None:
+        for name, picture in pictures:
+            encoded = png(picture)
             write(self.folder / f"{name}.png", encoded)
-            self.events.picture(f"{name}/{self.title}", encoded, picture.shape[:2], epoch)
+            if in_events:
+                self.events.picture(self._tag(name), encoded, picture.shape[:2], epoch)
+
+    def _tag(self, name: str) -> str:
+        """A section of TensorBoard per kind of picture, with a card in it that says whose it is."""
+        return f"{name}/{self.title}"
 
     def finish(self, measured: dict[str, dict], cost: dict) -> dict[str, dict]:
         """The final numbers by part of the data, and what they took; from here on the run is done."""
@@ -157,12 +203,13 @@ class Run:
             for name, value in numbers.items():
                 if name != "n":
                     self.events.scalar(f"final/{part}_{name}", value, self.epoch)
+        self.events.ended()
         self.events.sync()
         write_json(self.folder / "metrics.json", found)
         logger.info("measured: %s", json.dumps(finite(found)))
         self.display.close()
         self.display.summary(measured)
-        made = sorted(p.name for p in self.folder.glob("*.png"))
+        made = sorted(p.name for p in [*self.folder.glob("*.png"), *self.folder.glob("*.gif")])
         self.say(f"pictures: {', '.join(made)} in {self.folder}")
         self.say(f"look: tensorboard --logdir {quoted(self.folder.parent)}")
         self._status("done", epochs=self.s.epochs)
@@ -170,7 +217,7 @@ class Run:
 
     # --- checkpoints ------------------------------------------------------------------------------------------
 
-    def save(self, epoch: int, model: Model) -> None:
+    def save(self, epoch: int, model: Model, stopping) -> None:
         """Write a checkpoint that `restore` can go on from, and forget all but the newest two.
 
         Raises UserError, and writes nothing, if a weight is not finite.
@@ -184,6 +231,7 @@ class Run:
             "epoch": epoch,
             "model": state,
             "progress": model.progress(),
+            "stopping": stopping.progress(),
             "events": self.events.sync(),
             "seconds": self.seconds,
         }
@@ -195,8 +243,8 @@ class Run:
             old.unlink()
         self._status("running")
 
-    def restore(self, model: Model) -> int:
-        """Bring model and curves back to the newest good checkpoint; returns its epoch, 0 if there is none.
+    def restore(self, model: Model, stopping) -> int:
+        """Bring model, early stopping and curves back to the newest good checkpoint; returns its epoch, 0 if there is none.
 
         A checkpoint whose content does not match the digest in its name is set aside, and the one before it used.
         Raises UserError if there are checkpoints and none is good.
@@ -212,6 +260,7 @@ class Run:
             content = torch.load(io.BytesIO(data), map_location=model.device, weights_only=True)
             model.load_state_dict(content["model"])
             model.resume(content["progress"])
+            stopping.resume(content["stopping"])
             epoch, events = content["epoch"], content["events"]
             self.started -= content["seconds"]
             break
@@ -239,10 +288,16 @@ class Run:
             write(curve, "".join(f"{line}\n" for line in lines).encode())
         whole = file.exists() and file.stat().st_size >= events
         self.events = Events(file, events if whole else 0)
+        if not (epoch and whole):
+            settings = {name: value for name, value in _flat(self.config).items() if name not in ASIDE}
+            names = {"model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
+            self.events.hparams(names | settings, str(self.folder))
         if epoch and not whole:
             self.say(f"warning: {file.name} is damaged; its curves are drawn anew, its earlier pictures are lost")
-            for line in lines:
-                self._plot(json.loads(line))
+            points = [json.loads(line) for line in lines]
+            self._lay_out(points[0] if points else {})
+            for point in points:
+                self._plot(point)
 
     def _checkpoints(self) -> list[Path]:
         """Newest first, by the epoch in the name (never by the clock)."""

@@ -251,8 +251,33 @@ def check(config: dict, catalogue: Catalogue) -> dict[str, Any]:
 
 
 def known_settings(catalogue: Catalogue, model: str, dataset: str) -> dict[str, Setting]:
-    """Every setting that a run of this model on this dataset has."""
-    return catalogue.shared() | catalogue.settings(f"dataset/{dataset}") | catalogue.settings(f"model/{model}")
+    """Every setting that a run of this model on this dataset has, with the default that holds in it."""
+    known, choices = catalogue.shared(), (f"dataset/{dataset}", f"model/{model}")
+    for choice in choices:
+        known |= catalogue.settings(choice)
+    for choice in choices:  # in Hydra's order: a model may change what a dataset has set, and both what every run has
+        for name in catalogue.shared():
+            default = catalogue.value(choice, name)
+            if default is not None:
+                known[name] = replace(known[name], default=default)
+    return known
+
+
+# Whatever these are, results are the same: where and how a run is watched, and what names say already.
+ASIDE = ("device", "validate_every", "save_every", "draw_every", "dataset.root", *FIXED)
+
+
+def title(config: dict, catalogue: Catalogue) -> str:
+    """What a run's pictures say of it: model, data, and the settings that are not at their defaults (but not how long
+    it trains, which may change underway)."""
+    model, dataset = config["model"]["name"], config["dataset"]["name"]
+    known, values = known_settings(catalogue, model, dataset), _flatten(config)
+    own = {name: values[name] for name in known if name not in (*ASIDE, "epochs") and values[name] != known[name].default}
+    return ", ".join([f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())])
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
 
 
 def unknown(name: str, value: Any, catalogue: Catalogue, model: str, dataset: str) -> UserError:

@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import NamedTuple
 
 import torch
 
@@ -15,18 +16,27 @@ from .settings import Settings
 NOT_FINITE = "lower lr where there is one, and look at the data; checkpoints hold finite weights only"
 
 
-def fit(model: Model, data: Data, run, s: Settings) -> int:
-    """Train until `s.epochs` passes are made or the model has converged; returns the number of passes made.
+class Fitted(NamedTuple):
+    """How training went: the number of passes made, and the one whose weights the model has now."""
+
+    epochs: int
+    kept: int
+
+
+def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
+    """Train until `s.epochs` passes are made, the model has converged, or validation has not improved for `s.patience`
+    epochs; leaves the model with its last weights or, with patience, its best.
 
     `run` keeps what comes out (a `Run`, or anything with its `restore`, `log`, `draw` and `save`). Validation terms
     are measured every `s.validate_every` epochs, and after the last.
     """
     steps = -(-len(data.train) // s.batch_size)
     model.setup(data.train, seed=s.seed, steps=steps * s.epochs)
-    epoch = run.restore(model)
+    stopping = EarlyStopping(model, data, s.get("patience"))
+    epoch = run.restore(model, stopping)
     if epoch == 0:
         model.initialise(data.train, seed=s.seed)
-    while epoch < s.epochs and not model.converged:
+    while epoch < s.epochs and not (model.converged or stopping.due(epoch)):
         epoch += 1
         started, meter = time.perf_counter(), Meter()
         for batch in data.train.batches(s.batch_size, order=order_seed(s.seed, epoch), draw=fold(s.seed, "pixels", epoch)):
@@ -38,17 +48,61 @@ def fit(model: Model, data: Data, run, s: Settings) -> int:
         if "validation" in data.parts and (last or epoch % s.validate_every == 0):
             point["validation"] = means(model, data.parts["validation"], s.batch_size, s.seed)
         _require_finite(point, epoch)
+        stopping.watch(epoch, model, point)
+        last = last or stopping.due(epoch)
         run.log(epoch, point, images_per_second=len(data.train) / seconds)
-        if last or epoch % (s.draw_every or usual_interval(epoch)) == 0:
+        if is_drawn(epoch, s):
             run.draw(epoch, model, data)
         if last or epoch % s.save_every == 0:
-            run.save(epoch, model)
-    return epoch
+            run.save(epoch, model, stopping)
+    return Fitted(epoch, stopping.take_best(model) or epoch)
 
 
-def usual_interval(epoch: int) -> int:
-    """Pictures after epochs 1, 2, ..., 10, 20, ..., 100, 200, ...: often while much changes, however long the run."""
-    return 10 ** (len(str(epoch)) - 1)
+def is_drawn(epoch: int, s: Settings) -> bool:
+    """Whether pictures are drawn after this epoch: after 1, 2, ..., 10, 20, ..., 100, 200, ... unless `s.draw_every`
+    says otherwise; often while much changes, however long the run."""
+    return epoch % (s.draw_every or 10 ** (len(str(epoch)) - 1)) == 0
+
+
+class EarlyStopping:
+    """Keeps the weights that did best on the validation data, and tells when that was too long ago.
+
+    Without patience it does nothing. UserError if the model has no objective that falls, or there is nothing to
+    validate on.
+    """
+
+    def __init__(self, model: Model, data: Data, patience: int | None):
+        self.patience, self.criterion = patience, model.criterion
+        self.best: dict = {}
+        if patience is not None and "validation" not in data.parts:
+            raise UserError("patience", "needs validation data", patience, "dataset.val_size=1000, or patience=null")
+
+    def watch(self, epoch: int, model: Model, point: dict[str, dict[str, float]]) -> None:
+        """Look at an epoch's validation terms, if there are any."""
+        if self.patience is None or "validation" not in point:
+            return
+        value = point["validation"][self.criterion]
+        if not self.best or value < self.best["value"]:
+            weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+            self.best = {"epoch": epoch, "value": value, "weights": weights}
+
+    def due(self, epoch: int) -> bool:
+        """Whether `patience` epochs have gone by since the best one."""
+        return bool(self.best) and epoch - self.best["epoch"] >= self.patience
+
+    def take_best(self, model: Model) -> int | None:
+        """Give the model its best weights, if they were kept, and tell of which epoch they are."""
+        if self.best:
+            model.load_state_dict(self.best["weights"])
+        return self.best.get("epoch")
+
+    def progress(self) -> dict:
+        """What resuming needs: tensors, numbers, strings and dicts."""
+        return self.best
+
+    def resume(self, progress: dict) -> None:
+        """Take back what `progress` returned."""
+        self.best = progress
 
 
 class Meter:

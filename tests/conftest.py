@@ -43,7 +43,7 @@ class Nowhere:
     def __init__(self):
         self.points = []
 
-    def restore(self, model):
+    def restore(self, model, stopping):
         return 0
 
     def log(self, epoch, point, images_per_second):
@@ -52,7 +52,7 @@ class Nowhere:
     def draw(self, epoch, model, data):
         pass
 
-    def save(self, epoch, model):
+    def save(self, epoch, model, stopping):
         pass
 
 

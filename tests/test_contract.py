@@ -13,7 +13,6 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from genbench.data import Batch, Data, Part, Space, load, order_seed
 from genbench.errors import UserError
 from genbench.experiment import build, run
-from genbench.figures import pictures
 from genbench.metrics import means
 from genbench.model import GradientModel, can
 from genbench.optim import optimizer, rate
@@ -144,7 +143,7 @@ OPTIONS = {  # beside the defaults, each choice that changes what a loss compute
     "gan": ["generator_loss=saturating", "optimizer=sgd"],
     "wgan": ["constraint=clipping", "schedule=cosine"],
 }
-SHARED_OPTIONS = {"network": "conv"}  # of every model that has the setting
+SHARED_OPTIONS = {"network": "conv", "annealing": "cyclical", "ema": 0.9}  # of every model that has the setting
 PAIRS = [
     (name, option)
     for name in MODELS
@@ -198,7 +197,7 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
             with torch.no_grad():
                 for i, member in enumerate(members):
                     member.load_state_dict({n: p[i] for n, p in (parameters | buffers).items()})
-                    member.constrain(name)
+                    member.settle(name)
                     for n, p in member.named_parameters():
                         parameters[n][i] = p
     for i, model in enumerate(serial):
@@ -266,7 +265,9 @@ def interrupted_at(point, number, config, folder):
 
 
 def test_a_resumed_run_ends_byte_identical(model_name, tmp_path):
-    config = small_config(model_name, "draw_every=2")
+    own = own_settings(model_name)
+    remembered = [o for o in ("patience=2", "annealing=linear", "ema=0.9", "grad_clip=1.0") if o.partition("=")[0] in own]
+    config = small_config(model_name, "draw_every=2", *remembered)
     run(config, tmp_path / "whole")
     whole = outcome(tmp_path / "whole")
     passes = len(whole["curve"])  # fewer than the epochs where the model converges before
@@ -312,26 +313,10 @@ def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "failed"
 
 
-@pytest.mark.parametrize("dataset", ["moons", "gaussians", "digits"])
-def test_everything_a_model_can_show_is_drawn(model_name, dataset):
-    overrides = ["dataset.means=[[-1.0],[1.0]]", "dataset.scales=[0.2,0.3]", "dataset.weights=[1.0,1.0]"] if dataset == "gaussians" else []
-    config = small_config(model_name, *overrides, "epochs=1", dataset=dataset)
-    if "latent_dim" in config:
-        config["latent_dim"] = 1 if dataset == "gaussians" else 2
-    model, data, _ = trained(config)
-    found = dict(pictures(model, data, 0, "title"))
-    assert set(found) >= {"samples"} if can(model, "sample") else True
-    assert ("reconstructions" in found) == can(model, "encode", "decode")
-    if config.get("latent_dim") == 2 and can(model, "encode"):
-        assert "codes" in found
-    for name, picture in found.items():
-        assert picture.dtype == torch.uint8 and picture.shape[2] == 3 and min(picture.shape[:2]) >= 200, name
-        assert len(picture.flatten(0, 1).unique(dim=0)) > 2, f"{name} is empty"
-    unlabelled = data._replace(parts={name: Part(part.raw, None, part.scale) for name, part in data.parts.items()})
-    assert dict(pictures(model, unlabelled, 0, "title")).keys() == found.keys()
-
-
-@pytest.mark.parametrize("module", ["train", "run", "experiment", "metrics", "figures", "model", "em", "cli", "request", "settings"])
+@pytest.mark.parametrize(
+    "module",
+    ["train", "run", "experiment", "metrics", "figures", "plots", "projector", "model", "nets", "em", "cli", "request", "settings"],
+)
 def test_no_shared_code_names_a_model(module):
     source = (CONFIGS.parent / "genbench" / f"{module}.py").read_text()
     code = "\n".join(line.partition("#")[0] for line in re.sub(r'""".*?"""', "", source, flags=re.S).splitlines())

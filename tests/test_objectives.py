@@ -94,7 +94,8 @@ def test_dae(play, corruption):
 @pytest.mark.parametrize("weight", [0.0, 3.0])
 @pytest.mark.parametrize("sparsity", ["kl", "l1"])
 def test_sparse_ae(play, sparsity, weight):
-    model, x, _, loss, _ = play("sparse-ae", f"sparsity={sparsity}", f"lambda={weight}", "rho=0.1")
+    rho = ["rho=0.1"] if sparsity == "kl" else []
+    model, x, _, loss, _ = play("sparse-ae", f"sparsity={sparsity}", f"lambda={weight}", *rho)
     raw = model.encoder(x)
     h = 1 / (1 + (-raw).exp()) if sparsity == "kl" else raw.clamp(min=0)
     q = h.mean(0)
@@ -144,7 +145,7 @@ def test_wgan_critic(play, weight):
 
 
 def test_wgan_clipping_has_no_penalty(play):
-    _, _, _, loss, terms = play("wgan", "constraint=clipping", "lambda=10")
+    _, _, _, loss, terms = play("wgan", "constraint=clipping")
     close(loss, -terms["gap"])
 
 

@@ -3,6 +3,7 @@
 import torch
 
 from ..errors import UserError
+from ..model import View
 from .ae import Autoencoder
 
 
@@ -33,3 +34,8 @@ class DAE(Autoencoder):
     def loss(self, batch, noise, hp):
         corrupted = self.corrupt(batch.x, noise["corruption"], self.s.level)
         return self.reconstruction(batch.x, self.encode(corrupted)), {}
+
+    def views(self, x, rng):
+        corrupted = self.corrupt(x, self.draw("model", len(x), rng)["corruption"], self.s.level)
+        rows = {"clean": x, "corrupted": corrupted, "reconstructed": self.decode(self.encode(corrupted))}
+        return {"denoising": View("rows", f"held-out points under {self.s.corruption} corruption of level {self.s.level:g}", rows)}

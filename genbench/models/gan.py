@@ -1,10 +1,12 @@
 """Generative adversarial network (Goodfellow et al. 2014, arXiv:1406.2661)."""
 
+import copy
+
 import torch
 import torch.nn.functional as F
 
 from .. import nets
-from ..model import GradientModel, Player
+from ..model import GradientModel, Player, View
 
 
 class Generator(torch.nn.Module):
@@ -36,19 +38,27 @@ class Adversarial(GradientModel):
     The generator moves after every n_`judge` steps of the judge.
     """
 
+    criterion = None
     judge = "discriminator"  # the attribute that holds the judge
 
     def __init__(self, space, s):
         super().__init__(space, s)
         self.generator = Generator(space, s)
         self.add_module(self.judge, Judge(space, s))
+        if s.ema:
+            self.average = copy.deepcopy(self.generator).requires_grad_(False)
+            self.register_buffer("averaged", torch.zeros((), dtype=torch.long))
         self.players = {
             self.judge: Player(f"{self.judge}_loss", owns=f"{self.judge}."),
             "generator": Player("generator_loss", owns="generator.", every=s[f"n_{self.judge}"]),
         }
 
     def draw(self, player, n, rng):
-        return {"z": torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)}
+        return {"z": self.prior(n, rng)}
+
+    def prior(self, n, rng):
+        """n codes [n, latent_dim] from N(0, I)."""
+        return torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
 
     def judge_both(self, x, z):
         """What the judge says of data x [n, *shape] and of samples from codes z [n, latent_dim], and those samples.
@@ -59,13 +69,32 @@ class Adversarial(GradientModel):
             fake = self.generator(z)
         return *getattr(self, self.judge)(torch.cat([x, fake])).chunk(2), fake
 
+    @torch.no_grad()
+    def settle(self, player):
+        """After the generator's move, move the average of its weights by a share 1 - ema.
+
+        Early on the share is larger, 9 / (10 + moves): the first weights are random, and to be forgotten.
+        """
+        if player == "generator" and self.s.ema:
+            self.averaged += 1
+            share = torch.clamp(9 / (10 + self.averaged), min=1 - self.s.ema)
+            for mean, now in zip(self.average.parameters(), self.generator.parameters()):
+                mean.lerp_(now, share.to(mean))
+
     def decode(self, z):
-        """The generator: [n, latent_dim] -> [n, *shape]."""
-        return self.generator(z)
+        """The generator, or with `ema` the average of it: [n, latent_dim] -> [n, *shape]."""
+        return self.average(z) if self.s.ema else self.generator(z)
 
     def sample(self, n, rng):
-        """n generated points [n, *shape], from codes z ~ N(0, I)."""
-        return self.generator(torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device))
+        """n generated points [n, *shape]."""
+        return self.decode(self.prior(n, rng))
+
+    def judgement(self, x):
+        """What the judge says [n] of points x [n, *shape]."""
+        return getattr(self, self.judge)(x).squeeze(1)
+
+    def views(self, x, rng):
+        return {self.judge: View("landscape", f"the {self.judge}", {"function": self.judgement, "label": self.judge})}
 
 
 class GAN(Adversarial):
@@ -82,3 +111,7 @@ class GAN(Adversarial):
     def generator_loss(self, batch, noise, hp):
         fake = self.discriminator(self.generator(noise["z"]))
         return -F.softplus(fake).mean() if self.s.generator_loss == "saturating" else F.softplus(-fake).mean(), {}
+
+    def judgement(self, x):
+        """D(x) [n], the probability that points x [n, *shape] are data."""
+        return super().judgement(x).sigmoid()

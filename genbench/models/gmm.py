@@ -6,6 +6,7 @@ import torch
 
 from ..em import EM
 from ..errors import UserError
+from ..model import View
 from .kmeans import memberships, plus_plus, squared_distances
 
 WARM_START = 20  # iterations of k-means before EM begins
@@ -18,7 +19,7 @@ class GMM(EM):
     Moments are taken around the old means and shifted, which loses no precision where covariances are small.
     """
 
-    objective_name = "nll"
+    criterion = "nll"
 
     def __init__(self, space, s):
         super().__init__(space, s)
@@ -91,6 +92,19 @@ class GMM(EM):
         eps = torch.randn(n, self.space.size, generator=rng, device=rng.device).to(edges)
         x = self.means[self.best][z] + self.form.colour(eps, z, self.covariances[self.best])
         return x.float().unflatten(1, self.space.shape)
+
+    def views(self, x, rng):
+        components = {"points": self.means[self.best].float().unflatten(1, self.space.shape), "weights": self.weights[self.best]}
+        if self.space.size <= 3:  # where ellipses can be drawn
+            axes = torch.eye(self.space.size).to(self.means).repeat(self.s.n_components, 1)
+            owner = torch.arange(self.s.n_components, device=axes.device).repeat_interleave(self.space.size)
+            roots = self.form.colour(axes, owner, self.covariances[self.best]).unflatten(0, (self.s.n_components, -1))
+            components["covariances"] = roots.mT @ roots
+        memberships = {"x": x, "shares": self.encode(x)}
+        return {
+            "components": View("components", "means, with the weights of the components", components),
+            "responsibilities": View("memberships", "the components' responsibilities for held-out points", memberships),
+        }
 
 
 def cholesky(covariance: torch.Tensor) -> torch.Tensor:

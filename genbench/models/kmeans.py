@@ -5,6 +5,7 @@ import math
 import torch
 
 from ..em import EM
+from ..model import View
 
 
 def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
@@ -48,11 +49,12 @@ class KMeans(EM):
     point that is farthest from its centre.
     """
 
-    objective_name = "inertia"
+    criterion = "inertia"
 
     def __init__(self, space, s):
         super().__init__(space, s)
         self.register_buffer("centres", torch.zeros(s.n_init, s.n_components, space.size, dtype=torch.float64))
+        self.register_buffer("sizes", torch.zeros(s.n_init, s.n_components, dtype=torch.float64))  # shares of the last pass
 
     def begin(self, start, x, rng):
         self.centres[start] = plus_plus(x, self.s.n_components, rng)
@@ -65,6 +67,7 @@ class KMeans(EM):
 
     def maximise(self, start, sums, n):
         counts, empty = sums["counts"], sums["counts"] == 0
+        self.sizes[start] = counts / n
         self.centres[start] = sums["sums"] / counts.clamp(min=1)[:, None]
         self.centres[start][empty] = sums["far"].points[: int(empty.sum())]
         if empty.any() and sums["far"].distance[0] > 0:
@@ -86,6 +89,11 @@ class KMeans(EM):
         z = torch.randint(self.s.n_components, (n,), generator=rng, device=rng.device)
         scale = (self.objective[self.best] / self.space.size).sqrt().float()
         return self.decode(z) + scale * torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
+
+    def views(self, x, rng):
+        points, sizes = self.decode(torch.arange(self.s.n_components, device=self.device)), self.sizes[self.best]
+        note = "centres, with the share of the training points that are nearest to them"
+        return {"centres": View("components", note, {"points": points, "weights": sizes})}
 
 
 class Farthest:

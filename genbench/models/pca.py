@@ -6,7 +6,7 @@ import torch
 
 from ..errors import UserError
 from ..losses import per_point
-from ..model import Model, available_if
+from ..model import Model, View, available_if
 
 
 class PCA(Model):
@@ -16,6 +16,8 @@ class PCA(Model):
     left out; with none left out it is the maximum-likelihood Gaussian. Where that Gaussian is flat (its least variance
     is zero) it has no density.
     """
+
+    criterion = "squared_error"
 
     def __init__(self, space, s):
         super().__init__(space, s)
@@ -112,3 +114,19 @@ class PCA(Model):
         noise = torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
         spread = (self.eigenvalues[: self.s.latent_dim] - self.noise).clamp(min=0).sqrt()
         return self.decode(z * spread) + self.noise.sqrt().float() * noise
+
+    def views(self, x, rng):
+        shares, kept = self.eigenvalues / self.eigenvalues.sum().clamp(min=1e-300), self.s.latent_dim
+        images = self.components.float().unflatten(1, self.space.shape)[:40]
+        captions = [f"{i + 1}: {share:.1%}" for i, share in enumerate(shares[: len(images)])]
+        z, counts = self.encode(x), sorted({min(2**i, kept) for i in range(kept.bit_length() + 1)})
+        grown = {f"first {k}": self.decode(z * (torch.arange(kept, device=z.device) < k)) for k in counts}
+        return {
+            "components": View(
+                "images", "components, with their share of the variance", {"images": images, "captions": captions, "signed": True}
+            ),
+            "scree": View(
+                "spectrum", f"the {kept} components explain {self.explained_variance:.1%} of the variance", {"shares": shares, "kept": kept}
+            ),
+            "growth": View("rows", "held-out points from growing numbers of components", {"original": x, **grown}),
+        }

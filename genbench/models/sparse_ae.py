@@ -3,6 +3,7 @@
 import torch
 
 from ..losses import bernoulli_kl
+from ..model import View
 from .ae import Autoencoder
 
 
@@ -24,3 +25,10 @@ class SparseAE(Autoencoder):
         """The code h(x): [n, *shape] -> [n, latent_dim], in (0, 1) for `kl`, at least 0 for `l1`."""
         h = self.encoder(x)
         return h.sigmoid() if self.s.sparsity == "kl" else torch.relu(h)
+
+    def views(self, x, rng):
+        h = self.encode(x)
+        wanted, idle = (self.s.rho, 0.5) if self.s.sparsity == "kl" else (None, 0.0)
+        note = f"activations on {len(x):,} held-out points; {int((h.amax(0) <= idle).sum())} of {h.shape[1]} units are never above {idle:g}"
+        panels = {"activation": (h, wanted), "mean_activation_of_a_unit": (h.mean(0), wanted)}
+        return {"activations": View("histograms", note, panels)}

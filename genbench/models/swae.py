@@ -18,9 +18,9 @@ class SWAE(Autoencoder):
 
     def draw(self, player, n, rng):
         directions = torch.randn(self.s.projections, self.s.latent_dim, generator=rng, device=rng.device)
-        return {"directions": directions / directions.norm(dim=1, keepdim=True), "prior": self.draw_prior(n, rng)}
+        return {"directions": directions / directions.norm(dim=1, keepdim=True), "prior": self.prior(n, rng)}
 
-    def draw_prior(self, n: int, rng: torch.Generator) -> torch.Tensor:
+    def prior(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n codes [n, latent_dim] from the prior.
 
         `normal` is N(0, I), `uniform` the cube [-1, 1]^d, `ring` the points at distance 0.8 to 1 from the origin, spread
@@ -43,4 +43,4 @@ class SWAE(Autoencoder):
 
     def sample(self, n, rng):
         """n decoded draws [n, *shape] from the prior."""
-        return self.decode(self.draw_prior(n, rng))
+        return self.decode(self.prior(n, rng))

@@ -19,7 +19,7 @@ class VAE(GradientModel):
         self.likelihood = likelihood(space, s)
 
     def draw(self, player, n, rng):
-        return {"eps": torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)}
+        return {"eps": self.prior(n, rng)}
 
     def loss(self, batch, noise, hp):
         mu, logvar = self.encoder(batch.x).chunk(2, -1)
@@ -36,6 +36,10 @@ class VAE(GradientModel):
         """The mean of p(x|z): [n, latent_dim] -> [n, *shape]."""
         return self.likelihood.mean(self.decoder(z))
 
+    def prior(self, n, rng):
+        """n codes [n, latent_dim] from N(0, I)."""
+        return torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
+
     def sample(self, n, rng):
         """n draws [n, *shape]: z from the prior, then x from p(x|z) (its mean, unless it is Gaussian)."""
-        return self.likelihood.sample(self.decoder(self.draw("model", n, rng)["eps"]), rng)
+        return self.likelihood.sample(self.decoder(self.prior(n, rng)), rng)

@@ -33,7 +33,8 @@ class WGAN(Adversarial):
         return -self.critic(self.generator(noise["z"])).mean(), {}
 
     @torch.no_grad()
-    def constrain(self, player):
+    def settle(self, player):
+        super().settle(player)
         if player == "critic" and self.s.constraint == "clipping":
             for weight in self.critic.parameters():
                 weight.clamp_(-self.s.clip, self.s.clip)

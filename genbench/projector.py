@@ -1,0 +1,31 @@
+"""Codes for TensorBoard's embedding projector: files in a run's folder that it finds by itself."""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+
+from .files import write
+from .plots import paint, png, tile
+
+LEAST_THUMBNAIL = 24  # pixels
+
+
+def write_projection(folder: Path, name: str, z: torch.Tensor, y: torch.Tensor | None, images: torch.Tensor | None) -> None:
+    """Write codes z [n, d], with labels y [n] and images [n, ...] as thumbnails where there are any."""
+    (folder / "projector").mkdir(exist_ok=True)
+    lines = [f"tensor_name: {json.dumps(name)}", 'tensor_path: "projector/codes.tsv"']
+    z = torch.nn.functional.pad(z, (0, max(0, 3 - z.shape[1])))  # with fewer than three columns it shows nothing
+    write(folder / "projector" / "codes.tsv", "".join("\t".join(f"{v:.6g}" for v in row) + "\n" for row in z.tolist()).encode())
+    if y is not None:
+        write(folder / "projector" / "labels.tsv", "".join(f"{label}\n" for label in y.tolist()).encode())
+        lines.append('metadata_path: "projector/labels.tsv"')
+    if images is not None:
+        height, width = images.shape[2:]
+        zoom = math.ceil(LEAST_THUMBNAIL / min(height, width))
+        pixels = tile(paint(images), math.ceil(math.sqrt(len(images))), zoom, gap=0)
+        write(folder / "projector" / "thumbnails.png", png(torch.from_numpy((pixels * 255).round().astype("uint8"))))
+        size = f"single_image_dim: {width * zoom} single_image_dim: {height * zoom}"
+        lines.append(f'sprite {{ image_path: "projector/thumbnails.png" {size} }}')
+    write(folder / "projector_config.pbtxt", ("embeddings {\n" + "".join(f"  {line}\n" for line in lines) + "}\n").encode())

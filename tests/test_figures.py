@@ -1,0 +1,212 @@
+"""Figures: that each is drawn where it applies, and that what it shows is true."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from conftest import Nowhere, config_of, small_config
+from PIL import Image
+
+from genbench import figures, plots
+from genbench.data import Data, Part, Space, load
+from genbench.experiment import build
+from genbench.figures import Viewer
+from genbench.model import Model, can
+from genbench.seeds import generator
+from genbench.settings import Settings
+from genbench.train import fit
+
+CPU = torch.device("cpu")
+
+
+def trained(config, data):
+    model = build(config, data)
+    fit(model, data, Nowhere(), Settings(config))
+    return model
+
+
+def shown(model, data):
+    """Everything that is drawn of a model, by name."""
+    viewer = Viewer(data, 0, "the title")
+    return dict(viewer.watched(model, 1)) | dict(viewer.finished(model, 1))
+
+
+def made(*shape, labels=True):
+    """Random data of any shape."""
+    rng = generator(0)
+
+    def part(n):
+        return Part(torch.rand(n, *shape, generator=rng), torch.randint(3, (n,), generator=rng) if labels else None)
+
+    return Data("made", {"train": part(60), "validation": part(40), "test": part(10)}, Space(shape, unit=True))
+
+
+LINE = ["dataset.means=[[-1.0],[1.0]]", "dataset.scales=[0.2,0.3]", "dataset.weights=[1.0,1.0]"]
+SPACES = {
+    "line": lambda: load(small_config("pca", *LINE, dataset="gaussians")["dataset"], CPU),
+    "plane": lambda: load(small_config("pca", dataset="moons")["dataset"], CPU),
+    "table": lambda: made(5),
+    "colour": lambda: made(3, 12, 9),
+    "unlabelled": lambda: made(1, 8, 8, labels=False),
+}
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_everything_a_model_can_show_is_drawn(model_name, space):
+    data = SPACES[space]()
+    config = small_config(model_name, "epochs=1")
+    if "latent_dim" in config:
+        config["latent_dim"] = min(2, data.space.size)
+    model = trained(config, data)
+    found = shown(model, data)
+    images, vectors = len(data.space.shape) == 3, model.latent_dim is not None
+    if can(model, "sample") and space != "table":
+        assert "samples" in found
+    if can(model, "encode", "decode"):
+        assert ("reconstructions" in found) == (images or space == "plane")
+        assert ("interpolation" in found) == (vectors and (images or space == "plane"))
+    if can(model, "log_prob"):
+        assert ("density" in found) == (space in ("line", "plane"))
+    if vectors and can(model, "encode"):
+        assert "codes" in found
+    if model.latent_dim == 2:
+        assert ("manifold" in found) == (images or space == "plane")
+    if vectors:
+        assert ("traversal" in found) == (images or space == "plane")
+    if images:
+        assert set(model.views(data.parts["test"].values(), generator(0))) - {"critic", "discriminator"} <= found.keys()
+    for name, picture in found.items():
+        assert picture.dtype == torch.uint8 and picture.shape[2] == 3 and min(picture.shape[:2]) >= 100, name
+        body = picture[60:].flatten(0, 1)
+        assert len(body.unique(dim=0)) > 2, f"{name} is empty"
+
+
+def test_each_pixel_of_an_image_is_drawn_as_it_is():
+    images = torch.rand(5, 3, 6, 4, generator=generator(1))
+    pixels = plots.tile(plots.paint(images), columns=3, zoom=2, gap=2)
+    fourth = pixels[14 : 14 + 12, :8]  # the second row begins below six doubled pixels and the gap
+    assert np.allclose(fourth[::2, ::2], images[3].permute(1, 2, 0).numpy()) and np.allclose(fourth[1::2, 1::2], fourth[::2, ::2])
+    picture = plots.grid(images, "title", "note", columns=3)
+    zoom = plots.enlarge(images, 3)
+    seen = {tuple(c) for c in picture.reshape(-1, 3).tolist()}
+    wanted = (images * 255).floor().int().permute(0, 2, 3, 1).reshape(-1, 3)
+    assert zoom > 1 and all(
+        any((r + a, g + b, bl + c) in seen for a in (0, 1) for b in (0, 1) for c in (0, 1)) for r, g, bl in wanted.tolist()
+    )
+
+
+def test_signed_images_are_white_at_zero_and_scaled_each_by_itself():
+    weights = torch.tensor([[0.0, 2.0], [-2.0, 1.0]])[None, None]
+    colours = plots.paint(torch.cat([weights, 10 * weights]), signed=True)
+    assert np.allclose(colours[0], colours[1]) and colours[0, 0, 0].min() > 0.95
+    red, blue = colours[0, 0, 1], colours[0, 1, 0]
+    assert red[0] > red[2] and blue[2] > blue[0]
+
+
+def test_contours_hold_the_mass_they_say():
+    side = np.linspace(-6, 6, 800)
+    x, y = np.meshgrid(side, side)
+    p = np.exp(-(x**2 + y**2) / 2) / (2 * np.pi)
+    for mass in plots.MASSES:  # the disc that holds a share m of a round Gaussian ends where p = (1 - m) / (2 pi)
+        assert plots.level(p, mass) == pytest.approx((1 - mass) / (2 * np.pi), rel=0.02)
+
+
+def test_codes_are_projected_on_their_principal_directions():
+    from sklearn.decomposition import PCA
+
+    z = torch.randn(200, 5, generator=generator(2)) * torch.tensor([1.0, 4.0, 0.5, 2.0, 1.0])
+    project, names = figures.principal(z)
+    theirs = PCA(2).fit(z.numpy())
+    assert np.allclose(np.abs(project(z)), np.abs(theirs.transform(z.numpy())), atol=1e-4)
+    assert [f"({share:.0%} of" in name for share, name in zip(theirs.explained_variance_ratio_, names)] == [True, True]
+
+
+class Probe(Model):
+    """Codes of three dimensions; remembers what it was asked to decode."""
+
+    def __init__(self, space):
+        super().__init__(space, Settings(latent_dim=3))
+        self.register_buffer("here", torch.zeros(()))
+        self.asked = []
+
+    def encode(self, x):
+        return x.flatten(1)[:, :3]
+
+    def decode(self, z):
+        self.asked.append(z)
+        return torch.rand(len(z), *self.space.shape)
+
+
+def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
+    data = made(1, 8, 8)
+    viewer, probe = Viewer(data, 0, "title"), Probe(data.space)
+    viewer.when = ""
+    figures.traversal(viewer, probe)
+    x = data.parts["validation"].values()
+    codes = probe.encode(x)
+    for i, z in enumerate(probe.asked):
+        others = [j for j in range(3) if j != i]
+        assert torch.equal(z[:, others], codes[:1, others].expand(9, 2))
+        low, high = torch.quantile(codes[:, i], torch.tensor([0.01, 0.99]))
+        assert torch.allclose(z[:, i], torch.linspace(low, high, 9))
+    probe.asked = []
+    figures.interpolation(viewer, probe, pairs=2)
+    for k, z in enumerate(probe.asked):
+        assert torch.allclose(z[0], codes[2 * k]) and torch.allclose(z[-1], codes[2 * k + 1])
+        assert torch.allclose(z[4], (z[0] + z[-1]) / 2)
+
+
+def test_pca_shows_shares_of_the_variance_and_grows_to_its_reconstruction():
+    from sklearn.decomposition import PCA
+
+    config = config_of("pca", "latent_dim=6")
+    data = load(config["dataset"], CPU)
+    model = trained(config, data)
+    x = data.parts["validation"].values()
+    views = model.views(x, generator(0))
+    theirs = PCA(6).fit(data.train.values().flatten(1).double())
+    assert np.allclose(views["scree"].data["shares"][:6], theirs.explained_variance_ratio_, rtol=1e-6)
+    assert views["components"].data["captions"][0] == f"1: {theirs.explained_variance_ratio_[0]:.1%}"
+    grown = views["growth"].data
+    assert list(grown) == ["original", "first 1", "first 2", "first 4", "first 6"]
+    assert torch.allclose(grown["first 6"], model.decode(model.encode(x)))
+    z = theirs.transform(x.flatten(1))
+    assert np.allclose(grown["first 2"].flatten(1), z[:, :2] @ theirs.components_[:2] + theirs.mean_, atol=1e-5)
+    errors = [((g - x) ** 2).sum() for name, g in grown.items() if name != "original"]
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize("form", ["full", "tied", "diag", "spherical"])
+def test_a_mixtures_ellipses_are_its_covariances(form):
+    config = config_of("gmm", f"covariance={form}", "n_components=2", "dataset.limit=500", dataset="moons")
+    data = load(config["dataset"], CPU)
+    model = trained(config, data)
+    shown = model.views(data.parts["test"].values(slice(0, 9)), generator(0))["components"].data["covariances"]
+    stored = model.covariances[model.best]
+    as_matrices = {
+        "full": lambda c: c,
+        "tied": lambda c: c.expand(2, 2, 2),
+        "diag": torch.diag_embed,
+        "spherical": lambda c: c[..., None] * torch.eye(2),
+    }
+    assert torch.allclose(shown, as_matrices[form](stored), rtol=1e-10, atol=1e-12)
+
+
+def test_kmeans_tells_the_share_of_points_at_each_centre():
+    config = config_of("kmeans", "n_components=4", "dataset.limit=300")
+    data = load(config["dataset"], CPU)
+    model = trained(config, data)
+    nearest = model.encode(data.train.values())
+    shown = model.views(data.train.values(), generator(0))["centres"].data["weights"]
+    assert torch.allclose(shown, torch.bincount(nearest, minlength=4) / 300.0)
+
+
+def test_a_film_has_its_frames_in_order_and_ends_with_the_last():
+    frames = [plots.png(torch.full((4, 4, 3), 2 * i, dtype=torch.uint8)) for i in range(100)]
+    made = Image.open(io.BytesIO(plots.film(frames, longest=10)))
+    shades = []
+    for i in range(made.n_frames):
+        made.seek(i)
+        shades.append(made.convert("RGB").getpixel((0, 0))[0])
+    assert shades == sorted(shades) and shades[-1] == 198 and 10 <= made.n_frames <= 11
