@@ -199,7 +199,7 @@ def test_sizes_may_be_numbers_or_shares():
     assert sizes(few) == {"train": 9, "validation": 1, "test": 5}, "a share is never none"
 
 
-@pytest.mark.parametrize("dataset", ["digits", "mnist"])
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "image-folder"])
 def test_only_the_wanted_classes_are_kept(dataset, root):
     every = torch.cat([part.y for part in loaded(dataset, **small(dataset, root)).parts.values()])
     data = loaded(dataset, **small(dataset, root), classes=[1])
@@ -248,7 +248,7 @@ def test_binarisation_draws_once_or_at_each_visit():
     assert torch.equal(static.parts["test"].raw, dynamic.parts["test"].raw)
 
 
-@pytest.mark.parametrize(("dataset", "levels"), [("digits", 17), ("mnist", 256)])
+@pytest.mark.parametrize(("dataset", "levels"), [("digits", 17), ("mnist", 256), ("image-folder", 256)])
 def test_dequantised_pixels_stay_in_their_cells(dataset, levels, root):
     there = small(dataset, root)
     whole, static, dynamic = (loaded(dataset, **there, dequantize=kind) for kind in (False, True, "dynamic"))
