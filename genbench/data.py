@@ -1,15 +1,13 @@
-"""Datasets as tensors: three parts on the device, read in batches that are index slices of one tensor.
+"""Data as tensors: three parts on the device, read in batches that are index slices of one tensor.
 
-A loader is a function `settings -> Source`; the YAML file in configs/dataset/ names it. This is the one module that
-imports torchvision, and only for the datasets that need it.
+A loader is a function `settings -> Source`; the YAML file in configs/dataset/ names it.
 """
 
 import importlib
 import math
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -43,6 +41,18 @@ class Batch(NamedTuple):
     y: torch.Tensor | None
 
 
+class Noise(NamedTuple):
+    """Randomness that belongs to the data: `draw(x, rng)` turns values [n, *shape] into a draw of the same shape.
+
+    Values are raw numbers times `scale`. `setting` asks for the noise, and has it drawn only once where it is `once`.
+    """
+
+    setting: str
+    once: str
+    scale: float
+    draw: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+
+
 @dataclass(frozen=True)
 class Part:
     """One part of a dataset: `raw` [N, *shape] as it came, whose values times `scale` are the data."""
@@ -50,20 +60,20 @@ class Part:
     raw: torch.Tensor
     y: torch.Tensor | None
     scale: float = 1.0
-    dynamic: bool = False  # draw each pixel from Bernoulli(value) anew at each visit
+    noise: Noise | None = None  # drawn anew at each visit
 
     def __len__(self) -> int:
         return len(self.raw)
 
     def values(self, index=slice(None)) -> torch.Tensor:
-        """Data points as float32 [n, *shape], before dynamic binarisation."""
+        """Data points as float32 [n, *shape], before noise."""
         x = self.raw[index].float()
         return x * self.scale if self.scale != 1 else x
 
     def batches(self, size: int, *, order: int | None = None, draw: int = 0) -> Iterator[Batch]:
         """Every point once, `size` at a time (the last batch may be smaller).
 
-        `order` seeds a random order (None keeps the stored one), `draw` the pixels of dynamic binarisation.
+        `order` seeds a random order (None keeps the stored one), `draw` the noise.
         """
         n, device = len(self), self.raw.device
         index = None
@@ -72,13 +82,17 @@ class Part:
         for start in range(0, n, size):
             at = slice(start, start + size) if index is None else index[start : start + size]
             x = self.values(at)
-            if self.dynamic:
-                x = torch.bernoulli(x, generator=generator(draw, start, device=device))
+            if self.noise is not None:
+                x = self.noise.draw(x, generator(draw, start, device=device)).float()
             yield Batch(x, None if self.y is None else self.y[at])
 
-    def first(self, n: int) -> "Part":
-        """The first n points."""
-        return replace(self, raw=self.raw[:n], y=None if self.y is None else self.y[:n])
+    def at(self, index) -> "Part":
+        """The points at these places."""
+        return replace(self, raw=self.raw[index], y=None if self.y is None else self.y[index])
+
+    def first(self, n: int | None) -> "Part":
+        """The first n points; None is all of them."""
+        return self.at(slice(n))
 
     def to(self, device) -> "Part":
         """The same part on another device."""
@@ -86,15 +100,16 @@ class Part:
 
 
 class Source(NamedTuple):
-    """What a loader returns: points to split into training and validation, points to test on.
+    """What a loader returns: points to split into training and validation, and points to test on.
 
-    `x` [N, *shape] times `scale` are the data; `density` is the true density, for data drawn from one; `unit` and
-    `trials` are those of `Space`.
+    `x` [N, *shape] times `scale` are the data, `y` [N] their labels. Where `test_x` is None, `test_size` of the points
+    are set aside for the test. `density` is the true density, for data drawn from one; `unit` and `trials` are those
+    of `Space`.
     """
 
     x: torch.Tensor
     y: torch.Tensor | None
-    test_x: torch.Tensor
+    test_x: torch.Tensor | None
     test_y: torch.Tensor | None
     unit: bool
     scale: float = 1.0
@@ -117,41 +132,104 @@ class Data(NamedTuple):
 
 
 def load(settings: dict, device: torch.device) -> Data:
-    """Load a dataset, set validation points aside by the dataset's own seed, binarise, and move it to the device.
+    """Load a dataset, keep its `classes`, set points aside by its own seed, draw its noise, and move it to the device.
 
     Raises UserError for parts that do not fit together and for values that are not finite.
     """
     s = Settings(settings)
-    source: Source = locate(s.loader, "dataset.loader")(s)
-    n = len(source.x)
-    if s.val_size >= n:
-        raise UserError("dataset.val_size", f"leaves nothing to train on: there are {n} points", s.val_size, f"at most {n - 1}")
-    order = torch.randperm(n, generator=generator(s.seed, "parts"))
-    train, validation = order[s.val_size :][: s.limit], order[: s.val_size]
-    parts = {"train": (source.x[train], _at(source.y, train))}
-    if s.val_size:
-        parts["validation"] = source.x[validation], _at(source.y, validation)
-    parts["test"] = source.test_x, source.test_y
-    for name, (x, _) in parts.items():
-        bad = (~x.flatten(1).isfinite().all(1)).nonzero() if x.is_floating_point() else []
+    source = _of_classes(locate(s.loader, "dataset.loader")(s), s.get("classes"))
+    parts = _split(source, s)
+    for name, part in parts.items():
+        bad = (~part.raw.flatten(1).isfinite().all(1)).nonzero() if part.raw.is_floating_point() else []
         if len(bad):
             raise UserError(f"dataset={s.name}", f"{name} point {int(bad[0])} is not finite", fix="clean the data")
-    binarize = s.get("binarize", "none")
-    finished = {}
-    for name, (x, y) in parts.items():
-        part = Part(x, y, source.scale)
-        if binarize == "static" or (binarize == "dynamic" and name != "train"):
-            # Held-out pixels are drawn once even when training pixels are not, so that epochs can be compared.
-            x = torch.bernoulli(part.values(), generator=generator(s.seed, "binarize", name)).byte()
-            part = Part(x, y)
-        finished[name] = replace(part, dynamic=binarize == "dynamic" and name == "train").to(device)
-    trials = source.trials if binarize == "none" else 1
-    space = Space(tuple(source.x.shape[1:]), source.unit, trials)
-    return Data(s.name, finished, space, source.density)
+    noise = _noise(source, s)
+    if noise is not None:
+        parts = {name: _noisy(name, part, noise, s) for name, part in parts.items()}
+    space = Space(tuple(source.x.shape[1:]), source.unit, source.trials if noise is None else 1)
+    return Data(s.name, {name: part.to(device) for name, part in parts.items()}, space, source.density)
 
 
-def _at(y, index):
-    return None if y is None else y[index]
+def _of_classes(source: Source, classes: list[int] | None) -> Source:
+    """The points whose label is one of `classes`, to train and to test on; None keeps all."""
+    if classes is None:
+        return source
+    parts = [(x, y) for x, y in ((source.x, source.y), (source.test_x, source.test_y)) if x is not None]
+    if any(y is None for _, y in parts):
+        raise UserError("dataset.classes", "the data have no classes", classes, "leave it out")
+    there = source.y.unique().tolist()
+    if not classes or not set(classes) <= set(there):
+        raise UserError("dataset.classes", "must name classes that there are", classes, f"choose from {there}")
+    kept = [(x[chosen], y[chosen]) for x, y in parts for chosen in [torch.isin(y, torch.tensor(classes))]]
+    if not all(len(y) for _, y in kept):
+        raise UserError("dataset.classes", "leaves nothing to test on", classes, f"choose from {source.test_y.unique().tolist()}")
+    (x, y), (test_x, test_y) = [*kept, (None, None)][:2]
+    return source._replace(x=x, y=y, test_x=test_x, test_y=test_y)
+
+
+def _split(source: Source, s: Settings) -> dict[str, Part]:
+    """The parts, as the dataset's own seed sets points aside."""
+    points = Part(source.x, source.y, source.scale)
+    if source.test_x is None:
+        test, points = _set_aside(points, "test_size", s, "test")
+    else:
+        test = Part(source.test_x, source.test_y, source.scale)
+    validation, train = _set_aside(points, "val_size", s, "parts")
+    parts = {"train": train.first(s.limit), "validation": validation, "test": test}
+    return {name: part for name, part in parts.items() if len(part) or name != "validation"}
+
+
+def _set_aside(points: Part, setting: str, s: Settings, purpose: str) -> tuple[Part, Part]:
+    """As many points as the setting says, and the rest."""
+    n, size = len(points), count(s[setting], len(points))
+    if size >= n:
+        raise UserError(f"dataset.{setting}", f"leaves nothing to train on: there are {n} points", s[setting], f"at most {n - 1}")
+    order = torch.randperm(n, generator=generator(s.seed, purpose))
+    return points.at(order[:size]), points.at(order[size:])
+
+
+def count(size: int | float, n: int) -> int:
+    """A number of points that is given as such, or as a share of n (rounded up, so that it is never none)."""
+    return math.ceil(size * n) if isinstance(size, float) else size
+
+
+def _noise(source: Source, s: Settings) -> Noise | None:
+    """The noise that the settings ask for."""
+    if s.get("binarize", "none") != "none":
+        return Noise("binarize", "static", source.scale, binary)
+    if s.get("dequantize", False):
+        if source.x.is_floating_point():
+            raise UserError("dataset.dequantize", "needs pixels that are whole numbers", s.dequantize, "leave it out")
+        levels = round(1 / source.scale) + 1
+        return Noise("dequantize", "true", 1 / levels, partial(uniform, width=1 / levels))
+    return None
+
+
+def _noisy(name: str, part: Part, noise: Noise, s: Settings) -> Part:
+    """The part with its noise drawn, or, for training points and `dynamic` noise, to be drawn at each visit.
+
+    Held-out points keep one draw even then, so that epochs can be compared.
+    """
+    part = replace(part, scale=noise.scale)
+    if s[noise.setting] == "dynamic" and name == "train":
+        return replace(part, noise=noise)
+    return Part(noise.draw(part.values(), generator(s.seed, noise.setting, name)), part.y)
+
+
+def binary(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Black or white, as bytes: white with the probability that is the pixel's value."""
+    return torch.bernoulli(x, generator=rng).byte()
+
+
+def uniform(x: torch.Tensor, rng: torch.Generator, width: float) -> torch.Tensor:
+    """A point of the cell [x, x + width) that was rounded to x, each as likely.
+
+    The mean log-density of such points, plus log(width) per value, is at most the log-probability that a model gives
+    to the whole pixel values (Theis et al. 2016, arXiv:1511.01844, section 3.1), so it is bounded.
+    """
+    u = torch.rand(x.shape, generator=rng, device=x.device)
+    # Beside a pixel of 255, float32 keeps 16 binary places; what is closer to an edge would round into the next cell.
+    return u.clamp_(2**-16, 1 - 2**-16).mul_(width).add_(x)
 
 
 def locate(path: str, key: str):
@@ -161,68 +239,6 @@ def locate(path: str, key: str):
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(key, f"cannot be imported: {error}", path, "correct the path or install the module") from error
-
-
-def digits(s: Settings) -> Source:
-    """scikit-learn's bundled digits: 1,797 images [1, 8, 8]; a pixel counts the dots set in a 4x4 block of a bitmap."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    x, y = torch.tensor(bunch.images, dtype=torch.uint8)[:, None], torch.tensor(bunch.target)
-    if s.test_size >= len(x):
-        raise UserError("dataset.test_size", f"leaves nothing to train on: there are {len(x)} points", s.test_size, f"at most {len(x) - 1}")
-    order = torch.randperm(len(x), generator=generator(s.seed, "test"))
-    test, rest = order[: s.test_size], order[s.test_size :]
-    return Source(x[rest], y[rest], x[test], y[test], unit=True, scale=1 / 16, trials=16)
-
-
-def mnist(s: Settings) -> Source:
-    """MNIST through torchvision: read from `root`/MNIST/raw, or downloaded into the cache folder on first use."""
-    root = Path(s.root).expanduser() if s.root else cache_folder()
-    dataset = _torchvision().datasets.MNIST
-    try:
-        train, test = (dataset(root, train=part) for part in (True, False))
-    except (RuntimeError, OSError, ValueError):
-        if s.root:
-            raise UserError(
-                "dataset.root",
-                "does not hold MNIST/raw with its four files (train-images-idx3-ubyte ...)",
-                s.root,
-                "give the folder above MNIST/, or leave dataset.root out to download",
-            ) from None
-        train, test = _download(dataset, root)
-    return Source(train.data[:, None], train.targets, test.data[:, None], test.targets, unit=True, scale=1 / 255)
-
-
-def _download(dataset, root: Path):
-    try:
-        return [dataset(root, train=part, download=True) for part in (True, False)]
-    except (RuntimeError, OSError, ValueError) as error:
-        raise UserError(
-            "dataset=mnist",
-            f"could not be downloaded: {error}",
-            fix=f"put the four files of MNIST into {root / 'MNIST' / 'raw'}, or give dataset.root=FOLDER",
-        ) from error
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: $GENBENCH_CACHE, else genbench/ in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GENBENCH_CACHE") or Path(base) / "genbench")
-
-
-def _torchvision():
-    try:
-        import torchvision
-    except ImportError as error:
-        raise UserError("torchvision", f"is missing: {error}", fix="pip install torchvision") from error
-    except RuntimeError as error:  # 'operator torchvision::nms does not exist'
-        raise UserError(
-            "torchvision",
-            f"does not match torch {torch.__version__}: {error}",
-            fix="install both from the same place: pip install --force-reinstall torch torchvision",
-        ) from error
-    return torchvision
 
 
 def order_seed(seed: int, epoch: int) -> int:

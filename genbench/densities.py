@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from .data import Source
+from .data import Source, count
 from .errors import UserError
 from .seeds import generator
 from .settings import Settings
@@ -93,5 +93,5 @@ def gaussians(s: Settings) -> Source:
 
 def _draw(density: Mixture, s: Settings) -> Source:
     x, y = density.sample(s.size, generator(s.seed, "density", "train"))
-    test_x, test_y = density.sample(s.test_size, generator(s.seed, "density", "test"))
+    test_x, test_y = density.sample(count(s.test_size, s.size), generator(s.seed, "density", "test"))
     return Source(x.float(), y, test_x.float(), test_y, unit=False, density=density)

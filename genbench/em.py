@@ -39,8 +39,9 @@ class EM(Model):
         return bool(self.settled.all())
 
     def setup(self, train, *, seed, steps):
-        if train.dynamic:
-            raise UserError("dataset.binarize", "EM needs the same data at every pass", "dynamic", "dataset.binarize=static")
+        if train.noise is not None:
+            key = f"dataset.{train.noise.setting}"
+            raise UserError(key, "EM needs the same data at every pass", "dynamic", f"{key}={train.noise.once}")
         if len(train) < self.s.n_components:
             raise UserError("n_components", f"there are only {len(train)} training points", self.s.n_components, f"at most {len(train)}")
 

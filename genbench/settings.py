@@ -8,7 +8,7 @@ What is allowed is one or more of these, separated by ` | `:
     int, float      finite, with an optional bound: `>= 0`, `> 0`, `<= 1`, `< 1`, `in [0, 1)`
     bool, text, null
     list of ...     any of the others; `list of 2 ...` of so many
-    any other word  itself; a capital N in it stands for a number (`cuda:N`)
+    any other word  itself (`auto`, `3`); a capital N in it stands for a number (`cuda:N`)
 and each may end in ` if NAME=VALUE`, for what is allowed only beside that value of another setting. Where every one
 does and none holds, the setting has no effect, and may only stay at its default.
 """
@@ -126,9 +126,9 @@ def _word(value, word):
         if not matches[word]:
             raise ValueError
         return value
-    if not (isinstance(value, str) and re.fullmatch(re.escape(word).replace("N", r"\d+"), value)):
+    if not re.fullmatch(re.escape(word).replace("N", r"\d+"), str(value)):
         raise ValueError
-    return value
+    return int(word) if word.isdecimal() else value
 
 
 class Catalogue:

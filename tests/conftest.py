@@ -1,5 +1,6 @@
 """What the tests share: composing the real configs, and the models found in them."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,12 @@ def config_of(model: str, *overrides: str, dataset: str = "digits") -> dict:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         cfg = compose("config", overrides=[f"model={model}", f"dataset={dataset}", *overrides])
     return check(OmegaConf.to_container(cfg, resolve=True), builtin_catalogue())
+
+
+@cache
+def defaults(dataset: str) -> dict:
+    """A dataset's real settings."""
+    return config_of("pca", dataset=dataset)["dataset"]
 
 
 def own_settings(model: str) -> dict:

@@ -234,10 +234,11 @@ def test_em_does_not_stop_where_its_objective_rises():
     assert not model.converged
 
 
-def test_em_refuses_data_that_change():
-    config = config_of("kmeans", "dataset.binarize=dynamic", "device=cpu", dataset="digits")
+@pytest.mark.parametrize(("setting", "once"), [("binarize", "static"), ("dequantize", "true")])
+def test_em_refuses_data_that_change(setting, once):
+    config = config_of("kmeans", f"dataset.{setting}=dynamic", "device=cpu", dataset="digits")
     data = load(config["dataset"], CPU)
-    with pytest.raises(UserError, match=r"dataset\.binarize: EM needs the same data at every pass"):
+    with pytest.raises(UserError, match=rf"dataset\.{setting}: EM needs the same data at every pass.*fix: dataset\.{setting}={once}"):
         fit(build(config, data), data, Nowhere(), Settings(config))
 
 

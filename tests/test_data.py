@@ -1,67 +1,220 @@
-"""Parts of datasets, binarisation, and MNIST's real file format on small files."""
+"""Loaders of real file formats, parts of datasets, and the noise that belongs to the data."""
 
+import hashlib
+import pickle
 import struct
+import sys
+import urllib.error
 
+import numpy as np
 import pytest
 import torch
-from conftest import CONFIGS, config_of
+from conftest import CONFIGS, config_of, defaults
+from PIL import Image
 
-from genbench.data import Part, load, order_seed
+from genbench.data import Part, load, order_seed, uniform
 from genbench.errors import UserError
 
 CPU = torch.device("cpu")
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
+IN_IDX = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw", "kmnist": "KMNIST/raw"}
+PUBLISHED = {**IN_IDX, "cifar10": "cifar-10-batches-py", "lfw": "lfw_home"}
 
 
-def loaded(dataset, *overrides):
-    return load(config_of("pca", *overrides, dataset=dataset)["dataset"], CPU)
+def loaded(dataset, **settings):
+    return load(defaults(dataset) | settings, CPU)
 
 
-def write_mnist(root, train=60, test=20):
-    """The four files of MNIST in their real format, with a few random images."""
-    raw = root / "MNIST" / "raw"
-    raw.mkdir(parents=True)
-    rng = torch.Generator().manual_seed(0)
+def small(dataset, root):
+    """The settings that have the files in `root` read, and not all of them set aside."""
+    return {"root": root, "val_size": 0.2} if "root" in defaults(dataset) else {}
+
+
+def write_idx(folder, rng, train=60, test=20):
+    """The four files of MNIST and those that follow it."""
+    folder.mkdir(parents=True)
     for name, n in (("train", train), ("t10k", test)):
-        images = torch.randint(256, (n, 28, 28), generator=rng, dtype=torch.uint8)
-        (raw / f"{name}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 2051, n, 28, 28) + images.numpy().tobytes())
-        labels = torch.randint(10, (n,), generator=rng, dtype=torch.uint8)
-        (raw / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, n) + labels.numpy().tobytes())
+        images, labels = rng.integers(256, size=(n, 28, 28), dtype=np.uint8), np.arange(n, dtype=np.uint8) % 10
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 2051, n, 28, 28) + images.tobytes())
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, n) + labels.tobytes())
 
 
-def test_mnist_is_read_from_its_files_and_split(tmp_path):
-    write_mnist(tmp_path)
-    data = loaded("mnist", f"dataset.root={tmp_path}", "dataset.val_size=10")
-    assert {name: len(part) for name, part in data.parts.items()} == {"train": 50, "validation": 10, "test": 20}
+def write_cifar(folder, rng, n=12):
+    """CIFAR-10's pickled batches; returns the MD5 sum of each file."""
+    folder.mkdir(parents=True)
+    contents = {"batches.meta": {"label_names": list("abcdefghij")}}
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        contents[name] = {"data": rng.integers(256, size=(n, 3072), dtype=np.uint8), "labels": [i % 10 for i in range(n)]}
+    for name, content in contents.items():
+        (folder / name).write_bytes(pickle.dumps(content))
+    return {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in contents}
+
+
+def write_lfw(folder, rng, n=60):
+    """LFW's funneled pictures of two people, a dark one and a bright one, and of a third who has too few."""
+    for name, low, count in (("Ann_Dark", 0, n), ("Bob_Bright", 128, n), ("Cy_Rare", 0, 2)):
+        (folder / "lfw_funneled" / name).mkdir(parents=True)
+        for i in range(1, count + 1):
+            blocks = rng.integers(low, low + 128, size=(5, 5, 3), dtype=np.uint8)
+            Image.fromarray(blocks).resize((250, 250), Image.Resampling.NEAREST).save(folder / "lfw_funneled" / name / f"{name}_{i:04}.jpg")
+    for name in ("pairs.txt", "pairsDevTrain.txt", "pairsDevTest.txt"):
+        (folder / name).touch()
+
+
+def write_pictures(folder, rng, classes=("cat", "dog"), n=10):
+    for name in classes:
+        (folder / name).mkdir(parents=True)
+        for i in range(n):
+            Image.fromarray(rng.integers(256, size=(5, 6, 3), dtype=np.uint8)).save(folder / name / f"{i}.png")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder that is a `dataset.root` of every dataset that has one: their real formats, with a few random images."""
+    from torchvision.datasets import CIFAR10
+
+    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    for raw in IN_IDX.values():
+        write_idx(folder / raw, rng)
+    write_lfw(folder / PUBLISHED["lfw"], rng)
+    for part in ("train", "test"):
+        write_pictures(folder / part, rng)
+    sums = write_cifar(folder / PUBLISHED["cifar10"], rng)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name in sums if name.startswith("data")])
+        patch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
+        patch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": sums["batches.meta"]})
+        yield folder
+
+
+def sizes(data):
+    return {name: len(part) for name, part in data.parts.items()}
+
+
+@pytest.mark.parametrize("dataset", IN_IDX)
+def test_idx_files_are_read_and_split(dataset, root):
+    data = loaded(dataset, root=root, val_size=10)
+    assert sizes(data) == {"train": 50, "validation": 10, "test": 20}
     assert data.space.shape == (1, 28, 28) and data.space.unit and data.train.raw.dtype == torch.uint8
     x = data.train.values()
     assert x.min() == 0 and x.max() == 1 and data.train.y.dtype == torch.int64
-    stored = torch.frombuffer(bytearray((tmp_path / "MNIST/raw/t10k-images-idx3-ubyte").read_bytes()[16:]), dtype=torch.uint8)
-    assert torch.equal(data.parts["test"].raw.flatten(), stored)
+    stored = torch.frombuffer(bytearray((root / IN_IDX[dataset] / "t10k-images-idx3-ubyte").read_bytes()[16:]), dtype=torch.uint8)
+    assert torch.equal(data.parts["test"].raw.flatten(), stored) and data.parts["test"].y.tolist() == [*range(10)] * 2
 
 
-def test_missing_mnist_says_where_to_put_it(tmp_path):
-    with pytest.raises(UserError, match=r"dataset.root: does not hold MNIST/raw"):
-        loaded("mnist", f"dataset.root={tmp_path}")
+def test_cifar10s_batches_are_read(root):
+    data = loaded("cifar10", root=root, val_size=10)
+    assert sizes(data) == {"train": 50, "validation": 10, "test": 12} and data.space.shape == (3, 32, 32) and data.space.unit
+    stored = pickle.loads((root / "cifar-10-batches-py" / "test_batch").read_bytes())
+    assert np.array_equal(data.parts["test"].raw.flatten(1).numpy(), stored["data"])
+    assert data.parts["test"].y.tolist() == stored["labels"]
 
 
-@pytest.mark.parametrize("dataset", [d for d in DATASETS if d != "mnist"])
-def test_parts_are_fixed_by_the_datasets_own_seed(dataset):
-    one, two = loaded(dataset), loaded(dataset, "seed=5")
-    other = loaded(dataset, "dataset.seed=1")
+def test_lfws_faces_are_those_of_people_with_many_pictures(root):
+    data = loaded("lfw", root=root)
+    assert sizes(data) == {"train": 86, "validation": 10, "test": 24} and data.space.shape == (1, 62, 47) and data.space.unit
+    for part in data.parts.values():
+        assert part.raw.dtype == torch.uint8
+        assert torch.equal(part.values().mean((1, 2, 3)) > 0.5, part.y == 1), "labels belong to the pictures"
+
+
+@pytest.mark.parametrize("dataset", PUBLISHED)
+def test_a_root_without_the_files_is_refused_and_left_alone(dataset, tmp_path):
+    with pytest.raises(UserError, match=rf"dataset.root: does not hold {PUBLISHED[dataset]}/.*give the folder above {PUBLISHED[dataset]}/"):
+        loaded(dataset, root=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "file"),
+    [("kmnist", "t10k-images-idx3-ubyte"), ("cifar10", "test_batch"), ("lfw", "lfw_funneled/Ann_Dark/Ann_Dark_0001.jpg")],
+)
+def test_a_damaged_file_is_told(dataset, file, root, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda *args, **kwargs: calls.append(args))
+    for path in (root / PUBLISHED[dataset]).rglob("*"):
+        copy = tmp_path / path.relative_to(root)
+        if path.is_file() and "joblib" not in path.parts:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    damaged = tmp_path / PUBLISHED[dataset] / file
+    damaged.write_bytes(damaged.read_bytes()[:-40] if dataset != "lfw" else b"")
+    with pytest.raises(UserError, match=rf"dataset.root: {PUBLISHED[dataset]} cannot be read: .+; fix: replace {PUBLISHED[dataset]}/"):
+        loaded(dataset, root=tmp_path)
+    assert not calls, "nothing is downloaded into a folder that was given"
+
+
+@pytest.mark.filterwarnings("ignore:Retry downloading")
+@pytest.mark.parametrize("dataset", PUBLISHED)
+def test_a_failed_download_says_which_files_to_put_where(dataset, tmp_path, monkeypatch):
+    def offline(*args, **kwargs):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
+    with pytest.raises(UserError) as told:
+        loaded(dataset)
+    assert "no network" in str(told.value) and told.value.key == f"dataset={dataset}"
+    file = {"cifar10": "data_batch_1, ", "lfw": "lfw_funneled/, "}.get(dataset, "train-images-idx3-ubyte, ")
+    assert told.value.fix.startswith(f"put {file}")
+    assert told.value.fix.endswith(f" into {tmp_path / PUBLISHED[dataset]}, or give dataset.root=FOLDER that holds {PUBLISHED[dataset]}")
+
+
+def test_downloads_that_are_there_are_used(root, monkeypatch):
+    monkeypatch.setenv("GENBENCH_CACHE", str(root))
+    for dataset in PUBLISHED:
+        assert len(loaded(dataset, val_size=0).train) > 0
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        ("RuntimeError('operator torchvision::nms does not exist')", "does not match torch .*nms.*install both from the same place"),
+        ("ImportError('no such library')", "is missing: no such library; fix: pip install torchvision"),
+    ],
+)
+def test_a_torchvision_that_does_not_fit_is_told(error, says, root, tmp_path, monkeypatch):
+    (tmp_path / "torchvision.py").write_text(f"raise {error}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torchvision")
+    with pytest.raises(UserError, match=f"^torchvision: {says}"):
+        loaded("mnist", root=root)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_parts_are_fixed_by_the_datasets_own_seed(dataset, root):
+    assert config_of("pca", "seed=5", dataset=dataset)["dataset"] == defaults(dataset)
+    one, two, other = (loaded(dataset, **small(dataset, root), seed=seed) for seed in (0, 0, 1))
     assert torch.equal(one.train.raw, two.train.raw) and not torch.equal(one.train.raw, other.train.raw)
+    assert list(one.parts) == ["train", "validation", "test"] and sizes(one) == sizes(other)
     rows = {tuple(r.flatten().tolist()) for part in one.parts.values() for r in part.raw}
-    if dataset == "digits":
-        assert sum(map(len, one.parts.values())) == 1797 and len(rows) > 1780  # a few digits occur twice in the file
-    else:
-        assert len(rows) == 65_000
+    assert len(rows) > 0.99 * sum(sizes(one).values())  # a few of the digits occur twice in their file
+
+
+def test_sizes_may_be_numbers_or_shares():
+    assert sizes(loaded("digits")) == {"train": 1257, "validation": 180, "test": 360}
+    assert sizes(loaded("digits", test_size=97, val_size=0.5)) == {"train": 850, "validation": 850, "test": 97}
+    few = loaded("moons", size=10, test_size=0.5, val_size=0.01)
+    assert sizes(few) == {"train": 9, "validation": 1, "test": 5}, "a share is never none"
+
+
+@pytest.mark.parametrize("dataset", ["digits", "mnist", "image-folder"])
+def test_only_the_wanted_classes_are_kept(dataset, root):
+    every = torch.cat([part.y for part in loaded(dataset, **small(dataset, root)).parts.values()])
+    data = loaded(dataset, **small(dataset, root), classes=[1])
+    assert all(set(part.y.tolist()) == {1} for part in data.parts.values())
+    assert sum(sizes(data).values()) == int((every == 1).sum())
+    for wrong in ([1, 12], [10**30], []):
+        with pytest.raises(UserError, match=r"dataset.classes: must name classes that there are.*choose from \[0, 1"):
+            loaded(dataset, **small(dataset, root), classes=wrong)
 
 
 def test_no_validation_and_a_limit():
-    data = loaded("digits", "dataset.val_size=0", "dataset.limit=7")
+    data = loaded("digits", val_size=0, limit=7)
     assert list(data.parts) == ["train", "test"] and len(data.train) == 7
     with pytest.raises(UserError, match="val_size"):
-        loaded("ring", "dataset.val_size=60000")
+        loaded("ring", val_size=60000)
 
 
 def test_batches_visit_every_point_once_in_an_order_of_seed_and_epoch():
@@ -80,7 +233,7 @@ def test_batches_visit_every_point_once_in_an_order_of_seed_and_epoch():
 
 def test_binarisation_draws_once_or_at_each_visit():
     grey = loaded("digits")
-    static, dynamic = loaded("digits", "dataset.binarize=static"), loaded("digits", "dataset.binarize=dynamic")
+    static, dynamic = loaded("digits", binarize="static"), loaded("digits", binarize="dynamic")
 
     def visit(data, epoch):
         return torch.cat([b.x for b in data.train.batches(100, draw=epoch)])
@@ -95,18 +248,49 @@ def test_binarisation_draws_once_or_at_each_visit():
     assert torch.equal(static.parts["test"].raw, dynamic.parts["test"].raw)
 
 
+@pytest.mark.parametrize(("dataset", "levels"), [("digits", 17), ("mnist", 256), ("image-folder", 256)])
+def test_dequantised_pixels_stay_in_their_cells(dataset, levels, root):
+    there = small(dataset, root)
+    whole, static, dynamic = (loaded(dataset, **there, dequantize=kind) for kind in (False, True, "dynamic"))
+
+    def visit(data, part, epoch):
+        return torch.cat([b.x for b in data.parts[part].batches(100, draw=epoch)])
+
+    for name, part in whole.parts.items():
+        for data in (static, dynamic):
+            x = visit(data, name, 0)
+            u = x * levels - part.raw
+            assert x.dtype == torch.float32 and x.min() >= 0 and x.max() < 1 and torch.equal((x * levels).floor(), part.raw.float())
+            assert float(u.mean()) == pytest.approx(0.5, abs=0.05) and float(u.var()) == pytest.approx(1 / 12, abs=0.01)
+        assert torch.equal(visit(static, name, 0), visit(static, name, 1))
+        assert torch.equal(visit(dynamic, name, 0), visit(dynamic, name, 1)) == (name != "train")
+    assert torch.equal(visit(dynamic, "train", 1), visit(dynamic, "train", 1))
+    other = loaded(dataset, **there, dequantize=True, seed=1)
+    assert not torch.equal(visit(static, "test", 0), visit(other, "test", 0))
+    assert all(data.space.unit and data.space.trials == 1 for data in (static, dynamic))
+
+
+@pytest.mark.parametrize("levels", [17, 256])
+def test_the_noise_of_dequantisation_never_rounds_into_the_next_cell(levels, monkeypatch):
+    pixel = torch.arange(levels)
+    for u in (0.0, 2.0**-24, 1 - 2.0**-24):
+        monkeypatch.setattr(torch, "rand", lambda shape, generator, device, u=u: torch.full(shape, u))
+        x = uniform(pixel.float() * (1 / levels), None, 1 / levels)
+        assert torch.equal((x * levels).floor().long(), pixel) and x.max() < 1
+
+
 def test_the_setting_that_leaves_no_points_is_named():
-    for wrong in ("val_size=5000", "test_size=5000", "val_size=1437"):
-        with pytest.raises(UserError, match=f"dataset.{wrong.partition('=')[0]}: leaves nothing to train on"):
-            loaded("digits", f"dataset.{wrong}")
+    for setting, size in (("val_size", 5000), ("test_size", 5000), ("val_size", 1437)):
+        with pytest.raises(UserError, match=f"dataset.{setting}: leaves nothing to train on"):
+            loaded("digits", **{setting: size})
 
 
 def test_gaussians_of_ones_own():
-    line = loaded("gaussians", "dataset.means=[[-1.0],[3.0]]", "dataset.scales=[0.1,0.2]", "dataset.weights=[3,1]")
+    line = loaded("gaussians", means=[[-1.0], [3.0]], scales=[0.1, 0.2], weights=[3, 1])
     x = line.train.values()
     assert x.shape == (50_000, 1) and float((x < 1).double().mean()) == pytest.approx(0.75, abs=0.01)
     assert float(x[x < 1].std()) == pytest.approx(0.1, abs=0.005)
     with pytest.raises(UserError, match="2 means, 1 scales and 2 weights"):
-        loaded("gaussians", "dataset.means=[[0.0],[1.0]]", "dataset.scales=[1.0]", "dataset.weights=[1.0,1.0]")
+        loaded("gaussians", means=[[0.0], [1.0]], scales=[1.0], weights=[1.0, 1.0])
     with pytest.raises(UserError, match="one dimension, or all two"):
-        loaded("gaussians", "dataset.means=[[0.0],[1.0,2.0],[1.0,2.0]]")
+        loaded("gaussians", means=[[0.0], [1.0, 2.0], [1.0, 2.0]])

@@ -1,0 +1,182 @@
+"""One's own pictures: layouts of folders, sizes, modes, and files that are no pictures."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from conftest import defaults
+from PIL import Image
+
+from genbench.data import load
+from genbench.errors import UserError
+
+
+def loaded(root, **settings):
+    return load(defaults("image-folder") | {"root": root, **settings}, torch.device("cpu"))
+
+
+def save(file, image, **options):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, **options)
+
+
+def flat(value, mode="RGB", size=(4, 3)):
+    return Image.new(mode, size, value)
+
+
+def only(folder):
+    """The one picture of a folder, which is copied beside itself so that there is something to test on."""
+    (file,) = folder.iterdir()
+    for i in range(3):
+        (folder / f"{i}{file.suffix}").write_bytes(file.read_bytes())
+    return loaded(folder).train.raw[0]
+
+
+def test_train_and_test_folders_are_parts_and_class_folders_labels(tmp_path):
+    for i in range(10):
+        save(tmp_path / "train" / "dog" / f"{i}.png", flat((i, 2, 3)))
+        save(tmp_path / "train" / "cat" / "more" / f"{i}.bmp", flat((i, 0, 0)))
+    for i in range(3):
+        save(tmp_path / "test" / "dog" / f"{i}.png", flat((100 + i, 2, 3)))
+    (tmp_path / "train" / ".DS_Store").touch()
+    (tmp_path / "train" / "dog" / ".hidden.png").touch()
+    (tmp_path / ".git").mkdir()
+    data = loaded(tmp_path, val_size=5)
+    assert {name: len(part) for name, part in data.parts.items()} == {"train": 15, "validation": 5, "test": 3}
+    assert data.space.shape == (3, 3, 4) and data.space.unit and data.train.raw.dtype == torch.uint8 and data.train.scale == 1 / 255
+    assert data.parts["test"].y.tolist() == [1, 1, 1] and data.parts["test"].raw[:, 0, 0, 0].tolist() == [100, 101, 102]
+    assert torch.equal(data.train.raw[:, 1, 0, 0] == 2, data.train.y == 1)
+    with pytest.raises(UserError, match=r"dataset.classes: leaves nothing to test on \(got \[0\]\); fix: choose from \[1\]"):
+        loaded(tmp_path, classes=[0])
+
+
+def test_one_folder_is_split_with_and_without_classes(tmp_path):
+    for i in range(10):
+        save(tmp_path / "labelled" / "ab"[i % 2] / f"{i}.png", flat(i, "L"))
+        save(tmp_path / "plain" / f"{i}.png", flat(i, "L"))
+    labelled, plain = loaded(tmp_path / "labelled"), loaded(tmp_path / "plain", test_size=3)
+    assert [len(part) for part in labelled.parts.values()] == [7, 1, 2] and [len(part) for part in plain.parts.values()] == [6, 1, 3]
+    for part in labelled.parts.values():
+        assert torch.equal(part.raw[:, 0, 0, 0] % 2, part.y)
+    assert plain.space.shape == (1, 3, 4) and all(part.y is None for part in plain.parts.values())
+    assert sorted(int(x[0, 0, 0]) for part in plain.parts.values() for x in part.raw) == list(range(10))
+    with pytest.raises(UserError, match=r"dataset.classes: the data have no classes"):
+        loaded(tmp_path / "plain", classes=[0])
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ([], r"dataset.root: holds no pictures"),
+        (["train/a.png"], r"dataset.root: has train/, but not both train/ and test/.*or give dataset.root=\S+/train to split it"),
+        (["train/a.png", "test/"], r"dataset.root: holds no pictures \(got \S+/test\)"),
+        (["a/1.png", "b/"], r"dataset.root: holds no pictures \(got \S+/b\)"),
+        (["a/1.png", "2.png"], r"dataset.root: holds files such as 2.png beside folders such as a/"),
+        (["train/a/1.png", "test/1.png"], r"dataset.root: has class folders in only one of train/ and test/"),
+    ],
+)
+def test_another_layout_is_refused(files, says, tmp_path):
+    for name in files:
+        (tmp_path / name).mkdir(parents=True) if name.endswith("/") else save(tmp_path / name, flat(0, "L"))
+    with pytest.raises(UserError, match=says):
+        loaded(tmp_path)
+
+
+def test_a_root_that_is_no_folder_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    for wrong in (tmp_path / "nowhere", tmp_path / "file"):
+        with pytest.raises(UserError, match=r"dataset.root: cannot be read: No"):
+            loaded(wrong)
+    with pytest.raises(UserError, match=r"dataset.root: must name a folder"):
+        loaded(None)
+
+
+def test_sizes_that_differ_are_named_or_resized(tmp_path):
+    save(tmp_path / "a.png", flat((10, 20, 30), size=(4, 3)))
+    save(tmp_path / "b.png", flat((10, 20, 30), size=(8, 7)))
+    save(tmp_path / "c.jpg", flat((10, 20, 30), size=(40, 5)))
+    says = r"dataset.resize: pictures differ in height x width: a.png 3x4, b.png 7x8 .*fix: dataset.resize=\[3,4\]"
+    with pytest.raises(UserError, match=says):
+        loaded(tmp_path)
+    data = loaded(tmp_path, resize=[5, 6])
+    assert data.space.shape == (3, 5, 6)
+    for part in data.parts.values():
+        assert (part.raw.float() - torch.tensor([10.0, 20, 30])[:, None, None]).abs().max() <= 2
+
+
+def test_channels_are_as_many_as_the_pictures_or_the_setting_say(tmp_path):
+    for name, grey in (("mixed", range(2)), ("grey", range(4))):
+        for i in range(4):
+            save(tmp_path / name / f"{i}.png", flat(100, "L") if i in grey else flat((100, 100, 100)))
+    for name, channels, found in (("mixed", "auto", 3), ("grey", "auto", 1), ("mixed", 1, 1), ("grey", 3, 3)):
+        data = loaded(tmp_path / name, channels=channels)
+        assert data.space.shape == (found, 3, 4) and all((part.raw == 100).all() for part in data.parts.values())
+
+
+def palette(transparent):
+    image = flat(1, "P")
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    image.info.update({"transparency": 1} if transparent else {})
+    return image
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "pixel"),
+    [
+        ("bits.png", flat(1, "1"), [255]),
+        ("grey and alpha.png", flat((10, 255), "LA"), [10]),
+        ("grey and clear.png", flat((10, 0), "LA"), [255]),
+        ("alpha.png", flat((10, 20, 30, 255), "RGBA"), [10, 20, 30]),
+        ("half.png", flat((55, 55, 155, 51), "RGBA"), [215, 215, 235]),
+        ("palette.png", palette(False), [10, 20, 30]),
+        ("clear palette.png", palette(True), [255, 255, 255]),
+        ("16 bits.png", np.full((3, 4), 257 * 10 + 200, np.uint16), [11]),
+        ("16 bits.tif", np.full((3, 4), 65535, np.uint16), [255]),
+        ("16 bits.pgm", np.full((3, 4), 257 * 7, np.int32), [7]),
+        ("cmyk.tif", flat((0, 255, 255, 0), "CMYK"), [255, 0, 0]),
+        ("lossless.webp", flat((1, 2, 3)), [1, 2, 3]),
+    ],
+)
+def test_every_mode_becomes_bytes(name, image, pixel, tmp_path):
+    save(tmp_path / name, image, **({"lossless": True} if name.endswith("webp") else {}))
+    found = only(tmp_path)
+    assert found.shape == (len(pixel), 3, 4) and torch.equal(found, torch.tensor(pixel, dtype=torch.uint8)[:, None, None].expand_as(found))
+
+
+def test_pictures_are_set_upright(tmp_path):
+    picture = np.zeros((2, 5), np.uint8)
+    picture[0, 0] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn clockwise to view
+    save(tmp_path / "a.png", picture, exif=exif)
+    found = only(tmp_path)
+    assert found.shape == (1, 5, 2) and found[0, 0, 1] == 255 and found.sum() == 255
+
+
+def test_files_that_are_no_pictures_are_named(tmp_path):
+    save(tmp_path / "whole.jpg", np.random.default_rng(0).integers(256, size=(50, 50, 3), dtype=np.uint8))
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "drawing.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    save(tmp_path / "float.tif", np.full((50, 50), 0.5, np.float32))
+    save(tmp_path / "deep.tif", np.full((50, 50), 70_000, np.int32))
+    with pytest.raises(UserError) as told:
+        loaded(tmp_path)
+    assert re.sub(r" \(\d+ bytes not processed\)", "", told.value.what) == (
+        "5 of 6 files cannot be read: cut.jpg (image file is truncated), deep.tif (values are beyond 16 bits), "
+        "drawing.eps (unknown format), empty.png (unknown format), float.tif (floating-point values have no agreed white)"
+    )
+    for i in range(9):
+        (tmp_path / f"note {i}.txt").write_text("no picture")
+    with pytest.raises(UserError, match=r"14 of 15 files cannot be read: .*note 4.txt \(unknown format\) and 4 more"):
+        loaded(tmp_path)
+
+
+@pytest.mark.parametrize("limit", [9_000, 4_000])  # Pillow warns above its limit, and refuses above twice that
+def test_decompression_bombs_are_refused(limit, tmp_path, monkeypatch):
+    save(tmp_path / "bomb.png", flat(0, "L", size=(100, 100)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(UserError, match=r"1 of 1 files cannot be read: bomb.png \(Image size \(10000 pixels\) exceeds limit"):
+        loaded(tmp_path)
