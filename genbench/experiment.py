@@ -1,21 +1,60 @@
 """One experiment from its settings to its numbers: load the data, build the model, train, measure."""
 
+import json
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
+from .checkpoints import read_newest
 from .data import Data, load, locate
 from .errors import UserError
 from .metrics import final
-from .model import Model
+from .model import Model, can
 from .run import Run
-from .seeds import fold
+from .seeds import fold, generator
 from .settings import Settings
 from .train import fit, is_drawn
 
 
-def run(config: dict, folder: Path, resume: str = "", title: str = "") -> dict[str, dict] | None:
-    """Run (or resume) the experiment that `config` describes in `folder`; returns its final numbers.
+class Trained(NamedTuple):
+    """A trained model with what it was trained on, and what was measured: the content of metrics.json.
+
+    Arrays go in and tensors come out, on the CPU.
+    """
+
+    model: Model
+    data: Data
+    metrics: dict[str, dict]
+    folder: Path
+
+    def encode(self, x) -> torch.Tensor:
+        """The codes of points x [n, *shape]."""
+        return self._ask("encode", x)
+
+    def decode(self, z) -> torch.Tensor:
+        """The points [n, *shape] of codes z."""
+        return self._ask("decode", z)
+
+    def log_prob(self, x) -> torch.Tensor:
+        """The log density [n] of points x [n, *shape], in nats."""
+        return self._ask("log_prob", x)
+
+    def sample(self, n: int = 64, seed: int = 0) -> torch.Tensor:
+        """n draws [n, *shape]."""
+        return self._ask("sample", n, generator(seed, "sample", device=self.model.device))
+
+    def _ask(self, ability: str, *args) -> torch.Tensor:
+        if not can(self.model, ability):
+            has = [name for name in ("encode", "decode", "sample", "log_prob") if can(self.model, name)]
+            raise UserError(self.folder.name, f"this model cannot {ability}", fix=f"it can {', '.join(has)}")
+        moved = [a if isinstance(a, (int, torch.Generator)) else torch.as_tensor(a).to(self.model.device) for a in args]
+        with torch.no_grad():
+            return getattr(self.model, ability)(*moved).cpu()
+
+
+def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Trained | None:
+    """Run (or resume) the experiment that `config` describes in `folder`.
 
     `resume` is the command that would go on with it, which the run tells its user; `title` is for its pictures.
     Returns None if the folder holds
@@ -36,7 +75,23 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> dict[s
         record.show(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
         measured = final(model, data, s.batch_size, s.seed)
         learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        return record.finish(measured, {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": learnt})
+        found = record.finish(measured, {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": learnt})
+        return Trained(model, data, found, record.folder)
+
+
+def load_run(config: dict, folder: Path) -> Trained:
+    """The model of a finished run as it was measured. UserError if its checkpoints or numbers are lost."""
+    data = load(config["dataset"], pick_device(config["device"]))
+    model = build(config, data)
+    content, _ = read_newest(folder, model)
+    try:
+        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        metrics = None
+    if content is None or metrics is None:
+        raise UserError(str(folder), "holds no finished run", fix=f"genbench resume {folder}")
+    model.load_state_dict(content["stopping"].get("weights", content["model"]))
+    return Trained(model, data, metrics, folder)
 
 
 def build(config: dict, data: Data) -> Model:

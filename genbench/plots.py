@@ -8,6 +8,7 @@ import io
 import math
 import textwrap
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -217,7 +218,11 @@ class Plane:
         low, high = x.amin(0), x.amax(0)
         margin = 0.1 * (high - low).clamp(min=1e-6)
         self.low, self.high, self.density = (low - margin).tolist(), (high + margin).tolist(), density
-        self.shade: np.ndarray | None = None
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """The true density on the mesh."""
+        return self.values(lambda x: self.density.log_prob(x).exp())
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -237,12 +242,10 @@ class Plane:
         """Axes of this part of the plane."""
         axes = sheet.axes(left, top, width, width)
         if shaded and self.density is not None:
-            if self.shade is None:
-                # The fourth root shows narrow modes and wide ones in one picture.
-                self.shade = self.values(lambda x: self.density.log_prob(x).exp()) ** 0.25
-            axes.imshow(self.shade, origin="lower", extent=self.extent, cmap="Blues", aspect="auto", vmax=1.3 * self.shade.max())
+            shade = self.truth**0.25  # the fourth root shows narrow modes and wide ones in one picture
+            axes.imshow(shade, origin="lower", extent=self.extent, cmap="Blues", aspect="auto", vmax=1.3 * shade.max())
         axes.set(xlim=self.extent[:2], ylim=self.extent[2:], xlabel="$x_1$", ylabel="$x_2$")
-        axes.set_aspect("equal", adjustable="datalim" if not shaded else "box")
+        axes.set_aspect("equal", adjustable="box")
         return axes
 
 
@@ -275,15 +278,13 @@ MASSES = (0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1)  # that the regions of a densit
 
 def contours(log_prob: Callable, plane: Plane, title: str, note: str) -> torch.Tensor:
     """A density in the plane, as the smallest regions that hold given shares of its mass; beside it the true one."""
-    panels = {"model": log_prob} | ({} if plane.density is None else {"truth": plane.density.log_prob})
+    panels = {"model": plane.values(lambda x: log_prob(x).exp())} | ({} if plane.density is None else {"truth": plane.truth})
     sheet = Sheet(len(panels) * 400, 390, title, note)
-    for i, (name, function) in enumerate(panels.items()):
+    for i, (name, p) in enumerate(panels.items()):
         axes = plane.on(sheet, 40 + 400 * i, 20, 340, shaded=False)
-        p = np.exp(plane.values(function))
         levels = np.unique([level(p, mass) for mass in MASSES])
         axes.contourf(p, levels=[*levels, max(p.max(), levels[-1]) * 1.001], extent=plane.extent, cmap="viridis", extend="neither")
         axes.set_title(name, size=9, color=INK)
-        axes.set_aspect("equal", adjustable="box")
     return sheet.picture()
 
 
@@ -299,7 +300,6 @@ def landscape(function: Callable, label: str, clouds: dict[str, torch.Tensor], p
     sheet = Sheet(650, 590, title, note)
     axes = plane.on(sheet, width=500, shaded=False)
     filled = axes.contourf(plane.values(function), levels=20, extent=plane.extent, cmap="cividis")
-    axes.set_aspect("equal", adjustable="box")
     for (name, points), colour in zip(clouds.items(), ("white", ORANGE)):
         dots(axes, points, s=4, color=colour, alpha=0.5, label=name)
     axes.legend(
@@ -321,7 +321,7 @@ def on_the_line(x: torch.Tensor, curves: dict[str, Callable], points: dict[str, 
     for i, (name, values) in enumerate({"held-out data": x, **points}.items()):
         values = values.detach().cpu().flatten().numpy()
         share = np.full(len(values), 100 / (len(values) * (high - low)))  # so that points out of range count too
-        style = {"color": "#cfcfcf"} if i == 0 else {"histtype": "step", "color": ORANGE, "lw": 1.5}
+        style = {"histtype": "stepfilled", "color": "#cfcfcf"} if i == 0 else {"histtype": "step", "color": ORANGE, "lw": 1.5}
         axes.hist(values, bins=100, range=(low, high), weights=share, label=name, **style)
     for (name, function), (colour, dash) in zip(curves.items(), ((BLUE, "-"), (INK, ":"))):
         axes.plot(line.flatten().numpy(), function(line).detach().cpu().numpy(), dash, color=colour, lw=2, label=name)
@@ -383,7 +383,14 @@ def codes(z: torch.Tensor, y: torch.Tensor | None, prior: torch.Tensor | None, n
     z = z.cpu().numpy()
     groups = [(None, slice(None))] if y is None else [(int(c), (y == c).cpu().numpy()) for c in y.unique()]
     if z.shape[1] == 1:
-        axes.hist([z[at, 0] for _, at in groups], bins=60, stacked=True, color=_colours(groups), label=[str(c) for c, _ in groups])
+        axes.hist(
+            [z[at, 0] for _, at in groups],
+            bins=60,
+            stacked=True,
+            histtype="stepfilled",
+            color=_colours(groups),
+            label=[str(c) for c, _ in groups],
+        )
         axes.set(xlabel=names[0], ylabel="count")
         _legend(axes, groups)
         return sheet.picture()

@@ -13,11 +13,9 @@ projector_config.pbtxt, projector/    codes for TensorBoard's projector
 
 import fcntl
 import hashlib
-import io
 import json
 import logging
 import os
-import re
 import time
 import traceback
 from collections.abc import Iterable
@@ -26,6 +24,7 @@ from pathlib import Path
 import torch
 import yaml
 
+from .checkpoints import checkpoints, read_newest, write_checkpoint
 from .console import Display, number
 from .data import Data
 from .errors import UserError
@@ -38,8 +37,6 @@ from .projector import write_projection
 from .settings import ASIDE, Settings
 
 logger = logging.getLogger("genbench")
-CHECKPOINT = re.compile(r"checkpoint-(\d{6})-([0-9a-f]{64})\.pt")
-KEPT = 2
 
 
 class Run:
@@ -203,6 +200,7 @@ class Run:
             for name, value in numbers.items():
                 if name != "n":
                     self.events.scalar(f"final/{part}_{name}", value, self.epoch)
+        self.events.scalar("final/epochs", cost["epochs"], self.epoch)
         self.events.ended()
         self.events.sync()
         write_json(self.folder / "metrics.json", found)
@@ -218,61 +216,39 @@ class Run:
     # --- checkpoints ------------------------------------------------------------------------------------------
 
     def save(self, epoch: int, model: Model, stopping) -> None:
-        """Write a checkpoint that `restore` can go on from, and forget all but the newest two.
-
-        Raises UserError, and writes nothing, if a weight is not finite.
-        """
-        state = model.state_dict()
-        bad = next((name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()), None)
-        if bad is not None:
-            raise UserError(f"epoch {epoch}", f"{bad} is not finite", fix="lower lr where there is one, and look at the data", code=1)
+        """Write a checkpoint that `restore` can go on from. UserError if a weight is not finite."""
         sync(self.folder / "metrics.jsonl")  # a checkpoint must not outlive the points it says were logged
         content = {
             "epoch": epoch,
-            "model": state,
+            "model": model.state_dict(),
             "progress": model.progress(),
             "stopping": stopping.progress(),
             "events": self.events.sync(),
             "seconds": self.seconds,
         }
-        out = io.BytesIO()
-        torch.save(content, out)
-        data = out.getvalue()
-        write(self.folder / f"checkpoint-{epoch:06d}-{hashlib.sha256(data).hexdigest()}.pt", data)
-        for old in self._checkpoints()[KEPT:]:
-            old.unlink()
+        write_checkpoint(self.folder, content)
         self._status("running")
 
     def restore(self, model: Model, stopping) -> int:
         """Bring model, early stopping and curves back to the newest good checkpoint; returns its epoch, 0 if there is none.
 
-        A checkpoint whose content does not match the digest in its name is set aside, and the one before it used.
-        Raises UserError if there are checkpoints and none is good.
+        Damaged ones are set aside. Raises UserError if there are checkpoints and none is good.
         """
-        damaged = []
-        epoch, events = 0, 0
-        for path in self._checkpoints():
-            data = path.read_bytes()
-            if hashlib.sha256(data).hexdigest() != CHECKPOINT.fullmatch(path.name)[2]:
-                self.say(f"warning: {path.name} is damaged")
-                damaged.append(path)
-                continue
-            content = torch.load(io.BytesIO(data), map_location=model.device, weights_only=True)
-            model.load_state_dict(content["model"])
-            model.resume(content["progress"])
-            stopping.resume(content["stopping"])
-            epoch, events = content["epoch"], content["events"]
-            self.started -= content["seconds"]
-            break
-        if damaged and not epoch:
-            raise UserError(str(self.folder), "every checkpoint is damaged", fix="start a new run, or remove the checkpoints to start over")
+        content, damaged = read_newest(self.folder, model)
         for path in damaged:
+            self.say(f"warning: {path.name} is damaged")
             path.rename(path.with_suffix(".damaged"))
-        self._rewind(epoch, events)
-        self.epoch = epoch
-        if epoch:
-            self.say(f"resuming after epoch {epoch}")
-        return epoch
+        if content is None:
+            self._rewind(0, 0)
+            return 0
+        model.load_state_dict(content["model"])
+        model.resume(content["progress"])
+        stopping.resume(content["stopping"])
+        self.started -= content["seconds"]
+        self.epoch = content["epoch"]
+        self._rewind(self.epoch, content["events"])
+        self.say(f"resuming after epoch {self.epoch}")
+        return self.epoch
 
     def _rewind(self, epoch: int, events: int) -> None:
         """Drop the points logged after the checkpoint, so that every curve has each point exactly once.
@@ -299,10 +275,6 @@ class Run:
             for point in points:
                 self._plot(point)
 
-    def _checkpoints(self) -> list[Path]:
-        """Newest first, by the epoch in the name (never by the clock)."""
-        return sorted((p for p in self.folder.glob("checkpoint-*.pt") if CHECKPOINT.fullmatch(p.name)), reverse=True)
-
     # --- the record -------------------------------------------------------------------------------------------
 
     def _require_same_settings(self) -> None:
@@ -312,7 +284,7 @@ class Run:
         damaged or changed by hand.
         """
         status = self._read_json("status.json")
-        if not self._checkpoints() and status.get("state") != "done":
+        if not checkpoints(self.folder) and status.get("state") != "done":
             return
         before, now = _flat(self._settings_before()), _flat(self.config)
         for name in sorted(before.keys() | now.keys()) if before else ():

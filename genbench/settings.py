@@ -263,16 +263,15 @@ def known_settings(catalogue: Catalogue, model: str, dataset: str) -> dict[str, 
     return known
 
 
-# Whatever these are, results are the same: where and how a run is watched, and what names say already.
-ASIDE = ("device", "validate_every", "save_every", "draw_every", "dataset.root", *FIXED)
+# What does not tell runs apart: where they run, how they are watched, how far they have come, what names say already.
+ASIDE = ("device", "epochs", "validate_every", "save_every", "draw_every", "dataset.root", *FIXED)
 
 
 def title(config: dict, catalogue: Catalogue) -> str:
-    """What a run's pictures say of it: model, data, and the settings that are not at their defaults (but not how long
-    it trains, which may change underway)."""
+    """What a run's pictures say of it: model, data, and the settings that are not at their defaults."""
     model, dataset = config["model"]["name"], config["dataset"]["name"]
     known, values = known_settings(catalogue, model, dataset), _flatten(config)
-    own = {name: values[name] for name in known if name not in (*ASIDE, "epochs") and values[name] != known[name].default}
+    own = {name: values[name] for name in known if name not in ASIDE and values[name] != known[name].default}
     return ", ".join([f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())])
 
 

@@ -294,7 +294,7 @@ def test_a_finished_run_is_left_alone_and_can_be_made_longer(model_name, tmp_pat
     assert files() == before
     longer = run(small_config(model_name, *constant, "epochs=5"), tmp_path)
     once = run(small_config(model_name, *constant, "epochs=5"), tmp_path.with_name(tmp_path.name + " once"))
-    assert longer["test"] == once["test"] and longer["cost"] == once["cost"]
+    assert longer.metrics["test"] == once.metrics["test"] and longer.metrics["cost"] == once.metrics["cost"]
 
 
 def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):

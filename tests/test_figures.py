@@ -43,9 +43,10 @@ def made(*shape, labels=True):
 
 
 LINE = ["dataset.means=[[-1.0],[1.0]]", "dataset.scales=[0.2,0.3]", "dataset.weights=[1.0,1.0]"]
+FEW = ["dataset.size=400", "dataset.val_size=200", "dataset.test_size=50"]
 SPACES = {
-    "line": lambda: load(small_config("pca", *LINE, dataset="gaussians")["dataset"], CPU),
-    "plane": lambda: load(small_config("pca", dataset="moons")["dataset"], CPU),
+    "line": lambda: load(small_config("pca", *LINE, *FEW, dataset="gaussians")["dataset"], CPU),
+    "plane": lambda: load(small_config("pca", *FEW, dataset="gaussians")["dataset"], CPU),
     "table": lambda: made(5),
     "colour": lambda: made(3, 12, 9),
     "unlabelled": lambda: made(1, 8, 8, labels=False),
@@ -118,7 +119,7 @@ def test_codes_are_projected_on_their_principal_directions():
     z = torch.randn(200, 5, generator=generator(2)) * torch.tensor([1.0, 4.0, 0.5, 2.0, 1.0])
     project, names = figures.principal(z)
     theirs = PCA(2).fit(z.numpy())
-    assert np.allclose(np.abs(project(z)), np.abs(theirs.transform(z.numpy())), atol=1e-4)
+    assert np.allclose(project(z).abs().numpy(), np.abs(theirs.transform(z.numpy())), atol=1e-4)
     assert [f"({share:.0%} of" in name for share, name in zip(theirs.explained_variance_ratio_, names)] == [True, True]
 
 
@@ -199,7 +200,7 @@ def test_kmeans_tells_the_share_of_points_at_each_centre():
     model = trained(config, data)
     nearest = model.encode(data.train.values())
     shown = model.views(data.train.values(), generator(0))["centres"].data["weights"]
-    assert torch.allclose(shown, torch.bincount(nearest, minlength=4) / 300.0)
+    assert torch.allclose(shown, torch.bincount(nearest, minlength=4).double() / 300)
 
 
 def test_a_film_has_its_frames_in_order_and_ends_with_the_last():

@@ -1,0 +1,43 @@
+"""genbench from Python: settings by keyword, a trained model back.
+
+import genbench
+vae = genbench.fit(model="vae", beta=4)
+vae.sample(16), vae.metrics["test"]
+"""
+
+from datetime import datetime
+from pathlib import Path
+
+from .cli import builtin_catalogue, execute, run_name
+from .experiment import Trained, load_run
+from .request import composed, recorded
+from .settings import check
+
+
+def fit(model="vae", dataset="digits", *, folder: str | Path | None = None, config_dir: str | Path | None = None, **settings) -> Trained:
+    """Run an experiment, as `genbench model=... dataset=... NAME=VALUE ...` does; returns a `Trained`.
+
+    Settings are keywords: `beta=4`, `lambda_=10` for `lambda`, a word of Python, and `dataset__classes=[3, 8]` for
+    `dataset.classes`. Files are kept in `folder`, by default a new one in outputs/; if that holds the run already, it
+    goes on or, if it is finished, is loaded. UserError, a ValueError, for what the command line would refuse.
+    """
+    named = {name.rstrip("_").replace("__", "."): value for name, value in settings.items()}
+    catalogue = builtin_catalogue(config_dir and str(config_dir))
+    config = composed([f"model={model}", f"dataset={dataset}"], catalogue)
+    for name, value in named.items():
+        *parents, key = name.split(".")
+        node = config
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[key] = value
+    config = check(config, catalogue)
+    if folder is None:
+        words = [f"{name}={value}" for name, value in {"dataset": dataset, **named}.items()]
+        folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(model, words)}"
+    return execute(config, Path(folder).resolve(), catalogue) or load_run(config, Path(folder))
+
+
+def load(folder: str | Path, config_dir: str | Path | None = None) -> Trained:
+    """The trained model of a finished run's folder."""
+    catalogue = builtin_catalogue(config_dir and str(config_dir))
+    return load_run(check(recorded(Path(folder), catalogue), catalogue), Path(folder))
