@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-import genbench.cli  # noqa: F401  (registers the resolvers that config.yaml uses)
+import genbench.launch  # noqa: F401  (registers the resolver that config.yaml uses)
 from genbench.cli import builtin_catalogue
 from genbench.settings import check
 

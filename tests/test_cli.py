@@ -13,7 +13,9 @@ import torch
 import yaml
 from conftest import CONFIGS, MODELS, config_of
 
-from genbench.cli import builtin_catalogue, main, run_name
+from genbench.cli import builtin_catalogue, main
+from genbench.launch import run_name
+from genbench.settings import GROUPS
 
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu"]
 
@@ -82,9 +84,17 @@ def genbench(tmp_path, monkeypatch, capsys):
         ("beta=1" + "0" * 400, ["beta: must be float >= 0"]),
         ("-m model=pca,vae beta=1,2", ["model=pca has no setting 'beta'"]),
         ("hydra.nonsense=1", ["hydra.nonsense"]),
-        ("vae", ["neither a command nor a setting"]),
+        ("vae", ["neither a command nor a setting", "did you mean 'genbench model=vae'"]),
         ("modles", ["did you mean 'genbench models'"]),
         ("models vae", ["genbench models"]),
+        ("datasets mnist", ["genbench datasets"]),
+        ("-m help vae", ["did you mean 'genbench help'"]),
+        ("help vea", ["no model, dataset or setting is called so", "did you mean 'genbench help vae'"]),
+        ("help binarize", ["did you mean 'genbench help dataset.binarize'"]),
+        ("help xyzzy", ["see 'genbench --help'"]),
+        ("completion", ["bash, zsh, fish", "genbench completion bash"]),
+        ("completion fsh", ["got fsh", "genbench completion fish"]),
+        ("models --config-dir", ["--config-dir: names no folder"]),
         ("resume", ["needs a run directory"]),
         ("resume --config-dir=nowhere x", ["--config-dir: no such folder"]),
         ("resume nowhere", ["is not a run directory"]),
@@ -121,13 +131,14 @@ def test_every_setting_is_declared_and_every_default_allowed():
         config_of("pca", dataset=file.stem)
 
 
-def test_help_and_models_tell_every_setting(genbench):
-    shown, listed = genbench("--help"), genbench("models")
-    assert shown.returncode == listed.returncode == 0
+@pytest.mark.parametrize("group", GROUPS)
+def test_help_and_lists_tell_every_setting(group, genbench):
+    shown, listed = genbench("--help"), genbench(f"{group}s")
+    assert shown.returncode == listed.returncode == 0 and genbench("help").stdout == shown.stdout
     catalogue, text = builtin_catalogue(), " ".join(shown.stdout.split())
-    for name in MODELS:
+    for name in catalogue.names(group):
         assert name in shown.stdout and name in listed.stdout
-        for setting in catalogue.settings(f"model/{name}").values():
+        for setting in catalogue.settings(f"{group}/{name}").values():
             assert setting.name in listed.stdout and setting.name in text and setting.meaning in text
 
 

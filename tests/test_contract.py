@@ -331,7 +331,10 @@ def test_everything_a_model_can_show_is_drawn(model_name, dataset):
     assert dict(pictures(model, unlabelled, 0, "title")).keys() == found.keys()
 
 
-@pytest.mark.parametrize("module", ["train", "run", "experiment", "metrics", "figures", "model", "em", "cli", "request", "settings"])
+@pytest.mark.parametrize(
+    "module",
+    ["train", "run", "experiment", "metrics", "figures", "model", "em", "cli", "launch", "request", "settings", "help", "completion"],
+)
 def test_no_shared_code_names_a_model(module):
     source = (CONFIGS.parent / "genbench" / f"{module}.py").read_text()
     code = "\n".join(line.partition("#")[0] for line in re.sub(r'""".*?"""', "", source, flags=re.S).splitlines())
