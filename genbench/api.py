@@ -8,13 +8,22 @@ vae.sample(16), vae.metrics["test"]
 from datetime import datetime
 from pathlib import Path
 
-from .cli import builtin_catalogue, execute, run_name
+from .cli import builtin_catalogue
+from .errors import UserError
 from .experiment import Trained, load_run
+from .launch import execute, run_name
 from .request import composed, recorded
-from .settings import check
+from .settings import GROUPS, check
 
 
-def fit(model="vae", dataset="digits", *, folder: str | Path | None = None, config_dir: str | Path | None = None, **settings) -> Trained:
+def fit(
+    model: str | None = None,
+    dataset: str | None = None,
+    *,
+    folder: str | Path | None = None,
+    config_dir: str | Path | None = None,
+    **settings,
+) -> Trained:
     """Run an experiment, as `genbench model=... dataset=... NAME=VALUE ...` does; returns a `Trained`.
 
     Settings are keywords: `beta=4`, `lambda_=10` for `lambda`, a word of Python, and `dataset__classes=[3, 8]` for
@@ -23,7 +32,11 @@ def fit(model="vae", dataset="digits", *, folder: str | Path | None = None, conf
     """
     named = {name.rstrip("_").replace("__", "."): value for name, value in settings.items()}
     catalogue = builtin_catalogue(config_dir and str(config_dir))
-    config = composed([f"model={model}", f"dataset={dataset}"], catalogue)
+    chosen = {group: choice or catalogue.default_choice(group) for group, choice in zip(GROUPS, (model, dataset))}
+    for group, choice in chosen.items():
+        if choice not in catalogue.names(group):
+            raise UserError(group, f"no such {group}", choice, f"choose one of: {', '.join(catalogue.names(group))}")
+    config = composed([f"{group}={choice}" for group, choice in chosen.items()], catalogue)
     for name, value in named.items():
         *parents, key = name.split(".")
         node = config
@@ -32,12 +45,13 @@ def fit(model="vae", dataset="digits", *, folder: str | Path | None = None, conf
         node[key] = value
     config = check(config, catalogue)
     if folder is None:
-        words = [f"{name}={value}" for name, value in {"dataset": dataset, **named}.items()]
-        folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(model, words)}"
+        words = [f"{name}={value}" for name, value in named.items()] + [f"dataset={dataset}"] * bool(dataset)
+        folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(chosen['model'], words)}"
     return execute(config, Path(folder).resolve(), catalogue) or load_run(config, Path(folder))
 
 
 def load(folder: str | Path, config_dir: str | Path | None = None) -> Trained:
     """The trained model of a finished run's folder."""
     catalogue = builtin_catalogue(config_dir and str(config_dir))
+    catalogue.let_import()
     return load_run(check(recorded(Path(folder), catalogue), catalogue), Path(folder))

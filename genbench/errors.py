@@ -1,5 +1,7 @@
 """The one kind of error a user is meant to read: a single line that says what to do."""
 
+import sys
+
 
 class UserError(ValueError):
     """Something the user can mend: a setting, a file, the data, a device.
@@ -16,3 +18,8 @@ class UserError(ValueError):
 
     def __reduce__(self):  # launchers that run jobs in other processes send errors back pickled
         return type(self), (self.key, self.what, self.got, self.fix, self.code)
+
+
+def report(error: UserError) -> None:
+    """The one line a failure prints."""
+    print(f"genbench: error: {error}", file=sys.stderr, flush=True)

@@ -1,13 +1,19 @@
 """Checking a command line before anything starts: every job, every setting, without torch and mostly without Hydra."""
 
-from difflib import get_close_matches
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
 
 from .errors import UserError
-from .settings import GROUPS, Catalogue, check, known_settings, unknown
+from .settings import GROUPS, Catalogue, check, known_settings, nearest, unknown
 
 
-def check_request(args, catalogue: Catalogue) -> list[list[str]]:
-    """The overrides of each job that the command asks for; UserError at the first that cannot run."""
+def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[list[str]]:
+    """The overrides of each job that `args` ask for; UserError at the first that cannot run.
+
+    `commands` are the words that would have been a command of their own, had they come first.
+    """
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -18,8 +24,9 @@ def check_request(args, catalogue: Catalogue) -> list[list[str]]:
         raise UserError("--cfg", "shows the settings of one job, and -m asks for several", fix="leave out -m")
     for word in args.overrides:
         if "=" not in word and not word.startswith("~"):
-            commands = get_close_matches(word, ["models", "resume"], n=1)
-            hint = f"did you mean 'genbench {commands[0]}'?" if commands else "write settings as NAME=VALUE"
+            choices = [f"{group}={word}" for group in GROUPS if word in catalogue.names(group)]
+            meant = choices[0] if choices else nearest(word, commands)
+            hint = f"did you mean 'genbench {meant}'?" if meant else "write settings as NAME=VALUE"
             raise UserError(word, "neither a command nor a setting", fix=hint)
     parser = OverridesParser.create(config_loader=_config_loader(catalogue) if "glob(" in " ".join(args.overrides) else None)
     try:
@@ -50,27 +57,54 @@ def _config_loader(catalogue: Catalogue):
     return ConfigLoaderImpl(config_search_path=search_path)
 
 
-def _check_composed(job: list[str], catalogue: Catalogue) -> None:
-    """Check a job whose values refer to one another, which only a composed config resolves."""
+def composed(overrides: list[str], catalogue: Catalogue) -> dict:
+    """The config that Hydra composes from these overrides, as plain values."""
     from hydra import compose, initialize_config_dir
-    from hydra.errors import HydraException
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
+
+    from . import launch  # noqa: F401 (registers the resolvers that config.yaml uses)
 
     own = [f"hydra.searchpath=[{','.join(str(f) for f in catalogue.folders[:-1])}]"]
+    with initialize_config_dir(str(catalogue.folders[-1]), version_base="1.3"):
+        return OmegaConf.to_container(compose("config", overrides=[*overrides, *own]), resolve=True)
+
+
+def _check_composed(job: list[str], catalogue: Catalogue) -> None:
+    """Check a job whose values refer to one another, which only a composed config resolves."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
-        with initialize_config_dir(str(catalogue.folders[-1]), version_base="1.3"):
-            config = OmegaConf.to_container(compose("config", overrides=[*job, *own]), resolve=True)
+        config = composed(job, catalogue)
     except (HydraException, OmegaConfBaseException) as error:
         bad = next((o for o in job if "${" in o), "settings")
         raise UserError(bad.partition("=")[0], str(error).splitlines()[0], bad, "refer to a setting that this run has") from error
     check(config, catalogue)
 
 
+def recorded(folder: Path, catalogue: Catalogue) -> dict:
+    """The config of a run that its directory holds, unchecked."""
+    file = folder / "config.yaml"
+    if not file.is_file():
+        raise UserError(str(folder), "is not a run directory", fix="give one that holds a config.yaml")
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        chosen = {group: config[group]["name"] for group in GROUPS}
+    except (yaml.YAMLError, TypeError, KeyError) as error:
+        raise UserError(str(file), "is damaged", fix=f"repeat the run's own command with hydra.run.dir={folder}") from error
+    for group, choice in chosen.items():
+        if choice not in catalogue.names(group):
+            raise UserError(group, f"no such {group}", choice, "give the --config-dir the run was started with")
+        # Which code runs is for configs/ to say, never for a run directory, which may be somebody else's.
+        part = {"model": "class", "dataset": "loader"}[group]
+        config[group][part] = catalogue.value(f"{group}/{choice}", f"{group}.{part}")
+    return config
+
+
 def _check_job(overrides, catalogue: Catalogue) -> None:
     overrides = [o for o in overrides if not o.key_or_group.startswith("hydra")]
     # Hydra's own defaults come from config.yaml; a group named on the command line replaces them.
-    chosen = {group: _default_choice(catalogue, group) for group in GROUPS}
+    chosen = {group: catalogue.default_choice(group) for group in GROUPS}
     for o in overrides:
         if o.key_or_group in GROUPS:
             chosen[o.key_or_group] = _choice(o, catalogue)
@@ -86,7 +120,7 @@ def _check_job(overrides, catalogue: Catalogue) -> None:
         if o.is_delete():
             raise UserError(name, "a setting cannot be removed", o.input_line, f"leave it out to use {known[name].default}")
         if o.is_add() and not o.is_force_add():
-            raise UserError(name, "the setting is there already", o.input_line, f"write {name}={shown}")
+            raise UserError(name, "the setting is there already, so + cannot add it", o.input_line, f"write {name}={shown}")
         values[name] = o.value()
     if any("${" in o.input_line for o in overrides):
         return  # what values refer to is known, and checked, once the job is composed
@@ -94,15 +128,11 @@ def _check_job(overrides, catalogue: Catalogue) -> None:
         known[name].check(value, values)
 
 
-def _default_choice(catalogue: Catalogue, group: str) -> str:
-    return next(d[group] for d in catalogue.value("config", "defaults") if isinstance(d, dict) and group in d)
-
-
 def _choice(override, catalogue: Catalogue) -> str:
     group, choices = override.key_or_group, catalogue.names(override.key_or_group)
     value = override.value() if not override.is_delete() else None
     if value in choices:
         return value
-    near = get_close_matches(str(value), choices, n=1)
-    fix = f"{group}={near[0]}" if near else f"choose one of: {', '.join(choices)}"
+    near = nearest(str(value), choices)
+    fix = f"{group}={near}" if near else f"choose one of: {', '.join(choices)}"
     raise UserError(group, f"no such {group}", value, fix)

@@ -72,10 +72,10 @@ class Run:
             fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                str(self.folder), "another process is running here", fix="wait for it, or choose another hydra.run.dir"
+                str(self.folder), "another process is running here", fix="wait for it, or choose another hydra.run.dir=FOLDER"
             ) from None
         except OSError as error:
-            raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix="choose another hydra.run.dir") from error
+            raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix="choose another hydra.run.dir=FOLDER") from error
         try:
             self._require_same_settings()
         except UserError:
@@ -297,11 +297,13 @@ class Run:
                 what = f"the {self.s.schedule} schedule was laid out for {a} epochs"
             else:
                 what = f"this directory holds a run with {name}={a}"
-            raise UserError(name, what, f"{name}={b}", f"use {name}={a}, or another hydra.run.dir")
+            raise UserError(name, what, f"{name}={b}", f"use {name}={a}, or another hydra.run.dir=FOLDER")
         recorded = status.get("config")
         if recorded != self._digest() and not (recorded is None and before):
             what = "is not what the run here was started with" if before else "is lost or damaged, and the run here had other settings"
-            raise UserError(str(self.folder / "config.yaml"), what, fix="repeat the run's own command, or choose another hydra.run.dir")
+            raise UserError(
+                str(self.folder / "config.yaml"), what, fix="repeat the run's own command, or choose another hydra.run.dir=FOLDER"
+            )
 
     def _settings_before(self) -> dict:
         """What config.yaml says; nothing if it is not a config."""

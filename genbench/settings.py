@@ -15,7 +15,8 @@ does and none holds, the setting has no effect, and may only stay at its default
 
 import math
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -25,7 +26,7 @@ import yaml
 
 from .errors import UserError
 
-GROUPS = ("model", "dataset")  # what a run is chosen from
+GROUPS = ("model", "dataset")  # what a run is chosen from; what the former sets wins over what the latter does
 
 DECLARED = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*?)\s+# (?P<allowed>\S.*?): (?P<meaning>\S.*)$")
 NUMBER = re.compile(
@@ -59,29 +60,70 @@ class Setting:
     default: Any
     file: str
 
+    @property
+    def alternatives(self) -> list[tuple[str, str]]:
+        """What is allowed, one by one, each with the `NAME=VALUE` beside which it is, or "" where it always is."""
+        return [alternative.partition(" if ")[::2] for alternative in self.allowed.split(" | ")]
+
     def check(self, value: Any, others: Mapping[str, Any]) -> Any:
         """The value in its declared type (4 becomes 4.0 for a float); UserError if it is not allowed beside the others."""
-        conditions = []
-        for alternative in self.allowed.split(" | "):
-            kind, _, condition = alternative.partition(" if ")
-            other, _, wanted = condition.partition("=")
-            conditions.append(condition)
-            if condition and str(others.get(other)) != wanted:
-                continue
-            conditions.append("")  # at least one alternative is in force
+        in_force = [kind for kind, condition in self.alternatives if _holds(condition, others)]
+        for kind in in_force:
             try:
                 return _kind(kind)(value)
             except (ValueError, OverflowError):
                 continue
-        if "" not in conditions:
+        if not in_force:
             if value == self.default:
                 return value
+            conditions = list(dict.fromkeys(condition for _, condition in self.alternatives))
             other = conditions[0].partition("=")[0]
             what = f"has no effect with {other}={others.get(other)}"
-            raise UserError(self.name, what, value, f"leave it out, or set {' or '.join(dict.fromkeys(conditions))}")
-        words = [kind for kind in self.allowed.split(" | ") if re.fullmatch(r"[a-z-]+", kind)]
-        near = get_close_matches(str(value), words, n=1) or ["null" if self.default is None else self.default]
-        raise UserError(self.name, f"must be {self.allowed}", "null" if value is None else value, f"such as {self.name}={near[0]}")
+            raise UserError(self.name, what, written(value), f"leave it out, or set {' or '.join(conditions)}")
+        near = get_close_matches(str(value), self.words(), n=1) or [written(self.default)]
+        raise UserError(self.name, f"must be {self.in_words(others)}", written(value), f"such as {self.name}={near[0]}")
+
+    def in_words(self, others: Mapping[str, Any] | None = None) -> str:
+        """What is allowed, and beside which settings; conditions that the others meet go unsaid."""
+        conditions: dict[str, list[str]] = {}
+        for kind, condition in self.alternatives:
+            conditions.setdefault(kind, []).append("" if _holds(condition, others or {}) else condition)
+        kinds: dict[str, list[str]] = {}
+        for kind, beside in conditions.items():
+            kinds.setdefault("" if "" in beside else " or ".join(beside), []).append(kind)
+        link = " with " if "" in kinds else ", only with "
+        return ", or ".join(" | ".join(some) + (link + beside if beside else "") for beside, some in kinds.items())
+
+    def words(self) -> list[str]:
+        """Values one need not invent, as they are typed: the words that are allowed, and the default."""
+        found = []
+        for kind, _ in self.alternatives:
+            if kind == "bool":
+                found += ["true", "false"]
+            elif kind != "text" and not NUMBER.fullmatch(kind) and not kind.startswith("list of "):
+                found.append(kind.replace("N", "0"))
+        return list(dict.fromkeys([*found, written(self.default)]))
+
+
+def written(value: Any) -> str:
+    """A value as one types it on the command line."""
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(written(v) for v in value)}]"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of the names that was probably meant: the same but for what stands before its dot, or spelt alike."""
+    names = list(names)
+    same = [n for n in names if n.rpartition(".")[2] == name]
+    return next(iter(same or get_close_matches(name, names, n=1)), None)
+
+
+def _holds(condition: str, others: Mapping[str, Any]) -> bool:
+    name, _, wanted = condition.partition("=")
+    return not condition or str(others.get(name)) == wanted
 
 
 def _kind(text: str) -> Callable[[Any], Any]:
@@ -142,6 +184,14 @@ class Catalogue:
         """The choices of a group, such as the models, in alphabetical order."""
         return sorted({f.stem for folder in self.folders for f in (folder / group).glob("*.yaml")})
 
+    def let_import(self) -> None:
+        """Let Python find modules in a user's own folders, which their YAML files name classes and loaders of."""
+        sys.path += [str(folder) for folder in self.folders[:-1] if str(folder) not in sys.path]
+
+    def default_choice(self, group: str) -> str:
+        """What a run has of a group where the command names none."""
+        return next(d[group] for d in self.value("config", "defaults") if isinstance(d, dict) and group in d)
+
     def about(self, path: str) -> list[str]:
         """The comment lines at the head of a file: what it is, then its source."""
         return self._file(path)[1]
@@ -163,14 +213,14 @@ class Catalogue:
         for part in self.chain(path):
             values, _, declared = self._file(part)
             known |= declared
-            for name, value in _flatten(values).items():
+            for name, value in values.items():
                 if name in known:
                     known[name] = replace(known[name], default=value)
         return known
 
     def value(self, path: str, name: str) -> Any:
         """What a file, or one it includes, sets `name` to (declared or not); None if it does not."""
-        values = [_flatten(self._file(part)[0]).get(name) for part in self.chain(path)]
+        values = [self._file(part)[0].get(name) for part in self.chain(path)]
         return next((v for v in reversed(values) if v is not None), None)
 
     def shared(self) -> dict[str, Setting]:
@@ -188,13 +238,13 @@ class Catalogue:
                 raise UserError(path, "no such config file", fix=f"put {path}.yaml into {self.folders[0]}")
             text = file.read_text(encoding="utf-8")
             try:
-                values = yaml.safe_load(text) or {}
+                values = _flatten(yaml.safe_load(text) or {})
             except yaml.YAMLError as error:
                 raise UserError(str(file), f"is not valid YAML: {error}", fix="correct the file") from error
             lines = text.splitlines()
             head = [line[2:] for line in lines[: next((i for i, x in enumerate(lines) if not x.startswith("#")), None)]]
             head = [line for line in head if not line.startswith("@package")]
-            self._read[path] = values, head, _declarations(lines, _flatten(values), str(file))
+            self._read[path] = values, head, _declarations(lines, values, str(file))
         return self._read[path]
 
 
@@ -298,7 +348,7 @@ def unknown(name: str, value: Any, catalogue: Catalogue, model: str, dataset: st
     choices = [f"{group}/{choice}" for group in GROUPS for choice in catalogue.names(group)]
     others = [key for choice in choices for key in catalogue.settings(choice)]
     for names in ([*known, "model", "dataset"], others):  # what this run has, before what others have
-        near = [k for k in names if k.rpartition(".")[2] == name] or get_close_matches(name, names, n=1)
+        near = nearest(name, names)
         if near:
-            return UserError(name, "no such setting", f"{name}={value}", f"did you mean '{near[0]}'?")
+            return UserError(name, "no such setting", f"{name}={value}", f"did you mean '{near}'?")
     return UserError(name, "no such setting", f"{name}={value}", "see 'genbench --help' for all of them")

@@ -13,7 +13,7 @@ from .model import Model
 from .seeds import fold
 from .settings import Settings
 
-NOT_FINITE = "lower lr where there is one, and look at the data; checkpoints hold finite weights only"
+NOT_FINITE = "lower lr if the model has one, or look at the data; checkpoints hold finite weights only"
 
 
 class Fitted(NamedTuple):

@@ -14,8 +14,6 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
@@ -24,6 +22,7 @@ from torchvision.transforms import ToTensor
 from genbench.cli import builtin_catalogue
 from genbench.data import load
 from genbench.experiment import build
+from genbench.request import composed
 from genbench.run import Run
 from genbench.settings import Settings, check
 from genbench.train import fit
@@ -78,9 +77,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=0, help="worker processes of the plain loop's DataLoader")
     args = parser.parse_args()
     catalogue = builtin_catalogue()
-    with initialize_config_dir(str(catalogue.folders[-1]), version_base="1.3"):
-        cfg = compose("config", overrides=[*OVERRIDES, f"dataset.root={args.root}"])
-    config = check(OmegaConf.to_container(cfg, resolve=True), catalogue)
+    config = check(composed([*OVERRIDES, f"dataset.root={args.root}"], catalogue), catalogue)
     data = load(config["dataset"], torch.device("cpu"))
     n = len(data.train)
     print(f"{n:,} images per epoch, {torch.get_num_threads()} threads, DataLoader with {args.workers} workers")

@@ -4,11 +4,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-import genbench.cli  # noqa: F401  (registers the resolvers that config.yaml uses)
 from genbench.cli import builtin_catalogue
+from genbench.request import composed
 from genbench.settings import check
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -20,9 +18,8 @@ SMALL = {"hidden": [16], "channels": 4, "latent_dim": 3, "n_components": 3, "pro
 
 def config_of(model: str, *overrides: str, dataset: str = "digits") -> dict:
     """The real config of a model with these overrides, checked as the command line would."""
-    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        cfg = compose("config", overrides=[f"model={model}", f"dataset={dataset}", *overrides])
-    return check(OmegaConf.to_container(cfg, resolve=True), builtin_catalogue())
+    catalogue = builtin_catalogue()
+    return check(composed([f"model={model}", f"dataset={dataset}", *overrides], catalogue), catalogue)
 
 
 @cache

@@ -13,7 +13,9 @@ import torch
 import yaml
 from conftest import CONFIGS, MODELS, config_of
 
-from genbench.cli import builtin_catalogue, main, run_name
+from genbench.cli import builtin_catalogue, main
+from genbench.launch import run_name
+from genbench.settings import GROUPS
 
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu"]
 
@@ -55,7 +57,7 @@ def genbench(tmp_path, monkeypatch, capsys):
         ("batch_size=0", ["must be int >= 1"]),
         ("hidden=400", ["must be list of int >= 1", "hidden=[400]"]),
         ("hidden=[400,0]", ["must be list of int >= 1"]),
-        ("model=dae corruption=masking level=2", ["level: must be float in [0, 1] | float > 1 if corruption=gaussian", "got 2"]),
+        ("model=dae corruption=masking level=2", ["level: must be float in [0, 1], or float > 1 with corruption=gaussian", "got 2"]),
         ("model=dae corruption=masking level=${lr} lr=2", ["level: must be float in [0, 1]"]),
         ("-m model=dae corruption=gaussian,masking level=2", ["level: must be float in [0, 1]"]),
         ("adam_betas=[0.9]", ["must be list of 2 float in [0, 1)"]),
@@ -70,7 +72,7 @@ def genbench(tmp_path, monkeypatch, capsys):
         ("dataset=mnits", ["no such dataset", "dataset=mnist"]),
         ("dataset=ring dataset.binarize=static", ["dataset=ring has no setting", "kmnist, lfw, mnist"]),
         ("dataset.binarize=static dataset.dequantize=true", ["dataset.dequantize: has no effect with dataset.binarize=static"]),
-        ("dataset.dequantize=static", ["must be bool if dataset.binarize=none | dynamic", "got static"]),
+        ("dataset.dequantize=static", ["must be bool | dynamic", "got static"]),
         ("dataset.val_size=1.5", ["must be int >= 0 | float in (0, 1)"]),
         ("dataset.classes=3", ["must be list of int >= 0 | null"]),
         ("dataset=image-folder dataset.channels=2", ["must be 1 | 3 | auto", "got 2"]),
@@ -89,9 +91,17 @@ def genbench(tmp_path, monkeypatch, capsys):
         ("beta=1" + "0" * 400, ["beta: must be float >= 0"]),
         ("-m model=pca,vae beta=1,2", ["model=pca has no setting 'beta'"]),
         ("hydra.nonsense=1", ["hydra.nonsense"]),
-        ("vae", ["neither a command nor a setting"]),
+        ("vae", ["neither a command nor a setting", "did you mean 'genbench model=vae'"]),
         ("modles", ["did you mean 'genbench models'"]),
         ("models vae", ["genbench models"]),
+        ("datasets mnist", ["genbench datasets"]),
+        ("-m help vae", ["did you mean 'genbench help'"]),
+        ("help vea", ["no model, dataset or setting is called so", "did you mean 'genbench help vae'"]),
+        ("help binarize", ["did you mean 'genbench help dataset.binarize'"]),
+        ("help xyzzy", ["see 'genbench --help'"]),
+        ("completion", ["bash, zsh, fish", "genbench completion bash"]),
+        ("completion fsh", ["got fsh", "genbench completion fish"]),
+        ("models --config-dir", ["--config-dir: names no folder"]),
         ("resume", ["needs a run directory"]),
         ("resume --config-dir=nowhere x", ["--config-dir: no such folder"]),
         ("resume nowhere", ["is not a run directory"]),
@@ -119,7 +129,7 @@ def test_every_setting_is_declared_and_every_default_allowed():
         for name in catalogue.names(group):
             for setting in catalogue.settings(f"{group}/{name}").values():
                 setting.check(setting.default, {})
-                kinds = {alternative.partition(" if ")[0] for alternative in setting.allowed.split(" | ")}
+                kinds = {kind for kind, _ in setting.alternatives}
                 assert types.setdefault(setting.name, kinds) == kinds, "one type and range everywhere"
             assert len(catalogue.about(f"{group}/{name}")) >= 1
     for name in MODELS:
@@ -128,13 +138,14 @@ def test_every_setting_is_declared_and_every_default_allowed():
         config_of("pca", dataset=file.stem)
 
 
-def test_help_and_models_tell_every_setting(genbench):
-    shown, listed = genbench("--help"), genbench("models")
-    assert shown.returncode == listed.returncode == 0
+@pytest.mark.parametrize("group", GROUPS)
+def test_help_and_lists_tell_every_setting(group, genbench):
+    shown, listed = genbench("--help"), genbench(f"{group}s")
+    assert shown.returncode == listed.returncode == 0 and genbench("help").stdout == shown.stdout
     catalogue, text = builtin_catalogue(), " ".join(shown.stdout.split())
-    for name in MODELS:
+    for name in catalogue.names(group):
         assert name in shown.stdout and name in listed.stdout
-        for setting in catalogue.settings(f"model/{name}").values():
+        for setting in catalogue.settings(f"{group}/{name}").values():
             assert setting.name in listed.stdout and setting.name in text and setting.meaning in text
 
 

@@ -23,7 +23,7 @@ class PCA(Model):
         super().__init__(space, s)
         d = space.size
         if s.latent_dim > d:
-            raise UserError("latent_dim", f"there is at most one component per value, and points have {d}", s.latent_dim, f"latent_dim={d}")
+            raise UserError("latent_dim", f"a data point of {d} values has no more components", s.latent_dim, f"latent_dim={d}")
         for name, shape in {"mean": (d,), "components": (s.latent_dim, d), "eigenvalues": (d,)}.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("solved", torch.tensor(False))
@@ -41,7 +41,10 @@ class PCA(Model):
     def setup(self, train, *, seed, steps):
         if len(train) <= self.s.latent_dim:
             raise UserError(
-                "latent_dim", f"there must be more points than components, and there are {len(train)}", self.s.latent_dim, "lower it"
+                "latent_dim",
+                f"there must be more points than components, and there are {len(train)}",
+                self.s.latent_dim,
+                "lower latent_dim",
             )
 
     def step(self, batch):

@@ -1,0 +1,60 @@
+"""genbench from Python."""
+
+import numpy as np
+import pytest
+import torch
+
+import genbench
+
+SMALL = {"epochs": 2, "device": "cpu", "dataset__limit": 100}
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_three_lines_train_a_model_that_encodes_decodes_and_samples():
+    trained = genbench.fit(model="vae", beta=4, latent_dim=2, **SMALL)
+    assert trained.folder.parent.name == "outputs" and "vae_beta-4_latent_dim-2" in trained.folder.name
+    x = trained.data.parts["test"].values()
+    z = trained.encode(x.numpy())
+    assert z.shape == (len(x), 2) and not z.requires_grad
+    mse = float(((trained.decode(z) - x) ** 2).mean())
+    assert trained.metrics["test"]["mse"] == pytest.approx(mse, rel=1e-5)
+    assert torch.equal(trained.sample(5, seed=1), trained.sample(5, seed=1)) and trained.sample(5).shape == (5, 1, 8, 8)
+    with pytest.raises(genbench.errors.UserError, match="cannot log_prob; fix: it can encode, decode, sample"):
+        trained.log_prob(x)
+
+
+def test_a_finished_run_is_taken_up_again_as_it_was_measured():
+    first = genbench.fit(model="ae", patience=1, lr=0.5, folder="here", **(SMALL | {"epochs": 30}))
+    assert first.metrics["cost"]["kept_epoch"] < first.metrics["cost"]["epochs"] < 30
+    x = np.asarray(first.data.parts["test"].values())
+    for again in (genbench.load("here"), genbench.fit(model="ae", patience=1, lr=0.5, folder="here", **(SMALL | {"epochs": 30}))):
+        assert torch.equal(again.encode(x), first.encode(x))
+        assert again.metrics["test"] == first.metrics["test"]
+
+
+def test_keywords_name_every_setting():
+    trained = genbench.fit(model="swae", lambda_=3, dataset__classes=[3, 8], **SMALL)
+    assert trained.model.hp["lambda"] == 3 and set(trained.data.train.y.tolist()) == {3, 8}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"model": "vea"}, "model: no such model"),
+        ({"model": "pca", "beta": 4}, "model=pca has no setting 'beta'"),
+        ({"beta": "x"}, "beta: must be float >= 0"),
+        ({"dataset__rot": "x"}, "dataset.rot: no such setting"),
+    ],
+)
+def test_what_the_command_line_refuses_is_refused(settings, says):
+    with pytest.raises(ValueError, match=says):
+        genbench.fit(**settings)
+
+
+def test_a_run_that_is_not_finished_is_not_loaded():
+    with pytest.raises(ValueError, match="is not a run directory"):
+        genbench.load("nowhere")

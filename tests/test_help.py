@@ -1,0 +1,224 @@
+"""What a user finds out from the console: pages of help, and what TAB offers, for every model and dataset there is."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import CONFIGS, MODELS, config_of
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from genbench.cli import COMMANDS, builtin_catalogue, main
+from genbench.completion import FLAGS, SCRIPTS, candidates
+from genbench.help import name_help, names
+from genbench.request import check_request
+from genbench.settings import GROUPS, Setting, known_settings, written
+
+DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
+CHOICES = [("model", m) for m in MODELS] + [("dataset", d) for d in DATASETS]
+
+
+CATALOGUE = builtin_catalogue()  # one for all tests, as it keeps what it has read
+
+
+def offered(line: str) -> list[str]:
+    """What the last word of a line may become."""
+    *before, word = line.split(" ")
+    return candidates(before, word, CATALOGUE, COMMANDS)
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_a_page_tells_the_source_and_every_setting_with_its_default(group, choice):
+    page = name_help(choice, CATALOGUE)
+    text = plain(page)
+    assert all(plain(line) in text for line in CATALOGUE.about(f"{group}/{choice}"))
+    own, shared = page.split("Settings of every run")
+    for setting in CATALOGUE.settings(f"{group}/{choice}").values():
+        assert f"  {setting.name}={written(setting.default)}" in own
+        assert plain(f"{setting.meaning} {setting.in_words()}") in plain(own)
+    for setting in CATALOGUE.shared().values():
+        assert f"  {setting.name}=" in shared and setting.meaning in plain(shared)
+    assert name_help(f"{group}={choice}", CATALOGUE) == page
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_defaults_on_a_page_are_those_of_a_composed_run(model):
+    config = config_of(model, dataset="ring")
+    rows = re.findall(r"^  (\w+)=(\S+)(.*?)(?=^  \S|^$)", name_help(model, CATALOGUE), re.M | re.S)
+    assert {name for name, *_ in rows} == {*CATALOGUE.settings(f"model/{model}"), *CATALOGUE.shared()}
+    for name, default, text in rows:
+        there = re.search(r"(\S+) with dataset=[^;=]*\bring\b", plain(text))
+        assert written(config[name]) == (there[1] if there else default), name
+
+
+@pytest.mark.parametrize("name", names(CATALOGUE))
+def test_every_example_is_a_command_that_would_run(name):
+    page = name_help(name, CATALOGUE)
+    for line in re.findall(r"^  (genbench .*)$", page, re.M):
+        args = get_args_parser().parse_args(shlex.split(line)[1:])
+        assert check_request(args, CATALOGUE, COMMANDS), line
+    assert name in GROUPS or "\nExample" in page
+
+
+def test_a_setting_is_told_with_all_who_have_it_and_what_it_is_there():
+    pages = {name: plain(name_help(name, CATALOGUE)) for name in names(CATALOGUE)}
+    for group, choice in CHOICES:
+        for setting in CATALOGUE.settings(f"{group}/{choice}").values():
+            page = pages[setting.name]
+            assert setting.meaning in page and setting.in_words() in page and written(setting.default) in page
+            assert re.search(rf"\b{choice}\b|every {group}", page)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "beside", "says"),
+    [
+        ("float >= 0 | auto", {}, "float >= 0 | auto"),
+        ("int >= 1 if network=conv", {}, "int >= 1, only with network=conv"),
+        ("int >= 1 if network=conv", {"network": "conv"}, "int >= 1"),
+        ("int if a=x | int if a=y", {}, "int, only with a=x or a=y"),
+        ("int if a=x | int if a=y", {"a": "x"}, "int"),
+        ("int | float > 1 if a=x | auto", {}, "int | auto, or float > 1 with a=x"),
+    ],
+)
+def test_what_is_allowed_reads_as_words(allowed, beside, says):
+    assert Setting("s", allowed, "", None, "").in_words(beside) == says
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("dataset", ["digits", "ring"])
+def test_completion_offers_exactly_the_settings_of_the_run(model, dataset):
+    run = f"model={model} dataset={dataset} "
+    known = {f"{name}=" for name in known_settings(CATALOGUE, model, dataset)}
+    assert {*offered(run)} == known
+    assert {*offered(f"{run}++epochs=3 ")} == known - {"epochs="}
+
+
+@pytest.mark.parametrize(("group", "choice"), CHOICES)
+def test_each_value_that_completion_offers_is_allowed(group, choice):
+    parser = OverridesParser.create()
+    for name, setting in (CATALOGUE.shared() | CATALOGUE.settings(f"{group}/{choice}")).items():
+        found = offered(f"{group}={choice} {name}=")
+        assert found and all(word.endswith(" ") for word in found)
+        for override in parser.parse_overrides([word.rstrip() for word in found]):
+            others = [dict([c.split("=")]) if c else {} for _, c in setting.alternatives]
+            assert override.key_or_group == name and any(_allowed(setting, override.value(), o) for o in others), override
+
+
+def _allowed(setting, value, others):
+    try:
+        setting.check(value, others)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("line", "may_become"),
+    [
+        ("mod", ["model=", "models "]),
+        ("dataset=r", ["dataset=ring "]),
+        ("-m model=vae,g", ["model=vae,gan", "model=vae,gmm"]),
+        ("model=beta-vae,v", ["model=beta-vae,vae "]),
+        ("-m model=vae,vae", []),
+        ("-m model=pca,vae late", ["latent_dim="]),
+        ("-m model=vae,pca bet", []),
+        ("model=nonsense bet", ["beta="]),
+        ("dataset=mnist dataset.b", ["dataset.binarize="]),
+        ("dataset=ring dataset.b", []),
+        ("+beta=", ["+beta=1.0 "]),
+        ("dataset.binarize=s", ["dataset.binarize=static "]),
+        ("device=cuda:", ["device=cuda:0 "]),
+        ("adam_betas=", ["adam_betas=[0.9,0.999] "]),
+        ("hidden=[400,", []),
+        ("dataset.root=", []),
+        ("--cf", ["--cfg "]),
+        ("--cfg j", ["job "]),
+        ("help swa", ["swae "]),
+        ("help vae va", ["validate_every "]),
+        ("models ", []),
+        ("completion z", ["zsh "]),
+        ("resume run ", ["epochs="]),
+        ("-m mode", ["model="]),
+    ],
+)
+def test_what_a_word_may_become(line, may_become):
+    assert offered(line) == may_become
+
+
+def test_resume_offers_the_runs_there_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for run in ("outputs/a", "outputs/sweep/0_b", "outputs/other", "elsewhere/c"):
+        (tmp_path / run).mkdir(parents=True)
+        if "other" not in run:
+            (tmp_path / run / "config.yaml").touch()
+    runs = ["outputs/a ", "outputs/sweep/0_b "]
+    assert offered("resume ") == offered("resume out") == offered("resume outputs/") == runs
+    assert offered("resume else") == ["elsewhere/c "] and offered("resume x") == []
+
+
+def test_a_users_own_model_is_helped_and_completed(tmp_path, monkeypatch, capsys):
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "mean.yaml").write_text(
+        "# @package _global_\n# The mean image.\nmodel: {name: mean, class: mymean.Mean}\nshrink: true  # bool: towards zero\n"
+    )
+    monkeypatch.chdir(tmp_path)
+
+    def said(*args):
+        with pytest.raises(SystemExit):
+            main(list(args))
+        return capsys.readouterr().out
+
+    assert "shrink=true" in said("--config-dir", "mine", "help", "mean") and "mean" in said("models", "--config-dir=mine")
+    assert said("completion", "--", "--config-dir", "mine", "model=me") == "model=mean \n"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert said("completion", "--", "--config-dir=~/mine", "model=mean", "shrink=") == "shrink=false \nshrink=true \n"
+    assert said("completion", "--", "--config-dir", "mi") == "", "the shell offers folders"
+
+
+def test_the_flags_that_are_offered_are_hydras_own():
+    known = {flag: action for action in get_args_parser()._actions for flag in action.option_strings}
+    for flag, words in FLAGS.items():
+        assert flag in known and list(words) == list(known[flag].choices or [])
+
+
+@pytest.mark.parametrize("shell", SCRIPTS)
+def test_the_scripts_are_what_their_shells_can_read(shell):
+    if not shutil.which(shell):
+        pytest.skip(f"there is no {shell} here")
+    done = subprocess.run([shell, "-n"], input=SCRIPTS[shell], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash here")
+def test_bash_completes_after_its_word_breaks(tmp_path):
+    """What bash is to put in place of the text since the last `=`, `:` or space, which is all that it replaces."""
+    script = f"""
+        genbench() {{ {shlex.quote(sys.executable)} -c 'from genbench.cli import main; main()' "$@"; }}
+        source <(genbench completion bash)
+        try() {{ COMP_LINE=$1; COMP_POINT=${{2-${{#1}}}}; _genbench; (IFS='|'; echo "${{#COMPREPLY[@]}}:${{COMPREPLY[*]}}"); }}
+        touch 'beta-vae '
+        try 'genbench -m model=vae,g'
+        try 'genbench device=cuda:'
+        try 'genbench mode'
+        try 'genbench model=w --cfg job' 16
+        try 'genbench model=pca beta'
+        COMP_WORDBREAKS=' '; try 'genbench model=w'
+    """
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["2:vae,gan|vae,gmm", "1:0 ", "2:model=|models ", "1:wgan ", "0:", "1:model=wgan "]
+
+
+def test_answers_that_need_no_hydra_do_not_import_it(tmp_path):
+    slow = "{'hydra', 'omegaconf', 'rich', 'numpy', 'torch'}"
+    code = f"import sys; from genbench.cli import main\ntry: main(sys.argv[1:])\nfinally: print(sorted({slow} & {{*sys.modules}}))"
+    for args in (["help", "vae"], ["--help"], ["datasets"], ["completion", "--", "model=vae", "b"], ["--version"]):
+        done = subprocess.run([sys.executable, "-c", code, *args], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done
