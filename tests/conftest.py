@@ -1,11 +1,12 @@
 """What the tests share: composing the real configs, and the models found in them."""
 
+import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from genbench.cli import builtin_catalogue
+from genbench.cli import builtin_catalogue, main
 from genbench.request import composed
 from genbench.settings import check
 
@@ -58,6 +59,21 @@ class Nowhere:
 
     def save(self, epoch, model, stopping):
         pass
+
+
+@pytest.fixture
+def genbench(tmp_path, monkeypatch, capsys):
+    """The command, called inside this process, which has paid for importing torch; its working directory is tmp_path."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(*args):
+        with pytest.raises(SystemExit) as stopped:
+            main(list(args))
+        out, err = capsys.readouterr()
+        return subprocess.CompletedProcess(args, stopped.value.code, out, err)
+
+    return call
 
 
 @pytest.fixture(params=MODELS)

@@ -13,26 +13,11 @@ import torch
 import yaml
 from conftest import CONFIGS, MODELS, config_of
 
-from genbench.cli import builtin_catalogue, main
+from genbench.cli import builtin_catalogue
 from genbench.launch import run_name
 from genbench.settings import GROUPS
 
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu"]
-
-
-@pytest.fixture
-def genbench(tmp_path, monkeypatch, capsys):
-    """The command, called inside this process, which has paid for importing torch; its working directory is tmp_path."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def call(*args):
-        with pytest.raises(SystemExit) as stopped:
-            main(list(args))
-        out, err = capsys.readouterr()
-        return subprocess.CompletedProcess(args, stopped.value.code, out, err)
-
-    return call
 
 
 @pytest.mark.parametrize(
@@ -347,28 +332,3 @@ def test_installed_configs_name_each_run_apart_and_safely():
     assert "/" not in run_name("vae", ["dataset.root=../x/y"]) and ".." + "/" not in run_name("vae", ["dataset.root=../x/y"])
     long, other = (run_name("vae", ["hidden=[" + "100," * 100 + end + "]"]) for end in ("1", "2"))
     assert len(long) <= 80 and long != other
-
-
-def test_a_users_own_model_needs_one_python_file_and_one_yaml(tmp_path):
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "mean.yaml").write_text(
-        "# @package _global_\n# The mean image: what every model must beat.\n"
-        "model: {name: mean, class: mymean.Mean}\nepochs: 1\nshrink: 1.0  # float in [0, 1]: factor on the mean\n"
-    )
-    (tmp_path / "mymean.py").write_text(
-        "import torch\nfrom genbench.model import Model\n\n\nclass Mean(Model):\n"
-        "    def __init__(self, space, s):\n        super().__init__(space, s)\n"
-        "        self.register_buffer('total', torch.zeros(space.shape)); self.register_buffer('n', torch.zeros(()))\n"
-        "    def step(self, batch):\n        self.total += batch.x.sum(0); self.n += len(batch.x); return {}\n"
-        "    def decode(self, z):\n        return (self.s.shrink * self.total / self.n).expand(len(z), *self.space.shape)\n"
-        "    def encode(self, x):\n        return torch.zeros(len(x), 1)\n"
-        "    def evaluate(self, batch, rng):\n        return {'error': ((batch.x - self.decode(batch.x)) ** 2).flatten(1).sum(1).mean()}\n"
-    )
-    env = {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"}
-    code = [sys.executable, "-c", "from genbench.cli import main; main()", "--config-dir", str(tmp_path), "model=mean"]
-    done = subprocess.run([*code, "shrink=0.5"], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **env})
-    assert done.returncode == 0, done.stderr
-    (folder,) = (tmp_path / "outputs").iterdir()
-    assert json.loads((folder / "metrics.json").read_text())["test"]["error"] > 1
-    done = subprocess.run([*code, "shrink=2"], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, **env})
-    assert done.returncode == 2 and "shrink: must be float in [0, 1]" in done.stderr

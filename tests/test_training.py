@@ -1,0 +1,132 @@
+"""Early stopping, clipping, annealing and averaging, each against what it promises."""
+
+import math
+
+import pytest
+import torch
+from conftest import Nowhere, small_config
+
+from genbench.data import Data, Part, Space, load
+from genbench.errors import UserError
+from genbench.experiment import build
+from genbench.model import Model
+from genbench.optim import annealing
+from genbench.settings import Settings
+from genbench.train import fit
+
+CPU = torch.device("cpu")
+
+
+class Scripted(Model):
+    """Its weight counts the epochs, its validation loss is read from a script."""
+
+    criterion = "loss"
+
+    def __init__(self, script):
+        super().__init__(Space((1,), unit=False), Settings())
+        self.script = script
+        self.register_buffer("weight", torch.zeros(()))
+
+    def step(self, batch):
+        return {}
+
+    def end_epoch(self):
+        self.weight += 1
+        return {}
+
+    def evaluate(self, batch, rng):
+        return {"other": torch.tensor(0.0), "loss": torch.tensor(self.script[int(self.weight) - 1])}
+
+
+def scripted(script, patience, every=1):
+    part = Part(torch.zeros(4, 1), None)
+    data = Data("made", {"train": part, "validation": part, "test": part}, Space((1,), unit=False))
+    settings = Settings(epochs=len(script), batch_size=4, seed=0, patience=patience, validate_every=every, save_every=1, draw_every=None)
+    model = Scripted(script)
+    return fit(model, data, Nowhere(), settings), float(model.weight)
+
+
+@pytest.mark.parametrize(
+    ("script", "patience", "every", "epochs", "kept"),
+    [
+        ([3.0, 2.0, 1.0, 2.0, 3.0, 0.0], 2, 1, 5, 3),  # stops before the lowest, which it cannot foresee
+        ([3.0, 2.0, 1.0, 2.0, 3.0, 0.0], 3, 1, 6, 6),
+        ([3.0, 1.0, 1.0, 1.0, 1.0], 3, 1, 5, 2),  # as good is not better
+        ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 3, 2, 5, 2),  # looked at after epochs 2, 4 and 5, the last
+        ([3.0, 2.0, 1.0, 2.0, 3.0], None, 1, 5, 5),
+    ],
+)
+def test_training_stops_when_validation_does_not_improve_and_keeps_the_best(script, patience, every, epochs, kept):
+    fitted, weight = scripted(script, patience, every)
+    assert (fitted.epochs, fitted.kept) == (epochs, kept) and weight == kept
+
+
+def test_patience_without_validation_is_refused():
+    config = small_config("ae", "patience=2", "dataset.val_size=0")
+    data = load(config["dataset"], CPU)
+    with pytest.raises(UserError, match="patience: needs validation data"):
+        fit(build(config, data), data, Nowhere(), Settings(config))
+
+
+def stepped(model, *overrides, steps=6):
+    """A model after some steps, what each step logged, and the data."""
+    config = small_config(model, *overrides, "epochs=3", "dataset.limit=100")
+    data = load(config["dataset"], CPU)
+    model = build(config, data)
+    model.setup(data.train, seed=0, steps=steps)
+    batches = [batch for _ in range(3) for batch in data.train.batches(50)][:steps]
+    return model, batches
+
+
+@pytest.mark.parametrize(("model", "overrides"), [("ae", []), ("gan", ["n_discriminator=1"])])
+def test_no_gradient_is_longer_than_the_clip(model, overrides):
+    free, batches = stepped(model, *overrides)
+    clipped, _ = stepped(model, *overrides, "grad_clip=0.01")
+    free.step(batches[0])
+    logs = clipped.step(batches[0])
+    norms = {name: [math.hypot(*(float(p.grad.norm()) for p in m.moved[name])) for m in (free, clipped)] for name in free.players}
+    assert all(before > 0.011 and after == pytest.approx(0.01, rel=1e-3) for before, after in norms.values())
+    first, (before, _) = next(iter(norms.items()))  # a second player meets what the first has become
+    assert float(logs[f"{first}_gradient_norm"]) == pytest.approx(before, rel=1e-4)
+    for a, b in zip(free.moved[first], clipped.moved[first]):
+        assert torch.allclose(a.grad * (0.01 / before), b.grad, atol=1e-6), "the direction stays"
+
+
+def test_annealing_rises_once_or_again_and_again():
+    linear = Settings(annealing="linear", annealing_epochs=2)
+    assert [annealing(clock, 5, linear) for clock in (0, 5, 10, 15)] == [0.0, 0.5, 1.0, 1.0]
+    cyclical = Settings(annealing="cyclical", annealing_epochs=4)
+    assert [annealing(clock, 5, cyclical) for clock in (0, 5, 10, 15, 19, 20, 25)] == [0.0, 0.5, 1.0, 1.0, 1.0, 0.0, 0.5]
+
+
+def test_annealed_steps_weigh_the_term_less_and_validation_weighs_it_in_full():
+    model, batches = stepped("vae", "beta=4", "annealing=linear", "annealing_epochs=1")
+    seen = []
+    for batch in batches[:4]:
+        logs = model.step(batch)
+        seen.append(float((logs["loss"] - logs["nll"]) / logs["kl"]))
+    assert seen == [pytest.approx(beta, abs=1e-3) for beta in (0.0, 2.0, 4.0, 4.0)]
+    assert float(model.end_epoch()["beta"]) == 4.0
+    fresh, _ = stepped("vae", "beta=4", "annealing=linear")
+    terms = fresh.evaluate(batches[0], torch.Generator().manual_seed(0))
+    assert float(terms["loss"]) == pytest.approx(float(terms["nll"] + 4 * terms["kl"]), rel=1e-6)
+
+
+def test_samples_come_from_the_average_of_the_generators_weights():
+    model, batches = stepped("gan", "ema=0.7", "n_discriminator=1")
+    mean = [p.clone() for p in model.generator.parameters()]
+    for i, batch in enumerate(batches):
+        model.step(batch)
+        decay = min(0.7, (1 + i + 1) / (10 + i + 1))
+        mean = [decay * m + (1 - decay) * p.detach() for m, p in zip(mean, model.generator.parameters())]
+    for ours, theirs in zip(model.average.parameters(), mean):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+    z = model.prior(3, torch.Generator().manual_seed(0))
+    assert torch.equal(model.sample(3, torch.Generator().manual_seed(0)), model.average(z))
+    assert not torch.allclose(model.average(z), model.generator(z))
+
+
+@pytest.mark.parametrize("setting", ["gan patience=3", "pca patience=3", "wgan annealing=linear", "vae ema=0.9", "gmm grad_clip=1"])
+def test_what_a_model_has_no_use_for_is_refused(genbench, setting):
+    done = genbench(*f"model={setting}".split())
+    assert done.returncode == 2 and "has no setting" in done.stderr
