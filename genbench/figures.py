@@ -47,20 +47,24 @@ class Viewer:
     @torch.no_grad()
     def watched(self, model: Model, epoch: int) -> Iterator[tuple[str, torch.Tensor]]:
         """The name and the picture of what one watches as this model trains."""
-        self.when = f"after {epoch} epoch{'s' * (epoch != 1)}"
-        for needs, throughout, function in FIGURES:
-            if throughout and can(model, *needs):
-                yield from _drawn(function.__name__, function(self, model))
+        yield from self._figures(model, epoch, throughout=True)
 
     @torch.no_grad()
     def finished(self, model: Model, epoch: int) -> Iterator[tuple[str, torch.Tensor]]:
         """The name and the picture of everything else that this model can show."""
-        self.when = f"after {epoch} epoch{'s' * (epoch != 1)}"
-        for needs, throughout, function in FIGURES:
-            if not throughout and can(model, *needs):
-                yield from _drawn(function.__name__, function(self, model))
+        yield from self._figures(model, epoch, throughout=False)
         for name, view in model.views(self.points(2000), self.rng("views")).items():
-            yield from _drawn(name, VIEWS[view.kind](self, model, self.note(view.note), **view.data))
+            picture = VIEWS[view.kind](self, model, self.note(view.note), **view.data)
+            if picture is not None:
+                yield name, picture
+
+    def _figures(self, model: Model, epoch: int, throughout: bool) -> Iterator[tuple[str, torch.Tensor]]:
+        self.when = f"after {epoch} epoch{'s' * (epoch != 1)}"
+        for needs, listed, function in FIGURES:
+            if listed == throughout and can(model, *needs):
+                picture = function(self, model)
+                if picture is not None:
+                    yield function.__name__, picture
 
     @torch.no_grad()
     def projection(self, model: Model, n: int = 1024) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None] | None:
@@ -83,11 +87,6 @@ class Viewer:
         return f"{text}, {self.when}"
 
 
-def _drawn(name: str, picture: Picture) -> Iterator[tuple[str, torch.Tensor]]:
-    if picture is not None:
-        yield name, picture
-
-
 # --- samples and densities ------------------------------------------------------------------------------------
 
 
@@ -98,7 +97,7 @@ def samples(v: Viewer, model: Model) -> Picture:
         return plots.grid(model.sample(64, rng), v.title, v.note("64 samples"))
     points = torch.cat([model.sample(1000, rng) for _ in range(5)])
     if v.kind == "plane":
-        return plots.over_truth(points, v.plane, v.title, v.note("5,000 samples over the true density"))
+        return plots.cloud(points, v.plane, v.title, v.note(f"5,000 samples over {v.plane.backdrop}"))
     if v.kind == "line":
         return plots.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": points}, v.title, v.note("5,000 samples"))
     return None
@@ -135,7 +134,7 @@ def reconstructions(v: Viewer, model: Model) -> Picture:
     if v.kind == "images":
         pairs = zip(x.split(8), again.split(8))
         return plots.grid(torch.cat([row for pair in pairs for row in pair]), v.title, note, band=2)
-    return plots.over_truth(again, v.plane, v.title, note) if v.kind == "plane" else None
+    return plots.cloud(again, v.plane, v.title, note) if v.kind == "plane" else None
 
 
 def encoded(v: Viewer, model: Model, limit: int = 5000) -> tuple[torch.Tensor, torch.Tensor | None]:

@@ -212,12 +212,18 @@ def histograms(panels: dict[str, tuple[torch.Tensor, float | None]], title: str,
 
 
 class Plane:
-    """Where two-dimensional data lie, with the true density, if it is known, as a shade."""
+    """Where two-dimensional data lie: the true density as a shade or, where it is not known, data as grey points."""
 
     def __init__(self, x: torch.Tensor, density=None):
         low, high = x.amin(0), x.amax(0)
         margin = 0.1 * (high - low).clamp(min=1e-6)
-        self.low, self.high, self.density = (low - margin).tolist(), (high + margin).tolist(), density
+        self.low, self.high = (low - margin).tolist(), (high + margin).tolist()
+        self.density, self.data = density, x[:2000]
+
+    @property
+    def backdrop(self) -> str:
+        """What is drawn below everything else."""
+        return "the data" if self.density is None else "the true density"
 
     @cached_property
     def truth(self) -> np.ndarray:
@@ -238,10 +244,12 @@ class Plane:
         """A function of points, on the mesh [n, n]."""
         return torch.cat([function(part).detach().flatten().cpu() for part in self.mesh(n).split(4000)]).reshape(n, n).numpy()
 
-    def on(self, sheet: Sheet, left=40, top=4, width=520, shaded=True):
+    def on(self, sheet: Sheet, left=40, top=4, width=520, backdrop=True):
         """Axes of this part of the plane."""
         axes = sheet.axes(left, top, width, width)
-        if shaded and self.density is not None:
+        if backdrop and self.density is None:
+            axes.scatter(*self.data.T.numpy(), s=3, color="#c8c8c8", linewidths=0)
+        elif backdrop:
             shade = self.truth**0.25  # the fourth root shows narrow modes and wide ones in one picture
             axes.imshow(shade, origin="lower", extent=self.extent, cmap="Blues", aspect="auto", vmax=1.3 * shade.max())
         axes.set(xlim=self.extent[:2], ylim=self.extent[2:], xlabel="$x_1$", ylabel="$x_2$")
@@ -249,8 +257,8 @@ class Plane:
         return axes
 
 
-def over_truth(points: torch.Tensor, plane: Plane, title: str, note: str) -> torch.Tensor:
-    """Points [n, 2] over the true density."""
+def cloud(points: torch.Tensor, plane: Plane, title: str, note: str) -> torch.Tensor:
+    """Points [n, 2] over the backdrop."""
     sheet = Sheet(580, 565, title, note)
     dots(plane.on(sheet), points)
     return sheet.picture()
@@ -281,7 +289,7 @@ def contours(log_prob: Callable, plane: Plane, title: str, note: str) -> torch.T
     panels = {"model": plane.values(lambda x: log_prob(x).exp())} | ({} if plane.density is None else {"truth": plane.truth})
     sheet = Sheet(len(panels) * 400, 390, title, note)
     for i, (name, p) in enumerate(panels.items()):
-        axes = plane.on(sheet, 40 + 400 * i, 20, 340, shaded=False)
+        axes = plane.on(sheet, 40 + 400 * i, 20, 340, backdrop=False)
         levels = np.unique([level(p, mass) for mass in MASSES])
         axes.contourf(p, levels=[*levels, max(p.max(), levels[-1]) * 1.001], extent=plane.extent, cmap="viridis", extend="neither")
         axes.set_title(name, size=9, color=INK)
@@ -298,7 +306,7 @@ def level(p: np.ndarray, mass: float) -> float:
 def landscape(function: Callable, label: str, clouds: dict[str, torch.Tensor], plane: Plane, title: str, note: str) -> torch.Tensor:
     """A function over the plane as filled contours with a scale, and named clouds of points on it."""
     sheet = Sheet(650, 590, title, note)
-    axes = plane.on(sheet, width=500, shaded=False)
+    axes = plane.on(sheet, width=500, backdrop=False)
     filled = axes.contourf(plane.values(function), levels=20, extent=plane.extent, cmap="cividis")
     for (name, points), colour in zip(clouds.items(), ("white", ORANGE)):
         dots(axes, points, s=4, color=colour, alpha=0.5, label=name)
@@ -331,7 +339,7 @@ def on_the_line(x: torch.Tensor, curves: dict[str, Callable], points: dict[str, 
 
 
 def components(points: torch.Tensor, weights: torch.Tensor, covariances: torch.Tensor | None, plane: Plane, title: str, note: str):
-    """Centres [K, 2] over the true density, by size as they weigh, with ellipses of one and two standard deviations."""
+    """Centres [K, 2] over the backdrop, by size as they weigh, with ellipses of one and two standard deviations."""
     from matplotlib.patches import Ellipse
 
     sheet = Sheet(580, 565, title, note)
@@ -356,13 +364,13 @@ def blended(points: torch.Tensor, shares: torch.Tensor, plane: Plane, title: str
 
     palette = np.array([to_rgb(CLASSES[k % len(CLASSES)]) for k in range(shares.shape[1])])
     sheet = Sheet(580, 565, title, note)
-    axes = plane.on(sheet, shaded=False)
+    axes = plane.on(sheet, backdrop=False)
     axes.scatter(*points.cpu().T.numpy(), s=6, c=(shares.cpu().numpy() @ palette).clip(0, 1), linewidths=0)
     return sheet.picture()
 
 
 def paths(lines: torch.Tensor, plane: Plane, title: str, note: str) -> torch.Tensor:
-    """Curves [n, steps, 2] over the true density, each from a light end to a dark one."""
+    """Curves [n, steps, 2] over the backdrop, each from a light end to a dark one."""
     from matplotlib.collections import LineCollection
 
     sheet = Sheet(580, 565, title, note)
