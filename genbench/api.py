@@ -7,6 +7,7 @@ vae.sample(16), vae.metrics["test"]
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from .cli import builtin_catalogue
 from .errors import UserError
@@ -30,28 +31,27 @@ def fit(
     `dataset.classes`. Files are kept in `folder`, by default a new one in outputs/; if that holds the run already, it
     goes on or, if it is finished, is loaded. UserError, a ValueError, for what the command line would refuse.
     """
-    named = {name.rstrip("_").replace("__", "."): value for name, value in settings.items()}
+    named = {name.rstrip("_").replace("__", "."): _plain(value) for name, value in settings.items()}
     catalogue = builtin_catalogue(config_dir and str(config_dir))
     chosen = {group: choice or catalogue.default_choice(group) for group, choice in zip(GROUPS, (model, dataset))}
     for group, choice in chosen.items():
         if choice not in catalogue.names(group):
             raise UserError(group, f"no such {group}", choice, f"choose one of: {', '.join(catalogue.names(group))}")
     config = composed([f"{group}={choice}" for group, choice in chosen.items()], catalogue)
-    for name, value in named.items():
-        *parents, key = name.split(".")
-        node = config
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[key] = value
-    config = check(config, catalogue)
+    config = check(config, catalogue, named)
     if folder is None:
         words = [f"{name}={value}" for name, value in named.items()] + [f"dataset={dataset}"] * bool(dataset)
         folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(chosen['model'], words)}"
-    return execute(config, Path(folder).resolve(), catalogue) or load_run(config, Path(folder))
+    return execute(config, Path(folder).resolve(), catalogue) or load_run(config, Path(folder), config["device"])
 
 
-def load(folder: str | Path, config_dir: str | Path | None = None) -> Trained:
-    """The trained model of a finished run's folder."""
+def _plain(value: Any) -> Any:
+    """A value as YAML would give it: text for a path, Python's own number for NumPy's."""
+    return str(value) if isinstance(value, Path) else value.item() if hasattr(value, "item") else value
+
+
+def load(folder: str | Path, config_dir: str | Path | None = None, device: str = "auto") -> Trained:
+    """The trained model of a finished run's folder, on a device of this machine."""
     catalogue = builtin_catalogue(config_dir and str(config_dir))
     catalogue.let_import()
-    return load_run(check(recorded(Path(folder), catalogue), catalogue), Path(folder))
+    return load_run(check(recorded(Path(folder), catalogue), catalogue), Path(folder), device)

@@ -9,7 +9,6 @@ import torch
 
 from .errors import UserError
 from .files import write
-from .model import Model
 
 NAME = re.compile(r"checkpoint-(\d{6})-([0-9a-f]{64})\.pt")
 KEPT = 2
@@ -38,8 +37,8 @@ def write_checkpoint(folder: Path, content: dict) -> None:
         old.unlink()
 
 
-def read_newest(folder: Path, model: Model) -> tuple[dict | None, list[Path]]:
-    """The newest checkpoint whose content matches its digest, on the model's device; and the damaged ones before it.
+def read_newest(folder: Path, device: torch.device) -> tuple[dict | None, list[Path]]:
+    """The newest checkpoint whose content matches its digest, on `device`; and the damaged ones before it.
 
     None if there is no checkpoint. Raises UserError if there are some, and none is good.
     """
@@ -47,7 +46,7 @@ def read_newest(folder: Path, model: Model) -> tuple[dict | None, list[Path]]:
     for path in checkpoints(folder):
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() == NAME.fullmatch(path.name)[2]:
-            return torch.load(io.BytesIO(data), map_location=model.device, weights_only=True), damaged
+            return torch.load(io.BytesIO(data), map_location=device, weights_only=True), damaged
         damaged.append(path)
     if damaged:
         raise UserError(str(folder), "every checkpoint is damaged", fix="start a new run, or remove the checkpoints to start over")

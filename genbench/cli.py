@@ -96,7 +96,8 @@ def _run(argv: list[str]) -> int:
     jobs = [] if args.hydra_help or args.info or args.shell_completion else check_request(args, catalogue, COMMANDS)
     from .launch import launch
 
-    return launch(argv, catalogue, len(jobs))
+    flags = [word for word in argv if word not in args.overrides]
+    return launch([*flags, *args.overrides], catalogue, len(jobs))  # Hydra itself wants no flag between settings
 
 
 def _resume(words: list[str], catalogue: Catalogue) -> int:

@@ -30,15 +30,15 @@ class Trained(NamedTuple):
 
     def encode(self, x) -> torch.Tensor:
         """The codes of points x [n, *shape]."""
-        return self._ask("encode", x)
+        return self._ask("encode", self._here(x).float())
 
     def decode(self, z) -> torch.Tensor:
         """The points [n, *shape] of codes z."""
-        return self._ask("decode", z)
+        return self._ask("decode", self._here(z))
 
     def log_prob(self, x) -> torch.Tensor:
         """The log density [n] of points x [n, *shape], in nats."""
-        return self._ask("log_prob", x)
+        return self._ask("log_prob", self._here(x).float())
 
     def sample(self, n: int = 64, seed: int = 0) -> torch.Tensor:
         """n draws [n, *shape]."""
@@ -48,9 +48,13 @@ class Trained(NamedTuple):
         if not can(self.model, ability):
             has = [name for name in ("encode", "decode", "sample", "log_prob") if can(self.model, name)]
             raise UserError(self.folder.name, f"this model cannot {ability}", fix=f"it can {', '.join(has)}")
-        moved = [a if isinstance(a, (int, torch.Generator)) else torch.as_tensor(a).to(self.model.device) for a in args]
         with torch.no_grad():
-            return getattr(self.model, ability)(*moved).cpu()
+            return getattr(self.model, ability)(*args).cpu()
+
+    def _here(self, array) -> torch.Tensor:
+        """Numbers as the model takes them: float32, or whole ones where they are (the codes of clusters)."""
+        tensor = torch.as_tensor(array).to(self.model.device)
+        return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Trained | None:
@@ -72,25 +76,26 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
         if s.get("latent_dim") == "auto":
             record.say(f"latent_dim=auto is {model.s.latent_dim} here")
         fitted = fit(model, data, record, s)
-        record.show(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
-        measured = final(model, data, s.batch_size, s.seed)
         learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        found = record.finish(measured, {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": learnt})
+        cost = {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": learnt}
+        found = record.measured(final(model, data, s.batch_size, s.seed), cost)
+        record.show(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
+        record.finish(found)
         return Trained(model, data, found, record.folder)
 
 
-def load_run(config: dict, folder: Path) -> Trained:
+def load_run(config: dict, folder: Path, device: str) -> Trained:
     """The model of a finished run as it was measured. UserError if its checkpoints or numbers are lost."""
-    data = load(config["dataset"], pick_device(config["device"]))
+    data = load(config["dataset"], pick_device(device))
     model = build(config, data)
-    content, _ = read_newest(folder, model)
+    content, _ = read_newest(folder, model.device)
     try:
         metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         metrics = None
     if content is None or metrics is None:
         raise UserError(str(folder), "holds no finished run", fix=f"genbench resume {folder}")
-    model.load_state_dict(content["stopping"].get("weights", content["model"]))
+    model.load_state_dict(content["stopping"]["best"].get("weights", content["model"]))
     return Trained(model, data, metrics, folder)
 
 

@@ -13,15 +13,16 @@ from .data import Data
 from .model import Model, can
 from .seeds import generator
 
-FIGURES: list[tuple[tuple[str, ...], bool, Callable]] = []
+FIGURES: list[tuple[tuple[str, ...], tuple[str, ...], bool, Callable]] = []
 Picture = torch.Tensor | None
 
 
-def figure(*needs: str, throughout: bool = False):
-    """List a function as a figure of every model with these abilities: at the end, or `throughout` the training."""
+def figure(*needs: str, of: tuple[str, ...], throughout: bool = False):
+    """List a function as a figure of every model with these abilities, on data of these kinds: at the end of the
+    training, or `throughout`."""
 
     def listed(function):
-        FIGURES.append((needs, throughout, function))
+        FIGURES.append((needs, of, throughout, function))
         return function
 
     return listed
@@ -60,8 +61,8 @@ class Viewer:
 
     def _figures(self, model: Model, epoch: int, throughout: bool) -> Iterator[tuple[str, torch.Tensor]]:
         self.when = f"after {epoch} epoch{'s' * (epoch != 1)}"
-        for needs, listed, function in FIGURES:
-            if listed == throughout and can(model, *needs):
+        for needs, kinds, listed, function in FIGURES:
+            if listed == throughout and self.kind in kinds and can(model, *needs):
                 picture = function(self, model)
                 if picture is not None:
                     yield function.__name__, picture
@@ -90,7 +91,7 @@ class Viewer:
 # --- samples and densities ------------------------------------------------------------------------------------
 
 
-@figure("sample", throughout=True)
+@figure("sample", of=("images", "plane", "line"), throughout=True)
 def samples(v: Viewer, model: Model) -> Picture:
     rng = v.rng("samples")
     if v.kind == "images":
@@ -98,12 +99,10 @@ def samples(v: Viewer, model: Model) -> Picture:
     points = torch.cat([model.sample(1000, rng) for _ in range(5)])
     if v.kind == "plane":
         return plots.cloud(points, v.plane, v.title, v.note(f"5,000 samples over {v.plane.backdrop}"))
-    if v.kind == "line":
-        return plots.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": points}, v.title, v.note("5,000 samples"))
-    return None
+    return plots.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": points}, v.title, v.note("5,000 samples"))
 
 
-@figure("log_prob")
+@figure("log_prob", of=("plane", "line"))
 def density(v: Viewer, model: Model) -> Picture:
     device = v.held_out.raw.device
 
@@ -113,10 +112,8 @@ def density(v: Viewer, model: Model) -> Picture:
     if v.kind == "plane":
         masses = ", ".join(f"{100 * m:g}" for m in reversed(plots.MASSES))
         return plots.contours(log_prob, v.plane, v.title, v.note(f"the smallest regions that hold {masses} % of the density"))
-    if v.kind == "line":
-        curves = {"model": lambda x: log_prob(x).exp(), **_truth(v)}
-        return plots.on_the_line(v.points(5000).cpu(), curves, {}, v.title, v.note("the fitted density over the data"))
-    return None
+    curves = {"model": lambda x: log_prob(x).exp(), **_truth(v)}
+    return plots.on_the_line(v.points(5000).cpu(), curves, {}, v.title, v.note("the fitted density over the data"))
 
 
 def _truth(v: Viewer) -> dict[str, Callable]:
@@ -126,7 +123,7 @@ def _truth(v: Viewer) -> dict[str, Callable]:
 # --- reconstructions and codes --------------------------------------------------------------------------------
 
 
-@figure("encode", "decode", throughout=True)
+@figure("encode", "decode", of=("images", "plane"), throughout=True)
 def reconstructions(v: Viewer, model: Model) -> Picture:
     x = v.points(32 if v.kind == "images" else 2000)
     again = model.decode(model.encode(x))
@@ -134,7 +131,7 @@ def reconstructions(v: Viewer, model: Model) -> Picture:
     if v.kind == "images":
         pairs = zip(x.split(8), again.split(8))
         return plots.grid(torch.cat([row for pair in pairs for row in pair]), v.title, note, band=2)
-    return plots.cloud(again, v.plane, v.title, note) if v.kind == "plane" else None
+    return plots.cloud(again, v.plane, v.title, note)
 
 
 def encoded(v: Viewer, model: Model, limit: int = 5000) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -147,14 +144,15 @@ def principal(z: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tensor], 
     """A map of codes [n, d] to at most two dimensions, their own or the first two principal directions of `z`."""
     if z.shape[1] <= 2:
         return lambda codes: codes, [f"$z_{i + 1}$" for i in range(z.shape[1])]
-    mean = z.double().mean(0)
-    _, spread, directions = torch.linalg.svd(z.double() - mean, full_matrices=False)
+    z = z.cpu().double()  # which Apple's GPUs lack
+    mean = z.mean(0)
+    _, spread, directions = torch.linalg.svd(z - mean, full_matrices=False)
     shares = spread**2 / spread.square().sum().clamp(min=1e-300)
     names = [f"{i} principal direction of the codes ({share:.0%} of their variance)" for i, share in zip(("first", "second"), shares)]
-    return lambda codes: (codes.double() - mean) @ directions[:2].T, names
+    return lambda codes: (codes.cpu().double() - mean) @ directions[:2].T, names
 
 
-@figure("encode")
+@figure("encode", of=("images", "plane", "line", "vectors"))
 def codes(v: Viewer, model: Model) -> Picture:
     if model.latent_dim is None:
         return None
@@ -165,9 +163,9 @@ def codes(v: Viewer, model: Model) -> Picture:
     return plots.codes(project(z), y, prior, names, v.title, v.note(note))
 
 
-@figure("encode", "decode")
+@figure("encode", "decode", of=("images", "plane"))
 def interpolation(v: Viewer, model: Model, pairs: int = 6, steps: int = 9) -> Picture:
-    if model.latent_dim is None:
+    if model.latent_dim is None or len(v.held_out) < 2:
         return None
     x = v.points(2 * pairs)
     z = model.encode(x)
@@ -177,7 +175,7 @@ def interpolation(v: Viewer, model: Model, pairs: int = 6, steps: int = 9) -> Pi
     if v.kind == "images":
         rows = {f"pair {i + 1}": torch.cat([x[2 * i, None], line, x[2 * i + 1, None]]) for i, line in enumerate(between)}
         return plots.rows(rows, v.title, f"{note}; the first and the last of each row are the points themselves")
-    return plots.paths(torch.stack(between), v.plane, v.title, note) if v.kind == "plane" else None
+    return plots.paths(torch.stack(between), v.plane, v.title, note)
 
 
 def usual_codes(v: Viewer, model: Model) -> tuple[torch.Tensor, str]:
@@ -187,8 +185,8 @@ def usual_codes(v: Viewer, model: Model) -> tuple[torch.Tensor, str]:
     return encoded(v, model)[0], f"the codes of {v.part} data"
 
 
-@figure("decode")
-def traversal(v: Viewer, model: Model, steps: int = 9, most: int = 32) -> Picture:
+@figure("decode", of=("images", "plane"))
+def traversal(v: Viewer, model: Model, steps: int = 9, most: int = 16) -> Picture:
     if model.latent_dim is None:
         return None
     cloud, whose = usual_codes(v, model)
@@ -204,10 +202,10 @@ def traversal(v: Viewer, model: Model, steps: int = 9, most: int = 32) -> Pictur
     note = v.note(f"{every} from the 1st to the 99th percentile of {whose}, the others fixed")
     if v.kind == "images":
         return plots.rows(lines, v.title, note)
-    return plots.paths(torch.stack(list(lines.values())), v.plane, v.title, note) if v.kind == "plane" else None
+    return plots.paths(torch.stack(list(lines.values())), v.plane, v.title, note)
 
 
-@figure("decode")
+@figure("decode", of=("images", "plane"))
 def manifold(v: Viewer, model: Model, side: int = 16) -> Picture:
     if model.latent_dim != 2:
         return None
@@ -221,7 +219,7 @@ def manifold(v: Viewer, model: Model, side: int = 16) -> Picture:
     if v.kind == "images":
         return plots.grid(decoded, v.title, note, columns=side)
     mesh = decoded.unflatten(0, (side, side))
-    return plots.paths(torch.cat([mesh, mesh.transpose(0, 1)]), v.plane, v.title, note) if v.kind == "plane" else None
+    return plots.paths(torch.cat([mesh, mesh.transpose(0, 1)]), v.plane, v.title, note)
 
 
 # --- what a model returns -------------------------------------------------------------------------------------

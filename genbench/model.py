@@ -80,7 +80,7 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         """Where the model lives."""
-        return next(t for t in (*self.parameters(), *self.buffers())).device
+        return next((t for t in (*self.parameters(), *self.buffers())), torch.empty(0)).device
 
 
 class View(NamedTuple):

@@ -27,7 +27,7 @@ class Sheet:
         from matplotlib.figure import Figure
 
         self.width = max(width + 2 * MARGIN, LEAST_WIDTH)
-        titles, notes = (textwrap.wrap(text, int(self.width / each)) for text, each in ((title, 8.7), (note, 7.1)))
+        titles, notes = (textwrap.wrap(text, int((self.width - 2 * MARGIN) / each)) for text, each in ((title, 8.7), (note, 7.1)))
         self.top = MARGIN + 19 * len(titles) + 17 * len(notes) + 6
         self.height = self.top + height + MARGIN
         self.figure = Figure(figsize=(self.width / 100, self.height / 100), dpi=100)
@@ -93,7 +93,8 @@ def film(frames: Sequence[bytes], longest: int = 60) -> bytes:
 def paint(images: torch.Tensor, signed: bool = False) -> np.ndarray:
     """Images [n, channels, height, width] as colours [n, height, width, 3] in [0, 1].
 
-    Signed ones (weights, differences) run from blue over white to red, zero white, each scaled by its largest value.
+    Signed ones (weights, differences) are each scaled by their largest value; of one channel they run from blue over
+    white, which is zero, to red; of three, zero is grey.
     Of images with neither one channel nor three, the mean over the channels is shown.
     """
     images = images.detach().float().cpu()
@@ -117,7 +118,7 @@ def tile(colours: np.ndarray, columns: int, zoom: int, gap: int = 2, caption: in
     n, height, width, _ = colours.shape
     high, wide = height * zoom + gap + caption, width * zoom + gap
     tops = [row * high + (4 * gap * (row // band) if band else 0) for row in range(math.ceil(n / columns))]
-    canvas = np.ones((tops[-1] + high - gap, columns * wide - gap, 3))
+    canvas = np.ones((tops[-1] + high - gap, columns * wide - gap, 3), np.float32)
     for i, image in enumerate(colours):
         top, left = tops[i // columns], (i % columns) * wide
         canvas[top : top + height * zoom, left : left + width * zoom] = image.repeat(zoom, 0).repeat(zoom, 1)
@@ -227,8 +228,8 @@ class Plane:
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """The true density on the mesh."""
-        return self.values(lambda x: self.density.log_prob(x).exp())
+        """The true density on the mesh, relative to its largest value."""
+        return self.relative(self.density.log_prob)
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -244,7 +245,12 @@ class Plane:
         """A function of points, on the mesh [n, n]."""
         return torch.cat([function(part).detach().flatten().cpu() for part in self.mesh(n).split(4000)]).reshape(n, n).numpy()
 
-    def on(self, sheet: Sheet, left=40, top=4, width=520, backdrop=True):
+    def relative(self, log_prob: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+        """A density on the mesh, relative to its largest value there, however far that is from 1."""
+        logs = self.values(log_prob)
+        return np.exp(logs - logs.max())
+
+    def on(self, sheet: Sheet, left=50, top=4, width=510, backdrop=True):
         """Axes of this part of the plane."""
         axes = sheet.axes(left, top, width, width)
         if backdrop and self.density is None:
@@ -275,7 +281,7 @@ def clouds(named: dict[str, torch.Tensor], plane: Plane, title: str, note: str) 
     """A panel of points [n, 2] per name."""
     sheet = Sheet(len(named) * 320, 330, title, note)
     for i, (name, points) in enumerate(named.items()):
-        axes = plane.on(sheet, 40 + 320 * i, 20, 260)
+        axes = plane.on(sheet, 50 + 320 * i, 20, 250)
         dots(axes, points)
         axes.set_title(name, size=9, color=INK)
     return sheet.picture()
@@ -286,10 +292,10 @@ MASSES = (0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1)  # that the regions of a densit
 
 def contours(log_prob: Callable, plane: Plane, title: str, note: str) -> torch.Tensor:
     """A density in the plane, as the smallest regions that hold given shares of its mass; beside it the true one."""
-    panels = {"model": plane.values(lambda x: log_prob(x).exp())} | ({} if plane.density is None else {"truth": plane.truth})
+    panels = {"model": plane.relative(log_prob)} | ({} if plane.density is None else {"truth": plane.truth})
     sheet = Sheet(len(panels) * 400, 390, title, note)
     for i, (name, p) in enumerate(panels.items()):
-        axes = plane.on(sheet, 40 + 400 * i, 20, 340, backdrop=False)
+        axes = plane.on(sheet, 50 + 400 * i, 20, 330, backdrop=False)
         levels = np.unique([level(p, mass) for mass in MASSES])
         axes.contourf(p, levels=[*levels, max(p.max(), levels[-1]) * 1.001], extent=plane.extent, cmap="viridis", extend="neither")
         axes.set_title(name, size=9, color=INK)
@@ -324,7 +330,8 @@ def on_the_line(x: torch.Tensor, curves: dict[str, Callable], points: dict[str, 
     sheet = Sheet(620, 380, title, note)
     axes = sheet.axes(44, 4, 560, 330)
     low, high = x.min().item(), x.max().item()
-    low, high = low - 0.1 * (high - low), high + 0.1 * (high - low)
+    margin = 0.1 * max(high - low, 1e-6)
+    low, high = low - margin, high + margin
     line = torch.linspace(low, high, 400)[:, None]
     for i, (name, values) in enumerate({"held-out data": x, **points}.items()):
         values = values.detach().cpu().flatten().numpy()
@@ -340,22 +347,24 @@ def on_the_line(x: torch.Tensor, curves: dict[str, Callable], points: dict[str, 
 
 def components(points: torch.Tensor, weights: torch.Tensor, covariances: torch.Tensor | None, plane: Plane, title: str, note: str):
     """Centres [K, 2] over the backdrop, by size as they weigh, with ellipses of one and two standard deviations."""
-    from matplotlib.patches import Ellipse
-
     sheet = Sheet(580, 565, title, note)
     axes = plane.on(sheet)
     for k, (point, weight) in enumerate(zip(points.cpu(), weights.cpu())):
         if covariances is not None:
-            variances, directions = np.linalg.eigh(covariances[k].cpu().numpy())
-            angle = math.degrees(math.atan2(directions[1, 1], directions[0, 1]))
             for deviations in (1, 2):
-                size = 2 * deviations * np.sqrt(variances.clip(min=0))
-                axes.add_patch(
-                    Ellipse(point.numpy(), size[1], size[0], angle=angle, fill=False, color=ORANGE, lw=1.5, alpha=1 / deviations)
-                )
+                outline = ellipse(covariances[k].cpu().numpy(), deviations) + point.numpy()
+                axes.plot(*outline.T, color=ORANGE, lw=1.5, alpha=1 / deviations)
         axes.scatter(*point.numpy(), s=20 + 600 * float(weight), color=ORANGE, alpha=0.8, linewidths=0)
-        axes.annotate(f"{weight:.0%}", point.numpy(), xytext=(5, 5), textcoords="offset points", size=7.5, color=INK)
+        if len(points) <= 30:  # or the numbers would hide one another
+            axes.annotate(f"{weight:.0%}", point.numpy(), xytext=(5, 5), textcoords="offset points", size=7.5, color=INK)
     return sheet.picture()
+
+
+def ellipse(covariance: np.ndarray, deviations: float) -> np.ndarray:
+    """Points [100, 2] all around a centre at zero, so many standard deviations away from it."""
+    angle = np.linspace(0, 2 * np.pi, 100)
+    variances, directions = np.linalg.eigh(covariance)
+    return deviations * np.stack([np.cos(angle), np.sin(angle)], 1) * np.sqrt(variances.clip(min=0)) @ directions.T
 
 
 def blended(points: torch.Tensor, shares: torch.Tensor, plane: Plane, title: str, note: str) -> torch.Tensor:
@@ -387,7 +396,7 @@ def paths(lines: torch.Tensor, plane: Plane, title: str, note: str) -> torch.Ten
 def codes(z: torch.Tensor, y: torch.Tensor | None, prior: torch.Tensor | None, names: Sequence[str], title: str, note: str) -> torch.Tensor:
     """Codes [n, 1 or 2], coloured by class where there are labels, over draws from the prior in grey."""
     sheet = Sheet(640, 565, title, note)
-    axes = sheet.axes(44, 4, 520, 510)
+    axes = sheet.axes(50, 4, 510, 510)
     z = z.cpu().numpy()
     groups = [(None, slice(None))] if y is None else [(int(c), (y == c).cpu().numpy()) for c in y.unique()]
     if z.shape[1] == 1:

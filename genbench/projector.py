@@ -9,7 +9,7 @@ import torch
 from .files import write
 from .plots import paint, png, tile
 
-LEAST_THUMBNAIL = 24  # pixels
+LEAST_THUMBNAIL, LARGEST_THUMBNAIL = 24, 64  # pixels
 
 
 def write_projection(folder: Path, name: str, z: torch.Tensor, y: torch.Tensor | None, images: torch.Tensor | None) -> None:
@@ -22,8 +22,11 @@ def write_projection(folder: Path, name: str, z: torch.Tensor, y: torch.Tensor |
         write(folder / "projector" / "labels.tsv", "".join(f"{label}\n" for label in y.tolist()).encode())
         lines.append('metadata_path: "projector/labels.tsv"')
     if images is not None:
+        shrink = min(1, LARGEST_THUMBNAIL / max(images.shape[2:]))
+        if shrink < 1:
+            images = torch.nn.functional.interpolate(images, scale_factor=shrink, mode="area")
         height, width = images.shape[2:]
-        zoom = math.ceil(LEAST_THUMBNAIL / min(height, width))
+        zoom = max(1, LEAST_THUMBNAIL // min(height, width))
         pixels = tile(paint(images), math.ceil(math.sqrt(len(images))), zoom, gap=0)
         write(folder / "projector" / "thumbnails.png", png(torch.from_numpy((pixels * 255).round().astype("uint8"))))
         size = f"single_image_dim: {width * zoom} single_image_dim: {height * zoom}"

@@ -64,7 +64,8 @@ def composed(overrides: list[str], catalogue: Catalogue) -> dict:
 
     from . import launch  # noqa: F401 (registers the resolvers that config.yaml uses)
 
-    own = [f"hydra.searchpath=[{','.join(str(f) for f in catalogue.folders[:-1])}]"]
+    folders = [str(folder).replace("\\", "\\\\").replace('"', '\\"') for folder in catalogue.folders[:-1]]
+    own = ["hydra.searchpath=[" + ",".join(f'"{folder}"' for folder in folders) + "]"]
     with initialize_config_dir(str(catalogue.folders[-1]), version_base="1.3"):
         return OmegaConf.to_container(compose("config", overrides=[*overrides, *own]), resolve=True)
 

@@ -193,8 +193,8 @@ class Run:
         """A section of TensorBoard per kind of picture, with a card in it that says whose it is."""
         return f"{name}/{self.title}"
 
-    def finish(self, measured: dict[str, dict], cost: dict) -> dict[str, dict]:
-        """The final numbers by part of the data, and what they took; from here on the run is done."""
+    def measured(self, measured: dict[str, dict], cost: dict) -> dict[str, dict]:
+        """Keep the final numbers by part of the data, and what they took."""
         found = {**measured, "cost": cost, "time": {"seconds": self.seconds}}
         for part, numbers in measured.items():
             for name, value in numbers.items():
@@ -205,13 +205,17 @@ class Run:
         self.events.sync()
         write_json(self.folder / "metrics.json", found)
         logger.info("measured: %s", json.dumps(finite(found)))
+        return found
+
+    def finish(self, found: dict[str, dict]) -> None:
+        """Tell how the run ended; from here on it is done."""
+        self.events.sync()
         self.display.close()
-        self.display.summary(measured)
+        self.display.summary({part: numbers for part, numbers in found.items() if part not in ("cost", "time")})
         made = sorted(p.name for p in [*self.folder.glob("*.png"), *self.folder.glob("*.gif")])
         self.say(f"pictures: {', '.join(made)} in {self.folder}")
         self.say(f"look: tensorboard --logdir {quoted(self.folder.parent)}")
         self._status("done", epochs=self.s.epochs)
-        return found
 
     # --- checkpoints ------------------------------------------------------------------------------------------
 
@@ -234,7 +238,7 @@ class Run:
 
         Damaged ones are set aside. Raises UserError if there are checkpoints and none is good.
         """
-        content, damaged = read_newest(self.folder, model)
+        content, damaged = read_newest(self.folder, model.device)
         for path in damaged:
             self.say(f"warning: {path.name} is damaged")
             path.rename(path.with_suffix(".damaged"))

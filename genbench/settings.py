@@ -275,17 +275,18 @@ def _flatten(values: dict, prefix: str = "") -> dict[str, Any]:
 FIXED = {"model.name", "model.class", "dataset.name", "dataset.loader"}  # set by a YAML file, not by a user
 
 
-def check(config: dict, catalogue: Catalogue) -> dict[str, Any]:
-    """A composed config with every value in its declared type.
+def check(config: dict, catalogue: Catalogue, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A composed config, with `changes` by dotted name, and every value in its declared type.
 
     Raises UserError for a value that is not allowed, and for a key that nothing declares for this model and dataset.
     """
     model, dataset = config["model"]["name"], config["dataset"]["name"]
     known = known_settings(catalogue, model, dataset)
     checked: dict[str, Any] = {}
-    values = _flatten(config)
+    changes = changes or {}
+    values = _flatten(config) | changes
     for name, value in values.items():
-        if name not in FIXED:
+        if name not in FIXED or name in changes:
             if name not in known:
                 raise unknown(name, value, catalogue, model, dataset)
             value = known[name].check(value, values)

@@ -32,11 +32,11 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
     """
     steps = -(-len(data.train) // s.batch_size)
     model.setup(data.train, seed=s.seed, steps=steps * s.epochs)
-    stopping = EarlyStopping(model, data, s.get("patience"))
+    stopping = EarlyStopping(model, data, s)
     epoch = run.restore(model, stopping)
     if epoch == 0:
         model.initialise(data.train, seed=s.seed)
-    while epoch < s.epochs and not (model.converged or stopping.due(epoch)):
+    while epoch < s.epochs and not (model.converged or stopping.due):
         epoch += 1
         started, meter = time.perf_counter(), Meter()
         for batch in data.train.batches(s.batch_size, order=order_seed(s.seed, epoch), draw=fold(s.seed, "pixels", epoch)):
@@ -49,7 +49,7 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
             point["validation"] = means(model, data.parts["validation"], s.batch_size, s.seed)
         _require_finite(point, epoch)
         stopping.watch(epoch, model, point)
-        last = last or stopping.due(epoch)
+        last = last or stopping.due
         run.log(epoch, point, images_per_second=len(data.train) / seconds)
         if is_drawn(epoch, s):
             run.draw(epoch, model, data)
@@ -67,28 +67,31 @@ def is_drawn(epoch: int, s: Settings) -> bool:
 class EarlyStopping:
     """Keeps the weights that did best on the validation data, and tells when that was too long ago.
 
-    Without patience it does nothing. UserError if the model has no objective that falls, or there is nothing to
-    validate on.
+    It looks every `s.validate_every` epochs; without `s.patience` never. UserError if the model has no objective that
+    falls, or there is nothing to validate on.
     """
 
-    def __init__(self, model: Model, data: Data, patience: int | None):
-        self.patience, self.criterion = patience, model.criterion
-        self.best: dict = {}
-        if patience is not None and "validation" not in data.parts:
-            raise UserError("patience", "needs validation data", patience, "dataset.val_size=1000, or patience=null")
+    def __init__(self, model: Model, data: Data, s: Settings):
+        self.patience, self.every, self.criterion = s.get("patience"), s.validate_every, model.criterion
+        self.latest, self.best = 0, {}
+        if self.patience is not None and self.criterion is None:
+            raise UserError("patience", "this model has no objective that falls", self.patience, "patience=null")
+        if self.patience is not None and "validation" not in data.parts:
+            raise UserError("patience", "needs validation data", self.patience, "dataset.val_size=1000, or patience=null")
 
     def watch(self, epoch: int, model: Model, point: dict[str, dict[str, float]]) -> None:
-        """Look at an epoch's validation terms, if there are any."""
-        if self.patience is None or "validation" not in point:
+        """Look at an epoch's validation terms, if it is time to."""
+        if self.patience is None or epoch % self.every:
             return
-        value = point["validation"][self.criterion]
+        self.latest, value = epoch, point["validation"][self.criterion]
         if not self.best or value < self.best["value"]:
             weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
             self.best = {"epoch": epoch, "value": value, "weights": weights}
 
-    def due(self, epoch: int) -> bool:
+    @property
+    def due(self) -> bool:
         """Whether `patience` epochs have gone by since the best one."""
-        return bool(self.best) and epoch - self.best["epoch"] >= self.patience
+        return bool(self.best) and self.latest - self.best["epoch"] >= self.patience
 
     def take_best(self, model: Model) -> int | None:
         """Give the model its best weights, if they were kept, and tell of which epoch they are."""
@@ -98,11 +101,11 @@ class EarlyStopping:
 
     def progress(self) -> dict:
         """What resuming needs: tensors, numbers, strings and dicts."""
-        return self.best
+        return {"latest": self.latest, "best": self.best}
 
     def resume(self, progress: dict) -> None:
         """Take back what `progress` returned."""
-        self.best = progress
+        self.latest, self.best = progress["latest"], progress["best"]
 
 
 class Meter:

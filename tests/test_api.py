@@ -21,6 +21,7 @@ def test_three_lines_train_a_model_that_encodes_decodes_and_samples():
     z = trained.encode(x.numpy())
     assert z.shape == (len(x), 2) and not z.requires_grad
     mse = float(((trained.decode(z) - x) ** 2).mean())
+    assert torch.equal(trained.encode(x.numpy().astype(float)), z) and trained.decode(np.zeros((3, 2))).shape == (3, 1, 8, 8)
     assert trained.metrics["test"]["mse"] == pytest.approx(mse, rel=1e-5)
     assert torch.equal(trained.sample(5, seed=1), trained.sample(5, seed=1)) and trained.sample(5).shape == (5, 1, 8, 8)
     with pytest.raises(genbench.errors.UserError, match="cannot log_prob; fix: it can encode, decode, sample"):
@@ -48,11 +49,26 @@ def test_keywords_name_every_setting():
         ({"model": "pca", "beta": 4}, "model=pca has no setting 'beta'"),
         ({"beta": "x"}, "beta: must be float >= 0"),
         ({"dataset__rot": "x"}, "dataset.rot: no such setting"),
+        ({"beta__x": 1}, "beta.x: no such setting"),
+        ({"model__class": "os.system"}, "model.class: class is fixed by configs/model/"),
+        ({"dataset__name": "moons"}, "dataset.name: name is fixed by configs/dataset/"),
     ],
 )
 def test_what_the_command_line_refuses_is_refused(settings, says):
     with pytest.raises(ValueError, match=says):
         genbench.fit(**settings)
+
+
+def test_numbers_of_numpy_and_paths_are_taken_and_own_configs_found(tmp_path):
+    own = tmp_path / "it's my own, dir (1)"
+    (own / "model").mkdir(parents=True)
+    yaml = "# @package _global_\n# An autoencoder.\ndefaults: [ae, _self_]\nmodel: {name: flat-ae}\nhidden: []\n"
+    (own / "model" / "flat-ae.yaml").write_text(yaml)
+    trained = genbench.fit(model="flat-ae", latent_dim=np.int64(2), lr=np.float64(0.01), config_dir=own, folder=tmp_path / "run", **SMALL)
+    assert trained.model.s.latent_dim == 2 and trained.model.s.hidden == []
+    assert genbench.load(tmp_path / "run", config_dir=own, device="cpu").metrics == trained.metrics
+    with pytest.raises(ValueError, match=r"dataset.root: 1 of 1 files cannot be read: flat-ae.yaml"):
+        genbench.fit(dataset="image-folder", dataset__root=own / "model", model="pca")
 
 
 def test_a_run_that_is_not_finished_is_not_loaded():

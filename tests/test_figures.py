@@ -42,6 +42,10 @@ def made(*shape, labels=True):
     return Data("made", {"train": part(60), "validation": part(40), "test": part(10)}, Space(shape, unit=True))
 
 
+def one_held_out(data):
+    return data._replace(parts=data.parts | {"validation": data.parts["validation"].first(1)})
+
+
 LINE = ["dataset.means=[[-1.0],[1.0]]", "dataset.scales=[0.2,0.3]", "dataset.weights=[1.0,1.0]"]
 FEW = ["dataset.size=400", "dataset.val_size=200", "dataset.test_size=50"]
 SPACES = {
@@ -61,20 +65,20 @@ def test_everything_a_model_can_show_is_drawn(model_name, space):
         config["latent_dim"] = min(2, data.space.size)
     model = trained(config, data)
     found = shown(model, data)
-    images, vectors = len(data.space.shape) == 3, model.latent_dim is not None
+    images, plane, vectors = len(data.space.shape) == 3, data.space.shape == (2,), model.latent_dim is not None
     if can(model, "sample") and space != "table":
         assert "samples" in found
     if can(model, "encode", "decode"):
-        assert ("reconstructions" in found) == (images or space == "plane")
-        assert ("interpolation" in found) == (vectors and (images or space == "plane"))
+        assert ("reconstructions" in found) == (images or plane)
+        assert ("interpolation" in found) == (vectors and (images or plane) and len(data.parts["validation"]) > 1)
     if can(model, "log_prob"):
-        assert ("density" in found) == (space in ("line", "plane"))
+        assert ("density" in found) == (plane or space == "line")
     if vectors and can(model, "encode"):
         assert "codes" in found
     if model.latent_dim == 2:
-        assert ("manifold" in found) == (images or space == "plane")
+        assert ("manifold" in found) == (images or plane)
     if vectors:
-        assert ("traversal" in found) == (images or space == "plane")
+        assert ("traversal" in found) == (images or plane)
     if images:
         assert set(model.views(data.parts["test"].values(), generator(0))) - {"critic", "discriminator"} <= found.keys()
     for name, picture in found.items():
@@ -156,6 +160,67 @@ def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
     for k, z in enumerate(probe.asked):
         assert torch.allclose(z[0], codes[2 * k]) and torch.allclose(z[-1], codes[2 * k + 1])
         assert torch.allclose(z[4], (z[0] + z[-1]) / 2)
+
+
+def test_a_manifold_has_the_first_latent_from_left_to_right_and_the_second_from_below():
+    data = made(1, 8, 8)
+    viewer, probe = Viewer(data, 0, "title"), Probe(data.space)
+    viewer.when, probe.s = "", Settings(latent_dim=2)
+    probe.encode = lambda x: x.flatten(1)[:, :2]
+    figures.manifold(viewer, probe, side=4)
+    z = probe.asked[0].unflatten(0, (4, 4))
+    assert (z[:, 1:, 0] > z[:, :-1, 0]).all() and (z[1:, :, 1] < z[:-1, :, 1]).all()
+    assert torch.equal(z[0, :, 0], z[3, :, 0]) and torch.equal(z[:, 0, 1], z[:, 3, 1])
+
+
+def test_ellipses_are_as_long_as_the_standard_deviations():
+    turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
+    covariance = turn @ np.diag([4.0, 0.25]) @ turn.T
+    points = plots.ellipse(covariance, deviations=2)
+    assert np.allclose(np.einsum("ni,ij,nj->n", points, np.linalg.inv(covariance), points), 4)  # Mahalanobis distance 2
+    longest = points[np.linalg.norm(points, axis=1).argmax()]
+    assert np.linalg.norm(longest) == pytest.approx(4, rel=1e-2) and abs(longest @ turn[:, 0]) == pytest.approx(4, rel=1e-2)
+
+
+def test_a_density_of_any_height_is_drawn():
+    data = made(2)
+    viewer = Viewer(data, 0, "title")
+    for height in (-1e6, 0.0, 80.0):
+        picture = plots.contours(lambda x, h=height: h - 1e6 * (x - 0.5).square().sum(1), viewer.plane, "title", "note")
+        assert len(picture[60:].flatten(0, 1).unique(dim=0)) > 2
+
+
+def test_long_titles_stay_on_the_page():
+    sheet = plots.Sheet(300, 100, ", ".join(f"dataset.setting_{i}=0.00{i}" for i in range(12)), "note " * 60)
+    sheet.picture()
+    for text in sheet.figure.texts:
+        assert text.get_window_extent().x1 <= sheet.width
+
+
+def viewed(name, *overrides, dataset="digits"):
+    config = small_config(name, *overrides, "epochs=1", dataset=dataset)
+    data = load(config["dataset"], CPU)
+    model = trained(config, data)
+    x = data.parts["test"].values(slice(0, 20))
+    with torch.no_grad():
+        return model, x, model.views(x, generator(3))
+
+
+def test_views_return_what_the_model_computes():
+    model, x, views = viewed("dae")
+    rows = views["denoising"].data
+    noise = model.draw("model", len(x), generator(3))["corruption"]
+    assert torch.equal(rows["clean"], x) and torch.equal(rows["corrupted"], x + 0.3 * noise)
+    assert torch.equal(rows["reconstructed"], model.decode(model.encode(rows["corrupted"])))
+    model, x, views = viewed("sparse-ae")
+    activation, mean = views["activations"].data.values()
+    assert torch.equal(activation[0], model.encode(x)) and torch.equal(mean[0], model.encode(x).mean(0)) and mean[1] == 0.05
+    model, x, views = viewed("gmm")
+    assert torch.equal(views["responsibilities"].data["shares"], model.encode(x))
+    model, x, views = viewed("gan", dataset="moons")
+    assert torch.equal(views["discriminator"].data["function"](x), model.discriminator(x).squeeze(1).sigmoid())
+    model, x, views = viewed("wgan", dataset="moons")
+    assert torch.equal(views["critic"].data["function"](x), model.critic(x).squeeze(1))
 
 
 def test_pca_shows_shares_of_the_variance_and_grows_to_its_reconstruction():

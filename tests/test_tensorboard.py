@@ -7,9 +7,12 @@ import urllib.request
 import warnings
 
 import pytest
+import torch
 from conftest import small_config
+from PIL import Image
 
 from genbench.experiment import run
+from genbench.projector import write_projection
 
 RUNS = {"pca": [], "vae": ["beta=4", "latent_dim=2"], "kmeans": [], "wgan": []}
 
@@ -84,6 +87,21 @@ def test_custom_scalars_have_a_chart_for_every_term_of_every_model(ask):
     assert len(charts) == len(category["chart"]), "none twice"
     assert {"loss", "kl", "squared_error", "inertia", "gap", "lr"} <= charts.keys()
     assert charts["kl"] == ["train/kl", "validation/kl"]
+
+
+def test_each_row_of_the_projector_is_one_point(tmp_path):
+    images = torch.arange(5.0)[:, None, None, None].expand(5, 1, 8, 8) / 5
+    write_projection(tmp_path, "codes", torch.arange(10.0).view(5, 2), torch.tensor([4, 3, 2, 1, 0]), images)
+    codes = [line.split("\t") for line in (tmp_path / "projector/codes.tsv").read_text().splitlines()]
+    assert codes == [[f"{2 * i}", f"{2 * i + 1}", "0"] for i in range(5)]
+    assert (tmp_path / "projector/labels.tsv").read_text().split() == ["4", "3", "2", "1", "0"]
+    with Image.open(tmp_path / "projector/thumbnails.png") as sheet:
+        assert sheet.size == (72, 48)  # three to a row, the next whole number above the root of five
+        shown = [sheet.getpixel((24 * (i % 3) + 12, 24 * (i // 3) + 12))[0] for i in range(5)]
+        assert shown == [51 * i for i in range(5)]
+    write_projection(tmp_path, "codes", torch.rand(4, 3), None, torch.rand(4, 3, 300, 150))
+    with Image.open(tmp_path / "projector/thumbnails.png") as sheet:
+        assert sheet.size == (64, 128), "large pictures are made smaller"
 
 
 def test_the_projector_has_codes_labels_and_thumbnails(ask):

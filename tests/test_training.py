@@ -52,7 +52,8 @@ def scripted(script, patience, every=1):
         ([3.0, 2.0, 1.0, 2.0, 3.0, 0.0], 2, 1, 5, 3),  # stops before the lowest, which it cannot foresee
         ([3.0, 2.0, 1.0, 2.0, 3.0, 0.0], 3, 1, 6, 6),
         ([3.0, 1.0, 1.0, 1.0, 1.0], 3, 1, 5, 2),  # as good is not better
-        ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 3, 2, 5, 2),  # looked at after epochs 2, 4 and 5, the last
+        ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 3, 2, 6, 2),  # looked at after epochs 2, 4 and 6
+        ([3.0, 2.0, 1.0, 9.0, 9.0, 9.0, 8.0, 9.0, 9.0], 2, 5, 9, 5),  # after epoch 5 alone
         ([3.0, 2.0, 1.0, 2.0, 3.0], None, 1, 5, 5),
     ],
 )
