@@ -59,7 +59,8 @@ class Stage(NamedTuple):
 
 
 class Conv:
-    """Convolutions that halve the image and double the channels while its smaller side is at least 8, then an MLP.
+    """Convolutions that halve the image and double the channels while its smaller side is at least 8, then one fully
+    connected layer, of 16 times the first `channels`, that sees the whole image.
 
     Kernels of 4 at stride 2 (Radford et al. 2016, arXiv:1511.06434): a multiple of the stride, so that transposed
     convolutions cover every pixel alike and draw no chequerboard (Odena et al. 2016). An odd side is halved rounding
@@ -72,12 +73,12 @@ class Conv:
         layers: list[nn.Module] = []
         for before, after in pairwise(stages):
             layers += [nn.Conv2d(before.channels, after.channels, 4, stride=2, padding=1), ACTIVATIONS[s.activation]()]
-        return nn.Sequential(*layers, nn.Flatten(), *MLP.layers([prod(stages[-1]), *s.hidden, width], s))
+        return nn.Sequential(*layers, nn.Flatten(), *MLP.layers([prod(stages[-1]), 16 * s.channels, width], s))
 
     @staticmethod
     def decoder(width, shape, s):
         stages = Conv.stages(shape, s)[::-1]
-        layers: list[nn.Module] = [*MLP.layers([width, *reversed(s.hidden), prod(stages[0])], s), nn.Unflatten(1, stages[0])]
+        layers: list[nn.Module] = [*MLP.layers([width, 16 * s.channels, prod(stages[0])], s), nn.Unflatten(1, stages[0])]
         for small, large in pairwise(stages):
             odd = large.height % 2, large.width % 2
             up = nn.ConvTranspose2d(small.channels, large.channels, 4, stride=2, padding=1, output_padding=odd)

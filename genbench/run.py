@@ -271,7 +271,7 @@ class Run:
         if not (epoch and whole):
             settings = {name: value for name, value in _flat(self.config).items() if name not in ASIDE}
             names = {"model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
-            self.events.hparams(names | settings, str(self.folder))
+            self.events.hparams(names | settings, f"{self.folder.name} in {self.folder.parent.name}")
         if epoch and not whole:
             self.say(f"warning: {file.name} is damaged; its curves are drawn anew, its earlier pictures are lost")
             points = [json.loads(line) for line in lines]

@@ -37,8 +37,8 @@ def own_settings(model: str) -> dict:
 def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
     """A model's real config on few points and with small shapes."""
     own = own_settings(model)
-    idle = set() if "network=conv" in overrides else {"channels"}
-    small = [f"{k}={v}" for k, v in SMALL.items() if k in own and k not in idle]
+    idle = "hidden" if "network=conv" in overrides else "channels"
+    small = [f"{k}={v}" for k, v in SMALL.items() if k in own and k != idle]
     return config_of(model, "epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", *small, *overrides, dataset=dataset)
 
 
