@@ -172,10 +172,10 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
             model.step(batch)
     parameters, buffers = stack_module_state(members)
     template = members[0]
-    hp = {name: torch.tensor([m.hp[name] for m in members]) for name in template.hp}
     own = {p: [n for n, _ in template.named_parameters() if n.startswith(player.owns)] for p, player in template.players.items()}
     rules = {p: optimizer([parameters[n] for n in own[p]], template.s) for p in template.players}
     for clock, batch in enumerate(batches):
+        hp = {name: torch.tensor([m.annealed(clock)[name] for m in members]) for name in template.hp}
         for name, player in template.players.items():
             if (clock + 1) % player.every:
                 continue
@@ -198,8 +198,8 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
                 for i, member in enumerate(members):
                     member.load_state_dict({n: p[i] for n, p in (parameters | buffers).items()})
                     member.settle(name)
-                    for n, p in member.named_parameters():
-                        parameters[n][i] = p
+                    for n, value in member.state_dict().items():
+                        (parameters if n in parameters else buffers)[n][i] = value
     for i, model in enumerate(serial):
         for n, p in model.named_parameters():
             torch.testing.assert_close(parameters[n][i], p, rtol=1e-5, atol=1e-5)
@@ -271,8 +271,10 @@ def test_a_resumed_run_ends_byte_identical(model_name, tmp_path):
     run(config, tmp_path / "whole")
     whole = outcome(tmp_path / "whole")
     passes = len(whole["curve"])  # fewer than the epochs where the model converges before
-    stops = [("in a step", 1), ("in a step", 3 * passes - 1), ("at the end", 1)]
-    stops += [(p, n) for p in ("before a checkpoint", "after a checkpoint") for n in sorted({1, passes // 2 + 1, passes})]
+    stops = [("in a step", 3 * passes - 1), ("after a checkpoint", passes // 2 + 1)]  # what a model can get wrong
+    if model_name in ("vae", "gmm"):  # what the loop can, beside a model that descends and one that converges
+        stops += [("in a step", 1), ("at the end", 1), ("after a checkpoint", 1), ("after a checkpoint", passes)]
+        stops += [("before a checkpoint", n) for n in sorted({1, passes // 2 + 1, passes})]
     for i, (point, number) in enumerate(stops):
         folder = tmp_path / f"parts {i}"
         interrupted_at(point, number, config, folder)

@@ -52,8 +52,7 @@ SPACES = {
     "line": lambda: load(small_config("pca", *LINE, *FEW, dataset="gaussians")["dataset"], CPU),
     "plane": lambda: load(small_config("pca", *FEW, dataset="gaussians")["dataset"], CPU),
     "table": lambda: made(5),
-    "colour": lambda: made(3, 12, 9),
-    "unlabelled": lambda: made(1, 8, 8, labels=False),
+    "images": lambda: made(3, 12, 9, labels=False),
 }
 
 

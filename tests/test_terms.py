@@ -138,7 +138,7 @@ def test_corruptions_corrupt_as_much_as_they_say():
 def test_swae_priors(prior, test):
     config = small_config("swae", f"prior={prior}")
     model = build(config, load(config["dataset"], CPU))
-    z = model.draw_prior(20_000, generator(0))
+    z = model.prior(20_000, generator(0))
     assert test(z) and z.mean().abs() < 0.02
 
 
