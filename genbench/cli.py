@@ -97,6 +97,8 @@ def _run(argv: list[str]) -> int:
     from .launch import launch
 
     flags = [word for word in argv if word not in args.overrides]
+    if args.cfg == "job" and not args.resolve:
+        flags.append("--resolve")  # show the values themselves, not what they depend on
     return launch([*flags, *args.overrides], catalogue, len(jobs))  # Hydra itself wants no flag between settings
 
 

@@ -8,7 +8,7 @@ from shutil import get_terminal_size
 from typing import Any
 
 from .errors import UserError
-from .settings import GROUPS, Catalogue, Setting, nearest, written
+from .settings import GROUPS, Catalogue, Setting, Varying, nearest, written
 
 Row = tuple[str, list[str]]  # a name, and the paragraphs beside it
 
@@ -64,13 +64,14 @@ def _choice_page(group: str, choice: str, catalogue: Catalogue) -> str:
     own = _own(group, choice, catalogue)
     objective, *sources = catalogue.about(f"{group}/{choice}") or [""]
     command = ["genbench", f"{group}={choice}"]
-    sweep = next((_overrides(s, 3) for s in own if len(_values(s)) > 1), [])
+    plain = [replace(s, default=_usual(s.default)[0]) for s in own]
+    sweep = next((_overrides(s, 3) for s in plain if len(_values(s)) > 1), [])
     return "\n\n".join(
         [
             f"{group}={choice}",
             _indented(objective),
             *(["\n".join(_indented(line) for line in sources)] if sources else []),
-            _section("Settings of its own", [_row(s, s.default, {}) for s in own]),
+            _section("Settings of its own", [_row(s, *_usual(s.default)) for s in own]),
             _section("Settings of every run", _shared_rows(group, choice, catalogue)),
             _examples(command, ["genbench", "-m", f"{group}={choice}", *sweep] if sweep else []),
         ]
@@ -79,7 +80,7 @@ def _choice_page(group: str, choice: str, catalogue: Catalogue) -> str:
 
 def _setting_page(setting: Setting, defaults: dict[str, Any], catalogue: Catalogue) -> str:
     shared = "" in defaults
-    have = [choice for choice in defaults if choice]
+    have = _owners(defaults)
     usual = {f"{group}={catalogue.default_choice(group)}" for group in GROUPS}
     owner = [] if shared or usual & {*have} else have[:1]
     setting = replace(setting, default=defaults["" if shared else (owner or sorted(usual & {*have}))[0]])
@@ -107,8 +108,9 @@ def _shared_rows(group: str, choice: str, catalogue: Catalogue) -> list[Row]:
         if "" in defaults:
             mine = f"{group}={choice}"
             stronger = GROUPS if mine not in defaults else GROUPS[: GROUPS.index(group)]
+            own = {c.removeprefix(f"{mine} "): v for c, v in defaults.items() if c.startswith(f"{mine} ")}
             others = {c: v for c, v in defaults.items() if c.partition("=")[0] in stronger and not c.startswith(f"{group}=")}
-            rows.append(_row(setting, defaults.get(mine, defaults[""]), others))
+            rows.append(_row(setting, defaults.get(mine, defaults[""]), own | others))
     return rows
 
 
@@ -128,17 +130,35 @@ def _declared(catalogue: Catalogue) -> dict[Setting, dict[str, Any]]:
             for setting in [*found]:
                 value = catalogue.value(path, setting.name)
                 if "" in found[setting] and value is not None:
-                    found[setting][f"{group}={choice}"] = value
+                    found[setting] |= _told(f"{group}={choice}", value)
             for setting in catalogue.settings(path).values():
-                found.setdefault(replace(setting, default=None), {})[f"{group}={choice}"] = setting.default
+                found.setdefault(replace(setting, default=None), {}).update(_told(f"{group}={choice}", setting.default))
     return found
+
+
+def _usual(default: Any) -> tuple[Any, dict[str, Any]]:
+    """A default where nothing else is known, and those beside other settings by `NAME=VALUE`."""
+    if not isinstance(default, Varying):
+        return default, {}
+    return default.usual, {f"{default.name}={value}": other for value, other in default.choices[1:]}
+
+
+def _told(choice: str, default: Any) -> dict[str, Any]:
+    """The defaults of a choice by its name, and beside other settings by `its name NAME=VALUE`."""
+    usual, others = _usual(default)
+    return {choice: usual, **{f"{choice} {condition}": other for condition, other in others.items()}}
+
+
+def _owners(defaults: dict[str, Any]) -> list[str]:
+    """The choices that a setting belongs to, or that change it."""
+    return [choice for choice in defaults if choice and " " not in choice]
 
 
 def _who(defaults: dict[str, Any], catalogue: Catalogue) -> str:
     if "" in defaults:
         return "every run"
     group = next(iter(defaults)).partition("=")[0]
-    owners = [choice.partition("=")[2] for choice in defaults]
+    owners = [choice.partition("=")[2] for choice in _owners(defaults)]
     return f"every {group}" if owners == catalogue.names(group) else f"{group}={', '.join(owners)}"
 
 
@@ -146,7 +166,7 @@ def _defaults(defaults: dict[str, Any]) -> str:
     """The default of every run, or else the commonest, then the exceptions."""
     values = [written(value) for value in defaults.values()]
     usual = written(defaults[""]) if "" in defaults else max(values, key=values.count)
-    return "; ".join([usual, *_exceptions({c: v for c, v in defaults.items() if c and written(v) != usual})])
+    return "; ".join([usual, *_exceptions({c: v for c, v in defaults.items() if c and (" " in c or written(v) != usual)})])
 
 
 def _exceptions(defaults: dict[str, Any]) -> list[str]:

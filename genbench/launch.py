@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -14,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .console import say
 from .errors import UserError, report
-from .settings import Catalogue, check, title
+from .settings import Catalogue, Varying, check, title
 
 
 class Sweep:
@@ -105,5 +106,11 @@ def run_name(model: str, overrides: list[str], limit: int = 80) -> str:
     return name
 
 
+def by(name: str, choices: dict, *, _root_) -> Any:
+    """The one of the choices that goes with what another setting is (see `settings.Varying`)."""
+    return Varying(name, tuple(choices.items())).beside({name: OmegaConf.select(_root_, name)})
+
+
 # At import, because the workers of a parallel launcher import this module and nothing else.
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("by", by, replace=True)

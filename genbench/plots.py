@@ -6,7 +6,6 @@ classes by Paul Tol's muted palette, quantities by maps whose lightness rises ev
 
 import io
 import math
-import textwrap
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
@@ -27,13 +26,14 @@ class Sheet:
         from matplotlib.figure import Figure
 
         self.width = max(width + 2 * MARGIN, LEAST_WIDTH)
-        titles, notes = (textwrap.wrap(text, int((self.width - 2 * MARGIN) / each)) for text, each in ((title, 8.7), (note, 7.1)))
+        bold, plain = {"size": 10.5, "weight": "bold"}, {"size": 9, "color": SOFT}
+        titles, notes = (wrapped(text, self.width - 2 * MARGIN, style) for text, style in ((title, bold), (note, plain)))
         self.top = MARGIN + 19 * len(titles) + 17 * len(notes) + 6
         self.height = self.top + height + MARGIN
         self.figure = Figure(figsize=(self.width / 100, self.height / 100), dpi=100)
         FigureCanvasAgg(self.figure)
-        self.text(0, MARGIN - 4 - self.top, "\n".join(titles), size=10.5, weight="bold")
-        self.text(0, MARGIN - 4 - self.top + 19 * len(titles), "\n".join(notes), size=9, color=SOFT)
+        self.text(0, MARGIN - 4 - self.top, "\n".join(titles), **bold)
+        self.text(0, MARGIN - 4 - self.top + 19 * len(titles), "\n".join(notes), **plain)
 
     def text(self, left: float, top: float, text: str, **style) -> None:
         """Text whose top left corner is so many pixels from the top left corner of the page's body."""
@@ -63,6 +63,22 @@ class Sheet:
         """What was drawn."""
         self.figure.canvas.draw()
         return torch.from_numpy(np.array(self.figure.canvas.buffer_rgba())[..., :3])
+
+
+def wrapped(text: str, width: float, style: dict) -> list[str]:
+    """Lines of text that are at most so many pixels wide, or one word."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    renderer, font = RendererAgg(1, 1, 100), FontProperties(size=style["size"], weight=style.get("weight"))
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and renderer.get_text_width_height_descent(longer, font, ismath=False)[0] <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
 
 
 def png(picture: torch.Tensor) -> bytes:

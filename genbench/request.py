@@ -109,7 +109,8 @@ def _check_job(overrides, catalogue: Catalogue) -> None:
     for o in overrides:
         if o.key_or_group in GROUPS:
             chosen[o.key_or_group] = _choice(o, catalogue)
-    known = known_settings(catalogue, **chosen)
+    given = {o.key_or_group: o.value() for o in overrides if not o.is_delete()}
+    known = known_settings(catalogue, **chosen, values=given)
     values = {name: setting.default for name, setting in known.items()}
     for o in overrides:
         name = o.key_or_group

@@ -11,6 +11,8 @@ What is allowed is one or more of these, separated by ` | `:
     any other word  itself (`auto`, `3`); a capital N in it stands for a number (`cuda:N`)
 and each may end in ` if NAME=VALUE`, for what is allowed only beside that value of another setting. Where every one
 does and none holds, the setting has no effect, and may only stay at its default.
+
+A default that goes with another setting is written `${by:network,{mlp:1.0,conv:10.0}}`; the first is the usual one.
 """
 
 import math
@@ -32,6 +34,7 @@ DECLARED = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*?)\s+# (?P<al
 NUMBER = re.compile(
     r"(?P<type>int|float)(?: (?P<op>>=|>|<=|<) (?P<bound>\S+)| in (?P<open>[\[(])(?P<low>\S+), (?P<high>\S+)(?P<close>[\])]))?"
 )
+VARYING = re.compile(r"\$\{by:(?P<name>[\w.]+),(?P<choices>\{.*\})\}")
 COMPARE = {
     ">=": lambda v, b: v >= b,
     ">": lambda v, b: v > b,
@@ -48,6 +51,23 @@ class Settings(dict):
             return self[name]
         except KeyError:
             raise AttributeError(name) from None
+
+
+@dataclass(frozen=True)
+class Varying:
+    """A default that depends on what another setting is."""
+
+    name: str
+    choices: tuple[tuple[str, Any], ...]
+
+    def beside(self, others: Mapping[str, Any]) -> Any:
+        """The default beside these other settings."""
+        return dict(self.choices).get(str(others.get(self.name)), self.usual)
+
+    @property
+    def usual(self) -> Any:
+        """The default where nothing else is known."""
+        return self.choices[0][1]
 
 
 @dataclass(frozen=True)
@@ -238,7 +258,7 @@ class Catalogue:
                 raise UserError(path, "no such config file", fix=f"put {path}.yaml into {self.folders[0]}")
             text = file.read_text(encoding="utf-8")
             try:
-                values = _flatten(yaml.safe_load(text) or {})
+                values = {name: _varying(value) for name, value in _flatten(yaml.safe_load(text) or {}).items()}
             except yaml.YAMLError as error:
                 raise UserError(str(file), f"is not valid YAML: {error}", fix="correct the file") from error
             lines = text.splitlines()
@@ -262,6 +282,11 @@ def _declarations(lines: list[str], values: dict[str, Any], file: str) -> dict[s
     return found
 
 
+def _varying(value: Any) -> Any:
+    match = VARYING.fullmatch(value) if isinstance(value, str) else None
+    return Varying(match["name"], tuple(yaml.safe_load(match["choices"].replace(":", ": ")).items())) if match else value
+
+
 def _flatten(values: dict, prefix: str = "") -> dict[str, Any]:
     flat = {}
     for key, value in values.items():
@@ -281,10 +306,10 @@ def check(config: dict, catalogue: Catalogue, changes: Mapping[str, Any] | None 
     Raises UserError for a value that is not allowed, and for a key that nothing declares for this model and dataset.
     """
     model, dataset = config["model"]["name"], config["dataset"]["name"]
-    known = known_settings(catalogue, model, dataset)
     checked: dict[str, Any] = {}
     changes = changes or {}
     values = _flatten(config) | changes
+    known = known_settings(catalogue, model, dataset, values)
     for name, value in values.items():
         if name not in FIXED or name in changes:
             if name not in known:
@@ -301,8 +326,8 @@ def check(config: dict, catalogue: Catalogue, changes: Mapping[str, Any] | None 
     return checked
 
 
-def known_settings(catalogue: Catalogue, model: str, dataset: str) -> dict[str, Setting]:
-    """Every setting that a run of this model on this dataset has, with the default that holds in it."""
+def known_settings(catalogue: Catalogue, model: str, dataset: str, values: Mapping[str, Any] | None = None) -> dict[str, Setting]:
+    """Every setting that a run of this model on this dataset has, with the default that holds beside these values."""
     known, choices = catalogue.shared(), (f"dataset/{dataset}", f"model/{model}")
     for choice in choices:
         known |= catalogue.settings(choice)
@@ -311,6 +336,10 @@ def known_settings(catalogue: Catalogue, model: str, dataset: str) -> dict[str, 
             default = catalogue.value(choice, name)
             if default is not None:
                 known[name] = replace(known[name], default=default)
+    others = {name: setting.default for name, setting in known.items()} | dict(values or {})
+    for name, setting in known.items():
+        if isinstance(setting.default, Varying):
+            known[name] = replace(setting, default=setting.default.beside(others))
     return known
 
 
@@ -321,7 +350,8 @@ ASIDE = ("device", "epochs", "validate_every", "save_every", "draw_every", "data
 def title(config: dict, catalogue: Catalogue) -> str:
     """What a run's pictures say of it: model, data, and the settings that are not at their defaults."""
     model, dataset = config["model"]["name"], config["dataset"]["name"]
-    known, values = known_settings(catalogue, model, dataset), _flatten(config)
+    values = _flatten(config)
+    known = known_settings(catalogue, model, dataset, values)
     own = {name: values[name] for name in known if name not in ASIDE and values[name] != known[name].default}
     return ", ".join([f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())])
 

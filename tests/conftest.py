@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from genbench.cli import builtin_catalogue, main
+from genbench.figures import Viewer
 from genbench.request import composed
-from genbench.settings import check
+from genbench.settings import Setting, Varying, check
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS = sorted(f.stem for f in (CONFIGS / "model").glob("*.yaml"))
@@ -37,6 +38,12 @@ def defaults(dataset: str) -> dict:
 def own_settings(model: str) -> dict:
     """What a model's YAML and those it includes declare."""
     return builtin_catalogue().settings(f"model/{model}")
+
+
+def defaults_of(setting: Setting) -> list:
+    """The usual default first, then those that go with another setting."""
+    default = setting.default
+    return [value for _, value in default.choices] if isinstance(default, Varying) else [default]
 
 
 def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
@@ -79,6 +86,12 @@ def genbench(tmp_path, monkeypatch, capsys):
         return subprocess.CompletedProcess(args, stopped.value.code, out, err)
 
     return call
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Runs end without their last pictures, which take longer than all else, for tests of other things."""
+    monkeypatch.setattr(Viewer, "finished", lambda self, model, epoch: iter(()))
 
 
 @pytest.fixture(params=MODELS)

@@ -57,8 +57,8 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(model_name)
 
 
 def test_watching_does_not_steer(model_name, tmp_path):
-    plain = trained(small_config(model_name))[0].state_dict()
-    watched = small_config(model_name, "validate_every=3", "draw_every=1", "save_every=2")
+    plain = trained(small_config(model_name, "epochs=3"))[0].state_dict()
+    watched = small_config(model_name, "epochs=3", "validate_every=3", "draw_every=1", "save_every=2")
     run(watched, tmp_path)
     found = torch.load(newest(tmp_path), weights_only=True)["model"]
     assert all(torch.equal(plain[k], found[k]) for k in plain)
@@ -285,7 +285,7 @@ def test_a_resumed_run_ends_byte_identical(model_name, tmp_path):
         assert json.loads((folder / "status.json").read_text())["state"] == "done"
 
 
-def test_a_finished_run_is_left_alone_and_can_be_made_longer(model_name, tmp_path):
+def test_a_finished_run_is_left_alone_and_can_be_made_longer(model_name, tmp_path, undrawn):
     def files():
         return {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir() if p.name not in (".lock", "run.log")}
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import CONFIGS, MODELS, config_of
+from conftest import CONFIGS, MODELS, config_of, defaults_of
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -15,7 +15,7 @@ from genbench.cli import COMMANDS, builtin_catalogue, main
 from genbench.completion import FLAGS, SCRIPTS, candidates
 from genbench.help import name_help, names
 from genbench.request import check_request
-from genbench.settings import GROUPS, Setting, known_settings, written
+from genbench.settings import GROUPS, Setting, Varying, check, known_settings, title, written
 
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
 CHOICES = [("model", m) for m in MODELS] + [("dataset", d) for d in DATASETS]
@@ -41,11 +41,34 @@ def test_a_page_tells_the_source_and_every_setting_with_its_default(group, choic
     assert all(plain(line) in text for line in CATALOGUE.about(f"{group}/{choice}"))
     own, shared = page.split("Settings of every run")
     for setting in CATALOGUE.settings(f"{group}/{choice}").values():
-        assert f"  {setting.name}={written(setting.default)}" in own
+        assert f"  {setting.name}={written(defaults_of(setting)[0])}" in own
         assert plain(f"{setting.meaning} {setting.in_words()}") in plain(own)
     for setting in CATALOGUE.shared().values():
         assert f"  {setting.name}=" in shared and setting.meaning in plain(shared)
     assert name_help(f"{group}={choice}", CATALOGUE) == page
+
+
+VARYING = [
+    (model, name, value, default.name, condition)
+    for model in MODELS
+    for name in known_settings(CATALOGUE, model, "digits")
+    if isinstance(default := CATALOGUE.value(f"model/{model}", name), Varying)
+    for condition, value in default.choices
+]
+
+
+@pytest.mark.parametrize(("model", "name", "value", "other", "condition"), VARYING)
+def test_a_default_that_goes_with_another_setting_holds_beside_it_and_what_is_given_wins(model, name, value, other, condition, genbench):
+    assert condition in CATALOGUE.settings(f"model/{model}")[other].words()
+    chosen = f"{other}={condition}"
+    config = config_of(model, chosen)
+    assert written(config[name]) == written(value)
+    assert name not in title(config, CATALOGUE) and check(config, CATALOGUE) == config
+    assert f"{name}: {written(value)}\n" in genbench("--cfg", "job", f"model={model}", chosen).stdout
+    own = config_of(model, chosen, f"{name}={3 * value}")
+    assert own[name] == 3 * value and f"{name}={3 * value:g}" in title(own, CATALOGUE)
+    (row,) = re.findall(rf"^  {name}=(\S+.*?)(?=^  \S|^$)", name_help(model, CATALOGUE), re.M | re.S)
+    assert row.startswith(written(value)) or f"{written(value)} with {chosen}" in plain(row)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -72,7 +95,8 @@ def test_a_setting_is_told_with_all_who_have_it_and_what_it_is_there():
     for group, choice in CHOICES:
         for setting in CATALOGUE.settings(f"{group}/{choice}").values():
             page = pages[setting.name]
-            assert setting.meaning in page and setting.in_words() in page and written(setting.default) in page
+            assert setting.meaning in page and setting.in_words() in page
+            assert all(written(default) in page for default in defaults_of(setting))
             assert re.search(rf"\b{choice}\b|every {group}", page)
 
 
