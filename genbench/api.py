@@ -14,7 +14,7 @@ from .errors import UserError
 from .experiment import Trained, load_run
 from .launch import execute, run_name
 from .request import composed, recorded
-from .settings import GROUPS, check
+from .settings import GROUPS, check, known_settings
 
 
 def fit(
@@ -38,7 +38,8 @@ def fit(
         if choice not in catalogue.names(group):
             raise UserError(group, f"no such {group}", choice, f"choose one of: {', '.join(catalogue.names(group))}")
     config = composed([f"{group}={choice}" for group, choice in chosen.items()], catalogue)
-    config = check(config, catalogue, named)
+    defaults = {name: setting.default for name, setting in known_settings(catalogue, **chosen, values=named).items()}
+    config = check(config, catalogue, defaults | named)
     if folder is None:
         words = [f"{name}={value}" for name, value in named.items()] + [f"dataset={dataset}"] * bool(dataset)
         folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(chosen['model'], words)}"

@@ -61,8 +61,7 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
     """Run (or resume) the experiment that `config` describes in `folder`.
 
     `resume` is the command that would go on with it, which the run tells its user; `title` is for its pictures.
-    Returns None if the folder holds
-    the finished run already. Raises UserError for whatever a user can mend.
+    Returns None if the folder holds the finished run already. Raises UserError for whatever a user can mend.
     """
     s = Settings(config)
     with Run(folder, config, resume, title) as record:

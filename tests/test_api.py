@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+import yaml
+from conftest import config_of
 
 import genbench
 
@@ -42,6 +44,12 @@ def test_keywords_name_every_setting():
     assert trained.model.hp["lambda"] == 3 and set(trained.data.train.y.tolist()) == {3, 8}
 
 
+def test_defaults_are_those_of_the_command_line():
+    trained = genbench.fit(model="wgan", network="conv", channels=4, latent_dim=2, **SMALL)
+    words = ["network=conv", "channels=4", "latent_dim=2", *(f"{k.replace('__', '.')}={v}" for k, v in SMALL.items())]
+    assert yaml.safe_load((trained.folder / "config.yaml").read_text()) == config_of("wgan", *words)
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -62,8 +70,8 @@ def test_what_the_command_line_refuses_is_refused(settings, says):
 def test_numbers_of_numpy_and_paths_are_taken_and_own_configs_found(tmp_path):
     own = tmp_path / "it's my own, dir (1)"
     (own / "model").mkdir(parents=True)
-    yaml = "# @package _global_\n# An autoencoder.\ndefaults: [ae, _self_]\nmodel: {name: flat-ae}\nhidden: []\n"
-    (own / "model" / "flat-ae.yaml").write_text(yaml)
+    text = "# @package _global_\n# An autoencoder.\ndefaults: [ae, _self_]\nmodel: {name: flat-ae}\nhidden: []\n"
+    (own / "model" / "flat-ae.yaml").write_text(text)
     trained = genbench.fit(model="flat-ae", latent_dim=np.int64(2), lr=np.float64(0.01), config_dir=own, folder=tmp_path / "run", **SMALL)
     assert trained.model.s.latent_dim == 2 and trained.model.s.hidden == []
     assert genbench.load(tmp_path / "run", config_dir=own, device="cpu").metrics == trained.metrics
