@@ -1,7 +1,12 @@
 """genbench: one command, one loop, classical and deep generative models side by side.
 
-From Python, `genbench.fit(model="vae", beta=4)` runs an experiment and `genbench.load(folder)` takes up a finished
-one; both return a `Trained`.
+    import genbench
+    vae = genbench.fit(model="vae", beta=4)      # as genbench model=vae beta=4; lambda_=1 for lambda=1
+    vae = genbench.load("outputs/RUN")           # a finished run
+    vae.metrics["test"]                          # its numbers
+    vae.encode(x), vae.decode(z), vae.sample(16) # its model
+
+`help(genbench.fit)`, `help(genbench.load)` and `help(genbench.Trained)` tell more.
 """
 
 __version__ = "0.1.0"
@@ -15,3 +20,7 @@ def __getattr__(name: str):
 
         return getattr(api, name)
     raise AttributeError(f"module 'genbench' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -22,7 +22,7 @@ from pathlib import Path
 from . import __version__
 from .completion import SCRIPTS, candidates
 from .errors import UserError, report
-from .help import choices_help, name_help, settings_help
+from .help import choices_help, name_help, names, settings_help
 from .settings import GROUPS, Catalogue, nearest
 
 USAGE = __doc__.partition("\n\n")[2].partition("\n\nExit")[0]
@@ -91,6 +91,10 @@ def _run(argv: list[str]) -> int:
 
     from .request import check_request
 
+    for word in takewhile(lambda word: word != "--", argv):
+        name = word.lstrip("-").partition("=")[0]
+        if word.startswith("--") and name in names(builtin_catalogue()):
+            raise UserError(word, "settings are written without dashes", fix=f"{name}=VALUE")
     args = get_args_parser().parse_intermixed_args(argv)
     catalogue = builtin_catalogue(args.config_dir)
     jobs = [] if args.hydra_help or args.info or args.shell_completion else check_request(args, catalogue, COMMANDS)
@@ -128,7 +132,8 @@ def _choices(group: str, words: list[str], catalogue: Catalogue) -> int:
 
 
 def _help(words: list[str], catalogue: Catalogue) -> int:
-    print("\n\n\n".join(name_help(word, catalogue) for word in words) or settings_help(USAGE, catalogue))
+    pages = [USAGE if word in COMMANDS else name_help(word, catalogue) for word in words]
+    print("\n\n\n".join(pages) or settings_help(USAGE, catalogue))
     return 0
 
 

@@ -96,3 +96,8 @@ class Display:
 def number(value: float) -> str:
     """Five significant digits, and whole numbers whole."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
+
+
+def epochs(count: int) -> str:
+    """So many epochs, in words."""
+    return f"{count} epoch{'s' * (count != 1)}"

@@ -183,7 +183,9 @@ def _set_aside(points: Part, setting: str, s: Settings, purpose: str) -> tuple[P
     """As many points as the setting says, and the rest."""
     n, size = len(points), count(s[setting], len(points))
     if size >= n:
-        raise UserError(f"dataset.{setting}", f"leaves nothing to train on: there are {n} points", s[setting], f"at most {n - 1}")
+        raise UserError(
+            f"dataset.{setting}", f"leaves nothing to train on: there are {n} points", s[setting], f"a share, such as dataset.{setting}=0.1"
+        )
     order = torch.randperm(n, generator=generator(s.seed, purpose))
     return points.at(order[:size]), points.at(order[size:])
 

@@ -38,7 +38,7 @@ class Published:
     read: Callable[[Path, bool], list[tuple]]
 
     def __call__(self, s: Settings) -> Source:
-        root = Path(s.root).expanduser() if s.root else cache_folder()
+        root = Path(s.root or cache_folder())
         files = [f"{self.at}/{name}" for name in self.files]
         missing = [name for name in files if not (root / name).exists()]
         if s.root and missing:

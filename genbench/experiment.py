@@ -1,12 +1,13 @@
 """One experiment from its settings to its numbers: load the data, build the model, train, measure."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
 from .checkpoints import read_newest
+from .console import epochs
 from .data import Data, load, locate
 from .errors import UserError
 from .metrics import final
@@ -17,10 +18,12 @@ from .settings import Settings
 from .train import fit, is_drawn
 
 
-class Trained(NamedTuple):
+@dataclass(frozen=True, repr=False)
+class Trained:
     """A trained model with what it was trained on, and what was measured: the content of metrics.json.
 
-    Arrays go in and tensors come out, on the CPU.
+    Arrays go in and float32 tensors come out, on the CPU. UserError, a ValueError, for arrays that do not fit the model
+    and for what it cannot do.
     """
 
     model: Model
@@ -28,17 +31,25 @@ class Trained(NamedTuple):
     metrics: dict[str, dict]
     folder: Path
 
+    def __repr__(self) -> str:
+        able = ", ".join(name for name in ABILITIES if can(self.model, name))
+        return f"<{self.model.s.model['name']} on {self.data.name}, in {self.folder}: {able}>"
+
     def encode(self, x) -> torch.Tensor:
-        """The codes of points x [n, *shape]."""
-        return self._ask("encode", self._here(x).float())
+        """The codes [n, latent_dim] of points x [n, *shape], in [0, 1] if the data are; of clusters, their numbers [n]."""
+        return self._ask("encode", self._points(x))
 
     def decode(self, z) -> torch.Tensor:
-        """The points [n, *shape] of codes z."""
-        return self._ask("decode", self._here(z))
+        """The points [n, *shape] of codes z, which are as `encode` gives them."""
+        z, width = torch.as_tensor(z), self.model.latent_dim
+        shape = (len(z),) if width is None else (len(z), width)
+        if z.shape != shape:
+            raise UserError("decode", f"codes have the shape {_shape('n', *shape[1:])}", _shape(*z.shape), "reshape them")
+        return self._ask("decode", z.long() if width is None else z.float())
 
     def log_prob(self, x) -> torch.Tensor:
         """The log density [n] of points x [n, *shape], in nats."""
-        return self._ask("log_prob", self._here(x).float())
+        return self._ask("log_prob", self._points(x))
 
     def sample(self, n: int = 64, seed: int = 0) -> torch.Tensor:
         """n draws [n, *shape]."""
@@ -46,15 +57,26 @@ class Trained(NamedTuple):
 
     def _ask(self, ability: str, *args) -> torch.Tensor:
         if not can(self.model, ability):
-            has = [name for name in ("encode", "decode", "sample", "log_prob") if can(self.model, name)]
+            has = [name for name in ABILITIES if can(self.model, name)]
             raise UserError(self.folder.name, f"this model cannot {ability}", fix=f"it can {', '.join(has)}")
         with torch.no_grad():
-            return getattr(self.model, ability)(*args).cpu()
+            here = [arg.to(self.model.device) if isinstance(arg, torch.Tensor) else arg for arg in args]
+            return getattr(self.model, ability)(*here).cpu()
 
-    def _here(self, array) -> torch.Tensor:
-        """Numbers as the model takes them: float32, or whole ones where they are (the codes of clusters)."""
-        tensor = torch.as_tensor(array).to(self.model.device)
-        return tensor.float() if tensor.is_floating_point() else tensor
+    def _points(self, x) -> torch.Tensor:
+        x, space = torch.as_tensor(x).float(), self.data.space
+        if x.shape[1:] != space.shape:
+            raise UserError("points", f"they have the shape {_shape('n', *space.shape)}", _shape(*x.shape), "reshape them")
+        if space.unit and len(x) and not (x.min() >= 0 and x.max() <= 1):
+            raise UserError("points", "their values lie in [0, 1]", f"{x.min():g} to {x.max():g}", "scale them")
+        return x
+
+
+ABILITIES = ("encode", "decode", "sample", "log_prob")
+
+
+def _shape(*sizes) -> str:
+    return f"[{', '.join(map(str, sizes))}]"
 
 
 def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Trained | None:
@@ -75,6 +97,10 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
         if s.get("latent_dim") == "auto":
             record.say(f"latent_dim=auto is {model.s.latent_dim} here")
         fitted = fit(model, data, record, s)
+        if model.converged:
+            record.say(f"converged after {epochs(fitted.epochs)}: another would change nothing")
+        elif fitted.kept < fitted.epochs:
+            record.say(f"kept the weights after {epochs(fitted.kept)}, which did best on the validation data")
         learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
         cost = {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": learnt}
         found = record.measured(final(model, data, s.batch_size, s.seed), cost)

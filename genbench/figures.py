@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from . import plots
+from .console import epochs
 from .data import Data
 from .model import Model, can
 from .seeds import generator
@@ -60,7 +61,7 @@ class Viewer:
                 yield name, picture
 
     def _figures(self, model: Model, epoch: int, throughout: bool) -> Iterator[tuple[str, torch.Tensor]]:
-        self.when = f"after {epoch} epoch{'s' * (epoch != 1)}"
+        self.when = f"after {epochs(epoch)}"
         for needs, kinds, listed, function in FIGURES:
             if listed == throughout and self.kind in kinds and can(model, *needs):
                 picture = function(self, model)
@@ -190,7 +191,9 @@ def traversal(v: Viewer, model: Model, steps: int = 9, most: int = 16) -> Pictur
     if model.latent_dim is None:
         return None
     cloud, whose = usual_codes(v, model)
-    start = model.encode(v.points(1))[0] if can(model, "encode") else cloud.mean(0)
+    encoding = can(model, "encode")
+    start = model.encode(v.points(1))[0] if encoding else cloud.mean(0)
+    fixed = f"as in the first {v.part} point" if encoding else "at their means"
     low, high = torch.quantile(cloud, torch.tensor([0.01, 0.99]).to(cloud), dim=0)
     widest = (high - low).argsort(descending=True)[:most].sort().values
     lines = {}
@@ -199,7 +202,7 @@ def traversal(v: Viewer, model: Model, steps: int = 9, most: int = 16) -> Pictur
         z[:, i] = torch.linspace(low[i].item(), high[i].item(), steps)
         lines[f"z{i + 1}"] = model.decode(z)
     every = "each latent" if len(lines) == len(start) else f"each of the {most} widest of {len(start)} latents"
-    note = v.note(f"{every} from the 1st to the 99th percentile of {whose}, the others fixed")
+    note = v.note(f"{every} from the 1st to the 99th percentile of {whose}, the others {fixed}")
     if v.kind == "images":
         return plots.rows(lines, v.title, note)
     return plots.paths(torch.stack(list(lines.values())), v.plane, v.title, note)
@@ -215,7 +218,7 @@ def manifold(v: Viewer, model: Model, side: int = 16) -> Picture:
     first, second = torch.quantile(cloud[:, 0], at), torch.quantile(cloud[:, 1], at).flip(0)
     z = torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).flatten(0, 1)
     decoded = model.decode(z)
-    note = v.note(f"decoded from {side} x {side} quantiles of {whose} in its two dimensions")
+    note = v.note(f"decoded from {side} x {side} quantiles of {whose}: $z_1$ grows to the right, $z_2$ upwards")
     if v.kind == "images":
         return plots.grid(decoded, v.title, note, columns=side)
     mesh = decoded.unflatten(0, (side, side))

@@ -23,7 +23,10 @@ def settings_help(usage: str, catalogue: Catalogue) -> str:
         text = f"{setting.meaning} [{setting.in_words()}; default {_defaults(defaults)}]"
         sections.setdefault(f"Settings of {_who(defaults, catalogue)}", []).append((setting.name, [text]))
     parts += [_section(title, rows) for title, rows in sections.items()]
+    usual = " ".join(f"{group}={catalogue.default_choice(group)}" for group in GROUPS)
+    parts.append(f"Without more, genbench trains {usual}. What a run leaves is in outputs/, or in hydra.run.dir=FOLDER.")
     parts.append("genbench help NAME tells all about one model, dataset or setting.")
+    parts.append('From Python, genbench.fit(model="vae", beta=4) runs one too; help(genbench) tells.')
     parts.append("genbench --hydra-help explains Hydra's own options, such as -m, --cfg and --config-dir.")
     return "\n\n".join(parts)
 
@@ -63,7 +66,7 @@ def names(catalogue: Catalogue) -> list[str]:
 def _choice_page(group: str, choice: str, catalogue: Catalogue) -> str:
     own = _own(group, choice, catalogue)
     objective, *sources = catalogue.about(f"{group}/{choice}") or [""]
-    command = ["genbench", f"{group}={choice}"]
+    command = ["genbench", f"{group}={choice}", *_required(own)]
     plain = [replace(s, default=_usual(s.default)[0]) for s in own]
     sweep = next((_overrides(s, 3) for s in plain if len(_values(s)) > 1), [])
     return "\n\n".join(
@@ -73,7 +76,7 @@ def _choice_page(group: str, choice: str, catalogue: Catalogue) -> str:
             *(["\n".join(_indented(line) for line in sources)] if sources else []),
             _section("Settings of its own", [_row(s, *_usual(s.default)) for s in own]),
             _section("Settings of every run", _shared_rows(group, choice, catalogue)),
-            _examples(command, ["genbench", "-m", f"{group}={choice}", *sweep] if sweep else []),
+            _examples(command, ["genbench", "-m", *command[1:], *sweep] if sweep else []),
         ]
     )
 
@@ -83,6 +86,7 @@ def _setting_page(setting: Setting, defaults: dict[str, Any], catalogue: Catalog
     have = _owners(defaults)
     usual = {f"{group}={catalogue.default_choice(group)}" for group in GROUPS}
     owner = [] if shared or usual & {*have} else have[:1]
+    beside = [other for choice in owner for other in catalogue.settings(choice.replace("=", "/")).values() if other.name != setting.name]
     setting = replace(setting, default=defaults["" if shared else (owner or sorted(usual & {*have}))[0]])
     rows = [
         ("allowed", [setting.in_words()]),
@@ -90,7 +94,12 @@ def _setting_page(setting: Setting, defaults: dict[str, Any], catalogue: Catalog
         ("part of", [_who(defaults, catalogue)]),
     ]
     return "\n\n".join(
-        [setting.name, _indented(setting.meaning), "\n".join(_table(rows)), _examples(["genbench", *owner, *_overrides(setting, 1)])]
+        [
+            setting.name,
+            _indented(setting.meaning),
+            "\n".join(_table(rows)),
+            _examples(["genbench", *owner, *_required(beside), *_overrides(setting, 1)]),
+        ]
     )
 
 
@@ -115,7 +124,8 @@ def _shared_rows(group: str, choice: str, catalogue: Catalogue) -> list[Row]:
 
 
 def _row(setting: Setting, default: Any, others: dict[str, Any]) -> Row:
-    return f"{setting.name}={written(default)}", [setting.meaning, "; ".join([setting.in_words(), *_exceptions(others)])]
+    name = setting.example if replace(setting, default=default).required else f"{setting.name}={written(default)}"
+    return name, [setting.meaning, "; ".join([setting.in_words(), *_exceptions(others)])]
 
 
 def _declared(catalogue: Catalogue) -> dict[Setting, dict[str, Any]]:
@@ -199,9 +209,16 @@ def _beside(setting: Setting) -> dict[str, str]:
 
 def _overrides(setting: Setting, count: int) -> list[str]:
     """Words of a command that set it to its default and others, or to one other."""
+    if setting.required:
+        return [setting.example]
     values = _values(setting)
     chosen = values[:count] if count > 1 else values[1:2] or values
     return [f"{k}={v}" for k, v in _beside(setting).items()] + [f"{setting.name}={','.join(chosen)}"]
+
+
+def _required(settings: Iterable[Setting]) -> list[str]:
+    """Words of a command that give the settings without a default."""
+    return [setting.example for setting in settings if setting.required]
 
 
 def _examples(*commands: list[str]) -> str:

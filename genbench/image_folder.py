@@ -21,9 +21,7 @@ def image_folder(s: Settings) -> Source:
     `root` holds train/ and test/, or else all pictures, of which `test_size` are set aside. Each of these holds
     pictures, or a folder for every class. Raises UserError for a folder that is laid out otherwise or holds other files.
     """
-    if s.root is None:
-        raise UserError("dataset.root", "must name a folder of pictures", "null", "dataset.root=FOLDER")
-    root = Path(s.root).expanduser()
+    root = Path(s.root)
     halves = [half for half in (root / "train", root / "test") if half.is_dir()]
     if len(halves) == 1:
         fix = f"add the other, or give dataset.root={halves[0]} to split it by dataset.test_size"
@@ -86,6 +84,8 @@ def _pictures(files: list[Path], root: Path, s: Settings) -> torch.Tensor:
         if (h, w) != (h2, w2):  # told at once, since a folder of photographs in full size may exceed the memory
             what = f"pictures differ in height x width: {first} {h}x{w}, {name} {h2}x{w2}"
             raise UserError("dataset.resize", what, "null", f"dataset.resize=[{h},{w}]")
+    if all(entry.endswith("(unknown format)") for entry in bad) and not found:
+        raise UserError("dataset.root", f"holds no pictures, but files such as {files[0].name}", root, "give a folder of pictures")
     if bad:
         more = f" and {len(bad) - 10} more" if len(bad) > 10 else ""
         fix = "remove them, or hide them by a leading dot"

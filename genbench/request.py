@@ -126,8 +126,9 @@ def _check_job(overrides, catalogue: Catalogue) -> None:
         values[name] = o.value()
     if any("${" in o.input_line for o in overrides):
         return  # what values refer to is known, and checked, once the job is composed
-    for name, value in values.items():
-        known[name].check(value, values)
+    for name in [*given, *values]:  # what was given first: its faults are told before what is missing
+        if name in known:
+            known[name].check(values[name], values)
 
 
 def _choice(override, catalogue: Catalogue) -> str:

@@ -92,13 +92,11 @@ class Run:
         return self
 
     def start(self) -> None:
-        """Record the settings and tell where the run is and how to resume it."""
+        """Record the settings and tell where the run is."""
         write(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True).encode())
         self._status("running")
         logger.info("settings: %s", json.dumps(self.config))
         self.say(f"{self.title}: {self.folder}")
-        self.say(f"stop with Ctrl-C, go on with: {self.resume}")
-        self.display.start()
 
     def say(self, text: str) -> None:
         """A line for the console and the log."""
@@ -236,8 +234,11 @@ class Run:
     def restore(self, model: Model, stopping) -> int:
         """Bring model, early stopping and curves back to the newest good checkpoint; returns its epoch, 0 if there is none.
 
-        Damaged ones are set aside. Raises UserError if there are checkpoints and none is good.
+        Damaged ones are set aside. Raises UserError if there are checkpoints and none is good. Nothing was refused up to
+        here, so this is where to tell how the run can be stopped and resumed.
         """
+        self.say(f"stop with Ctrl-C, go on with: {self.resume}")
+        self.display.start()
         content, damaged = read_newest(self.folder, model.device)
         for path in damaged:
             self.say(f"warning: {path.name} is damaged")

@@ -7,15 +7,18 @@ these lines, so a setting is described in one place. Nothing here imports torch.
 What is allowed is one or more of these, separated by ` | `:
     int, float      finite, with an optional bound: `>= 0`, `> 0`, `<= 1`, `< 1`, `in [0, 1)`
     bool, text, null
+    folder          kept as an absolute path, so that a run goes on from anywhere
     list of ...     any of the others; `list of 2 ...` of so many
     any other word  itself (`auto`, `3`); a capital N in it stands for a number (`cuda:N`)
 and each may end in ` if NAME=VALUE`, for what is allowed only beside that value of another setting. Where every one
 does and none holds, the setting has no effect, and may only stay at its default.
 
-A default that goes with another setting is written `${by:network,{mlp:1.0,conv:10.0}}`; the first is the usual one.
+A default of null where null is not allowed says that the setting must be given. A default that goes with another
+setting is written `${by:network,{mlp:1.0,conv:10.0}}`; the first is the usual one.
 """
 
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -100,6 +103,8 @@ class Setting:
             other = conditions[0].partition("=")[0]
             what = f"has no effect with {other}={others.get(other)}"
             raise UserError(self.name, what, written(value), f"leave it out, or set {' or '.join(conditions)}")
+        if value is None and self.required:
+            raise UserError(self.name, f"must be given: {self.meaning}", fix=self.example)
         near = get_close_matches(str(value), self.words(), n=1) or [written(self.default)]
         raise UserError(self.name, f"must be {self.in_words(others)}", written(value), f"such as {self.name}={near[0]}")
 
@@ -114,15 +119,25 @@ class Setting:
         link = " with " if "" in kinds else ", only with "
         return ", or ".join(" | ".join(some) + (link + beside if beside else "") for beside, some in kinds.items())
 
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is None and "null" not in [kind for kind, _ in self.alternatives]
+
+    @property
+    def example(self) -> str:
+        """How a setting without a default is given."""
+        return f"{self.name}={self.alternatives[0][0].upper()}"
+
     def words(self) -> list[str]:
         """Values one need not invent, as they are typed: the words that are allowed, and the default."""
         found = []
         for kind, _ in self.alternatives:
             if kind == "bool":
                 found += ["true", "false"]
-            elif kind != "text" and not NUMBER.fullmatch(kind) and not kind.startswith("list of "):
+            elif kind not in ("text", "folder") and not NUMBER.fullmatch(kind) and not kind.startswith("list of "):
                 found.append(kind.replace("N", "0"))
-        return list(dict.fromkeys([*found, written(self.default)]))
+        return list(dict.fromkeys([*found, *([] if self.required else [written(self.default)])]))
 
 
 def written(value: Any) -> str:
@@ -183,11 +198,12 @@ def _word(value, word):
         "null": value is None,
         "bool": isinstance(value, bool),
         "text": isinstance(value, str),
+        "folder": isinstance(value, str),
     }
     if word in matches:
         if not matches[word]:
             raise ValueError
-        return value
+        return os.path.abspath(os.path.expanduser(value)) if word == "folder" else value
     if not re.fullmatch(re.escape(word).replace("N", r"\d+"), str(value)):
         raise ValueError
     return int(word) if word.isdecimal() else value

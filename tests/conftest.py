@@ -25,9 +25,11 @@ def config_of(model: str, *overrides: str, dataset: str = "digits") -> dict:
 
 
 @cache  # Hydra takes a third of a second
-def _composed(*overrides: str) -> dict:
+def _composed(model: str, dataset: str, *overrides: str) -> dict:
     catalogue = builtin_catalogue()
-    return check(composed([*overrides], catalogue), catalogue)
+    settings = (s for choice in (model, dataset) for s in catalogue.settings(choice.replace("=", "/")).values())
+    required = [setting.example for setting in settings if setting.required]
+    return check(composed([model, dataset, *required, *overrides], catalogue), catalogue)
 
 
 def defaults(dataset: str) -> dict:

@@ -26,8 +26,27 @@ def test_three_lines_train_a_model_that_encodes_decodes_and_samples():
     assert torch.equal(trained.encode(x.numpy().astype(float)), z) and trained.decode(np.zeros((3, 2))).shape == (3, 1, 8, 8)
     assert trained.metrics["test"]["mse"] == pytest.approx(mse, rel=1e-5)
     assert torch.equal(trained.sample(5, seed=1), trained.sample(5, seed=1)) and trained.sample(5).shape == (5, 1, 8, 8)
+    assert trained.decode([[0, 1]]).shape == (1, 1, 8, 8) and repr(trained).startswith("<vae on digits, in ")
     with pytest.raises(genbench.errors.UserError, match="cannot log_prob; fix: it can encode, decode, sample"):
         trained.log_prob(x)
+    with pytest.raises(ValueError, match=r"decode: codes have the shape \[n, 2\] \(got \[3, 5\]\)"):
+        trained.decode(np.zeros((3, 5)))
+    with pytest.raises(ValueError, match=r"points: they have the shape \[n, 1, 8, 8\] \(got \[8, 8\]\)"):
+        trained.encode(x[0, 0])
+    with pytest.raises(ValueError, match=r"their values lie in \[0, 1\] \(got 0 to 16\); fix: scale them"):
+        trained.encode(16 * x)
+
+
+def test_codes_of_clusters_are_their_numbers():
+    trained = genbench.fit(model="kmeans", n_components=3, **SMALL)
+    x = trained.data.parts["test"].values()
+    centres = trained.decode(trained.encode(x))
+    assert trained.encode(x).shape == (len(x),) and torch.equal(trained.decode([2, 0])[1], trained.decode([0])[0])
+    assert float(((centres - x) ** 2).mean()) == pytest.approx(trained.metrics["test"]["mse"], rel=1e-5)
+
+
+def test_an_editor_finds_what_there_is():
+    assert {"fit", "load", "Trained"} <= {*dir(genbench)} and all(getattr(genbench, name).__doc__ for name in genbench.__all__)
 
 
 def test_a_finished_run_is_taken_up_again_as_it_was_measured():
@@ -75,7 +94,7 @@ def test_numbers_of_numpy_and_paths_are_taken_and_own_configs_found(tmp_path):
     trained = genbench.fit(model="flat-ae", latent_dim=np.int64(2), lr=np.float64(0.01), config_dir=own, folder=tmp_path / "run", **SMALL)
     assert trained.model.s.latent_dim == 2 and trained.model.s.hidden == []
     assert genbench.load(tmp_path / "run", config_dir=own, device="cpu").metrics == trained.metrics
-    with pytest.raises(ValueError, match=r"dataset.root: 1 of 1 files cannot be read: flat-ae.yaml"):
+    with pytest.raises(ValueError, match=r"dataset.root: holds no pictures, but files such as flat-ae.yaml"):
         genbench.fit(dataset="image-folder", dataset__root=own / "model", model="pca")
 
 

@@ -56,8 +56,10 @@ def built(name, x, *overrides):
     return build(config_of(name, *overrides, dataset="moons"), data_of(x))
 
 
-def test_pca_equals_scikit_learn_and_the_svd(digits):
-    config = config_of("pca", "latent_dim=12", "batch_size=100")
+@pytest.mark.parametrize("points", [None, 40])  # more than the 64 values of each, and fewer
+def test_pca_equals_scikit_learn_and_the_svd(digits, points):
+    digits = digits._replace(parts=digits.parts | {"train": digits.train.first(points)})
+    config = config_of("pca", "latent_dim=12", "batch_size=100" if points is None else "batch_size=7")
     model = build(config, digits)
     fit(model, digits, Nowhere(), Settings(config))
     x = digits.train.values().flatten(1).double().numpy()

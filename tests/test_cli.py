@@ -60,6 +60,9 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu"]
         ("dataset.dequantize=static", ["must be bool | dynamic", "got static"]),
         ("dataset.val_size=1.5", ["must be int >= 0 | float in (0, 1)"]),
         ("dataset.classes=3", ["must be list of int >= 0 | null"]),
+        ("dataset=image-folder", ["dataset.root: must be given: your pictures", "fix: dataset.root=FOLDER"]),
+        ("--model vae", ["--model: settings are written without dashes; fix: model=VALUE"]),
+        ("--beta=4", ["--beta=4: settings are written without dashes; fix: beta=VALUE"]),
         ("dataset=image-folder dataset.channels=2", ["must be 1 | 3 | auto", "got 2"]),
         ("dataset=image-folder dataset.channels=true", ["must be 1 | 3 | auto"]),
         ("dataset=image-folder dataset.resize=[8]", ["must be list of 2 int >= 1 | null"]),
@@ -114,9 +117,9 @@ def test_every_setting_is_declared_and_every_default_allowed():
         for name in catalogue.names(group):
             for setting in catalogue.settings(f"{group}/{name}").values():
                 beside = dict([condition.split("=")]) if (condition := setting.alternatives[0][1]) else {}
-                for value in defaults_of(setting):
+                for value in defaults_of(setting) if not setting.required else ["."]:
                     setting.check(value, beside)
-                kinds = {kind for kind, _ in setting.alternatives}
+                kinds = {kind for kind, _ in setting.alternatives} | ({"null"} if setting.required else set())
                 assert types.setdefault(setting.name, kinds) == kinds, "one type and range everywhere"
             assert len(catalogue.about(f"{group}/{name}")) >= 1
     for name in MODELS:
@@ -152,7 +155,7 @@ def test_a_run_leaves_what_the_readme_says_and_resumes(genbench, tmp_path):
     found = json.loads((folder / "metrics.json").read_text())
     assert [found[part]["n"] for part in ("train", "validation", "test")] == [100, 180, 360]
     assert yaml.safe_load((folder / "config.yaml").read_text())["beta"] == 4.0
-    again = genbench("resume", str(folder))
+    again = subprocess.run([sys.executable, "-m", "genbench", "resume", str(folder)], cwd=tmp_path, capture_output=True, text=True)
     assert again.returncode == 0 and "is done already" in again.stdout
     longer = genbench("resume", str(folder), "epochs=3")
     assert longer.returncode == 0 and "resuming after epoch 2" in longer.stdout

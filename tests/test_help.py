@@ -41,7 +41,7 @@ def test_a_page_tells_the_source_and_every_setting_with_its_default(group, choic
     assert all(plain(line) in text for line in CATALOGUE.about(f"{group}/{choice}"))
     own, shared = page.split("Settings of every run")
     for setting in CATALOGUE.settings(f"{group}/{choice}").values():
-        assert f"  {setting.name}={written(defaults_of(setting)[0])}" in own
+        assert (f"  {setting.example}" if setting.required else f"  {setting.name}={written(defaults_of(setting)[0])}") in own
         assert plain(f"{setting.meaning} {setting.in_words()}") in plain(own)
     for setting in CATALOGUE.shared().values():
         assert f"  {setting.name}=" in shared and setting.meaning in plain(shared)
@@ -129,7 +129,7 @@ def test_each_value_that_completion_offers_is_allowed(group, choice):
     parser = OverridesParser.create()
     for name, setting in (CATALOGUE.shared() | CATALOGUE.settings(f"{group}/{choice}")).items():
         found = offered(f"{group}={choice} {name}=")
-        assert found and all(word.endswith(" ") for word in found)
+        assert (found or setting.required) and all(word.endswith(" ") for word in found)
         for override in parser.parse_overrides([word.rstrip() for word in found]):
             others = [dict([c.split("=")]) if c else {} for _, c in setting.alternatives]
             assert override.key_or_group == name and any(_allowed(setting, override.value(), o) for o in others), override

@@ -88,8 +88,8 @@ def test_a_root_that_is_no_folder_is_refused(tmp_path):
     for wrong in (tmp_path / "nowhere", tmp_path / "file"):
         with pytest.raises(UserError, match=r"dataset.root: cannot be read: No"):
             loaded(wrong)
-    with pytest.raises(UserError, match=r"dataset.root: must name a folder"):
-        loaded(None)
+    with pytest.raises(UserError, match=r"dataset.root: holds no pictures, but files such as file \("):
+        loaded(tmp_path)
 
 
 def test_sizes_that_differ_are_named_or_resized(tmp_path):

@@ -18,6 +18,7 @@ class PCA(Model):
     """
 
     criterion = "squared_error"
+    few = False  # fewer points than values in each
 
     def __init__(self, space, s):
         super().__init__(space, s)
@@ -31,6 +32,7 @@ class PCA(Model):
 
     def forget(self) -> None:
         """Start a pass: no points seen."""
+        self.seen: list[torch.Tensor] = []
         self.count, self.running_mean, self.scatter = 0, 0.0, 0.0
 
     @property
@@ -46,10 +48,14 @@ class PCA(Model):
                 self.s.latent_dim,
                 "lower latent_dim",
             )
+        self.few = len(train) < self.space.size
 
     def step(self, batch):
-        # Centred sums merged pairwise (Chan et al. 1979): no cancellation, whatever the data's offset.
         x = batch.x.flatten(1).to(self.mean)
+        if self.few:  # the points take less room than their covariance, and their singular values less time
+            self.seen.append(x)
+            return {}
+        # Centred sums merged pairwise (Chan et al. 1979): no cancellation, whatever the data's offset.
         n, total, mean = len(x), self.count + len(x), x.mean(0)
         shift, centred = mean - self.running_mean, x - mean
         self.scatter = self.scatter + centred.T @ centred + shift.outer(shift) * (self.count * n / total)
@@ -58,10 +64,17 @@ class PCA(Model):
         return {}
 
     def end_epoch(self):
-        values, vectors = torch.linalg.eigh(self.scatter / self.count)
-        self.mean.copy_(self.running_mean)
-        self.eigenvalues.copy_(values.flip(0).clamp(min=0))
-        top = vectors.flip(1).T[: self.s.latent_dim]
+        if self.few:
+            x = torch.cat(self.seen)
+            self.mean.copy_(x.mean(0))
+            _, singular, vectors = torch.linalg.svd(x - self.mean, full_matrices=False)
+            self.eigenvalues.zero_()[: len(singular)] = singular.square() / len(x)
+        else:
+            values, vectors = torch.linalg.eigh(self.scatter / self.count)
+            self.mean.copy_(self.running_mean)
+            self.eigenvalues.copy_(values.flip(0).clamp(min=0))
+            vectors = vectors.flip(1).T
+        top = vectors[: self.s.latent_dim]
         largest = top.gather(1, top.abs().argmax(1, keepdim=True))
         self.components.copy_(top * largest.sign())  # the sign is arbitrary: make the largest entry positive
         self.solved.fill_(True)

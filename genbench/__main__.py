@@ -1,0 +1,5 @@
+"""`python -m genbench` is the command `genbench`."""
+
+from .cli import main
+
+main()
