@@ -104,7 +104,7 @@ class Source(NamedTuple):
 
     `x` [N, *shape] times `scale` are the data, `y` [N] their labels. Where `test_x` is None, `test_size` of the points
     are set aside for the test. `density` is the true density, for data drawn from one; `unit` and `trials` are those
-    of `Space`.
+    of `Space`; `names` are what the labels 0, 1, ... are called, if they are called anything else.
     """
 
     x: torch.Tensor
@@ -115,6 +115,7 @@ class Source(NamedTuple):
     scale: float = 1.0
     trials: int = 1
     density: object | None = None
+    names: tuple[str, ...] = ()
 
 
 class Data(NamedTuple):
@@ -124,6 +125,11 @@ class Data(NamedTuple):
     parts: dict[str, Part]
     space: Space
     density: object | None = None
+    names: tuple[str, ...] = ()
+
+    def called(self, label: int) -> str:
+        """What a label is called."""
+        return self.names[label] if self.names else str(label)
 
     @property
     def train(self) -> Part:
@@ -147,7 +153,7 @@ def load(settings: dict, device: torch.device) -> Data:
     if noise is not None:
         parts = {name: _noisy(name, part, noise, s) for name, part in parts.items()}
     space = Space(tuple(source.x.shape[1:]), source.unit, source.trials if noise is None else 1)
-    return Data(s.name, {name: part.to(device) for name, part in parts.items()}, space, source.density)
+    return Data(s.name, {name: part.to(device) for name, part in parts.items()}, space, source.density, source.names)
 
 
 def _of_classes(source: Source, classes: list[int] | None) -> Source:

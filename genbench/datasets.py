@@ -4,7 +4,7 @@ This is the one module that imports torchvision, and only for the datasets that 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,12 +30,12 @@ class Published:
     """A loader of byte images from `files` in the folder `at` under `root`, the setting or else the cache folder.
 
     `read(root, download)` returns (images, labels) to train on, and to test on if the publishers say which: bytes
-    [N, H, W] or [N, H, W, C], and integers [N]. Only the cache folder is downloaded into.
+    [N, H, W] or [N, H, W, C], and integers [N]; then what the labels are called. Only the cache folder is downloaded into.
     """
 
     at: str
     files: tuple[str, ...]
-    read: Callable[[Path, bool], list[tuple]]
+    read: Callable[[Path, bool], tuple[list[tuple], Sequence[str]]]
 
     def __call__(self, s: Settings) -> Source:
         root = Path(s.root or cache_folder())
@@ -45,7 +45,7 @@ class Published:
             fix = f"give the folder above {files[0]}, or leave dataset.root out to download"
             raise UserError("dataset.root", f"does not hold {', '.join(missing)}", s.root, fix)
         try:
-            parts = self.read(root, not s.root)
+            parts, names = self.read(root, not s.root)
         except UserError:
             raise
         except Exception as error:  # a network, a damaged file and the libraries that meet them raise whatever they like
@@ -55,7 +55,7 @@ class Published:
             fix = f"put {', '.join(self.files)} into {root / self.at}, or give dataset.root=FOLDER that holds {self.at}"
             raise UserError(f"dataset={s.name}", f"could not be downloaded and read: {why}", fix=fix) from error
         (x, y), (test_x, test_y) = [(_images(x), torch.as_tensor(y)) for x, y in parts] + [(None, None)] * (2 - len(parts))
-        return Source(x, y, test_x, test_y, unit=True, scale=1 / 255)
+        return Source(x, y, test_x, test_y, unit=True, scale=1 / 255, names=tuple(names))
 
 
 def _images(x) -> torch.Tensor:
@@ -70,10 +70,10 @@ def cache_folder() -> Path:
     return Path(os.environ.get("GENBENCH_CACHE") or Path(base) / "genbench")
 
 
-def _from_torchvision(name: str, root: Path, download: bool) -> list[tuple]:
+def _from_torchvision(name: str, root: Path, download: bool) -> tuple[list[tuple], Sequence[str]]:
     made = getattr(_torchvision().datasets, name)
     parts = [made(root, train=train, download=download) for train in (True, False)]
-    return [(part.data, part.targets) for part in parts]
+    return [(part.data, part.targets) for part in parts], parts[0].classes
 
 
 def _torchvision():
@@ -90,12 +90,12 @@ def _torchvision():
     return torchvision
 
 
-def _faces(root: Path, download: bool) -> list[tuple]:
+def _faces(root: Path, download: bool) -> tuple[list[tuple], Sequence[str]]:
     """The people with at least 60 pictures each, cropped to the face."""
     from sklearn.datasets import fetch_lfw_people
 
     bunch = fetch_lfw_people(data_home=root, min_faces_per_person=60, resize=0.5, download_if_missing=download)
-    return [((bunch.images * 255).round().astype("uint8"), bunch.target)]
+    return [((bunch.images * 255).round().astype("uint8"), bunch.target)], bunch.target_names.tolist()
 
 
 IDX = tuple(f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))

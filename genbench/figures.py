@@ -69,12 +69,13 @@ class Viewer:
                     yield function.__name__, picture
 
     @torch.no_grad()
-    def projection(self, model: Model, n: int = 1024) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None] | None:
+    def projection(self, model: Model, n: int = 1024) -> tuple[torch.Tensor, list[str] | None, torch.Tensor | None] | None:
         """Codes [n, d] of held-out points with their labels and, if they are images, the images; None without codes."""
         if not can(model, "encode") or model.latent_dim is None:
             return None
         z, y = encoded(self, model, n)
-        return z, y, self.points(n) if self.kind == "images" else None
+        labels = None if y is None else [self.data.called(label) for label in y.tolist()]
+        return z, labels, self.points(n) if self.kind == "images" else None
 
     def rng(self, purpose: str) -> torch.Generator:
         """The same noise at every call, for one purpose."""
@@ -161,7 +162,7 @@ def codes(v: Viewer, model: Model) -> Picture:
     project, names = principal(z)
     prior = project(model.prior(2000, v.rng("prior"))) if can(model, "prior") else None
     note = f"codes of {len(z):,} {v.part} points{'; grey: 2,000 draws from the prior' if prior is not None else ''}"
-    return plots.codes(project(z), y, prior, names, v.title, v.note(note))
+    return plots.codes(project(z), y, v.data.called, prior, names, v.title, v.note(note))
 
 
 @figure("encode", "decode", of=("images", "plane"))

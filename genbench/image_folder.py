@@ -37,8 +37,9 @@ def image_folder(s: Settings) -> Source:
     y = torch.tensor([classes.index(name) for part in parts for name, files in part.items() for _ in files])
     sizes = [sum(map(len, part.values())) for part in parts]
     (x, y), (test_x, test_y) = [*zip(x.split(sizes), y.split(sizes)), (None, None)][:2]
-    labelled = classes != [""]
-    return Source(x, y if labelled else None, test_x, test_y if labelled else None, unit=True, scale=1 / 255)
+    if classes == [""]:
+        y = test_y = None
+    return Source(x, y, test_x, test_y, unit=True, scale=1 / 255, names=() if y is None else tuple(classes))
 
 
 def _by_class(folder: Path) -> dict[str, list[Path]]:

@@ -409,12 +409,21 @@ def paths(lines: torch.Tensor, plane: Plane, title: str, note: str) -> torch.Ten
 # --- codes ----------------------------------------------------------------------------------------------------
 
 
-def codes(z: torch.Tensor, y: torch.Tensor | None, prior: torch.Tensor | None, names: Sequence[str], title: str, note: str) -> torch.Tensor:
+def codes(
+    z: torch.Tensor,
+    y: torch.Tensor | None,
+    called: Callable[[int], str],
+    prior: torch.Tensor | None,
+    names: Sequence[str],
+    title: str,
+    note: str,
+) -> torch.Tensor:
     """Codes [n, 1 or 2], coloured by class where there are labels, over draws from the prior in grey."""
-    sheet = Sheet(640, 565, title, note)
+    groups = [(None, slice(None))] if y is None else [(called(int(c)), (y == c).cpu().numpy()) for c in y.unique()]
+    longest = max(len(name or "") for name, _ in groups)
+    sheet = Sheet(580 + 6 * max(longest, 10), 565, title, note)
     axes = sheet.axes(50, 4, 510, 510)
     z = z.cpu().numpy()
-    groups = [(None, slice(None))] if y is None else [(int(c), (y == c).cpu().numpy()) for c in y.unique()]
     if z.shape[1] == 1:
         axes.hist(
             [z[at, 0] for _, at in groups],

@@ -12,14 +12,14 @@ from .plots import paint, png, tile
 LEAST_THUMBNAIL, LARGEST_THUMBNAIL = 24, 64  # pixels
 
 
-def write_projection(folder: Path, name: str, z: torch.Tensor, y: torch.Tensor | None, images: torch.Tensor | None) -> None:
-    """Write codes z [n, d], with labels y [n] and images [n, ...] as thumbnails where there are any."""
+def write_projection(folder: Path, name: str, z: torch.Tensor, labels: list[str] | None, images: torch.Tensor | None) -> None:
+    """Write codes z [n, d], with n labels and images [n, ...] as thumbnails where there are any."""
     (folder / "projector").mkdir(exist_ok=True)
     lines = [f"tensor_name: {json.dumps(name)}", 'tensor_path: "projector/codes.tsv"']
     z = torch.nn.functional.pad(z, (0, max(0, 3 - z.shape[1])))  # with fewer than three columns it shows nothing
     write(folder / "projector" / "codes.tsv", "".join("\t".join(f"{v:.6g}" for v in row) + "\n" for row in z.tolist()).encode())
-    if y is not None:
-        write(folder / "projector" / "labels.tsv", "".join(f"{label}\n" for label in y.tolist()).encode())
+    if labels is not None:
+        write(folder / "projector" / "labels.tsv", "".join(f"{label}\n" for label in labels).encode())
         lines.append('metadata_path: "projector/labels.tsv"')
     if images is not None:
         shrink = min(1, LARGEST_THUMBNAIL / max(images.shape[2:]))

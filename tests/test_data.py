@@ -107,7 +107,7 @@ def test_cifar10s_batches_are_read(root):
     assert sizes(data) == {"train": 50, "validation": 10, "test": 12} and data.space.shape == (3, 32, 32) and data.space.unit
     stored = pickle.loads((root / "cifar-10-batches-py" / "test_batch").read_bytes())
     assert np.array_equal(data.parts["test"].raw.flatten(1).numpy(), stored["data"])
-    assert data.parts["test"].y.tolist() == stored["labels"]
+    assert data.parts["test"].y.tolist() == stored["labels"] and data.names == tuple("abcdefghij")
 
 
 def test_lfws_faces_are_those_of_people_with_many_pictures(root):
@@ -116,6 +116,7 @@ def test_lfws_faces_are_those_of_people_with_many_pictures(root):
     for part in data.parts.values():
         assert part.raw.dtype == torch.uint8
         assert torch.equal(part.values().mean((1, 2, 3)) > 0.5, part.y == 1), "labels belong to the pictures"
+    assert data.names == ("Ann Dark", "Bob Bright")
 
 
 @pytest.mark.parametrize("dataset", PUBLISHED)

@@ -46,7 +46,7 @@ def test_train_and_test_folders_are_parts_and_class_folders_labels(tmp_path):
     assert {name: len(part) for name, part in data.parts.items()} == {"train": 15, "validation": 5, "test": 3}
     assert data.space.shape == (3, 3, 4) and data.space.unit and data.train.raw.dtype == torch.uint8 and data.train.scale == 1 / 255
     assert data.parts["test"].y.tolist() == [1, 1, 1] and data.parts["test"].raw[:, 0, 0, 0].tolist() == [100, 101, 102]
-    assert torch.equal(data.train.raw[:, 1, 0, 0] == 2, data.train.y == 1)
+    assert torch.equal(data.train.raw[:, 1, 0, 0] == 2, data.train.y == 1) and data.names == ("cat", "dog")
     with pytest.raises(UserError, match=r"dataset.classes: leaves nothing to test on \(got \[0\]\); fix: choose from \[1\]"):
         loaded(tmp_path, classes=[0])
 

@@ -91,10 +91,10 @@ def test_custom_scalars_have_a_chart_for_every_term_of_every_model(ask):
 
 def test_each_row_of_the_projector_is_one_point(tmp_path):
     images = torch.arange(5.0)[:, None, None, None].expand(5, 1, 8, 8) / 5
-    write_projection(tmp_path, "codes", torch.arange(10.0).view(5, 2), torch.tensor([4, 3, 2, 1, 0]), images)
+    write_projection(tmp_path, "codes", torch.arange(10.0).view(5, 2), list("edcba"), images)
     codes = [line.split("\t") for line in (tmp_path / "projector/codes.tsv").read_text().splitlines()]
     assert codes == [[f"{2 * i}", f"{2 * i + 1}", "0"] for i in range(5)]
-    assert (tmp_path / "projector/labels.tsv").read_text().split() == ["4", "3", "2", "1", "0"]
+    assert (tmp_path / "projector/labels.tsv").read_text().split() == list("edcba")
     with Image.open(tmp_path / "projector/thumbnails.png") as sheet:
         assert sheet.size == (72, 48)  # three to a row, the next whole number above the root of five
         shown = [sheet.getpixel((24 * (i % 3) + 12, 24 * (i // 3) + 12))[0] for i in range(5)]
