@@ -73,7 +73,8 @@ def cache_folder() -> Path:
 def _from_torchvision(name: str, root: Path, download: bool) -> tuple[list[tuple], Sequence[str]]:
     made = getattr(_torchvision().datasets, name)
     parts = [made(root, train=train, download=download) for train in (True, False)]
-    return [(part.data, part.targets) for part in parts], parts[0].classes
+    names = [name.partition(" - ")[0] for name in parts[0].classes]  # MNIST says "0 - zero"
+    return [(part.data, part.targets) for part in parts], names
 
 
 def _torchvision():

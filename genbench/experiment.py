@@ -22,7 +22,7 @@ from .train import fit, is_drawn
 class Trained:
     """A trained model with what it was trained on, and what was measured: the content of metrics.json.
 
-    Arrays go in and float32 tensors come out, on the CPU. UserError, a ValueError, for arrays that do not fit the model
+    Arrays go in and tensors come out, on the CPU. UserError, a ValueError, for arrays that do not fit the model
     and for what it cannot do.
     """
 

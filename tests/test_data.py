@@ -100,6 +100,7 @@ def test_idx_files_are_read_and_split(dataset, root):
     assert x.min() == 0 and x.max() == 1 and data.train.y.dtype == torch.int64
     stored = torch.frombuffer(bytearray((root / IN_IDX[dataset] / "t10k-images-idx3-ubyte").read_bytes()[16:]), dtype=torch.uint8)
     assert torch.equal(data.parts["test"].raw.flatten(), stored) and data.parts["test"].y.tolist() == [*range(10)] * 2
+    assert data.called(9) == {"mnist": "9", "fashion-mnist": "Ankle boot", "kmnist": "wo"}[dataset]
 
 
 def test_cifar10s_batches_are_read(root):
