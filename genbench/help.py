@@ -26,7 +26,7 @@ def settings_help(usage: str, catalogue: Catalogue) -> str:
     usual = " ".join(f"{group}={catalogue.default_choice(group)}" for group in GROUPS)
     parts.append(f"Without more, genbench trains {usual}. What a run leaves is in outputs/, or in hydra.run.dir=FOLDER.")
     parts.append("genbench help NAME tells all about one model, dataset or setting.")
-    parts.append('From Python, genbench.fit(model="vae", beta=4) runs one too; help(genbench) tells.')
+    parts.append("From Python, genbench.fit(...) runs one too; help(genbench) tells how.")
     parts.append("genbench --hydra-help explains Hydra's own options, such as -m, --cfg and --config-dir.")
     return "\n\n".join(parts)
 
