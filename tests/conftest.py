@@ -92,8 +92,9 @@ def genbench(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Runs end without their last pictures, which take longer than all else, for tests of other things."""
-    monkeypatch.setattr(Viewer, "finished", lambda self, model, epoch: iter(()))
+    """Runs draw no pictures, which take longer than all else, for tests of other things."""
+    for some in ("watched", "finished"):
+        monkeypatch.setattr(Viewer, some, lambda self, model, epoch: iter(()))
 
 
 @pytest.fixture(params=MODELS)

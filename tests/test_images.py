@@ -42,7 +42,7 @@ def test_a_convolutional_vae_learns_images_of_any_size_and_draws_all_it_can_show
     test = make(tmp_path / "data", np.random.default_rng(0))
     run = ["model=vae", "network=conv", "channels=8", "latent_dim=2"]
     data = [f"dataset={dataset}", f"dataset.root={tmp_path / 'data'}", "dataset.val_size=50"]
-    done = genbench(*run, *data, "epochs=25", "batch_size=10", "lr=3e-3", "draw_every=25", "device=cpu", "hydra.run.dir=run")
+    done = genbench(*run, *data, "epochs=20", "batch_size=10", "lr=3e-3", "draw_every=20", "device=cpu", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
     drawn = {"samples", "reconstructions", "codes", "interpolation", "traversal", "manifold"}
     assert {p.stem for p in (tmp_path / "run").glob("*.png")} == drawn
