@@ -38,6 +38,7 @@ def fit(
         if choice not in catalogue.names(group):
             raise UserError(group, f"no such {group}", choice, f"choose one of: {', '.join(catalogue.names(group))}")
     config = composed([f"{group}={choice}" for group, choice in chosen.items()], catalogue)
+    # Composed without what is given, so that values keep their types; the defaults that go with it come from here.
     defaults = {name: setting.default for name, setting in known_settings(catalogue, **chosen, values=named).items()}
     config = check(config, catalogue, defaults | named)
     if folder is None:

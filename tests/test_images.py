@@ -49,3 +49,18 @@ def test_a_convolutional_vae_learns_images_of_any_size_and_draws_all_it_can_show
     found = json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]
     assert found["n"] == len(test)
     assert found["mse"] < 0.5 * test.var(0).mean()  # half the error of the mean image, which knows nothing of a point
+
+
+def test_a_run_on_a_folder_goes_on_from_anywhere_and_says_why_it_ended(genbench, tmp_path, monkeypatch, undrawn):
+    image_folder(tmp_path / "mine", np.random.default_rng(0))
+    done = genbench("model=ae", "dataset=image-folder", "dataset.root=mine", "epochs=1", "device=cpu", "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert genbench("resume", "../run", "epochs=2").returncode == 0
+    assert "converged after 1 epoch" in genbench("model=pca", "dataset.limit=100", "device=cpu").stdout
+    stopped = genbench("model=ae", "dataset.limit=100", "epochs=50", "lr=0.5", "patience=1", "device=cpu").stdout
+    assert "kept the weights after" in stopped
+    refused = genbench("model=ae", "network=conv", "dataset=moons", "device=cpu")
+    assert refused.returncode == 2 and "go on with" not in refused.stdout
+    assert "genbench resume RUN_DIR" in genbench("help", "resume").stdout
