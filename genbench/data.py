@@ -21,12 +21,16 @@ class Space(NamedTuple):
     """What one data point is.
 
     `shape` is (channels, height, width) or (features,); `unit` says that values lie in [0, 1]; `trials` that a value
-    is the share of so many yes-or-no dots that are set, which makes a binomial its exact distribution.
+    is the share of so many yes-or-no dots that are set (of one, in binary data), which makes a binomial its exact
+    distribution; None that it is no such share. `cell` is the width of the cell that a value was drawn from, where
+    uniform noise hides whole numbers. Labels are below `classes`; 0 where there are none.
     """
 
     shape: tuple[int, ...]
     unit: bool
-    trials: int = 1
+    trials: int | None = None
+    cell: float = 1.0
+    classes: int = 0
 
     @property
     def size(self) -> int:
@@ -45,12 +49,15 @@ class Noise(NamedTuple):
     """Randomness that belongs to the data: `draw(x, rng)` turns values [n, *shape] into a draw of the same shape.
 
     Values are raw numbers times `scale`. `setting` asks for the noise, and has it drawn only once where it is `once`.
+    `trials` and `cell` are those of the `Space` of what is drawn.
     """
 
     setting: str
     once: str
     scale: float
     draw: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+    trials: int | None = None
+    cell: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ class Source(NamedTuple):
     test_y: torch.Tensor | None
     unit: bool
     scale: float = 1.0
-    trials: int = 1
+    trials: int | None = None
     density: object | None = None
     names: tuple[str, ...] = ()
 
@@ -152,7 +159,10 @@ def load(settings: dict, device: torch.device) -> Data:
     noise = _noise(source, s)
     if noise is not None:
         parts = {name: _noisy(name, part, noise, s) for name, part in parts.items()}
-    space = Space(tuple(source.x.shape[1:]), source.unit, source.trials if noise is None else 1)
+    classes = 0 if source.y is None else int(source.y.max()) + 1
+    space = Space(tuple(source.x.shape[1:]), source.unit, source.trials, classes=classes)
+    if noise is not None:
+        space = space._replace(trials=noise.trials, cell=noise.cell)
     return Data(s.name, {name: part.to(device) for name, part in parts.items()}, space, source.density, source.names)
 
 
@@ -204,12 +214,12 @@ def count(size: int | float, n: int) -> int:
 def _noise(source: Source, s: Settings) -> Noise | None:
     """The noise that the settings ask for."""
     if s.get("binarize", "none") != "none":
-        return Noise("binarize", "static", source.scale, binary)
+        return Noise("binarize", "static", source.scale, binary, trials=1)
     if s.get("dequantize", False):
         if source.x.is_floating_point():
             raise UserError("dataset.dequantize", "needs pixels that are whole numbers", s.dequantize, "leave it out")
         levels = round(1 / source.scale) + 1
-        return Noise("dequantize", "true", 1 / levels, partial(uniform, width=1 / levels))
+        return Noise("dequantize", "true", 1 / levels, partial(uniform, width=1 / levels), cell=1 / levels)
     return None
 
 

@@ -141,13 +141,13 @@ def likelihood(space: Space, s: Settings) -> Output:
     """The output that the settings `likelihood` and `sigma` name; UserError if the data do not fit it."""
     kind = s.likelihood
     if kind == "auto":
-        kind = "gaussian" if not space.unit else "binomial" if space.trials > 1 else "bernoulli"
+        kind = "gaussian" if not space.unit else "binomial" if (space.trials or 1) > 1 else "bernoulli"
     if kind == "gaussian":
         return Gaussian(s.sigma)
     _require_unit(space, "likelihood", kind, "gaussian")
     if kind == "binomial":
-        if space.trials == 1:
-            raise UserError("likelihood", "needs values that count dots, as those of digits do", kind, "likelihood=bernoulli")
+        if space.trials is None:
+            raise UserError("likelihood", "needs values that count dots, as those of digits do, or binary ones", kind, "likelihood=bernoulli")
         return Binomial(space.trials)
     return Bernoulli() if kind == "bernoulli" else ContinuousBernoulli()
 

@@ -269,7 +269,7 @@ def test_dequantised_pixels_stay_in_their_cells(dataset, levels, root):
     assert torch.equal(visit(dynamic, "train", 1), visit(dynamic, "train", 1))
     other = loaded(dataset, **there, dequantize=True, seed=1)
     assert not torch.equal(visit(static, "test", 0), visit(other, "test", 0))
-    assert all(data.space.unit and data.space.trials == 1 for data in (static, dynamic))
+    assert all(data.space.unit and data.space.trials is None and data.space.cell == 1 / levels for data in (static, dynamic))
 
 
 @pytest.mark.parametrize("levels", [17, 256])
