@@ -147,7 +147,7 @@ def likelihood(space: Space, s: Settings) -> Output:
     _require_unit(space, "likelihood", kind, "gaussian")
     if kind == "binomial":
         if space.trials is None:
-            raise UserError("likelihood", "needs values that count dots, as those of digits do, or binary ones", kind, "likelihood=bernoulli")
+            raise UserError("likelihood", "needs values that count dots, as in digits, or binary ones", kind, "likelihood=bernoulli")
         return Binomial(space.trials)
     return Bernoulli() if kind == "bernoulli" else ContinuousBernoulli()
 
