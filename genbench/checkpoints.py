@@ -1,4 +1,5 @@
-"""Checkpoints of a run: one file each, with the SHA-256 of its content in its name, so that both appear in one rename."""
+"""Checkpoints of a run, and what it fits in the end: files with the SHA-256 of their content in their names, so that both
+appear in one rename."""
 
 import hashlib
 import io
@@ -29,10 +30,7 @@ def write_checkpoint(folder: Path, content: dict) -> None:
     bad = next((name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()), None)
     if bad is not None:
         raise UserError(f"epoch {epoch}", f"{bad} is not finite", fix="lower lr where there is one, and look at the data", code=1)
-    out = io.BytesIO()
-    torch.save(content, out)
-    data = out.getvalue()
-    write(folder / f"checkpoint-{epoch:06d}-{hashlib.sha256(data).hexdigest()}.pt", data)
+    _write(folder, f"checkpoint-{epoch:06d}", content)
     for old in checkpoints(folder)[KEPT:]:
         old.unlink()
 
@@ -44,10 +42,41 @@ def read_newest(folder: Path, device: torch.device) -> tuple[dict | None, list[P
     """
     damaged = []
     for path in checkpoints(folder):
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() == NAME.fullmatch(path.name)[2]:
-            return torch.load(io.BytesIO(data), map_location=device, weights_only=True), damaged
+        content = _read(path, device)
+        if content is not None:
+            return content, damaged
         damaged.append(path)
     if damaged:
         raise UserError(str(folder), "every checkpoint is damaged", fix="start a new run, or remove the checkpoints to start over")
     return None, []
+
+
+def write_finished(folder: Path, content: dict[str, torch.Tensor]) -> None:
+    """Write what was fitted once training was over, in place of what may be there from before."""
+    before = list(folder.glob("finished-*.pt"))
+    kept = _write(folder, "finished", content) if content else None
+    for old in before:
+        if old != kept:
+            old.unlink()
+
+
+def read_finished(folder: Path, device: torch.device) -> dict[str, torch.Tensor] | None:
+    """What `write_finished` wrote, on `device`; None if there is nothing undamaged."""
+    return next((content for path in folder.glob("finished-*.pt") if (content := _read(path, device)) is not None), None)
+
+
+def _write(folder: Path, stem: str, content: dict) -> Path:
+    out = io.BytesIO()
+    torch.save(content, out)
+    data = out.getvalue()
+    path = folder / f"{stem}-{hashlib.sha256(data).hexdigest()}.pt"
+    write(path, data)
+    return path
+
+
+def _read(path: Path, device: torch.device) -> dict | None:
+    """The content of a file that is named by its digest; None if it is damaged."""
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != path.stem.rpartition("-")[2]:
+        return None
+    return torch.load(io.BytesIO(data), map_location=device, weights_only=True)

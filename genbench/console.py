@@ -83,14 +83,18 @@ class Display:
             self.live = None
 
     def summary(self, found: dict[str, dict]) -> None:
-        """The final numbers, a column per part of the data."""
+        """The final numbers, a column per part of the data; what is said of a column in words stands below."""
+        words = {part: ", ".join(v for v in values.values() if isinstance(v, str)) for part, values in found.items()}
         table = Table(title=self.title, title_justify="left")
         table.add_column("")
         for part in found:
             table.add_column(part, justify="right")
-        for row in dict.fromkeys(name for numbers in found.values() for name in numbers):
-            table.add_row(row, *[number(numbers[row]) if row in numbers else "" for numbers in found.values()])
+        numbers = [{name: v for name, v in values.items() if not isinstance(v, str)} for values in found.values()]
+        for row in dict.fromkeys(name for some in numbers for name in some):
+            table.add_row(row, *[number(some[row]) if row in some else "" for some in numbers])
         self.console.print(table)
+        for part in filter(words.get, words):
+            self.say(f"{part}: {words[part]}")
 
 
 def number(value: float) -> str:

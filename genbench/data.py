@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 
 from .errors import UserError
 from .seeds import fold, generator
@@ -39,7 +40,7 @@ class Space(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """`x` float [n, *shape]; `y` int64 [n] class labels, or None where there are none."""
+    """`x` float [n, *shape]; `y` int64 [n] class labels, -1 where they are hidden, or None where there are none."""
 
     x: torch.Tensor
     y: torch.Tensor | None
@@ -191,8 +192,21 @@ def _split(source: Source, s: Settings) -> dict[str, Part]:
     else:
         test = Part(source.test_x, source.test_y, source.scale)
     validation, train = _set_aside(points, "val_size", s, "parts")
-    parts = {"train": train.first(s.limit), "validation": validation, "test": test}
+    parts = {"train": _hide_labels(train.first(s.limit), s), "validation": validation, "test": test}
     return {name: part for name, part in parts.items() if len(part) or name != "validation"}
+
+
+def _hide_labels(train: Part, s: Settings) -> Part:
+    """The training points with only `labelled` labels left, as many of each class as of any other; -1 hides the others."""
+    if s.get("labelled") is None:
+        return train
+    if train.y is None:
+        raise UserError("dataset.labelled", "the data have no classes", s.labelled, "leave it out")
+    order = torch.randperm(len(train), generator=generator(s.seed, "labelled"))
+    y = train.y[order]
+    of_class = F.one_hot(y).cumsum(0).gather(1, y[:, None]).squeeze(1)  # a point is the how-manieth of its class
+    kept = order[of_class.argsort(stable=True)[: s.labelled]]
+    return replace(train, y=torch.full_like(train.y, -1).index_copy(0, kept, train.y[kept]))
 
 
 def _set_aside(points: Part, setting: str, s: Settings, purpose: str) -> tuple[Part, Part]:

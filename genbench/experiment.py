@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .checkpoints import read_newest
+from .checkpoints import read_finished, read_newest
 from .console import epochs
 from .data import Data, load, locate
 from .errors import UserError
@@ -35,33 +35,50 @@ class Trained:
         able = ", ".join(name for name in ABILITIES if can(self.model, name))
         return f"<{self.model.s.model['name']} on {self.data.name}, in {self.folder}: {able}>"
 
-    def encode(self, x) -> torch.Tensor:
-        """The codes [n, latent_dim] of points x [n, *shape], in [0, 1] if the data are; of clusters, their numbers [n]."""
-        return self._ask("encode", self._points(x))
+    def encode(self, x, y=None) -> torch.Tensor:
+        """The codes [n, latent_dim] of points x [n, *shape], in [0, 1] if the data are; of clusters, their numbers [n].
 
-    def decode(self, z) -> torch.Tensor:
+        A conditional model needs the labels y [n] of the points, here as in the others.
+        """
+        return self._ask("encode", self._points(x), y=y)
+
+    def decode(self, z, y=None) -> torch.Tensor:
         """The points [n, *shape] of codes z, which are as `encode` gives them."""
         z, width = torch.as_tensor(z), self.model.latent_dim
         shape = (len(z),) if width is None else (len(z), width)
         if z.shape != shape:
             raise UserError("decode", f"codes have the shape {_shape('n', *shape[1:])}", _shape(*z.shape), "reshape them")
-        return self._ask("decode", z.long() if width is None else z.float())
+        return self._ask("decode", z.long() if width is None else z.float(), y=y)
 
-    def log_prob(self, x) -> torch.Tensor:
-        """The log density [n] of points x [n, *shape], in nats."""
-        return self._ask("log_prob", self._points(x))
+    def log_prob(self, x, y=None) -> torch.Tensor:
+        """The log probability or density [n] of points x [n, *shape], in nats; `model.log_prob_kind` says whether it is
+        exact or which bound."""
+        return self._ask("log_prob", self._points(x), y=y)
 
-    def sample(self, n: int = 64, seed: int = 0) -> torch.Tensor:
-        """n draws [n, *shape]."""
-        return self._ask("sample", n, generator(seed, "sample", device=self.model.device))
+    def score(self, x) -> torch.Tensor:
+        """The gradient of the log density [n, *shape] at points x [n, *shape]."""
+        return self._ask("score", self._points(x))
 
-    def _ask(self, ability: str, *args) -> torch.Tensor:
+    def sample(self, n: int = 64, seed: int = 0, y=None) -> torch.Tensor:
+        """n draws [n, *shape]; of a conditional model of the wanted class y, a label or n of them."""
+        return self._ask("sample", n, generator(seed, "sample", device=self.model.device), y=y)
+
+    def _ask(self, ability: str, *args, y=None) -> torch.Tensor:
+        if y is not None:
+            y = torch.as_tensor(y).reshape(-1)
+            if not self.model.conditional:
+                raise UserError("y", "this model does not depend on labels", fix="leave it out")
+            if y.is_floating_point() or not (len(y) and y.min() >= 0 and y.max() < self.data.space.classes):
+                raise UserError("y", f"labels are whole numbers from 0 to {self.data.space.classes - 1}", y.tolist(), "such as y=0")
+        elif self.model.conditional and ability != "sample":
+            raise UserError("y", f"{ability} needs the labels of the points", fix=f"{ability}(..., y=labels)")
         if not can(self.model, ability):
             has = [name for name in ABILITIES if can(self.model, name)]
             raise UserError(self.folder.name, f"this model cannot {ability}", fix=f"it can {', '.join(has)}")
         with torch.no_grad():
             here = [arg.to(self.model.device) if isinstance(arg, torch.Tensor) else arg for arg in args]
-            return getattr(self.model, ability)(*here).cpu()
+            model = self.model if y is None else self.model.given(y.to(self.model.device))
+            return getattr(model, ability)(*here).cpu()
 
     def _points(self, x) -> torch.Tensor:
         x, space = torch.as_tensor(x).float(), self.data.space
@@ -72,7 +89,7 @@ class Trained:
         return x
 
 
-ABILITIES = ("encode", "decode", "sample", "log_prob")
+ABILITIES = ("encode", "decode", "sample", "log_prob", "score")
 
 
 def _shape(*sizes) -> str:
@@ -101,6 +118,8 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
             record.say(f"converged after {epochs(fitted.epochs)}: another would change nothing")
         elif fitted.kept < fitted.epochs:
             record.say(f"kept the weights after {epochs(fitted.kept)}, which did best on the validation data")
+        model.finish(data.train, seed=s.seed)
+        record.keep(model.finished())
         learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
         cost = {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": learnt}
         found = record.measured(final(model, data, s.batch_size, s.seed), cost)
@@ -121,6 +140,11 @@ def load_run(config: dict, folder: Path, device: str) -> Trained:
     if content is None or metrics is None:
         raise UserError(str(folder), "holds no finished run", fix=f"genbench resume {folder}")
     model.load_state_dict(content["stopping"]["best"].get("weights", content["model"]))
+    state = read_finished(folder, model.device)
+    if state is None:  # lost: the same weights and data give the same again
+        model.finish(data.train, seed=config["seed"])
+    else:
+        model.take_finished(state)
     return Trained(model, data, metrics, folder)
 
 

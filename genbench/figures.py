@@ -85,6 +85,11 @@ class Viewer:
         """The first n held-out points."""
         return self.held_out.values(slice(0, n))
 
+    def shown(self, model: Model, n: int, start: int = 0):
+        """n held-out points from one on, and the model given their labels."""
+        at = slice(start, start + n)
+        return self.held_out.values(at), model.given(None if self.held_out.y is None else self.held_out.y[at])
+
     def note(self, text: str) -> str:
         """What a picture shows, and when."""
         return f"{text}, {self.when}"
@@ -118,6 +123,14 @@ def density(v: Viewer, model: Model) -> Picture:
     return plots.on_the_line(v.points(5000).cpu(), curves, {}, v.title, v.note("the fitted density over the data"))
 
 
+@figure("score", of=("plane",))
+def score(v: Viewer, model: Model) -> Picture:
+    device = v.held_out.raw.device
+    return plots.field(
+        lambda x: model.score(x.to(device)), v.plane, v.title, v.note("the score, the direction in which points get likelier")
+    )
+
+
 def _truth(v: Viewer) -> dict[str, Callable]:
     return {} if v.data.density is None else {"truth": lambda x: v.data.density.log_prob(x).exp()}
 
@@ -127,8 +140,8 @@ def _truth(v: Viewer) -> dict[str, Callable]:
 
 @figure("encode", "decode", of=("images", "plane"), throughout=True)
 def reconstructions(v: Viewer, model: Model) -> Picture:
-    x = v.points(32 if v.kind == "images" else 2000)
-    again = model.decode(model.encode(x))
+    x, given = v.shown(model, 32 if v.kind == "images" else 2000)
+    again = given.decode(given.encode(x))
     note = v.note(f"{len(x):,} {v.part} {'images, each above its reconstruction' if v.kind == 'images' else 'points reconstructed'}")
     if v.kind == "images":
         pairs = zip(x.split(8), again.split(8))
@@ -139,7 +152,7 @@ def reconstructions(v: Viewer, model: Model) -> Picture:
 def encoded(v: Viewer, model: Model, limit: int = 5000) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Codes [n, d] of held-out points, and their labels."""
     part = v.held_out.first(limit)
-    return torch.cat([model.encode(x) for x, _ in part.batches(1000)]), part.y
+    return torch.cat([model.given(y).encode(x) for x, y in part.batches(1000)]), part.y
 
 
 def principal(z: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tensor], list[str]]:
@@ -160,19 +173,21 @@ def codes(v: Viewer, model: Model) -> Picture:
         return None
     z, y = encoded(v, model)
     project, names = principal(z)
-    prior = project(model.prior(2000, v.rng("prior"))) if can(model, "prior") else None
-    note = f"codes of {len(z):,} {v.part} points{'; grey: 2,000 draws from the prior' if prior is not None else ''}"
-    return plots.codes(project(z), y, v.data.called, prior, names, v.title, v.note(note))
+    drawn = project(model.codes(2000, v.rng("prior"))) if can(model, "codes") else None
+    note = f"codes of {len(z):,} {v.part} points{f'; grey: 2,000 draws from {model.source_of_codes}' if drawn is not None else ''}"
+    return plots.codes(project(z), y, v.data.called, drawn, names, v.title, v.note(note))
 
 
 @figure("encode", "decode", of=("images", "plane"))
 def interpolation(v: Viewer, model: Model, pairs: int = 6, steps: int = 9) -> Picture:
     if model.latent_dim is None or len(v.held_out) < 2:
         return None
-    x = v.points(2 * pairs)
-    z = model.encode(x)
+    x, given = v.shown(model, 2 * pairs)
+    z = given.encode(x)
     t = torch.linspace(0, 1, steps, device=z.device)[:, None]
-    between = [model.decode((1 - t) * a + t * b) for a, b in zip(z[::2], z[1::2])]
+    # A conditional model needs one class for all of a line: that of the point it starts at.
+    first = [v.shown(model, 1, start=2 * i)[1] for i in range(len(z) // 2)]
+    between = [start.decode((1 - t) * a + t * b) for start, a, b in zip(first, z[::2], z[1::2])]
     note = v.note(f"straight lines between the codes of two {v.part} points")
     if v.kind == "images":
         rows = {f"pair {i + 1}": torch.cat([x[2 * i, None], line, x[2 * i + 1, None]]) for i, line in enumerate(between)}
@@ -181,9 +196,9 @@ def interpolation(v: Viewer, model: Model, pairs: int = 6, steps: int = 9) -> Pi
 
 
 def usual_codes(v: Viewer, model: Model) -> tuple[torch.Tensor, str]:
-    """The codes [n, d] that this model decodes, and whose they are: the prior's if it has one, else the data's."""
-    if can(model, "prior"):
-        return model.prior(5000, v.rng("usual codes")), "the prior"
+    """The codes [n, d] that this model decodes, and whose they are: those it generates from, else the data's."""
+    if can(model, "codes"):
+        return model.codes(5000, v.rng("usual codes")), model.source_of_codes
     return encoded(v, model)[0], f"the codes of {v.part} data"
 
 
@@ -193,7 +208,8 @@ def traversal(v: Viewer, model: Model, steps: int = 9, most: int = 16) -> Pictur
         return None
     cloud, whose = usual_codes(v, model)
     encoding = can(model, "encode")
-    start = model.encode(v.points(1))[0] if encoding else cloud.mean(0)
+    x, given = v.shown(model, 1)
+    start = given.encode(x)[0] if encoding else cloud.mean(0)
     fixed = f"as in the first {v.part} point" if encoding else "at their means"
     low, high = torch.quantile(cloud, torch.tensor([0.01, 0.99]).to(cloud), dim=0)
     widest = (high - low).argsort(descending=True)[:most].sort().values
@@ -201,7 +217,7 @@ def traversal(v: Viewer, model: Model, steps: int = 9, most: int = 16) -> Pictur
     for i in widest.tolist():
         z = start.repeat(steps, 1)
         z[:, i] = torch.linspace(low[i].item(), high[i].item(), steps)
-        lines[f"z{i + 1}"] = model.decode(z)
+        lines[f"z{i + 1}"] = given.decode(z)
     every = "each latent" if len(lines) == len(start) else f"each of the {most} widest of {len(start)} latents"
     note = v.note(f"{every} from the 1st to the 99th percentile of {whose}, the others {fixed}")
     if v.kind == "images":
@@ -218,7 +234,7 @@ def manifold(v: Viewer, model: Model, side: int = 16) -> Picture:
     at = torch.linspace(0.5 / side, 1 - 0.5 / side, side).to(cloud)
     first, second = torch.quantile(cloud[:, 0], at), torch.quantile(cloud[:, 1], at).flip(0)
     z = torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).flatten(0, 1)
-    decoded = model.decode(z)
+    decoded = v.shown(model, 1)[1].decode(z)
     note = v.note(f"decoded from {side} x {side} quantiles of {whose}: $z_1$ grows to the right, $z_2$ upwards")
     if v.kind == "images":
         return plots.grid(decoded, v.title, note, columns=side)

@@ -40,6 +40,12 @@ def sliced_wasserstein(x: torch.Tensor, y: torch.Tensor, directions: torch.Tenso
 class Output(nn.Module):
     """How a decoder's raw output stands for data: `nll` [n] of data under it, its `mean`, and a `sample`."""
 
+    mass = False  # True if exp(-nll) is a probability, False if it is a density
+
+    def describes(self, space: Space) -> bool:
+        """Whether exp(-nll) adds up to one over data of this kind, so that it is a likelihood."""
+        return True
+
     def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """-log p(x | raw) in nats, or the loss that takes its place."""
         raise NotImplementedError
@@ -56,6 +62,9 @@ class Output(nn.Module):
 class SquaredError(Output):
     """||x - raw||^2, which is a Gaussian of variance 1/2 up to a constant."""
 
+    def describes(self, space):
+        return False
+
     def nll(self, raw, x):
         return per_point((x - raw) ** 2)
 
@@ -65,6 +74,11 @@ class SquaredError(Output):
 
 class Bernoulli(Output):
     """Cross-entropy of data in [0, 1] with logits `raw`; a likelihood only if the data are 0 or 1."""
+
+    mass = True
+
+    def describes(self, space):
+        return space.trials == 1
 
     def nll(self, raw, x):
         return per_point(F.binary_cross_entropy_with_logits(raw, x, reduction="none"))
@@ -79,6 +93,9 @@ class Binomial(Bernoulli):
     def __init__(self, trials: int):
         super().__init__()
         self.trials = trials
+
+    def describes(self, space):
+        return space.trials == self.trials
 
     def nll(self, raw, x):
         k, n = x * self.trials, torch.as_tensor(float(self.trials), device=x.device)

@@ -4,6 +4,7 @@ A metric is one function `(model, data, rng) -> {part: {name: number}}`, listed 
 it needs. Adding one takes nothing else.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -27,12 +28,16 @@ def metric(*needs: str):
 
 
 @torch.no_grad()
-def means(model: Model, part: Part, batch_size: int, seed: int) -> dict[str, float]:
-    """The objective's terms over one part, as means over its points, with the same noise at every call."""
+def means(model: Model, part: Part, batch_size: int, seed: int, learnt: bool = False) -> dict[str, float]:
+    """The objective's terms over one part, as means over its points, with the same noise at every call; and, unless the
+    part was learnt from, what can only be estimated on data that was not."""
     sums: Logs = {}
     for i, batch in enumerate(part.batches(batch_size)):
         rng = generator(seed, "evaluate", i, device=batch.x.device)
-        for name, value in model.evaluate(batch, rng).items():
+        terms = model.evaluate(batch, rng)
+        if not learnt:
+            terms |= model.held_out(batch, rng)
+        for name, value in terms.items():
             sums[name] = sums.get(name, 0) + value * len(batch.x)
     return {name: float(total) / len(part) for name, total in sums.items()}
 
@@ -40,7 +45,8 @@ def means(model: Model, part: Part, batch_size: int, seed: int) -> dict[str, flo
 @torch.no_grad()
 def final(model: Model, data: Data, batch_size: int, seed: int) -> dict[str, dict]:
     """Every number of a finished run, under the part of the data it was measured on, with that part's size `n`."""
-    found: dict[str, dict] = {name: {"n": len(p)} | means(model, p, batch_size, seed) for name, p in data.parts.items()}
+    parts = {name: part for name, part in data.parts.items() if name != "train" or not model.keeps_data}
+    found: dict[str, dict] = {n: {"n": len(p)} | means(model, p, batch_size, seed, learnt=n == "train") for n, p in parts.items()}
     for needs, function in METRICS:
         if can(model, *needs):
             rng = generator(seed, "metric", function.__name__, device=data.train.raw.device)
@@ -55,8 +61,55 @@ def reconstruction_error(model: Model, data: Data, rng: torch.Generator):
     found = {}
     for name, part in data.parts.items():
         if name != "train":
-            errors = [per_point((model.decode(model.encode(x)) - x) ** 2).cpu().double().sum() for x, _ in part.batches(1000)]
+            errors = []
+            for x, y in part.batches(1000):
+                given = model.given(y)
+                errors.append(per_point((given.decode(given.encode(x)) - x) ** 2).cpu().double().sum())
             found[name] = {"mse": float(sum(errors)) / (len(part) * data.space.size)}
+    return found
+
+
+@metric("log_prob")
+def likelihood(model: Model, data: Data, rng: torch.Generator, most: int = 1000):
+    """The mean log-probability of test points, of what kind it is, and of what.
+
+    Bits per dimension are -log2 p(x) / D; for dequantised pixels of the whole pixel values, which the log-density plus
+    log of the cell's width is a bound for (Theis et al. 2016). A bound, which takes many decodings, is measured on the
+    first `most` test points.
+    """
+    part = data.parts["test"] if model.log_prob_kind == "exact" else data.parts["test"].first(most)
+    total = sum(float(model.given(y).log_prob(x).double().sum()) for x, y in part.batches(1000))
+    mean, d = total / len(part), data.space.size
+    return {
+        "likelihood": {
+            "n": len(part),
+            "log_prob": mean,
+            "bits_per_dim": -(mean + (0 if model.mass else d * math.log(data.space.cell))) / (d * math.log(2)),
+            "kind": model.log_prob_kind,
+            "of": measured_space(model, data),
+        }
+    }
+
+
+def measured_space(model: Model, data: Data) -> str:
+    """What `log_prob` is a probability or a density of, in words: only what agrees in this can be compared."""
+    space = data.space
+    if model.mass:
+        return "probability of " + ("binary test values" if space.trials == 1 else f"test values that count {space.trials} dots")
+    if space.cell < 1:
+        return f"density of test values in [0, 1], dequantised in cells of 1/{round(1 / space.cell)}"
+    return "density of test values" + (" in [0, 1], as they are" if space.unit else "")
+
+
+@metric("posterior")
+def active_units(model: Model, data: Data, rng: torch.Generator):
+    """How many dimensions of the code are used: those whose mean under q(z|x) varies by more than 0.01 over the data
+    (Burda et al. 2016, section 5)."""
+    found = {}
+    for name, part in data.parts.items():
+        if name != "train":
+            mu = torch.cat([model.given(y).posterior(x)[0].cpu() for x, y in part.batches(1000)])
+            found[name] = {"active_units": int((mu.double().var(0) > 0.01).sum())}
     return found
 
 

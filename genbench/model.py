@@ -5,13 +5,15 @@
     step       learn from one batch
     end_epoch  learn from one whole pass
     evaluate   the same terms on data that is not learnt from
+    finish     once after training: what stands on the finished weights
 
 Gradient models learn in `step`. Closed-form and EM models add up sufficient statistics in `step` and solve in
 `end_epoch`. Nothing else is assumed, so one loop trains all of them.
 
-An ability is a method a model may have: `encode(x)` and `decode(z)`, `prior(n, rng)` draws codes, `sample(n, rng)`
-points, `log_prob(x)`. Whoever wants
-one asks `can(model, "sample")`; it belongs to the object, not the class (see `available_if`).
+An ability is a method a model may have: `encode(x)` and `decode(z)`; `codes(n, rng)` and `sample(n, rng)` draw codes
+and points; `log_prob(x)` and its gradient `score(x)`. Whoever wants one asks `can(model, "sample")`; it belongs to the
+object, not the class (see `available_if`). A conditional model has its abilities beside labels: `model.given(y).encode(x)`
+is how everybody calls them, for labels y or None.
 """
 
 from collections.abc import Callable
@@ -38,6 +40,10 @@ class Model(nn.Module):
     converged = False  # True ends the run early
     criterion: str | None = None  # the term of `evaluate` that training lowers; None where there is none, as in a game
     usual_latent_dim = 16  # what latent_dim=auto is, unless the data have fewer dimensions
+    keeps_data = False  # True if the fit is the training data themselves, so that measuring it on them tells nothing
+    log_prob_kind = "exact"  # or of which bound `log_prob` is the value
+    conditional = False  # True if what it does depends on labels, which `given` tells it
+    mass = False  # True if `log_prob` is of a probability, False if of a density
 
     def __init__(self, space: Space, s: Settings):
         super().__init__()
@@ -60,6 +66,24 @@ class Model(nn.Module):
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         """The objective's terms on held-out data, as means over the batch."""
         raise NotImplementedError
+
+    def held_out(self, batch: Batch, rng: torch.Generator) -> Logs:
+        """Estimates, as means over the batch, that are honest only on data that was not learnt from."""
+        return {}
+
+    def finish(self, train: Part, *, seed: int) -> None:
+        """Fit what stands on the finished weights, such as a density on the codes; `state_dict` then has it too."""
+
+    def finished(self) -> dict[str, torch.Tensor]:
+        """What `finish` fitted, apart from the weights."""
+        return {}
+
+    def take_finished(self, state: dict[str, torch.Tensor]) -> None:
+        """Take back what `finished` returned, instead of fitting it anew."""
+
+    def given(self, y: torch.Tensor | None) -> "Model":
+        """The model for points with labels y [n], or one for all: itself, unless it depends on them."""
+        return self
 
     def progress(self) -> dict:
         """What resuming needs beyond `state_dict`: tensors, numbers, strings, lists and dicts only."""
@@ -118,7 +142,7 @@ class Player(NamedTuple):
     """One side of the game that training is: it moves its own parameters to lower its own loss."""
 
     loss: str = "loss"  # name of a method (batch, noise, hp) -> (scalar, logs)
-    owns: str = ""  # prefix of the parameters that this player moves
+    owns: str | tuple[str, ...] = ""  # prefix, or prefixes, of the parameters that this player moves
     every: int = 1  # it moves on every k-th batch
 
 

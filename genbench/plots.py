@@ -341,6 +341,20 @@ def landscape(function: Callable, label: str, clouds: dict[str, torch.Tensor], p
     return sheet.picture()
 
 
+def field(function: Callable, plane: Plane, title: str, note: str, side: int = 24) -> torch.Tensor:
+    """A function that gives each point a direction [n, 2], as arrows; of the longest, only the direction is true."""
+    sheet = Sheet(580, 565, title, note)
+    axes = plane.on(sheet)
+    points = plane.mesh(side)
+    arrows = function(points).detach().cpu()
+    length = arrows.norm(dim=1)
+    most = length.quantile(0.8).clamp(min=1e-12)  # far from the data arrows are so long that they would hide all others
+    arrows = (arrows / torch.maximum(length, most)[:, None]).numpy()
+    cell = max(plane.high[0] - plane.low[0], plane.high[1] - plane.low[1]) / side
+    axes.quiver(*points.T.numpy(), *arrows.T, color=ORANGE, angles="xy", scale_units="xy", scale=1 / cell, width=0.0028)
+    return sheet.picture()
+
+
 def on_the_line(x: torch.Tensor, curves: dict[str, Callable], points: dict[str, torch.Tensor], title: str, note: str) -> torch.Tensor:
     """One-dimensional data x [n, 1] as a histogram, other points as outlines, densities p(x) as curves."""
     sheet = Sheet(620, 380, title, note)

@@ -6,6 +6,7 @@ run.log         every line of the run, with the traceback of a failure
 metrics.jsonl   a line per logged epoch
 metrics.json    the final numbers, each under the part of the data it was measured on
 checkpoint-EPOCH-DIGEST.pt   the newest two; the name carries the SHA-256 of the content
+finished-DIGEST.pt           what was fitted once training was over, such as a density on the codes
 samples.png reconstructions.png ...   the latest pictures; samples.gif, how the samples came about
 events.out.tfevents.*        TensorBoard
 projector_config.pbtxt, projector/    codes for TensorBoard's projector
@@ -24,7 +25,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from .checkpoints import checkpoints, read_newest, write_checkpoint
+from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
 from .console import Display, number
 from .data import Data
 from .errors import UserError
@@ -196,7 +197,7 @@ class Run:
         found = {**measured, "cost": cost, "time": {"seconds": self.seconds}}
         for part, numbers in measured.items():
             for name, value in numbers.items():
-                if name != "n":
+                if name != "n" and not isinstance(value, str):
                     self.events.scalar(f"final/{part}_{name}", value, self.epoch)
         self.events.scalar("final/epochs", cost["epochs"], self.epoch)
         self.events.ended()
@@ -214,6 +215,10 @@ class Run:
         self.say(f"pictures: {', '.join(made)} in {self.folder}")
         self.say(f"look: tensorboard --logdir {quoted(self.folder.parent)}")
         self._status("done", epochs=self.s.epochs)
+
+    def keep(self, finished: dict[str, torch.Tensor]) -> None:
+        """Keep what the model fitted once training was over."""
+        write_finished(self.folder, finished)
 
     # --- checkpoints ------------------------------------------------------------------------------------------
 

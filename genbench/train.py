@@ -58,10 +58,23 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
     return Fitted(epoch, stopping.take_best(model) or epoch)
 
 
+class Silent:
+    """A run that keeps nothing, for a model that is a part of another."""
+
+    def restore(self, model, stopping) -> int:
+        """There is nothing to go on from."""
+        return 0
+
+    def log(self, epoch, point, images_per_second) -> None:
+        """Nobody looks."""
+
+    draw = save = lambda self, *args: None
+
+
 def is_drawn(epoch: int, s: Settings) -> bool:
     """Whether pictures are drawn after this epoch: after 1, 2, ..., 10, 20, ..., 100, 200, ... unless `s.draw_every`
     says otherwise; often while much changes, however long the run."""
-    return epoch % (s.draw_every or 10 ** (len(str(epoch)) - 1)) == 0
+    return epoch % (s.get("draw_every") or 10 ** (len(str(epoch)) - 1)) == 0
 
 
 class EarlyStopping:

@@ -3,9 +3,10 @@
 from .. import nets
 from ..losses import reconstruction
 from ..model import GradientModel
+from .coder import Coder
 
 
-class Autoencoder(GradientModel):
+class Autoencoder(Coder, GradientModel):
     """Minimises ||x - g(f(x))||^2, or the cross-entropy of x with g(f(x)), summed over the values of a point.
 
     With `hidden=[]` and squared error the code spans the subspace of the principal components (Baldi & Hornik 1989).

@@ -1,9 +1,11 @@
-"""Denoising autoencoder (Vincent et al. 2010, JMLR 11:3371)."""
+"""Denoising autoencoder (Vincent et al. 2010, JMLR 11:3371), and how it draws samples (Alain & Bengio 2014; Bengio et al. 2013)."""
+
+import math
 
 import torch
 
 from ..errors import UserError
-from ..model import View
+from ..model import View, available_if
 from .ae import Autoencoder
 
 
@@ -17,25 +19,86 @@ CORRUPTIONS = {  # name: (how to draw its noise, how to apply it)
     "masking": (torch.rand, lambda x, u, level: torch.where(u < level, 0.0, x)),
     "salt-and-pepper": (torch.rand, salt_and_pepper),
 }
+CHAINS = ("langevin", "walkback")
 
 
 class DAE(Autoencoder):
-    """Reconstructs x from a corrupted copy of it. Encoding and decoding work on clean data."""
+    """Reconstructs x from a corrupted copy of it. Encoding and decoding work on clean data.
+
+    With `walkbacks`, each reconstruction is corrupted and brought back to x again, as often, so that the chain which
+    draws samples is led back from wherever it strays to (Bengio et al. 2013, arXiv:1305.6663, algorithm 1).
+    """
 
     def __init__(self, space, s):
         super().__init__(space, s)
         if s.corruption == "salt-and-pepper" and not space.unit:
             raise UserError("corruption", "needs data in [0, 1], such as images", s.corruption, "corruption=gaussian")
-        self.distribution, self.corrupt = CORRUPTIONS[s.corruption]
+        if s.sampler == "langevin" and not self.has_score():
+            what = "needs the score, which only reconstruction=mse, corruption=gaussian and walkbacks=0 estimate"
+            raise UserError("sampler", what, s.sampler, "sampler=walkback")
+        self.distribution, self.corruption = CORRUPTIONS[s.corruption]
+        for name in ("mean", "spread"):  # of the training data: where chains start
+            self.register_buffer(name, torch.zeros(space.shape))
+
+    def initialise(self, train, *, seed):
+        x = train.values()
+        self.mean.copy_(x.mean(0))
+        self.spread.copy_(x.std(0, correction=0))
+
+    def corrupt(self, x, noise):
+        """A corrupted copy of x [n, *shape], given noise of its shape."""
+        return self.corruption(x, noise, self.s.level)
+
+    def noise(self, x, rng):
+        """What `corrupt` needs for points like x."""
+        return self.distribution(x.shape, generator=rng, device=rng.device)
 
     def draw(self, player, n, rng):
-        return {"corruption": self.distribution((n, *self.space.shape), generator=rng, device=rng.device)}
+        shape = (n, 1 + self.s.walkbacks, *self.space.shape)
+        return {"corruption": self.distribution(shape, generator=rng, device=rng.device)}
 
     def loss(self, batch, noise, hp):
-        corrupted = self.corrupt(batch.x, noise["corruption"], self.s.level)
-        return self.reconstruction(batch.x, self.encode(corrupted)), {}
+        x, losses = batch.x, []
+        for corruption in noise["corruption"].unbind(1):
+            z = self.encode(self.corrupt(x, corruption))
+            losses.append(self.reconstruction(batch.x, z))
+            x = self.decode(z).detach()
+        return torch.stack(losses).mean(), {}
+
+    def has_score(self) -> bool:
+        """Whether (g(f(x)) - x) / level^2 estimates a score: only for Gaussian noise and squared error does it."""
+        return self.s.corruption == "gaussian" and self.s.reconstruction == "mse" and not self.s.walkbacks and self.s.level > 0
+
+    @available_if(has_score)
+    def score(self, x):
+        """The estimate of grad log p(x) [n, *shape] at points x [n, *shape], where p is the density of the corrupted data,
+        that of the data only as `level` tends to zero (Alain & Bengio 2014, arXiv:1211.4246, theorem 1)."""
+        return (self.decode(self.encode(x)) - x) / self.s.level**2
+
+    def draws(self) -> bool:
+        """Whether there is a way to draw samples, yet."""
+        return self.s.sampler in CHAINS or self.draws_codes()
+
+    @available_if(draws)
+    def sample(self, n, rng):
+        """n draws [n, *shape]: the ends of chains that start from Gaussian noise with the mean and spread of the data, or
+        decoded codes.
+
+        `langevin` follows the score, x <- x + e score(x) + sqrt(2 e) noise with e = langevin_rate level^2; `walkback`
+        corrupts and reconstructs in turn. With `denoise` what is returned are the last reconstructions.
+        """
+        if self.s.sampler not in CHAINS:
+            return super().sample(n, rng)
+        x = self.mean + self.spread * torch.randn((n, *self.space.shape), generator=rng, device=rng.device)
+        for _ in range(self.s.chain_steps):
+            if self.s.sampler == "langevin":
+                e = self.s.langevin_rate * self.s.level**2
+                x = x + e * self.score(x) + math.sqrt(2 * e) * torch.randn(x.shape, generator=rng, device=rng.device)
+            else:
+                x = self.corrupt(self.decode(self.encode(x)), self.noise(x, rng))
+        return self.decode(self.encode(x)) if self.s.denoise else x
 
     def views(self, x, rng):
-        corrupted = self.corrupt(x, self.draw("model", len(x), rng)["corruption"], self.s.level)
+        corrupted = self.corrupt(x, self.noise(x, rng))
         rows = {"clean": x, "corrupted": corrupted, "reconstructed": self.decode(self.encode(corrupted))}
         return {"denoising": View("rows", f"held-out points under {self.s.corruption} corruption of level {self.s.level:g}", rows)}

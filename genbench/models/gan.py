@@ -1,15 +1,17 @@
 """Generative adversarial network (Goodfellow et al. 2014, arXiv:1406.2661)."""
 
 import copy
+import math
 
 import torch
 import torch.nn.functional as F
 
 from .. import nets
+from ..errors import UserError
 from ..model import GradientModel, Player, View
 
 
-class Generator(torch.nn.Module):
+class Network(torch.nn.Module):
     """Codes [n, latent_dim] to data [n, *shape], in [0, 1] where the data are."""
 
     def __init__(self, space, s):
@@ -19,6 +21,27 @@ class Generator(torch.nn.Module):
     def forward(self, z):
         x = self.net(z)
         return x.sigmoid() if self.unit else x
+
+
+class Identity(torch.nn.Module):
+    """Codes [n, latent_dim] as data [n, *shape]: a generator that has nothing to learn."""
+
+    def __init__(self, space, s):
+        super().__init__()
+        if s.latent_dim != space.size:
+            raise UserError(
+                "latent_dim",
+                f"samples that are codes have as many values as the data, {space.size}",
+                s.latent_dim,
+                f"latent_dim={space.size}",
+            )
+        self.shape = space.shape
+
+    def forward(self, z):
+        return z.unflatten(1, self.shape)
+
+
+GENERATORS = {"network": Network, "identity": Identity}
 
 
 class Judge(torch.nn.Module):
@@ -35,29 +58,30 @@ class Judge(torch.nn.Module):
 class Adversarial(GradientModel):
     """A generator against a judge, a network that gives each point one number; what GAN and WGAN share.
 
-    The generator moves after every n_`judge` steps of the judge.
+    The generator moves after every n_`judge` steps of the judge. One that is the identity never does: the judge alone
+    learns to tell the data from N(0, I), whose divergence from a density that is known is known too.
     """
 
     criterion = None
     judge = "discriminator"  # the attribute that holds the judge
+    source_of_codes = "the prior"
 
     def __init__(self, space, s):
         super().__init__(space, s)
-        self.generator = Generator(space, s)
+        self.generator = GENERATORS[s.generator](space, s)
         self.add_module(self.judge, Judge(space, s))
         if s.ema:
             self.average = copy.deepcopy(self.generator).requires_grad_(False)
             self.register_buffer("averaged", torch.zeros((), dtype=torch.long))
-        self.players = {
-            self.judge: Player(f"{self.judge}_loss", owns=f"{self.judge}."),
-            "generator": Player("generator_loss", owns="generator.", every=s[f"n_{self.judge}"]),
-        }
+        self.players = {self.judge: Player(f"{self.judge}_loss", owns=f"{self.judge}.")}
+        if s.generator == "network":
+            self.players["generator"] = Player("generator_loss", owns="generator.", every=s[f"n_{self.judge}"])
 
     def draw(self, player, n, rng):
-        return {"z": self.prior(n, rng)}
+        return {"z": self.codes(n, rng)}
 
-    def prior(self, n, rng):
-        """n codes [n, latent_dim] from N(0, I)."""
+    def codes(self, n, rng):
+        """n codes [n, latent_dim] from the prior, N(0, I)."""
         return torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
 
     def judge_both(self, x, z):
@@ -87,7 +111,7 @@ class Adversarial(GradientModel):
 
     def sample(self, n, rng):
         """n generated points [n, *shape]."""
-        return self.decode(self.prior(n, rng))
+        return self.decode(self.codes(n, rng))
 
     def judgement(self, x):
         """What the judge says [n] of points x [n, *shape]."""
@@ -111,6 +135,14 @@ class GAN(Adversarial):
     def generator_loss(self, batch, noise, hp):
         fake = self.discriminator(self.generator(noise["z"]))
         return -F.softplus(fake).mean() if self.s.generator_loss == "saturating" else F.softplus(-fake).mean(), {}
+
+    @torch.no_grad()
+    def held_out(self, batch, rng):
+        """`jsd_bound`: (V(D, G) + 2 log 2) / 2, in nats, at most the Jensen-Shannon divergence between data and samples,
+        as V is largest at the best discriminator, where the two are equal (theorem 1 of the paper). On points that the
+        discriminator has learnt from it may exceed it."""
+        loss, _ = self.discriminator_loss(batch, self.draw("discriminator", len(batch.x), rng), self.hp)
+        return {"jsd_bound": math.log(2) - loss / 2}
 
     def judgement(self, x):
         """D(x) [n], the probability that points x [n, *shape] are data."""

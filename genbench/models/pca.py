@@ -6,10 +6,11 @@ import torch
 
 from ..errors import UserError
 from ..losses import per_point
-from ..model import Model, View, available_if
+from ..model import View, available_if
+from .coder import Coder
 
 
-class PCA(Model):
+class PCA(Coder):
     """Minimises E||x - W W'x||^2 over W'W = I: the top eigenvectors of the covariance, from one pass over the data.
 
     As probabilistic PCA it is the Gaussian N(mean, W (L - s2 I) W' + s2 I), s2 the mean of the eigenvalues that are
@@ -123,13 +124,14 @@ class PCA(Model):
             log_det = log_det + (d - q) * self.noise.log()
         return -0.5 * (mahalanobis + log_det + d * math.log(2 * math.pi))
 
-    @available_if(has_density)
-    def sample(self, n, rng):
-        """n draws [n, *shape] from the density."""
+    def prior(self, n, rng):
+        """n codes [n, latent_dim] of the Gaussian that the codes of its draws have, apart from their noise."""
         z = torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
-        noise = torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
-        spread = (self.eigenvalues[: self.s.latent_dim] - self.noise).clamp(min=0).sqrt()
-        return self.decode(z * spread) + self.noise.sqrt().float() * noise
+        return z * (self.eigenvalues[: self.s.latent_dim] - self.noise).clamp(min=0).sqrt()
+
+    def emit(self, z, rng):
+        noise = torch.randn(len(z), *self.space.shape, generator=rng, device=rng.device)
+        return self.decode(z) + self.noise.sqrt().float() * noise
 
     def views(self, x, rng):
         shares, kept = self.eigenvalues / self.eigenvalues.sum().clamp(min=1e-300), self.s.latent_dim

@@ -1,45 +1,86 @@
-"""Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114); beta-VAE (Higgins et al. 2017)."""
+"""Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114); beta-VAE (Higgins et al. 2017); importance-weighted
+autoencoder (Burda et al. 2016, arXiv:1509.00519)."""
+
+import math
 
 import torch
 
 from .. import nets
 from ..losses import gaussian_kl, likelihood
-from ..model import GradientModel
+from ..model import GradientModel, available_if
+from ..seeds import generator
+from .coder import Coder
+
+IMPORTANCE_DRAWS = 100  # of z for each point, for `log_prob`
 
 
-class VAE(GradientModel):
-    """Minimises E_q[-log p(x|z)] + beta KL(q(z|x) || N(0, I)), with z = mu + sigma eps."""
+class VAE(Coder, GradientModel):
+    """Minimises E_q[-log p(x|z)] + beta KL(q(z|x) || N(0, I)), with z = mu + sigma eps; or, with `objective=iwae`, the
+    importance-weighted bound -E log 1/k sum_i p(x, z_i) / q(z_i|x), where k is `draws`."""
 
     numbers = ("beta",)
+    log_prob_kind = f"lower bound, {IMPORTANCE_DRAWS} importance samples"
 
     def __init__(self, space, s):
         super().__init__(space, s)
         self.encoder = nets.encoder(space.shape, 2 * s.latent_dim, s)
         self.decoder = nets.decoder(s.latent_dim, space.shape, s)
         self.likelihood = likelihood(space, s)
+        self.mass = self.likelihood.mass
 
     def draw(self, player, n, rng):
-        return {"eps": self.prior(n, rng)}
+        return {"eps": torch.randn(self.s.draws, n, self.s.latent_dim, generator=rng, device=rng.device)}
 
     def loss(self, batch, noise, hp):
-        mu, logvar = self.encoder(batch.x).chunk(2, -1)
-        z = mu + noise["eps"] * (logvar / 2).exp()
-        nll = self.likelihood.nll(self.decoder(z), batch.x).mean()
-        kl = gaussian_kl(mu, logvar).mean()
-        return nll + hp["beta"] * kl, {"nll": nll, "kl": kl, "negative_elbo": nll + kl}
+        mu, logvar = self.posterior(batch.x)
+        z = mu + noise["eps"] * (logvar / 2).exp()  # [k, n, d]
+        nll, kl = self.nll(batch.x, z), gaussian_kl(mu, logvar).mean()
+        terms = {"nll": nll.mean(), "kl": kl, "negative_elbo": nll.mean() + kl}
+        if self.s.objective == "elbo":
+            return nll.mean() + hp["beta"] * kl, terms
+        bound = importance_bound(noise["eps"], logvar, z, nll).mean()
+        return -bound, terms | {"negative_iwae": -bound}
+
+    def nll(self, x, z):
+        """-log p(x|z) [k, n] of points x [n, *shape] for codes z [k, n, latent_dim]."""
+        raw = self.raw(z.flatten(0, 1))
+        return self.likelihood.nll(raw, x.repeat(len(z), *[1] * (x.dim() - 1))).unflatten(0, z.shape[:2])
+
+    def posterior(self, x):
+        """The mean and the log variance of q(z|x): [n, *shape] -> twice [n, latent_dim]."""
+        return self.encoder(x).chunk(2, -1)
 
     def encode(self, x):
         """The mean of q(z|x): [n, *shape] -> [n, latent_dim]."""
-        return self.encoder(x).chunk(2, -1)[0]
+        return self.posterior(x)[0]
+
+    def raw(self, z):
+        """What p(x|z) is made from: [n, latent_dim] -> [n, *shape]."""
+        return self.decoder(z)
 
     def decode(self, z):
         """The mean of p(x|z): [n, latent_dim] -> [n, *shape]."""
-        return self.likelihood.mean(self.decoder(z))
+        return self.likelihood.mean(self.raw(z))
 
-    def prior(self, n, rng):
-        """n codes [n, latent_dim] from N(0, I)."""
-        return torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
+    def emit(self, z, rng):
+        return self.likelihood.sample(self.raw(z), rng)
 
-    def sample(self, n, rng):
-        """n draws [n, *shape]: z from the prior, then x from p(x|z) (its mean, unless it is Gaussian)."""
-        return self.likelihood.sample(self.decoder(self.prior(n, rng)), rng)
+    @available_if(lambda self: self.likelihood.describes(self.space))
+    def log_prob(self, x, k=IMPORTANCE_DRAWS):
+        """A lower bound on log p(x) [n] of data [n, *shape], in nats: the importance-weighted one with k draws of z,
+        which grows with k (Burda et al. 2016, theorem 1); the same draws at every call."""
+        mu, logvar = self.posterior(x)
+        rng = generator(self.s.seed, "log_prob", device=x.device)
+        total = torch.full((len(x),), -math.inf, dtype=torch.float64).to(mu.device)
+        for start in range(0, k, 10):  # few at a time, as each is a decoding of all points
+            eps = torch.randn(min(10, k - start), *mu.shape, generator=rng, device=rng.device)
+            z = mu + eps * (logvar / 2).exp()
+            part = importance_bound(eps, logvar, z, self.nll(x, z)) + math.log(len(eps))
+            total = torch.logaddexp(total, part.to(total))
+        return total - math.log(k)
+
+
+def importance_bound(eps, logvar, z, nll):
+    """log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x) [n] from k draws z = mu + sigma eps [k, n, d] and -log p(x|z) [k, n]."""
+    log_ratio = 0.5 * (eps**2 + logvar - z**2).sum(-1)  # log N(z; 0, I) - log N(z; mu, sigma^2)
+    return (log_ratio - nll).logsumexp(0) - math.log(len(z))

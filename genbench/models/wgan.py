@@ -20,17 +20,33 @@ class WGAN(Adversarial):
         return {**super().draw(player, n, rng), "between": between}
 
     def critic_loss(self, batch, noise, hp):
-        on_data, on_samples, samples = self.judge_both(batch.x, noise["z"])
-        gap = on_data.mean() - on_samples.mean()
+        gap, samples = self.gap(batch.x, noise["z"])
         if self.s.constraint == "clipping":
             return -gap, {"gap": gap}
-        point = batch.x + noise["between"] * (samples - batch.x)
-        slope = torch.func.grad(lambda x: self.critic(x).sum())(point)
-        penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+        penalty = (self.slopes(batch.x, samples, noise["between"]) - 1).square().mean()
         return -gap + hp["lambda"] * penalty, {"gap": gap, "penalty": penalty}
+
+    def gap(self, x, z):
+        """E f(x) - E f(G(z)) over data x [n, *shape] and codes z [n, latent_dim], and the samples G(z)."""
+        on_data, on_samples, samples = self.judge_both(x, z)
+        return on_data.mean() - on_samples.mean(), samples
+
+    def slopes(self, x, samples, between):
+        """||grad f|| [n] at points between data and samples [n, *shape], as far from x as `between` [n, 1, ...] in [0, 1] says."""
+        point = x + between * (samples - x)
+        return torch.func.grad(lambda x: self.critic(x).sum())(point).flatten(1).norm(dim=1)
 
     def generator_loss(self, batch, noise, hp):
         return -self.critic(self.generator(noise["z"])).mean(), {}
+
+    @torch.no_grad()
+    def held_out(self, batch, rng):
+        """`wasserstein`: the gap over the mean gradient norm, an estimate of the earth mover's distance, in the data's
+        units, that does not depend on how steep the constraint lets the critic become: with a penalty the gap of two
+        densities that lie a apart is a (1 + a / 2 lambda), with clipping any multiple of a."""
+        noise = self.draw("critic", len(batch.x), rng)
+        gap, samples = self.gap(batch.x, noise["z"])
+        return {"wasserstein": gap / self.slopes(batch.x, samples, noise["between"]).mean()}
 
     @torch.no_grad()
     def settle(self, player):

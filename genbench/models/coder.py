@@ -1,0 +1,104 @@
+"""What the models that encode to vectors share: where codes come from when they generate.
+
+A model whose codes were never led towards a prior still generates once a density is fitted to the codes of its training
+data (Ghosh et al. 2020, arXiv:1903.12436, section 4). Such a density is a model like any other, trained by the same loop.
+"""
+
+import torch
+
+from ..data import Data, Part, Space
+from ..errors import UserError
+from ..model import Model, available_if
+from ..settings import Settings
+from ..train import Silent, fit
+from .gmm import GMM
+from .kde import KDE
+
+DENSITIES = {  # by the name of the sampler: the model that is fitted to codes, and its settings
+    "gaussian": (GMM, {"n_components": 1}),
+    "gmm": (GMM, {}),
+    "kde": (KDE, {}),
+}
+# Codes have no fixed scale, so the mixture adds next to nothing to its variances.
+USUAL = {"epochs": 100, "batch_size": 4096, "n_init": 1, "tol": 1e-3, "covariance": "full", "reg_covar": 1e-6, "bandwidth": "loo"}
+USUAL |= {"validate_every": 1, "save_every": 1}
+
+
+def draw_prior(kind: str, n: int, d: int, rng: torch.Generator) -> torch.Tensor:
+    """n codes [n, d] from a prior.
+
+    `normal` is N(0, I), `uniform` the cube [-1, 1]^d, `ring` the points at distance 0.8 to 1 from the origin, spread
+    evenly over directions and distances.
+    """
+    if kind == "uniform":
+        return 2 * torch.rand((n, d), generator=rng, device=rng.device) - 1
+    z = torch.randn((n, d), generator=rng, device=rng.device)
+    if kind == "normal":
+        return z
+    radius = 0.8 + 0.2 * torch.rand((n, 1), generator=rng, device=rng.device)
+    return radius * z / z.norm(dim=1, keepdim=True)
+
+
+class Coder(Model):
+    """Encodes to vectors and decodes them; generates from codes that its setting `sampler` says how to draw.
+
+    `prior` draws from what training led codes towards (N(0, I) where it led them nowhere); the others from a density
+    that `finish` fits to the codes of the training data.
+    """
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        self.density: Model | None = None
+
+    def prior(self, n: int, rng: torch.Generator) -> torch.Tensor:
+        """n codes [n, latent_dim] from the prior."""
+        return draw_prior(self.s.get("prior", "normal"), n, self.s.latent_dim, rng)
+
+    def draws_codes(self) -> bool:
+        """Whether there is something to draw codes from, yet."""
+        return self.s.sampler == "prior" or self.density is not None
+
+    @available_if(draws_codes)
+    def codes(self, n: int, rng: torch.Generator) -> torch.Tensor:
+        """n codes [n, latent_dim] to generate from."""
+        return self.prior(n, rng) if self.density is None else self.density.sample(n, rng)
+
+    @property
+    def source_of_codes(self) -> str:
+        """Where `codes` come from, in words."""
+        return "the prior" if self.s.sampler == "prior" else f"the density ({self.s.sampler}) fitted to the training codes"
+
+    def emit(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """Data [n, *shape] given codes z [n, latent_dim]: a draw, or the mean where a draw would only be a noisier picture."""
+        return self.decode(z)
+
+    @available_if(draws_codes)
+    def sample(self, n: int, rng: torch.Generator) -> torch.Tensor:
+        """n generated points [n, *shape]."""
+        return self.emit(self.codes(n, rng), rng)
+
+    def finish(self, train, *, seed):
+        if self.s.sampler in DENSITIES:
+            with torch.no_grad():
+                z = torch.cat([self.given(y).encode(x) for x, y in train.batches(1000)])
+            data = Data("codes", {"train": Part(z, None)}, Space((self.s.latent_dim,), unit=False))
+            density = self.blank_density(seed).to(z.device)
+            try:
+                fit(density, data, Silent(), density.s)
+            except UserError as error:
+                raise UserError(f"sampler={self.s.sampler}", f"cannot be fitted to the codes: {error}", fix="another sampler") from error
+            self.density = density
+
+    def blank_density(self, seed: int) -> Model:
+        """The density that the settings name, before it is fitted."""
+        made, own = DENSITIES[self.s.sampler]
+        settings = USUAL | {"n_components": self.s.sampler_components, "seed": seed} | own
+        return made(Space((self.s.latent_dim,), unit=False), Settings(settings))
+
+    def finished(self):
+        return {} if self.density is None else self.density.state_dict()
+
+    def take_finished(self, state):
+        if state:
+            self.density = self.blank_density(self.s.seed).to(self.device)
+            self.density.load_state_dict(state)

@@ -1,0 +1,76 @@
+"""Conditional variational autoencoder (Sohn, Lee & Yan 2015)."""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .. import nets
+from ..errors import UserError
+from ..model import View
+from .vae import VAE
+
+
+class CVAE(VAE):
+    """A VAE of points beside their labels: minimises E_q[-log p(x|z, y)] + beta KL(q(z|x, y) || N(0, I)).
+
+    The encoder sees the label as one more channel, learnt for each class; the decoder sees it beside the code, as a one
+    among zeros. Where no label is given, `sample` draws one as often as it occurs in the training data.
+    """
+
+    conditional = True
+    y = None  # the labels of the points at hand, which `given` sets
+
+    def __init__(self, space, s):
+        if not space.classes:
+            raise UserError("model", "needs data with classes", s.model["name"], "another dataset, or model=vae")
+        super().__init__(space, s)
+        channels, *side = space.shape
+        self.encoder = nets.encoder((channels + 1, *side), 2 * s.latent_dim, s)
+        self.decoder = nets.decoder(s.latent_dim + space.classes, space.shape, s)
+        self.channel = nn.Linear(space.classes, torch.Size(side).numel())
+        self.register_buffer("frequencies", torch.zeros(space.classes))
+
+    def setup(self, train, *, seed, steps):
+        if train.y is None or bool((train.y < 0).any()):
+            raise UserError("dataset.labelled", "every training point needs its label", fix="dataset.labelled=null")
+        super().setup(train, seed=seed, steps=steps)
+
+    def initialise(self, train, *, seed):
+        self.frequencies.copy_(torch.bincount(train.y, minlength=self.space.classes) / len(train))
+
+    def given(self, y):
+        if y is None:
+            return self
+        other = copy.copy(self)  # with the same weights
+        other.y = y
+        return other
+
+    def one_hot(self, points: torch.Tensor) -> torch.Tensor:
+        """Labels of n points as [n, classes]: those given, again and again where there are several points for each."""
+        if self.y is None:
+            raise ValueError("call it on what given(labels) returns")
+        return F.one_hot(self.y.repeat(len(points) // len(self.y)), self.space.classes).to(points)
+
+    def loss(self, batch, noise, hp):
+        return super(CVAE, self.given(batch.y)).loss(batch, noise, hp)
+
+    def posterior(self, x):
+        channel = self.channel(self.one_hot(x)).unflatten(1, (1, *x.shape[2:]))
+        return super().posterior(torch.cat([x, channel], 1))
+
+    def raw(self, z):
+        return super().raw(torch.cat([z, self.one_hot(z)], 1))
+
+    def emit(self, z, rng):
+        if self.y is not None:
+            return super().emit(z, rng)
+        y = torch.multinomial(self.frequencies, len(z), replacement=True, generator=rng)
+        return self.given(y).emit(z, rng)
+
+    def views(self, x, rng):
+        z = self.prior(10 if len(self.space.shape) == 3 else 1000, rng)
+        there = (self.frequencies > 0).nonzero().flatten()[:10]
+        rows = {f"class {int(y)}": self.given(y[None]).decode(z) for y in there}
+        return {"classes": View("rows", "decoded with each class from the same draws from the prior", rows)}

@@ -1,0 +1,37 @@
+"""Supervised autoencoder (Le, Patterson & White 2018): a code that reconstructs and tells classes apart."""
+
+import torch.nn.functional as F
+from torch import nn
+
+from ..errors import UserError
+from .ae import Autoencoder
+
+
+class SupervisedAE(Autoencoder):
+    """Minimises reconstruction + lambda times the cross-entropy of the label with a linear classifier of the code.
+
+    Points without a label (see `dataset.labelled`) count in the reconstruction alone.
+    """
+
+    numbers = ("lambda",)
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        if not space.classes:
+            raise UserError("model", "needs data with classes", s.model["name"], "another dataset, or model=ae")
+        self.classifier = nn.Linear(s.latent_dim, space.classes)
+
+    def loss(self, batch, noise, hp):
+        z = self.encode(batch.x)
+        reconstruction = self.reconstruction(batch.x, z)
+        known = batch.y >= 0
+        share = known.float().mean().clamp(min=1e-12)  # so that both terms are means over points with a label
+        logits = self.classifier(z)
+        classification = (F.cross_entropy(logits, batch.y.clamp(min=0), reduction="none") * known).mean() / share
+        accuracy = ((logits.argmax(1) == batch.y) & known).float().mean() / share
+        terms = {"reconstruction": reconstruction, "cross_entropy": classification, "accuracy": accuracy}
+        return reconstruction + hp["lambda"] * classification, terms
+
+    def classify(self, x):
+        """The probability of each class [n, classes] for points x [n, *shape]."""
+        return self.classifier(self.encode(x)).softmax(1)
