@@ -2,7 +2,7 @@
 
 import torch
 
-from ..losses import sliced_wasserstein
+from ..divergences import sliced_wasserstein
 from .ae import Autoencoder
 
 
