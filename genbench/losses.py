@@ -28,15 +28,6 @@ def bernoulli_kl(p: float, q: torch.Tensor) -> torch.Tensor:
     return first + ((1 - p) * (math.log(1 - p) - (1 - q).log()) if p < 1 else 0.0)
 
 
-def sliced_wasserstein(x: torch.Tensor, y: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
-    """Squared sliced 2-Wasserstein distance between two samples [n, d] of equal size, a scalar.
-
-    The mean over unit `directions` [L, d] of the mean squared gap between sorted projections (Kolouri et al. 2018,
-    equation 9, without a root per direction).
-    """
-    return ((x @ directions.T).sort(0).values - (y @ directions.T).sort(0).values).square().mean()
-
-
 class Output(nn.Module):
     """How a decoder's raw output stands for data: `nll` [n] of data under it, its `mean`, and a `sample`."""
 

@@ -4,8 +4,8 @@ import math
 
 import torch
 
+from ..divergences import sliced_wasserstein
 from ..errors import UserError
-from ..losses import sliced_wasserstein
 from .ae import Autoencoder
 
 SEEN = 20  # labelled points of each class at every step
