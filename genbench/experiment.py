@@ -122,6 +122,7 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
         record.keep(model.finished())
         learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
         cost = {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": learnt}
+        cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "numbers", ()))}
         found = record.measured(final(model, data, s.batch_size, s.seed), cost)
         record.show(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
         record.finish(found)

@@ -10,6 +10,7 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -24,6 +25,7 @@ class Sweep:
     def __init__(self, expected: int):
         self.expected, self.started = expected, 0
         self.failures: list[tuple[str, UserError]] = []
+        self.folder: Path | None = None  # of a multirun that this process runs
 
     def summary(self) -> str:
         """How many jobs are done, and why the others are not."""
@@ -54,6 +56,10 @@ def launch(argv: list[str], catalogue: Catalogue, jobs: int) -> int:
         raise UserError("settings", str(error), fix="see 'genbench --help'") from error
     except OSError as error:
         raise UserError(str(error.filename), error.strerror or "cannot be used", fix="choose another hydra.run.dir=FOLDER") from error
+    if sweep.folder is not None:
+        from .curves import draw_curves  # which imports torch, as the jobs have
+
+        draw_curves(sweep.folder, catalogue)
     if sweep.started > 1:
         say(f"\n{sweep.summary()}")
     return sweep.status
@@ -67,6 +73,8 @@ def job(cfg) -> None:
     name = " ".join(info.overrides.task) or "default settings"
     if sweep is not None:
         sweep.started += 1
+        if info.mode == RunMode.MULTIRUN:
+            sweep.folder = Path(info.runtime.cwd, info.sweep.dir)
         if sweep.expected > 1:
             say(f"\njob {sweep.started} of {sweep.expected}: {name}")
     try:

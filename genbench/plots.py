@@ -8,11 +8,12 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-INK, SOFT = "#222222", "#6b6b6b"
+INK, SOFT, GREY = "#222222", "#6b6b6b", "#8a8a8a"
 BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe & Ito
 CLASSES = ["#332288", "#CC6677", "#117733", "#DDCC77", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000"]  # Tol
 LEAST_WIDTH, MARGIN = 480, 16  # pixels
@@ -67,18 +68,22 @@ class Sheet:
 
 def wrapped(text: str, width: float, style: dict) -> list[str]:
     """Lines of text that are at most so many pixels wide, or one word."""
-    from matplotlib.backends.backend_agg import RendererAgg
-    from matplotlib.font_manager import FontProperties
-
-    renderer, font = RendererAgg(1, 1, 100), FontProperties(size=style["size"], weight=style.get("weight"))
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and renderer.get_text_width_height_descent(longer, font, ismath=False)[0] <= width:
+        if lines and text_width(longer, style["size"], style.get("weight")) <= width:
             lines[-1] = longer
         else:
             lines.append(word)
     return lines
+
+
+def text_width(text: str, size: float, weight: str | None = None) -> float:
+    """How many pixels wide a line of text is."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    return RendererAgg(1, 1, 100).get_text_width_height_descent(text, FontProperties(size=size, weight=weight), ismath=False)[0]
 
 
 def png(picture: torch.Tensor) -> bytes:
@@ -225,6 +230,77 @@ def histograms(panels: dict[str, tuple[torch.Tensor, float | None]], title: str,
     return sheet.picture()
 
 
+class Line(NamedTuple):
+    """A quantity at some values x [n] of a setting: for each part of the data, its mean, least and most [n, 3].
+
+    `at` is the point to be marked on the part that is `judged`, and `word` says what it is; None if none is.
+    """
+
+    name: str
+    x: np.ndarray
+    parts: dict[str, np.ndarray]
+    judged: str
+    at: int | None = None
+    word: str = ""
+
+
+def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, title: str, note: str) -> torch.Tensor:
+    """A quantity against a setting, on a logarithmic axis or not: of one line a curve per part of the data, of several
+    a panel per part with a curve per line."""
+    parts = list(dict.fromkeys(part for line in lines for part in line.parts))
+    if len(lines) == 1:
+        wide, panels = 520, {"": [(part, colour, lines[0], part) for part, colour in zip(parts, (GREY, BLUE, ORANGE))]}
+    else:
+        wide = 290
+        panels = {part: [(line.name, colour, line, part) for line, colour in zip(lines, CLASSES) if part in line.parts] for part in parts}
+    high, gap = 300, 26
+    legend = 50 + max(text_width(curve[0], 8) for curves in panels.values() for curve in curves)
+    sheet, axes = Sheet(round(60 + len(panels) * (wide + gap) + legend), high + 66, title, note), None
+    for i, (name, curves) in enumerate(panels.items()):
+        axes = sheet.axes(60 + i * (wide + gap), 22, wide, high, sharey=axes, xscale="log" if log else "linear")
+        axes.grid(axis="y", color="#eeeeee", lw=0.8)
+        for label, colour, line, part in curves:
+            mean, least, most = line.parts[part].T
+            axes.plot(line.x, mean, color=colour, lw=1.8, marker="o", ms=3.5, label=label)
+            axes.fill_between(line.x, least, most, color=colour, alpha=0.15, lw=0)
+            if line.at is not None and part == line.judged:
+                axes.plot(line.x[line.at], mean[line.at], "o", ms=11, mfc="none", mec=colour, mew=1.6)
+        axes.set(xlabel=f"{setting}, logarithmic" if log else setting, ylabel="" if i else quantity)
+        axes.set_title(name, size=9, color=INK)
+        axes.tick_params(labelleft=i == 0)
+        _tick(axes, sorted({x for line in lines for x in line.x.tolist()}), wide)
+    if len(lines) == 1 and lines[0].at is not None:
+        _explain(axes, lines[0])
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
+    return sheet.picture()
+
+
+def _explain(axes, line: Line) -> None:
+    """Tell where the marked point is; draw the chord from which an elbow is farthest."""
+    x, top = line.x[line.at], {"transform": axes.get_xaxis_transform(), "size": 8, "color": INK, "ha": "center"}
+    axes.axvline(x, color=INK, lw=0.8, ls=":")
+    axes.text(x, 1.02, f"{line.word}: {x:g}", **top)
+    if line.word == "elbow":
+        axes.plot(line.x[[0, -1]], line.parts[line.judged][[0, -1], 0], color=SOFT, lw=0.8, ls="--")
+
+
+def _tick(axes, values: list[float], wide: int) -> None:
+    """A tick at each of the values, and its number where there is room, from the largest down."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    axes.autoscale_view()  # or places on the axis are those of before it was drawn on
+    labels, right = [], math.inf
+    for value in reversed(values):
+        centre = wide * (axes.transData - axes.transAxes).transform((value, 0))[0]
+        half = text_width(f"{value:g}", 8) / 2
+        fits = centre + half + 5 <= right
+        labels.append(f"{value:g}" if fits else "")
+        right = centre - half if fits else right
+    axes.xaxis.set_major_locator(FixedLocator(values))
+    axes.xaxis.set_major_formatter(FixedFormatter(labels[::-1]))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
 # --- the line and the plane -----------------------------------------------------------------------------------
 
 
@@ -332,9 +408,7 @@ def landscape(function: Callable, label: str, clouds: dict[str, torch.Tensor], p
     filled = axes.contourf(plane.values(function), levels=20, extent=plane.extent, cmap="cividis")
     for (name, points), colour in zip(clouds.items(), ("white", ORANGE)):
         dots(axes, points, s=4, color=colour, alpha=0.5, label=name)
-    axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2, fontsize=8, markerscale=3, facecolor="#8a8a8a", labelcolor="white"
-    )
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2, fontsize=8, markerscale=3, facecolor=GREY, labelcolor="white")
     bar = sheet.figure.colorbar(filled, cax=sheet.axes(565, 4, 14, 500))
     bar.set_label(label, size=9, color=INK)
     bar.ax.tick_params(colors=SOFT, labelsize=8)

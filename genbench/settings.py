@@ -274,7 +274,7 @@ class Catalogue:
                 raise UserError(path, "no such config file", fix=f"put {path}.yaml into {self.folders[0]}")
             text = file.read_text(encoding="utf-8")
             try:
-                values = {name: _varying(value) for name, value in _flatten(yaml.safe_load(text) or {}).items()}
+                values = {name: _varying(value) for name, value in flatten(yaml.safe_load(text) or {}).items()}
             except yaml.YAMLError as error:
                 raise UserError(str(file), f"is not valid YAML: {error}", fix="correct the file") from error
             lines = text.splitlines()
@@ -303,11 +303,12 @@ def _varying(value: Any) -> Any:
     return Varying(match["name"], tuple(yaml.safe_load(match["choices"].replace(":", ": ")).items())) if match else value
 
 
-def _flatten(values: dict, prefix: str = "") -> dict[str, Any]:
+def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
+    """Nested settings by their dotted names."""
     flat = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat
@@ -324,7 +325,7 @@ def check(config: dict, catalogue: Catalogue, changes: Mapping[str, Any] | None 
     model, dataset = config["model"]["name"], config["dataset"]["name"]
     checked: dict[str, Any] = {}
     changes = changes or {}
-    values = _flatten(config) | changes
+    values = flatten(config) | changes
     known = known_settings(catalogue, model, dataset, values)
     for name, value in values.items():
         if name not in FIXED or name in changes:
@@ -366,7 +367,7 @@ ASIDE = ("device", "epochs", "validate_every", "save_every", "draw_every", "data
 def title(config: dict, catalogue: Catalogue) -> str:
     """What a run's pictures say of it: model, data, and the settings that are not at their defaults."""
     model, dataset = config["model"]["name"], config["dataset"]["name"]
-    values = _flatten(config)
+    values = flatten(config)
     known = known_settings(catalogue, model, dataset, values)
     own = {name: values[name] for name in known if name not in ASIDE and values[name] != known[name].default}
     return ", ".join([f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())])
