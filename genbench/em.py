@@ -2,9 +2,29 @@
 
 import torch
 
+from .data import Part
 from .errors import UserError
 from .model import Model
 from .seeds import generator
+from .settings import Settings
+
+Sums = dict[str, torch.Tensor]
+
+
+def rows(x: torch.Tensor) -> torch.Tensor:
+    """Data [n, *shape] as rows [n, D] in double precision, which only Apple's GPUs lack."""
+    return x.flatten(1).to(torch.float32 if x.device.type == "mps" else torch.float64)
+
+
+def add(sums: Sums, more: Sums) -> Sums:
+    """Sums over some points and over more of them, by name."""
+    return {name: sums[name] + value if name in sums else value for name, value in more.items()}
+
+
+def require_points(train: Part, s: Settings) -> None:
+    """UserError unless each of `n_components` may start at a point of its own."""
+    if len(train) < s.n_components:
+        raise UserError("n_components", f"there are only {len(train)} training points", s.n_components, f"at most {len(train)}")
 
 
 class EM(Model):
@@ -25,7 +45,7 @@ class EM(Model):
         super().__init__(space, s)
         self.register_buffer("objective", torch.full((s.n_init,), float("inf"), dtype=torch.float64))
         self.register_buffer("settled", torch.zeros(s.n_init, dtype=torch.bool))
-        self.sums: dict[int, dict[str, torch.Tensor]] = {}
+        self.sums: dict[int, Sums] = {}
         self.seen = 0
 
     @property
@@ -42,25 +62,18 @@ class EM(Model):
         if train.noise is not None:
             key = f"dataset.{train.noise.setting}"
             raise UserError(key, "EM needs the same data at every pass", "dynamic", f"{key}={train.noise.once}")
-        if len(train) < self.s.n_components:
-            raise UserError("n_components", f"there are only {len(train)} training points", self.s.n_components, f"at most {len(train)}")
+        require_points(train, self.s)
 
     def initialise(self, train, *, seed):
-        x = self.flat(train.values())
+        x = rows(train.values())
         for start in range(self.s.n_init):
             self.begin(start, x, generator(seed, "start", start, device=x.device))
 
-    def flat(self, x: torch.Tensor) -> torch.Tensor:
-        """Data [n, *shape] as rows [n, D] in the precision of the statistics."""
-        return x.flatten(1).to(self.objective)
-
     def step(self, batch):
-        x = self.flat(batch.x)
+        x = rows(batch.x)
         self.seen += len(x)
         for start in (~self.settled).nonzero().flatten().tolist():
-            sums = self.sums.setdefault(start, {})
-            for name, value in self.expect(start, x).items():
-                sums[name] = sums[name] + value if name in sums else value
+            self.sums[start] = add(self.sums.get(start, {}), self.expect(start, x))
         return {}
 
     def end_epoch(self):
@@ -77,10 +90,10 @@ class EM(Model):
         """Set the start's first parameters."""
         raise NotImplementedError
 
-    def expect(self, start: int, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def expect(self, start: int, x: torch.Tensor) -> Sums:
         """Sums over a batch."""
         raise NotImplementedError
 
-    def maximise(self, start: int, sums: dict[str, torch.Tensor], n: int) -> None:
+    def maximise(self, start: int, sums: Sums, n: int) -> None:
         """Parameters from the sums over all points."""
         raise NotImplementedError

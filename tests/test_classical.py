@@ -163,14 +163,14 @@ def test_gmm_equals_scikit_learn_from_the_same_start(covariance):
     x = blobs()
     model = built("gmm", x, "n_components=3", f"covariance={covariance}", "reg_covar=1e-6")
     model.initialise(data_of(x).train, seed=0)
-    start = {k: getattr(model, k)[0].clone() for k in ("weights", "means", "covariances")}
-    precisions = 1 / start["covariances"].squeeze(-1) if covariance in ("diag", "spherical") else torch.linalg.inv(start["covariances"])
+    covariances = model.mixture.covariances
+    precisions = 1 / covariances.squeeze(-1) if covariance in ("diag", "spherical") else torch.linalg.inv(covariances)
     theirs = GaussianMixture(
         3,
         covariance_type=covariance,
         reg_covar=1e-6,
-        weights_init=start["weights"].numpy() / start["weights"].sum().item(),
-        means_init=start["means"].numpy(),
+        weights_init=model.mixture.weights.numpy(),
+        means_init=model.mixture.means.numpy().copy(),
         precisions_init=precisions.numpy(),
         tol=0,
         max_iter=5,
@@ -179,8 +179,8 @@ def test_gmm_equals_scikit_learn_from_the_same_start(covariance):
         theirs.fit(x)
     found = passes(model, x, 5)
     assert -found[-1] == pytest.approx(theirs.score(x), rel=1e-9)
-    np.testing.assert_allclose(model.means[0], theirs.means_, rtol=1e-8)
-    np.testing.assert_allclose(model.covariances[0].squeeze(-1), theirs.covariances_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(model.mixture.means, theirs.means_, rtol=1e-8)
+    np.testing.assert_allclose(model.mixture.covariances.squeeze(-1), theirs.covariances_, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(model.encode(torch.tensor(x)), theirs.predict_proba(x), atol=1e-6)
     assert all(b <= a + 1e-12 for a, b in pairwise(found)), "the likelihood never falls"
     sampled = model.sample(200_000, generator(0)).double()
@@ -208,9 +208,10 @@ def test_gmm_recovers_a_known_mixture():
     model = build(config, data)
     fit(model, data, Nowhere(), Settings(config))
     assert model.converged
-    order = torch.cdist(data.density.means, model.means[0]).argmin(1)
-    torch.testing.assert_close(model.means[0][order], data.density.means, atol=0.05, rtol=0)
-    torch.testing.assert_close(model.weights[0][order], data.density.weights, atol=0.02, rtol=0)
+    found = model.mixture
+    order = torch.cdist(data.density.means, found.means).argmin(1)
+    torch.testing.assert_close(found.means[order], data.density.means, atol=0.05, rtol=0)
+    torch.testing.assert_close(found.weights[order], data.density.weights, atol=0.02, rtol=0)
     x = data.parts["test"].values()
     # No model beats the truth on average by more than chance on 10,000 points.
     gap = (data.density.log_prob(x) - model.log_prob(x)).mean()

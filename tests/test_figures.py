@@ -248,7 +248,7 @@ def test_a_mixtures_ellipses_are_its_covariances(form):
     data = load(config["dataset"], CPU)
     model = trained(config, data)
     shown = model.views(data.parts["test"].values(slice(0, 9)), generator(0))["components"].data["covariances"]
-    stored = model.covariances[model.best]
+    stored = model.mixture.covariances
     as_matrices = {
         "full": lambda c: c,
         "tied": lambda c: c.expand(2, 2, 2),

@@ -94,15 +94,14 @@ def gmm_against_scikit_learn(x, covariance, k=10, reg=1e-3):
     config = config_of("gmm", f"n_components={k}", f"covariance={covariance}", f"reg_covar={reg}", dataset="moons")
     model = build(config, vectors(x))
     model.initialise(Doubles(torch.tensor(x), None), seed=0)
-    covariances = model.covariances[0]
+    covariances = model.mixture.covariances
     precisions = 1 / covariances.squeeze(-1) if covariance in ("diag", "spherical") else torch.linalg.inv(covariances)
-    weights = model.weights[0].numpy()
     theirs = GaussianMixture(
         k,
         covariance_type=covariance,
         reg_covar=reg,
-        weights_init=weights / weights.sum(),
-        means_init=model.means[0].numpy().copy(),
+        weights_init=model.mixture.weights.numpy(),
+        means_init=model.mixture.means.numpy().copy(),
         precisions_init=precisions.numpy(),
         tol=0,
         max_iter=5,

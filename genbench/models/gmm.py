@@ -1,119 +1,219 @@
-"""Gaussian mixture model by expectation-maximisation (Dempster, Laird & Rubin 1977)."""
+"""Gaussian mixture by expectation-maximisation (Dempster, Laird & Rubin 1977) or by gradient descent, and what all
+mixtures share."""
 
 import math
+from dataclasses import dataclass, replace
+from functools import reduce
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
-from ..em import EM
+from ..em import EM, Sums, add, require_points, rows
 from ..errors import UserError
-from ..model import View
-from .kmeans import memberships, plus_plus, squared_distances
+from ..model import GradientModel, Model, Player, View
+from ..seeds import generator
+from .kmeans import lloyd, memberships, squared_distances
 
-WARM_START = 20  # iterations of k-means before EM begins
+WARM_START = 20  # iterations of k-means before the likelihood is looked at
 NEGLIGIBLE = 1e-30  # responsibilities below this count as zero
+BLOCK = 4096  # points that are looked at together as a mixture starts
 
 
-class GMM(EM):
-    """Maximises mean log sum_k pi_k N(x; mu_k, Sigma_k). E: r_ik; M: pi_k, mu_k, Sigma_k from the r-weighted moments.
+# --- mixtures of any distribution -----------------------------------------------------------------------------
 
-    Moments are taken around the old means and shifted, which loses no precision where covariances are small.
-    """
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """K distributions over rows of D values, and how likely each is."""
+
+    log_weights: torch.Tensor  # [K]
+    means: torch.Tensor  # [K, D]
+
+    @property
+    def weights(self) -> torch.Tensor:
+        """pi_k [K]."""
+        return self.log_weights.exp()
+
+    def joint(self, x: torch.Tensor) -> torch.Tensor:
+        """log pi_k + log p(x | k) [n, K] of rows x [n, D]."""
+        raise NotImplementedError
+
+    def draw(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """A row of each of the components z [n]: [n, D]."""
+        raise NotImplementedError
+
+    def moments(self, x: torch.Tensor, r: torch.Tensor) -> Sums:
+        """Sums over rows x [n, D] with responsibilities r [n, K]: all that `maximised` needs to know of them."""
+        raise NotImplementedError
+
+    def maximised(self, sums: Sums) -> "Components":
+        """The components that are most likely given the moments of all points."""
+        raise NotImplementedError
+
+    def around(self, centres: torch.Tensor, x: torch.Tensor) -> "Components":
+        """The components that are most likely if rows x [N, D] belong to the nearest of these centres [K, D]."""
+        here = replace(self, means=centres)
+        parts = (here.moments(part, memberships(squared_distances(part, centres))) for part in x.split(BLOCK))
+        return here.maximised(reduce(add, parts, {}))
+
+
+class Mixture(Model):
+    """p(x) = sum_k pi_k p(x | k), and what it can do, however it was fitted: a subclass keeps its `mixture`."""
 
     criterion = "nll"
 
+    @property
+    def mixture(self) -> Components:
+        """The components that were fitted."""
+        raise NotImplementedError
+
+    def joint(self, x):
+        """log pi_k + log p(x | k) [n, K] of data x [n, *shape]."""
+        mixture = self.mixture
+        return mixture.joint(x.flatten(1).to(mixture.means))
+
+    def log_prob(self, x):
+        """Exact log p(x) [n] of data [n, *shape], in nats."""
+        return self.joint(x).logsumexp(1)
+
+    def encode(self, x):
+        """Responsibilities [n, K]: the probability of each component given the point."""
+        return self.joint(x).softmax(1).float()
+
+    def decode(self, r):
+        """The mean [n, *shape] that responsibilities [n, K] expect."""
+        means = self.mixture.means
+        return (r.to(means) @ means).float().unflatten(1, self.space.shape)
+
+    def sample(self, n, rng):
+        """n draws [n, *shape]."""
+        mixture = self.mixture
+        # Components by inverse distribution function: the same noise gives similar samples as the fit moves on.
+        edges = mixture.weights.cumsum(0)
+        u = torch.rand(n, generator=rng, device=rng.device, dtype=edges.dtype)
+        z = torch.searchsorted(edges, u * edges[-1]).clamp(max=len(edges) - 1)
+        return mixture.draw(z, rng).float().unflatten(1, self.space.shape)
+
+    def views(self, x, rng):
+        mixture = self.mixture
+        components = {"points": mixture.means.float().unflatten(1, self.space.shape), "weights": mixture.weights}
+        return {
+            "components": View("components", "means, with the weights of the components", components),
+            "responsibilities": View(
+                "memberships", "the components' responsibilities for held-out points", {"x": x, "shares": self.encode(x)}
+            ),
+        }
+
+    def start(self, x: torch.Tensor, rng: torch.Generator) -> Components:
+        """Where fitting all points x [N, D] begins: at clusters, as the likelihood has many poor optima."""
+        return self.mixture.around(lloyd(x, self.s.n_components, rng, WARM_START), x)
+
+
+class EMMixture(Mixture, EM):
+    """A mixture fitted by EM. E: r_ik = p(k | x_i); M: the components that are most likely given the r-weighted points.
+
+    A subclass tells the `shapes` of its parameters by name, and makes `components` of them.
+    """
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter."""
+        return {"log_weights": (self.s.n_components,), "means": (self.s.n_components, self.space.size)}
+
+    def components(self, **parameters: torch.Tensor) -> Components:
+        """The components that have these parameters."""
+        raise NotImplementedError
+
     def __init__(self, space, s):
         super().__init__(space, s)
-        k, d = s.n_components, space.size
-        self.form = FORMS[s.covariance]
-        self.reg_covar = s.reg_covar if s.reg_covar != "auto" else 1e-3 if space.unit else 1e-6
-        shapes = {"weights": (k,), "means": (k, d), "covariances": self.form.shape(k, d)}
-        for name, shape in shapes.items():
+        for name, shape in self.shapes.items():
             self.register_buffer(name, torch.zeros(s.n_init, *shape, dtype=torch.float64))
 
-    def begin(self, start, x, rng):
-        centres = plus_plus(x, self.s.n_components, rng)
-        for _ in range(WARM_START):
-            member = memberships(squared_distances(x, centres))
-            counts = member.sum(0)[:, None]
-            centres = torch.where(counts > 0, member.T @ x / counts.clamp(min=1), centres)
-        self.means[start] = centres
-        sums = None
-        for part in x.split(self.s.batch_size):
-            new = self.moments(start, part, memberships(squared_distances(part, centres)))
-            sums = new if sums is None else {name: sums[name] + new[name] for name in sums}
-        self.maximise(start, sums, len(x))
+    @property
+    def mixture(self):
+        return self.at(self.best)
 
-    def moments(self, start: int, x: torch.Tensor, r: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Sums over points x [n, D] weighted by r [n, K], around the current means."""
-        means = self.means[start]
-        return {"counts": r.sum(0), "shifts": r.T @ x - r.sum(0)[:, None] * means, "scatter": self.form.scatter(x, r, means)}
+    def at(self, start: int) -> Components:
+        """The components of a start."""
+        return self.components(**{name: self.get_buffer(name)[start] for name in self.shapes})
+
+    def keep(self, start: int, found: Components) -> None:
+        """Let these be the components of a start."""
+        for name in self.shapes:
+            self.get_buffer(name)[start] = getattr(found, name)
+
+    def begin(self, start, x, rng):
+        self.keep(start, self.start(x, rng))
 
     def expect(self, start, x):
-        joint = self.joint(start, x)
+        mixture = self.at(start)
+        joint = mixture.joint(x)
         total = joint.logsumexp(1)
         r = (joint - total[:, None]).exp()
         r[r < NEGLIGIBLE] = 0  # far below rounding error in any sum; as denormal numbers they would slow products tenfold
-        return {"objective": -total.sum(), **self.moments(start, x, r)}
+        return {"objective": -total.sum(), **mixture.moments(x, r)}
 
     def maximise(self, start, sums, n):
-        counts = sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps  # a component without points stays where it is
-        shift = sums["shifts"] / counts[:, None]
-        covariances = self.form.estimate(sums["scatter"], counts, shift) + self.reg_covar * self.form.identity(shift)
-        self.weights[start] = counts / counts.sum()
-        self.means[start] += shift
-        self.covariances[start] = covariances
-
-    def joint(self, start: int, x: torch.Tensor) -> torch.Tensor:
-        """log pi_k + log N(x; mu_k, Sigma_k), [n, K]."""
-        squared, log_det = self.form.mahalanobis(x, self.means[start], self.covariances[start])
-        return self.weights[start].log() - 0.5 * (squared + log_det + x.shape[1] * math.log(2 * math.pi))
+        self.keep(start, self.at(start).maximised(sums))
 
     def evaluate(self, batch, rng):
         return {"nll": -self.log_prob(batch.x).mean()}
 
-    def log_prob(self, x):
-        """Exact log density [n] of data [n, *shape], in nats."""
-        return self.joint(self.best, self.flat(x)).logsumexp(1)
 
-    def encode(self, x):
-        """Responsibilities [n, K]: the probability of each component given the point."""
-        return self.joint(self.best, self.flat(x)).softmax(1).float()
-
-    def decode(self, r):
-        """The mean [n, *shape] that responsibilities [n, K] expect."""
-        return (r.to(self.means) @ self.means[self.best]).float().unflatten(1, self.space.shape)
-
-    def sample(self, n, rng):
-        """n draws [n, *shape]."""
-        # Components by inverse distribution function: the same noise gives similar samples as the fit moves on.
-        edges = self.weights[self.best].cumsum(0)
-        u = torch.rand(n, generator=rng, device=rng.device, dtype=edges.dtype)
-        z = torch.searchsorted(edges, u * edges[-1]).clamp(max=self.s.n_components - 1)
-        eps = torch.randn(n, self.space.size, generator=rng, device=rng.device).to(edges)
-        x = self.means[self.best][z] + self.form.colour(eps, z, self.covariances[self.best])
-        return x.float().unflatten(1, self.space.shape)
-
-    def views(self, x, rng):
-        components = {"points": self.means[self.best].float().unflatten(1, self.space.shape), "weights": self.weights[self.best]}
-        if self.space.size <= 3:  # where ellipses can be drawn
-            axes = torch.eye(self.space.size).to(self.means).repeat(self.s.n_components, 1)
-            owner = torch.arange(self.s.n_components, device=axes.device).repeat_interleave(self.space.size)
-            roots = self.form.colour(axes, owner, self.covariances[self.best]).unflatten(0, (self.s.n_components, -1))
-            components["covariances"] = roots.mT @ roots
-        memberships = {"x": x, "shares": self.encode(x)}
-        return {
-            "components": View("components", "means, with the weights of the components", components),
-            "responsibilities": View("memberships", "the components' responsibilities for held-out points", memberships),
-        }
+# --- mixtures of Gaussians ------------------------------------------------------------------------------------
 
 
-def cholesky(covariance: torch.Tensor) -> torch.Tensor:
-    """The lower Cholesky factor of covariances [..., D, D]; UserError naming the first singular component."""
-    factor, info = torch.linalg.cholesky_ex(covariance)
-    if info.any():
-        k = int(info.reshape(-1).nonzero()[0])
-        raise UserError("reg_covar", f"the covariance of component {k} is singular", fix="raise reg_covar or lower n_components", code=1)
-    return factor
+@dataclass(frozen=True, eq=False)
+class Gaussians(Components):
+    """N(mu_k, Sigma_k). Covariances are kept as their factors, what noise is multiplied by, in the form of a subclass."""
+
+    factors: torch.Tensor
+    reg_covar: float  # added to the variances by `maximised`
+
+    def joint(self, x):
+        squared, log_det = self.mahalanobis(x)
+        return self.log_weights - 0.5 * (squared + log_det + x.shape[1] * math.log(2 * math.pi))
+
+    def draw(self, z, rng):
+        eps = torch.randn(len(z), self.means.shape[1], generator=rng, device=rng.device).to(self.means)
+        return self.means[z] + self.colour(eps, z)
+
+    def moments(self, x, r):
+        # Around the means and shifted, which loses no precision where covariances are small.
+        counts = r.sum(0)
+        return {"counts": counts, "shifts": r.T @ x - counts[:, None] * self.means, "scatter": self.scatter(x, r)}
+
+    def maximised(self, sums):
+        counts = sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps  # a component without points stays where it is
+        shift = sums["shifts"] / counts[:, None]
+        factors = self.factorised(self.estimate(sums["scatter"], counts, shift))
+        return replace(self, log_weights=(counts / counts.sum()).log(), means=self.means + shift, factors=factors)
+
+    @property
+    def covariances(self) -> torch.Tensor:
+        """What the factors are the square roots of, in the same form."""
+        raise NotImplementedError
+
+    def mahalanobis(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(x - mu)' Sigma^-1 (x - mu) [n, K] and log det Sigma [K], or one for all."""
+        raise NotImplementedError
+
+    def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Noise eps [n, D] given the covariance of its component z [n]."""
+        raise NotImplementedError
+
+    def scatter(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        """Squares and products of x - mu, weighted by r and summed."""
+        raise NotImplementedError
+
+    def estimate(self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        """Covariances around means that are moved by `shift` [K, D]."""
+        raise NotImplementedError
+
+    def factorised(self, covariances: torch.Tensor) -> torch.Tensor:
+        """Factors of covariances with reg_covar added; UserError naming the first component that is singular even so."""
+        raise NotImplementedError
 
 
 def whiten(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -121,125 +221,205 @@ def whiten(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     return torch.linalg.solve_triangular(factor, x.T, upper=False)
 
 
-class Full:
-    """A covariance matrix per component: [K, D, D]."""
+class Full(Gaussians):
+    """A lower Cholesky factor of the covariance matrix per component: [K, D, D]."""
 
     @staticmethod
     def shape(k, d):
         return k, d, d
 
-    @staticmethod
-    def identity(means):
-        return torch.eye(means.shape[1]).to(means)
+    @property
+    def covariances(self):
+        return self.factors @ self.factors.mT
 
-    @staticmethod
-    def mahalanobis(x, means, covariances):
-        """(x - mu)' Sigma^-1 (x - mu) [n, K] and log det Sigma [K]."""
-        factors = cholesky(covariances)
-        squared = [whiten(x - mean, factor).square().sum(0) for mean, factor in zip(means, factors)]
-        return torch.stack(squared, 1), 2 * factors.diagonal(dim1=1, dim2=2).log().sum(1)
+    def mahalanobis(self, x):
+        squared = [whiten(x - mean, factor).square().sum(0) for mean, factor in zip(self.means, self.factors)]
+        return torch.stack(squared, 1), 2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
 
-    @staticmethod
-    def scatter(x, r, means):
+    def colour(self, eps, z):
+        out = torch.empty_like(eps)
+        for k, factor in enumerate(self.factors):
+            out[z == k] = eps[z == k] @ factor.T
+        return out
+
+    def scatter(self, x, r):
         found = []
-        for weight, mean in zip(r.T, means):
+        for weight, mean in zip(r.T, self.means):
             own = weight > 0  # in many dimensions that leaves each component its own points only
             centred = x[own] - mean
             found.append((centred * weight[own, None]).T @ centred)
         return torch.stack(found)
 
-    @staticmethod
-    def estimate(scatter, counts, shift):
+    def estimate(self, scatter, counts, shift):
         return scatter / counts[:, None, None] - shift[:, :, None] * shift[:, None, :]
 
+    def factorised(self, covariances):
+        factors, info = torch.linalg.cholesky_ex(covariances + self.reg_covar * torch.eye(self.means.shape[1]).to(covariances))
+        require_none(info.reshape(-1) > 0, "covariance", "singular")
+        return factors
+
     @staticmethod
-    def colour(eps, z, covariances):
-        """Noise eps [n, D] given the covariance of its component z [n]."""
-        factors, out = cholesky(covariances), torch.empty_like(eps)
-        for k, factor in enumerate(factors):
-            out[z == k] = eps[z == k] @ factor.T
-        return out
+    def constrained(free, floor):
+        return free.tril(-1) + torch.diag_embed(above(free.diagonal(dim1=-2, dim2=-1), floor))
+
+    @staticmethod
+    def freed(factors, floor):
+        return factors.tril(-1) + torch.diag_embed(far_above(factors.diagonal(dim1=-2, dim2=-1), floor))
 
 
-class Tied:
-    """One covariance matrix that all components share: [D, D]."""
-
-    identity = Full.identity
+class Tied(Full):
+    """The lower Cholesky factor of one covariance matrix that all components share: [D, D]."""
 
     @staticmethod
     def shape(k, d):
         return d, d
 
-    @staticmethod
-    def mahalanobis(x, means, covariance):
-        factor = cholesky(covariance)
-        return squared_distances(whiten(x, factor).T, whiten(means, factor).T), 2 * factor.diagonal().log().sum()
+    def mahalanobis(self, x):
+        origin = self.means.mean(0)  # as in k-means, against cancellation in single precision
+        squared = squared_distances(whiten(x - origin, self.factors).T, whiten(self.means - origin, self.factors).T)
+        return squared, 2 * self.factors.diagonal().log().sum()
 
-    @staticmethod
-    def scatter(x, r, means):
-        return Full.scatter(x, r, means).sum(0)
+    def colour(self, eps, z):
+        return eps @ self.factors.T
 
-    @staticmethod
-    def estimate(scatter, counts, shift):
+    def scatter(self, x, r):
+        return super().scatter(x, r).sum(0)
+
+    def estimate(self, scatter, counts, shift):
         return (scatter - (shift * counts[:, None]).T @ shift) / counts.sum()
 
-    @staticmethod
-    def colour(eps, z, covariance):
-        return eps @ cholesky(covariance).T
 
-
-class Diagonal:
-    """A variance per component and dimension: [K, D]."""
+class Diagonal(Gaussians):
+    """A standard deviation per component and dimension: [K, D]."""
 
     @staticmethod
     def shape(k, d):
         return k, d
 
-    @staticmethod
-    def identity(means):
-        return torch.ones_like(means)
+    @property
+    def covariances(self):
+        return self.factors.square()
 
-    @staticmethod
-    def mahalanobis(x, means, variances):
-        Diagonal.require_positive(variances)
-        squared = [((x - mean).square() / variance).sum(1) for mean, variance in zip(means, variances)]
-        return torch.stack(squared, 1), variances.log().sum(1)
+    def mahalanobis(self, x):
+        deviations = self.factors.expand_as(self.means)
+        squared = [((x - mean) / deviation).square().sum(1) for mean, deviation in zip(self.means, deviations)]
+        return torch.stack(squared, 1), 2 * deviations.log().sum(1)
 
-    @staticmethod
-    def require_positive(variances):
-        bad = (variances <= 0).flatten(1).any(1)
-        if bad.any():
-            k = int(bad.nonzero()[0])
-            raise UserError("reg_covar", f"the variance of component {k} is zero", fix="raise reg_covar or lower n_components", code=1)
+    def colour(self, eps, z):
+        return eps * self.factors[z]
 
-    @staticmethod
-    def scatter(x, r, means):
-        return torch.stack([weight @ (x - mean).square() for weight, mean in zip(r.T, means)])
+    def scatter(self, x, r):
+        return torch.stack([weight @ (x - mean).square() for weight, mean in zip(r.T, self.means)])
 
-    @staticmethod
-    def estimate(scatter, counts, shift):
+    def estimate(self, scatter, counts, shift):
         return scatter / counts[:, None] - shift.square()
 
+    def factorised(self, covariances):
+        variances = covariances + self.reg_covar
+        require_none((variances <= 0).any(1), "variance", "zero")
+        return variances.sqrt()
+
     @staticmethod
-    def colour(eps, z, variances):
-        return eps * variances[z].sqrt()
+    def constrained(free, floor):
+        return above(free, floor)
+
+    @staticmethod
+    def freed(factors, floor):
+        return far_above(factors, floor)
 
 
-class Spherical:
-    """One variance per component: [K, 1]."""
-
-    identity = staticmethod(lambda means: 1.0)
-    mahalanobis = staticmethod(lambda x, means, variances: Diagonal.mahalanobis(x, means, variances.expand_as(means)))
-    scatter = Diagonal.scatter
-    colour = Diagonal.colour
+class Spherical(Diagonal):
+    """One standard deviation per component: [K, 1]."""
 
     @staticmethod
     def shape(k, d):
         return k, 1
 
-    @staticmethod
-    def estimate(scatter, counts, shift):
-        return Diagonal.estimate(scatter, counts, shift).mean(1, keepdim=True)
+    def estimate(self, scatter, counts, shift):
+        return super().estimate(scatter, counts, shift).mean(1, keepdim=True)
 
 
 FORMS = {"full": Full, "tied": Tied, "diag": Diagonal, "spherical": Spherical}
+
+
+def require_none(bad: torch.Tensor, what: str, how: str) -> None:
+    """UserError naming the first component that is bad [K]."""
+    if bad.any():
+        k = int(bad.nonzero()[0])
+        raise UserError("reg_covar", f"the {what} of component {k} is {how}", fix="raise reg_covar or lower n_components", code=1)
+
+
+class GaussianMixture(Mixture):
+    """A mixture of Gaussians in the form that `covariance` names."""
+
+    @property
+    def shapes(self):
+        k, d = self.s.n_components, self.space.size
+        return {"log_weights": (k,), "means": (k, d), "factors": FORMS[self.s.covariance].shape(k, d)}
+
+    def components(self, **parameters):
+        auto = 1e-3 if self.space.unit else 1e-6
+        return FORMS[self.s.covariance](**parameters, reg_covar=auto if self.s.reg_covar == "auto" else self.s.reg_covar)
+
+    def views(self, x, rng):
+        views = super().views(x, rng)
+        if self.space.size <= 3:  # where ellipses can be drawn
+            k, d, mixture = self.s.n_components, self.space.size, self.mixture
+            axes = torch.eye(d).to(mixture.means).repeat(k, 1)
+            roots = mixture.colour(axes, torch.arange(k, device=axes.device).repeat_interleave(d)).unflatten(0, (k, d))
+            views["components"].data["covariances"] = roots.mT @ roots
+        return views
+
+
+class GMM(GaussianMixture, EMMixture):
+    """Maximises mean log sum_k pi_k N(x; mu_k, Sigma_k) by EM."""
+
+
+class GradientGMM(GaussianMixture, GradientModel):
+    """Maximises the same mean log-likelihood by its gradient.
+
+    pi is the softmax of logits; the diagonals of Cholesky factors, and standard deviations, are softplus functions above
+    the root of reg_covar. So no variance given the values before falls below reg_covar, which bounds the likelihood.
+    """
+
+    players = {"model": Player("nll")}
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        self.logits, self.means, self.free = (nn.Parameter(torch.randn(shape)) for shape in self.shapes.values())
+
+    @property
+    def mixture(self):
+        log_weights, means = self.logits.log_softmax(0), self.means
+        mixture = self.components(log_weights=log_weights, means=means, factors=self.free)
+        return replace(mixture, factors=mixture.constrained(self.free, math.sqrt(mixture.reg_covar)))
+
+    def setup(self, train, *, seed, steps):
+        require_points(train, self.s)
+        super().setup(train, seed=seed, steps=steps)
+
+    @torch.no_grad()
+    def initialise(self, train, *, seed):
+        x = rows(train.values())
+        found = self.start(x, generator(seed, "start", 0, device=x.device))
+        self.logits.copy_(found.log_weights)
+        self.means.copy_(found.means)
+        self.free.copy_(found.freed(found.factors, math.sqrt(found.reg_covar)))
+
+    def nll(self, batch, noise, hp):
+        """-log p(x), the mean over the batch."""
+        return -self.log_prob(batch.x).mean(), {}
+
+
+def above(free: torch.Tensor, floor: float) -> torch.Tensor:
+    """Any numbers as numbers above a floor."""
+    return floor + F.softplus(free)
+
+
+def far_above(numbers: torch.Tensor, floor: float) -> torch.Tensor:
+    """The inverse of `above`; of numbers within a hundredth of their size of the floor, that of a hundredth above.
+
+    A factor is at the floor where data are constant. From there no gradient would lead away.
+    """
+    excess = torch.maximum(numbers - floor, numbers / 100)
+    return excess + (-torch.expm1(-excess)).log()

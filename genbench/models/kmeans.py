@@ -1,11 +1,14 @@
-"""k-means (Lloyd 1982) from k-means++ starts (Arthur & Vassilvitskii 2007)."""
+"""k-means by Lloyd's iterations (Lloyd 1982) or by gradient descent (Bottou & Bengio 1995), from k-means++ starts."""
 
 import math
+from typing import NamedTuple
 
 import torch
+from torch import nn
 
-from ..em import EM
-from ..model import View
+from ..em import EM, require_points, rows
+from ..model import GradientModel, Model, Player, View
+from ..seeds import generator
 
 
 def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
@@ -19,7 +22,7 @@ def memberships(distances: torch.Tensor) -> torch.Tensor:
 
 
 def plus_plus(x: torch.Tensor, k: int, rng: torch.Generator) -> torch.Tensor:
-    """k starting centres [k, D] among points [N, D]: greedy k-means++.
+    """k starting centres [k, D] among points [N, D]: greedy k-means++ (Arthur & Vassilvitskii 2007).
 
     Each next centre is the best of a few candidates drawn with probability proportional to their squared distance
     from the centres so far. Where every point is a centre already, points are drawn at random.
@@ -41,20 +44,78 @@ def plus_plus(x: torch.Tensor, k: int, rng: torch.Generator) -> torch.Tensor:
     return x[torch.cat(chosen)].clone()
 
 
-class KMeans(EM):
-    """Minimises E(D, K) = mean ||x - mu_z||^2 with z = argmin_k ||x - mu_k||^2.
+def lloyd(x: torch.Tensor, k: int, rng: torch.Generator, iterations: int) -> torch.Tensor:
+    """k centres [k, D] of points [N, D] after so many of Lloyd's iterations from k-means++."""
+    centres = plus_plus(x, k, rng)
+    for _ in range(iterations):
+        member = memberships(squared_distances(x, centres))
+        counts = member.sum(0)[:, None]
+        centres = torch.where(counts > 0, member.T @ x / counts.clamp(min=1), centres)
+    return centres
 
-    It is the limit of a Gaussian mixture with covariance s2 I, weights 1/K and hard assignment; `sample` draws from
-    that mixture, with s2 the mean squared distance per dimension in the last pass. A cluster that lost its last point moves to the
-    point that is farthest from its centre.
+
+class Clusters(NamedTuple):
+    """Centres [K, D], the share [K] of the training points that are nearest to each, and their mean squared distance."""
+
+    centres: torch.Tensor
+    sizes: torch.Tensor
+    inertia: torch.Tensor
+
+
+class Clustering(Model):
+    """What K centres can do, however they were found: a subclass keeps them as its `clusters`.
+
+    The mean squared distance to the nearest centre is the limit of a Gaussian mixture with covariance s2 I, weights 1/K
+    and hard assignment; `sample` draws from that mixture, with s2 the mean squared distance per dimension in the last
+    pass.
     """
 
     criterion = "inertia"
+
+    @property
+    def clusters(self) -> Clusters:
+        """The centres that were found."""
+        raise NotImplementedError
+
+    def distances(self, x):
+        """Squared distances [n, K] of data [n, *shape] to the centres."""
+        centres = self.clusters.centres
+        origin = centres.mean(0)  # else, in single precision, squares would cancel where data are far from zero
+        return squared_distances(x.flatten(1).to(centres) - origin, centres - origin)
+
+    def encode(self, x):
+        """The index [n] of each point's nearest centre."""
+        return self.distances(x).argmin(1)
+
+    def decode(self, z):
+        """The centre [n, *shape] of each index [n]."""
+        return self.clusters.centres[z].float().unflatten(1, self.space.shape)
+
+    def sample(self, n, rng):
+        """n draws [n, *shape] from the matching mixture."""
+        z = torch.randint(self.s.n_components, (n,), generator=rng, device=rng.device)
+        scale = (self.clusters.inertia / self.space.size).sqrt().float()
+        return self.decode(z) + scale * torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
+
+    def views(self, x, rng):
+        points = self.decode(torch.arange(self.s.n_components, device=self.device))
+        note = "centres, with the share of the training points that are nearest to them"
+        return {"centres": View("components", note, {"points": points, "weights": self.clusters.sizes})}
+
+
+class KMeans(Clustering, EM):
+    """Minimises E(D, K) = mean ||x - mu_z||^2 with z = argmin_k ||x - mu_k||^2 by moving centres to the means of their
+    points. A cluster that lost its last point moves to the point that is farthest from its centre.
+    """
 
     def __init__(self, space, s):
         super().__init__(space, s)
         self.register_buffer("centres", torch.zeros(s.n_init, s.n_components, space.size, dtype=torch.float64))
         self.register_buffer("sizes", torch.zeros(s.n_init, s.n_components, dtype=torch.float64))  # shares of the last pass
+
+    @property
+    def clusters(self):
+        return Clusters(self.centres[self.best], self.sizes[self.best], self.objective[self.best])
 
     def begin(self, start, x, rng):
         self.centres[start] = plus_plus(x, self.s.n_components, rng)
@@ -74,26 +135,7 @@ class KMeans(EM):
             self.settled[start] = False  # the moved centres may still lower the objective
 
     def evaluate(self, batch, rng):
-        return {"inertia": squared_distances(self.flat(batch.x), self.centres[self.best]).min(1).values.mean()}
-
-    def encode(self, x):
-        """The index [n] of each point's nearest centre."""
-        return squared_distances(self.flat(x), self.centres[self.best]).argmin(1)
-
-    def decode(self, z):
-        """The centre [n, *shape] of each index [n]."""
-        return self.centres[self.best][z].float().unflatten(1, self.space.shape)
-
-    def sample(self, n, rng):
-        """n draws [n, *shape] from the matching mixture."""
-        z = torch.randint(self.s.n_components, (n,), generator=rng, device=rng.device)
-        scale = (self.objective[self.best] / self.space.size).sqrt().float()
-        return self.decode(z) + scale * torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
-
-    def views(self, x, rng):
-        points, sizes = self.decode(torch.arange(self.s.n_components, device=self.device)), self.sizes[self.best]
-        note = "centres, with the share of the training points that are nearest to them"
-        return {"centres": View("components", note, {"points": points, "weights": sizes})}
+        return {"inertia": self.distances(batch.x).amin(1).mean()}
 
 
 class Farthest:
@@ -105,3 +147,46 @@ class Farthest:
 
     def __add__(self, other: "Farthest") -> "Farthest":
         return Farthest(torch.cat([self.distance, other.distance]), torch.cat([self.points, other.points]), self.keep)
+
+
+class GradientKMeans(Clustering, GradientModel):
+    """Minimises the same mean of min_k ||x - mu_k||^2 by its gradient, which moves each point's nearest centre only."""
+
+    players = {"model": Player("inertia")}
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        self.centres = nn.Parameter(torch.randn(s.n_components, space.size))
+        self.register_buffer("sizes", torch.zeros(s.n_components))
+        self.register_buffer("reached", torch.zeros(()))
+
+    @property
+    def clusters(self):
+        return Clusters(self.centres, self.sizes, self.reached)
+
+    def setup(self, train, *, seed, steps):
+        require_points(train, self.s)
+        super().setup(train, seed=seed, steps=steps)
+        self.visited: list[torch.return_types.min] = []  # distances to and indices of nearest centres, by batch
+
+    @torch.no_grad()
+    def initialise(self, train, *, seed):
+        x = rows(train.values())
+        self.centres.copy_(plus_plus(x, self.s.n_components, generator(seed, "start", 0, device=x.device)))
+
+    def inertia(self, batch, noise, hp):
+        """The mean squared distance of points to their nearest centre."""
+        return self.distances(batch.x).amin(1).mean(), {}
+
+    def step(self, batch):
+        logs = super().step(batch)
+        with torch.no_grad():
+            self.visited.append(self.distances(batch.x).min(1))
+        return logs
+
+    def end_epoch(self):
+        distance, nearest = (torch.cat(found) for found in zip(*self.visited))
+        self.sizes.copy_(torch.bincount(nearest, minlength=self.s.n_components) / len(nearest))
+        self.reached.copy_(distance.mean())
+        self.visited = []
+        return super().end_epoch()

@@ -1,0 +1,65 @@
+"""Mixture of Bernoullis by expectation-maximisation (Bishop 2006, section 9.3.3), also of binomials for counts of dots."""
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..errors import UserError
+from .gmm import Components, EMMixture
+
+
+@dataclass(frozen=True, eq=False)
+class Binomials(Components):
+    """prod_j Bin(n x_j; n, mu_kj) for values x that are shares of n dots; Bernoullis where n is 1.
+
+    The means are the probabilities mu of a dot.
+    """
+
+    trials: int
+    floor: float  # what `maximised` keeps the probabilities away from 0 and 1
+
+    def joint(self, x):
+        # log mu^x (1 - mu)^(1 - x) is x times the log-odds, and what no dot at all has
+        fit = x @ self.means.logit().T + (-self.means).log1p().sum(1)
+        return self.log_weights + self.trials * fit + self.log_ways(x)[:, None]
+
+    def log_ways(self, x: torch.Tensor) -> torch.Tensor:
+        """The log of the number of ways in which so many of the dots can be set, [n] of rows x [n, D]."""
+        if self.trials == 1:
+            return x.new_zeros(len(x))  # there is one way
+        n = torch.tensor(float(self.trials)).to(x)
+        dots = torch.arange(self.trials + 1).to(x)
+        table = (n + 1).lgamma() - (dots + 1).lgamma() - (n - dots + 1).lgamma()
+        return table[(x * self.trials).round().long()].sum(1)
+
+    def draw(self, z, rng):
+        # Dots that are set where one noise is below their probability: samples change little as the fit moves on.
+        noise = torch.rand(self.trials, len(z), self.means.shape[1], generator=rng, device=rng.device)
+        return (noise < self.means[z]).float().mean(0)
+
+    def moments(self, x, r):
+        return {"counts": r.sum(0), "dots": r.T @ x}
+
+    def maximised(self, sums):
+        # The log-likelihood is concave in each mu: moving its maximum to the nearest bound is the maximum within bounds,
+        # so that no pass lowers the likelihood.
+        counts = sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps  # a component without points stays where it is
+        means = self.means + (sums["dots"] - sums["counts"][:, None] * self.means) / counts[:, None]
+        return replace(self, log_weights=(counts / counts.sum()).log(), means=means.clamp(self.floor, 1 - self.floor))
+
+
+class BMM(EMMixture):
+    """Maximises mean log sum_k pi_k prod_j Bin(n x_j; n, mu_kj) by EM, n being what the data space says of its dots."""
+
+    mass = True  # `log_prob` is that of a probability, not of a density
+
+    def __init__(self, space, s):
+        if space.trials is None and len(space.shape) == 3:
+            what = "a mixture of Bernoullis needs black-and-white pixels, or pixels that count dots as in digits"
+            raise UserError("dataset.binarize", what, "none", "dataset.binarize=static")
+        if space.trials is None:
+            raise UserError("model", "a mixture of Bernoullis needs values that are 0 or 1, or that count dots", "bmm", "model=gmm")
+        super().__init__(space, s)
+
+    def components(self, **parameters):
+        return Binomials(**parameters, trials=self.space.trials, floor=self.s.floor)
