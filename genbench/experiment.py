@@ -70,7 +70,7 @@ class Trained:
                 raise UserError("y", "this model does not depend on labels", fix="leave it out")
             if y.is_floating_point() or not (len(y) and y.min() >= 0 and y.max() < self.data.space.classes):
                 raise UserError("y", f"labels are whole numbers from 0 to {self.data.space.classes - 1}", y.tolist(), "such as y=0")
-        elif self.model.conditional and ability != "sample":
+        elif self.model.conditional and ability in ("encode", "decode"):
             raise UserError("y", f"{ability} needs the labels of the points", fix=f"{ability}(..., y=labels)")
         if not can(self.model, ability):
             has = [name for name in ABILITIES if can(self.model, name)]

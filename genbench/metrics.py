@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 
 from .data import Data, Part
+from .divergences import prdc
 from .losses import per_point
 from .model import Logs, Model, can
 from .seeds import generator
@@ -95,10 +96,12 @@ def measured_space(model: Model, data: Data) -> str:
     """What `log_prob` is a probability or a density of, in words: only what agrees in this can be compared."""
     space = data.space
     if model.mass:
-        return "probability of " + ("binary test values" if space.trials == 1 else f"test values that count {space.trials} dots")
-    if space.cell < 1:
-        return f"density of test values in [0, 1], dequantised in cells of 1/{round(1 / space.cell)}"
-    return "density of test values" + (" in [0, 1], as they are" if space.unit else "")
+        of = "probability of " + ("binary test values" if space.trials == 1 else f"test values that count {space.trials} dots")
+    elif space.cell < 1:
+        of = f"density of test values in [0, 1], dequantised in cells of 1/{round(1 / space.cell)}"
+    else:
+        of = "density of test values" + (" in [0, 1], as they are" if space.unit else "")
+    return of + (" given their classes" if model.conditional else "")
 
 
 @metric("posterior")
@@ -111,6 +114,22 @@ def active_units(model: Model, data: Data, rng: torch.Generator):
             mu = torch.cat([model.given(y).posterior(x)[0].cpu() for x, y in part.batches(1000)])
             found[name] = {"active_units": int((mu.double().var(0) > 0.01).sum())}
     return found
+
+
+@metric("sample")
+def neighbours(model: Model, data: Data, rng: torch.Generator, n: int = 5000, k: int = 5):
+    """Precision, recall, density and coverage of as many samples as there are test points, at most the first n of them.
+
+    They ask whose k-th nearest neighbour is how far (Kynkäänniemi et al. 2019; Naeem et al. 2020), here in the distance
+    between the data's own values. Coverage, the share of test points that have a sample within the ball of their own
+    k-th neighbour, is the one to compare models by: samples that are off reach no ball, and missing kinds leave theirs empty.
+    """
+    part = data.parts["test"].first(n)
+    if len(part) <= k:
+        return {}
+    x = torch.cat([x.flatten(1).cpu() for x, _ in part.batches(1000)])
+    samples = torch.cat([model.sample(min(1000, len(x) - start), rng).flatten(1).cpu() for start in range(0, len(x), 1000)])
+    return {"neighbours": {"n": len(x), **prdc(x, samples, k)}}
 
 
 @metric("sample")

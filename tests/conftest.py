@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from genbench.cli import builtin_catalogue, main
+from genbench.data import Data
+from genbench.errors import UserError
+from genbench.experiment import build
 from genbench.figures import Viewer
+from genbench.model import Model
 from genbench.request import composed
 from genbench.settings import Setting, Varying, check
 
@@ -55,6 +59,16 @@ def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
     idle = "hidden" if "network=conv" in overrides else "channels"
     small = [f"{k}={v}" for k, v in SMALL.items() if k in own and k != idle]
     return config_of(model, "epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", *small, *overrides, dataset=dataset)
+
+
+def built(config: dict, data: Data) -> Model:
+    """The model for this data; skips the test where the model is not for such data."""
+    try:
+        return build(config, data)
+    except UserError as error:
+        if " needs " in str(error):
+            pytest.skip(str(error))
+        raise
 
 
 class Nowhere:

@@ -5,12 +5,11 @@ import io
 import numpy as np
 import pytest
 import torch
-from conftest import Nowhere, config_of, small_config
+from conftest import Nowhere, built, config_of, small_config
 from PIL import Image
 
 from genbench import figures, plots
 from genbench.data import Data, Part, Space, load
-from genbench.experiment import build
 from genbench.figures import Viewer
 from genbench.model import Model, can
 from genbench.seeds import generator
@@ -21,8 +20,9 @@ CPU = torch.device("cpu")
 
 
 def trained(config, data):
-    model = build(config, data)
+    model = built(config, data)
     fit(model, data, Nowhere(), Settings(config))
+    model.finish(data.train, seed=0)
     return model
 
 
@@ -39,7 +39,7 @@ def made(*shape, labels=True):
     def part(n):
         return Part(torch.rand(n, *shape, generator=rng), torch.randint(3, (n,), generator=rng) if labels else None)
 
-    return Data("made", {"train": part(60), "validation": part(40), "test": part(10)}, Space(shape, unit=True))
+    return Data("made", {"train": part(60), "validation": part(40), "test": part(10)}, Space(shape, unit=True, classes=3 if labels else 0))
 
 
 def one_held_out(data):
@@ -52,7 +52,8 @@ SPACES = {
     "line": lambda: load(small_config("pca", *LINE, *FEW, dataset="gaussians")["dataset"], CPU),
     "plane": lambda: load(small_config("pca", *FEW, dataset="gaussians")["dataset"], CPU),
     "table": lambda: made(5),
-    "images": lambda: made(3, 12, 9, labels=False),
+    "images": lambda: made(3, 12, 9),
+    "images without classes": lambda: made(3, 12, 9, labels=False),
 }
 
 
@@ -208,7 +209,7 @@ def viewed(name, *overrides, dataset="digits"):
 def test_views_return_what_the_model_computes():
     model, x, views = viewed("dae")
     rows = views["denoising"].data
-    noise = model.draw("model", len(x), generator(3))["corruption"]
+    noise = model.noise(x, generator(3))
     assert torch.equal(rows["clean"], x) and torch.equal(rows["corrupted"], x + 0.3 * noise)
     assert torch.equal(rows["reconstructed"], model.decode(model.encode(rows["corrupted"])))
     model, x, views = viewed("sparse-ae")

@@ -44,7 +44,7 @@ def close(a, b):
 def test_vae(play, beta, likelihood):
     model, x, noise, loss, terms = play("vae", f"beta={beta}", f"likelihood={likelihood}", "sigma=0.7")
     mu, logvar = model.encoder(x)[:, :3], model.encoder(x)[:, 3:]
-    raw = model.decoder(mu + noise["eps"] * torch.exp(0.5 * logvar))
+    raw = model.decoder(mu + noise["eps"][0] * torch.exp(0.5 * logvar))
     p = torch.sigmoid(raw)
     if likelihood == "gaussian":
         log_p = Normal(raw, 0.7).log_prob(x)
@@ -65,7 +65,7 @@ def test_vae(play, beta, likelihood):
 def test_learned_sigma_enters_the_gaussian_likelihood(play):
     model, x, noise, _, terms = play("vae", "likelihood=gaussian", "sigma=learned")
     mu, logvar = model.encoder(x).chunk(2, 1)
-    raw = model.decoder(mu + noise["eps"] * torch.exp(0.5 * logvar))
+    raw = model.decoder(mu + noise["eps"][0] * torch.exp(0.5 * logvar))
     sigma = model.likelihood.log_sigma.exp() + 1e-3
     close(terms["nll"], -Normal(raw, sigma).log_prob(x).sum((1, 2, 3)).mean())
     assert torch.autograd.grad(terms["nll"], model.likelihood.log_sigma)[0] != 0
@@ -82,7 +82,7 @@ def test_ae(play, reconstruction):
 @pytest.mark.parametrize("corruption", ["gaussian", "masking", "salt-and-pepper"])
 def test_dae(play, corruption):
     model, x, noise, loss, _ = play("dae", f"corruption={corruption}", "level=0.4")
-    n = noise["corruption"]
+    n = noise["corruption"][:, 0]
     corrupted = {
         "gaussian": x + 0.4 * n,
         "masking": x * (n >= 0.4),

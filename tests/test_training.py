@@ -122,7 +122,7 @@ def test_samples_come_from_the_average_of_the_generators_weights():
         mean = [decay * m + (1 - decay) * p.detach() for m, p in zip(mean, model.generator.parameters())]
     for ours, theirs in zip(model.average.parameters(), mean):
         assert torch.allclose(ours, theirs, atol=1e-6)
-    z = model.prior(3, torch.Generator().manual_seed(0))
+    z = model.codes(3, torch.Generator().manual_seed(0))
     assert torch.equal(model.sample(3, torch.Generator().manual_seed(0)), model.average(z))
     assert not torch.allclose(model.average(z), model.generator(z))
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from .. import nets
 from ..errors import UserError
-from ..model import View
-from .vae import VAE
+from ..model import View, available_if
+from .vae import IMPORTANCE_DRAWS, VAE
 
 
 class CVAE(VAE):
@@ -68,6 +68,14 @@ class CVAE(VAE):
             return super().emit(z, rng)
         y = torch.multinomial(self.frequencies, len(z), replacement=True, generator=rng)
         return self.given(y).emit(z, rng)
+
+    @available_if(VAE.has_likelihood)
+    def log_prob(self, x, k=IMPORTANCE_DRAWS):
+        """The bound on log p(x|y) [n], as in a VAE; where no label is given, that on log sum_y p(y) p(x|y)."""
+        if self.y is not None:
+            return super().log_prob(x, k)
+        classes = torch.arange(self.space.classes, device=x.device)
+        return torch.stack([p.log() + self.given(c).log_prob(x, k) for c, p in zip(classes[:, None], self.frequencies)]).logsumexp(0)
 
     def views(self, x, rng):
         z = self.prior(10 if len(self.space.shape) == 3 else 1000, rng)

@@ -65,7 +65,11 @@ class VAE(Coder, GradientModel):
     def emit(self, z, rng):
         return self.likelihood.sample(self.raw(z), rng)
 
-    @available_if(lambda self: self.likelihood.describes(self.space))
+    def has_likelihood(self) -> bool:
+        """Whether p(x|z) is a probability or a density of such data, so that log p(x) has a meaning."""
+        return self.likelihood.describes(self.space)
+
+    @available_if(has_likelihood)
     def log_prob(self, x, k=IMPORTANCE_DRAWS):
         """A lower bound on log p(x) [n] of data [n, *shape], in nats: the importance-weighted one with k draws of z,
         which grows with k (Burda et al. 2016, theorem 1); the same draws at every call."""
