@@ -78,6 +78,16 @@ class Bernoulli(Output):
         return raw.sigmoid()
 
 
+class BernoulliL1(Bernoulli):
+    """Cross-entropy and absolute error of the mean, as in the SWAE's published code (Kolouri et al. 2018)."""
+
+    def describes(self, space):
+        return False
+
+    def nll(self, raw, x):
+        return super().nll(raw, x) + per_point((x - raw.sigmoid()).abs())
+
+
 class Binomial(Bernoulli):
     """The exact likelihood of data that are shares of `trials` dots, each set with probability sigmoid(raw)."""
 
@@ -142,7 +152,7 @@ def reconstruction(space: Space, s: Settings) -> Output:
     if s.reconstruction == "mse":
         return SquaredError()
     _require_unit(space, "reconstruction", s.reconstruction, "mse")
-    return Bernoulli()
+    return Bernoulli() if s.reconstruction == "bce" else BernoulliL1()
 
 
 def likelihood(space: Space, s: Settings) -> Output:

@@ -10,7 +10,7 @@ from .settings import Settings
 
 def optimizer(parameters: Iterable[torch.Tensor], s: Settings) -> torch.optim.Optimizer:
     """The optimiser that `optimizer`, `lr` and their companions describe; each group keeps its `initial_lr`."""
-    adam = {"betas": tuple(s.adam_betas), "fused": True}  # fused: one kernel over all parameters, also on CPU
+    adam = {"betas": tuple(s.adam_betas), "eps": s.adam_eps, "fused": True}  # fused: one kernel over all parameters, also on CPU
     make, options = {
         "adam": (torch.optim.Adam, adam),
         "adamw": (torch.optim.AdamW, adam),
@@ -20,16 +20,24 @@ def optimizer(parameters: Iterable[torch.Tensor], s: Settings) -> torch.optim.Op
     made = make(list(parameters), lr=s.lr, weight_decay=s.weight_decay, **options)
     for group in made.param_groups:
         group["initial_lr"] = group["lr"]
+        if s.adam_start and s.optimizer in ("adam", "adamw"):
+            for p in group["params"]:
+                second = torch.full_like(p, s.adam_start)
+                made.state[p] = {"step": torch.zeros((), device=p.device), "exp_avg": torch.zeros_like(p), "exp_avg_sq": second}
     return made
 
 
 def rate(clock: int, steps: int, s: Settings) -> float:
     """What the learning rate is multiplied by at step `clock` (from 0) of `steps`.
 
-    It rises linearly over `warmup` steps, then stays, or falls to zero as a line or a half cosine.
+    It rises linearly over `warmup` steps, then stays, or falls to zero as a line or a half cosine, or changes at the
+    epochs that `stages` gives.
     """
     if clock < s.warmup:
         return (clock + 1) / s.warmup
+    if s.schedule == "stages":
+        epoch = clock // (steps // s.epochs)
+        return next((factor for start, factor in sorted(s.stages, reverse=True) if epoch >= start), 1.0)
     done = min(1.0, (clock - s.warmup) / max(1, steps - s.warmup))
     return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[s.schedule]
 

@@ -301,7 +301,7 @@ class Run:
             a, b = before.get(name), now.get(name)
             if a == b:
                 continue
-            if name == "epochs" and b > a and self.s.get("schedule", "constant") == "constant":
+            if name == "epochs" and b > a and self.s.get("schedule", "constant") in ("constant", "stages"):
                 continue
             if name == "epochs" and b > a:
                 what = f"the {self.s.schedule} schedule was laid out for {a} epochs"

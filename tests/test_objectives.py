@@ -71,11 +71,13 @@ def test_learned_sigma_enters_the_gaussian_likelihood(play):
     assert torch.autograd.grad(terms["nll"], model.likelihood.log_sigma)[0] != 0
 
 
-@pytest.mark.parametrize("reconstruction", ["mse", "bce"])
+@pytest.mark.parametrize("reconstruction", ["mse", "bce", "bce+l1"])
 def test_ae(play, reconstruction):
     model, x, _, loss, _ = play("ae", f"reconstruction={reconstruction}")
     raw = model.decoder(model.encoder(x))
     per_value = (x - raw) ** 2 if reconstruction == "mse" else -Bernoulli(logits=raw, validate_args=False).log_prob(x)
+    if reconstruction == "bce+l1":
+        per_value = per_value + (x - raw.sigmoid()).abs()
     close(loss, per_value.sum((1, 2, 3)).mean())
 
 
@@ -180,3 +182,68 @@ def test_losses_are_pure(model_name):
     assert torch.equal(before, torch.random.get_rng_state()), "no randomness but what is handed in"
     assert not any(isinstance(m, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.Dropout)) for m in model.modules())
     assert all(math.isfinite(v) for v in model.hp.values())
+
+
+@pytest.mark.parametrize("weight", [0.0, 2.0])
+def test_supervised_ae(play, weight):
+    model, x, noise, loss, terms = play("supervised-ae", f"lambda={weight}")
+    y = next(load(small_config("supervised-ae")["dataset"], CPU).train.batches(40)).y
+    z = model.encoder(x)
+    log_p = torch.log_softmax(model.classifier(z), 1)
+    entropy = -log_p[torch.arange(40), y].mean()
+    close(loss, ((x - model.decoder(z)) ** 2).sum((1, 2, 3)).mean() + weight * entropy)
+    close(terms["accuracy"], (log_p.argmax(1) == y).float().mean())
+
+
+def test_aae(play):
+    model, x, _, loss, _ = play("aae", player="autoencoder")
+    close(loss, ((x - model.decoder(model.encoder(x))) ** 2).sum((1, 2, 3)).mean())
+    model, x, noise, loss, _ = play("aae", player="discriminator")
+    real, fake = torch.sigmoid(model.discriminator(noise["prior"])), torch.sigmoid(model.discriminator(model.encoder(x)))
+    close(loss, -(real.log() + (1 - fake).log()).mean())
+    model, x, _, loss, _ = play("aae", player="encoder")
+    close(loss, -torch.sigmoid(model.discriminator(model.encoder(x))).log().mean())
+
+
+@pytest.mark.parametrize("weight", [1.0, 4.0])
+def test_cvae(play, weight):
+    model, x, noise, loss, terms = play("cvae", f"beta={weight}", "likelihood=binomial")
+    y = torch.nn.functional.one_hot(next(load(small_config("cvae")["dataset"], CPU).train.batches(40)).y, 10).float()
+    channel = (y @ model.channel.weight.T + model.channel.bias).reshape(40, 1, 8, 8)
+    mu, logvar = model.encoder(torch.cat([x, channel], 1)).chunk(2, 1)
+    z = mu + noise["eps"][0] * torch.exp(0.5 * logvar)
+    raw = model.decoder(torch.cat([z, y], 1))
+    nll = -torch.distributions.Binomial(16, logits=raw).log_prob((16 * x).round()).sum((1, 2, 3)).mean()
+    kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1).mean()
+    close(terms["nll"], nll)
+    close(loss, nll + weight * kl)
+
+
+def test_iwae(play):
+    model, x, noise, loss, _ = play("iwae", "draws=4", "likelihood=bernoulli")
+    mu, logvar = model.encoder(x).chunk(2, 1)
+    q, prior, weights = Normal(mu, torch.exp(0.5 * logvar)), Normal(0.0, 1.0), []
+    for eps in noise["eps"]:
+        z = mu + eps * torch.exp(0.5 * logvar)
+        log_p = Bernoulli(logits=model.decoder(z), validate_args=False).log_prob(x).sum((1, 2, 3))
+        weights.append((log_p + prior.log_prob(z).sum(1) - q.log_prob(z).sum(1)).double().exp())
+    close(loss, -torch.stack(weights).mean(0).log().mean().float())
+
+
+def test_swae_with_labels(play):
+    config = small_config("swae", "supervision=3.0", "lambda=0")
+    data = load(config["dataset"], CPU)
+    model = build(config, data)
+    model.setup(data.train, seed=0, steps=1)
+    batch = next(data.train.batches(40))
+    noise = model.draw("model", 40, generator(2))
+    loss, _ = model.loss(batch, noise, model.hp)
+    gaps = []
+    for images, draws in zip(noise["labelled"], noise["parts"]):
+        for direction in noise["directions"]:
+            a, b = (model.encoder(images) * direction).sum(1).sort().values, (draws * direction).sum(1).sort().values
+            gaps.append(((a - b) ** 2).mean())
+    error = ((batch.x - model.decoder(model.encoder(batch.x))) ** 2).sum((1, 2, 3)).mean()
+    close(loss, error + 3 * sum(gaps) / len(gaps))
+    classes = {tuple(x.flatten().tolist()): int(y) for x, y in zip(data.train.values(), data.train.y)}
+    assert all(classes[tuple(x.flatten().tolist())] == c for c, images in enumerate(noise["labelled"]) for x in images)

@@ -18,7 +18,7 @@ from genbench.errors import UserError
 from genbench.experiment import build
 from genbench.metrics import mode_coverage
 from genbench.models.dae import CORRUPTIONS
-from genbench.optim import rate
+from genbench.optim import optimizer, rate
 from genbench.seeds import generator
 from genbench.settings import Settings
 
@@ -225,3 +225,19 @@ def test_learning_rates():
     assert [rate(c, 110, s) for c in (0, 9, 10, 60, 110)] == [0.1, 1.0, 1.0, 0.5, 0.0]
     assert rate(60, 110, Settings(warmup=10, schedule="cosine")) == pytest.approx(0.5)
     assert rate(10**9, 10, Settings(warmup=0, schedule="constant")) == 1
+    stages = Settings(warmup=0, schedule="stages", epochs=4, stages=[[3, 0.1], [1, 0.5]])
+    assert [rate(c, 40, stages) for c in (0, 9, 10, 29, 30, 39)] == [1, 1, 0.5, 0.5, 0.1, 0.1]
+
+
+def test_adam_starts_from_the_second_moment_it_is_given():
+    config = config_of("ae", "adam_start=0.25", "adam_eps=0.001", "adam_betas=[0.9,0.99]", "lr=0.1")
+    x = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    rule = optimizer([x], Settings(config))
+    wanted, first, second = x.detach().clone(), torch.zeros(2), torch.full((2,), 0.25)
+    for t in (1, 2, 3):
+        x.grad = 3 * x.detach()
+        g = 3 * wanted
+        first, second = 0.9 * first + 0.1 * g, 0.99 * second + 0.01 * g**2
+        wanted = wanted - 0.1 * (first / (1 - 0.9**t)) / ((second / (1 - 0.99**t)).sqrt() + 0.001)
+        rule.step()
+        torch.testing.assert_close(x.detach(), wanted)
