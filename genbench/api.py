@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from .cli import builtin_catalogue
-from .errors import UserError
 from .experiment import Trained, load_run
 from .launch import execute, run_name
-from .request import composed, recorded
-from .settings import GROUPS, check, known_settings
+from .request import configured, recorded
+from .settings import check
 
 
 def fit(
@@ -33,17 +32,10 @@ def fit(
     """
     named = {name.rstrip("_").replace("__", "."): _plain(value) for name, value in settings.items()}
     catalogue = builtin_catalogue(config_dir and str(config_dir))
-    chosen = {group: choice or catalogue.default_choice(group) for group, choice in zip(GROUPS, (model, dataset))}
-    for group, choice in chosen.items():
-        if choice not in catalogue.names(group):
-            raise UserError(group, f"no such {group}", choice, f"choose one of: {', '.join(catalogue.names(group))}")
-    config = composed([f"{group}={choice}" for group, choice in chosen.items()], catalogue)
-    # Composed without what is given, so that values keep their types; the defaults that go with it come from here.
-    defaults = {name: setting.default for name, setting in known_settings(catalogue, **chosen, values=named).items()}
-    config = check(config, catalogue, defaults | named)
+    config = configured({"model": model, "dataset": dataset} | named, catalogue)
     if folder is None:
         words = [f"{name}={value}" for name, value in named.items()] + [f"dataset={dataset}"] * bool(dataset)
-        folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(chosen['model'], words)}"
+        folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(config['model']['name'], words)}"
     return execute(config, Path(folder).resolve(), catalogue) or load_run(config, Path(folder), config["device"])
 
 

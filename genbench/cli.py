@@ -3,6 +3,7 @@
     genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
     genbench --cfg job [SETTING=VALUE...] its settings, without running it
     genbench resume RUN_DIR [epochs=N]    go on where a run stopped
+    genbench verify [NAME|SET ...]        prove the models' numbers by recipes; --list shows them
     genbench models                       what there is to train
     genbench datasets                     what there is to train on
     genbench help NAME                    all of a model, dataset or setting
@@ -124,6 +125,12 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
     return 0
 
 
+def _verify(words: list[str], catalogue: Catalogue) -> int:
+    from .verify import verify
+
+    return verify(words, catalogue)
+
+
 def _choices(group: str, words: list[str], catalogue: Catalogue) -> int:
     if words:
         raise UserError(f"{group}s", f"lists every {group} and takes no settings", words[0], f"genbench {group}s, or genbench help NAME")
@@ -155,6 +162,7 @@ def _completion(words: list[str], catalogue: Catalogue) -> int:
 
 COMMANDS = {
     "resume": _resume,
+    "verify": _verify,
     **{f"{group}s": partial(_choices, group) for group in GROUPS},
     "help": _help,
     "completion": _completion,

@@ -5,6 +5,7 @@ from glob import escape, glob
 from itertools import product
 
 from .help import names
+from .recipes import WHERE, read, sets
 from .settings import GROUPS, Catalogue, Setting, known_settings
 
 # Hydra's own flags worth offering, each with the words that may follow it.
@@ -70,10 +71,10 @@ def candidates(before: list[str], word: str, catalogue: Catalogue, commands: Ite
     """
     if before and FLAGS.get(before[-1]):
         found = _whole(FLAGS[before[-1]])
+    elif before and before[0] in commands:
+        found = ARGUMENTS.get(before[0], lambda *_: [])(before[1:], word, catalogue) + _whole(FLAGS) * word.startswith("-")
     elif word.startswith("-"):
         found = _whole(FLAGS)
-    elif before and before[0] in commands:
-        found = ARGUMENTS.get(before[0], lambda *_: [])(before[1:], word, catalogue)
     elif "=" in word:
         found = _values(before, word, catalogue)
     else:
@@ -126,8 +127,17 @@ def _runs(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
     return _whole(file.removesuffix("/config.yaml") for file in found)
 
 
+def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Recipes, their sets, and the settings that say where to run them."""
+    if "=" in word:
+        return _values([], word, catalogue)
+    recipes = read(catalogue)
+    return _whole({"--list", *recipes, *sets(recipes)} - set(before)) + [f"{name}=" for name in WHERE]
+
+
 ARGUMENTS = {
     "resume": _runs,
+    "verify": _recipes,
     "help": lambda before, word, catalogue: _whole(set(names(catalogue)) - set(before)),
     "completion": lambda before, word, catalogue: [] if before else _whole(SCRIPTS),
 }

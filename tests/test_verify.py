@@ -1,0 +1,269 @@
+"""`genbench verify`: what a recipe may say, what comes of it, and what it is compared with."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import CONFIGS, config_of
+
+from genbench import oracles
+from genbench.cli import COMMANDS, builtin_catalogue
+from genbench.completion import candidates
+from genbench.data import load, locate
+from genbench.experiment import Trained, build
+from genbench.recipes import USUAL, Recipe, read, sets
+
+SHIPPED = sorted(f.stem for f in (CONFIGS / "experiment").glob("*.yaml"))
+HEAD = "# What it shows.\n# Somebody 1999\n"
+RUN = "run: {model: pca, latent_dim: 2, dataset.limit: 50}\n"
+CHECKS = """
+def seed(runs):
+    return float(runs[0].model.s.seed)
+
+def twice(runs):
+    return seed(runs), 2 * seed(runs) + 0.0
+
+def crash(runs):
+    raise RuntimeError("no [such] number")
+
+def stop(runs):
+    raise KeyboardInterrupt
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch, undrawn):
+    """Makes recipes of one's own: `own(NAME=TEXT)` writes them, with a head, and returns the words that find them."""
+    folder = tmp_path / "mine"
+    (folder / "experiment").mkdir(parents=True)
+    (folder / "own_checks.py").write_text(CHECKS)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+    def write(**recipes):
+        for name, text in recipes.items():
+            (folder / "experiment" / f"{name}.yaml").write_text(HEAD + text)
+        return "--config-dir", str(folder)
+
+    yield write
+    sys.modules.pop("own_checks", None)
+
+
+def tables(folder):
+    """The numbers of the only session in outputs/, by recipe, and its table to read."""
+    (session,) = (folder / "outputs").glob("verify_*")
+    return {row["name"]: row for row in json.loads((session / "table.json").read_text())["recipes"]}, session
+
+
+def test_recipes_that_fail_or_crash_stop_no_others(genbench, own, tmp_path):
+    words = own(
+        crashing=f"{RUN}ours: own_checks.crash\nat_most: 1\nminutes: 1\nsets: [mine]\n",
+        failing=f"{RUN}seeds: [0, 2, 1]\nours: own_checks.seed\nat_most: 1\nminutes: 1\nsets: [mine]\ndiffers: The seed.\n",
+        passing=f"{RUN}seeds: [0, 1]\nours: own_checks.twice\ntolerance: 1e0\nminutes: 1\nsets: [mine]\npublished: true\n",
+        measuring=f"{RUN}ours: train.n\nexpected: 49\nrelative: 0.03\nminutes: 1\nsets: [mine, other]\n",
+        unknown=f"{RUN}ours: test.nil\nat_least: 0\nminutes: 1\nsets: [mine]\n",
+    )
+    done = genbench(*words, "verify", "mine", "device=cpu")
+    assert done.returncode == 1
+    found, session = tables(tmp_path)
+    results = {"crashing": "ERROR", "failing": "FAIL", "measuring": "PASS", "passing": "PASS", "unknown": "ERROR"}
+    assert {name: row["result"] for name, row in found.items()} == results
+    assert found["failing"]["ours"] == 2 and found["failing"]["seeds"]["1"] == {"ours": 1, "expected": None}
+    assert (found["passing"]["ours"], found["passing"]["expected"], found["passing"]["tolerance"]) == (1, 2, 1)
+    assert found["measuring"]["ours"] == 50 and found["measuring"]["minutes"] > 0
+    assert found["crashing"]["error"] == "RuntimeError: no [such] number" and found["crashing"]["ours"] is None
+    assert "test.nil" in found["unknown"]["error"] and "test.squared_error" in found["unknown"]["error"]
+    assert "in crash" in (session / "crashing" / "error.txt").read_text()
+    for seed in (0, 1, 2):
+        config = yaml.safe_load((session / "failing" / f"seed-{seed}" / "config.yaml").read_text())
+        assert (config["seed"], config["device"], config["dataset"]["limit"]) == (seed, "cpu", 50)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (session / "table.md").read_text().splitlines() if "|" in line]
+    assert rows[3][:6] == ["failing", "What it shows.", "", "≤ 1", "2 (worst of 3 seeds)", "FAIL"]
+    assert rows[3][7] == "Somebody 1999 Differs: The seed."
+    assert rows[5][2:6] == ["2 (published)", "± 1", "1 (worst of 2 seeds)", "PASS"]
+    facts = json.loads((session / "table.json").read_text())
+    assert facts["torch"] == torch.__version__ and "cores" in facts["machine"]
+    assert facts["command"].startswith("genbench verify ") and facts["command"].endswith(" mine device=cpu")
+    assert "2 of 5 pass" in done.stdout and "RuntimeError: no [such] number" in done.stdout and "epoch 1" not in done.stdout
+    assert genbench(*words, "verify", "other").returncode == 0
+
+
+def test_runs_are_compared_in_the_order_of_the_recipe(genbench, own, tmp_path):
+    (tmp_path / "mine" / "own_checks.py").write_text("def dims(runs):\n    return runs[0].model.latent_dim - runs[1].model.latent_dim\n")
+    words = own(
+        pair="run:\n  - {model: pca, latent_dim: 5}\n  - {model: pca, latent_dim: 3}\nours: own_checks.dims\nat_least: 2\nminutes: 1\n"
+    )
+    done = genbench(*words, "verify", "pair")
+    assert done.returncode == 0, done.stdout
+    assert {p.parent.name for p in tables(tmp_path)[1].glob("pair/seed-0/*/metrics.json")} == {"0", "1"}
+
+
+def test_a_function_alone_needs_no_run(genbench, own, tmp_path):
+    (tmp_path / "mine" / "own_checks.py").write_text("def none(runs):\n    return len(runs)\n")
+    done = genbench(*own(alone="ours: own_checks.none\nexpected: 0\ntolerance: 0\nminutes: 1\n"), "verify", "alone")
+    assert done.returncode == 0 and tables(tmp_path)[0]["alone"]["ours"] == 0
+
+
+def test_an_interruption_shows_what_is_done(genbench, own, tmp_path):
+    stopping = "ours: own_checks.stop\nat_most: 1\nminutes: 1\n"
+    words = own(first=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1\n", stopping=RUN + stopping)
+    done = genbench(*words, "verify", "first", "stopping", "first")
+    assert done.returncode == 130 and "1 of 2 pass, 1 not tried" in done.stdout and "Somebody 1999" in done.stdout
+    assert [*tables(tmp_path)[0]] == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("allowed", "cases"),
+    [
+        ({"tolerance": 0.5}, [(9.5, 10, True), (10.51, 10, False), (math.nan, 10, False), (math.inf, 10, False), (1, math.nan, False)]),
+        ({"relative": 0.1}, [(-9, -10, True), (-11.1, -10, False), (0, 0, True)]),
+        ({"at_most": 1}, [(-math.inf, None, False), (-9, None, True), (1, None, True), (1.1, 1.1, False), (math.nan, None, False)]),
+        ({"at_least": 1}, [(1, None, True), (0.9, None, False)]),
+        ({"at_least": 1, "at_most": 2}, [(1.5, None, True), (0.9, None, False), (2.1, None, False)]),
+    ],
+)
+def test_what_counts_as_near_enough(allowed, cases):
+    recipe = Recipe("a", Path("a.yaml"), "what", "source", "a.b", False, 1.0, [], **allowed)
+    assert [recipe.excess(ours, expected) <= 0 for ours, expected, _ in cases] == [good for *_, good in cases]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (RUN.replace("latent_dim", "latent_dam") + "ours: own_checks.seed\nat_most: 1\nminutes: 1", ["run: latent_dam", "'latent_dim'"]),
+        (RUN.replace("pca", "pac") + "ours: own_checks.seed\nat_most: 1\nminutes: 1", ["run: model: no such model", "model=pca"]),
+        (RUN.replace("2", "none") + "ours: own_checks.seed\nat_most: 1\nminutes: 1", ["run: latent_dim: must be", "got none"]),
+        (RUN + "ours: own_checks.sed\nat_most: 1\nminutes: 1", ["ours: cannot be imported", "got own_checks.sed"]),
+        (RUN + "ours: nll\nat_most: 1\nminutes: 1", ["ours: names neither", "got nll", "test.nll"]),
+        (RUN + "ours: test.nll\ntolerance: 1\nminutes: 1", ["expected: is missing"]),
+        (RUN + "ours: test.nll\nexpected: 1\nminutes: 1", ["tolerance: ours is compared in one way", "got none"]),
+        (RUN + "ours: test.nll\nexpected: 1\ntolerance: 1\nat_most: 1\nminutes: 1", ["got tolerance and at_most", "fix: give one of"]),
+        (RUN + "ours: test.nll\nat_most: high\nminutes: 1", ["at_most: must be float", "got high", "such as at_most: 1.01"]),
+        (RUN + "ours: test.nll\nat_mots: 1\nminutes: 1", ["at_mots: no such key", "'at_most'"]),
+        (RUN + "ours: test.nll\nat_most: 1", ["minutes: is missing", "such as minutes: 0.5"]),
+        (RUN + "at_most: 1\nminutes: 1", ["ours: is missing"]),
+        (RUN + "ours: test.nll\nseeds: 3\nat_most: 1\nminutes: 1", ["seeds: must be list of int", "got 3"]),
+        (RUN + "ours: test.nll\nseeds: []\nat_most: 1\nminutes: 1", ["seeds: must be of a run, and at least one"]),
+        ("ours: own_checks.seed\nseeds: [1]\nat_most: 1\nminutes: 1", ["seeds: must be of a run"]),
+        ("ours: test.nll\nat_most: 1\nminutes: 1", ["ours: names neither"]),
+        ("run: pca\nours: test.nll\nat_most: 1\nminutes: 1", ["run: must be settings by name", "got pca"]),
+        ("run: {seed: 3}\nours: test.nll\nat_most: 1\nminutes: 1", ["run: seed: is not for a run to say", "seeds: [3]"]),
+        ("- a", ["holds no keys with values"]),
+        ("a: [", ["is not valid YAML"]),
+    ],
+)
+def test_a_wrong_recipe_is_refused_before_anything_runs(text, says, genbench, own, tmp_path):
+    words = own(good=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1", wrong=text)
+    done = genbench(*words, "verify", "good", "wrong")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "; fix: " in done.stderr, done.stderr
+    assert all(part in done.stderr for part in ["wrong.yaml", *says]), done.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_recipe_says_what_it_shows_and_where_that_comes_from(genbench, own, tmp_path):
+    words = own(bare="")
+    (tmp_path / "mine" / "experiment" / "bare.yaml").write_text("# What.\nours: test.nll\n")
+    assert "does not say what it shows and where that comes from" in genbench(*words, "verify", "bare").stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        ("nowhere", ["no recipe and no set of recipes is called so", "genbench verify --list"]),
+        (SHIPPED[0][:-1], [f"did you mean 'genbench verify {SHIPPED[0]}'?"]),
+        (USUAL[:-1], [f"did you mean 'genbench verify {USUAL}'?"]),
+        (f"{SHIPPED[0]} epochs=3", ["epochs: is for a recipe to say", "device, dataset.root"]),
+        (f"{SHIPPED[0]} device=gpu", ["device: must be", "got gpu"]),
+        (f"{USUAL} dataset.root=here", ["dataset.root: no run of these recipes has this setting"]),
+        ("--lists", ["genbench verify --list"]),
+    ],
+)
+def test_a_wrong_request_is_refused(args, says, genbench, tmp_path):
+    done = genbench("verify", *args.split())
+    assert done.returncode == 2 and all(part in done.stderr for part in says), done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_of_data_goes_to_the_runs_that_read_one(own):
+    words = own(there="run: {dataset: mnist}\nours: test.nll\nat_most: 1\nminutes: 1", no=f"{RUN}ours: test.nll\nat_most: 1\nminutes: 1")
+    catalogue = builtin_catalogue(words[1])
+    recipes, where = read(catalogue), {"dataset.root": "/data", "device": "cpu"}
+    for name, root in (("there", "/data"), ("no", None)):
+        (config,) = recipes[name].configs(where, catalogue)
+        assert config["dataset"].get("root") == root and config["device"] == "cpu"
+
+
+def test_the_list_tells_what_there_is_without_torch(tmp_path):
+    code = "import sys; from genbench.cli import main\ntry: main(['verify', '--list'])\nfinally: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.endswith("False\n"), done.stderr
+    assert all(name in done.stdout for name in SHIPPED) and USUAL in done.stdout
+
+
+def test_tab_offers_recipes_sets_and_where_to_run():
+    catalogue = builtin_catalogue()
+
+    def offered(*words):
+        return candidates(["verify", *words[:-1]], words[-1], catalogue, COMMANDS)
+
+    assert {f"{name} " for name in [*SHIPPED, USUAL]} | {"--list ", "device=", "dataset.root="} <= {*offered("")}
+    assert f"{SHIPPED[0]} " not in offered(SHIPPED[0], "") and "device=cpu " in offered("device=")
+    assert offered("--l") == ["--list "] and "verify " in candidates([], "ver", catalogue, COMMANDS)
+
+
+def test_recipes_that_ship_are_whole_and_would_run():
+    catalogue = builtin_catalogue()
+    recipes = read(catalogue)
+    assert [*recipes] == SHIPPED and not {*recipes} & {*sets(recipes)} and USUAL in sets(recipes)
+    for recipe in recipes.values():
+        assert len(recipe.configs({}, catalogue)) == len(recipe.runs) and recipe.sets
+        assert not recipe.calls or callable(locate(recipe.ours, "ours"))
+    assert sum(recipe.minutes for recipe in recipes.values() if USUAL in recipe.sets) <= 10
+
+
+@pytest.fixture(scope="module")
+def exact():
+    """A linear VAE of digits with the parameters that are best of all, by Tipping & Bishop 1999 and Lucas et al. 2019."""
+    config = config_of("vae", "hidden=[]", "latent_dim=5", "likelihood=gaussian", "dataset.dequantize=true", "device=cpu")
+    data = load(config["dataset"], torch.device("cpu"))
+    model = build(config, data)
+    x = data.train.values().flatten(1).double()
+    values, vectors = torch.linalg.eigh(x.T.cov(correction=0))
+    values, vectors, s2 = values[-5:], vectors[:, -5:], values[:-5].mean()
+    weights = vectors * (values - s2).sqrt()
+    towards = weights / values  # the posterior mean is W'(x - m) / values, its variance s2 / values
+    with torch.no_grad():
+        model.decoder[0].weight.copy_(weights)
+        model.decoder[0].bias.copy_(x.mean(0))
+        model.encoder[1].weight.copy_(torch.cat([towards.T, torch.zeros_like(towards.T)]))
+        model.encoder[1].bias.copy_(torch.cat([-x.mean(0) @ towards, (s2 / values).log()]))
+        model.likelihood.log_sigma.copy_((s2.sqrt() - model.likelihood.floor).log())
+    return Trained(model, data, {}, Path("here"))
+
+
+def test_oracles_agree_with_scipy_where_the_optimum_is_known(exact):
+    from scipy.stats import multivariate_normal
+
+    x = oracles._points(exact)
+    (weights, offset), s2 = oracles._affine_decoder(exact), oracles._noise(exact)
+    theirs = multivariate_normal(offset, weights @ weights.T + s2 * np.eye(64)).logpdf(x).mean()
+    assert oracles._log_density(x, offset, weights, s2) == pytest.approx(theirs, rel=1e-9)
+    assert oracles.linear_bound([exact]) == pytest.approx((theirs, theirs), rel=1e-5)
+    assert oracles.subspace_angle([exact]) < 1e-3
+
+
+def test_oracles_see_what_is_not_the_optimum(exact):
+    with torch.no_grad():
+        exact.model.encoder[1].bias[-1] += 1
+        ours, highest = oracles.linear_bound([exact])
+        # KL(N(0, e v) || N(0, v)) of one dimension
+        assert highest - ours == pytest.approx((math.e - 2) / 2, rel=1e-3)
+        exact.model.encoder[1].bias[-1] -= 1
+        exact.model.decoder[0].weight[0] += 0.01
+        assert oracles.subspace_angle([exact]) > 0.1
+        exact.model.decoder[0].weight[0] -= 0.01
