@@ -1,11 +1,13 @@
 """What the tests share: composing the real configs, and the models found in them."""
 
 import copy
+import os
 import subprocess
 from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
 from genbench.cli import builtin_catalogue, main
 from genbench.data import Data
@@ -15,6 +17,9 @@ from genbench.figures import Viewer
 from genbench.model import Model
 from genbench.request import composed
 from genbench.settings import Setting, Varying, check
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process of several, which would only be in one another's way
+    torch.set_num_threads(1)
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS = sorted(f.stem for f in (CONFIGS / "model").glob("*.yaml"))
