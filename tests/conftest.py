@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from genbench.cli import builtin_catalogue, main
+from genbench.data import Part, locate
 from genbench.figures import Viewer
 from genbench.request import composed
 from genbench.settings import Setting, Varying, check
@@ -54,6 +55,15 @@ def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
     idle = "hidden" if "network=conv" in overrides else "channels"
     small = [f"{k}={v}" for k, v in SMALL.items() if k in own and k != idle]
     return config_of(model, "epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", *small, *overrides, dataset=dataset)
+
+
+def suited(model: str, data):
+    """The data, or where the model gives probabilities of dots and they count none, the data as 0 and 1."""
+    made = locate(config_of(model)["model"]["class"], "model.class")
+    if data.space.trials or not getattr(made, "mass", False):
+        return data
+    parts = {name: Part((part.values() > 0.5).float(), part.y) for name, part in data.parts.items()}
+    return data._replace(parts=parts, space=data.space._replace(unit=True, trials=1))
 
 
 class Nowhere:
