@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from genbench.cli import builtin_catalogue, main
-from genbench.data import Data
+from genbench.data import Data, Part, locate
 from genbench.errors import UserError
 from genbench.experiment import build
 from genbench.figures import Viewer
@@ -74,6 +74,15 @@ def built(config: dict, data: Data) -> Model:
         if " needs " in str(error):
             pytest.skip(str(error))
         raise
+
+
+def suited(model: str, data):
+    """The data, or where the model gives probabilities of dots and they count none, the data as 0 and 1."""
+    made = locate(config_of(model)["model"]["class"], "model.class")
+    if data.space.trials or not getattr(made, "mass", False):
+        return data
+    parts = {name: Part((part.values() > 0.5).float(), part.y) for name, part in data.parts.items()}
+    return data._replace(parts=parts, space=data.space._replace(unit=True, trials=1))
 
 
 class Nowhere:

@@ -269,7 +269,7 @@ def test_a_singular_covariance_names_its_component():
 
 
 def test_more_components_than_points_is_refused():
-    for name in ("kmeans", "gmm"):
+    for name in ("kmeans", "gmm", "kmeans-sgd", "gmm-sgd"):
         with pytest.raises(UserError, match=r"n_components: there are only 20"):
             built(name, np.ones((20, 2)), "n_components=21").setup(data_of(np.ones((20, 2))).train, seed=0, steps=1)
 

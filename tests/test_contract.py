@@ -7,7 +7,7 @@ import re
 
 import pytest
 import torch
-from conftest import CONFIGS, MODELS, Nowhere, built, config_of, own_settings, small_config
+from conftest import CONFIGS, MODELS, Nowhere, built, config_of, own_settings, small_config, suited
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench.data import Batch, Data, Part, Space, load, order_seed
@@ -94,7 +94,7 @@ def test_runs_on_vectors_without_labels(model_name):
     config = small_config(model_name, dataset="moons")
     if "latent_dim" in config:
         config["latent_dim"] = 1
-    data = load(config["dataset"], CPU)
+    data = suited(model_name, load(config["dataset"], CPU))
     for name, part in data.parts.items():
         data.parts[name] = type(part)(part.raw, None)
     data = data._replace(space=data.space._replace(classes=0))

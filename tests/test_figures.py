@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
-from conftest import Nowhere, built, config_of, small_config
+from conftest import Nowhere, built, config_of, small_config, suited
 from PIL import Image
 
 from genbench import figures, plots
@@ -59,7 +59,7 @@ SPACES = {
 
 @pytest.mark.parametrize("space", SPACES)
 def test_everything_a_model_can_show_is_drawn(model_name, space):
-    data = SPACES[space]()
+    data = suited(model_name, SPACES[space]())
     config = small_config(model_name, "epochs=1")
     if "latent_dim" in config:
         config["latent_dim"] = min(2, data.space.size)

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..em import EM, Sums, add, require_points, rows
 from ..errors import UserError
-from ..model import GradientModel, Model, Player, View
+from ..model import GradientModel, Model, View
 from ..seeds import generator
 from .kmeans import lloyd, memberships, squared_distances
 
@@ -259,12 +259,14 @@ class Full(Gaussians):
         return factors
 
     @staticmethod
-    def constrained(free, floor):
-        return free.tril(-1) + torch.diag_embed(above(free.diagonal(dim1=-2, dim2=-1), floor))
+    def constrained(free):
+        scales = F.softplus(free.diagonal(dim1=-2, dim2=-1))
+        return scales[..., None] * free.tril(-1) + torch.diag_embed(scales)
 
     @staticmethod
-    def freed(factors, floor):
-        return factors.tril(-1) + torch.diag_embed(far_above(factors.diagonal(dim1=-2, dim2=-1), floor))
+    def freed(factors):
+        scales = factors.diagonal(dim1=-2, dim2=-1)
+        return (factors / scales[..., None]).tril(-1) + torch.diag_embed(inverse_softplus(scales))
 
 
 class Tied(Full):
@@ -320,12 +322,12 @@ class Diagonal(Gaussians):
         return variances.sqrt()
 
     @staticmethod
-    def constrained(free, floor):
-        return above(free, floor)
+    def constrained(free):
+        return F.softplus(free)
 
     @staticmethod
-    def freed(factors, floor):
-        return far_above(factors, floor)
+    def freed(factors):
+        return inverse_softplus(factors)
 
 
 class Spherical(Diagonal):
@@ -376,13 +378,15 @@ class GMM(GaussianMixture, EMMixture):
 
 
 class GradientGMM(GaussianMixture, GradientModel):
-    """Maximises the same mean log-likelihood by its gradient.
+    """Maximises by its gradient what EM maximises: mean log p(x) - reg_covar / 2 sum_k pi_k tr Sigma_k^-1.
 
-    pi is the softmax of logits; the diagonals of Cholesky factors, and standard deviations, are softplus functions above
-    the root of reg_covar. So no variance given the values before falls below reg_covar, which bounds the likelihood.
+    The second term is what makes an M-step add reg_covar to the variances, as setting its gradient to zero shows. Its traces
+    are estimated with random signs (Hutchinson 1990), which is exact for diag and spherical. pi is the softmax of logits;
+    standard deviations and the diagonals of Cholesky factors are the softplus of what is learnt, and the other entries of
+    a factor are learnt in units of their row's diagonal, so that one learning rate suits wide and narrow directions.
     """
 
-    players = {"model": Player("nll")}
+    probes = 16  # random vectors of signs per step
 
     def __init__(self, space, s):
         super().__init__(space, s)
@@ -390,9 +394,8 @@ class GradientGMM(GaussianMixture, GradientModel):
 
     @property
     def mixture(self):
-        log_weights, means = self.logits.log_softmax(0), self.means
-        mixture = self.components(log_weights=log_weights, means=means, factors=self.free)
-        return replace(mixture, factors=mixture.constrained(self.free, math.sqrt(mixture.reg_covar)))
+        mixture = self.components(log_weights=self.logits.log_softmax(0), means=self.means, factors=self.free)
+        return replace(mixture, factors=mixture.constrained(self.free))
 
     def setup(self, train, *, seed, steps):
         require_points(train, self.s)
@@ -404,22 +407,19 @@ class GradientGMM(GaussianMixture, GradientModel):
         found = self.start(x, generator(seed, "start", 0, device=x.device))
         self.logits.copy_(found.log_weights)
         self.means.copy_(found.means)
-        self.free.copy_(found.freed(found.factors, math.sqrt(found.reg_covar)))
+        self.free.copy_(found.freed(found.factors))
 
-    def nll(self, batch, noise, hp):
-        """-log p(x), the mean over the batch."""
-        return -self.log_prob(batch.x).mean(), {}
+    def draw(self, player, n, rng):
+        return {"signs": torch.randint(2, (self.probes, self.space.size), generator=rng, device=rng.device).float() * 2 - 1}
+
+    def loss(self, batch, noise, hp):
+        mixture = self.mixture
+        nll = -mixture.joint(batch.x.flatten(1)).logsumexp(1).mean()
+        centred = replace(mixture, means=torch.zeros_like(mixture.means))
+        traces = centred.mahalanobis(noise["signs"])[0].mean(0)
+        return nll + mixture.reg_covar / 2 * mixture.weights.detach() @ traces, {"nll": nll}
 
 
-def above(free: torch.Tensor, floor: float) -> torch.Tensor:
-    """Any numbers as numbers above a floor."""
-    return floor + F.softplus(free)
-
-
-def far_above(numbers: torch.Tensor, floor: float) -> torch.Tensor:
-    """The inverse of `above`; of numbers within a hundredth of their size of the floor, that of a hundredth above.
-
-    A factor is at the floor where data are constant. From there no gradient would lead away.
-    """
-    excess = torch.maximum(numbers - floor, numbers / 100)
-    return excess + (-torch.expm1(-excess)).log()
+def inverse_softplus(x: torch.Tensor) -> torch.Tensor:
+    """The numbers whose softplus is x > 0."""
+    return x + (-torch.expm1(-x)).log()
