@@ -1,11 +1,22 @@
-"""The worked example of docs/extending.md, word for word."""
+"""What docs/ says: the worked example of extending.md, word for word; settings and commands of models.md."""
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
-TEXT = (Path(__file__).resolve().parent.parent / "docs" / "extending.md").read_text()
+import pytest
+from hydra._internal.utils import get_args_parser
+
+from genbench.cli import builtin_catalogue
+from genbench.request import check_request
+from genbench.settings import GROUPS
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+TEXT = (DOCS / "extending.md").read_text()
+MODELS_TEXT = (DOCS / "models.md").read_text()
+SECTIONS = dict(re.findall(r"^### `(\S+)`\n(.*?)(?=^##)", MODELS_TEXT, re.M | re.S))  # by model
 
 
 def test_the_example_of_an_own_model_and_dataset_works(genbench, tmp_path, monkeypatch):
@@ -26,3 +37,35 @@ def test_the_example_of_an_own_model_and_dataset_works(genbench, tmp_path, monke
     assert own["test"]["n"] == 1600 and own["test"]["mse"] < 0.05 and own["test"]["kernel_distance"] < 0.02
     refused = genbench("--config-dir", "mine", "model=wae", "lambda=-1")
     assert refused.returncode == 2 and "lambda: must be float >= 0" in refused.stderr
+
+
+def test_every_model_has_a_section():
+    assert sorted(SECTIONS) == builtin_catalogue().names("model")
+
+
+def test_a_section_names_settings_that_its_model_has_and_all_that_it_alone_has(model_name):
+    catalogue = builtin_catalogue()
+    has = catalogue.shared() | catalogue.settings(f"model/{model_name}")
+    for dataset in catalogue.names("dataset"):
+        has |= {name: s for name, s in catalogue.settings(f"dataset/{dataset}").items() if name.startswith("dataset.")}
+    listed = re.search(r"^\*\*Settings\.\*\*\n((?:- .*\n(?:  .*\n)*)+)", SECTIONS[model_name], re.M)[1]
+    names = re.findall(r"`([\w.]+)`", "\n".join(re.findall(r"^- (.*?): ", listed, re.M)))
+    assert names or "Those of" in listed
+    given = [span.partition("=")[0] for span in re.findall(r"`([\w.]+=[^`]*)`", SECTIONS[model_name])]
+    assert {*names, *given} - {*has, *GROUPS} == set()
+    own = {name for name, s in has.items() if Path(s.file).stem == model_name and Path(s.file).parent.name == "model"}
+    assert own <= {*names, *given}
+
+
+@pytest.mark.parametrize("command", re.findall(r"^genbench .*=.*|(?<=`)genbench [^`]*=[^`]*", MODELS_TEXT, re.M))
+def test_commands_are_accepted(command):
+    check_request(get_args_parser().parse_intermixed_args(shlex.split(command)[1:]), builtin_catalogue(), ())
+
+
+def test_settings_and_links_elsewhere_exist():
+    owned = builtin_catalogue().owners
+    shared = builtin_catalogue().shared()
+    for span in re.findall(r"`([\w.]+)=[^`\n]*`", MODELS_TEXT):
+        assert span in shared or span in GROUPS or owned(span), span
+    anchors = {re.sub(r"[^\w\s-]", "", title).strip().lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)", MODELS_TEXT, re.M)}
+    assert {*re.findall(r"\]\(#([^)]+)\)", MODELS_TEXT)} <= anchors
