@@ -16,7 +16,7 @@ from genbench import oracles
 from genbench.cli import COMMANDS, builtin_catalogue
 from genbench.completion import candidates
 from genbench.data import load, locate
-from genbench.experiment import Trained, build
+from genbench.experiment import Trained, build, run
 from genbench.recipes import USUAL, Recipe, read, sets
 
 SHIPPED = sorted(f.stem for f in (CONFIGS / "experiment").glob("*.yaml"))
@@ -267,3 +267,21 @@ def test_oracles_see_what_is_not_the_optimum(exact):
         exact.model.decoder[0].weight[0] += 0.01
         assert oracles.subspace_angle([exact]) > 0.1
         exact.model.decoder[0].weight[0] -= 0.01
+
+
+def test_oracles_read_models_as_they_are(tmp_path, undrawn):
+    def runs(*commands):
+        words = ("dataset.limit=200", "device=cpu")
+        return [run(config_of(model, *more, *words), tmp_path / " ".join([model, *more])) for model, *more in commands]
+
+    forms = ("full", "tied", "diag", "spherical")
+    assert oracles.mixture_score_gap(runs(*(("gmm", f"covariance={form}", "n_components=3", "epochs=2") for form in forms))) < 1e-9
+    ours, theirs = oracles.continued_inertia(runs(("kmeans", "n_init=1", "epochs=1"), ("kmeans", "n_init=1")))
+    assert ours == pytest.approx(theirs, rel=1e-5)
+    kept = runs(("pca", "latent_dim=3", "dataset.dequantize=true"))
+    for oracle in (oracles.projection_error, oracles.log_density):
+        ours, theirs = oracle(kept)
+        assert ours == pytest.approx(theirs, rel=1e-5)
+    assert 0.9 < oracles.inertia_ratio(runs(("kmeans", "n_components=4", "tol=1"))) < 1.5
+    ours, closed = oracles.estimated_bound(runs(("vae", "hidden=[]", "likelihood=gaussian", "latent_dim=1", "epochs=2")))
+    assert ours == pytest.approx(closed, rel=0.05)  # a draw for each of 200 points
