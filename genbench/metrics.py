@@ -86,7 +86,7 @@ def likelihood(model: Model, data: Data, rng: torch.Generator, most: int = 1000)
             "n": len(part),
             "log_prob": mean,
             "bits_per_dim": -(mean + (0 if model.mass else d * math.log(data.space.cell))) / (d * math.log(2)),
-            "kind": model.log_prob_kind,
+            "kind": model.log_prob_kind + ("" if model.s.get("sampler", "prior") == "prior" else ", with the prior for its codes"),
             "of": measured_space(model, data),
         }
     }
@@ -121,8 +121,8 @@ def neighbours(model: Model, data: Data, rng: torch.Generator, n: int = 5000, k:
     """Precision, recall, density and coverage of as many samples as there are test points, at most the first n of them.
 
     They ask whose k-th nearest neighbour is how far (Kynkäänniemi et al. 2019; Naeem et al. 2020), here in the distance
-    between the data's own values. Coverage, the share of test points that have a sample within the ball of their own
-    k-th neighbour, is the one to compare models by: samples that are off reach no ball, and missing kinds leave theirs empty.
+    between the data's own values. That is a fair judge of where samples come from, as of different samplers of one
+    decoder's codes. Between decoders it favours blurred samples, which are near to everything: look at recall too.
     """
     part = data.parts["test"].first(n)
     if len(part) <= k:

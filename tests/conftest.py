@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from genbench.cli import builtin_catalogue, main
-from genbench.data import Data, Part, locate
+from genbench.data import Data, Part, load, locate
 from genbench.errors import UserError
 from genbench.experiment import build
 from genbench.figures import Viewer
@@ -74,6 +74,18 @@ def built(config: dict, data: Data) -> Model:
         if " needs " in str(error):
             pytest.skip(str(error))
         raise
+
+
+def accepts(model: str, name: str, value) -> bool:
+    """Whether a model has this setting, and takes this value beside its defaults."""
+    if name not in own_settings(model):
+        return False
+    try:
+        config = small_config(model, f"{name}={value}")
+        build(config, load(config["dataset"], torch.device("cpu")))
+    except UserError:
+        return False
+    return True
 
 
 def suited(model: str, data):

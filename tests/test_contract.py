@@ -7,7 +7,7 @@ import re
 
 import pytest
 import torch
-from conftest import CONFIGS, MODELS, Nowhere, built, config_of, own_settings, small_config, suited
+from conftest import CONFIGS, MODELS, Nowhere, accepts, built, config_of, small_config, suited
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench.data import Batch, Data, Part, Space, load, order_seed
@@ -156,7 +156,7 @@ SHARED_OPTIONS = {"network": "conv", "annealing": "cyclical", "ema": 0.9}  # of 
 PAIRS = [
     (name, option)
     for name in MODELS
-    for option in [None, *OPTIONS.get(name, []), *(f"{k}={v}" for k, v in SHARED_OPTIONS.items() if k in own_settings(name))]
+    for option in [None, *OPTIONS.get(name, []), *(f"{k}={v}" for k, v in SHARED_OPTIONS.items() if accepts(name, k, v))]
 ]
 
 
@@ -274,8 +274,8 @@ def interrupted_at(point, number, config, folder):
 
 
 def test_a_resumed_run_ends_byte_identical(model_name, tmp_path, request):
-    own = own_settings(model_name)
-    remembered = [o for o in ("patience=2", "annealing=linear", "ema=0.9", "grad_clip=1.0") if o.partition("=")[0] in own]
+    remembering = {"patience": 2, "annealing": "linear", "ema": 0.9, "grad_clip": 1.0}
+    remembered = [f"{name}={value}" for name, value in remembering.items() if accepts(model_name, name, value)]
     config = small_config(model_name, "draw_every=2", *remembered)
     thorough = model_name in ("vae", "gmm")  # one that descends and one that converges
     if not thorough:

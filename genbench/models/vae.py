@@ -6,6 +6,7 @@ import math
 import torch
 
 from .. import nets
+from ..errors import UserError
 from ..losses import gaussian_kl, likelihood
 from ..model import GradientModel, available_if
 from ..seeds import generator
@@ -23,6 +24,8 @@ class VAE(Coder, GradientModel):
 
     def __init__(self, space, s):
         super().__init__(space, s)
+        if s.objective == "iwae" and s.annealing != "none":
+            raise UserError("annealing", "has no effect with objective=iwae, which has no weight", s.annealing, "annealing=none")
         self.encoder = nets.encoder(space.shape, 2 * s.latent_dim, s)
         self.decoder = nets.decoder(s.latent_dim, space.shape, s)
         self.likelihood = likelihood(space, s)
