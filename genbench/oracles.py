@@ -93,7 +93,7 @@ def mixture_score_gap(runs: list[Trained]) -> float:
     gaps = []
     for run in runs:
         model, form = run.model, run.model.s.covariance
-        weights, means, covariances = (getattr(model, name)[model.best].cpu().numpy() for name in ("weights", "means", "covariances"))
+        weights, means, covariances = (getattr(model.mixture, name).cpu().numpy() for name in ("weights", "means", "covariances"))
         theirs = GaussianMixture(len(weights), covariance_type=form)
         theirs.weights_, theirs.means_ = weights, means
         if form in ("diag", "spherical"):
