@@ -15,6 +15,7 @@ from genbench.errors import UserError
 from genbench.experiment import build
 from genbench.figures import Viewer
 from genbench.model import Model
+from genbench.plots import Sheet
 from genbench.request import composed
 from genbench.settings import Setting, Varying, check
 
@@ -136,6 +137,13 @@ def undrawn(monkeypatch):
     """Runs draw no pictures, which take longer than all else, for tests of other things."""
     for some in ("watched", "finished"):
         monkeypatch.setattr(Viewer, some, lambda self, model, epoch: iter(()))
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Pictures are laid out but not turned into pixels, which takes most of the time, for tests of what is in them."""
+    pixels = torch.randint(256, (200, 200, 3), generator=torch.Generator().manual_seed(0)).byte()
+    monkeypatch.setattr(Sheet, "picture", lambda sheet: pixels)
 
 
 @pytest.fixture(params=MODELS)

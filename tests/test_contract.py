@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(model_name)
     assert any(not torch.equal(first[k], other[k]) for k in first)
 
 
-def test_watching_does_not_steer(model_name, tmp_path):
+def test_watching_does_not_steer(model_name, tmp_path, unrendered):
     plain = trained(small_config(model_name, "epochs=3"))[0].state_dict()
     watched = small_config(model_name, "epochs=3", "validate_every=3", "draw_every=1", "save_every=2")
     run(watched, tmp_path)
