@@ -149,7 +149,7 @@ def _allowed(setting, value, others):
     [
         ("mod", ["model=", "models "]),
         ("dataset=r", ["dataset=ring "]),
-        ("-m model=vae,g", ["model=vae,gan", "model=vae,gmm"]),
+        ("-m model=vae,g", ["model=vae,gan", "model=vae,gmm", "model=vae,gmm-sgd"]),
         ("model=beta-vae,v", ["model=beta-vae,vae "]),
         ("-m model=vae,vae", []),
         ("-m model=pca,vae late", ["latent_dim="]),
@@ -238,7 +238,7 @@ def test_bash_completes_after_its_word_breaks(tmp_path):
     """
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["2:vae,gan|vae,gmm", "1:0 ", "2:model=|models ", "1:wgan ", "0:", "1:model=wgan "]
+    assert done.stdout.splitlines() == ["3:vae,gan|vae,gmm|vae,gmm-sgd", "1:0 ", "2:model=|models ", "1:wgan ", "0:", "1:model=wgan "]
 
 
 def test_answers_that_need_no_hydra_do_not_import_it(tmp_path):
