@@ -15,7 +15,7 @@ from ..model import GradientModel, Model, View
 from ..seeds import generator
 from .kmeans import lloyd, memberships, squared_distances
 
-WARM_START = 20  # iterations of k-means before the likelihood is looked at
+WARM_START = 20  # iterations of k-means before EM or descent begins
 NEGLIGIBLE = 1e-30  # responsibilities below this count as zero
 BLOCK = 4096  # points that are looked at together as a mixture starts
 
@@ -116,6 +116,11 @@ class EMMixture(Mixture, EM):
     A subclass tells the `shapes` of its parameters by name, and makes `components` of them.
     """
 
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        for name, shape in self.shapes.items():
+            self.register_buffer(name, torch.zeros(s.n_init, *shape, dtype=torch.float64))
+
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each parameter."""
@@ -124,11 +129,6 @@ class EMMixture(Mixture, EM):
     def components(self, **parameters: torch.Tensor) -> Components:
         """The components that have these parameters."""
         raise NotImplementedError
-
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        for name, shape in self.shapes.items():
-            self.register_buffer(name, torch.zeros(s.n_init, *shape, dtype=torch.float64))
 
     @property
     def mixture(self):
@@ -215,6 +215,21 @@ class Gaussians(Components):
         """Factors of covariances with reg_covar added; UserError naming the first component that is singular even so."""
         raise NotImplementedError
 
+    @staticmethod
+    def constrained(free: torch.Tensor) -> torch.Tensor:
+        """Any numbers, in the shape of the factors, as factors."""
+        raise NotImplementedError
+
+    @staticmethod
+    def freed(factors: torch.Tensor) -> torch.Tensor:
+        """The numbers that `constrained` turns into these factors."""
+        raise NotImplementedError
+
+    @staticmethod
+    def shape(k: int, d: int) -> tuple[int, ...]:
+        """The shape of the factors of k components of d values."""
+        raise NotImplementedError
+
 
 def whiten(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
     """Points x [n, D] as columns [D, n] of unit covariance, given the Cholesky factor of their covariance."""
@@ -261,12 +276,12 @@ class Full(Gaussians):
     @staticmethod
     def constrained(free):
         scales = F.softplus(free.diagonal(dim1=-2, dim2=-1))
-        return scales[..., None] * free.tril(-1) + torch.diag_embed(scales)
+        return (scales / free.shape[-1] ** 0.5)[..., None] * free.tril(-1) + torch.diag_embed(scales)
 
     @staticmethod
     def freed(factors):
         scales = factors.diagonal(dim1=-2, dim2=-1)
-        return (factors / scales[..., None]).tril(-1) + torch.diag_embed(inverse_softplus(scales))
+        return (factors.shape[-1] ** 0.5 * factors / scales[..., None]).tril(-1) + torch.diag_embed(inverse_softplus(scales))
 
 
 class Tied(Full):
@@ -378,12 +393,14 @@ class GMM(GaussianMixture, EMMixture):
 
 
 class GradientGMM(GaussianMixture, GradientModel):
-    """Maximises by its gradient what EM maximises: mean log p(x) - reg_covar / 2 sum_k pi_k tr Sigma_k^-1.
+    """Maximises mean log p(x) - reg_covar / 2 sum_k pi_k tr Sigma_k^-1 by its gradient, with pi held fixed in the second term.
 
-    The second term is what makes an M-step add reg_covar to the variances, as setting its gradient to zero shows. Its traces
-    are estimated with random signs (Hutchinson 1990), which is exact for diag and spherical. pi is the softmax of logits;
-    standard deviations and the diagonals of Cholesky factors are the softplus of what is learnt, and the other entries of
-    a factor are learnt in units of their row's diagonal, so that one learning rate suits wide and narrow directions.
+    It rests where EM does: the second term is what makes an M-step add reg_covar to the variances, as setting the gradient
+    to zero shows. Its traces are estimated with random signs (Hutchinson 1990), which is exact for diag and spherical.
+
+    pi is the softmax of logits. Standard deviations, and the diagonals of Cholesky factors, are the softplus of what is
+    learnt; the other entries of a factor are learnt in units of their row's diagonal over the root of D. So one learning
+    rate suits wide and narrow directions, and few dimensions and many.
     """
 
     probes = 16  # random vectors of signs per step
