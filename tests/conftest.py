@@ -53,6 +53,11 @@ def own_settings(model: str) -> dict:
     return builtin_catalogue().settings(f"model/{model}")
 
 
+def own_class(model: str) -> str:
+    """The class that a model's YAML names."""
+    return builtin_catalogue().value(f"model/{model}", "model.class")
+
+
 def defaults_of(setting: Setting) -> list:
     """The usual default first, then those that go with another setting."""
     default = setting.default
@@ -146,7 +151,7 @@ def unrendered(monkeypatch):
     monkeypatch.setattr(Sheet, "picture", lambda sheet: pixels)
 
 
-@pytest.fixture(params=MODELS)
+@pytest.fixture(params={own_class(name): name for name in reversed(MODELS)}.values())
 def model_name(request) -> str:
-    """Every model that configs/model/ names, whichever they are."""
+    """Every model that configs/model/ names, whichever they are; one of those that are the same class."""
     return request.param
