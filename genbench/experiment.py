@@ -36,7 +36,8 @@ class Trained:
         return f"<{self.model.s.model['name']} on {self.data.name}, in {self.folder}: {able}>"
 
     def encode(self, x, y=None) -> torch.Tensor:
-        """The codes [n, latent_dim] of points x [n, *shape], in [0, 1] if the data are; of clusters, their numbers [n].
+        """The codes [n, latent_dim] of points x [n, *shape], in [0, 1] if the data are; of clusters, their numbers [n],
+        and of mixtures the probability of each component [n, K].
 
         A conditional model needs the labels y [n] of the points, here as in the others.
         """
@@ -45,10 +46,9 @@ class Trained:
     def decode(self, z, y=None) -> torch.Tensor:
         """The points [n, *shape] of codes z, which are as `encode` gives them."""
         z, width = torch.as_tensor(z), self.model.latent_dim
-        shape = (len(z),) if width is None else (len(z), width)
-        if z.shape != shape:
-            raise UserError("decode", f"codes have the shape {_shape('n', *shape[1:])}", _shape(*z.shape), "reshape them")
-        return self._ask("decode", z.long() if width is None else z.float(), y=y)
+        if width is not None and z.shape != (len(z), width):
+            raise UserError("decode", f"codes have the shape {_shape('n', width)}", _shape(*z.shape), "reshape them")
+        return self._ask("decode", z.long() if z.dim() == 1 else z.float(), y=y)  # numbers of clusters are no vectors
 
     def log_prob(self, x, y=None) -> torch.Tensor:
         """The log probability or density [n] of points x [n, *shape], in nats; `model.log_prob_kind` says whether it is

@@ -151,7 +151,7 @@ def unrendered(monkeypatch):
     monkeypatch.setattr(Sheet, "picture", lambda sheet: pixels)
 
 
-@pytest.fixture(params={own_class(name): name for name in reversed(MODELS)}.values())
+@pytest.fixture(params={own_class(name): name for name in sorted(MODELS, key=len, reverse=True)}.values())
 def model_name(request) -> str:
-    """Every model that configs/model/ names, whichever they are; one of those that are the same class."""
+    """Every model that configs/model/ names, whichever they are; of those that are the same class the plainest."""
     return request.param

@@ -45,6 +45,12 @@ def test_codes_of_clusters_are_their_numbers():
     assert float(((centres - x) ** 2).mean()) == pytest.approx(trained.metrics["test"]["mse"], rel=1e-5)
 
 
+def test_codes_of_a_mixture_are_responsibilities():
+    trained = genbench.fit(model="gmm", n_components=3, covariance="diag", **SMALL)
+    x = trained.data.parts["test"].values()
+    assert trained.encode(x).shape == (len(x), 3) and trained.decode(trained.encode(x)).shape == x.shape
+
+
 def test_an_editor_finds_what_there_is():
     assert {"fit", "load", "Trained"} <= {*dir(genbench)} and all(getattr(genbench, name).__doc__ for name in genbench.__all__)
 
