@@ -15,8 +15,8 @@ from .console import Patient, number, say
 from .errors import UserError, report
 from .files import write
 from .plots import Line, against, png
+from .record import quoted
 from .request import recorded
-from .run import quoted
 from .settings import ASIDE, Catalogue, check, flatten, title, written
 
 PARTS = ("train", "validation", "test")

@@ -104,7 +104,7 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
     """
     s = Settings(config)
     with Run(folder, config, resume, title) as record:
-        if record.done:
+        if record.record.done:
             record.say(f"{record.title} is done already: {folder}")
             return None
         device = pick_device(s.device)

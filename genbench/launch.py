@@ -94,7 +94,7 @@ def execute(config: dict, folder: Path, catalogue: Catalogue):
     """Check a composed config once more (files may have changed it) and run it in `folder`; see `experiment.run`."""
     config = check(config, catalogue)
     from .experiment import run
-    from .run import quoted
+    from .record import quoted
 
     catalogue.let_import()
     own = "" if len(catalogue.folders) == 1 else f" --config-dir {quoted(catalogue.folders[0])}"

@@ -12,18 +12,14 @@ events.out.tfevents.*        TensorBoard
 projector_config.pbtxt, projector/    codes for TensorBoard's projector
 """
 
-import fcntl
-import hashlib
 import json
 import logging
-import os
 import time
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-import yaml
 
 from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
 from .console import Display, number
@@ -35,7 +31,8 @@ from .files import finite, sweep_temporaries, sync, write, write_json
 from .model import Model
 from .plots import film, png
 from .projector import write_projection
-from .settings import ASIDE, Settings
+from .record import Lock, Record, quoted
+from .settings import ASIDE, Settings, flatten
 
 logger = logging.getLogger("genbench")
 
@@ -45,6 +42,7 @@ class Run:
 
     def __init__(self, folder: Path, config: dict, resume: str = "", title: str = ""):
         self.folder, self.config, self.s = Path(folder), config, Settings(config)
+        self.record, self.lock = Record(self.folder, config), Lock(self.folder)
         self.resume = resume or f"genbench resume {quoted(self.folder)}"
         self.name = f"{config['model']['name']} on {config['dataset']['name']}"
         self.title = title or self.name
@@ -55,32 +53,17 @@ class Run:
         self.started = time.perf_counter()
 
     @property
-    def done(self) -> bool:
-        """Whether an earlier process finished exactly this run, and its settings and numbers are still there."""
-        status = self._read_json("status.json")
-        finished = status.get("state") == "done" and status.get("epochs") == self.s.epochs
-        return finished and bool(self._read_json("metrics.json") and self._settings_before())
-
-    @property
     def seconds(self) -> float:
         """How long this run has taken, earlier sessions up to their last checkpoint included."""
         return time.perf_counter() - self.started
 
     def __enter__(self) -> "Run":
+        self.lock.take()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self.lock = open(self.folder / ".lock", "a+")
-            fcntl.lockf(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                str(self.folder), "another process is running here", fix="wait for it, or choose another hydra.run.dir=FOLDER"
-            ) from None
-        except OSError as error:
-            raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix="choose another hydra.run.dir=FOLDER") from error
-        try:
-            self._require_same_settings()
+            if checkpoints(self.folder) or self.record.status.get("state") == "done":
+                self.record.require_same_settings()
         except UserError:
-            self.lock.close()
+            self.lock.release()
             raise
         sweep_temporaries(self.folder)
         self.handler = logging.FileHandler(self.folder / "run.log", encoding="utf-8")
@@ -94,7 +77,8 @@ class Run:
 
     def start(self) -> None:
         """Record the settings and tell where the run is."""
-        write(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True).encode())
+        self.lock.sign()
+        self.record.keep_settings()
         self._status("running")
         logger.info("settings: %s", json.dumps(self.config))
         self.say(f"{self.title}: {self.folder}")
@@ -119,7 +103,7 @@ class Run:
             source.removeHandler(self.handler)
         logging.captureWarnings(False)
         self.handler.close()
-        self.lock.close()
+        self.lock.release()
         if failed and not isinstance(error, UserError):
             raise UserError(str(self.folder), f"{kind.__name__}: {error}", fix=f"see {self.folder / 'run.log'}", code=1) from error
         return False
@@ -275,7 +259,7 @@ class Run:
         whole = file.exists() and file.stat().st_size >= events
         self.events = Events(file, events if whole else 0)
         if not (epoch and whole):
-            settings = {name: value for name, value in _flat(self.config).items() if name not in ASIDE}
+            settings = {name: value for name, value in flatten(self.config).items() if name not in ASIDE}
             names = {"model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
             self.events.hparams(names | settings, f"{self.folder.name} in {self.folder.parent.name}")
         if epoch and not whole:
@@ -285,57 +269,8 @@ class Run:
             for point in points:
                 self._plot(point)
 
-    # --- the record -------------------------------------------------------------------------------------------
-
-    def _require_same_settings(self) -> None:
-        """A directory that holds a run goes on only with the same settings, or the same with more epochs.
-
-        config.yaml tells which setting differs; the digest in status.json is the judge, should config.yaml be lost,
-        damaged or changed by hand.
-        """
-        status = self._read_json("status.json")
-        if not checkpoints(self.folder) and status.get("state") != "done":
-            return
-        before, now = _flat(self._settings_before()), _flat(self.config)
-        for name in sorted(before.keys() | now.keys()) if before else ():
-            a, b = before.get(name), now.get(name)
-            if a == b:
-                continue
-            if name == "epochs" and b > a and self.s.get("schedule", "constant") in ("constant", "stages"):
-                continue
-            if name == "epochs" and b > a:
-                what = f"the {self.s.schedule} schedule was laid out for {a} epochs"
-            else:
-                what = f"this directory holds a run with {name}={a}"
-            raise UserError(name, what, f"{name}={b}", f"use {name}={a}, or another hydra.run.dir=FOLDER")
-        recorded = status.get("config")
-        if recorded != self._digest() and not (recorded is None and before):
-            what = "is not what the run here was started with" if before else "is lost or damaged, and the run here had other settings"
-            raise UserError(
-                str(self.folder / "config.yaml"), what, fix="repeat the run's own command, or choose another hydra.run.dir=FOLDER"
-            )
-
-    def _settings_before(self) -> dict:
-        """What config.yaml says; nothing if it is not a config."""
-        try:
-            found = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
-            return {}
-        return found if isinstance(found, dict) and "epochs" in found else {}
-
-    def _digest(self) -> str:
-        """Of all settings but the epochs, which may grow."""
-        fixed = {name: value for name, value in self.config.items() if name != "epochs"}
-        return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
-
     def _status(self, state: str, **more) -> None:
-        write_json(self.folder / "status.json", {"state": state, "epoch": self.epoch, "config": self._digest(), **more})
-
-    def _read_json(self, name: str) -> dict:
-        try:
-            return json.loads((self.folder / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
+        self.record.tell(state, epoch=self.epoch, **more)
 
 
 def _epoch_of(line: str) -> float:
@@ -343,17 +278,3 @@ def _epoch_of(line: str) -> float:
         return json.loads(line)["epoch"]
     except (ValueError, KeyError, TypeError):
         return float("inf")  # a line cut short by a crash belongs to no epoch
-
-
-def _flat(tree, prefix=""):
-    if not isinstance(tree, dict):
-        return {prefix[:-1]: tree}
-    return {k: v for key, value in tree.items() for k, v in _flat(value, f"{prefix}{key}.").items()}
-
-
-def quoted(path: Path) -> str:
-    """A path as one would type it into a shell, relative to the working directory where that is shorter."""
-    import shlex
-
-    relative = os.path.relpath(path)
-    return shlex.quote(relative if len(relative) < len(str(path)) else str(path))

@@ -1,0 +1,135 @@
+"""What a folder says of the run in it, without torch: its settings, how far it has come, and who is at work there."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+from pathlib import Path
+
+import yaml
+
+from .errors import UserError
+from .files import write, write_json
+from .settings import flatten
+
+
+class Lock:
+    """A folder held by one process, until it lets go or ends, however it ends.
+
+    `lockf` rather than `flock`, which lives on in a killed process's children.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder, self.file = folder, None
+
+    def take(self) -> None:
+        """UserError if another process holds the folder, or it cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = open(self.folder / ".lock", "a+")  # noqa: SIM115 (closing it would let go)
+        except OSError as error:
+            raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix="choose another hydra.run.dir=FOLDER") from error
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read().strip()
+            file.close()
+            what = f"process {owner or 'another'} is at work here"
+            raise UserError(str(self.folder), what, fix="wait for it, or choose another hydra.run.dir=FOLDER") from None
+        self.file = file
+
+    def sign(self) -> None:
+        """Tell others whose it is."""
+        self.file.truncate(0)
+        self.file.write(str(os.getpid()))
+        self.file.flush()
+
+    def release(self) -> None:
+        """Let go."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+class Record:
+    """config.yaml and status.json of the folder of a run with these settings."""
+
+    def __init__(self, folder: Path, config: dict):
+        self.folder, self.config = Path(folder), config
+
+    @property
+    def status(self) -> dict:
+        """What status.json says; nothing if it is lost or damaged."""
+        return read_json(self.folder / "status.json")
+
+    @property
+    def done(self) -> bool:
+        """Whether an earlier process finished exactly this run, and its settings and numbers are still there."""
+        status = self.status
+        finished = status.get("state") == "done" and status.get("epochs") == self.config["epochs"]
+        same = status.get("config") == digest(self.config)
+        return finished and same and bool(read_json(self.folder / "metrics.json") and self.settings())
+
+    def settings(self) -> dict:
+        """What config.yaml says; nothing if it is not a config."""
+        try:
+            found = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError):
+            return {}
+        return found if isinstance(found, dict) and "epochs" in found else {}
+
+    def keep_settings(self) -> None:
+        """Write config.yaml."""
+        write(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True).encode())
+
+    def tell(self, state: str, **more) -> None:
+        """Write status.json: running, done, failed or interrupted, and more."""
+        write_json(self.folder / "status.json", {"state": state, "config": digest(self.config), **more})
+
+    def require_same_settings(self) -> None:
+        """UserError if the run in this folder had other settings; more epochs are no others, where rates allow.
+
+        config.yaml tells which setting differs; the digest in status.json is the judge, should config.yaml be lost,
+        damaged or changed by hand.
+        """
+        status, before, now = self.status, flatten(self.settings()), flatten(self.config)
+        for name in sorted(before.keys() | now.keys()) if before else ():
+            a, b = before.get(name), now.get(name)
+            if a == b:
+                continue
+            if name == "epochs" and b > a and self.config.get("schedule", "constant") in ("constant", "stages"):
+                continue
+            if name == "epochs" and b > a:
+                what = f"the {self.config['schedule']} schedule was laid out for {a} epochs"
+            else:
+                what = f"this directory holds a run with {name}={a}"
+            raise UserError(name, what, f"{name}={b}", f"use {name}={a}, or another hydra.run.dir=FOLDER")
+        recorded = status.get("config")
+        if recorded != digest(self.config) and not (recorded is None and before):
+            what = "is not what the run here was started with" if before else "is lost or damaged, and the run here had other settings"
+            raise UserError(
+                str(self.folder / "config.yaml"), what, fix="repeat the run's own command, or choose another hydra.run.dir=FOLDER"
+            )
+
+
+def digest(config: dict) -> str:
+    """Of all settings but the epochs, which may grow."""
+    fixed = {name: value for name, value in config.items() if name != "epochs"}
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+
+
+def read_json(path: Path) -> dict:
+    """What a JSON file holds; nothing if it is lost or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def quoted(path: Path) -> str:
+    """A path as one would type it into a shell, relative to the working directory where that is shorter."""
+    relative = os.path.relpath(path)
+    return shlex.quote(relative if len(relative) < len(str(path)) else str(path))
