@@ -11,26 +11,28 @@ import torch
 from .errors import UserError
 from .files import write
 
-NAME = re.compile(r"checkpoint-(\d{6})-([0-9a-f]{64})\.pt")
+NAME = re.compile(r"checkpoint-(\d{6,})-(\d{6,})-([0-9a-f]{64})\.pt")
 KEPT = 2
+FORMAT = 2  # of the content; counted up when an earlier one cannot be read any more
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Newest first, by the epoch in the name (never by the clock)."""
-    return sorted((p for p in folder.glob("checkpoint-*.pt") if NAME.fullmatch(p.name)), reverse=True)
+    """Newest first, by the passes made and the batches of the next one in the name (never by the clock)."""
+    named = [(NAME.fullmatch(p.name), p) for p in folder.glob("checkpoint-*.pt")]
+    return [p for _, p in sorted(((int(m[1]), int(m[2]), p.name), p) for m, p in named if m)][::-1]
 
 
-def write_checkpoint(folder: Path, content: dict) -> None:
-    """Write the state of a run after `content["epoch"]`, and forget all but the newest two.
+def write_checkpoint(folder: Path, epoch: int, batches: int, content: dict) -> None:
+    """Write the state of a run after `epoch` passes and so many batches of the next; forget all but the newest two.
 
-    `content` holds tensors, numbers, strings, lists and dicts. Raises UserError, and writes nothing, if a weight of
-    `content["model"]` is not finite.
+    `content` holds tensors, numbers, strings, lists and dicts. Raises UserError, and writes nothing, if a weight is not
+    finite: of `content["model"]`, or of the best so far.
     """
-    epoch, state = content["epoch"], content["model"]
-    bad = next((name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()), None)
-    if bad is not None:
-        raise UserError(f"epoch {epoch}", f"{bad} is not finite", fix="lower lr where there is one, and look at the data", code=1)
-    _write(folder, f"checkpoint-{epoch:06d}", content)
+    for weights in (content["model"], content["stopping"]["best"].get("weights", {})):
+        bad = next((name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()), None)
+        if bad is not None:
+            raise UserError(f"epoch {epoch}", f"{bad} is not finite", fix="lower lr where there is one, and look at the data", code=1)
+    _write(folder, f"checkpoint-{epoch:06d}-{batches:06d}", {"format": FORMAT, **content})
     for old in checkpoints(folder)[KEPT:]:
         old.unlink()
 
@@ -38,16 +40,22 @@ def write_checkpoint(folder: Path, content: dict) -> None:
 def read_newest(folder: Path, device: torch.device) -> tuple[dict | None, list[Path]]:
     """The newest checkpoint whose content matches its digest, on `device`; and the damaged ones before it.
 
-    None if there is no checkpoint. Raises UserError if there are some, and none is good.
+    None if there is no checkpoint. Raises UserError if there are some, and none is good, or it is of another version.
     """
     damaged = []
     for path in checkpoints(folder):
         content = _read(path, device)
-        if content is not None:
+        if content is None:
+            damaged.append(path)
+        elif content.get("format") != FORMAT:
+            raise UserError(str(path), "was written by another version of genbench", fix="use that version, or start a new run")
+        else:
             return content, damaged
-        damaged.append(path)
     if damaged:
-        raise UserError(str(folder), "every checkpoint is damaged", fix="start a new run, or remove the checkpoints to start over")
+        names = ", ".join(path.name for path in damaged)
+        raise UserError(
+            str(folder), f"every checkpoint is damaged: {names}", fix="start a new run, or remove the checkpoints to start over"
+        )
     return None, []
 
 
@@ -75,8 +83,12 @@ def _write(folder: Path, stem: str, content: dict) -> Path:
 
 
 def _read(path: Path, device: torch.device) -> dict | None:
-    """The content of a file that is named by its digest; None if it is damaged."""
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != path.stem.rpartition("-")[2]:
+    """The content of a file that is named by its digest; None if it is damaged, or holds more than plain values."""
+    try:
+        data = path.read_bytes()
+        if hashlib.sha256(data).hexdigest() != path.stem.rpartition("-")[2]:
+            return None
+        content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+    except Exception:  # torch raises nine kinds; of a file with the right digest too, if somebody else made it
         return None
-    return torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+    return content if isinstance(content, dict) else None

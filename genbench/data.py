@@ -3,9 +3,10 @@
 A loader is a function `settings -> Source`; the YAML file in configs/dataset/ names it.
 """
 
+import hashlib
 import importlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
+from . import interruption
 from .errors import UserError
 from .seeds import fold, generator
 from .settings import Settings
@@ -78,16 +80,18 @@ class Part:
         x = self.raw[index].float()
         return x * self.scale if self.scale != 1 else x
 
-    def batches(self, size: int, *, order: int | None = None, draw: int = 0) -> Iterator[Batch]:
-        """Every point once, `size` at a time (the last batch may be smaller).
+    def batches(self, size: int, *, order: int | None = None, draw: int = 0, skip: int = 0) -> Iterator[Batch]:
+        """Every point once, `size` at a time (the last batch may be smaller), but for the first `skip` batches.
 
-        `order` seeds a random order (None keeps the stored one), `draw` the noise.
+        `order` seeds a random order (None keeps the stored one), `draw` the noise. Raises Interrupted between two
+        batches if the program is asked to stop, so that whatever visits the data can be.
         """
         n, device = len(self), self.raw.device
         index = None
         if order is not None:
             index = torch.randperm(n, generator=torch.Generator().manual_seed(order)).to(device)
-        for start in range(0, n, size):
+        for start in range(skip * size, n, size):
+            interruption.check()
             at = slice(start, start + size) if index is None else index[start : start + size]
             x = self.values(at)
             if self.noise is not None:
@@ -134,6 +138,7 @@ class Data(NamedTuple):
     space: Space
     density: object | None = None
     names: tuple[str, ...] = ()
+    digest: str = ""
 
     def called(self, label: int) -> str:
         """What a label is called."""
@@ -164,7 +169,19 @@ def load(settings: dict, device: torch.device) -> Data:
     space = Space(tuple(source.x.shape[1:]), source.unit, source.trials, classes=classes)
     if noise is not None:
         space = space._replace(trials=noise.trials, cell=noise.cell)
-    return Data(s.name, {name: part.to(device) for name, part in parts.items()}, space, source.density, source.names)
+    on_device = {name: part.to(device) for name, part in parts.items()}
+    return Data(s.name, on_device, space, source.density, source.names, _digest(parts.values()))
+
+
+def _digest(parts: Iterable[Part]) -> str:
+    """The SHA-256 of all points and labels: the same if and only if the data are."""
+    found = hashlib.sha256()
+    for part in parts:
+        for values in (part.raw, part.y):
+            if values is not None:
+                found.update(repr((values.dtype, values.shape)).encode())
+                found.update(values.contiguous().numpy())
+    return found.hexdigest()
 
 
 def _of_classes(source: Source, classes: list[int] | None) -> Source:

@@ -6,10 +6,12 @@ device without it, such as mps, must hand over copies on the CPU.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
+
+from . import interruption
 
 BLOCK = 2**22  # pairwise distances held at once: 32 MiB, so that 10,000 points meet 10,000 in little memory
 
@@ -277,10 +279,12 @@ def _radii(x: torch.Tensor, k: int) -> torch.Tensor:
     return torch.cat([torch.cdist(x[rows], x).kthvalue(k + 1, dim=1).values for rows in _blocks(x, x)])
 
 
-def _blocks(x: torch.Tensor, y: torch.Tensor) -> list[slice]:
+def _blocks(x: torch.Tensor, y: torch.Tensor) -> Iterator[slice]:
     """Rows of x to take at a time, so that their distances to all of y take little memory."""
     step = max(1, BLOCK // len(y))
-    return [slice(start, start + step) for start in range(0, len(x), step)]
+    for start in range(0, len(x), step):
+        interruption.check()
+        yield slice(start, start + step)
 
 
 def _need(least: int, *samples: torch.Tensor) -> None:

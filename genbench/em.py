@@ -86,6 +86,12 @@ class EM(Model):
         self.sums, self.seen = {}, 0
         return {self.criterion: self.objective.min()}
 
+    def progress(self):
+        return {"sums": self.sums, "seen": self.seen}
+
+    def resume(self, progress):
+        self.sums, self.seen = progress["sums"], progress["seen"]
+
     def begin(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
         """Set the start's first parameters."""
         raise NotImplementedError

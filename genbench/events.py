@@ -4,6 +4,8 @@ torch's SummaryWriter starts a new file at every start and names it by the secon
 wrong order or twice. Here every point is in one file, once, in order.
 """
 
+import hashlib
+import io
 import os
 import time
 from pathlib import Path
@@ -19,23 +21,31 @@ from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from .files import append, sync
+
 
 class Events:
-    """Scalars and pictures by tag and step, appended to `path`."""
+    """Scalars and pictures by tag and step, appended to `path`, a whole record at a time. CannotWrite if there is no room."""
 
-    def __init__(self, path: Path, size: int = 0):
-        """Open `path`, forgetting all but its first `size` bytes."""
-        self.file = open(path, "ab")  # noqa: SIM115 (open for as long as the run)
-        self.file.truncate(min(size, os.path.getsize(path)))
-        self.records = RecordWriter(self.file)
-        if self.size == 0:
+    def __init__(self, path: Path, mark: dict | None = None):
+        """Go on in `path` after what an earlier `mark` was of; `resumed` tells whether that is still there. Else begin anew."""
+        self.path, self.size, self.digest = path, 0, hashlib.sha256()
+        append(path, b"")
+        if mark is not None:
+            with open(path, "rb") as file:
+                self.digest.update(file.read(mark["bytes"]))
+        self.resumed = mark is not None and mark["sha256"] == self.digest.hexdigest()
+        if self.resumed:
+            self.size = mark["bytes"]
+        else:
+            self.digest = hashlib.sha256()
+        os.truncate(path, self.size)
+        if not self.resumed:
             self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
-    @property
-    def size(self) -> int:
-        """Bytes written so far."""
-        self.file.flush()
-        return os.path.getsize(self.file.name)
+    def mark(self) -> dict:
+        """What was written so far, for `__init__` to go on after."""
+        return {"bytes": self.size, "sha256": self.digest.hexdigest()}
 
     def scalar(self, tag: str, value: float, step: int) -> None:
         """One point of a curve."""
@@ -50,9 +60,8 @@ class Events:
         """The pictures of this tag that were written so far, in the order of their steps."""
         from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 
-        self.file.flush()
         found = []
-        for record in RawEventFileLoader(self.file.name).Load():
+        for record in RawEventFileLoader(str(self.path)).Load():
             event = Event.FromString(record)
             found += [(event.step, v.image.encoded_image_string) for v in event.summary.value if v.tag == tag]
         return [png for _, png in sorted(found, key=lambda pair: pair[0])]
@@ -85,18 +94,16 @@ class Events:
         tensor.tensor_shape.SetInParent()
         self._add(Summary.Value(tag=custom_scalar.CONFIG_SUMMARY_TAG, metadata=custom_scalar.create_summary_metadata(), tensor=tensor), 0)
 
-    def sync(self) -> int:
-        """Force everything onto the disk; returns the size."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        return self.size
-
-    def close(self) -> None:
-        """Write what is left and close the file."""
-        self.file.close()
+    def sync(self) -> None:
+        """Force everything onto the disk."""
+        sync(self.path)
 
     def _add(self, value: Summary.Value, step: int) -> None:
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
 
     def _write(self, event: Event) -> None:
-        self.records.write(event.SerializeToString())
+        record = io.BytesIO()
+        RecordWriter(record).write(event.SerializeToString())
+        append(self.path, record.getvalue())
+        self.digest.update(record.getvalue())
+        self.size += record.tell()

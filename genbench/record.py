@@ -94,24 +94,30 @@ class Record:
         config.yaml tells which setting differs; the digest in status.json is the judge, should config.yaml be lost,
         damaged or changed by hand.
         """
-        status, before, now = self.status, flatten(self.settings()), flatten(self.config)
-        for name in sorted(before.keys() | now.keys()) if before else ():
-            a, b = before.get(name), now.get(name)
-            if a == b:
-                continue
-            if name == "epochs" and b > a and self.config.get("schedule", "constant") in ("constant", "stages"):
-                continue
-            if name == "epochs" and b > a:
-                what = f"the {self.config['schedule']} schedule was laid out for {a} epochs"
-            else:
-                what = f"this directory holds a run with {name}={a}"
-            raise UserError(name, what, f"{name}={b}", f"use {name}={a}, or another hydra.run.dir=FOLDER")
+        status, before = self.status, self.settings()
+        if before:
+            require_same(before, self.config)
         recorded = status.get("config")
         if recorded != digest(self.config) and not (recorded is None and before):
             what = "is not what the run here was started with" if before else "is lost or damaged, and the run here had other settings"
             raise UserError(
                 str(self.folder / "config.yaml"), what, fix="repeat the run's own command, or choose another hydra.run.dir=FOLDER"
             )
+
+
+def require_same(before: dict, now: dict) -> None:
+    """UserError naming the first setting in which these configs differ, and both values."""
+    a, b = flatten(before), flatten(now)
+    for name in sorted(a.keys() | b.keys()):
+        old, new = a.get(name), b.get(name)
+        if old == new:
+            continue
+        what = f"this directory holds a run with {name}={old}"
+        if name == "epochs" and new > old:
+            if now.get("schedule", "constant") in ("constant", "stages"):
+                continue
+            what = f"the {now['schedule']} schedule was laid out for {old} epochs"
+        raise UserError(name, what, f"{name}={new}", f"use {name}={old}, or another hydra.run.dir=FOLDER")
 
 
 def digest(config: dict) -> str:

@@ -5,7 +5,8 @@ status.json     running, done, failed or interrupted, and the last epoch
 run.log         every line of the run, with the traceback of a failure
 metrics.jsonl   a line per logged epoch
 metrics.json    the final numbers, each under the part of the data it was measured on
-checkpoint-EPOCH-DIGEST.pt   the newest two; the name carries the SHA-256 of the content
+checkpoint-EPOCHS-BATCHES-DIGEST.pt   the newest two, after so many epochs and batches of the next; the name carries the
+                SHA-256 of the content
 finished-DIGEST.pt           what was fitted once training was over, such as a density on the codes
 samples.png reconstructions.png ...   the latest pictures; samples.gif, how the samples came about
 events.out.tfevents.*        TensorBoard
@@ -17,22 +18,25 @@ import logging
 import time
 import traceback
 from collections.abc import Iterable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 
+from . import interruption
 from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
-from .console import Display, number
+from .console import Display, epochs, number
 from .data import Data
 from .errors import UserError
 from .events import Events
 from .figures import Viewer
-from .files import finite, sweep_temporaries, sync, write, write_json
+from .files import CannotWrite, append, finite, sweep_temporaries, sync, write, write_json
 from .model import Model
 from .plots import film, png
 from .projector import write_projection
-from .record import Lock, Record, quoted
+from .record import Lock, Record, quoted, require_same
 from .settings import ASIDE, Settings, flatten
+from .train import EarlyStopping, Position
 
 logger = logging.getLogger("genbench")
 
@@ -47,9 +51,11 @@ class Run:
         self.name = f"{config['model']['name']} on {config['dataset']['name']}"
         self.title = title or self.name
         self.display = Display(self.name, config["epochs"])
-        self.events: Events | None = None
         self.viewer: Viewer | None = None
-        self.epoch = 0
+        self.epoch = self.step = 0  # passes that were logged, and the step that the newest checkpoint is of
+        self.mark: dict | None = None  # of the event file before the newest epoch was logged
+        self.given_up: set[str] = set()
+        self.data = ""  # the digest of what it is trained on
         self.started = time.perf_counter()
 
     @property
@@ -66,7 +72,7 @@ class Run:
             self.lock.release()
             raise
         sweep_temporaries(self.folder)
-        self.handler = logging.FileHandler(self.folder / "run.log", encoding="utf-8")
+        self.handler = Log(self.folder / "run.log", encoding="utf-8", delay=True)
         self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.setLevel(logging.INFO)
         logger.propagate = False
@@ -90,35 +96,55 @@ class Run:
 
     def __exit__(self, kind, error, trace) -> bool:
         self.display.close()
-        if self.events is not None:
-            self.events.close()
-        failed = kind is not None and issubclass(kind, Exception)
-        if failed:
-            logger.error("failed\n%s", "".join(traceback.format_exception(error)))
-            self._status("failed", reason=str(error) or kind.__name__)
-        elif kind is not None:
-            self._status("interrupted")
-            self.say(f"interrupted; go on with: {self.resume}")
+        failed = kind is not None and issubclass(kind, (Exception, SystemExit))
+        told = error if isinstance(error, UserError) else self._explained(error) if failed else None
+        with suppress(CannotWrite):  # there may be no room to tell that there is no room
+            if failed:
+                logger.error("failed\n%s", "".join(traceback.format_exception(error)))
+                self._status("failed", reason=str(told))
+            elif kind is not None:
+                self._status("interrupted")
+        if kind is not None and not failed:
+            self.say(f"interrupted after {self.step:,} steps; go on with: {self.resume}")
         for source in (logger, logging.getLogger("py.warnings")):
             source.removeHandler(self.handler)
         logging.captureWarnings(False)
         self.handler.close()
         self.lock.release()
-        if failed and not isinstance(error, UserError):
-            raise UserError(str(self.folder), f"{kind.__name__}: {error}", fix=f"see {self.folder / 'run.log'}", code=1) from error
+        if told is not error and failed:
+            raise told from error
         return False
+
+    def _explained(self, error: BaseException) -> UserError:
+        """What a user needs to know of an error that nobody foresaw."""
+        log = self.folder / "run.log"
+        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
+            fix = f"a smaller batch_size or model; see {log}"
+            return UserError("batch_size", "the memory does not suffice", self.s.batch_size, fix, code=1)
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return UserError(str(self.folder), what, fix=f"see {log}", code=1)
+
+    @contextmanager
+    def _spared(self, what: str):
+        """Let the run go on without what there is no room for; say so once."""
+        try:
+            yield
+        except CannotWrite as error:
+            if what not in self.given_up:
+                self.given_up.add(what)
+                self.say(f"warning: the run goes on without some {what}: {error}")
 
     # --- what comes out ---------------------------------------------------------------------------------------
 
     def log(self, epoch: int, point: dict[str, dict[str, float]], images_per_second: float) -> None:
         """One point of every curve: terms by part of the data, and the speed."""
-        self.epoch = epoch
+        self.mark, self.epoch = self.events.mark(), epoch
         line = finite({"epoch": epoch, **point, "time": {"images_per_second": images_per_second}})
-        with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
-        if epoch == 1:
-            self._lay_out(line)
-        self._plot(line)
+        append(self.folder / "metrics.jsonl", (json.dumps(line, allow_nan=False) + "\n").encode())
+        with self._spared("curves"):
+            if epoch == 1:
+                self._lay_out(line)
+            self._plot(line)
         text = "  ".join(f"{part} " + " ".join(f"{k} {number(v)}" for k, v in numbers.items()) for part, numbers in point.items())
         speed = f"{images_per_second:,.0f}/s"
         logger.info("epoch %d  %s  %s", epoch, text, speed)
@@ -152,13 +178,14 @@ class Run:
         self._draw(epoch, viewer.watched(model, epoch), in_events=not drawn)
         self._draw(epoch, viewer.finished(model, epoch))
         frames = self.events.pictures(self._tag("samples"))
-        if len(frames) > 1:
-            encoded = film(frames)
-            write(self.folder / "samples.gif", encoded)
-            self.events.picture(self._tag("film"), encoded, (1, 1), epoch)
-        points = viewer.projection(model)
-        if points is not None:
-            write_projection(self.folder, f"codes of {self.title}", *points)
+        with self._spared("pictures"):
+            if len(frames) > 1:
+                encoded = film(frames)
+                write(self.folder / "samples.gif", encoded)
+                self.events.picture(self._tag("film"), encoded, (1, 1), epoch)
+            points = viewer.projection(model)
+            if points is not None:
+                write_projection(self.folder, f"codes of {self.title}", *points)
 
     def _viewer(self, data: Data) -> Viewer:
         if self.viewer is None:
@@ -167,10 +194,12 @@ class Run:
 
     def _draw(self, epoch: int, pictures: Iterable[tuple[str, torch.Tensor]], in_events: bool = True) -> None:
         for name, picture in pictures:
+            interruption.check()
             encoded = png(picture)
-            write(self.folder / f"{name}.png", encoded)
-            if in_events:
-                self.events.picture(self._tag(name), encoded, picture.shape[:2], epoch)
+            with self._spared("pictures"):
+                write(self.folder / f"{name}.png", encoded)
+                if in_events:
+                    self.events.picture(self._tag(name), encoded, picture.shape[:2], epoch)
 
     def _tag(self, name: str) -> str:
         """A section of TensorBoard per kind of picture, with a card in it that says whose it is."""
@@ -179,20 +208,22 @@ class Run:
     def measured(self, measured: dict[str, dict], cost: dict) -> dict[str, dict]:
         """Keep the final numbers by part of the data, and what they took."""
         found = {**measured, "cost": cost, "time": {"seconds": self.seconds}}
-        for part, numbers in measured.items():
-            for name, value in numbers.items():
-                if name != "n" and not isinstance(value, str):
-                    self.events.scalar(f"final/{part}_{name}", value, self.epoch)
-        self.events.scalar("final/epochs", cost["epochs"], self.epoch)
-        self.events.ended()
-        self.events.sync()
+        with self._spared("curves"):
+            for part, numbers in measured.items():
+                for name, value in numbers.items():
+                    if name != "n" and not isinstance(value, str):
+                        self.events.scalar(f"final/{part}_{name}", value, self.epoch)
+            self.events.scalar("final/epochs", cost["epochs"], self.epoch)
+            self.events.ended()
+            self.events.sync()
         write_json(self.folder / "metrics.json", found)
         logger.info("measured: %s", json.dumps(finite(found)))
         return found
 
     def finish(self, found: dict[str, dict]) -> None:
         """Tell how the run ended; from here on it is done."""
-        self.events.sync()
+        with self._spared("curves"):
+            self.events.sync()
         self.display.close()
         self.display.summary({part: numbers for part, numbers in found.items() if part not in ("cost", "time")})
         made = sorted(p.name for p in [*self.folder.glob("*.png"), *self.folder.glob("*.gif")])
@@ -206,71 +237,103 @@ class Run:
 
     # --- checkpoints ------------------------------------------------------------------------------------------
 
-    def save(self, epoch: int, model: Model, stopping) -> None:
-        """Write a checkpoint that `restore` can go on from. UserError if a weight is not finite."""
-        sync(self.folder / "metrics.jsonl")  # a checkpoint must not outlive the points it says were logged
+    def save(self, at: Position, model: Model, stopping: EarlyStopping) -> None:
+        """Write a checkpoint that `restore` can go on from. UserError if a weight is not finite, or there is no room."""
+        if at.epoch:
+            sync(self.folder / "metrics.jsonl")  # a checkpoint must not outlive the points it says were logged
+        with self._spared("curves"):
+            self.events.sync()
+        mark = self.mark if at.epoch < self.epoch else self.events.mark()  # stopped amid the pictures of an epoch
         content = {
-            "epoch": epoch,
+            "settings": self.config,
+            "data": self.data,
+            "machine": _machine(model),
+            "at": at.progress(),
             "model": model.state_dict(),
             "progress": model.progress(),
             "stopping": stopping.progress(),
-            "events": self.events.sync(),
+            "events": None if "curves" in self.given_up else mark,
             "seconds": self.seconds,
         }
-        write_checkpoint(self.folder, content)
+        write_checkpoint(self.folder, at.epoch, at.batches, content)
+        self.step = at.step
         self._status("running")
 
-    def restore(self, model: Model, stopping) -> int:
-        """Bring model, early stopping and curves back to the newest good checkpoint; returns its epoch, 0 if there is none.
+    def restore(self, at: Position, model: Model, stopping: EarlyStopping) -> bool:
+        """Bring position, model, early stopping and curves back to the newest good checkpoint; tells whether there is one.
 
-        Damaged ones are set aside. Raises UserError if there are checkpoints and none is good. Nothing was refused up to
-        here, so this is where to tell how the run can be stopped and resumed.
+        Damaged ones are set aside. Raises UserError if there are checkpoints and none is good, or it is of a run with
+        other settings or data. Nothing was refused up to here, so this is where to tell how the run can be stopped and
+        resumed.
         """
         self.say(f"stop with Ctrl-C, go on with: {self.resume}")
-        self.display.start()
         content, damaged = read_newest(self.folder, model.device)
+        if content is not None:
+            require_same(content["settings"], self.config)
+            if content["data"] != self.data:
+                key, fix = f"dataset={self.s.dataset['name']}", "bring the data back, or choose another hydra.run.dir=FOLDER"
+                raise UserError(key, "these are not the data that the run here was started with", fix=fix)
+        self.display.start()
         for path in damaged:
-            self.say(f"warning: {path.name} is damaged")
+            self.say(f"warning: {path.name} is damaged, and set aside")
             path.rename(path.with_suffix(".damaged"))
         if content is None:
-            self._rewind(0, 0)
-            return 0
+            self._rewind(0, None)
+            return False
+        at.resume(content["at"])
         model.load_state_dict(content["model"])
         model.resume(content["progress"])
         stopping.resume(content["stopping"])
         self.started -= content["seconds"]
-        self.epoch = content["epoch"]
-        self._rewind(self.epoch, content["events"])
-        self.say(f"resuming after epoch {self.epoch}")
-        return self.epoch
+        self.epoch, self.step = at.epoch, at.step
+        self._rewind(at.epoch, content["events"])
+        self.say(f"resuming after {epochs(at.epoch)}" + f" and {at.batches} of {at.of} batches" * bool(at.batches))
+        before, now = content["machine"], _machine(model)
+        changed = [f"{name} {before[name]} then, {now[name]} now" for name in now if before[name] != now[name]]
+        if changed:
+            self.say(f"warning: the last digits may differ from those of an uninterrupted run: {', '.join(changed)}")
+        return True
 
-    def _rewind(self, epoch: int, events: int) -> None:
+    def _rewind(self, epoch: int, mark: dict | None) -> None:
         """Drop the points logged after the checkpoint, so that every curve has each point exactly once.
 
         Curves of a damaged event file are drawn anew from metrics.jsonl.
         """
-        curve, file = self.folder / "metrics.jsonl", self.folder / "events.out.tfevents.genbench"
+        curve = self.folder / "metrics.jsonl"
         text = curve.read_text(encoding="utf-8", errors="replace") if curve.exists() else ""
         lines = [line for line in text.splitlines() if _epoch_of(line) <= epoch]
         if len(lines) < epoch:
             self.say(f"warning: {curve.name} is damaged and holds {len(lines)} of the {epoch} points before")
         if curve.exists():
             write(curve, "".join(f"{line}\n" for line in lines).encode())
-        whole = file.exists() and file.stat().st_size >= events
-        self.events = Events(file, events if whole else 0)
-        if not (epoch and whole):
+        self.events = Events(self.folder / "events.out.tfevents.genbench", mark)
+        if self.events.resumed:
+            return
+        with self._spared("curves"):
             settings = {name: value for name, value in flatten(self.config).items() if name not in ASIDE}
             names = {"model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
             self.events.hparams(names | settings, f"{self.folder.name} in {self.folder.parent.name}")
-        if epoch and not whole:
-            self.say(f"warning: {file.name} is damaged; its curves are drawn anew, its earlier pictures are lost")
-            points = [json.loads(line) for line in lines]
-            self._lay_out(points[0] if points else {})
-            for point in points:
-                self._plot(point)
+            if epoch:
+                self.say(f"warning: {self.events.path.name} is damaged; its curves are drawn anew, its earlier pictures are lost")
+                points = [json.loads(line) for line in lines]
+                self._lay_out(points[0] if points else {})
+                for point in points:
+                    self._plot(point)
 
     def _status(self, state: str, **more) -> None:
-        self.record.tell(state, epoch=self.epoch, **more)
+        self.record.tell(state, epoch=self.epoch, step=self.step, **more)
+
+
+class Log(logging.FileHandler):
+    """run.log, which does without lines that there is no room for: what they tell is told elsewhere, too."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Called by `emit` when a write fails."""
+
+
+def _machine(model: Model) -> dict[str, str]:
+    """What the bits of a result depend on, beside the settings."""
+    return {"torch": str(torch.__version__), "threads": str(torch.get_num_threads()), "device": model.device.type}
 
 
 def _epoch_of(line: str) -> float:

@@ -8,6 +8,7 @@ import torch
 
 from .data import Batch, Data, order_seed
 from .errors import UserError
+from .interruption import Interrupted
 from .metrics import means
 from .model import Model
 from .seeds import fold
@@ -23,47 +24,87 @@ class Fitted(NamedTuple):
     kept: int
 
 
+class Position:
+    """Where training stands: so many passes are made, and so many batches of the next one, of so many."""
+
+    def __init__(self, of: int, epoch: int = 0, batches: int = 0):
+        self.of, self.epoch, self.batches = of, epoch, batches
+        self.meter, self.seconds = Meter(), 0.0  # of the pass that is being made
+        self.train: dict[str, float] | None = None  # what it has measured, once the model has learnt from it as a whole
+
+    @property
+    def step(self) -> int:
+        """Batches learnt from since the beginning."""
+        return self.epoch * self.of + self.batches
+
+    def progress(self) -> dict:
+        """What resuming needs: tensors, numbers, strings and dicts."""
+        return vars(self) | {"meter": vars(self.meter)}
+
+    def resume(self, progress: dict) -> None:
+        """Take back what `progress` returned."""
+        vars(self).update(progress)
+        self.meter = Meter()
+        vars(self.meter).update(progress["meter"])
+
+
 def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
     """Train until `s.epochs` passes are made, the model has converged, or validation has not improved for `s.patience`
     epochs; leaves the model with its last weights or, with patience, its best.
 
     `run` keeps what comes out (a `Run`, or anything with its `restore`, `log`, `draw` and `save`). Validation terms
-    are measured every `s.validate_every` epochs, and after the last.
+    are measured every `s.validate_every` epochs. Asked to stop, it saves where it is, be that amid a pass, and raises
+    Interrupted; what comes out in the end is the same.
     """
-    steps = -(-len(data.train) // s.batch_size)
-    model.setup(data.train, seed=s.seed, steps=steps * s.epochs)
+    at = Position(of=-(-len(data.train) // s.batch_size))
+    model.setup(data.train, seed=s.seed, steps=at.of * s.epochs)
     stopping = EarlyStopping(model, data, s)
-    epoch = run.restore(model, stopping)
-    if epoch == 0:
+    if not run.restore(at, model, stopping):
         model.initialise(data.train, seed=s.seed)
-    while epoch < s.epochs and not (model.converged or stopping.due):
-        epoch += 1
-        started, meter = time.perf_counter(), Meter()
-        for batch in data.train.batches(s.batch_size, order=order_seed(s.seed, epoch), draw=fold(s.seed, "pixels", epoch)):
-            meter.add(model.step(batch), batch)
-        train = meter.read((epoch - 1) * steps) | _read(model.end_epoch())
-        seconds = time.perf_counter() - started
-        last = epoch == s.epochs or model.converged
-        point = {"train": train}
-        if "validation" in data.parts and (last or epoch % s.validate_every == 0):
-            point["validation"] = means(model, data.parts["validation"], s.batch_size, s.seed)
-        _require_finite(point, epoch)
-        stopping.watch(epoch, model, point)
-        last = last or stopping.due
-        run.log(epoch, point, images_per_second=len(data.train) / seconds)
-        if is_drawn(epoch, s):
-            run.draw(epoch, model, data)
-        if last or epoch % s.save_every == 0:
-            run.save(epoch, model, stopping)
-    return Fitted(epoch, stopping.take_best(model) or epoch)
+    try:
+        while at.train is not None or not (at.epoch == s.epochs or model.converged or stopping.due):
+            at = _pass(at, model, data, run, stopping, s)
+            if at.epoch % s.save_every == 0 or at.epoch == s.epochs or model.converged or stopping.due:
+                run.save(at, model, stopping)
+    except Interrupted:
+        run.save(at, model, stopping)
+        raise
+    return Fitted(at.epoch, stopping.take_best(model) or at.epoch)
+
+
+def _pass(at: Position, model: Model, data: Data, run, stopping: "EarlyStopping", s: Settings) -> Position:
+    """Make a pass, or what is left of it, and look at what it brought; returns where the next one begins.
+
+    Interrupted is raised only between two batches, or where doing the rest once more changes nothing.
+    """
+    epoch = at.epoch + 1
+    started = time.perf_counter() - at.seconds
+    if at.train is None:
+        visit = {"order": order_seed(s.seed, epoch), "draw": fold(s.seed, "pixels", epoch), "skip": at.batches}
+        for batch in data.train.batches(s.batch_size, **visit):
+            at.meter.add(model.step(batch), batch)
+            at.batches += 1
+            at.seconds = time.perf_counter() - started
+        train = at.meter.read(at.epoch * at.of)
+        at.train = train | _read(model.end_epoch())
+        at.seconds = time.perf_counter() - started
+    point = {"train": at.train}
+    if "validation" in data.parts and epoch % s.validate_every == 0:
+        point["validation"] = means(model, data.parts["validation"], s.batch_size, s.seed)
+    _require_finite(point, epoch)
+    stopping.watch(epoch, model, point)
+    run.log(epoch, point, images_per_second=len(data.train) / at.seconds)
+    if is_drawn(epoch, s):
+        run.draw(epoch, model, data)
+    return Position(at.of, epoch)
 
 
 class Silent:
     """A run that keeps nothing, for a model that is a part of another."""
 
-    def restore(self, model, stopping) -> int:
+    def restore(self, at, model, stopping) -> bool:
         """There is nothing to go on from."""
-        return 0
+        return False
 
     def log(self, epoch, point, images_per_second) -> None:
         """Nobody looks."""

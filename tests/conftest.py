@@ -109,8 +109,8 @@ class Nowhere:
     def __init__(self):
         self.points = []
 
-    def restore(self, model, stopping):
-        return 0
+    def restore(self, at, model, stopping):
+        return False
 
     def log(self, epoch, point, images_per_second):
         self.points.append(point)
@@ -118,7 +118,7 @@ class Nowhere:
     def draw(self, epoch, model, data):
         pass
 
-    def save(self, epoch, model, stopping):
+    def save(self, at, model, stopping):
         pass
 
 

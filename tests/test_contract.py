@@ -19,7 +19,7 @@ from genbench.optim import optimizer, rate
 from genbench.run import Run
 from genbench.seeds import fold, generator
 from genbench.settings import Settings
-from genbench.train import EarlyStopping, fit
+from genbench.train import EarlyStopping, Position, fit
 
 CPU = torch.device("cpu")
 
@@ -318,12 +318,13 @@ def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):
     with pytest.raises(UserError, match="is not finite"), Run(tmp_path, config) as record:
         record.start()
         stopping = EarlyStopping(model, data, Settings(config))
-        record.restore(model, stopping)
+        at = Position(of=3)
+        record.restore(at, model, stopping)
         fit(model, data, Nowhere(), Settings(config))
         record.log(1, {}, 1.0)
         with torch.no_grad():
             next(v for v in model.state_dict().values() if v.is_floating_point()).view(-1)[-1] = math.nan
-        record.save(1, model, stopping)
+        record.save(Position(of=3, epoch=1), model, stopping)
     assert not list(tmp_path.glob("checkpoint-*"))
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "failed"
 

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from .. import interruption
 from ..errors import UserError
 from ..model import View, available_if
 from .ae import Autoencoder
@@ -91,6 +92,7 @@ class DAE(Autoencoder):
             return super().sample(n, rng)
         x = self.mean + self.spread * torch.randn((n, *self.space.shape), generator=rng, device=rng.device)
         for _ in range(self.s.chain_steps):
+            interruption.check()
             if self.s.sampler == "langevin":
                 e = self.s.langevin_rate * self.s.level**2
                 x = x + e * self.score(x) + math.sqrt(2 * e) * torch.randn(x.shape, generator=rng, device=rng.device)

@@ -4,6 +4,7 @@ import math
 
 import torch
 
+from .. import interruption
 from ..errors import UserError
 from ..model import Model
 from ..seeds import generator
@@ -77,6 +78,7 @@ class KDE(Model):
         squared[torch.arange(len(order)), order] = math.inf  # a point is left out of its own density
 
         def loss(log_h: float) -> float:
+            interruption.check()
             h = math.exp(log_h)
             return float(d * log_h - (squared / (-2 * h * h)).logsumexp(1).mean())
 
@@ -103,6 +105,7 @@ class KDE(Model):
         x = x.flatten(1).to(self.scale)
         total = torch.full((len(x),), -math.inf).to(x)
         for part in self.points.split(CHUNK):
+            interruption.check()
             total = torch.logaddexp(total, (squared_distances(x, self.rows(part)) / (-2 * self.bandwidth**2)).logsumexp(1))
         return total - math.log(len(self.points)) - self.space.size * (self.bandwidth.log() + 0.5 * math.log(2 * math.pi))
 

@@ -82,6 +82,12 @@ class PCA(Coder):
         self.forget()
         return {"explained_variance": self.explained_variance}
 
+    def progress(self):
+        return {"seen": self.seen, "count": self.count, "running_mean": self.running_mean, "scatter": self.scatter}
+
+    def resume(self, progress):
+        vars(self).update(progress)
+
     @property
     def explained_variance(self) -> torch.Tensor:
         """The components' share of the total variance; all of it where there is none."""
