@@ -32,9 +32,22 @@ def write_checkpoint(folder: Path, epoch: int, batches: int, content: dict) -> N
         bad = next((name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()), None)
         if bad is not None:
             raise UserError(f"epoch {epoch}", f"{bad} is not finite", fix="lower lr where there is one, and look at the data", code=1)
+    _require_plain(content, "checkpoint")
     _write(folder, f"checkpoint-{epoch:06d}-{batches:06d}", {"format": FORMAT, **content})
     for old in checkpoints(folder)[KEPT:]:
         old.unlink()
+
+
+def _require_plain(value, name: str) -> None:
+    """TypeError for what could be written but not be read back without running code."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _require_plain(item, f"{name}[{key!r}]")
+    elif type(value) in (list, tuple):
+        for i, item in enumerate(value):
+            _require_plain(item, f"{name}[{i}]")
+    elif value is not None and type(value) not in (bool, int, float, str, torch.Tensor, torch.nn.Parameter):
+        raise TypeError(f"{name} is a {type(value).__name__}; only tensors, numbers, strings, lists and dicts can be kept")
 
 
 def read_newest(folder: Path, device: torch.device) -> tuple[dict | None, list[Path]]:

@@ -43,7 +43,7 @@ class EM(Model):
 
     def __init__(self, space, s):
         super().__init__(space, s)
-        self.register_buffer("objective", torch.full((s.n_init,), float("inf"), dtype=torch.float64))
+        self.register_buffer("objective", torch.full((s.n_init,), torch.finfo(torch.float32).max, dtype=torch.float64))
         self.register_buffer("settled", torch.zeros(s.n_init, dtype=torch.bool))
         self.sums: dict[int, Sums] = {}
         self.seen = 0
@@ -73,7 +73,7 @@ class EM(Model):
         x = rows(batch.x)
         self.seen += len(x)
         for start in (~self.settled).nonzero().flatten().tolist():
-            self.sums[start] = add(self.sums.get(start, {}), self.expect(start, x))
+            self.sums[start] = self.merged(self.sums.get(start, {}), self.expect(start, x))
         return {}
 
     def end_epoch(self):
@@ -99,6 +99,10 @@ class EM(Model):
     def expect(self, start: int, x: torch.Tensor) -> Sums:
         """Sums over a batch."""
         raise NotImplementedError
+
+    def merged(self, sums: Sums, more: Sums) -> Sums:
+        """The sums over some points, none at first, and over more of them."""
+        return add(sums, more)
 
     def maximise(self, start: int, sums: Sums, n: int) -> None:
         """Parameters from the sums over all points."""

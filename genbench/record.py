@@ -92,13 +92,13 @@ class Record:
         """UserError if the run in this folder had other settings; more epochs are no others, where rates allow.
 
         config.yaml tells which setting differs; the digest in status.json is the judge, should config.yaml be lost,
-        damaged or changed by hand.
+        damaged or changed by hand. Should both be lost, a checkpoint has its settings with it.
         """
         status, before = self.status, self.settings()
         if before:
             require_same(before, self.config)
         recorded = status.get("config")
-        if recorded != digest(self.config) and not (recorded is None and before):
+        if recorded not in (None, digest(self.config)):
             what = "is not what the run here was started with" if before else "is lost or damaged, and the run here had other settings"
             raise UserError(
                 str(self.folder / "config.yaml"), what, fix="repeat the run's own command, or choose another hydra.run.dir=FOLDER"

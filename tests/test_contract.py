@@ -8,6 +8,7 @@ import re
 import pytest
 import torch
 from conftest import CONFIGS, MODELS, Nowhere, accepts, built, config_of, small_config, suited
+from runs import newest
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench.data import Batch, Data, Part, Space, load, order_seed
@@ -62,11 +63,6 @@ def test_watching_does_not_steer(model_name, tmp_path, unrendered):
     run(watched, tmp_path)
     found = torch.load(newest(tmp_path), weights_only=True)["model"]
     assert all(torch.equal(plain[k], found[k]) for k in plain)
-
-
-def newest(folder):
-    """The last checkpoint of a run."""
-    return max(folder.glob("checkpoint-*.pt"))
 
 
 def test_abilities_have_the_promised_shapes(model_name):
@@ -213,88 +209,6 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
         for n, p in model.named_parameters():
             torch.testing.assert_close(parameters[n][i], p, rtol=1e-5, atol=1e-5)
     assert any(not torch.equal(p, q) for p, q in zip(serial[0].parameters(), build(config, data).parameters()))
-
-
-def outcome(folder):
-    """All that a run leaves and that must not depend on when it was interrupted."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    content = torch.load(newest(folder), weights_only=True)
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
-    events.Reload()
-    scalars = {t: [(e.step, e.value) for e in events.Scalars(t)] for t in events.Tags()["scalars"] if not t.startswith("speed/")}
-    images = {t: [(e.step, e.encoded_image_string) for e in events.Images(t)] for t in events.Tags()["images"]}
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    found = json.loads((folder / "metrics.json").read_text())
-    return {
-        "model": content["model"],
-        "progress": content["progress"],
-        "curve": [{k: v for k, v in line.items() if k != "time"} for line in lines],
-        "final": {k: v for k, v in found.items() if k != "time"},
-        "pictures": {p.name: p.read_bytes() for p in folder.glob("*.png")},
-        "scalars": scalars,
-        "images": images,
-    }
-
-
-def same(a, b):
-    """Equality down to the bits of tensors."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b) and a.dtype == b.dtype
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
-    if isinstance(a, (list, tuple)):
-        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b))
-    return a == b
-
-
-def interrupted_at(point, number, config, folder):
-    """Run until the call of a method of the model or the run with this number, and interrupt before or after it."""
-    where, method, after = {
-        "in a step": (type(build(config, load(config["dataset"], CPU))), "step", True),
-        "before a checkpoint": (Run, "save", False),
-        "after a checkpoint": (Run, "save", True),
-        "at the end": (Run, "finish", False),
-    }[point]
-    calls, original = [], getattr(where, method)
-
-    def interrupt(self, *args):
-        calls.append(method)
-        if len(calls) == number and not after:
-            raise KeyboardInterrupt
-        result = original(self, *args)
-        if len(calls) == number:
-            raise KeyboardInterrupt
-        return result
-
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(where, method, interrupt)
-        run(config, folder)
-    assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
-
-
-def test_a_resumed_run_ends_byte_identical(model_name, tmp_path, request):
-    remembering = {"patience": 2, "annealing": "linear", "ema": 0.9, "grad_clip": 1.0}
-    remembered = [f"{name}={value}" for name, value in remembering.items() if accepts(model_name, name, value)]
-    config = small_config(model_name, "draw_every=2", *remembered)
-    thorough = model_name in ("vae", "gmm")  # one that descends and one that converges
-    if not thorough:
-        request.getfixturevalue("undrawn")
-    run(config, tmp_path / "whole")
-    whole = outcome(tmp_path / "whole")
-    passes = len(whole["curve"])  # fewer than the epochs where the model converges before
-    stops = [("in a step", 3 * passes - 1), ("after a checkpoint", passes // 2 + 1)]  # what a model can get wrong
-    if thorough:  # what the loop and the run can
-        stops += [("in a step", 1), ("at the end", 1), ("after a checkpoint", 1), ("after a checkpoint", passes)]
-        stops += [("before a checkpoint", n) for n in sorted({1, passes // 2 + 1, passes})]
-    for i, (point, number) in enumerate(stops):
-        folder = tmp_path / f"parts {i}"
-        interrupted_at(point, number, config, folder)
-        run(config, folder)
-        parts = outcome(folder)
-        for name in whole:
-            assert same(whole[name], parts[name]), f"stopped {point} {number}: {name} differs"
-        assert json.loads((folder / "status.json").read_text())["state"] == "done"
 
 
 def test_a_finished_run_is_left_alone_and_can_be_made_longer(model_name, tmp_path, undrawn):

@@ -126,30 +126,27 @@ class KMeans(Clustering, EM):
     def expect(self, start, x):
         distances = squared_distances(x, self.centres[start])
         member, nearest = memberships(distances), distances.amin(1)
-        far = Farthest(nearest, x, self.s.n_components)
-        return {"objective": nearest.sum(), "counts": member.sum(0), "sums": member.T @ x, "far": far}
+        totals = {"objective": nearest.sum(), "counts": member.sum(0), "sums": member.T @ x}
+        return totals | {"nearest": nearest, "farthest": x}
+
+    def merged(self, sums, more):
+        """Totals, and as many points as there are clusters: those farthest from their nearest centres, farthest first."""
+        parts = [part for part in (sums, more) if part]
+        totals = {name: sum(part[name] for part in parts) for name in ("objective", "counts", "sums")}
+        nearest, points = (torch.cat([part[name] for part in parts]) for name in ("nearest", "farthest"))
+        far = nearest.topk(min(self.s.n_components, len(nearest))).indices
+        return totals | {"nearest": nearest[far], "farthest": points[far]}
 
     def maximise(self, start, sums, n):
         counts, empty = sums["counts"], sums["counts"] == 0
         self.sizes[start] = counts / n
         self.centres[start] = sums["sums"] / counts.clamp(min=1)[:, None]
-        self.centres[start][empty] = sums["far"].points[: int(empty.sum())]
-        if empty.any() and sums["far"].distance[0] > 0:
+        self.centres[start][empty] = sums["farthest"][: int(empty.sum())]
+        if empty.any() and sums["nearest"][0] > 0:
             self.settled[start] = False  # the moved centres may still lower the objective
 
     def evaluate(self, batch, rng):
         return {"inertia": self.distances(batch.x).amin(1).mean()}
-
-
-class Farthest:
-    """The `keep` points farthest from their centres, farthest first, as something that adds up over batches."""
-
-    def __init__(self, distance: torch.Tensor, points: torch.Tensor, keep: int):
-        far = distance.topk(min(keep, len(distance))).indices
-        self.distance, self.points, self.keep = distance[far], points[far], keep
-
-    def __add__(self, other: "Farthest") -> "Farthest":
-        return Farthest(torch.cat([self.distance, other.distance]), torch.cat([self.points, other.points]), self.keep)
 
 
 class GradientKMeans(Clustering, GradientModel):

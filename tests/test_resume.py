@@ -1,0 +1,305 @@
+"""A run that is stopped, killed or damaged at any moment goes on, and ends as if nothing had happened."""
+
+import json
+import math
+import signal
+
+import pytest
+import torch
+from conftest import accepts, small_config
+from runs import Crashes, differences, newest, outcome
+
+from genbench import checkpoints, experiment, interruption, metrics, train
+from genbench.errors import UserError
+from genbench.experiment import run
+from genbench.figures import Viewer
+from genbench.models.ae import Autoencoder
+from genbench.run import Run
+
+REMEMBERING = {"patience": 2, "annealing": "linear", "ema": 0.9, "grad_clip": 1.0}
+
+
+def config_with_all_state(model, *overrides):
+    """A small config in which the model has as much to remember as it can."""
+    remembered = [f"{name}={value}" for name, value in REMEMBERING.items() if accepts(model, name, value)]
+    return small_config(model, "draw_every=2", *remembered, *overrides)
+
+
+@pytest.fixture(autouse=True)
+def unasked(monkeypatch):
+    """No signal has come when a test begins or ends."""
+    monkeypatch.setattr(interruption, "_asked", None)
+
+
+def stopped_in(where, method, number, config, folder, signum=signal.SIGTERM):
+    """Run until the `number`-th call of a method, in which a signal comes; returns the steps made by then."""
+    made = experiment.locate(config["model"]["class"], "model.class")
+    steps, calls = [], []
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(interruption.Interrupted) as stopped:
+        learn = made.step
+        patch.setattr(made, "step", lambda self, batch: (learn(self, batch), isinstance(self.s, dict) and steps.append(self))[0])
+        original = getattr(where or made, method)
+
+        def signalled(*args, **kwargs):
+            calls.append(method)
+            if len(calls) == number:
+                interruption.ask(signum)
+            return original(*args, **kwargs)
+
+        patch.setattr(where or made, method, signalled)
+        run(config, folder)
+    assert stopped.value.signum == signum
+    interruption._asked = None
+    status = json.loads((folder / "status.json").read_text())
+    assert status["state"] == "interrupted"
+    assert status["step"] == len(steps), "the checkpoint is of the current step"
+    return len(steps)
+
+
+def test_a_run_stopped_at_any_step_ends_byte_identical(model_name, tmp_path, undrawn):
+    config = config_with_all_state(model_name)
+    run(config, tmp_path / "whole")
+    whole = outcome(tmp_path / "whole")
+    steps = 3 * len(whole["curve"])  # fewer than the epochs where the model converges before
+    for step in sorted({1, 3, steps // 2 + 1, steps}):  # the first, the last of an epoch, amid one, and the last of all
+        folder = tmp_path / str(step)
+        assert stopped_in(None, "step", step, config, folder) == step
+        run(config, folder)
+        assert not differences(whole, outcome(folder)), f"stopped in step {step}"
+        assert json.loads((folder / "status.json").read_text())["state"] == "done"
+
+
+STOPS = {
+    "measuring the validation data": (train, "means", 2),
+    "drawing": (Viewer, "watched", 2),
+    "writing a checkpoint": (Run, "save", 2),
+    "loading the data": (experiment, "load", 1),
+    "fitting a sampler": (Autoencoder, "finish", 1),
+    "measuring the end": (metrics, "prdc", 1),
+    "drawing the end": (Viewer, "finished", 1),
+}
+
+
+@pytest.mark.parametrize("moment", STOPS)
+def test_every_loop_looks_whether_to_stop(moment, tmp_path, unrendered):
+    config = config_with_all_state("ae", "sampler=gmm")
+    run(config, tmp_path / "whole")
+    where, method, number = STOPS[moment]
+    stopped_in(where, method, number, config, tmp_path / "parts", signal.SIGINT)
+    assert not (tmp_path / "parts" / "metrics.json").exists() or moment == "drawing the end", "it did not look in time"
+    run(config, tmp_path / "parts")
+    assert not differences(outcome(tmp_path / "whole"), outcome(tmp_path / "parts"))
+
+
+@pytest.mark.parametrize(("model", "epochs"), [("gan", 2), ("gmm", 2)])
+def test_a_run_killed_within_any_write_ends_byte_identical(model, epochs, tmp_path, undrawn):
+    config = config_with_all_state(model, f"epochs={epochs}")
+    with Crashes(tmp_path / "run", tmp_path / "killed") as crashes:
+        run(config, tmp_path / "run")
+    whole = outcome(tmp_path / "run")
+    assert len(crashes.made) > 30
+    for copy in crashes.made:
+        run(config, copy)
+        assert not differences(whole, outcome(copy)), copy.name
+        assert not list(copy.glob(".*.tmp")), "temporaries are swept"
+        assert json.loads((copy / "status.json").read_text())["state"] == "done"
+
+
+def damage(path, how):
+    """Truncate a file, fill it with zeros, or flip one of its bits."""
+    content = bytearray(path.read_bytes())
+    if how == "truncated":
+        content = content[: len(content) // 2]
+    elif how == "zeros":
+        content = bytes(len(content))
+    else:
+        content[how // 8] ^= 1 << (how % 8)
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A run that was stopped with two checkpoints, as files; and how it ends if it is left alone."""
+    folder = tmp_path_factory.mktemp("interrupted")
+    config = small_config("vae")
+    with pytest.MonkeyPatch.context() as patch:
+        for some in ("watched", "finished"):
+            patch.setattr(Viewer, some, lambda self, model, epoch: iter(()))
+        stopped_in(None, "step", 8, config, folder / "parts")
+        run(config, folder / "whole")
+    return config, {p.name: p.read_bytes() for p in (folder / "parts").iterdir() if p.is_file()}, outcome(folder / "whole")
+
+
+@pytest.mark.parametrize("how", ["truncated", "zeros", 0, 12345, -1])
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(how, interrupted, tmp_path, undrawn, capsys):
+    config, files, whole = interrupted
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    bad = newest(tmp_path)
+    damage(bad, 8 * bad.stat().st_size - 1 if how == -1 else how)
+    damaged = bad.read_bytes()
+    run(config, tmp_path)
+    assert f"{bad.name} is damaged" in capsys.readouterr().out
+    assert bad.with_suffix(".damaged").read_bytes() == damaged
+    assert not differences(whole, outcome(tmp_path))
+
+
+def test_when_all_checkpoints_are_damaged_nothing_starts_over(interrupted, tmp_path):
+    config, files, _ = interrupted
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    for path in tmp_path.glob("checkpoint-*.pt"):
+        damage(path, 100)
+    before = {p.name: p.read_bytes() for p in tmp_path.glob("checkpoint-*")}
+    for _ in range(2):
+        with pytest.raises(UserError, match="every checkpoint is damaged") as refused:
+            run(config, tmp_path)
+        assert refused.value.code == 2
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("checkpoint-*")} == before
+
+
+class Bomb:
+    """A pickle that runs code."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return exec, (f"open({str(self.file)!r}, 'w')",)
+
+
+def test_a_pickle_that_would_run_code_does_not_even_with_the_right_digest(interrupted, tmp_path, capsys, undrawn):
+    config, files, _ = interrupted
+    for name, content in files.items():
+        if not name.startswith("checkpoint"):
+            (tmp_path / name).write_bytes(content)
+    checkpoints._write(tmp_path, "checkpoint-000001-000000", {"model": Bomb(tmp_path / "exploded")})
+    with pytest.raises(UserError, match="every checkpoint is damaged") as refused:
+        run(config, tmp_path)
+    assert not (tmp_path / "exploded").exists() and "weights_only" not in str(refused.value) + capsys.readouterr().out
+
+
+def test_another_runs_checkpoint_is_refused(interrupted, tmp_path, undrawn):
+    config, files, _ = interrupted
+    other = tmp_path / "other"
+    run(config | {"beta": 7.5, "epochs": 1}, other)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / newest(other).name).write_bytes(newest(other).read_bytes())
+    with pytest.raises(UserError, match=r"beta: .*beta=7.5 \(got beta=1.0\)") as refused:
+        run(config, folder)
+    assert refused.value.code == 2
+
+
+def test_other_data_are_refused(interrupted, tmp_path, monkeypatch, undrawn):
+    config, files, _ = interrupted
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    load = experiment.load
+
+    def changed(settings, device):
+        data = load(settings, device)
+        return data._replace(digest="other")
+
+    monkeypatch.setattr(experiment, "load", changed)
+    with pytest.raises(UserError, match="dataset=digits: these are not the data"):
+        run(config, tmp_path)
+
+
+def test_the_digest_of_data_tells_any_change_of_them(monkeypatch):
+    from genbench import data, datasets
+    from genbench.data import load
+
+    settings = small_config("pca", "dataset.limit=null")["dataset"]
+    found = [load(settings, torch.device("cpu")).digest for _ in range(2)]
+    digits = datasets.digits
+
+    def changed(kind):
+        def loader(s):
+            source = digits(s)
+            x, y = source.x.clone(), source.y.clone()
+            if kind == "pixel":
+                x[-1, 0, 3, 3] += 1
+            else:
+                y[5] = (y[5] + 1) % 10
+            return source._replace(x=x, y=y)
+
+        return loader
+
+    for kind in ("pixel", "label"):
+        monkeypatch.setattr(data, "locate", lambda path, key, kind=kind: changed(kind))
+        found.append(load(settings, torch.device("cpu")).digest)
+    assert found[0] == found[1] and len(set(found)) == 3
+
+
+def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_once(tmp_path, undrawn):
+    every = ["validate_every=3", "draw_every=3"]
+    run(small_config("ae", "epochs=4", *every), tmp_path / "parts")
+    run(small_config("ae", "epochs=7", *every), tmp_path / "parts")
+    run(small_config("ae", "epochs=7", *every), tmp_path / "whole")
+    assert not differences(outcome(tmp_path / "whole"), outcome(tmp_path / "parts"))
+    with pytest.raises(UserError, match="the cosine schedule was laid out for 4 epochs") as refused:
+        run(small_config("ae", "schedule=cosine", "epochs=4"), tmp_path / "cosine")
+        run(small_config("ae", "schedule=cosine", "epochs=7"), tmp_path / "cosine")
+    assert refused.value.code == 2
+
+
+def test_a_checkpoint_from_a_gpu_goes_on_without_one(interrupted, tmp_path, monkeypatch, undrawn):
+    config, files, whole = interrupted
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    content = torch.load(newest(tmp_path), weights_only=True)
+    for path in tmp_path.glob("checkpoint-*.pt"):
+        path.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        checkpoints._write(tmp_path, "checkpoint-000002-000002", content)
+    if not torch.cuda.is_available():
+        with pytest.raises(RuntimeError, match="CUDA"):
+            torch.load(newest(tmp_path), weights_only=True)
+    run(config, tmp_path)
+    assert not differences(whole, outcome(tmp_path))
+
+
+def test_a_resumed_run_says_if_its_bits_may_differ(interrupted, tmp_path, capsys, monkeypatch, undrawn):
+    config, files, _ = interrupted
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 63)
+    run(config, tmp_path)
+    assert "63 now" in capsys.readouterr().out
+
+
+def test_no_checkpoint_holds_a_weight_that_is_not_finite(tmp_path, undrawn, monkeypatch):
+    steps, learn = [], Autoencoder.step
+
+    def spoilt(self, batch):
+        steps.append(learn(self, batch))
+        if len(steps) == 8:
+            with torch.no_grad():
+                next(self.parameters()).view(-1)[0] = math.nan
+        return steps[-1]
+
+    monkeypatch.setattr(Autoencoder, "step", spoilt)
+    with pytest.raises(UserError, match="step 9: the loss is not finite") as refused:
+        run(small_config("ae"), tmp_path)
+    assert refused.value.code == 1 and len(list(tmp_path.glob("checkpoint-*.pt"))) == 2
+    for path in tmp_path.glob("checkpoint-*.pt"):
+        assert all(v.isfinite().all() for v in torch.load(path, weights_only=True)["model"].values())
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_run_stopped_beside_a_weight_that_is_not_finite_does_not_save_it(tmp_path, undrawn, monkeypatch):
+    steps, learn = [], Autoencoder.step
+
+    def spoilt(self, batch):
+        steps.append(learn(self, batch))
+        with torch.no_grad():
+            next(self.parameters()).view(-1)[0] = math.nan
+        interruption.ask(signal.SIGTERM)
+        return steps[-1]
+
+    monkeypatch.setattr(Autoencoder, "step", spoilt)
+    with pytest.raises(UserError, match="is not finite"):
+        run(small_config("ae"), tmp_path)
+    assert not list(tmp_path.glob("checkpoint-*.pt"))
