@@ -156,12 +156,15 @@ def load(settings: dict, device: torch.device) -> Data:
     Raises UserError for parts that do not fit together and for values that are not finite.
     """
     s = Settings(settings)
-    source = _of_classes(locate(s.loader, "dataset.loader")(s), s.get("classes"))
-    parts = _split(source, s)
-    for name, part in parts.items():
-        bad = (~part.raw.flatten(1).isfinite().all(1)).nonzero() if part.raw.is_floating_point() else []
+    source = locate(s.loader, "dataset.loader")(s)
+    for name, x in (("point", source.x), ("test point", source.test_x)):
+        bad = (~x.flatten(1).isfinite().all(1)).nonzero() if x is not None and x.is_floating_point() else []
         if len(bad):
-            raise UserError(f"dataset={s.name}", f"{name} point {int(bad[0])} is not finite", fix="clean the data")
+            raise UserError(f"dataset={s.name}", f"{name} {int(bad[0])} is not finite, counted from 0", fix="clean the data")
+    source = _of_classes(source, s.get("classes"))
+    parts = _split(source, s)
+    if not len(parts["train"]):
+        raise UserError(f"dataset={s.name}", "there are no points to train on", 0, "give data, or a larger dataset.limit where it is set")
     noise = _noise(source, s)
     if noise is not None:
         parts = {name: _noisy(name, part, noise, s) for name, part in parts.items()}

@@ -112,7 +112,7 @@ def active_units(model: Model, data: Data, rng: torch.Generator):
     for name, part in data.parts.items():
         if name != "train":
             mu = torch.cat([model.given(y).posterior(x)[0].cpu() for x, y in part.batches(1000)])
-            found[name] = {"active_units": int((mu.double().var(0) > 0.01).sum())}
+            found[name] = {"active_units": int((mu.double().var(0, correction=0) > 0.01).sum())}
     return found
 
 

@@ -1,0 +1,108 @@
+"""Data at the edge of what can be learnt from: a finite result or a refusal, never NaN, never no step at all."""
+
+import json
+import math
+
+import pytest
+import torch
+from conftest import small_config
+
+from genbench import data
+from genbench.data import Source
+from genbench.errors import UserError
+from genbench.experiment import run
+from genbench.seeds import generator
+
+
+def images(n, seed=0):
+    """Random images whose values, if they count dots, are shares of 16."""
+    return torch.randint(0, 17, (n, 1, 4, 4), generator=generator(seed)).float() / 16
+
+
+EDGES = {
+    "constant pixels": lambda: torch.cat([images(60), torch.zeros(60, 1, 4, 4)], 3),
+    "all points the same": lambda: images(1).expand(60, 1, 4, 4).clone(),
+    "all values zero": lambda: torch.zeros(60, 1, 4, 4),
+    "all values one": lambda: torch.ones(60, 1, 4, 4),
+    "two distinct points": lambda: images(2)[torch.arange(60) % 2],
+    "no points": lambda: images(0),
+    "one point": lambda: images(1),
+    "two points": lambda: images(2),
+    "fewer points than values": lambda: images(7),
+    "one point more than a batch": lambda: images(51),
+    "a batch larger than the data": lambda: images(20),
+    "one value": lambda: images(60)[:, :, :1, :1].flatten(1),
+    "values far from zero": lambda: 1e6 + images(60).flatten(1),
+    "values far apart": lambda: 1e18 * (images(60).flatten(1) - 0.5),
+}
+
+
+@pytest.fixture
+def points(monkeypatch):
+    """A function that lets the dataset be these points, to train on and the first of them to test on."""
+
+    def let_be(x, trials=None):
+        y = torch.arange(len(x)) % 3
+        unit = not len(x) or (float(x.min()) >= 0 and float(x.max()) <= 1)
+        held_out = x[:9] if len(x) else torch.zeros(9, *x.shape[1:])
+        source = Source(x, y, held_out, torch.arange(len(held_out)) % 3, unit, trials=trials if unit else None)
+        monkeypatch.setattr(data, "locate", lambda path, key: lambda s: source)
+
+    return let_be
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_every_model_ends_finite_or_refuses(edge, model_name, tmp_path, points, undrawn):
+    x = EDGES[edge]()
+    points(x, trials=16)
+    config = small_config(model_name, "epochs=3", "dataset.val_size=0", "dataset.limit=null")
+    if "latent_dim" in config:
+        config["latent_dim"] = min(3, x[0].numel() if len(x) else 3)
+    try:
+        trained = run(config, tmp_path)
+    except UserError as refused:
+        assert refused.code == 2 or any(why in str(refused) for why in ("not finite", "singular")), str(refused)
+        assert "; fix: " in str(refused)
+        return
+    assert json.loads((tmp_path / "status.json").read_text())["step"] >= 1
+    numbers = [v for part in trained.metrics.values() for v in part.values() if isinstance(v, float)]
+    assert numbers and all(math.isfinite(v) for v in numbers), trained.metrics
+
+
+@pytest.mark.parametrize("model", ["kmeans", "gmm"])
+def test_more_clusters_than_distinct_points_end_finite(model, tmp_path, points, undrawn):
+    points(images(2)[torch.arange(60) % 2])
+    trained = run(small_config(model, "n_components=5", "dataset.val_size=0", "dataset.limit=null"), tmp_path)
+    assert math.isfinite(trained.metrics["test"][trained.model.criterion])
+    if model == "kmeans":
+        assert trained.metrics["test"]["inertia"] == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag", "spherical", "tied"])
+def test_a_singular_covariance_is_an_error_that_names_its_component(covariance, tmp_path, points, undrawn):
+    points(images(2)[torch.arange(60) % 2])
+    settings = ["n_components=2", f"covariance={covariance}", "dataset.val_size=0", "dataset.limit=null"]
+    with pytest.raises(UserError, match="component") as refused:
+        run(small_config("gmm", "reg_covar=0", *settings), tmp_path)
+    assert "reg_covar" in str(refused.value) and refused.value.code in (1, 2)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_data_that_are_not_finite_are_refused_naming_the_first_point(bad, tmp_path, points):
+    x = images(60)
+    x[[41, 17], 0, 2, 2] = bad
+    points(x)
+    with pytest.raises(UserError, match="point 17 is not finite") as refused:
+        run(small_config("pca", "dataset.val_size=0", "dataset.limit=null"), tmp_path)
+    assert refused.value.code == 2
+
+
+def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatch, undrawn):
+    x = images(60)
+    monkeypatch.setattr(data, "locate", lambda path, key: lambda s: Source(x, None, x[:9], None, unit=True, trials=16))
+    try:
+        trained = run(small_config(model_name, "dataset.limit=null"), tmp_path)
+    except UserError as refused:
+        assert "needs" in str(refused) and "class" in str(refused) and refused.code == 2
+    else:
+        assert trained.metrics["test"]["n"] == 9
