@@ -112,7 +112,8 @@ class Source(NamedTuple):
 
     `x` [N, *shape] times `scale` are the data, `y` [N] their labels. Where `test_x` is None, `test_size` of the points
     are set aside for the test. `density` is the true density, for data drawn from one; `unit` and `trials` are those
-    of `Space`; `names` are what the labels 0, 1, ... are called, if they are called anything else.
+    of `Space`; `names` are what the labels 0, 1, ... are called, if they are called anything else. `skipped` are the
+    files that were left out, each with the reason.
     """
 
     x: torch.Tensor
@@ -124,6 +125,7 @@ class Source(NamedTuple):
     trials: int | None = None
     density: object | None = None
     names: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 class Data(NamedTuple):
@@ -134,6 +136,7 @@ class Data(NamedTuple):
     space: Space
     density: object | None = None
     names: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     def called(self, label: int) -> str:
         """What a label is called."""
@@ -164,7 +167,8 @@ def load(settings: dict, device: torch.device) -> Data:
     space = Space(tuple(source.x.shape[1:]), source.unit, source.trials, classes=classes)
     if noise is not None:
         space = space._replace(trials=noise.trials, cell=noise.cell)
-    return Data(s.name, {name: part.to(device) for name, part in parts.items()}, space, source.density, source.names)
+    parts = {name: part.to(device) for name, part in parts.items()}
+    return Data(s.name, parts, space, source.density, source.names, source.skipped)
 
 
 def _of_classes(source: Source, classes: list[int] | None) -> Source:
