@@ -205,14 +205,20 @@ def test_downloading_stops_on_request(server, tmp_path, monkeypatch):
     assert not visible(tmp_path) and len(server.asked) == 1
 
 
-def test_waiting_stops_on_request(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(interruption, "_asked", None)
-    monkeypatch.setattr(downloads, "say", lambda text: interruption.ask(signal.SIGINT))
+def test_waiting_is_told_once_and_stops_on_request(server, tmp_path, monkeypatch):
+    said, looks = [], iter(range(3))
+
+    def check():
+        if next(looks, None) is None:
+            raise interruption.Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(downloads, "say", said.append)
+    monkeypatch.setattr(downloads, "check", check)
     with open(tmp_path / ".lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(interruption.Interrupted, match="SIGINT"):
             get(published(server), tmp_path)
-    assert not server.asked
+    assert not server.asked and said == [f"waiting for another process, which is downloading into {tmp_path}"]
 
 
 PROCESS = """

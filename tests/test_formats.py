@@ -97,12 +97,22 @@ def test_a_file_is_unpacked_no_further_than_its_header_says(tmp_path, monkeypatc
 
 def test_packed_files_are_as_good_as_plain_ones(stored, copied, tmp_path):
     folder = copied("mnist")
-    for file in [*folder.iterdir()][:3]:
+    first, *others = folder.iterdir()
+    for file in others:
         (folder / f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
         file.unlink()
+    (folder / f"{first.name}.gz").write_bytes(b"of both, the plain one is read")
     ours, theirs = loaded("mnist", tmp_path), loaded("mnist", stored)
     for name, part in theirs.parts.items():
         assert torch.equal(ours.parts[name].raw, part.raw) and torch.equal(ours.parts[name].y, part.y)
+
+
+def test_a_folder_by_the_name_of_a_file_is_not_it(copied, tmp_path):
+    file = copied("mnist") / "t10k-labels-idx1-ubyte"
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(UserError, match=r"dataset.root: does not hold MNIST/raw/t10k-labels-idx1-ubyte"):
+        loaded("mnist", tmp_path)
 
 
 def test_a_file_that_may_not_be_read_is_told(stored, monkeypatch):
@@ -173,7 +183,7 @@ def rows(**changes):
         (pickle.dumps([1, 2], 4), "expected rows of 3,072 bytes and their labels"),
         (pickle.dumps(rows(data=[0]), 4), "expected rows of 3,072 bytes"),
         (pickle.dumps(rows(data=np.zeros((12, 100), np.uint8)), 4), r"expected rows of 3,072 bytes .*\(got \(12, 100\) of type u1"),
-        (pickle.dumps(rows(data=np.zeros((12, 3072), np.float32)), 4), r"expected rows of 3,072 bytes .*of type f4"),
+        (pickle.dumps(rows(data=np.zeros((12, 3072), np.int8)), 4), r"expected rows of 3,072 bytes .*of type i1"),
         (pickle.dumps(rows(data=np.zeros((3072, 12), np.uint8).T), 4), r"expected rows of 3,072 bytes"),
         (pickle.dumps(rows(labels=[0] * 11), 4), r"expected 12 labels, one for each image \(got 11\)"),
         (pickle.dumps(rows(labels=[0, -1] * 6), 4), r"label 1 \(from 0\) should be from 0 to 9 \(got -1\)"),
@@ -256,7 +266,12 @@ def test_an_archive_reaches_nothing_outside_of_it(tmp_path, monkeypatch):
             add(f"in/link{i}", kind, secret)
         add("in/out", tarfile.SYMTYPE, tmp_path)
         add("in/out/a")
+        add("in/away")
+        add("../in/a")
     found = formats.members(work / "evil.tar.gz", re.compile(r"in/(a|link\d)"))
     assert {name: member.read_bytes() for name, member in found.items()} == {"a": b"good"}
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {"work", "work/evil.tar.gz", "secret"}
+    monkeypatch.setattr(interruption, "_asked", 15)
+    with pytest.raises(interruption.Interrupted):
+        formats.members(work / "evil.tar.gz", re.compile("(nothing)"))
     assert secret.read_bytes() == b"secret" and str(found["a"]) == f"{work / 'evil.tar.gz'}/in/a"
