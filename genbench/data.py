@@ -116,7 +116,8 @@ class Source(NamedTuple):
 
     `x` [N, *shape] times `scale` are the data, `y` [N] their labels. Where `test_x` is None, `test_size` of the points
     are set aside for the test. `density` is the true density, for data drawn from one; `unit` and `trials` are those
-    of `Space`; `names` are what the labels 0, 1, ... are called, if they are called anything else.
+    of `Space`; `names` are what the labels 0, 1, ... are called, if they are called anything else. `skipped` are the
+    files that were left out, each with the reason.
     """
 
     x: torch.Tensor
@@ -128,6 +129,7 @@ class Source(NamedTuple):
     trials: int | None = None
     density: object | None = None
     names: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 class Data(NamedTuple):
@@ -138,6 +140,7 @@ class Data(NamedTuple):
     space: Space
     density: object | None = None
     names: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
     digest: str = ""
 
     def called(self, label: int) -> str:
@@ -173,7 +176,7 @@ def load(settings: dict, device: torch.device) -> Data:
     if noise is not None:
         space = space._replace(trials=noise.trials, cell=noise.cell)
     on_device = {name: part.to(device) for name, part in parts.items()}
-    return Data(s.name, on_device, space, source.density, source.names, _digest(parts.values()))
+    return Data(s.name, on_device, space, source.density, source.names, source.skipped, _digest(parts.values()))
 
 
 def _digest(parts: Iterable[Part]) -> str:

@@ -1,9 +1,6 @@
-"""Loaders of data that others publish: bundled with a library, or as files that are downloaded on first use.
+"""Loaders of data that others publish: bundled with a library, or as files that are downloaded on first use."""
 
-This is the one module that imports torchvision, and only for the datasets that need it.
-"""
-
-import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +8,9 @@ from pathlib import Path
 
 import torch
 
+from . import formats
 from .data import Source
+from .downloads import Download, cache_folder, fetched
 from .errors import UserError
 from .settings import Settings
 
@@ -27,86 +26,111 @@ def digits(s: Settings) -> Source:
 
 @dataclass(frozen=True)
 class Published:
-    """A loader of byte images from `files` in the folder `at` under `root`, the setting or else the cache folder.
+    """A loader of byte images from files in the folder `at` of the setting `root`, or else downloaded into the cache folder.
 
-    `read(root, download)` returns (images, labels) to train on, and to test on if the publishers say which: bytes
-    [N, H, W] or [N, H, W, C], and integers [N]; then what the labels are called. Only the cache folder is downloaded into.
+    `files` are their names, `wanted` matches the whole path of one and its name in the first group: below `at` where
+    the user has them, in an archive where that is what `downloads` are. `read` is a reader of `formats`.
     """
 
     at: str
     files: tuple[str, ...]
-    read: Callable[[Path, bool], tuple[list[tuple], Sequence[str]]]
+    wanted: re.Pattern
+    downloads: tuple[Download, ...]
+    read: Callable[[formats.Files], tuple[formats.Parts, Sequence[str]]]
 
     def __call__(self, s: Settings) -> Source:
-        root = Path(s.root or cache_folder())
-        files = [f"{self.at}/{name}" for name in self.files]
-        missing = [name for name in files if not (root / name).exists()]
-        if s.root and missing:
-            fix = f"give the folder above {files[0]}, or leave dataset.root out to download"
-            raise UserError("dataset.root", f"does not hold {', '.join(missing)}", s.root, fix)
         try:
-            parts, names = self.read(root, not s.root)
-        except UserError:
-            raise
-        except Exception as error:  # a network, a damaged file and the libraries that meet them raise whatever they like
-            why = str(error) or type(error).__name__
-            if s.root:
-                raise UserError("dataset.root", f"{self.at} cannot be read: {why}", s.root, f"replace {', '.join(files)}") from error
-            fix = f"put {', '.join(self.files)} into {root / self.at}, or give dataset.root=FOLDER that holds {self.at}"
-            raise UserError(f"dataset={s.name}", f"could not be downloaded and read: {why}", fix=fix) from error
-        (x, y), (test_x, test_y) = [(_images(x), torch.as_tensor(y)) for x, y in parts] + [(None, None)] * (2 - len(parts))
+            parts, names = self.read(self._given(Path(s.root)) if s.root else self._cached(s.name))
+        except OSError as error:
+            raise UserError(str(error.filename), f"cannot be read: {error.strerror}", fix="make it readable") from error
+        (x, y), (test_x, test_y) = [*parts, (None, None)][:2]
         return Source(x, y, test_x, test_y, unit=True, scale=1 / 255, names=tuple(names))
 
+    def _given(self, root: Path) -> formats.Files:
+        """The user's own files, which may be others than those that were published; of one and its .gz the former."""
+        folder = root / self.at
+        paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"), reverse=True) if path.is_file()}
+        found = {match[1]: path for name, path in paths.items() if (match := self.wanted.fullmatch(name))}
+        missing = [f"{self.at}/{name}" for name in self.files if not any(key.startswith(name) for key in found)]
+        if missing:
+            fix = f"give the folder above {self.at}/{self.files[0]}, or leave dataset.root out to download"
+            raise UserError("dataset.root", f"does not hold {', '.join(missing)}", root, fix)
+        return found
 
-def _images(x) -> torch.Tensor:
-    """Channels where convolutions want them."""
-    x = torch.as_tensor(x)
-    return x[:, None] if x.dim() == 3 else x.permute(0, 3, 1, 2)
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: $GENBENCH_CACHE, else genbench/ in the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("GENBENCH_CACHE") or Path(base) / "genbench")
-
-
-def _from_torchvision(name: str, root: Path, download: bool) -> tuple[list[tuple], Sequence[str]]:
-    made = getattr(_torchvision().datasets, name)
-    parts = [made(root, train=train, download=download) for train in (True, False)]
-    names = [name.partition(" - ")[0] for name in parts[0].classes]  # MNIST says "0 - zero"
-    return [(part.data, part.targets) for part in parts], names
-
-
-def _torchvision():
-    try:
-        import torchvision
-    except ImportError as error:
-        raise UserError("torchvision", f"is missing: {error}", fix="pip install torchvision") from error
-    except RuntimeError as error:  # 'operator torchvision::nms does not exist'
-        raise UserError(
-            "torchvision",
-            f"does not match torch {torch.__version__}: {error}",
-            fix="install both from the same place: pip install --force-reinstall torch torchvision",
-        ) from error
-    return torchvision
-
-
-def _faces(root: Path, download: bool) -> tuple[list[tuple], Sequence[str]]:
-    """The people with at least 60 pictures each, cropped to the face."""
-    from sklearn.datasets import fetch_lfw_people
-
-    bunch = fetch_lfw_people(data_home=root, min_faces_per_person=60, resize=0.5, download_if_missing=download)
-    return [((bunch.images * 255).round().astype("uint8"), bunch.target)], bunch.target_names.tolist()
+    def _cached(self, name: str) -> formats.Files:
+        """What was published, or is in the archive that was."""
+        otherwise = f"give dataset.root=FOLDER that holds {self.at}"
+        paths = fetched(self.downloads, cache_folder() / self.at, f"dataset={name}", otherwise)
+        if paths[0].name.endswith((".tar.gz", ".tgz")):
+            return formats.members(paths[0], self.wanted)
+        return {self.wanted.fullmatch(path.name)[1]: path for path in paths}
 
 
 IDX = tuple(f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))
 
-mnist = Published("MNIST/raw", IDX, partial(_from_torchvision, "MNIST"))
-fashion_mnist = Published("FashionMNIST/raw", IDX, partial(_from_torchvision, "FashionMNIST"))
-kmnist = Published("KMNIST/raw", IDX, partial(_from_torchvision, "KMNIST"))
+
+def _idx(at: str, base: str, sums: Sequence[str], names: Sequence[str]) -> Published:
+    """What comes as MNIST does: four files, the SHA-256 sums of which are in the order of `IDX`."""
+    downloads = (Download(f"{name}.gz", f"{base}{name}.gz", sha256) for name, sha256 in zip(IDX, sums, strict=True))
+    return Published(at, IDX, re.compile(rf"({'|'.join(IDX)})(?:\.gz)?"), tuple(downloads), partial(formats.idx, names=names))
+
+
+mnist = _idx(
+    "MNIST/raw",
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
+    "0123456789",
+)
+fashion_mnist = _idx(
+    "FashionMNIST/raw",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    ),
+    ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
+kmnist = _idx(
+    "KMNIST/raw",
+    "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+    (
+        "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+        "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+        "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+        "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+    ),
+    ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+)
 cifar10 = Published(
     "cifar-10-batches-py",
     (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
-    partial(_from_torchvision, "CIFAR10"),
+    re.compile(r"(?:cifar-10-batches-py/)?(data_batch_[1-5]|test_batch|batches\.meta)"),
+    (
+        Download(
+            "cifar-10-python.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        ),
+    ),
+    formats.cifar,
 )
-lfw = Published("lfw_home", ("lfw_funneled/", "pairs.txt", "pairsDevTrain.txt", "pairsDevTest.txt"), _faces)
+lfw = Published(
+    "lfw_home",
+    ("lfw_funneled/",),
+    re.compile(r"(lfw_funneled/[^/]+/[^/.][^/]*\.jpg)"),
+    (
+        Download(
+            "lfw-funneled.tgz",
+            "https://ndownloader.figshare.com/files/5976015",  # as scikit-learn has it
+            "b47c8422c8cded889dc5a13418c4bc2abbda121092b3533a83306f90d900100a",
+        ),
+    ),
+    formats.faces,
+)

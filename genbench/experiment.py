@@ -110,7 +110,7 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
         device = pick_device(s.device)
         record.start()
         data = load(s.dataset, device)
-        record.data = data.digest
+        record.loaded(data)
         model = build(config, data)
         if s.get("latent_dim") == "auto":
             record.say(f"latent_dim=auto is {model.s.latent_dim} here")

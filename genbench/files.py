@@ -35,15 +35,20 @@ def write(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        rename(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise CannotWrite.because(error, path, len(content)) from error
+
+
+def rename(temporary: Path, path: Path) -> None:
+    """Let a synced file be the one at `path`, and the disk know."""
+    os.replace(temporary, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def append(path: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """A folder of one's own pictures, of any size, mode and number, as bytes of one shape."""
 
+import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,10 @@ import numpy as np
 import torch
 from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
 
+from .console import say
 from .data import Source
 from .errors import UserError
+from .interruption import check
 from .settings import Settings
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that would start another program, as EPS does
@@ -19,7 +22,8 @@ def image_folder(s: Settings) -> Source:
     """Pictures in `root`, labelled by the folders they are in, in the order of their names.
 
     `root` holds train/ and test/, or else all pictures, of which `test_size` are set aside. Each of these holds
-    pictures, or a folder for every class. Raises UserError for a folder that is laid out otherwise or holds other files.
+    pictures, or a folder for every class. Raises UserError for a folder that is laid out otherwise or holds other files,
+    except that files that cannot be read are left out with `skip_bad`.
     """
     root = Path(s.root)
     halves = [half for half in (root / "train", root / "test") if half.is_dir()]
@@ -33,13 +37,20 @@ def image_folder(s: Settings) -> Source:
     classes = sorted({name for part in parts for name in part})
     if "" in classes and len(classes) > 1:
         raise UserError("dataset.root", "has class folders in only one of train/ and test/", root, "give both, or neither")
-    x = _pictures([file for part in parts for files in part.values() for file in files], root, s)
+    found, bad = _pictures([file for part in parts for files in part.values() for file in files], root, s)
+    if bad:
+        _tell(bad, len(found) + len(bad), root, s)
+    parts = [{name: [file for file in files if file in found] for name, files in part.items()} for part in parts]
+    for folder, part in zip(halves or [root], parts):
+        _check_filled(part, folder, "holds no pictures that can be read")
+    x = _stacked([found[file] for part in parts for files in part.values() for file in files])
     y = torch.tensor([classes.index(name) for part in parts for name, files in part.items() for _ in files])
     sizes = [sum(map(len, part.values())) for part in parts]
     (x, y), (test_x, test_y) = [*zip(x.split(sizes), y.split(sizes)), (None, None)][:2]
     if classes == [""]:
         y = test_y = None
-    return Source(x, y, test_x, test_y, unit=True, scale=1 / 255, names=() if y is None else tuple(classes))
+    names = () if y is None else tuple(classes)
+    return Source(x, y, test_x, test_y, unit=True, scale=1 / 255, names=names, skipped=tuple(bad))
 
 
 def _by_class(folder: Path) -> dict[str, list[Path]]:
@@ -51,10 +62,14 @@ def _by_class(folder: Path) -> dict[str, list[Path]]:
         fix = "move the files into class folders, or hide them by a leading dot"
         raise UserError("dataset.root", f"holds files such as {file.name} beside folders such as {folders[0].name}/", folder, fix)
     found = {entry.name: list(_files(entry)) for entry in folders} or {"": entries}
-    for name, files in found.items():
-        if not files:
-            raise UserError("dataset.root", "holds no pictures", folder / name, "add some, or remove the folder")
+    _check_filled(found, folder, "holds no pictures")
     return found
+
+
+def _check_filled(part: dict[str, list[Path]], folder: Path, what: str) -> None:
+    for name, files in part.items():
+        if not files:
+            raise UserError("dataset.root", what, folder / name, "add some, or remove the folder")
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -69,38 +84,63 @@ def _files(folder: Path) -> Iterator[Path]:
             yield entry
 
 
-def _pictures(files: list[Path], root: Path, s: Settings) -> torch.Tensor:
-    """All files as bytes [N, C, H, W]; UserError naming those that are no pictures, or two that differ in size."""
+def _pictures(files: list[Path], root: Path, s: Settings) -> tuple[dict[Path, np.ndarray], list[str]]:
+    """All pictures by their file, as bytes [H, W, C], and the files that are none, each with the reason.
+
+    Raises UserError naming two that differ in size, or a file where there are no pictures at all.
+    """
     found: dict[Path, np.ndarray] = {}
-    bad = []
+    bad, known = [], False
     for file in files:
-        name = file.relative_to(root)
+        check()
         try:
-            found[name] = _picture(file, s)
+            found[file] = _picture(file, s)
         except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
-            bad.append(f"{name} ({'unknown format' if isinstance(error, UnidentifiedImageError) else error})")
+            unknown = isinstance(error, UnidentifiedImageError)
+            known = known or not unknown
+            bad.append(f"{_name(file, root)} ({'unknown format' if unknown else error})")
             continue
         first = next(iter(found))
-        (h, w), (h2, w2) = found[first].shape[:2], found[name].shape[:2]
+        (h, w), (h2, w2) = found[first].shape[:2], found[file].shape[:2]
         if (h, w) != (h2, w2):  # told at once, since a folder of photographs in full size may exceed the memory
-            what = f"pictures differ in height x width: {first} {h}x{w}, {name} {h2}x{w2}"
+            what = f"pictures differ in height x width: {_name(first, root)} {h}x{w}, {_name(file, root)} {h2}x{w2}"
             raise UserError("dataset.resize", what, "null", f"dataset.resize=[{h},{w}]")
-    if all(entry.endswith("(unknown format)") for entry in bad) and not found:
-        raise UserError("dataset.root", f"holds no pictures, but files such as {files[0].name}", root, "give a folder of pictures")
-    if bad:
-        more = f" and {len(bad) - 10} more" if len(bad) > 10 else ""
-        fix = "remove them, or hide them by a leading dot"
-        raise UserError("dataset.root", f"{len(bad)} of {len(files)} files cannot be read: {', '.join(bad[:10])}{more}", root, fix)
-    channels = max(picture.shape[2] for picture in found.values())
-    x = np.empty((len(found), channels, h, w), np.uint8)
-    for i, picture in enumerate(found.values()):
-        x[i] = picture.transpose(2, 0, 1)  # grey repeats itself in every channel
+    if not found and not known:
+        what = f"holds no pictures, but files such as {_name(files[0], root)}"
+        raise UserError("dataset.root", what, root, "give a folder of pictures")
+    return found, bad
+
+
+def _name(file: Path, root: Path) -> str:
+    """What a file is called below the root, in letters that can be printed even if its name is in another encoding."""
+    return os.fsencode(file.relative_to(root)).decode(errors="backslashreplace")
+
+
+def _tell(bad: list[str], n: int, root: Path, s: Settings) -> None:
+    """Warn of files that are left out, or raise UserError where they may not be."""
+    more = f" and {len(bad) - 10} more" if len(bad) > 10 else ""
+    what = f"{len(bad)} of {n} files cannot be read: {', '.join(bad[:10])}{more}"
+    if not s.skip_bad:
+        fix = "remove them, hide them by a leading dot, or leave them out by dataset.skip_bad=true"
+        raise UserError("dataset.root", what, root, fix)
+    say(f"warning: {what}; left out, as dataset.skip_bad=true says")
+
+
+def _stacked(pictures: list[np.ndarray]) -> torch.Tensor:
+    """Pictures [H, W, C] of one size as bytes [N, C, H, W]; grey ones repeat themselves in every channel."""
+    h, w = pictures[0].shape[:2]
+    x = np.empty((len(pictures), max(picture.shape[2] for picture in pictures), h, w), np.uint8)
+    for i, picture in enumerate(pictures):
+        x[i] = picture.transpose(2, 0, 1)
     return torch.from_numpy(x)
 
 
 def _picture(file: Path, s: Settings) -> np.ndarray:
     """One file as bytes [H, W, C], upright, transparent parts on white; C is 1 for a grey picture unless `channels` is 3."""
+    if not file.is_file():  # a pipe would be waited for
+        raise ValueError("no regular file")
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a picture that Pillow merely wonders at is read, whatever python -W says
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(file, formats=FORMATS) as opened:
             image = _eight_bits(ImageOps.exif_transpose(opened))

@@ -3,6 +3,7 @@
 config.yaml     the resolved settings
 status.json     running, done, failed or interrupted, and the last epoch
 run.log         every line of the run, with the traceback of a failure
+skipped.txt     files that were left out of the data, if any
 metrics.jsonl   a line per logged epoch
 metrics.json    the final numbers, each under the part of the data it was measured on
 checkpoint-EPOCHS-BATCHES-DIGEST.pt   the newest two, after so many epochs and batches of the next; the name carries the
@@ -88,6 +89,13 @@ class Run:
         self._status("running")
         logger.info("settings: %s", json.dumps(self.config))
         self.say(f"{self.title}: {self.folder}")
+
+    def loaded(self, data: Data) -> None:
+        """Remember which data these are, and list the files that were left out of them."""
+        self.data = data.digest
+        if data.skipped:
+            write(self.folder / "skipped.txt", "".join(f"{line}\n" for line in data.skipped).encode())
+            self.say(f"files that were left out of the data: {self.folder / 'skipped.txt'}")
 
     def say(self, text: str) -> None:
         """A line for the console and the log."""

@@ -1,24 +1,19 @@
 """Loaders of real file formats, parts of datasets, and the noise that belongs to the data."""
 
-import hashlib
 import pickle
-import struct
-import sys
-import urllib.error
 
 import numpy as np
 import pytest
 import torch
 from conftest import CONFIGS, config_of, defaults
 from PIL import Image
+from published import IN_IDX, PUBLISHED, write
 
 from genbench.data import Part, load, order_seed, uniform
 from genbench.errors import UserError
 
 CPU = torch.device("cpu")
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
-IN_IDX = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw", "kmnist": "KMNIST/raw"}
-PUBLISHED = {**IN_IDX, "cifar10": "cifar-10-batches-py", "lfw": "lfw_home"}
 
 
 def loaded(dataset, **settings):
@@ -28,37 +23,6 @@ def loaded(dataset, **settings):
 def small(dataset, root):
     """The settings that have the files in `root` read, and not all of them set aside."""
     return {"root": root, "val_size": 0.2} if "root" in defaults(dataset) else {}
-
-
-def write_idx(folder, rng, train=60, test=20):
-    """The four files of MNIST and those that follow it."""
-    folder.mkdir(parents=True)
-    for name, n in (("train", train), ("t10k", test)):
-        images, labels = rng.integers(256, size=(n, 28, 28), dtype=np.uint8), np.arange(n, dtype=np.uint8) % 10
-        (folder / f"{name}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 2051, n, 28, 28) + images.tobytes())
-        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, n) + labels.tobytes())
-
-
-def write_cifar(folder, rng, n=12):
-    """CIFAR-10's pickled batches; returns the MD5 sum of each file."""
-    folder.mkdir(parents=True)
-    contents = {"batches.meta": {"label_names": list("abcdefghij")}}
-    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
-        contents[name] = {"data": rng.integers(256, size=(n, 3072), dtype=np.uint8), "labels": [i % 10 for i in range(n)]}
-    for name, content in contents.items():
-        (folder / name).write_bytes(pickle.dumps(content))
-    return {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in contents}
-
-
-def write_lfw(folder, rng, n=60):
-    """LFW's funneled pictures of two people, a dark one and a bright one, and of a third who has too few."""
-    for name, low, count in (("Ann_Dark", 0, n), ("Bob_Bright", 128, n), ("Cy_Rare", 0, 2)):
-        (folder / "lfw_funneled" / name).mkdir(parents=True)
-        for i in range(1, count + 1):
-            blocks = rng.integers(low, low + 128, size=(5, 5, 3), dtype=np.uint8)
-            Image.fromarray(blocks).resize((250, 250), Image.Resampling.NEAREST).save(folder / "lfw_funneled" / name / f"{name}_{i:04}.jpg")
-    for name in ("pairs.txt", "pairsDevTrain.txt", "pairsDevTest.txt"):
-        (folder / name).touch()
 
 
 def write_pictures(folder, rng, classes=("cat", "dog"), n=10):
@@ -71,20 +35,12 @@ def write_pictures(folder, rng, classes=("cat", "dog"), n=10):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     """A folder that is a `dataset.root` of every dataset that has one: their real formats, with a few random images."""
-    from torchvision.datasets import CIFAR10
-
     folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
-    for raw in IN_IDX.values():
-        write_idx(folder / raw, rng)
-    write_lfw(folder / PUBLISHED["lfw"], rng)
+    for dataset in PUBLISHED:
+        write(dataset, folder, rng)
     for part in ("train", "test"):
         write_pictures(folder / part, rng)
-    sums = write_cifar(folder / PUBLISHED["cifar10"], rng)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(CIFAR10, "train_list", [[name, sums[name]] for name in sums if name.startswith("data")])
-        patch.setattr(CIFAR10, "test_list", [["test_batch", sums["test_batch"]]])
-        patch.setattr(CIFAR10, "meta", CIFAR10.meta | {"md5": sums["batches.meta"]})
-        yield folder
+    return folder
 
 
 def sizes(data):
@@ -125,63 +81,6 @@ def test_a_root_without_the_files_is_refused_and_left_alone(dataset, tmp_path):
     with pytest.raises(UserError, match=rf"dataset.root: does not hold {PUBLISHED[dataset]}/.*give the folder above {PUBLISHED[dataset]}/"):
         loaded(dataset, root=tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("dataset", "file"),
-    [("kmnist", "t10k-images-idx3-ubyte"), ("cifar10", "test_batch"), ("lfw", "lfw_funneled/Ann_Dark/Ann_Dark_0001.jpg")],
-)
-def test_a_damaged_file_is_told(dataset, file, root, tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.setattr("urllib.request.urlopen", lambda *args, **kwargs: calls.append(args))
-    for path in (root / PUBLISHED[dataset]).rglob("*"):
-        copy = tmp_path / path.relative_to(root)
-        if path.is_file() and "joblib" not in path.parts:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(path.read_bytes())
-    damaged = tmp_path / PUBLISHED[dataset] / file
-    damaged.write_bytes(damaged.read_bytes()[:-40] if dataset != "lfw" else b"")
-    with pytest.raises(UserError, match=rf"dataset.root: {PUBLISHED[dataset]} cannot be read: .+; fix: replace {PUBLISHED[dataset]}/"):
-        loaded(dataset, root=tmp_path)
-    assert not calls, "nothing is downloaded into a folder that was given"
-
-
-@pytest.mark.filterwarnings("ignore:Retry downloading")
-@pytest.mark.parametrize("dataset", PUBLISHED)
-def test_a_failed_download_says_which_files_to_put_where(dataset, tmp_path, monkeypatch):
-    def offline(*args, **kwargs):
-        raise urllib.error.URLError("no network")
-
-    monkeypatch.setattr("urllib.request.urlopen", offline)
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
-    with pytest.raises(UserError) as told:
-        loaded(dataset)
-    assert "no network" in str(told.value) and told.value.key == f"dataset={dataset}"
-    file = {"cifar10": "data_batch_1, ", "lfw": "lfw_funneled/, "}.get(dataset, "train-images-idx3-ubyte, ")
-    assert told.value.fix.startswith(f"put {file}")
-    assert told.value.fix.endswith(f" into {tmp_path / PUBLISHED[dataset]}, or give dataset.root=FOLDER that holds {PUBLISHED[dataset]}")
-
-
-def test_downloads_that_are_there_are_used(root, monkeypatch):
-    monkeypatch.setenv("GENBENCH_CACHE", str(root))
-    for dataset in PUBLISHED:
-        assert len(loaded(dataset, val_size=0).train) > 0
-
-
-@pytest.mark.parametrize(
-    ("error", "says"),
-    [
-        ("RuntimeError('operator torchvision::nms does not exist')", "does not match torch .*nms.*install both from the same place"),
-        ("ImportError('no such library')", "is missing: no such library; fix: pip install torchvision"),
-    ],
-)
-def test_a_torchvision_that_does_not_fit_is_told(error, says, root, tmp_path, monkeypatch):
-    (tmp_path / "torchvision.py").write_text(f"raise {error}")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "torchvision")
-    with pytest.raises(UserError, match=f"^torchvision: {says}"):
-        loaded("mnist", root=root)
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

@@ -1,6 +1,9 @@
 """One's own pictures: layouts of folders, sizes, modes, and files that are no pictures."""
 
+import os
 import re
+import signal
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import torch
 from conftest import defaults
 from PIL import Image
 
+from genbench import interruption
 from genbench.data import load
 from genbench.errors import UserError
 
@@ -172,6 +176,82 @@ def test_files_that_are_no_pictures_are_named(tmp_path):
         (tmp_path / f"note {i}.txt").write_text("no picture")
     with pytest.raises(UserError, match=r"14 of 15 files cannot be read: .*note 4.txt \(unknown format\) and 4 more"):
         loaded(tmp_path)
+
+
+def whole_and_bad(folder):
+    """A folder of a few pictures and of all kinds of files that are none."""
+    for i in range(6):
+        save(folder / "good" / f"{i}.png", flat(i, "L"))
+        save(folder / "mixed" / f"{i}.png", flat(i + 100, "L"))
+    noise = np.random.default_rng(0).integers(256, size=(50, 50, 3), dtype=np.uint8)
+    save(folder / "whole.png", noise)
+    save(folder / "whole.gif", noise[..., 0])
+    for file in (folder / "whole.png", folder / "whole.gif"):
+        content = file.read_bytes()
+        for share in (0.01, 0.1, 0.5, 0.9):
+            (folder / "mixed" / f"cut {share}{file.suffix}").write_bytes(content[: int(len(content) * share)])
+        file.unlink()
+    (folder / "mixed" / "empty.jpg").touch()
+    (folder / "mixed" / "page.png").write_text("<!DOCTYPE html><html>404 Not Found</html>")
+    (folder / "mixed" / "dangling.png").symlink_to("nowhere")
+    os.mkfifo(folder / "mixed" / "pipe.png")
+    return 12
+
+
+def test_files_that_cannot_be_read_are_refused_before_training(tmp_path):
+    count = whole_and_bad(tmp_path)
+    with pytest.raises(UserError, match=rf"{count} of {count + 12} files cannot be read: .*; fix: .*dataset.skip_bad=true") as told:
+        loaded(tmp_path)
+    assert told.value.code == 2 and told.value.what.count("mixed/") == 10 and told.value.what.endswith(" and 2 more")
+
+
+def test_files_that_cannot_be_read_are_left_out_on_request(tmp_path, capsys):
+    count = whole_and_bad(tmp_path)
+    data = loaded(tmp_path, skip_bad=True)
+    assert [len(part) for part in data.parts.values()] == [8, 1, 3]
+    for part in data.parts.values():
+        assert torch.equal(part.raw[:, 0, 0, 0] >= 100, part.y == 1), "labels belong to the pictures"
+    assert len(data.skipped) == count and data.skipped == tuple(sorted(data.skipped))
+    assert "mixed/page.png (unknown format)" in data.skipped and "mixed/pipe.png (no regular file)" in data.skipped
+    said = capsys.readouterr().out
+    assert said.startswith(f"warning: {count} of {count + 12} files cannot be read: mixed/cut 0.01.gif (")
+    assert said.endswith(" and 2 more; left out, as dataset.skip_bad=true says\n")
+
+
+def test_nothing_is_skipped_silently(tmp_path, capsys):
+    for i in range(4):
+        save(tmp_path / "a" / f"{i}.png", flat(i, "L"))
+    assert loaded(tmp_path, skip_bad=True).skipped == () and not capsys.readouterr().out
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "0.png").touch()
+    with pytest.raises(UserError, match=r"dataset.root: holds no pictures that can be read \(got \S+/b\)"):
+        loaded(tmp_path, skip_bad=True)
+    save(tmp_path / "b" / "1.png", flat(0, "L", size=(9, 9)))
+    with pytest.raises(UserError, match=r"pictures differ in height x width: a/0.png 3x4, b/1.png 9x9"):
+        loaded(tmp_path, skip_bad=True)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there are no such names")
+def test_names_in_another_encoding_are_told(tmp_path):
+    save(tmp_path / "a.png", flat(0, "L"))
+    with open(os.fsencode(tmp_path) + b"/caf\xe9.png", "wb"):
+        pass
+    with pytest.raises(UserError, match=r"files cannot be read: caf\\xe9.png \(unknown format\)"):
+        loaded(tmp_path)
+
+
+def test_a_picture_that_pillow_merely_warns_of_is_read(tmp_path):
+    save(tmp_path / "a.jpg", flat(100, "L"), exif=b"Exif\0\0II*\0\x08\0\0\0\5\0")  # five entries, none of which is there
+    with pytest.warns(UserWarning, match="Corrupt EXIF data"), Image.open(tmp_path / "a.jpg") as image:
+        image.getexif()
+    assert (only(tmp_path) == 100).all()
+
+
+def test_loading_stops_on_request(tmp_path, monkeypatch):
+    save(tmp_path / "a.png", flat(0, "L"))
+    monkeypatch.setattr(interruption, "_asked", signal.SIGINT)
+    with pytest.raises(interruption.Interrupted):
+        loaded(tmp_path, skip_bad=True)
 
 
 @pytest.mark.parametrize("limit", [9_000, 4_000])  # Pillow warns above its limit, and refuses above twice that
