@@ -1,0 +1,209 @@
+"""What can go wrong around a run: the disk, the folder, other processes, the memory, its console. One line tells, and nothing is lost."""
+
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import pytest
+import torch
+from conftest import small_config
+from runs import differences, newest, outcome
+
+from genbench import events, experiment, files
+from genbench.cli import main
+from genbench.errors import UserError
+from genbench.experiment import run
+from genbench.models.ae import Autoencoder
+from genbench.record import Lock
+
+TINY = ["epochs=2", "dataset.limit=100", "device=cpu"]
+
+
+# --- the disk -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def no_file_larger_than(size):
+    """What a disk that is full does to a file: it takes a part of it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_checkpoint_that_finds_no_room_ends_the_run_and_the_last_good_one_is_kept(tmp_path, undrawn):
+    config = small_config("ae", "epochs=3")
+    run(config, tmp_path / "whole")
+    room = newest(tmp_path / "whole").stat().st_size
+    run(small_config("ae", "epochs=2"), tmp_path / "full")
+    kept = {p.name for p in (tmp_path / "full").glob("checkpoint-*")}
+    with (
+        no_file_larger_than(room - 1000),
+        pytest.raises(UserError, match=r"checkpoint.*cannot be written: .*; it takes [\d,]+ bytes") as told,
+    ):
+        run(config, tmp_path / "full")
+    assert told.value.code == 1 and "make room" in str(told.value)
+    assert {p.name for p in (tmp_path / "full").glob("checkpoint-*")} == kept
+    assert not list((tmp_path / "full").glob(".*.tmp"))
+    assert json.loads((tmp_path / "full" / "status.json").read_text())["state"] == "failed"
+    run(config, tmp_path / "full")
+    assert not differences(outcome(tmp_path / "whole"), outcome(tmp_path / "full"))
+
+
+def full(path, content):
+    """An append that finds no room."""
+    raise files.CannotWrite.because(OSError(errno.ENOSPC, "No space left on device"), path, len(content))
+
+
+def test_metrics_that_find_no_room_end_the_run(tmp_path, monkeypatch, undrawn):
+    monkeypatch.setattr("genbench.run.append", full)
+    with pytest.raises(UserError, match=r"metrics.jsonl: cannot be written: No space left on device; it takes \d+ bytes, and") as told:
+        run(small_config("ae"), tmp_path)
+    assert told.value.code == 1
+
+
+def test_half_a_line_is_never_left_behind(tmp_path):
+    file = tmp_path / "lines"
+    files.append(file, b"one\n")
+    with no_file_larger_than(10), pytest.raises(files.CannotWrite):
+        files.append(file, b"a longer line\n")
+    assert file.read_bytes() == b"one\n"
+
+
+def test_curves_that_find_no_room_cost_one_warning_and_come_back(tmp_path, monkeypatch, capsys, undrawn):
+    config, calls = small_config("ae"), []
+    run(config, tmp_path / "whole")
+
+    def fails_later(path, content):
+        calls.append(path)
+        return full(path, content) if len(calls) > 10 else files.append(path, content)
+
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(events, "append", fails_later)
+        run(config | {"epochs": 3}, tmp_path / "parts")
+    assert capsys.readouterr().out.count("warning: the run goes on without some curves") == 1
+    run(config, tmp_path / "parts")
+    found, whole = outcome(tmp_path / "parts"), outcome(tmp_path / "whole")
+    assert differences(whole, found) in ([], ["images"]), "the curves are drawn anew from the numbers"
+
+
+def test_a_picture_that_cannot_be_written_does_not_stop_the_run(tmp_path, capsys, unrendered):
+    (tmp_path / "samples.png").mkdir()
+    found = run(small_config("ae"), tmp_path)
+    assert found.metrics["test"] and (tmp_path / "reconstructions.png").is_file()
+    assert capsys.readouterr().out.count("warning: the run goes on without some pictures") == 1
+
+
+def test_a_log_that_finds_no_room_does_not_stop_the_run(tmp_path, capfd, undrawn):
+    (tmp_path / "run.log").symlink_to("/dev/full")
+    run(small_config("pca"), tmp_path)
+    assert not capfd.readouterr().err
+
+
+# --- the folder and other processes ---------------------------------------------------------------------------
+
+
+def test_a_folder_that_cannot_be_is_refused_before_the_data_are_loaded(genbench, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(experiment, "load", lambda *args: pytest.fail("the data were loaded"))
+    done = genbench("model=pca", *TINY, "hydra.run.dir=file/run")
+    assert done.returncode == 2 and "Not a directory" in done.stderr and "hydra.run.dir=FOLDER" in done.stderr
+
+
+def forked(function):
+    """Call a function in a copy of this process, which ends with its result as the exit status."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os._exit(function() or 0)
+        except SystemExit as stopped:
+            os._exit(int(stopped.code or 0))
+        finally:
+            os._exit(99)
+    return child
+
+
+def test_of_two_processes_in_one_folder_one_runs_and_the_other_names_it(genbench, tmp_path):
+    folder = tmp_path / "run"
+    ready, tell = os.pipe()
+
+    def hold():
+        lock = Lock(folder)
+        lock.take()
+        lock.sign()
+        os.write(tell, b".")
+        time.sleep(60)
+
+    owner = forked(hold)
+    try:
+        os.read(ready, 1)
+        done = genbench("model=pca", *TINY, f"hydra.run.dir={folder}")
+        assert done.returncode == 2 and f"process {owner} is at work here" in done.stderr
+        assert not (folder / "config.yaml").exists()
+    finally:
+        os.kill(owner, signal.SIGKILL)
+        os.waitpid(owner, 0)
+    assert genbench("model=pca", *TINY, f"hydra.run.dir={folder}").returncode == 0, "a lock ends with its owner, however that ends"
+
+
+def test_runs_started_at_once_have_folders_of_their_own(tmp_path, monkeypatch, undrawn):
+    monkeypatch.chdir(tmp_path)
+    children = [forked(lambda: main(["model=pca", *TINY])) for _ in range(5)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 5
+    states = [json.loads((folder / "status.json").read_text())["state"] for folder in (tmp_path / "outputs").iterdir()]
+    assert states == ["done"] * 5
+
+
+# --- the memory and the console -------------------------------------------------------------------------------
+
+
+def test_a_batch_that_does_not_fit_the_memory_is_told_with_the_way_out(tmp_path, monkeypatch, undrawn):
+    monkeypatch.setattr(Autoencoder, "step", lambda self, batch: torch.empty(10**16))
+    with pytest.raises(UserError, match=r"batch_size: the memory does not suffice \(got 50\); fix: a smaller batch_size") as told:
+        run(small_config("ae"), tmp_path)
+    assert told.value.code == 1 and "Traceback" in (tmp_path / "run.log").read_text()
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_with_the_traceback_in_the_log(genbench, tmp_path, monkeypatch):
+    def broken(self, batch):
+        raise KeyError("weights\nof nothing")
+
+    monkeypatch.setattr(Autoencoder, "step", broken)
+    done = genbench("model=ae", *TINY, "hydra.run.dir=run")
+    assert done.returncode == 1 and "KeyError: 'weights\\nof nothing'; fix: see " in done.stderr
+    assert "Traceback" in (tmp_path / "run" / "run.log").read_text()
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["reason"].startswith(str(tmp_path / "run"))
+
+
+def test_output_to_a_file_holds_lines_and_nothing_else(genbench, tmp_path):
+    done = genbench("model=ae", *TINY)
+    assert done.returncode == 0 and "\x1b" not in done.stdout and "\r" not in done.stdout and "\b" not in done.stdout
+    assert any("epoch 2/2" in line for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize(("signals", "status"), [([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130)])
+def test_a_signal_stops_the_command_within_seconds(signals, status, tmp_path):
+    command = [sys.executable, "-c", "from genbench.cli import main; main()", "model=ae", "epochs=100000", *TINY[1:], "hydra.run.dir=run"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not list((tmp_path / "run").glob("checkpoint-*.pt")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        started = time.perf_counter()
+        for number in signals:
+            process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == status and time.perf_counter() - started < 5
+    assert not err and "go on with: genbench resume run" in out
+    found = json.loads((tmp_path / "run" / "status.json").read_text())
+    content = torch.load(newest(tmp_path / "run"), weights_only=True)
+    assert found["state"] == "interrupted" and found["step"] == content["progress"]["clock"]
