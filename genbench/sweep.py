@@ -90,7 +90,7 @@ def resume_sweep(folder: Path, catalogue: Catalogue) -> int:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise UserError(str(folder / SUMMARY), "is damaged", fix=fix)
     for word in words:
-        if is_hydras(word) or not re.match(r"(\+\+)?[\w.]+=", word) or re.search(r"\$\{[^}]*:", word):
+        if is_hydras(word) or not re.match(r"(\+\+)?[\w.]+=", word) or re.search(r"\$\{.*:", word, re.DOTALL):
             raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
     jobs = check_request(Namespace(overrides=words, multirun=True, cfg=None), catalogue, ())
     return run_sweep(words, jobs, folder.absolute(), catalogue)

@@ -301,24 +301,29 @@ def test_a_sweep_over_folders_goes_on_from_anywhere(genbench, uncurved, tmp_path
         ["model=pca", "+hydra.callbacks.own._target_=os.mkdir"],
         ["model=pca", " ++hydra.sweeper._target_=os.mkdir"],
         ["model=pca", "~hydra.sweeper"],
-        ["model=pca", "latent_dim=${oc.env:HOME}"],
+        ["model=pca", "++hydra.callbacks.own._target_=os.mkdir"],
+        ["model=pca", "hydra.sweep.dir=elsewhere"],
+        ["model=pca", "latent_dim=${oc.env:NUMBER}"],
+        ["model=pca", "latent_dim=${${sampler}:NUMBER}"],
         ["model=pca", "--config-dir=/tmp"],
         ["model=pca", "model.class=os.mkdir"],
         ["model=pca", 3],
         "model=pca",
     ],
 )
-def test_a_summary_of_somebody_else_names_settings_and_no_code(command, genbench, tmp_path):
+def test_a_summary_of_somebody_else_names_settings_and_no_code(command, genbench, monkeypatch):
+    monkeypatch.setenv("NUMBER", "2")
     Path("sweep").mkdir()
     Path("sweep", "sweep_summary.json").write_text(json.dumps({"command": command}))
     done = genbench("resume", "sweep")
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and list(files()) == [Path("sweep/sweep_summary.json")]
+    assert any(why in done.stderr for why in ("is damaged", "more than plain settings", "class is fixed")), done.stderr
 
 
 def test_a_sweep_belongs_to_one_process_at_a_time(genbench, uncurved):
     code = "from genbench.record import Lock; from pathlib import Path; lock = Lock(Path('sweep')); lock.take(); lock.sign(); "
     code += "print(flush=True); input()"
-    assert genbench(*PCA, "latent_dim=2").returncode == 0
+    assert genbench(*PCA, "latent_dim=2").returncode == 0 and Path("sweep", ".lock").read_text() == str(os.getpid())
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
         before = files()
