@@ -13,7 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich import box
+from rich.table import Column, Table
+from rich.text import Text
+
 from . import interruption
+from .console import Patient, say
 from .errors import UserError, report
 from .files import sweep_temporaries, write_json
 from .launch import attempt, execute, marked, own_configs, resume_command, run_name
@@ -227,12 +232,6 @@ class Sweep:
 
     def show(self) -> None:
         """A table of the jobs by what tells them apart, and how many are done."""
-        from rich import box
-        from rich.table import Column, Table
-        from rich.text import Text
-
-        from .console import Patient
-
         common = set.intersection(*(set(job.overrides) for job in self.jobs)) if len(self.jobs) > 1 else set()
         table = Table("state", Column("job", overflow="fold"), Column("reason or directory", overflow="fold"), box=box.SIMPLE_HEAD)
         for job in self.jobs:
@@ -246,13 +245,6 @@ class Sweep:
         done = sum(job.state == "done" for job in self.jobs)
         already = f" ({self.before} already)" * bool(self.before)
         say(f"{done} of {_count(len(self.jobs))} done{already}: {quoted(self.folder / SUMMARY)}")
-
-
-def say(text: str) -> None:
-    """A line of plain words."""
-    from .console import say
-
-    say(text)
 
 
 def runs(folder: Path, catalogue: Catalogue) -> Iterator[tuple[Path, dict]]:
