@@ -13,7 +13,7 @@ from .cli import builtin_catalogue
 from .experiment import Trained, load_run
 from .launch import execute, run_name
 from .request import configured, recorded
-from .settings import check
+from .settings import check, written
 
 
 def fit(
@@ -34,7 +34,7 @@ def fit(
     catalogue = builtin_catalogue(config_dir and str(config_dir))
     config = configured({"model": model, "dataset": dataset} | named, catalogue)
     if folder is None:
-        words = [f"{name}={value}" for name, value in named.items()] + [f"dataset={dataset}"] * bool(dataset)
+        words = [f"{name}={written(value)}" for name, value in named.items()] + [f"dataset={dataset}"] * bool(dataset)
         folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(config['model']['name'], words)}"
     return execute(config, Path(folder).resolve(), catalogue) or load_run(config, Path(folder), config["device"])
 

@@ -2,7 +2,7 @@
 
     genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
     genbench --cfg job [SETTING=VALUE...] its settings, without running it
-    genbench resume RUN_DIR [epochs=N]    go on where a run stopped
+    genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped
     genbench verify [NAME|SET ...]        prove the models' numbers by recipes; --list shows them
     genbench models                       what there is to train
     genbench datasets                     what there is to train on
@@ -20,9 +20,9 @@ from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
-from . import __version__
+from . import __version__, interruption
 from .completion import SCRIPTS, candidates
-from .errors import UserError, report
+from .errors import UserError, report, unexpected
 from .help import choices_help, name_help, names, settings_help
 from .settings import GROUPS, Catalogue, nearest
 
@@ -32,17 +32,23 @@ USAGE = __doc__.partition("\n\n")[2].partition("\n\nExit")[0]
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     argv = sys.argv[1:] if argv is None else argv
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    interruption.listen()
     try:
         sys.exit(_dispatch(argv))
     except UserError as error:
         report(error)
         sys.exit(error.code)
+    except interruption.Interrupted as stopped:
+        sys.exit(128 + stopped.signum)
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:  # the reader of our output has gone, as in `genbench --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:
+        error = unexpected(error)
+        report(error)
+        sys.exit(error.code)
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -96,23 +102,45 @@ def _run(argv: list[str]) -> int:
         name = word.lstrip("-").partition("=")[0]
         if word.startswith("--") and name in names(builtin_catalogue()):
             raise UserError(word, "settings are written without dashes", fix=f"{name}=VALUE")
-    args = get_args_parser().parse_intermixed_args(argv)
+    parser = get_args_parser()
+    args = parser.parse_intermixed_args(argv)
     catalogue = builtin_catalogue(args.config_dir)
     jobs = [] if args.hydra_help or args.info or args.shell_completion else check_request(args, catalogue, COMMANDS)
-    from .launch import launch
-
     flags = [word for word in argv if word not in args.overrides]
     if args.cfg == "job" and not args.resolve:
         flags.append("--resolve")  # show the values themselves, not what they depend on
-    return launch([*flags, *args.overrides], catalogue, len(jobs))  # Hydra itself wants no flag between settings
+    told = {name for name, value in vars(args).items() if value != parser.get_default(name)}
+    if args.multirun and told <= {"overrides", "multirun", "config_dir"}:
+        return _sweep(flags, args.overrides, jobs, catalogue)
+    from .launch import launch
+
+    return launch([*flags, *args.overrides], catalogue)  # Hydra itself wants no flag between settings
+
+
+def _sweep(flags: list[str], words: list[str], jobs: list[list[str]], catalogue: Catalogue) -> int:
+    """Hydra's own way to run the jobs, one after another, is ours; whatever else it is told, it does itself."""
+    from .launch import launch
+    from .request import is_hydras, sweep_folder, typed
+    from .sweep import run_elsewhere, run_sweep
+
+    folder = sweep_folder(words, catalogue)
+    if all(word.startswith("hydra.sweep.dir=") for word in words if is_hydras(word)):
+        return run_sweep(words, jobs, folder, catalogue)
+    argv = [*flags, *words, f"hydra.sweep.dir={typed(str(folder))}"]  # the same, now that it is known
+    return run_elsewhere(lambda: launch(argv, catalogue), words, jobs, folder, catalogue)
 
 
 def _resume(words: list[str], catalogue: Catalogue) -> int:
     if not words:
-        raise UserError("resume", "needs a run directory", fix="genbench resume outputs/RUN")
+        raise UserError("resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN")
     from .request import recorded
+    from .sweep import SUMMARY, resume_sweep
 
     folder, changes = Path(words[0]), words[1:]
+    if (folder / SUMMARY).exists() and not (folder / "config.yaml").exists():
+        if changes:
+            raise UserError(changes[0], "a sweep is resumed as it is", fix=f"repeat its command with {changes[0]}")
+        return resume_sweep(folder, catalogue)
     config = recorded(folder, catalogue)
     for change in changes:
         key, _, value = change.partition("=")

@@ -118,13 +118,13 @@ def _name(word: str) -> str:
 
 
 def _runs(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
-    """Directories of runs and of a sweep's runs, where they are by default or where the word leads; then what may change."""
+    """Directories of runs, sweeps and their runs, where they are by default or where the word leads; then what may change."""
     if before:
         return ["epochs="]
     outputs = catalogue.value("config", "hydra.run.dir").partition("$")[0]
     start = escape(outputs if outputs.startswith(word) else word)
-    found = glob(f"{start}*/config.yaml") + glob(f"{start}*/*/config.yaml")
-    return _whole(file.removesuffix("/config.yaml") for file in found)
+    found = [glob(f"{start}{deep}") for deep in ("*/config.yaml", "*/sweep_summary.json", "*/*/config.yaml")]
+    return _whole(file.rpartition("/")[0] for files in found for file in files)
 
 
 def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:

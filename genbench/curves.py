@@ -75,7 +75,9 @@ def draw_curves(folder: Path, catalogue: Catalogue) -> None:
             write(picture, png(against(curve.shown, curve.setting, curve.criterion, curve.log, curve.title, note(curve))))
             write(picture.with_suffix(".csv"), table(curve).encode())
         except OSError as error:  # the runs are done and on record, whatever becomes of their curve
-            report(UserError(str(picture), error.strerror or "cannot be written", fix="make room, and repeat the command in this folder"))
+            report(
+                UserError(str(picture), error.strerror or "cannot be written", fix="make room; metrics.json of each run has its numbers")
+            )
             return
         tell(curve)
         say(f"curve: {quoted(picture)}")
@@ -85,7 +87,7 @@ def draw_curves(folder: Path, catalogue: Catalogue) -> None:
 
 
 def results(folder: Path, catalogue: Catalogue) -> list[Result]:
-    """The runs below a folder in the order of their jobs, but for those that are damaged or of another version."""
+    """The runs below a folder in the order of their names, but for those that are damaged or of another version."""
     found = []
     for status in sorted(folder.rglob("status.json"), key=_in_order):
         try:
@@ -116,7 +118,7 @@ def _json(path: Path) -> dict:
 
 
 def _in_order(path: Path) -> list:
-    """A key that puts job 10 after job 9."""
+    """A key that puts 10 after 9."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
 

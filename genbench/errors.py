@@ -23,3 +23,13 @@ class UserError(ValueError):
 def report(error: UserError) -> None:
     """The one line a failure prints."""
     print(f"genbench: error: {error}", file=sys.stderr, flush=True)
+
+
+def unexpected(error: BaseException) -> UserError:
+    """The error for one that nobody foresaw: its traceback goes to a file, which the line names."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile("w", prefix="genbench-", suffix=".log", encoding="utf-8", delete=False) as file:
+        file.writelines(traceback.format_exception(error))
+    return UserError("unexpected", f"{type(error).__name__}: {error}", fix=f"see the traceback in {file.name}", code=1)

@@ -1,9 +1,12 @@
-"""Handing a checked command to Hydra: its jobs, one or many, where each runs, and how they ended."""
+"""Running what a command asks for: one job in its folder, under a name that tells its settings; or through Hydra."""
 
+import copy
 import hashlib
 import os
 import re
+import shlex
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,104 +17,116 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .console import say
-from .errors import UserError, report
+from .errors import UserError, report, unexpected
+from .record import Record, quoted
 from .settings import Catalogue, Varying, check, title
 
-
-class Sweep:
-    """The jobs of one command, as far as this process runs them (a parallel launcher's workers run their own)."""
-
-    def __init__(self, expected: int):
-        self.expected, self.started = expected, 0
-        self.failures: list[tuple[str, UserError]] = []
-        self.folder: Path | None = None  # of a multirun that this process runs
-
-    def summary(self) -> str:
-        """How many jobs are done, and why the others are not."""
-        lines = [f"{self.started - len(self.failures)} of {self.expected} jobs done"]
-        return "\n".join(lines + [f"  failed: {name}: {error}" for name, error in self.failures])
-
-    @property
-    def status(self) -> int:
-        """The exit status: of a single job its own, of several 1 if any failed."""
-        return 0 if not self.failures else 1 if self.expected > 1 else self.failures[0][1].code
+_failure: UserError | None = None  # of the single run that Hydra was handed
 
 
-sweep: Sweep | None = None  # None in the workers of a parallel launcher
-
-
-def launch(argv: list[str], catalogue: Catalogue, jobs: int) -> int:
-    """Let Hydra run the command, which asks for so many jobs; returns the exit status."""
-    global sweep
-    sweep = Sweep(jobs)
+def launch(argv: list[str], catalogue: Catalogue) -> int:
+    """Let Hydra run the command; returns the exit status of a single run. How a sweep's jobs ended, their folders say."""
+    global _failure
+    _failure = None
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here instead of printing tracebacks and help of its own
     sys.argv = [sys.argv[0], *argv]
     try:
         hydra.main(version_base="1.3", config_path=str(catalogue.folders[-1]), config_name="config")(job)()
-    except UserError as error:  # from a parallel launcher
-        report(error)
-        return 1
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError("settings", str(error), fix="see 'genbench --help'") from error
     except OSError as error:
         raise UserError(str(error.filename), error.strerror or "cannot be used", fix="choose another hydra.run.dir=FOLDER") from error
-    if sweep.folder is not None:
-        from .curves import draw_curves  # which imports torch, as the jobs have
-
-        draw_curves(sweep.folder, catalogue)
-    if sweep.started > 1:
-        say(f"\n{sweep.summary()}")
-    return sweep.status
+    if _failure is None:
+        return 0
+    report(_failure)
+    return _failure.code
 
 
 def job(cfg) -> None:
-    """Run one experiment: the task Hydra calls, also in the worker processes of a parallel launcher."""
+    """Run one experiment: the task Hydra calls, also in the worker processes of a parallel launcher.
+
+    It raises nothing but what stops all jobs: Hydra would add lines of its own, and leave out the jobs that come after.
+    """
+    global _failure
     info = HydraConfig.get()
     user = [s.path for s in info.runtime.config_sources if s.provider == "command-line"]
     catalogue = Catalogue(user + [s.path for s in info.runtime.config_sources if s.provider == "main"])
-    name = " ".join(info.overrides.task) or "default settings"
-    if sweep is not None:
-        sweep.started += 1
-        if info.mode == RunMode.MULTIRUN:
-            sweep.folder = Path(info.runtime.cwd, info.sweep.dir)
-        if sweep.expected > 1:
-            say(f"\njob {sweep.started} of {sweep.expected}: {name}")
-    try:
+    folder = Path(info.runtime.output_dir)
+
+    def run() -> None:
         try:
             config = OmegaConf.to_container(cfg, resolve=True)
         except OmegaConfBaseException as error:
             raise UserError("settings", str(error), fix="mend what ${...} refers to") from error
-        execute(config, Path(info.runtime.output_dir), catalogue)
+        execute(config, folder, catalogue)
+
+    if info.mode == RunMode.RUN:
+        _failure = attempt(run)
+        return
+    from .isolation import isolated
+
+    with isolated():
+        failure = attempt(run)
+    if failure is not None:
+        report(failure)
+        if not (folder / "status.json").exists():  # failed before there was a run to record it
+            Record(folder, {}).tell("failed", reason=str(failure))
+
+
+def attempt(run: Callable[[], Any]) -> UserError | None:
+    """What a run failed with, if it did. Being stopped from outside is no failure, and goes on up.
+
+    The error holds no traceback, which would keep all alive that the run had in memory.
+    """
+    try:
+        run()
     except UserError as error:
-        if sweep is None:
-            raise
-        report(error)
-        sweep.failures.append((name, error))
+        return copy.copy(error)
+    except (Exception, SystemExit) as error:
+        return unexpected(error)
+    return None
 
 
-def execute(config: dict, folder: Path, catalogue: Catalogue):
+def execute(config: dict, folder: Path, catalogue: Catalogue, resume: str = ""):
     """Check a composed config once more (files may have changed it) and run it in `folder`; see `experiment.run`."""
     config = check(config, catalogue)
     from .experiment import run
-    from .record import quoted
 
     catalogue.let_import()
-    own = "" if len(catalogue.folders) == 1 else f" --config-dir {quoted(catalogue.folders[0])}"
-    return run(config, folder, resume=f"genbench resume {quoted(folder)}{own}", title=title(config, catalogue))
+    return run(config, folder, resume=resume or resume_command(folder, catalogue), title=title(config, catalogue))
 
 
-def run_name(model: str, overrides: list[str], limit: int = 80) -> str:
+def resume_command(folder: Path, catalogue: Catalogue) -> str:
+    """The command that goes on with the run or the sweep in a folder."""
+    return " ".join(["genbench resume", quoted(folder), *(shlex.quote(word) for word in own_configs(catalogue))])
+
+
+def own_configs(catalogue: Catalogue) -> list[str]:
+    """The words of a command that find a user's own configs."""
+    return [] if len(catalogue.folders) == 1 else ["--config-dir", str(catalogue.folders[0])]
+
+
+# A word and a value as names of folders keep them: =, commas and brackets become -, which takes no meaning away.
+_VALUE = r"[+-]?\.?[^\W_]+(?:[.+-][^\W_]+)*\.?"
+PLAIN = re.compile(rf"[\w.]+=(?:{_VALUE}|\[{_VALUE}(?:,{_VALUE})*\])")
+
+
+def run_name(model: str, overrides: Iterable[str], limit: int = 80) -> str:
     """A folder name that tells a run's settings: the model, then its overrides.
 
     It is one path component and needs no quotes, neither in a shell nor in Hydra's grammar (so `beta-4`, not `beta=4`).
+    A digest tells apart what then looks the same, or is longer than so many bytes.
     """
-    parts = [o.lstrip("+~") for o in overrides if not o.lstrip("+~").startswith(("model=", "hydra"))]
-    name = "_".join([model, *(re.sub(r"[^\w.+-]+", "-", p).strip("-") for p in parts)])
-    if len(name.encode()) > limit:
-        digest = hashlib.sha256("\0".join(overrides).encode()).hexdigest()[:8]
-        name = name.encode()[: limit - 9].decode(errors="ignore") + "-" + digest
-    return name
+    words = [word for word in (o.lstrip("+~") for o in overrides) if not word.startswith(("model=", "hydra"))]
+    name = "_".join(re.sub(r"[^\w.+-]+", "-", word).strip("-") for word in (model, *words))
+    whole = re.fullmatch(_VALUE, model.replace("_", "-")) and all(PLAIN.fullmatch(word) for word in words)
+    return name if whole and len(name.encode()) <= limit else marked(name, "\0".join([model, *words]), limit)
+
+
+def marked(name: str, text: str, limit: int = 80) -> str:
+    """The name with a digest of the text, within so many bytes."""
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
+    return name.encode()[: limit - 9].decode(errors="ignore") + "-" + digest
 
 
 def by(name: str, choices: dict, *, _root_) -> Any:

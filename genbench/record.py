@@ -20,16 +20,18 @@ class Lock:
     `lockf` rather than `flock`, which lives on in a killed process's children.
     """
 
-    def __init__(self, folder: Path):
-        self.folder, self.file = folder, None
+    def __init__(self, folder: Path, setting: str = "hydra.run.dir"):
+        """`setting` is the one that chooses another folder, which an error names."""
+        self.folder, self.setting, self.file = folder, setting, None
 
     def take(self) -> None:
         """UserError if another process holds the folder, or it cannot be written."""
+        elsewhere = f"choose another {self.setting}=FOLDER"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             file = open(self.folder / ".lock", "a+")  # noqa: SIM115 (closing it would let go)
         except OSError as error:
-            raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix="choose another hydra.run.dir=FOLDER") from error
+            raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix=elsewhere) from error
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -37,7 +39,7 @@ class Lock:
             owner = file.read().strip()
             file.close()
             what = f"process {owner or 'another'} is at work here"
-            raise UserError(str(self.folder), what, fix="wait for it, or choose another hydra.run.dir=FOLDER") from None
+            raise UserError(str(self.folder), what, fix=f"wait for it, or {elsewhere}") from None
         self.file = file
 
     def sign(self) -> None:

@@ -1,6 +1,9 @@
 """Checking a command line before anything starts: every job, every setting, without torch and mostly without Hydra."""
 
-from collections.abc import Iterable, Mapping
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +47,7 @@ def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[l
     for job in jobs:
         _check_job(parser.parse_overrides(job), catalogue)
         if "${" in "".join(job):
-            _check_composed(job, catalogue)
+            resolved(job, catalogue)
     return jobs
 
 
@@ -59,17 +62,77 @@ def _config_loader(catalogue: Catalogue):
     return ConfigLoaderImpl(config_search_path=search_path)
 
 
-def composed(overrides: list[str], catalogue: Catalogue) -> dict:
-    """The config that Hydra composes from these overrides, as plain values."""
-    from hydra import compose, initialize_config_dir
-    from omegaconf import OmegaConf
+@contextmanager
+def _composing(catalogue: Catalogue) -> Iterator[list[str]]:
+    """Hydra is ready to compose from the catalogue's folders; the override that it needs for a user's own."""
+    from hydra import initialize_config_dir
 
     from . import launch  # noqa: F401 (registers the resolvers that config.yaml uses)
 
     folders = [str(folder).replace("\\", "\\\\").replace('"', '\\"') for folder in catalogue.folders[:-1]]
-    own = ["hydra.searchpath=[" + ",".join(f'"{folder}"' for folder in folders) + "]"]
     with initialize_config_dir(str(catalogue.folders[-1]), version_base="1.3"):
+        yield ["hydra.searchpath=[" + ",".join(f'"{folder}"' for folder in folders) + "]"]
+
+
+def composed(overrides: list[str], catalogue: Catalogue) -> dict:
+    """The config that Hydra composes from these overrides, as plain values."""
+    from hydra import compose
+    from omegaconf import OmegaConf
+
+    with _composing(catalogue) as own:
         return OmegaConf.to_container(compose("config", overrides=[*overrides, *own]), resolve=True)
+
+
+def sweep_folder(overrides: list[str], catalogue: Catalogue) -> Path:
+    """Where a sweep with these overrides has its jobs' folders."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from hydra.types import RunMode
+    from omegaconf.errors import OmegaConfBaseException
+
+    if any(re.match(r"[+~\s]*hydra\.sweep\.subdir\b", o) for o in overrides):
+        what = "a sweep names its folders by the settings of its jobs"
+        raise UserError("hydra.sweep.subdir", what, fix="leave it out; hydra.sweep.dir=FOLDER chooses the folder they are in")
+    try:
+        with _composing(catalogue) as own:
+            hydra = GlobalHydra.instance().hydra
+            config = hydra.compose_config("config", [*overrides, *own], RunMode.MULTIRUN, with_log_configuration=False)
+            HydraConfig.instance().set_config(config)
+            return Path(os.path.abspath(str(config.hydra.sweep.dir)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError("settings", str(error), fix="see 'genbench --help'") from error
+
+
+def is_hydras(override: str) -> bool:
+    """Whether an override is for Hydra itself: where to run and how, not what."""
+    return re.match(r"[+~\s]*hydra\b", override) is not None
+
+
+def absolute(overrides: list[str], configs: Iterable[dict], catalogue: Catalogue) -> list[str]:
+    """The overrides of jobs with these configs, such that they mean the same in any working directory."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    chosen = {f"{group}/{config[group]['name']}" for config in configs for group in GROUPS}
+    settings = {name: setting for choice in chosen for name, setting in catalogue.settings(choice).items()}
+    parser, found = OverridesParser.create(), []
+    for override in overrides:
+        key = override.partition("=")[0]
+        setting = settings.get(key.lstrip("+"))
+        if setting and "folder" in [kind for kind, _ in setting.alternatives] and "${" not in override:
+            (jobs,) = BasicSweeper.split_arguments([parser.parse_override(override)], None)
+            values = [parser.parse_override(job).value() for (job,) in jobs]
+            override = f"{key}={','.join(typed(os.path.abspath(os.path.expanduser(value))) for value in values)}"
+        found.append(override)
+    return found
+
+
+def typed(text: str) -> str:
+    """A text as a value that Hydra's grammar reads as it is."""
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return text if re.fullmatch(r"[\w/.-]+", text, re.ASCII) else QuotedString(text, Quote.double).with_quotes()
 
 
 def configured(given: Mapping[str, Any], catalogue: Catalogue) -> dict:
@@ -90,17 +153,20 @@ def _composed_once(overrides: tuple[str, ...], catalogue: Catalogue) -> dict:
     return composed([*overrides], catalogue)
 
 
-def _check_composed(job: list[str], catalogue: Catalogue) -> None:
-    """Check a job whose values refer to one another, which only a composed config resolves."""
+def resolved(job: list[str], catalogue: Catalogue) -> dict:
+    """The checked config of a job of the command line, as Hydra would compose it; UserError if it cannot run."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    if not any("${" in o or o.startswith(("+", "~")) for o in job):
+        return configured({o.key_or_group: o.value() for o in OverridesParser.create().parse_overrides(job)}, catalogue)
     try:
         config = composed(job, catalogue)
     except (HydraException, OmegaConfBaseException) as error:
         bad = next((o for o in job if "${" in o), "settings")
         raise UserError(bad.partition("=")[0], str(error).splitlines()[0], bad, "refer to a setting that this run has") from error
-    check(config, catalogue)
+    return check(config, catalogue)
 
 
 def recorded(folder: Path, catalogue: Catalogue) -> dict:

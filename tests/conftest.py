@@ -2,6 +2,7 @@
 
 import copy
 import os
+import signal
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -127,6 +128,7 @@ def genbench(tmp_path, monkeypatch, capsys):
     """The command, called inside this process, which has paid for importing torch; its working directory is tmp_path."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
 
     def call(*args):
         with pytest.raises(SystemExit) as stopped:
@@ -134,7 +136,9 @@ def genbench(tmp_path, monkeypatch, capsys):
         out, err = capsys.readouterr()
         return subprocess.CompletedProcess(args, stopped.value.code, out, err)
 
-    return call
+    yield call
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""Jobs that share a process: what the code of one has changed of it is put back before the next one starts."""
+
+import gc
+import os
+import random
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib
+import numpy as np
+import torch
+
+
+def _set_environment(wanted: dict[str, str]) -> None:
+    for name in os.environ.keys() - wanted.keys():
+        del os.environ[name]
+    os.environ.update(wanted)
+
+
+SHARED = (  # how to read each, and how to put back what was read
+    (os.getcwd, os.chdir),
+    (lambda: dict(os.environ), _set_environment),
+    (random.getstate, random.setstate),
+    (np.random.get_state, np.random.set_state),
+    (np.geterr, lambda old: np.seterr(**old)),
+    (torch.get_rng_state, torch.set_rng_state),
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+)
+
+
+@contextmanager
+def isolated() -> Iterator[None]:
+    """Whatever is done inside leaves the process as it was: its memory on the GPU is freed, too."""
+    before = [(read(), put_back) for read, put_back in SHARED]
+    try:
+        with warnings.catch_warnings(), matplotlib.rc_context():
+            yield
+    finally:
+        for value, put_back in before:
+            put_back(value)
+        gc.collect()  # a model is often part of a cycle
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()

@@ -1,0 +1,286 @@
+"""Many runs from one command: which there are and where, one after another, and a summary from which it can go on.
+
+SWEEP/JOB/                  the run directory of each job, under a name that tells its settings
+SWEEP/sweep_summary.json    the command, and for each job its overrides, state, reason, directory and the command for it alone
+"""
+
+import json
+import re
+import shlex
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.table import Column, Table
+from rich.text import Text
+
+from . import interruption
+from .console import Patient, say
+from .errors import UserError, report
+from .files import sweep_temporaries, write_json
+from .launch import attempt, execute, marked, own_configs, resume_command, run_name
+from .record import Lock, Record, digest, quoted, read_json
+from .request import absolute, check_request, is_hydras, recorded, resolved, typed
+from .settings import Catalogue, check, flatten, known_settings, written
+
+SUMMARY = "sweep_summary.json"
+STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow"}
+
+
+@dataclass
+class Job:
+    """What was asked for, where it runs, and what has become of it; `first` is an earlier job with the same settings."""
+
+    overrides: list[str]
+    config: dict
+    folder: Path
+    state: str = "pending"
+    reason: str = ""
+    first: "Job | None" = None
+
+    @property
+    def name(self) -> str:
+        """What was asked for, in a line."""
+        return " ".join(self.overrides) or "default settings"
+
+    @property
+    def settings(self) -> str:
+        """Its resolved settings as a text, which tells jobs apart."""
+        return _text(self.config)
+
+
+def run_sweep(words: list[str], jobs: list[list[str]], folder: Path, catalogue: Catalogue) -> int:
+    """Run those jobs that are not done, one after another in this process; returns the exit status.
+
+    `words` are the overrides of the command, `jobs` those of each of its jobs.
+    """
+    sweep = Sweep(words, jobs, folder, catalogue)
+    sweep.place()
+    if not sweep.left():  # nothing is touched, not even the lock
+        sweep.save()
+        sweep.tell()
+        return 0
+    with sweep.held():
+        sweep.place()  # anew: until now, another process may have been at work here
+        sweep.run()
+        sweep.draw()
+    return sweep.status
+
+
+def run_elsewhere(launch: Callable[[], int], words: list[str], jobs: list[list[str]], folder: Path, catalogue: Catalogue) -> int:
+    """Let another launcher or sweeper run the jobs, and gather from their folders how they ended; returns the exit status.
+
+    A sweeper that chooses its jobs as it goes gives none beforehand.
+    """
+    sweep = Sweep(words, jobs, folder, catalogue)
+    with sweep.held():
+        sweep.save()
+        try:
+            launch()
+        finally:
+            sweep.gather()
+            sweep.save()
+            sweep.show()
+        sweep.draw()
+    return sweep.status
+
+
+def resume_sweep(folder: Path, catalogue: Catalogue) -> int:
+    """Repeat the command that a sweep's folder holds. As that may be somebody else's, it names settings and no code."""
+    fix = f"repeat the sweep's own command with hydra.sweep.dir={folder}"
+    words = read_json(folder / SUMMARY).get("command")
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise UserError(str(folder / SUMMARY), "is damaged", fix=fix)
+    for word in words:
+        if is_hydras(word) or not re.match(r"(\+\+)?[\w.]+=", word) or re.search(r"\$\{.*:", word, re.DOTALL):
+            raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
+    jobs = check_request(Namespace(overrides=words, multirun=True, cfg=None), catalogue, ())
+    return run_sweep(words, jobs, folder.absolute(), catalogue)
+
+
+class Sweep:
+    """The jobs of one command in one folder."""
+
+    def __init__(self, words: list[str], jobs: list[list[str]], folder: Path, catalogue: Catalogue):
+        """UserError for a job whose settings are refused."""
+        self.folder, self.catalogue, self.resume = folder, catalogue, resume_command(folder, catalogue)
+        self.jobs = []
+        for overrides in (_own(job) for job in jobs):
+            config = resolved(overrides, catalogue)
+            self.jobs.append(Job(absolute(overrides, [config], catalogue), config, folder / _name(config, overrides)))
+        self.words = absolute(_own(words), [job.config for job in self.jobs], catalogue)
+        self.before = 0  # how many jobs were done already
+
+    def place(self) -> None:
+        """Find each job's folder: the one that holds its settings already, or a new one; and see whether it is done."""
+        held = {}
+        for folder, config in runs(self.folder, self.catalogue):
+            if _text(config) not in held or Record(folder, config).done:
+                held[_text(config)] = folder
+        first: dict[str, Job] = {}
+        taken: set[Path] = set()
+        for job in self.jobs:
+            twin = first.setdefault(job.settings, job)
+            if twin is not job:
+                job.first, job.folder = twin, twin.folder
+                continue
+            if job.settings in held:
+                job.folder = held[job.settings]
+            elif job.folder in taken or _is_anothers(job.folder, job.config):
+                job.folder = self.folder / marked(job.folder.name, job.settings)
+            taken.add(job.folder)
+            job.state = "done" if Record(job.folder, job.config).done else "pending"
+        self._tell_twins()
+        self.before = sum(job.state == "done" for job in self.jobs)
+
+    def left(self) -> list[Job]:
+        """The jobs that are there to run."""
+        return [job for job in self.jobs if job.state != "done" and job.first is None]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder is this process's. UserError if it is another's, or cannot be written."""
+        lock = Lock(self.folder, "hydra.sweep.dir")
+        lock.take()
+        try:
+            lock.sign()
+            sweep_temporaries(self.folder)
+            yield
+        finally:
+            lock.release()
+
+    def run(self) -> None:
+        """Run what is left, whatever becomes of each. Being asked to stop is recorded, and goes on up."""
+        from .isolation import isolated  # which imports torch, as the jobs will
+
+        say(f"{_count(len(self.jobs))} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}")
+        if self.before:
+            say(f"{self.before} done already")
+        self.save()
+        try:
+            for job in self.left():
+                interruption.check()
+                say(f"\njob {self.jobs.index(job) + 1} of {len(self.jobs)}: {job.name}")
+                self.note(job, "running")
+                with isolated():
+                    failure = attempt(lambda job=job: execute(job.config, job.folder, self.catalogue, self.resume))
+                if failure is not None:
+                    report(failure)
+                self.note(job, "failed" if failure else "done", str(failure or ""))
+        except BaseException:
+            for job in self.jobs:
+                if job.state == "running":
+                    self.note(job, "interrupted")
+            self.show()
+            say(f"interrupted; go on with: {self.resume}")
+            raise
+        self.show()
+
+    def gather(self) -> None:
+        """See from the jobs' folders how they ended."""
+        if not self.jobs:
+            self.jobs = [Job(_given(config, self.catalogue), config, folder) for folder, config in runs(self.folder, self.catalogue)]
+        for job in self.jobs:
+            record = Record(job.folder, job.config)
+            status = record.status
+            job.state, job.reason = status.get("state", "pending"), status.get("reason", "")
+            if status.get("config") not in (None, digest(job.config)):
+                job.state, job.reason = "failed", "its directory holds a run with other settings"
+            elif job.state == "running" or (job.state == "done" and not record.done):
+                job.state = "interrupted"
+
+    @property
+    def status(self) -> int:
+        """The exit status."""
+        return int(any(job.state != "done" for job in self.jobs))
+
+    def draw(self) -> None:
+        """Draw the curves that the runs make."""
+        from .curves import draw_curves
+
+        draw_curves(self.folder, self.catalogue)
+
+    # --- what is told -----------------------------------------------------------------------------------------
+
+    def note(self, job: Job, state: str, reason: str = "") -> None:
+        """Record what has become of a job."""
+        job.state, job.reason = state, reason
+        self._tell_twins()
+        self.save()
+
+    def _tell_twins(self) -> None:
+        for job in self.jobs:
+            if job.first is not None:
+                job.state, job.reason = job.first.state, f"the same settings as job {self.jobs.index(job.first) + 1}"
+
+    def save(self) -> None:
+        """Write the summary if it says something new. A sweep goes on without."""
+        file, summary = self.folder / SUMMARY, {"command": self.words, "jobs": [self._row(job) for job in self.jobs]}
+        if read_json(file) != summary:
+            try:
+                write_json(file, summary)
+            except OSError as error:
+                report(UserError(str(file), f"cannot be written: {error.strerror}", fix="make room; the runs themselves are on record"))
+
+    def _row(self, job: Job) -> dict:
+        alone = ["genbench", *own_configs(self.catalogue), *job.overrides, f"hydra.run.dir={typed(str(job.folder))}"]
+        told = {"overrides": job.overrides, "state": job.state, "reason": job.reason, "directory": job.folder.name}
+        return told | {"command": shlex.join(alone)}
+
+    def show(self) -> None:
+        """A table of the jobs by what tells them apart, and how many are done."""
+        common = set.intersection(*(set(job.overrides) for job in self.jobs)) if len(self.jobs) > 1 else set()
+        table = Table("state", Column("job", overflow="fold"), Column("reason or directory", overflow="fold"), box=box.SIMPLE_HEAD)
+        for job in self.jobs:
+            own = Text("\n".join(o for o in job.overrides if o not in common) or "default settings")
+            table.add_row(Text(job.state, STYLES.get(job.state, "")), own, Text(job.reason or job.folder.name))
+        Patient(highlight=False).print(table)
+        self.tell()
+
+    def tell(self) -> None:
+        """How many jobs are done, and where one reads more."""
+        done = sum(job.state == "done" for job in self.jobs)
+        already = f" ({self.before} already)" * bool(self.before)
+        say(f"{done} of {_count(len(self.jobs))} done{already}: {quoted(self.folder / SUMMARY)}")
+
+
+def runs(folder: Path, catalogue: Catalogue) -> Iterator[tuple[Path, dict]]:
+    """The run directories in a folder with their checked settings, but for those that are damaged or of another version."""
+    for file in sorted(folder.glob("*/config.yaml")):
+        try:
+            yield file.parent, check(recorded(file.parent, catalogue), catalogue)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            continue
+
+
+def _is_anothers(folder: Path, config: dict) -> bool:
+    """Whether a folder that is not known to hold a run with these settings holds one with others."""
+    record = Record(folder, config)
+    return bool(record.settings()) or record.status.get("config", digest(config)) != digest(config)
+
+
+def _name(config: dict, overrides: list[str]) -> str:
+    return run_name(config["model"]["name"], overrides)
+
+
+def _own(overrides: list[str]) -> list[str]:
+    return [o for o in overrides if not is_hydras(o)]
+
+
+def _text(config: dict) -> str:
+    return json.dumps(config, sort_keys=True)
+
+
+def _given(config: dict, catalogue: Catalogue) -> list[str]:
+    """Overrides that lead to these settings."""
+    model, dataset, values = config["model"]["name"], config["dataset"]["name"], flatten(config)
+    known = known_settings(catalogue, model, dataset, values)
+    own = [f"{name}={written(values[name])}" for name in known if values[name] != known[name].default]
+    return [f"model={model}", f"dataset={dataset}", *own]
+
+
+def _count(jobs: int) -> str:
+    return f"{jobs} job{'s' * (jobs != 1)}"

@@ -1,0 +1,359 @@
+"""Sweeps: jobs that fail, stop and go on, what tells them apart, and what becomes of their summary."""
+
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genbench import cli, curves, interruption
+from genbench.cli import builtin_catalogue
+from genbench.request import composed, resolved
+from genbench.run import Run
+from genbench.settings import check
+
+TINY = ["epochs=2", "dataset.limit=60", "device=cpu"]
+PCA = ["-m", "model=pca", *TINY, "hydra.sweep.dir=sweep"]
+
+MOODS = """
+import os, random, sys, warnings, weakref
+import matplotlib, numpy, torch
+from genbench.models.kmeans import KMeans
+
+alive, seen = weakref.WeakSet(), []
+
+class Moody(KMeans):
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        seen.append(len(alive))
+        alive.add(self)
+        if s.mood == "exit":
+            sys.exit(3)
+        if s.mood == "memory":
+            raise MemoryError("of all there is")
+        if s.mood == "meddle":
+            self.itself = [self]
+            os.chdir("/")
+            os.environ.pop("COLUMNS")
+            os.environ["MEDDLED"] = "1"
+            random.seed(1), numpy.random.seed(1), torch.manual_seed(1), numpy.seterr(all="raise")
+            torch.set_default_dtype(torch.float64), torch.set_num_threads(3), torch.set_grad_enabled(False)
+            torch.use_deterministic_algorithms(True), torch.set_float32_matmul_precision("medium")
+            warnings.simplefilter("error"), matplotlib.rcParams.update({"font.size": 40})
+        if s.mood in ("raise", "meddle"):
+            raise RuntimeError("in no mood")
+"""
+MOODY = """# @package _global_
+# Clusters with moods.
+defaults: [kmeans, _self_]
+model: {name: moody, class: moods.Moody}
+n_init: 1
+mood: fine            # fine | raise | exit | memory | meddle: what it does when it is made
+tag: none             # text: nothing
+"""
+
+
+@pytest.fixture
+def moody(genbench, tmp_path, monkeypatch, uncurved):
+    """A sweep over a model of one's own, by its further overrides."""
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "moody.yaml").write_text(MOODY)
+    (tmp_path / "mine" / "moods.py").write_text(MOODS)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield lambda *words, folder="sweep": genbench("--config-dir", "mine", "-m", "model=moody", *TINY, *words, f"hydra.sweep.dir={folder}")
+    sys.modules.pop("moods", None)
+
+
+@pytest.fixture
+def uncurved(undrawn, monkeypatch):
+    """Sweeps draw no pictures at all."""
+    monkeypatch.setattr(curves, "draw_curves", lambda folder, catalogue: None)
+
+
+def summary(folder="sweep"):
+    """What a sweep's folder says of its jobs."""
+    return json.loads((Path(folder) / "sweep_summary.json").read_text())["jobs"]
+
+
+def states(folder="sweep"):
+    return [job["state"] for job in summary(folder)]
+
+
+def files(folder="sweep"):
+    """Every file with its content and when it was written."""
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def stopped_at(monkeypatch, job, epoch, signum=signal.SIGTERM):
+    """A signal is noticed in the job that has this in its folder's name, after this epoch's points were logged."""
+    log = Run.log
+
+    def and_stop(self, at, *args, **named):
+        log(self, at, *args, **named)
+        if job in self.folder.name and at == epoch:
+            raise interruption.Interrupted(signum)
+
+    monkeypatch.setattr(Run, "log", and_stop)
+
+
+# --- what fails -----------------------------------------------------------------------------------------------
+
+
+def test_no_failure_stops_another_job_and_each_is_told_with_its_reason(moody, genbench, tmp_path):
+    done = moody("mood=raise,exit,fine,memory")
+    assert done.returncode == 1 and "1 of 4 jobs done: sweep/sweep_summary.json" in done.stdout
+    errors = done.stderr.splitlines()
+    assert len(errors) == 3 and all(line.startswith("genbench: error: ") and "; fix: see " in line for line in errors), done.stderr
+    assert states() == ["failed", "failed", "done", "failed"]
+    told = " ".join(done.stdout.split())
+    for job, reason in zip(summary(), ("RuntimeError: in no mood", "SystemExit: 3", "", "MemoryError: of all there is")):
+        assert reason in job["reason"] and job["overrides"][1:] == [*TINY, job["overrides"][-1]] and reason in told
+        assert Path("sweep", job["directory"]).is_dir()
+    alone = genbench(*shlex.split(summary()[2]["command"])[1:])
+    assert alone.returncode == 0 and "is done already" in alone.stdout
+
+
+def test_a_job_that_cannot_begin_has_its_reason_in_the_summary(genbench, uncurved):
+    Path("sweep").mkdir()
+    Path("sweep", "pca_epochs-2_dataset.limit-60_device-cpu_latent_dim-2").write_text("a file where a folder belongs")
+    assert genbench(*PCA, "latent_dim=2,3").returncode == 1
+    assert states() == ["failed", "done"] and "cannot be written" in summary()[0]["reason"]
+
+
+def test_a_job_finds_the_process_as_the_one_before_it_did(moody, genbench, tmp_path):
+    def process():
+        found = {
+            "cwd": os.getcwd(),
+            "environment": dict(os.environ),
+            "random": random.getstate(),
+            "numpy": repr(np.random.get_state()),
+            "numpy errors": np.geterr(),
+            "torch": torch.get_rng_state().tolist(),
+            "dtype": torch.get_default_dtype(),
+            "threads": torch.get_num_threads(),
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
+            "precision": torch.get_float32_matmul_precision(),
+            "gradients": torch.is_grad_enabled(),
+            "warnings": list(warnings.filters),
+            "font": matplotlib.rcParams["font.size"],
+        }
+        return {name: value for name, value in found.items() if name != "environment" or value.pop("HYDRA_FULL_ERROR", True)}
+
+    before = process()
+    assert moody("mood=meddle,fine").returncode == 1 and states() == ["failed", "done"]
+    after = process()
+    assert all(before[name] == after[name] for name in before), [name for name in before if before[name] != after[name]]
+    assert sys.modules["moods"].seen == [0, 0], "the failed model is still in memory when the next is made"
+    assert moody("mood=fine", folder="alone").returncode == 0
+    second, alone = (max(Path(name).glob("*mood-fine*/checkpoint-*.pt")) for name in ("sweep", "alone"))
+    second, alone = (torch.load(path, weights_only=True)["model"] for path in (second, alone))
+    assert alone.keys() == second.keys() and all(torch.equal(second[name], alone[name]) for name in alone)
+
+
+def test_all_jobs_are_checked_before_any_starts(genbench, tmp_path):
+    for wrong in (["latent_dim=2,-1"], ["latent_dim=2,3", "hydra.sweep.subdir=x"], ["latent_dim=2,3", "hydra/launcher=nowhere"]):
+        done = genbench(*PCA, *wrong)
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and not list(tmp_path.iterdir()), wrong
+
+
+# --- what stops and goes on -----------------------------------------------------------------------------------
+
+
+def test_a_sweep_that_was_stopped_goes_on_where_it_was_and_a_finished_one_is_left_alone(genbench, uncurved, monkeypatch):
+    command = ["-m", "model=vae", "beta=1,2,3,4", "hidden=[8]", "epochs=3", *TINY[1:], "hydra.sweep.dir=a sweep"]
+    with monkeypatch.context() as patch:
+        stopped_at(patch, "beta-2", 2)
+        done = genbench(*command)
+    assert done.returncode == 143 and done.stderr == "" and done.stdout.count("go on with: genbench resume 'a sweep'") >= 2
+    assert states("a sweep") == ["done", "interrupted", "pending", "pending"]
+    first, second = (next(Path("a sweep").glob(f"*beta-{beta}*")) for beta in (1, 2))
+    status = json.loads((second / "status.json").read_text())
+    (second / "status.json").write_text(json.dumps(status | {"state": "running"}))  # as after kill -9
+    (second.parent / ".sweep_summary.json.1.tmp").write_text("cut sh")
+    untouched = files(first)
+    done = genbench(*command)
+    assert done.returncode == 0 and "4 of 4 jobs done (1 already)" in done.stdout, done.stderr
+    assert done.stdout.count("resuming after epoch 1") == 1 and files(first) == untouched
+    assert states("a sweep") == ["done"] * 4 and not list(Path("a sweep").glob(".*.tmp"))
+    everything = files("a sweep")
+    for again in (command, ["resume", "a sweep"]):
+        done = genbench(*again)
+        assert done.returncode == 0 and done.stdout == "4 of 4 jobs done (4 already): 'a sweep/sweep_summary.json'\n"
+    assert files("a sweep") == everything
+    code = f"import sys; from genbench.cli import main\ntry: main({command})\nfinally: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.endswith("\nFalse\n"), "what is done is told without torch"
+
+
+def test_resume_repeats_the_command_and_reruns_what_failed(genbench, uncurved, monkeypatch):
+    finish = Run.finish
+
+    def fail(self, found):
+        if "latent_dim-2" in self.folder.name:
+            raise OSError("the disk is full")
+        finish(self, found)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "finish", fail)
+        assert genbench(*PCA, "latent_dim=2,3").returncode == 1
+    assert states() == ["failed", "done"] and "the disk is full" in summary()[0]["reason"]
+    done = genbench("resume", "sweep")
+    assert done.returncode == 0 and "2 of 2 jobs done (1 already)" in done.stdout and states() == ["done", "done"]
+    refused = genbench("resume", "sweep", "epochs=3")
+    assert refused.returncode == 2 and "a sweep is resumed as it is" in refused.stderr
+
+
+def test_a_signal_between_two_jobs_stops_the_sweep_there(genbench, uncurved, monkeypatch):
+    finish = Run.finish
+    monkeypatch.setattr(Run, "finish", lambda self, found: (finish(self, found), os.kill(os.getpid(), signal.SIGINT)))
+    done = genbench(*PCA, "latent_dim=2,3")
+    assert done.returncode == 130 and states() == ["done", "pending"] and "interrupted; go on with: genbench resume sweep" in done.stdout
+
+
+# --- what tells jobs apart ------------------------------------------------------------------------------------
+
+
+def test_jobs_are_known_by_their_settings_whatever_their_number_order_or_name(genbench, uncurved):
+    assert genbench(*PCA, "latent_dim=2,3").returncode == 0
+    two, three = (next(Path("sweep").glob(f"*latent_dim-{k}")) for k in (2, 3))
+    kept = files(two), files(three)
+    done = genbench("-m", "latent_dim=4,3,2", "seed=0", "model=pca", *TINY[::-1], "hydra.sweep.dir=sweep")
+    assert done.returncode == 0 and "3 of 3 jobs done (2 already)" in done.stdout and (files(two), files(three)) == kept
+    assert [job["directory"] for job in summary()][1:] == [three.name, two.name] and len(list(Path("sweep").glob("pca*"))) == 3
+    two.rename(two.with_name(two.name.replace("dim-2", "dim-5")))
+    done = genbench(*PCA, "latent_dim=2,5")
+    assert done.returncode == 0 and "(1 already)" in done.stdout
+    assert summary()[0]["directory"].endswith("dim-5") and len(summary()[1]["directory"]) == len(two.name) + 9
+    assert genbench(*PCA[:2], "epochs=3", *PCA[3:], "latent_dim=2").returncode == 0
+    assert summary()[0]["directory"] == two.name.replace("epochs-2", "epochs-3"), "other epochs are another job"
+
+
+def test_a_job_that_is_asked_for_twice_runs_once(genbench, uncurved):
+    done = genbench("-m", "model=kmeans", "n_init=1", "tol=1,1.0", *TINY, 'hydra.sweep.dir="${model.name}/${now:%Y}"')
+    assert done.returncode == 0 and done.stdout.count("\njob ") == 1 and "the same settings as job 1" in " ".join(done.stdout.split())
+    (folder,) = Path("kmeans").iterdir()
+    first, second = summary(folder)
+    assert first["directory"] == second["directory"] and second["state"] == "done" and folder.name.isdecimal()
+
+
+def test_nothing_in_a_swept_value_leads_out_of_the_sweep_or_into_another_job(moody, tmp_path):
+    values = ["a/b", "../x", "..", "ü ß", "it's", 'say "a b"', "a b", "a-b", "x" * 300]
+    texts = ['"' + value.replace('"', '\\"') + '"' for value in values]
+    outside = {path.name for path in tmp_path.iterdir()} | {'my sweép\'s "1"'}
+    done = moody("tag=" + ",".join(texts), folder='"my sweép\'s \\"1\\""')
+    assert done.returncode == 0, done.stderr
+    (folder,) = tmp_path.glob("my*")
+    names = {path.name for path in folder.iterdir() if path.is_dir()}
+    assert {path.name for path in tmp_path.iterdir()} == outside and len(names) == len(values)
+    assert all(len(name.encode()) <= 80 for name in names) and not list(folder.glob("*/*/config.yaml"))
+    assert moody("tag=" + ",".join(texts), folder='"my sweép\'s \\"1\\""').stdout.startswith(
+        f"{len(values)} of {len(values)} jobs done ({len(values)} "
+    )
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        ["model=vae", "beta=4"],
+        ["beta=${lr}", "lr=1"],
+        ["model=ae", "hidden=[8,8]", "++lr=0.5", "dataset=ring"],
+        ["model=dae", "corruption=masking", "dataset.classes=[1,2]"],
+        ["model=wgan", "network=conv"],
+        ["dataset=image-folder", "dataset.root='a \\'b, c'"],
+    ],
+)
+def test_a_job_has_the_settings_that_hydra_composes(job):
+    catalogue = builtin_catalogue()
+    assert resolved(job, catalogue) == check(composed(job, catalogue), catalogue)
+
+
+def test_a_sweep_over_folders_goes_on_from_anywhere(genbench, uncurved, tmp_path, monkeypatch):
+    for folder in ("some pictures", "others"):
+        Path(folder).mkdir()
+        for i in range(12):
+            Image.fromarray(np.full((8, 8), 20 * i, np.uint8)).save(f"{folder}/{i}.png")
+    roots = "dataset.root='some pictures',others"
+    assert (
+        genbench("-m", "model=kmeans", "n_components=2", "dataset=image-folder", roots, "device=cpu", "hydra.sweep.dir=s").returncode == 0
+    )
+    monkeypatch.chdir("/")
+    done = genbench("resume", str(tmp_path / "s"))
+    assert done.returncode == 0 and "2 of 2 jobs done (2 already)" in done.stdout
+
+
+# --- who may do what ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["model=pca", "hydra/launcher=basic"],
+        ["model=pca", "+hydra.callbacks.own._target_=os.mkdir"],
+        ["model=pca", " ++hydra.sweeper._target_=os.mkdir"],
+        ["model=pca", "~hydra.sweeper"],
+        ["model=pca", "++hydra.callbacks.own._target_=os.mkdir"],
+        ["model=pca", "hydra.sweep.dir=elsewhere"],
+        ["model=pca", "latent_dim=${oc.env:NUMBER}"],
+        ["model=pca", "latent_dim=${${sampler}:NUMBER}"],
+        ["model=pca", "--config-dir=/tmp"],
+        ["model=pca", "model.class=os.mkdir"],
+        ["model=pca", 3],
+        "model=pca",
+    ],
+)
+def test_a_summary_of_somebody_else_names_settings_and_no_code(command, genbench, monkeypatch):
+    monkeypatch.setenv("NUMBER", "2")
+    Path("sweep").mkdir()
+    Path("sweep", "sweep_summary.json").write_text(json.dumps({"command": command}))
+    done = genbench("resume", "sweep")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and list(files()) == [Path("sweep/sweep_summary.json")]
+    assert any(why in done.stderr for why in ("is damaged", "more than plain settings", "class is fixed")), done.stderr
+
+
+def test_a_sweep_belongs_to_one_process_at_a_time(genbench, uncurved):
+    code = "from genbench.record import Lock; from pathlib import Path; lock = Lock(Path('sweep')); lock.take(); lock.sign(); "
+    code += "print(flush=True); input()"
+    assert genbench(*PCA, "latent_dim=2").returncode == 0 and Path("sweep", ".lock").read_text() == str(os.getpid())
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        before = files()
+        done = genbench(*PCA, "latent_dim=2,3")
+        assert done.returncode == 2 and f"process {other.pid} is at work here" in done.stderr and "hydra.sweep.dir=" in done.stderr
+        assert genbench(*PCA, "latent_dim=2").returncode == 0 and files() == before
+        other.communicate(b"\n")
+    assert genbench(*PCA, "latent_dim=2,3").returncode == 0
+
+
+def test_other_launchers_leave_the_same_summary(genbench, undrawn):
+    done = genbench(*PCA, "latent_dim=2,100,3", "hydra/launcher=basic")  # what Hydra itself would do without us
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "2 of 3 jobs done" in done.stdout
+    assert states() == ["done", "failed", "done"] and "latent_dim" in summary()[1]["reason"]
+    assert "curve: sweep/squared_error_against_latent_dim_pca_on_digits.png" in done.stdout
+    untouched = files(next(Path("sweep").glob("*dim-3")))
+    assert "3 of 3 jobs done (2 already)" in genbench(*PCA, "latent_dim=2,4,3").stdout
+    assert files(next(Path("sweep").glob("*dim-3"))) == untouched, "both name folders alike"
+    done = genbench(*PCA, "latent_dim=2,3", "hydra/sweeper=basic")  # one whose jobs nobody knows beforehand
+    assert done.returncode == 1 and sorted(states()) == ["done", "done", "done", "failed"]
+
+
+def test_an_error_that_nobody_foresaw_is_one_line(genbench, monkeypatch, tmp_path):
+    def fail(words, catalogue):
+        raise RuntimeError("a\nbug")
+
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setitem(cli.COMMANDS, "models", fail)
+    done = genbench("models")
+    assert done.returncode == 1 and done.stderr.startswith("genbench: error: unexpected: RuntimeError: a bug; fix: ")
+    (file,) = tmp_path.glob("genbench-*.log")
+    assert str(file) in done.stderr and len(done.stderr.splitlines()) == 1 and "Traceback" in file.read_text()
