@@ -12,8 +12,8 @@ import numpy as np
 from rich.table import Table
 
 from .console import Patient, number, say
-from .errors import UserError, report
-from .files import write
+from .errors import report
+from .files import CannotWrite, write
 from .plots import Line, against, png
 from .record import quoted
 from .request import recorded
@@ -74,10 +74,8 @@ def draw_curves(folder: Path, catalogue: Catalogue) -> None:
         try:
             write(picture, png(against(curve.shown, curve.setting, curve.criterion, curve.log, curve.title, note(curve))))
             write(picture.with_suffix(".csv"), table(curve).encode())
-        except OSError as error:  # the runs are done and on record, whatever becomes of their curve
-            report(
-                UserError(str(picture), error.strerror or "cannot be written", fix="make room; metrics.json of each run has its numbers")
-            )
+        except CannotWrite as error:  # metrics.json of each run has its numbers
+            report(error)
             return
         tell(curve)
         say(f"curve: {quoted(picture)}")

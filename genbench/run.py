@@ -26,7 +26,7 @@ import torch
 
 from . import interruption
 from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
-from .console import Display, epochs, number
+from .console import Display, number
 from .data import Data
 from .errors import UserError
 from .events import Events
@@ -295,7 +295,7 @@ class Run:
         self.started -= content["seconds"]
         self.epoch, self.step = at.epoch, at.step
         self._rewind(at.epoch, content["events"])
-        self.say(f"resuming after {epochs(at.epoch)}" + f" and {at.batches} of {at.of} batches" * bool(at.batches))
+        self.say(f"resuming after epoch {at.epoch}" + f" and {at.batches} of {at.of} batches of the next" * bool(at.batches))
         before, now = content["machine"], _machine(model)
         changed = [f"{name} {before[name]} then, {now[name]} now" for name in now if before[name] != now[name]]
         if changed:
@@ -337,6 +337,11 @@ class Log(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Called by `emit` when a write fails."""
+
+    def close(self) -> None:
+        """Write what is left, if that goes."""
+        with suppress(OSError):
+            super().close()
 
 
 def _machine(model: Model) -> dict[str, str]:

@@ -20,7 +20,7 @@ from rich.text import Text
 from . import interruption
 from .console import Patient, say
 from .errors import UserError, report
-from .files import sweep_temporaries, write_json
+from .files import CannotWrite, sweep_temporaries, write_json
 from .launch import attempt, execute, marked, own_configs, resume_command, run_name
 from .record import Lock, Record, digest, quoted, read_json
 from .request import absolute, check_request, is_hydras, recorded, resolved, typed
@@ -222,8 +222,8 @@ class Sweep:
         if read_json(file) != summary:
             try:
                 write_json(file, summary)
-            except OSError as error:
-                report(UserError(str(file), f"cannot be written: {error.strerror}", fix="make room; the runs themselves are on record"))
+            except CannotWrite as error:  # the runs themselves are on record
+                report(error)
 
     def _row(self, job: Job) -> dict:
         alone = ["genbench", *own_configs(self.catalogue), *job.overrides, f"hydra.run.dir={typed(str(job.folder))}"]

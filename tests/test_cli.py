@@ -147,7 +147,7 @@ def test_a_run_leaves_what_the_readme_says_and_resumes(genbench, tmp_path):
     (folder,) = (tmp_path / "outputs").iterdir()
     assert folder.name.endswith("_vae_beta-4_epochs-2_dataset.limit-100_device-cpu")
     assert f"genbench resume {Path('outputs') / folder.name}" in done.stdout and "tensorboard --logdir outputs" in done.stdout
-    names = {re.sub(r"\d{6}-[0-9a-f]{64}", "*", p.name) for p in folder.iterdir()}
+    names = {re.sub(r"\d{6}-\d{6}-[0-9a-f]{64}", "*", p.name) for p in folder.iterdir()}
     assert names == {
         *(".lock", "config.yaml", "status.json", "run.log", "metrics.jsonl", "metrics.json", "checkpoint-*.pt"),
         *("samples.png", "samples.gif", "reconstructions.png", "codes.png", "interpolation.png", "traversal.png"),
