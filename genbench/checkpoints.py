@@ -3,23 +3,16 @@ appear in one rename."""
 
 import hashlib
 import io
-import re
 from pathlib import Path
 
 import torch
 
 from .errors import UserError
 from .files import write
+from .record import checkpoints, intact
 
-NAME = re.compile(r"checkpoint-(\d{6,})-(\d{6,})-([0-9a-f]{64})\.pt")
 KEPT = 2
 FORMAT = 2  # of the content; counted up when an earlier one cannot be read any more
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    """Newest first, by the passes made and the batches of the next one in the name (never by the clock)."""
-    named = [(NAME.fullmatch(p.name), p) for p in folder.glob("checkpoint-*.pt")]
-    return [p for _, p in sorted(((int(m[1]), int(m[2]), p.name), p) for m, p in named if m)][::-1]
 
 
 def write_checkpoint(folder: Path, epoch: int, batches: int, content: dict) -> None:
@@ -99,9 +92,7 @@ def _read(path: Path, device: torch.device) -> dict | None:
     """The content of a file that is named by its digest; None if it is damaged, or holds more than plain values."""
     try:
         data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != path.stem.rpartition("-")[2]:
-            return None
-        content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+        content = torch.load(io.BytesIO(data), map_location=device, weights_only=True) if intact(path, data) else None
     except Exception:  # torch raises nine kinds; of a file with the right digest too, if somebody else made it
         return None
     return content if isinstance(content, dict) else None

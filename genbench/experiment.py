@@ -1,6 +1,5 @@
 """One experiment from its settings to its numbers: load the data, build the model, train, measure."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from .data import Data, load, locate
 from .errors import UserError
 from .metrics import final
 from .model import Model, can
-from .run import Run
+from .record import Record, quoted, read_json
+from .run import Run, require_same_data
 from .seeds import fold, generator
 from .settings import Settings
 from .train import fit, is_drawn
@@ -131,23 +131,20 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
 
 
 def load_run(config: dict, folder: Path, device: str) -> Trained:
-    """The model of a finished run as it was measured. UserError if its checkpoints or numbers are lost."""
+    """The model of a finished run as it was measured. UserError if its weights or numbers are lost, or the data are others."""
+    if not Record(folder, config).done:
+        raise UserError(str(folder), "holds no finished run, or a damaged one", fix=f"genbench resume {quoted(folder)}")
     data = load(config["dataset"], pick_device(device))
     model = build(config, data)
     content, _ = read_newest(folder, model.device)
-    try:
-        metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        metrics = None
-    if content is None or metrics is None:
-        raise UserError(str(folder), "holds no finished run", fix=f"genbench resume {folder}")
+    require_same_data(content["data"], data, folder)
     model.load_state_dict(content["stopping"]["best"].get("weights", content["model"]))
     state = read_finished(folder, model.device)
     if state is None:  # lost: the same weights and data give the same again
         model.finish(data.train, seed=config["seed"])
     else:
         model.take_finished(state)
-    return Trained(model, data, metrics, folder)
+    return Trained(model, data, read_json(folder / "metrics.json"), folder)
 
 
 def build(config: dict, data: Data) -> Model:

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import yaml
 from .errors import UserError
 from .files import write, write_json
 from .settings import flatten
+
+NAME = re.compile(r"checkpoint-(\d{6,})-(\d{6,})-([0-9a-f]{64})\.pt")
 
 
 class Lock:
@@ -68,11 +71,14 @@ class Record:
 
     @property
     def done(self) -> bool:
-        """Whether an earlier process finished exactly this run, and its settings and numbers are still there."""
+        """Whether an earlier process finished exactly this run, and its settings, numbers and weights are still there."""
         status = self.status
         finished = status.get("state") == "done" and status.get("epochs") == self.config["epochs"]
         same = status.get("config") == digest(self.config)
-        return finished and same and bool(read_json(self.folder / "metrics.json") and self.settings())
+        if not (finished and same and read_json(self.folder / "metrics.json") and self.settings()):
+            return False
+        newest = next(iter(checkpoints(self.folder)), None)
+        return newest is not None and intact(newest, newest.read_bytes())
 
     def settings(self) -> dict:
         """What config.yaml says; nothing if it is not a config."""
@@ -105,6 +111,17 @@ class Record:
             raise UserError(
                 str(self.folder / "config.yaml"), what, fix="repeat the run's own command, or choose another hydra.run.dir=FOLDER"
             )
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Newest first, by the passes made and the batches of the next one in the name (never by the clock)."""
+    named = [(NAME.fullmatch(p.name), p) for p in folder.glob("checkpoint-*.pt")]
+    return [p for _, p in sorted(((int(m[1]), int(m[2]), p.name), p) for m, p in named if m)][::-1]
+
+
+def intact(path: Path, content: bytes) -> bool:
+    """Whether this content is what the file's name says: the SHA-256 at its end."""
+    return hashlib.sha256(content).hexdigest() == path.stem.rpartition("-")[2]
 
 
 def require_same(before: dict, now: dict) -> None:

@@ -56,7 +56,7 @@ class Run:
         self.epoch = self.step = 0  # passes that were logged, and the step that the newest checkpoint is of
         self.mark: dict | None = None  # of the event file before the newest epoch was logged
         self.given_up: set[str] = set()
-        self.data = ""  # the digest of what it is trained on
+        self.data: Data | None = None
         self.started = time.perf_counter()
 
     @property
@@ -92,7 +92,7 @@ class Run:
 
     def loaded(self, data: Data) -> None:
         """Remember which data these are, and list the files that were left out of them."""
-        self.data = data.digest
+        self.data = data
         if data.skipped:
             write(self.folder / "skipped.txt", "".join(f"{line}\n" for line in data.skipped).encode())
             self.say(f"files that were left out of the data: {self.folder / 'skipped.txt'}")
@@ -254,7 +254,7 @@ class Run:
         mark = self.mark if at.epoch < self.epoch else self.events.mark()  # stopped amid the pictures of an epoch
         content = {
             "settings": self.config,
-            "data": self.data,
+            "data": self.data.digest,
             "machine": _machine(model),
             "at": at.progress(),
             "model": model.state_dict(),
@@ -278,9 +278,7 @@ class Run:
         content, damaged = read_newest(self.folder, model.device)
         if content is not None:
             require_same(content["settings"], self.config)
-            if content["data"] != self.data:
-                key, fix = f"dataset={self.s.dataset['name']}", "bring the data back, or choose another hydra.run.dir=FOLDER"
-                raise UserError(key, "these are not the data that the run here was started with", fix=fix)
+            require_same_data(content["data"], self.data, self.folder)
         self.display.start()
         for path in damaged:
             self.say(f"warning: {path.name} is damaged, and set aside")
@@ -342,6 +340,13 @@ class Log(logging.FileHandler):
         """Write what is left, if that goes."""
         with suppress(OSError):
             super().close()
+
+
+def require_same_data(digest: str, data: Data, folder: Path) -> None:
+    """UserError unless these are the data with this digest, which the run in the folder was started with."""
+    if digest != data.digest:
+        fix = "bring the data back, or choose another hydra.run.dir=FOLDER"
+        raise UserError(f"dataset={data.name}", f"these are not the data that the run in {folder} was started with", fix=fix)
 
 
 def _machine(model: Model) -> dict[str, str]:

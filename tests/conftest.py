@@ -17,8 +17,8 @@ from genbench.experiment import build
 from genbench.figures import Viewer
 from genbench.model import Model
 from genbench.plots import Sheet
-from genbench.request import composed
-from genbench.settings import Setting, Varying, check
+from genbench.request import resolved
+from genbench.settings import Setting, Varying
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process of several, which would only be in one another's way
     torch.set_num_threads(1)
@@ -41,7 +41,7 @@ def _composed(model: str, dataset: str, *overrides: str) -> dict:
     catalogue = builtin_catalogue()
     settings = (s for choice in (model, dataset) for s in catalogue.settings(choice.replace("=", "/")).values())
     required = [setting.example for setting in settings if setting.required]
-    return check(composed([model, dataset, *required, *overrides], catalogue), catalogue)
+    return resolved([model, dataset, *required, *overrides], catalogue)
 
 
 def defaults(dataset: str) -> dict:
