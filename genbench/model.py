@@ -7,6 +7,9 @@
     evaluate   the same terms on data that is not learnt from
     finish     once after training: what stands on the finished weights
 
+A run may be stopped between any two batches, wherever a loop looks whether to (`interruption.check`, which visiting data
+does), but not within `step`; `end_epoch` may look as long as it has changed nothing.
+
 Gradient models learn in `step`. Closed-form and EM models add up sufficient statistics in `step` and solve in
 `end_epoch`. Nothing else is assumed, so one loop trains all of them.
 
@@ -86,7 +89,7 @@ class Model(nn.Module):
         return self
 
     def progress(self) -> dict:
-        """What resuming needs beyond `state_dict`: tensors, numbers, strings, lists and dicts only."""
+        """What resuming needs beyond `state_dict`, between any two batches: tensors, numbers, strings, lists and dicts only."""
         return {}
 
     def resume(self, progress: dict) -> None:

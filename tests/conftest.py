@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 import signal
 import subprocess
 from functools import cache
@@ -104,6 +105,9 @@ def suited(model: str, data):
     return data._replace(parts=parts, space=data.space._replace(unit=True, trials=1))
 
 
+ERROR = re.compile(r"genbench: error: [^:]+: .+; fix: .+")  # all that a command may say on stderr
+
+
 class Nowhere:
     """A run that keeps the logged points and nothing else."""
 
@@ -134,6 +138,8 @@ def genbench(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit) as stopped:
             main(list(args))
         out, err = capsys.readouterr()
+        assert all(ERROR.fullmatch(line) for line in err.splitlines()), err
+        assert "Traceback" not in out
         return subprocess.CompletedProcess(args, stopped.value.code, out, err)
 
     yield call
@@ -146,6 +152,19 @@ def undrawn(monkeypatch):
     """Runs draw no pictures, which take longer than all else, for tests of other things."""
     for some in ("watched", "finished"):
         monkeypatch.setattr(Viewer, some, lambda self, model, epoch: iter(()))
+
+
+def sketch(self, model, epoch):
+    """What `Viewer.watched` and `finished` are, but for a moment's work."""
+    pixels = torch.randint(256, (50, 50, 3), generator=torch.Generator().manual_seed(epoch)).byte()
+    return iter([("samples" if epoch % 2 else "codes", pixels)])
+
+
+@pytest.fixture
+def sketched(monkeypatch):
+    """Runs draw a picture that costs nothing, for tests of what becomes of pictures."""
+    for some in ("watched", "finished"):
+        monkeypatch.setattr(Viewer, some, sketch)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What can go wrong around a run: the disk, the folder, other processes, the memory, its console. One line tells, and nothing is lost."""
 
+import ast
 import errno
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +24,7 @@ from genbench.experiment import run
 from genbench.models.ae import Autoencoder
 from genbench.record import Lock
 
+PACKAGE = Path(files.__file__).parent
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu"]
 
 
@@ -183,6 +186,13 @@ def test_an_error_that_nobody_foresaw_is_one_line_with_the_traceback_in_the_log(
     assert done.returncode == 1 and "KeyError: 'weights\\nof nothing'; fix: see " in done.stderr
     assert "Traceback" in (tmp_path / "run" / "run.log").read_text()
     assert json.loads((tmp_path / "run" / "status.json").read_text())["reason"].startswith(str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.stem)
+def test_every_error_tells_a_way_out(file):
+    for call in ast.walk(ast.parse(file.read_text())):
+        if isinstance(call, ast.Call) and getattr(call.func, "id", None) == "UserError":
+            assert len(call.args) >= 4 or any(k.arg == "fix" for k in call.keywords), f"{file.name}:{call.lineno}"
 
 
 def test_output_to_a_file_holds_lines_and_nothing_else(genbench, tmp_path):

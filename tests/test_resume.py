@@ -6,7 +6,7 @@ import signal
 
 import pytest
 import torch
-from conftest import accepts, small_config
+from conftest import MODELS, accepts, small_config
 from runs import Crashes, differences, newest, outcome
 
 from genbench import checkpoints, experiment, interruption, metrics, train
@@ -91,9 +91,9 @@ def test_every_loop_looks_whether_to_stop(moment, tmp_path, unrendered):
     assert not differences(outcome(tmp_path / "whole"), outcome(tmp_path / "parts"))
 
 
-@pytest.mark.parametrize(("model", "epochs"), [("gan", 2), ("gmm", 2)])
-def test_a_run_killed_within_any_write_ends_byte_identical(model, epochs, tmp_path, undrawn):
-    config = config_with_all_state(model, f"epochs={epochs}")
+@pytest.mark.parametrize("model", ["gmm", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS)])
+def test_a_run_killed_within_any_write_ends_byte_identical(model, tmp_path, sketched):
+    config = config_with_all_state(model, "epochs=3")
     with Crashes(tmp_path / "run", tmp_path / "killed") as crashes:
         run(config, tmp_path / "run")
     whole = outcome(tmp_path / "run")

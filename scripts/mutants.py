@@ -1,0 +1,241 @@
+"""Break the code in one place at a time, and see that the tests notice.
+
+    python scripts/mutants.py                 all of them, two at a time
+    python scripts/mutants.py checkpoint      those whose name contains a word
+    python scripts/mutants.py --list
+
+Each mutant is a change of one file in a copy of the tree, and the tests that must fail then (and pass without it, as the
+whole suite shows). The exit status is 1 if a mutant survives, or no longer fits the code.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+SAID = ".said"  # the file in which a copy keeps what pytest said
+
+
+class Mutant(NamedTuple):
+    """A change of the code that the tests, as pytest is told of them, must notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+def of(tests: str, *mutants: tuple[str, str, str, str]) -> list[Mutant]:
+    """Mutants that the same tests must notice."""
+    return [Mutant(*mutant, tests) for mutant in mutants]
+
+
+# fmt: off
+# ruff: noqa: E501
+MUTANTS = [
+    *of(
+        "tests/test_resume.py -k killed_within",
+        ("a write that is not atomic", "genbench/files.py", 'with open(temporary, "wb")', 'with open(path, "wb")'),
+        ("temporaries are never swept", "genbench/run.py", "sweep_temporaries(self.folder)", "None"),
+        ("done before the pictures", "genbench/experiment.py", "        found = record.measured(", "        record._status('done', epochs=s.epochs)\n        found = record.measured("),
+        ("points after the checkpoint stay", "genbench/run.py", "if _epoch_of(line) <= epoch]", "if _epoch_of(line) < 1e9]"),
+        ("half a line is a point", "genbench/run.py", 'return float("inf")  # a line', "return 0  # a line"),
+    ),
+    *of(
+        "tests/test_resume.py -k 'stopped_at_any_step and (gan or gmm or vae)'",
+        ("the random state is not restored", "genbench/model.py", 'self.clock = progress["clock"]', "pass"),
+        ("only one optimiser is restored", "genbench/model.py", 'for name, state in progress["optimizers"].items():', 'for name, state in list(progress["optimizers"].items())[:1]:'),
+        ("means of a pass start over", "genbench/train.py", 'vars(self.meter).update(progress["meter"])', "pass"),
+        ("a pass starts over with its order", "genbench/train.py", '"skip": at.batches}', '"skip": 0}'),
+        ("the best weights are forgotten", "genbench/train.py", 'self.latest, self.best = progress["latest"], progress["best"]', "pass"),
+        ("stopping saves nothing", "genbench/train.py", "    except Interrupted:\n        run.save(at, model, stopping)\n", "    except Interrupted:\n"),
+        ("an epoch is learnt from twice", "genbench/train.py", "    if at.train is None:\n", "    if True:\n"),
+        ("curves repeat an epoch", "genbench/run.py", "mark = self.mark if at.epoch < self.epoch else self.events.mark()", "mark = self.events.mark()"),
+        ("the order does not depend on the epoch", "genbench/data.py", 'fold(seed, "order", epoch)', 'torch.seed()'),
+    ),
+    *of("tests/test_resume.py -k 'stopped_at_any_step and pca'", ("PCA forgets its partial sums", "genbench/models/pca.py", "vars(self).update(progress)", "pass")),
+    *of(
+        "tests/test_resume.py -k 'stopped_at_any_step and (kmeans or gmm or bmm)'",
+        ("EM forgets its partial sums", "genbench/em.py", 'self.sums, self.seen = progress["sums"], progress["seen"]', "pass"),
+    ),
+    *of(
+        "tests/test_resume.py -k every_loop",
+        ("loops over data do not look", "genbench/data.py", "            interruption.check()\n", ""),
+        ("drawing does not look", "genbench/run.py", "            interruption.check()\n", ""),
+    ),
+    *of(
+        "tests/test_resume.py tests/test_properties.py -k 'damaged or pickle or flipped or corruption'",
+        ("the digest is not checked", "genbench/record.py", 'return hashlib.sha256(content).hexdigest() == path.stem.rpartition("-")[2]', "return True"),
+        ("a damaged checkpoint is deleted", "genbench/run.py", 'path.rename(path.with_suffix(".damaged"))', "path.unlink()"),
+        ("with all damaged it starts over", "genbench/checkpoints.py", "    if damaged:\n", "    if False:\n"),
+        ("pickles are run", "genbench/checkpoints.py", "weights_only=True", "weights_only=False"),
+        ("one checkpoint is kept", "genbench/checkpoints.py", "KEPT = 2", "KEPT = 1"),
+        ("the newest goes by the clock", "genbench/record.py", "sorted(((int(m[1]), int(m[2]), p.name), p) for m, p in named if m)][::-1]", "sorted((-p.stat().st_mtime_ns, p) for m, p in named if m)][::-1]"),
+    ),
+    *of(
+        "tests/test_resume.py -k 'another or other_data or gpu or more_epochs or may_differ'",
+        ("another run's checkpoint is used", "genbench/run.py", 'require_same(content["settings"], self.config)', "pass"),
+        ("other data are used", "genbench/run.py", "    if digest != data.digest:", "    if False:"),
+        ("a checkpoint stays on its device", "genbench/checkpoints.py", "map_location=device, ", ""),
+        ("any schedule goes on", "genbench/record.py", 'if now.get("schedule", "constant") in ("constant", "stages"):', "if True:"),
+        ("another machine goes unsaid", "genbench/run.py", "        if changed:", "        if False:"),
+    ),
+    *of(
+        "tests/test_resume.py tests/test_contract.py tests/test_cli.py -k 'finite'",
+        ("weights are saved as they are", "genbench/checkpoints.py", "        if bad is not None:", "        if False:"),
+        ("a loss may be NaN", "genbench/train.py", "if self.all_good is not None and not self.all_good:", "if False:"),
+        ("the step of a NaN is one off", "genbench/train.py", "step = steps_before + int(self.good) + 1", "step = steps_before + int(self.good)"),
+    ),
+    *of(
+        "tests/test_contract.py -k 'steer or left_alone'",
+        ("measuring steers training", "genbench/metrics.py", 'rng = generator(seed, "evaluate", i, device=batch.x.device)', 'rng = getattr(model, "rng", None) or generator(seed, "evaluate", i); model.clock = getattr(model, "clock", 0) + 1'),
+        ("a finished run is run again", "genbench/record.py", 'finished = status.get("state") == "done" and status.get("epochs") == self.config["epochs"]', "finished = False"),
+    ),
+    *of(
+        "tests/test_faults.py",
+        ("a full disk goes unnoticed", "genbench/files.py", "        raise CannotWrite.because(error, path, len(content)) from error\n\n\ndef rename", "\n\ndef rename"),
+        ("half a line stays", "genbench/files.py", "        os.ftruncate(file, before)\n", ""),
+        ("pictures end the run", "genbench/run.py", "        except CannotWrite as error:\n            if what", "        except ZeroDivisionError as error:\n            if what"),
+        ("lost curves are not drawn anew", "genbench/run.py", 'None if "curves" in self.given_up else mark', "mark"),
+        ("a folder is nobody's", "genbench/record.py", "fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)", "None"),
+        ("a folder names no owner", "genbench/record.py", "self.file.write(str(os.getpid()))", "None"),
+        ("memory is no reason", "genbench/run.py", "or \"can't allocate memory\" in str(error)", ""),
+        ("a signal strikes at once", "genbench/interruption.py", "    global _asked\n    _asked = signum\n", "    raise KeyboardInterrupt\n"),
+        ("a stopped run ends with 0", "genbench/cli.py", "128 + stopped.signum", "0"),
+        ("tracebacks on the console", "genbench/run.py", "            raise told from error", "            raise"),
+    ),
+    *of(
+        "tests/test_edges.py -k 'no_points or no-points or finite_or or clusters or singular or labels'",
+        ("no points are trained on", "genbench/data.py", 'if not len(parts["train"]):', "if False:"),
+        ("NaN are trained on", "genbench/data.py", "        if len(bad):\n            raise UserError(f\"dataset={s.name}\"", "        if False:\n            raise UserError(f\"dataset={s.name}\""),
+    ),
+    *of(
+        "tests/test_sweeps.py",
+        ("exit 0 after a failed job", "genbench/sweep.py", 'return int(any(job.state != "done" for job in self.jobs))', "return 0"),
+        ("a failure stops the sweep", "genbench/launch.py", "    except (Exception, SystemExit) as error:\n        return unexpected(error)\n", "    except ZeroDivisionError as error:\n        return unexpected(error)\n"),
+        ("what is done runs again", "genbench/sweep.py", 'return [job for job in self.jobs if job.state != "done" and job.first is None]', "return [job for job in self.jobs if job.first is None]"),
+        ("jobs are known by their names", "genbench/sweep.py", "            if job.settings in held:", "            if False:"),
+        ("a job leaks into the next", "genbench/isolation.py", "        for value, put_back in before:\n", "        for value, put_back in []:\n"),
+        ("errors keep models alive", "genbench/launch.py", "return copy.copy(error)", "return error"),
+        ("names of folders collide", "genbench/launch.py", 'return name if whole and', "return name if"),
+        ("a sweep is nobody's", "genbench/sweep.py", "        lock.take()\n", ""),
+        ("somebody's summary is run", "genbench/sweep.py", 'if is_hydras(word) or not re.match', "if False and not re.match"),
+        ("being stopped goes unrecorded", "genbench/sweep.py", 'self.note(job, "interrupted")', "pass"),
+    ),
+    *of(
+        "tests/test_downloads.py tests/test_formats.py",
+        ("a download is not verified", "genbench/downloads.py", "    if digest.hexdigest() != download.sha256:", "    if False:"),
+        ("the cache is not verified", "genbench/downloads.py", "return digest.hexdigest() == download.sha256", "return True"),
+        ("one attempt", "genbench/downloads.py", "for last in (False, True):", "for last in (True,):"),
+        ("processes download at once", "genbench/downloads.py", "            with _alone(folder):\n", "            with contextmanager(lambda: iter([None]))():\n"),
+        ("pickles may name anything", "genbench/formats.py", "if (module, name) not in self.known:", "if False:"),
+        ("IDX lengths are trusted", "genbench/formats.py", "    if len(content) != size:", "    if False:"),
+        ("links in archives count", "genbench/formats.py", "if match and member.isreg()", "if match"),
+        ("labels are trusted", "genbench/formats.py", "    if len(wrong):", "    if False:"),
+    ),
+    *of(
+        "tests/test_image_folder.py",
+        ("bad pictures are skipped unasked", "genbench/image_folder.py", "    if not s.skip_bad:", "    if False:"),
+    ),
+    *of(
+        "tests/test_generation.py tests/test_objectives.py tests/test_terms.py",
+        ("samples ignore the fitted density", "genbench/models/coder.py", "self.prior(n, rng) if self.density is None else self.density.sample(n, rng)", "self.prior(n, rng)"),
+        ("a kernel density is not normalised", "genbench/models/kde.py", "total - math.log(len(self.points))", "total"),
+        ("points are their own neighbours", "genbench/models/kde.py", "squared[torch.arange(len(order)), order] = math.inf", "pass"),
+        ("the score has another size", "genbench/models/dae.py", "- x) / self.s.level**2", "- x) / self.s.level"),
+        ("Langevin's noise is too small", "genbench/models/dae.py", "math.sqrt(2 * e)", "math.sqrt(e)"),
+        ("walking back does not walk", "genbench/models/dae.py", "x = self.decode(z).detach()", "pass"),
+        ("the posterior's log-variance has another sign", "genbench/models/vae.py", "0.5 * (eps**2 + logvar - z**2)", "0.5 * (eps**2 - logvar - z**2)"),
+        ("importance weights are a sum", "genbench/models/vae.py", "return total - math.log(k)", "return total"),
+        ("classes are not as frequent", "genbench/models/cvae.py", "self.frequencies.copy_(torch.bincount(train.y, minlength=self.space.classes) / len(train))", "self.frequencies.fill_(0).__setitem__(0, 1.0)"),
+        ("another class is given", "genbench/models/cvae.py", "other.y = y\n", "other.y = 0 * y\n"),
+        ("the bound on the divergence is another", "genbench/models/gan.py", "math.log(2) - loss / 2", "math.log(2) - loss"),
+        ("the critic's slope is not divided by", "genbench/models/wgan.py", 'gap / self.slopes(batch.x, samples, noise["between"]).mean()', "gap"),
+        ("half a ring", "genbench/models/swae.py", "angle, radius = 2 * math.pi * place", "angle, radius = math.pi * place"),
+        ("labels lead to other classes", "genbench/models/swae.py", "(train.y == c).nonzero()", "(train.y != c).nonzero()"),
+        ("hidden labels count", "genbench/models/supervised_ae.py", "known = batch.y >= 0", "known = batch.y >= -1"),
+        ("the adversary's sides are the same", "genbench/models/aae.py", "F.softplus(-on_prior).mean() + F.softplus(on_codes)", "F.softplus(on_prior).mean() + F.softplus(on_codes)"),
+        ("a cell's width is left out", "genbench/metrics.py", "d * math.log(data.space.cell)", "0"),
+        ("judges are asked about what they learnt", "genbench/metrics.py", "if not learnt:", "if True:"),
+        ("Adam starts from zero", "genbench/optim.py", "torch.full_like(p, s.adam_start)", "torch.zeros_like(p)"),
+    ),
+]
+# fmt: on
+
+
+def run(tests: str, folder: Path) -> subprocess.Popen:
+    """Run these tests in a copy of the tree."""
+    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    words = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-n", "0", "-p", "no:cacheprovider", *shlex.split(tests)]
+    with open(folder / SAID, "w") as said:
+        return subprocess.Popen(words, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the tree as it is, without what git ignores."""
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def begin(mutant: Mutant, folder: Path) -> subprocess.Popen | str:
+    """Start the mutant's tests; or why that cannot be."""
+    file = copied(folder) / mutant.file
+    text = file.read_text()
+    if text.count(mutant.old) != 1:
+        return f"no longer fits: {mutant.file} holds {mutant.old!r} {text.count(mutant.old)} times"
+    file.write_text(text.replace(mutant.old, mutant.new))
+    return run(mutant.tests, folder)
+
+
+def main() -> int:
+    """Try what is asked for; the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("words", nargs="*", help="parts of names; all without")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("-j", type=int, default=2, help="how many at a time")
+    asked = parser.parse_args()
+    chosen = [m for m in MUTANTS if not asked.words or any(word in m.name for word in asked.words)]
+    if asked.list:
+        print("\n".join(f"{m.name}: {m.file}" for m in chosen))
+        return 0
+    bad, waiting, running, started = [], list(chosen), {}, time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="mutants-") as top:
+        while waiting or running:
+            while waiting and len(running) < asked.j:
+                mutant = waiting.pop(0)
+                folder = Path(tempfile.mkdtemp(dir=top))
+                running[mutant] = begin(mutant, folder), folder
+            time.sleep(0.1)
+            for mutant, (process, folder) in list(running.items()):
+                if isinstance(process, str):
+                    verdict = process
+                elif process.poll() is None:
+                    continue
+                else:
+                    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", (folder / SAID).read_text(), flags=re.M)
+                    caught = process.returncode == 1 and failed
+                    verdict = f"caught by {failed[0]}" if caught else f"SURVIVED (pytest ended with {process.returncode})"
+                del running[mutant]
+                shutil.rmtree(folder)
+                if not verdict.startswith("caught"):
+                    bad.append(mutant)
+                print(f"{mutant.name}: {verdict}", flush=True)
+    print(f"{len(chosen) - len(bad)} of {len(chosen)} mutants caught in {(time.monotonic() - started) / 60:.1f} minutes")
+    return int(bool(bad))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
