@@ -105,7 +105,7 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
     s = Settings(config)
     with Run(folder, config, resume, title) as record:
         if record.record.done:
-            record.say(f"{record.title} is done already: {folder}")
+            record.display.say(f"{record.title} is done already: {folder}")
             return None
         device = pick_device(s.device)
         record.start()
