@@ -119,6 +119,8 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
             record.say(f"converged after {epochs(fitted.epochs)}: another would change nothing")
         elif fitted.kept < fitted.epochs:
             record.say(f"kept the weights after {epochs(fitted.kept)}, which did best on the validation data")
+        for remark in model.remarks():
+            record.say(f"warning: {remark}")
         model.finish(data.train, seed=s.seed)
         record.keep(model.finished())
         learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)

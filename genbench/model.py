@@ -84,6 +84,10 @@ class Model(nn.Module):
     def take_finished(self, state: dict[str, torch.Tensor]) -> None:
         """Take back what `finished` returned, instead of fitting it anew."""
 
+    def remarks(self) -> list[str]:
+        """What a user should know of the fit, such as clusters without points, each with the setting to change."""
+        return []
+
     def given(self, y: torch.Tensor | None) -> "Model":
         """The model for points with labels y [n], or one for all: itself, unless it depends on them."""
         return self

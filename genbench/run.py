@@ -126,7 +126,7 @@ class Run:
     def _explained(self, error: BaseException) -> UserError:
         """What a user needs to know of an error that nobody foresaw."""
         log = self.folder / "run.log"
-        if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
+        if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "can't allocate memory" in str(error):
             fix = f"a smaller batch_size or model; see {log}"
             return UserError("batch_size", "the memory does not suffice", self.s.batch_size, fix, code=1)
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -69,10 +69,17 @@ def test_every_model_ends_finite_or_refuses(edge, model_name, tmp_path, points, 
     assert numbers and all(math.isfinite(v) for v in numbers), trained.metrics
 
 
-@pytest.mark.parametrize("model", ["kmeans", "gmm"])
-def test_more_clusters_than_distinct_points_end_finite(model, tmp_path, points, undrawn):
+@pytest.mark.parametrize(
+    ("model", "own", "says"), [("kmeans", [], "3 of 5 clusters hold no points"), ("gmm", ["covariance=spherical"], "would be singular")]
+)
+def test_more_clusters_than_distinct_points_end_finite_and_are_told(model, own, says, tmp_path, points, undrawn, capsys):
+    settings = ["n_components=5", "dataset.val_size=0", "dataset.limit=null", *own]
+    points(images(60))
+    run(small_config(model, *settings), tmp_path / "distinct")
+    assert "warning" not in capsys.readouterr().out
     points(images(2)[torch.arange(60) % 2])
-    trained = run(small_config(model, "n_components=5", "dataset.val_size=0", "dataset.limit=null"), tmp_path)
+    trained = run(small_config(model, *settings), tmp_path / "two")
+    assert says in capsys.readouterr().out
     assert math.isfinite(trained.metrics["test"][trained.model.criterion])
     if model == "kmeans":
         assert trained.metrics["test"]["inertia"] == pytest.approx(0, abs=1e-9)

@@ -105,6 +105,11 @@ class Mixture(Model):
             ),
         }
 
+    def remarks(self):
+        empty = int((self.mixture.weights < NEGLIGIBLE).sum())
+        of = f"{empty} of {self.s.n_components} components have no weight, as if there were fewer distinct points: lower n_components"
+        return [of] if empty else []
+
     def start(self, x: torch.Tensor, rng: torch.Generator) -> Components:
         """Where fitting all points x [N, D] begins: at clusters, as the likelihood has many poor optima."""
         return self.mixture.around(lloyd(x, self.s.n_components, rng, WARM_START), x)
@@ -195,6 +200,11 @@ class Gaussians(Components):
         """What the factors are the square roots of, in the same form."""
         raise NotImplementedError
 
+    @property
+    def left(self) -> torch.Tensor:
+        """The variance that each value has left, given those before it, in each component: [K, D] or [D]."""
+        raise NotImplementedError
+
     def mahalanobis(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(x - mu)' Sigma^-1 (x - mu) [n, K] and log det Sigma [K], or one for all."""
         raise NotImplementedError
@@ -246,6 +256,10 @@ class Full(Gaussians):
     @property
     def covariances(self):
         return self.factors @ self.factors.mT
+
+    @property
+    def left(self):
+        return self.factors.diagonal(dim1=-2, dim2=-1).square()
 
     def mahalanobis(self, x):
         squared = [whiten(x - mean, factor).square().sum(0) for mean, factor in zip(self.means, self.factors)]
@@ -317,6 +331,8 @@ class Diagonal(Gaussians):
     def covariances(self):
         return self.factors.square()
 
+    left = covariances
+
     def mahalanobis(self, x):
         deviations = self.factors.expand_as(self.means)
         squared = [((x - mean) / deviation).square().sum(1) for mean, deviation in zip(self.means, deviations)]
@@ -377,6 +393,12 @@ class GaussianMixture(Mixture):
     def components(self, **parameters):
         auto = 1e-3 if self.space.unit else 1e-6
         return FORMS[self.s.covariance](**parameters, reg_covar=auto if self.s.reg_covar == "auto" else self.s.reg_covar)
+
+    def remarks(self):
+        flat = (self.mixture.left <= 2 * self.mixture.reg_covar).flatten(0, -2).any(-1)
+        of = f"{int(flat.sum())} of {flat.numel()} covariances" if flat.numel() > 1 else "the covariance"
+        by = f"reg_covar={self.mixture.reg_covar:g}"
+        return super().remarks() + [f"{of} would be singular or nearly so without {by}, on which log p(x) then depends"] * bool(flat.any())
 
     def views(self, x, rng):
         views = super().views(x, rng)

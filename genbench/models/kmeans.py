@@ -100,6 +100,11 @@ class Clustering(Model):
         scale = (self.clusters.inertia / self.space.size).sqrt().float()
         return self.decode(z) + scale * torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
 
+    def remarks(self):
+        empty = int((self.clusters.sizes == 0).sum())
+        of = f"{empty} of {self.s.n_components} clusters hold no points, as if there were fewer distinct ones: lower n_components"
+        return [of] if empty else []
+
     def views(self, x, rng):
         points = self.decode(torch.arange(self.s.n_components, device=self.device))
         note = "centres, with the share of the training points that are nearest to them"
