@@ -69,3 +69,12 @@ def test_settings_and_links_elsewhere_exist():
         assert span in shared or span in GROUPS or owned(span), span
     anchors = {re.sub(r"[^\w\s-]", "", title).strip().lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)", MODELS_TEXT, re.M)}
     assert {*re.findall(r"\]\(#([^)]+)\)", MODELS_TEXT)} <= anchors
+
+
+def test_the_tests_that_the_promises_name_are_there():
+    named = re.findall(r"`?(test_\w+\.py)(?: -k (?:\"([^\"]+)\"|(\w+)))?`", (DOCS / "reliability.md").read_text())
+    assert len(named) > 40
+    for file, quoted, word in named:
+        names = re.findall(r"^def (test_\w+)", (DOCS.parent / "tests" / file).read_text(), flags=re.M)
+        for wanted in (quoted or word).split(" or ") if quoted or word else [""]:
+            assert any(wanted in name for name in names), f"{file} -k {wanted}"

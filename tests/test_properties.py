@@ -4,7 +4,9 @@ import hashlib
 import math
 import os
 import random
+import re
 import string
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from genbench.cli import builtin_catalogue
 from genbench.data import Data, Part, Space, locate, order_seed
 from genbench.errors import UserError
 from genbench.experiment import build
+from genbench.launch import run_name
 from genbench.model import GradientModel, can
 from genbench.request import configured
 from genbench.settings import Settings, known_settings
@@ -140,6 +143,19 @@ def test_a_setting_with_one_wrong_letter_is_refused(data):
     with pytest.raises(UserError) as refused:
         configured({"model": model, typo: known[name].default}, catalogue)
     assert refused.value.code == 2 and refused.value.fix
+
+
+VALUES = st.text(max_size=30) | st.sampled_from(["a/b", "a-b", "a b", "../x", "..", ".", "", "4", "[1,2]", "[1-2]", "x" * 300, "é" * 60])
+
+
+@given(st.lists(VALUES, min_size=2, max_size=2, unique=True))
+def test_names_of_folders_stay_in_the_sweep_and_tell_values_apart(values):
+    sweep = Path("/outputs/sweep")
+    names = [run_name("vae", [f"dataset.root={value}"]) for value in values]
+    assert names[0] != names[1]
+    for name in names:
+        assert (sweep / name).parent == sweep and os.path.normpath(sweep / name) == str(sweep / name)
+        assert name.isprintable() and len(name.encode()) <= 255 and re.fullmatch(r"[\w.+-]+", name)
 
 
 # --- any array ------------------------------------------------------------------------------------------------
