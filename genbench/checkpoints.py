@@ -48,13 +48,16 @@ def read_newest(folder: Path, device: torch.device) -> tuple[dict | None, list[P
 
     None if there is no checkpoint. Raises UserError if there are some, and none is good, or it is of another version.
     """
-    damaged = []
-    for path in checkpoints(folder):
+    damaged, named = [], checkpoints(folder)
+    others = sorted(path.name for path in folder.glob("checkpoint-*.pt"))
+    if others and not named:
+        raise UserError(str(folder), "holds checkpoints of another version of genbench", others[0], "use that version, or start a new run")
+    for path in named:
         content = _read(path, device)
         if content is None:
             damaged.append(path)
         elif content.get("format") != FORMAT:
-            raise UserError(str(path), "was written by another version of genbench", fix="use that version, or start a new run")
+            raise UserError(str(path), "is of another version of genbench", content.get("format"), "use that version, or start a new run")
         else:
             return content, damaged
     if damaged:

@@ -58,17 +58,20 @@ MUTANTS = [
         ("a pass starts over with its order", "genbench/train.py", '"skip": at.batches}', '"skip": 0}'),
         ("the best weights are forgotten", "genbench/train.py", 'self.latest, self.best = progress["latest"], progress["best"]', "pass"),
         ("stopping saves nothing", "genbench/train.py", "    except Interrupted:\n        run.save(at, model, stopping)\n", "    except Interrupted:\n"),
-        ("an epoch is learnt from twice", "genbench/train.py", "    if at.train is None:\n", "    if True:\n"),
-        ("curves repeat an epoch", "genbench/run.py", "mark = self.mark if at.epoch < self.epoch else self.events.mark()", "mark = self.events.mark()"),
         ("the order does not depend on the epoch", "genbench/data.py", 'fold(seed, "order", epoch)', 'torch.seed()'),
     ),
-    *of("tests/test_resume.py -k 'stopped_at_any_step and pca'", ("PCA forgets its partial sums", "genbench/models/pca.py", "vars(self).update(progress)", "pass")),
+    *of(
+        "tests/test_resume.py -k 'stopped_at_any_step and pca'",
+        ("PCA forgets its partial sums", "genbench/models/pca.py", "vars(self).update(progress)", "pass"),
+        ("an epoch is learnt from twice", "genbench/train.py", "    if at.train is None:\n", "    if True:\n"),
+    ),
     *of(
         "tests/test_resume.py -k 'stopped_at_any_step and (kmeans or gmm or bmm)'",
         ("EM forgets its partial sums", "genbench/em.py", 'self.sums, self.seen = progress["sums"], progress["seen"]', "pass"),
     ),
     *of(
         "tests/test_resume.py -k every_loop",
+        ("curves repeat an epoch", "genbench/run.py", "mark = self.mark if at.epoch < self.epoch else self.events.mark()", "mark = self.events.mark()"),
         ("loops over data do not look", "genbench/data.py", "            interruption.check()\n", ""),
         ("drawing does not look", "genbench/run.py", "            interruption.check()\n", ""),
     ),

@@ -191,6 +191,21 @@ def test_another_runs_checkpoint_is_refused(interrupted, tmp_path, undrawn):
     assert refused.value.code == 2
 
 
+@pytest.mark.parametrize("name", ["checkpoint-000002-" + 64 * "a" + ".pt", None])
+def test_a_checkpoint_of_another_version_is_refused(name, interrupted, tmp_path):
+    config, files, _ = interrupted
+    for other, content in files.items():
+        if not other.startswith("checkpoint"):
+            (tmp_path / other).write_bytes(content)
+    if name is None:
+        checkpoints._write(tmp_path, "checkpoint-000001-000000", {"format": 1, "epoch": 1})
+    else:
+        (tmp_path / name).write_bytes(b"as it was then")
+    with pytest.raises(UserError, match="of another version of genbench") as refused:
+        run(config, tmp_path)
+    assert refused.value.code == 2
+
+
 def test_other_data_are_refused(interrupted, tmp_path, monkeypatch, undrawn):
     config, files, _ = interrupted
     for name, content in files.items():
