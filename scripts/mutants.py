@@ -62,6 +62,7 @@ MUTANTS = [
     ),
     *of(
         "tests/test_resume.py -k 'stopped_at_any_step and pca'",
+        ("loops over data do not look", "genbench/data.py", "            interruption.check()\n", ""),
         ("PCA forgets its partial sums", "genbench/models/pca.py", "vars(self).update(progress)", "pass"),
         ("an epoch is learnt from twice", "genbench/train.py", "    if at.train is None:\n", "    if True:\n"),
     ),
@@ -72,7 +73,6 @@ MUTANTS = [
     *of(
         "tests/test_resume.py -k every_loop",
         ("curves repeat an epoch", "genbench/run.py", "mark = self.mark if at.epoch < self.epoch else self.events.mark()", "mark = self.events.mark()"),
-        ("loops over data do not look", "genbench/data.py", "            interruption.check()\n", ""),
         ("drawing does not look", "genbench/run.py", "            interruption.check()\n", ""),
     ),
     *of(
