@@ -3,6 +3,10 @@
     genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
     genbench --cfg job [SETTING=VALUE...] its settings, without running it
     genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped
+    genbench sample RUN_DIR [n=N]         draw a finished run's samples: a picture, and arrays
+    genbench reconstruct RUN_DIR [n=N]    likewise points of its data, encoded and decoded
+    genbench interpolate RUN_DIR [n=N]    what lies between the codes of two points
+    genbench traverse RUN_DIR [steps=N]   what each latent does
     genbench verify [NAME|SET ...]        prove the models' numbers by recipes; --list shows them
     genbench models                       what there is to train
     genbench datasets                     what there is to train on
@@ -23,8 +27,8 @@ from pathlib import Path
 from . import __version__, interruption
 from .completion import SCRIPTS, candidates
 from .errors import UserError, report, unexpected
-from .help import choices_help, name_help, names, settings_help
-from .settings import GROUPS, Catalogue, nearest
+from .help import choices_help, command_help, name_help, names, settings_help
+from .settings import GROUPS, Catalogue, check, nearest
 
 USAGE = __doc__.partition("\n\n")[2].partition("\n\nExit")[0]
 
@@ -153,6 +157,17 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
     return 0
 
 
+def _generate(command: str, words: list[str], catalogue: Catalogue) -> int:
+    """A command of `generate`, for a run's folder and options."""
+    from .request import options, recorded
+
+    folder, chosen = options(command, words, catalogue)
+    config = check(recorded(folder, catalogue), catalogue)
+    from .generate import generate
+
+    return generate(command, config, folder, chosen, catalogue)
+
+
 def _verify(words: list[str], catalogue: Catalogue) -> int:
     from .verify import verify
 
@@ -167,9 +182,14 @@ def _choices(group: str, words: list[str], catalogue: Catalogue) -> int:
 
 
 def _help(words: list[str], catalogue: Catalogue) -> int:
-    pages = [USAGE if word in COMMANDS else name_help(word, catalogue) for word in words]
-    print("\n\n\n".join(pages) or settings_help(USAGE, catalogue))
+    print("\n\n\n".join(_page(word, catalogue) for word in words) or settings_help(USAGE, catalogue))
     return 0
+
+
+def _page(word: str, catalogue: Catalogue) -> str:
+    if word in COMMANDS:
+        return command_help(word, catalogue) if word in catalogue.names("command") else USAGE
+    return name_help(word, catalogue)
 
 
 def _completion(words: list[str], catalogue: Catalogue) -> int:
@@ -190,6 +210,7 @@ def _completion(words: list[str], catalogue: Catalogue) -> int:
 
 COMMANDS = {
     "resume": _resume,
+    **{command: partial(_generate, command) for command in ("sample", "reconstruct", "interpolate", "traverse")},
     "verify": _verify,
     **{f"{group}s": partial(_choices, group) for group in GROUPS},
     "help": _help,

@@ -72,7 +72,7 @@ def candidates(before: list[str], word: str, catalogue: Catalogue, commands: Ite
     if before and FLAGS.get(before[-1]):
         found = _whole(FLAGS[before[-1]])
     elif before and before[0] in commands:
-        found = ARGUMENTS.get(before[0], lambda *_: [])(before[1:], word, catalogue) + _whole(FLAGS) * word.startswith("-")
+        found = _arguments(before[0], before[1:], word, catalogue) + _whole(FLAGS) * word.startswith("-")
     elif word.startswith("-"):
         found = _whole(FLAGS)
     elif "=" in word:
@@ -117,14 +117,37 @@ def _name(word: str) -> str:
     return word.partition("=")[0].lstrip("+")
 
 
-def _runs(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
-    """Directories of runs, sweeps and their runs, where they are by default or where the word leads; then what may change."""
-    if before:
-        return ["epochs="]
+def _arguments(command: str, before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    if command in ARGUMENTS:
+        return ARGUMENTS[command](before, word, catalogue)
+    return _options(command, before, word, catalogue) if command in catalogue.names("command") else []
+
+
+RUNS, SWEEPS = ("*/config.yaml", "*/*/config.yaml"), ("*/sweep_summary.json",)
+
+
+def _folders(holding: Iterable[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Directories that hold such files, where they are by default or where the word leads."""
     outputs = catalogue.value("config", "hydra.run.dir").partition("$")[0]
     start = escape(outputs if outputs.startswith(word) else word)
-    found = [glob(f"{start}{deep}") for deep in ("*/config.yaml", "*/sweep_summary.json", "*/*/config.yaml")]
-    return _whole(file.rpartition("/")[0] for files in found for file in files)
+    return _whole(file.rpartition("/")[0] for deep in holding for file in glob(f"{start}{deep}"))
+
+
+def _resumed(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Directories of runs, sweeps and their runs; then what may change."""
+    return ["epochs="] if before else _folders((*RUNS, *SWEEPS), word, catalogue)
+
+
+def _options(command: str, before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Directories of runs; then the options of a command on a run, and their values but for folders, which shells know."""
+    if not before:
+        return _folders(RUNS, word, catalogue)
+    known, given, name = catalogue.settings(f"command/{command}"), {_name(word) for word in before}, _name(word)
+    if "=" not in word:
+        return [f"{name}=" for name in known if name not in given]
+    if name not in known or "folder" in dict(known[name].alternatives):
+        return []
+    return [f"{name}={value} " for value in known[name].words()]
 
 
 def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
@@ -136,8 +159,8 @@ def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
 
 
 ARGUMENTS = {
-    "resume": _runs,
+    "resume": _resumed,
     "verify": _recipes,
-    "help": lambda before, word, catalogue: _whole(set(names(catalogue)) - set(before)),
+    "help": lambda before, word, catalogue: _whole({*names(catalogue), *catalogue.names("command")} - set(before)),
     "completion": lambda before, word, catalogue: [] if before else _whole(SCRIPTS),
 }

@@ -2,9 +2,12 @@
 
 A figure is one function `(viewer, model) -> picture`, or None where it does not apply, listed by `@figure` with the
 abilities that it needs. What a model alone can show it returns from `views`, as data of a kind that `VIEWS` can draw.
+What can also be asked of a finished run (`generate`) is computed by one function, as arrays, and drawn by another.
 """
 
+import math
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 
@@ -33,12 +36,12 @@ class Viewer:
     """Looks at models trained on one dataset, always at the same points and with the same noise, so that one sees the
     same samples improve.
 
-    `title` says whose pictures these are.
+    `title` says whose pictures these are, and `part` which points it looks at.
     """
 
-    def __init__(self, data: Data, seed: int, title: str):
+    def __init__(self, data: Data, seed: int, title: str, part: str = ""):
         self.data, self.seed, self.title = data, seed, title
-        self.part = "validation" if "validation" in data.parts else "test"
+        self.part = part or ("validation" if "validation" in data.parts else "test")
         self.held_out = data.parts[self.part]
         shape = data.space.shape
         self.kind = "images" if len(shape) == 3 else {(1,): "line", (2,): "plane"}.get(shape, "vectors")
@@ -61,7 +64,7 @@ class Viewer:
                 yield name, picture
 
     def _figures(self, model: Model, epoch: int, throughout: bool) -> Iterator[tuple[str, torch.Tensor]]:
-        self.when = f"after {epochs(epoch)}"
+        self.at(epoch)
         for needs, kinds, listed, function in FIGURES:
             if listed == throughout and self.kind in kinds and can(model, *needs):
                 picture = function(self, model)
@@ -76,6 +79,10 @@ class Viewer:
         z, y = encoded(self, model, n)
         labels = None if y is None else [self.data.called(label) for label in y.tolist()]
         return z, labels, self.points(n) if self.kind == "images" else None
+
+    def at(self, epoch: int) -> None:
+        """Look at a model as it was after so many epochs."""
+        self.when = f"after {epochs(epoch)}"
 
     def rng(self, purpose: str) -> torch.Generator:
         """The same noise at every call, for one purpose."""
@@ -101,12 +108,27 @@ class Viewer:
 @figure("sample", of=("images", "plane", "line"), throughout=True)
 def samples(v: Viewer, model: Model) -> Picture:
     rng = v.rng("samples")
+    size, times = (64, 1) if v.kind == "images" else (1000, 5)
+    return draw_samples(v, torch.cat([model.sample(size, rng) for _ in range(times)]))
+
+
+def draw_samples(v: Viewer, samples: torch.Tensor, of: str = "") -> Picture:
+    """Points [n, *shape] that a model drew; `of` tells more of them, such as their class."""
+    many = f"{len(samples):,} samples{of}"
     if v.kind == "images":
-        return plots.grid(model.sample(64, rng), v.title, v.note("64 samples"))
-    points = torch.cat([model.sample(1000, rng) for _ in range(5)])
+        shown = samples[: plots.fitting(samples)]
+        columns = max(8, math.ceil(len(shown) ** 0.5))
+        return plots.grid(shown, v.title, v.note(_first(len(shown), len(samples), many)), columns=columns)
     if v.kind == "plane":
-        return plots.cloud(points, v.plane, v.title, v.note(f"5,000 samples over {v.plane.backdrop}"))
-    return plots.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": points}, v.title, v.note("5,000 samples"))
+        return plots.cloud(samples, v.plane, v.title, v.note(f"{many} over {v.plane.backdrop}"))
+    if v.kind == "line":
+        return plots.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": samples}, v.title, v.note(many))
+    return None
+
+
+def _first(shown: int, of: int, what: str) -> str:
+    """What a picture shows, if it has no room for all."""
+    return what if shown == of else f"the first {shown:,} of {what}"
 
 
 @figure("log_prob", of=("plane", "line"))
@@ -142,13 +164,30 @@ def _truth(v: Viewer) -> dict[str, Callable]:
 
 @figure("encode", "decode", of=("images", "plane"), throughout=True)
 def reconstructions(v: Viewer, model: Model) -> Picture:
-    x, given = v.shown(model, 32 if v.kind == "images" else 2000)
-    again = given.decode(given.encode(x))
-    note = v.note(f"{len(x):,} {v.part} {'images, each above its reconstruction' if v.kind == 'images' else 'points reconstructed'}")
+    return draw_reconstructions(v, *reconstructed(v, model, 32 if v.kind == "images" else 2000))
+
+
+def reconstructed(v: Viewer, model: Model, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """n points [n, *shape], and what becomes of them when they are encoded and decoded."""
+    x, given = v.shown(model, n)
+    return x, given.decode(given.encode(x))
+
+
+def draw_reconstructions(v: Viewer, originals: torch.Tensor, again: torch.Tensor) -> Picture:
+    """Points [n, *shape] and their reconstructions."""
+    many = f"{len(originals):,} {v.part}"
     if v.kind == "images":
-        pairs = zip(x.split(8), again.split(8))
-        return plots.grid(torch.cat([row for pair in pairs for row in pair]), v.title, note, band=2)
-    return plots.cloud(again, v.plane, v.title, note)
+        shown = min(len(originals), max(1, plots.fitting(originals) // 2))
+        columns = min(shown, max(8, math.ceil((2 * shown) ** 0.5)))
+        pairs = zip(*(_filled(x[:shown], columns).split(columns) for x in (originals, again)))
+        note = v.note(_first(shown, len(originals), f"{many} images, each above its reconstruction"))
+        return plots.grid(torch.cat([row for pair in pairs for row in pair]), v.title, note, columns=columns, band=2)
+    return plots.cloud(again, v.plane, v.title, v.note(f"{many} points reconstructed")) if v.kind == "plane" else None
+
+
+def _filled(images: torch.Tensor, columns: int) -> torch.Tensor:
+    """The images, and white ones until the last row is full."""
+    return torch.cat([images, images.new_ones(-len(images) % columns, *images.shape[1:])])
 
 
 def encoded(v: Viewer, model: Model, limit: int = 5000) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -184,17 +223,31 @@ def codes(v: Viewer, model: Model) -> Picture:
 def interpolation(v: Viewer, model: Model, pairs: int = 6, steps: int = 9) -> Picture:
     if model.latent_dim is None or len(v.held_out) < 2:
         return None
+    x, _, points = interpolated(v, model, min(pairs, len(v.held_out) // 2), steps)
+    return draw_interpolation(v, x, points)
+
+
+def interpolated(v: Viewer, model: Model, pairs: int, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Pairs of points [n, 2, *shape], straight lines between their codes [n, steps, d], and what those are decoded to."""
     x, given = v.shown(model, 2 * pairs)
     z = given.encode(x)
     t = torch.linspace(0, 1, steps, device=z.device)[:, None]
+    lines = [(1 - t) * a + t * b for a, b in zip(z[::2], z[1::2])]
     # A conditional model needs one class for all of a line: that of the point it starts at.
-    first = [v.shown(model, 1, start=2 * i)[1] for i in range(len(z) // 2)]
-    between = [start.decode((1 - t) * a + t * b) for start, a, b in zip(first, z[::2], z[1::2])]
-    note = v.note(f"straight lines between the codes of two {v.part} points")
+    first = [v.shown(model, 1, start=2 * i)[1] for i in range(pairs)]
+    points = [start.decode(line) for start, line in zip(first, lines)]
+    return x.unflatten(0, (pairs, 2)), torch.stack(lines), torch.stack(points)
+
+
+def draw_interpolation(v: Viewer, pairs: torch.Tensor, points: torch.Tensor) -> Picture:
+    """What lies [n, steps, *shape] between pairs of points [n, 2, *shape]."""
+    lines = f"straight lines between the codes of two {v.part} points"
     if v.kind == "images":
-        rows = {f"pair {i + 1}": torch.cat([x[2 * i, None], line, x[2 * i + 1, None]]) for i, line in enumerate(between)}
-        return plots.rows(rows, v.title, f"{note}; the first and the last of each row are the points themselves")
-    return plots.paths(torch.stack(between), v.plane, v.title, note)
+        shown = min(len(pairs), max(1, plots.fitting(pairs) // (points.shape[1] + 2)))
+        rows = {f"pair {i + 1}": torch.cat([pairs[i, :1], points[i], pairs[i, 1:]]) for i in range(shown)}
+        note = _first(shown, len(pairs), f"{len(pairs):,} {lines}") if shown < len(pairs) else lines
+        return plots.rows(rows, v.title, f"{v.note(note)}; the first and the last of each row are the points themselves")
+    return plots.paths(points, v.plane, v.title, v.note(lines)) if v.kind == "plane" else None
 
 
 def usual_codes(v: Viewer, model: Model) -> tuple[torch.Tensor, str]:
@@ -205,26 +258,57 @@ def usual_codes(v: Viewer, model: Model) -> tuple[torch.Tensor, str]:
 
 
 @figure("decode", of=("images", "plane"))
-def traversal(v: Viewer, model: Model, steps: int = 9, most: int = 16) -> Picture:
+def traversal(v: Viewer, model: Model, steps: int = 9) -> Picture:
     if model.latent_dim is None:
         return None
     cloud, whose = usual_codes(v, model)
-    encoding = can(model, "encode")
-    x, given = v.shown(model, 1)
-    start = given.encode(x)[0] if encoding else cloud.mean(0)
-    fixed = f"as in the first {v.part} point" if encoding else "at their means"
     low, high = torch.quantile(cloud, torch.tensor([0.01, 0.99]).to(cloud), dim=0)
-    widest = (high - low).argsort(descending=True)[:most].sort().values
-    lines = {}
-    for i in widest.tolist():
-        z = start.repeat(steps, 1)
-        z[:, i] = torch.linspace(low[i].item(), high[i].item(), steps)
-        lines[f"z{i + 1}"] = given.decode(z)
-    every = "each latent" if len(lines) == len(start) else f"each of the {most} widest of {len(start)} latents"
-    note = v.note(f"{every} from the 1st to the 99th percentile of {whose}, the others {fixed}")
+    found = traversed(v, model, cloud, low, high, steps, MOST_LATENTS)
+    return draw_traversal(v, found, f"the 1st to the 99th percentile of {whose}")
+
+
+MOST_LATENTS = 16  # in a picture
+
+
+class Traversal(NamedTuple):
+    """The numbers of k latents, codes [k, steps, d] that move each of them in turn, what those are decoded to, and where
+    the other latents are meanwhile."""
+
+    latents: torch.Tensor
+    codes: torch.Tensor
+    points: torch.Tensor
+    others: str
+
+
+def traversed(v: Viewer, model: Model, cloud: torch.Tensor, low: torch.Tensor, high: torch.Tensor, steps: int, most: int | None = None):
+    """Moves latents from `low` to `high` [d], at most so many, the widest, in order; the others are as in the first point
+    or, without an encoder, at the means of the cloud of codes [n, d]."""
+    latents = _widest(high - low, most)
+    x, given = v.shown(model, 1)
+    encoding = can(model, "encode")
+    start = given.encode(x)[0] if encoding else cloud.mean(0)
+    codes = start.repeat(len(latents), steps, 1)
+    for line, i in zip(codes, latents.tolist()):
+        line[:, i] = torch.linspace(low[i].item(), high[i].item(), steps)
+    points = torch.stack([given.decode(line) for line in codes])
+    return Traversal(latents, codes, points, f"as in the first {v.part} point" if encoding else "at their means")
+
+
+def _widest(widths: torch.Tensor, most: int | None) -> torch.Tensor:
+    """The places of the largest widths, in order."""
+    return widths.argsort(descending=True)[:most].sort().values
+
+
+def draw_traversal(v: Viewer, found: Traversal, reach: str) -> Picture:
+    """What the latents do, the widest ones where there are many, as each is moved over its `reach`."""
+    _, steps, dimensions = found.codes.shape
+    most = min(MOST_LATENTS, max(1, plots.fitting(found.points) // steps)) if v.kind == "images" else MOST_LATENTS
+    chosen = _widest((found.codes[:, -1] - found.codes[:, 0]).amax(1), most)
+    every = "each latent" if len(chosen) == dimensions else f"each of the {len(chosen)} widest of {dimensions} latents"
+    note = v.note(f"{every} from {reach}, the others {found.others}")
     if v.kind == "images":
-        return plots.rows(lines, v.title, note)
-    return plots.paths(torch.stack(list(lines.values())), v.plane, v.title, note)
+        return plots.rows({f"z{found.latents[i] + 1}": found.points[i] for i in chosen.tolist()}, v.title, note)
+    return plots.paths(found.points[chosen], v.plane, v.title, note) if v.kind == "plane" else None
 
 
 @figure("decode", of=("images", "plane"))

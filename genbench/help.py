@@ -57,6 +57,22 @@ def name_help(word: str, catalogue: Catalogue) -> str:
     return "\n\n\n".join(pages)
 
 
+def command_help(command: str, catalogue: Catalogue) -> str:
+    """All about a command on a run, and the options that configs/command/ declares."""
+    what, *more = catalogue.about(f"command/{command}")
+    options = _own("command", command, catalogue)
+    words = ["genbench", command, "outputs/RUN"]
+    return "\n\n".join(
+        [
+            f"genbench {command} RUN [NAME=VALUE ...]",
+            _indented(what),
+            "\n".join(_indented(line) for line in more),
+            _section("Options", [_row(setting, setting.default, {}) for setting in options]),
+            _examples(words, [*words, *_overrides(options[0], 1)]),
+        ]
+    )
+
+
 def names(catalogue: Catalogue) -> list[str]:
     """All that `genbench help` knows."""
     choices = [choice for group in GROUPS for choice in catalogue.names(group)]
@@ -104,10 +120,8 @@ def _setting_page(setting: Setting, defaults: dict[str, Any], catalogue: Catalog
 
 
 def _own(group: str, choice: str, catalogue: Catalogue) -> list[Setting]:
-    """The settings that a choice brings along, what its own file declares before what it shares with others."""
-    settings = list(catalogue.settings(f"{group}/{choice}").values())
-    files = list(dict.fromkeys(setting.file for setting in settings))
-    return sorted(settings, key=lambda setting: -files.index(setting.file))
+    """The settings that a choice brings along, those of its own file first."""
+    return list(catalogue.own_first(f"{group}/{choice}").values())
 
 
 def _shared_rows(group: str, choice: str, catalogue: Catalogue) -> list[Row]:

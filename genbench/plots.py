@@ -152,6 +152,12 @@ def enlarge(images: torch.Tensor, columns: int, rows: int = 1, wide: int = 448, 
     return max(1, min(math.ceil(wide / (columns * width)), high // (rows * height)))
 
 
+def fitting(images: torch.Tensor, pixels: int = 2**24) -> int:
+    """How many images of this size [..., height, width] a picture has room for; at least one."""
+    height, width = images.shape[-2:]
+    return max(1, pixels // ((height + 2) * (width + 2)))
+
+
 def grid(images: torch.Tensor, title: str, note: str, captions: Sequence[str] = (), signed=False, columns=8, band=0) -> torch.Tensor:
     """Images in rows, each with a caption if there are any; after every `band` rows there is more room."""
     columns = min(columns, len(images))

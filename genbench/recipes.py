@@ -28,7 +28,7 @@ import yaml
 
 from .errors import UserError
 from .request import configured
-from .settings import GROUPS, Catalogue, Setting, nearest, written
+from .settings import GROUPS, Catalogue, Loader, Setting, nearest, written
 
 GROUP = "experiment"
 USUAL = "quick"  # the set that runs where nothing is named
@@ -48,13 +48,6 @@ KEYS = {  # beside `run`: what is allowed, in the grammar of settings, and an ex
     "differs": ("text", "trained on 55,000 images, not 60,000"),
 }
 DISTANCES, BOUNDS = ("tolerance", "relative"), ("at_most", "at_least")
-
-
-class Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as it is on the command line."""
-
-
-Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"])
 
 
 @dataclass(frozen=True)

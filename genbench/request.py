@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from .errors import UserError
-from .settings import GROUPS, Catalogue, check, known_settings, nearest, unknown
+from .settings import GROUPS, Catalogue, Loader, Settings, check, known_settings, nearest, unknown
 
 
 def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[list[str]]:
@@ -186,6 +186,28 @@ def recorded(folder: Path, catalogue: Catalogue) -> dict:
         part = {"model": "class", "dataset": "loader"}[group]
         config[group][part] = catalogue.value(f"{group}/{choice}", f"{group}.{part}")
     return config
+
+
+def options(command: str, words: list[str], catalogue: Catalogue) -> tuple[Path, Settings]:
+    """The folder of a run and the checked options, that the words `RUN [NAME=VALUE ...]` give a command.
+
+    The options are those that configs/command/ declares; the ones that are not given are at their defaults.
+    """
+    known = catalogue.own_first(f"command/{command}")
+    if not words or ("=" in words[0] and words[0].partition("=")[0] in known):
+        raise UserError(command, "needs the directory of a finished run", fix=f"genbench {command} outputs/RUN")
+    values = {name: setting.default for name, setting in known.items()}
+    for word in words[1:]:
+        name, equals, text = word.partition("=")
+        if name not in known or not equals:
+            near = nearest(name, known)
+            fix = f"did you mean '{near}={known[near].words()[0]}'?" if near else f"it has {', '.join(known)}"
+            raise UserError(name, f"{command} has no such option", word, fix)
+        try:
+            values[name] = yaml.load(text, Loader)
+        except yaml.YAMLError:
+            values[name] = text
+    return Path(words[0]), Settings({name: setting.check(values[name], values) for name, setting in known.items()})
 
 
 def _check_job(overrides, catalogue: Catalogue) -> None:

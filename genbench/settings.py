@@ -46,6 +46,13 @@ COMPARE = {
 }
 
 
+class Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as it is to Hydra."""
+
+
+Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"])
+
+
 class Settings(dict):
     """A model's or dataset's settings, read as attributes; `lambda`, a word of Python, as `s["lambda"]`."""
 
@@ -253,6 +260,12 @@ class Catalogue:
                 if name in known:
                     known[name] = replace(known[name], default=value)
         return known
+
+    def own_first(self, path: str) -> dict[str, Setting]:
+        """The same, what the file itself declares before what it shares with others."""
+        settings = self.settings(path)
+        files = list(dict.fromkeys(setting.file for setting in settings.values()))
+        return dict(sorted(settings.items(), key=lambda item: -files.index(item[1].file)))
 
     def value(self, path: str, name: str) -> Any:
         """What a file, or one it includes, sets `name` to (declared or not); None if it does not."""

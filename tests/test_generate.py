@@ -1,0 +1,279 @@
+"""What is asked of a finished run: samples, reconstructions, interpolations, traversals."""
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import sketch, small_config
+from PIL import Image
+from scipy import ndimage
+
+from genbench import figures, load, plots
+from genbench.cli import COMMANDS, builtin_catalogue
+from genbench.completion import candidates
+from genbench.data import Data, Part, Space
+from genbench.figures import Viewer
+from genbench.launch import execute
+from genbench.model import can
+
+CATALOGUE = builtin_catalogue()
+ASKED = CATALOGUE.names("command")
+LINE = ["dataset.means=[[-1.0],[1.0]]", "dataset.scales=[0.2,0.3]", "dataset.weights=[1.0,1.0]", "latent_dim=1"]
+FEW = ["dataset.size=400", "dataset.val_size=200", "dataset.test_size=50"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a finished run with these words, made once, which tests leave as it is."""
+
+    @cache
+    def run(model, *words, dataset="digits"):
+        folder = tmp_path_factory.mktemp("finished") / model
+        with pytest.MonkeyPatch.context() as patch:
+            for some in ("watched", "finished"):
+                patch.setattr(Viewer, some, sketch)
+            execute(small_config(model, "epochs=1", *words, dataset=dataset), folder, CATALOGUE)
+        return folder
+
+    return run
+
+
+@pytest.fixture
+def ask(genbench, tmp_path):
+    """Ask a command of a run; returns the arrays and the picture, if there is one."""
+
+    def asked(command, folder, *options, says=""):
+        done = genbench(command, str(folder), "to=asked", "device=cpu", *options)
+        assert done.returncode == 0, done.stderr
+        (file,), pictures = (tmp_path / "asked").glob("*.npz"), [*(tmp_path / "asked").glob("*.png")]
+        assert says in done.stdout and all(path.name in done.stdout for path in (file, *pictures))
+        arrays = dict(np.load(file))
+        assert all(array.dtype == np.float32 for array in arrays.values())
+        picture = Image.open(io.BytesIO(pictures[0].read_bytes())) if pictures else None
+        shutil.rmtree(tmp_path / "asked")
+        return arrays, picture
+
+    return asked
+
+
+def cells(picture, side=8):
+    """How many images of so many pixels a side, enlarged by some factor, are in a picture, and in how many rows."""
+    apart, _ = ndimage.label((np.asarray(picture) < 255).any(2))
+    found = [(rows.start, rows.stop - rows.start, columns.stop - columns.start) for rows, columns in ndimage.find_objects(apart)]
+    large = [(top, high) for top, high, wide in found if high == wide and high % side == 0 and high >= 2 * side]
+    return len(large), len({top for top, _ in large})
+
+
+def test_samples_are_those_of_sample_from_python(finished, ask):
+    folder = finished("vae")
+    arrays, picture = ask("sample", folder, "n=11", "seed=3")
+    assert np.array_equal(arrays["samples"], load(folder, device="cpu").sample(11, seed=3)) and [*arrays] == ["samples"]
+    assert cells(picture) == (11, 2)
+
+
+def test_a_wanted_class_is_drawn(finished, ask, unrendered, genbench):
+    folder = finished("cvae")
+    three, any_class = ask("sample", folder, "n=4", "y=3")[0], ask("sample", folder, "n=4")[0]
+    trained = load(folder, device="cpu")
+    assert np.array_equal(three["samples"], trained.sample(4, y=3)) and np.array_equal(any_class["samples"], trained.sample(4))
+    for model, y, says in (("cvae", 10, "labels are whole numbers from 0 to 9"), ("vae", 3, "does not depend on labels")):
+        done = genbench("sample", str(finished(model)), f"y={y}")
+        assert done.returncode == 2 and says in done.stderr
+
+
+def test_reconstructions_are_of_the_first_points_of_a_part(finished, ask):
+    folder = finished("vae")
+    trained = load(folder, device="cpu")
+    for part in ("validation", "test"):
+        arrays, picture = ask("reconstruct", folder, "n=9", f"part={part}")
+        x = trained.data.parts[part].values(slice(9))
+        assert np.array_equal(arrays["originals"], x) and np.array_equal(arrays["reconstructions"], trained.decode(trained.encode(x)))
+        assert cells(picture) == (18, 4), "the ninth has a row of its own, and so has its reconstruction"
+
+
+def test_an_interpolation_ends_at_the_codes_of_its_end_points(finished, ask):
+    folder = finished("cvae")
+    trained = load(folder, device="cpu")
+    arrays, picture = ask("interpolate", folder, "n=2", "steps=5")
+    test = trained.data.parts["test"]
+    x, y = test.values(slice(4)), test.y[:4]
+    codes = trained.encode(x, y=y)
+    assert np.array_equal(arrays["originals"].reshape(x.shape), x) and arrays["codes"].shape == (2, 5, 3)
+    assert np.array_equal(arrays["codes"][:, 0], codes[::2]) and np.array_equal(arrays["codes"][:, 4], codes[1::2])
+    assert np.allclose(arrays["codes"][:, 2], (codes[::2] + codes[1::2]) / 2)
+    for i, points in enumerate(arrays["points"]):
+        assert np.array_equal(points, trained.decode(arrays["codes"][i], y=[int(y[2 * i])] * 5)), "all of the class it starts at"
+    assert cells(picture) == (2 * (5 + 2), 2)
+
+
+@pytest.mark.parametrize("model", ["ae", "gan"])
+def test_a_traversal_moves_one_latent_at_a_time(model, finished, ask):
+    folder = finished(model)
+    trained = load(folder, device="cpu")
+    arrays, picture = ask("traverse", folder, "steps=4", "range=2")
+    wider, _ = ask("traverse", folder, "steps=4", "range=4")
+    codes = arrays["codes"]
+    assert codes.shape == (3, 4, 3) and cells(picture) == (12, 3)
+    for i, line in enumerate(codes):
+        others = [j for j in range(3) if j != i]
+        assert (line[:, others] == line[0, others]).all() and np.ptp(line[:, i]) > 0
+        assert np.allclose(np.diff(line[:, i]), np.ptp(line[:, i]) / 3, rtol=1e-4)
+        assert np.ptp(wider["codes"][i, :, i]) == pytest.approx(2 * np.ptp(line[:, i]), rel=1e-4)
+        assert np.array_equal(arrays["points"][i], trained.decode(line))
+    if can(trained.model, "encode"):
+        first = trained.encode(trained.data.parts["test"].values(slice(1)))[0]
+        assert all(np.array_equal(codes[i, 0, j], first[j]) for i in range(3) for j in range(3) if i != j)
+        drawn = trained.model.codes(5000, Viewer(trained.data, 0, "", "test").rng("usual codes"))
+        assert np.allclose([np.ptp(codes[i, :, i]) for i in range(3)], 4 * drawn.std(0, correction=0), rtol=1e-4)
+
+
+def test_every_model_can_do_what_its_abilities_allow_and_nothing_else(model_name, finished, ask, genbench, unrendered):
+    folder = finished(model_name)
+    model = load(folder, device="cpu").model
+    able = {
+        "sample": can(model, "sample"),
+        "reconstruct": can(model, "encode", "decode"),
+        "interpolate": can(model, "encode", "decode") and model.latent_dim is not None,
+        "traverse": can(model, "decode") and model.latent_dim is not None,
+    }
+    assert [*able] == [command for command in COMMANDS if command in ASKED] and any(able.values())
+    for command, possible in able.items():
+        if possible:
+            arrays, picture = ask(command, folder)
+            assert picture is not None and all(np.isfinite(array).all() for array in arrays.values())
+        else:
+            done = genbench(command, str(folder), "to=nowhere")
+            others = ", ".join(other for other in able if able[other])
+            assert done.returncode == 2 and f"what can be asked of it is {others}\n" in done.stderr
+
+
+def test_other_data_than_images_have_what_picture_there_is(finished, ask, unrendered):
+    plane = finished("vae", *FEW, "latent_dim=2", dataset="gaussians")
+    line = finished("pca", *LINE, *FEW, dataset="gaussians")
+    for command in ASKED:
+        assert ask(command, plane)[1] is not None, command
+        picture = ask(command, line, says="" if command == "sample" else f"no picture: {command} has none of points [1]")[1]
+        assert (picture is not None) == (command == "sample")
+    table = Data("made", {"test": Part(torch.rand(9, 5), None)}, Space((5,), unit=True))
+    assert figures.draw_samples(Viewer(table, 0, "title"), torch.rand(3, 5)) is None
+
+
+def test_a_runs_own_files_stay_as_they_are_and_the_same_words_give_the_same_bytes(finished, genbench):
+    folder = finished("vae")
+    own = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    made = []
+    for _ in range(2):
+        for command in ASKED:
+            assert genbench(command, str(folder)).returncode == 0
+        made.append({path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path not in own})
+        for name in made[-1]:
+            (folder / name).unlink()
+    names = {
+        "sample_n-64_seed-0",
+        "reconstruct_n-32_part-test",
+        "interpolate_n-8_steps-10_part-test",
+        "traverse_steps-9_range-3.0_part-test",
+    }
+    assert made[0] == made[1] and made[0].keys() == {f"{name}.{kind}" for name in names for kind in ("npz", "png")}
+    assert own == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_picture_shows_what_it_has_room_for(monkeypatch):
+    notes = []
+    monkeypatch.setattr(plots, "grid", lambda images, title, note, **_: notes.append((len(images), note)))
+    viewer = Viewer(Data("made", {"test": Part(torch.rand(9, 1, 8, 8), None)}, Space((1, 8, 8), unit=True)), 0, "title")
+    viewer.at(3)
+    monkeypatch.setattr(plots, "fitting", lambda images: 10)
+    images = torch.rand(12, 1, 8, 8)
+    figures.draw_samples(viewer, images)
+    figures.draw_reconstructions(viewer, images, images)
+    assert notes[0] == (10, "the first 10 of 12 samples, after 3 epochs")
+    assert notes[1] == (10, "the first 5 of 12 test images, each above its reconstruction, after 3 epochs")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("sample", "sample: needs the directory of a finished run; fix: genbench sample outputs/RUN"),
+        ("sample n=3", "sample: needs the directory of a finished run"),
+        ("sample nowhere", "nowhere: is not a run directory"),
+        ("sample RUN steps=3", "steps: sample has no such option (got steps=3); fix: it has n, seed, y, to, device"),
+        ("reconstruct RUN prat=test", "prat: reconstruct has no such option (got prat=test); fix: did you mean 'part=test'?"),
+        ("interpolate RUN step=3", "did you mean 'steps=10'?"),
+        ("traverse RUN other", "other: traverse has no such option"),
+        ("traverse RUN range", "did you mean 'range=3.0'?"),
+        ("sample RUN n=0", "n: must be int >= 1 (got 0)"),
+        ("sample RUN n=[", "n: must be int >= 1 (got [)"),
+        ("sample RUN seed=-1", "seed: must be int in [0, "),
+        ("sample RUN y=three", "y: must be int >= 0 | null (got three)"),
+        ("reconstruct RUN part=tset", "part: must be test | validation | train (got tset); fix: such as part=test"),
+        ("interpolate RUN steps=1", "steps: must be int >= 2 (got 1)"),
+        ("traverse RUN range=0", "range: must be float > 0"),
+        ("traverse RUN device=gpu", "device: must be auto | cpu | cuda | cuda:N | mps (got gpu)"),
+    ],
+)
+def test_wrong_words_are_refused_before_anything_slow_is_imported(words, says, genbench, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "genbench.generate", None)  # whoever imports it fails
+    done = genbench(*words.split())
+    assert done.returncode == 2 and says in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_a_refusal_imports_neither_torch_nor_hydra(tmp_path):
+    code = "import sys; from genbench.cli import main\ntry: main(sys.argv[1:])\nfinally: print({'hydra', 'torch'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code, "sample", "RUN", "n=0"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout.splitlines()[-1] == "set()"
+
+
+def test_what_a_run_cannot_give_is_told(finished, genbench, tmp_path):
+    folder = finished("vae")
+    for words, says in (
+        (("reconstruct", "n=361"), "n: there are 360 test points, and this takes 361 (got 361); fix: n=360, or another part"),
+        (("interpolate", "n=200"), "n: there are 360 test points, and this takes 400 (got 200); fix: n=180, or another part"),
+        (("sample", f"to={folder}/config.yaml"), "to: cannot be made: File exists"),
+    ):
+        done = genbench(words[0], str(folder), *words[1:])
+        assert done.returncode == 2 and says in done.stderr
+    without = finished("pca", "dataset.val_size=0")
+    done = genbench("traverse", str(without), "part=validation")
+    assert (
+        done.returncode == 2
+        and "part: the data of this run have no such part (got validation); fix: choose from train, test" in done.stderr
+    )
+    unfinished = shutil.copytree(folder, tmp_path / "unfinished")
+    (unfinished / "metrics.json").unlink()
+    before = {*unfinished.iterdir()}
+    done = genbench("sample", "unfinished")
+    assert done.returncode == 2 and "holds no finished run, or a damaged one; fix: genbench resume unfinished" in done.stderr
+    assert {*unfinished.iterdir()} == before
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_help_and_tab_know_every_option(command, genbench, tmp_path):
+    page = genbench("help", command).stdout
+    known = CATALOGUE.settings(f"command/{command}")
+    for name, setting in known.items():
+        assert setting.check(setting.default, {}) == setting.default, "the default is allowed"
+        assert f"  {name}=" in page and " ".join(setting.meaning.split()[:3]) in page
+    assert f"genbench {command} RUN_DIR" in genbench("--help").stdout
+    (example,) = re.findall(rf"genbench {command} outputs/RUN (\w+)=(\S+)", page)
+    known[example[0]].check(yaml.safe_load(example[1]), {})
+    (tmp_path / "outputs" / "run").mkdir(parents=True)
+    (tmp_path / "outputs" / "run" / "config.yaml").touch()
+    (tmp_path / "outputs" / "sweep").mkdir()
+    (tmp_path / "outputs" / "sweep" / "sweep_summary.json").touch()
+
+    def offered(*words):
+        return candidates([command, *words[:-1]], words[-1], CATALOGUE, COMMANDS)
+
+    assert offered("") == ["outputs/run "] and offered("outputs/run", "to=") == []
+    assert offered("outputs/run", "device=c") == ["device=cpu ", "device=cuda ", "device=cuda:0 "]
+    assert offered("outputs/run", "device=cpu", "") == sorted(f"{name}=" for name in known if name != "device")
+    assert offered("outputs/run", "nonsense=") == []
+    assert command + " " in candidates(["help"], command[:3], CATALOGUE, COMMANDS)
