@@ -3,6 +3,7 @@
     genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
     genbench --cfg job [SETTING=VALUE...] its settings, without running it
     genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped
+    genbench report FOLDER...             a table, charts and a page of the runs in it; report.dir=FOLDER for them
     genbench verify [NAME|SET ...]        prove the models' numbers by recipes; --list shows them
     genbench models                       what there is to train
     genbench datasets                     what there is to train on
@@ -153,6 +154,12 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
     return 0
 
 
+def _report(words: list[str], catalogue: Catalogue) -> int:
+    from .report import main
+
+    return main(words, catalogue)
+
+
 def _verify(words: list[str], catalogue: Catalogue) -> int:
     from .verify import verify
 
@@ -190,6 +197,7 @@ def _completion(words: list[str], catalogue: Catalogue) -> int:
 
 COMMANDS = {
     "resume": _resume,
+    "report": _report,
     "verify": _verify,
     **{f"{group}s": partial(_choices, group) for group in GROUPS},
     "help": _help,

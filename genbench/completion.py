@@ -127,6 +127,11 @@ def _runs(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
     return _whole(file.rpartition("/")[0] for files in found for file in files)
 
 
+def _reported(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Directories of runs and sweeps, and where the report may go."""
+    return _runs([], word, catalogue) + ["report.dir="]
+
+
 def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
     """Recipes, their sets, and the settings that say where to run them."""
     if "=" in word:
@@ -137,6 +142,7 @@ def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
 
 ARGUMENTS = {
     "resume": _runs,
+    "report": _reported,
     "verify": _recipes,
     "help": lambda before, word, catalogue: _whole(set(names(catalogue)) - set(before)),
     "completion": lambda before, word, catalogue: [] if before else _whole(SCRIPTS),
