@@ -11,7 +11,7 @@ import numpy as np
 
 from .curves import curves, drawn
 from .plots import CLASSES, INK, SOFT, Sheet, unmathed
-from .results import Measure, Result, Row, Value, called, labels, on_log, ranked, same_but, short, swept
+from .results import Measure, Result, Row, Value, called, differing, labels, on_log, ranked, same_but, short, swept
 
 MOST_LINES, MOST_PANELS = 8, 9  # in one picture
 WIDE, HIGH, LINE = 290, 210, 16  # pixels of a panel, and of a line of its legend
@@ -52,15 +52,15 @@ def trades(rows: list[Row]) -> Iterator[Chart]:
             if len(some) > 1:
                 lines = [_trade(at, some, across, up) for at in same_but(some, _weights(some)).values()]
                 sheet, (axes,) = _panels([""], lines, f"{y_label} against {x_label}", _title(some), _told(some), wide=440, high=300)
-                _draw(axes, lines, x_label, y_label, crosses=True)
+                _draw(axes, lines, x_label, y_label)
                 yield f"{name}_on_{data}", sheet
 
 
 def _trade(rows: list[Row], among: list[Row], across: str, up: str) -> Line:
-    weights = [name for name in swept(rows) if name in _weights(rows)]
+    weights = [name for name in differing(among) if name in _weights(rows)]
     rows = sorted(rows, key=lambda row: [row.settings[name] for name in weights])
     words = [" ".join(f"{name}={short(row.settings[name])}" for name in weights) for row in rows]
-    return Line(called(rows[0], among, tuple(weights)), [row.term(across) for row in rows], [row.term(up) for row in rows], words)
+    return Line(called(rows[0], among, weights), [row.term(across) for row in rows], [row.term(up) for row in rows], words)
 
 
 def _weights(rows: Iterable[Row]) -> list[str]:
@@ -85,7 +85,8 @@ def against_settings(rows: list[Row]) -> Iterator[Chart]:
             )
             for panel, measure in zip(axes, measures):
                 _draw(panel, at_setting[measure], setting, measure.unit)
-                _spaced(panel, [x.mean for line in at_setting[measure] for x in line.x])
+                tried = [x.mean for line in at_setting[measure] for x in line.x]
+                _spaced(panel, tried, tried if len(set(tried)) <= 8 else ())
             yield f"measures_against_{setting}_{'_on_'.join(kind)}", sheet
 
 
@@ -97,7 +98,7 @@ def _is_told(measure: Measure, groups: list[list[Row]]) -> bool:
 
 def _against(measure: Measure, rows: list[Row], among: list[Row], setting: str) -> Line:
     have = [row for row in rows if measure in row.cells]
-    return Line(called(rows[0], among, (setting,)), [Value(row.settings[setting]) for row in have], [row.cells[measure] for row in have])
+    return Line(called(rows[0], among, [setting]), [Value(row.settings[setting]) for row in have], [row.cells[measure] for row in have])
 
 
 def learning(rows: list[Row]) -> Iterator[Chart]:
@@ -114,7 +115,8 @@ def learning(rows: list[Row]) -> Iterator[Chart]:
     if not shown:
         return
     longest = max(shown.values(), key=len)
-    note = f"mean and range over the seeds; of many settings the {MOST_LINES} that get lowest" if _seeds(rows) > 1 else "after each epoch"
+    note = "mean and range over the seeds" if _seeds(rows) > 1 else "after each epoch"
+    note += f"; the {MOST_LINES} settings that get lowest" * any(len(lines) == MOST_LINES for lines in shown.values())
     sheet, axes = _panels([*shown], longest, "learning curves on the validation data", _title(rows), note)
     for panel, lines in zip(axes, shown.values()):
         _draw(panel, lines, "epoch", "", bands=True)
@@ -152,13 +154,12 @@ def heat_maps(rows: list[Row], most: int = 4) -> Iterator[Chart]:
         pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
         for across, up in pairs[:most]:
             grid = max(same_but(some, (across, up)).values(), key=len)
-            weighed = {across, up} & set(_weights(some))
-            measures = [m for m in ranked(some) if m.group != "train" and not (m.model and weighed)]
+            measures = [m for m in ranked(some) if m.group not in ("train", "cost", "time")]
             measure = next((m for m in measures if _is_grid([row for row in grid if m in row.cells], across, up)), None)
             if measure is not None:
                 values = {(row.settings[across], row.settings[up]): row.cells[measure].mean for row in grid if measure in row.cells}
                 note = f"{labels(measures)[measure]}{_direction(measure)}; {_told(grid)}"
-                beside = called(grid[0], some, (across, up))
+                beside = called(grid[0], some, [across, up])
                 sheet = _heat(values, across, up, _title(some), note + f"; at {beside}" * bool(beside))
                 yield f"{measure.name}_over_{across}_and_{up}_{'_on_'.join(kind)}", sheet
 
@@ -199,8 +200,8 @@ def cost(rows: list[Row]) -> Iterator[Chart]:
                 ]
                 name = labels(ranked(some))[measure]
                 sheet, (axes,) = _panels([""], lines, f"{name} against seconds", _title(some), _told(some), wide=440, high=300)
-                _draw(axes, lines, "seconds, logarithmic", name + _direction(measure), joined=False, crosses=True)
-                axes.set_xscale("log")
+                _draw(axes, lines, "seconds", name + _direction(measure), joined=False)
+                _spaced(axes, [row.seconds for row in have])
                 yield f"cost_against_{measure.name}_on_{data}", sheet
                 break
 
@@ -225,17 +226,17 @@ def _panels(names: list[str], lines: list[Line], what: str, title: str, note: st
     return sheet, axes
 
 
-def _draw(axes, lines: list[Line], x_label: str, y_label: str, bands=False, joined=True, crosses=False) -> None:
+def _draw(axes, lines: list[Line], x_label: str, y_label: str, bands=False, joined=True) -> None:
     """Lines in a panel with their intervals, as bands or as bars, and a legend below."""
     for line, colour in zip(lines, [*CLASSES, *["#777777"] * len(lines)]):
         x, y = (np.array([value.mean for value in some]) for some in (line.x, line.y))
-        style = {"color": colour, "label": unmathed(line.name), "lw": 1.6 if joined else 0}
+        style = {"lw": 1.6 if joined else 0, "marker": "" if bands else "o", "ms": 5}
+        axes.plot(x, y, color=colour, label=unmathed(line.name), **style)
         if bands:
-            axes.plot(x, y, **style)
             axes.fill_between(x, *_ends(line.y), color=colour, alpha=0.15, lw=0)
         else:
-            bars = {"yerr": abs(_ends(line.y) - y)} | ({"xerr": abs(_ends(line.x) - x)} if crosses else {})
-            axes.errorbar(x, y, **bars, **style, marker="o", ms=4, elinewidth=1, capsize=2)
+            axes.vlines(x, *_ends(line.y), color=colour, lw=1)
+            axes.hlines(y, *_ends(line.x), color=colour, lw=1)
         for at, word in enumerate(line.words):
             axes.annotate(unmathed(word), (x[at], y[at]), xytext=(5, 4), textcoords="offset points", size=7, color=SOFT)
     axes.set(xlabel=unmathed(x_label), ylabel=unmathed(y_label))
@@ -248,12 +249,17 @@ def _ends(values: list[Value]) -> np.ndarray:
     return np.array([[v.mean if v.low is None else v.low, v.mean if v.high is None else v.high] for v in values]).T
 
 
-def _spaced(axes, tried: list[float]) -> None:
-    if on_log(tried):
+def _spaced(axes, values: list[float], ticks: Iterable[float] = ()) -> None:
+    """An axis that suits the values, with plain numbers below it: at these ticks, or where they are round."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    if on_log(values):
         axes.set_xscale("log")
-    if len(set(tried)) <= 8:
-        axes.set_xticks(sorted(set(tried)), [f"{x:g}" for x in sorted(set(tried))])
-        axes.minorticks_off()
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
+    if ticks:
+        axes.set_xticks(sorted(set(ticks)))
 
 
 def _direction(measure: Measure) -> str:

@@ -34,6 +34,7 @@ from .results import (
     called,
     differing,
     gathered,
+    is_number,
     labels,
     ranked,
     short,
@@ -41,7 +42,7 @@ from .results import (
     telling,
     troubles,
 )
-from .settings import Catalogue, written
+from .settings import GROUPS, Catalogue, written
 
 OPTION = "report.dir"
 ARROWS = {"lower": " ↓", "higher": " ↑"}
@@ -75,6 +76,15 @@ class Report(NamedTuple):
         of = f" of {'-'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds each" if seeds and seeds[-1] > 1 else ""
         rows = f"{len(self.rows)} setting{'s' * (len(self.rows) != 1)}{of}"
         return f"{done} run{'s' * (done != 1)} in {rows}" + f"; {len(self.missing)} without results" * bool(self.missing)
+
+    @property
+    def kept(self) -> list[tuple[str, list]]:
+        """The columns that tell the rows apart: their header, and a value for each row."""
+        kinds = [(name, [row.kind[i] for row in self.rows]) for i, name in enumerate(GROUPS)]
+        kinds = kinds[:1] + [(name, values) for name, values in kinds[1:] if len(set(values)) > 1]
+        settings = [(name, [row.settings.get(name, "") for row in self.rows]) for name in self.settings]
+        seeds = [("seeds", [len(row.runs) for row in self.rows])]
+        return [*kinds, *settings, *seeds * any(len(row.runs) > 1 for row in self.rows)]
 
     @property
     def note(self) -> str:
@@ -213,10 +223,7 @@ def show(told: Report) -> None:
     """The table on the terminal with as many columns as there is room for, and the runs without results."""
     console = Patient(highlight=False)
     if told.rows:
-        kept = [("model", [row.kind[0] for row in told.rows]), ("dataset", [row.kind[1] for row in told.rows])]
-        kept += [(s, [short(row.settings[s]) if s in row.settings else "" for row in told.rows]) for s in told.settings]
-        kept = kept[:1] + [(head, cells) for head, cells in kept[1:] if len(set(cells)) > 1]
-        kept += [("seeds", [str(len(row.runs)) for row in told.rows])] * any(len(row.runs) > 1 for row in told.rows)
+        kept = [(head, [short(v) for v in values]) for head, values in told.kept]
         columns = [*kept, *_fitting(told, console.width - sum(map(_width, kept)))]
         table = Table(*(Column(Text(head), overflow="fold") for head, _ in columns), box=box.SIMPLE_HEAD, title_justify="left")
         for line in zip(*(cells for _, cells in columns)):
@@ -276,14 +283,12 @@ def page(told: Report, charted: list[dict[str, str]]) -> str:
 
 def _table(told: Report, measures: list[Measure]) -> dict:
     """Heads, and lines of cells: the text, what it is sorted by, whether it is the best."""
-    heads = [("model", False), ("dataset", False), *((s, False) for s in told.settings), ("seeds", True)]
-    heads += [(heading(told, m), True) for m in measures]
+    heads = [(head, all(v == "" or is_number(v) for v in values)) for head, values in told.kept] + [
+        (heading(told, m), True) for m in measures
+    ]
     lines = []
     for i, row in enumerate(told.rows):
-        kept = [row.settings.get(s, "") for s in told.settings]
-        line = [(text, text, False) for text in row.kind]
-        line += [(short(v) if v != "" else "", v if isinstance(v, (int, float)) else written(v), False) for v in kept]
-        line += [(str(len(row.runs)), len(row.runs), False)]
+        line = [(short(v), v if is_number(v) else short(v), False) for v in (values[i] for _, values in told.kept)]
         values = [row.cells.get(m) for m in measures]
         line += [(cell(v), "" if v is None else v.mean, (i, m) in told.best) for v, m in zip(values, measures)]
         lines.append(line)
@@ -334,9 +339,12 @@ def _picture(path: Path, width: int = 520) -> str:
             image.thumbnail((width, 4 * width))
             out = io.BytesIO()
             image.save(out, "jpeg", quality=85)
+            whole = io.BytesIO()
+            image.save(whole, "png", optimize=True)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return ""
-    return _inline("image/jpeg", out.getvalue())
+    kind, content = min(("jpeg", out.getvalue()), ("png", whole.getvalue()), key=lambda kept: len(kept[1]))
+    return _inline(f"image/{kind}", content)
 
 
 def _inline(kind: str, content: bytes) -> str:

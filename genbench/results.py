@@ -25,7 +25,7 @@ class Measure(NamedTuple):
     name: str
     group: str  # the part of the data, or the section of a report card
     on: str = ""
-    model: str = ""  # the only one whose numbers compare, as of what it minimises
+    model: str = ""  # the only one whose numbers compare, of what it minimises itself
     n: str = ""  # how many points, in words
     features: str = ""
     of: str = ""
@@ -147,17 +147,19 @@ def _result(folder: Path, catalogue: Catalogue) -> Result:
     own = {name for name in settings if flat[name] != defaults.get(name, flat[name])}
     state = str(status["state"])
     told = Result(folder, printable(folder.name), kind, printable(title(config, catalogue)), settings, own, state, _reason(status))
-    return told if state != "done" else told._replace(**_measured(_json(folder / "metrics.json"), kind[0]))
+    return told if state != "done" else told._replace(**_measured(_json(folder / "metrics.json"), kind[0], settings))
 
 
-def _measured(metrics: dict, model: str) -> dict[str, Any]:
+def _measured(metrics: dict, model: str, settings: dict[str, Any]) -> dict[str, Any]:
     """What metrics.json tells, as fields of a result."""
     numbers = {part: _numbers(values) for part, values in metrics.items() if isinstance(values, dict)}
     cost = metrics["cost"]
     criterion, inside = cost.get("criterion"), [str(name) for name in cost.get("criterion_contains", [])]
     values = {part: numbers[part][criterion] for part in PARTS if criterion in numbers.get(part, {})}
     diagnosis = [text for text in metrics.get("diagnosis", []) if isinstance(text, str)]
-    measures = _on_card(metrics.get("card")) or _by_part(metrics, numbers, criterion, model)
+    weights = ", ".join(f"{name}={short(settings[name])}" for name in inside if name in settings)
+    mine = {"model": model, "better": "lower", "of": weights}
+    measures = _on_card(metrics.get("card")) or _by_part(metrics, numbers, criterion, mine)
     for group, named in (("time", "seconds"), ("cost", "parameters")):
         if named in numbers.get(group, {}) and not any(measure.name == named for measure in measures):
             measures[Measure(named, group)] = Value(numbers[group][named])
@@ -177,8 +179,11 @@ def _on_card(card: Any) -> dict[Measure, Value]:
     return found
 
 
-def _by_part(metrics: dict, numbers: dict[str, dict[str, float]], criterion: str | None, model: str) -> dict[Measure, Value]:
-    """The numbers by part of the data. What is said of a part in words belongs to them: only what agrees in it compares."""
+def _by_part(metrics: dict, numbers: dict[str, dict[str, float]], criterion: str | None, mine: dict) -> dict[Measure, Value]:
+    """The numbers by part of the data. What is said of a part in words belongs to them: only what agrees in it compares.
+
+    What is `mine` of a criterion is its model and, as it is a sum of terms, their weights.
+    """
     found = {}
     for group, values in numbers.items():
         if group in ("cost", "time"):
@@ -186,9 +191,9 @@ def _by_part(metrics: dict, numbers: dict[str, dict[str, float]], criterion: str
         of = "; ".join(value for value in metrics[group].values() if isinstance(value, str))
         n = _words(metrics[group].get("n"))
         for name, value in values.items():
-            lower = {"model": model, "better": "lower"} if name == criterion and group in PARTS else {}
             if name != "n":
-                found[Measure(name, group, n=n, of=of, **lower)] = Value(value)
+                own = mine if name == criterion and group in PARTS else {"of": of}
+                found[Measure(name, group, n=n, **own)] = Value(value)
     return found
 
 
@@ -296,18 +301,14 @@ def mean(values: list[Value], level: float = 0.95) -> Value:
 
 
 def best(rows: list[Row]) -> set[tuple[int, Measure]]:
-    """The number of the row, and the measure, of what is best where a direction is known, among runs on the same data.
-
-    A criterion that contains a setting is no measure across the values of that setting.
-    """
+    """The number of the row, and the measure, of what is best where a direction is known, among runs on the same data."""
     found = set()
     for data in dict.fromkeys(row.data for row in rows):
         mine = [i for i, row in enumerate(rows) if row.data == data]
         for measure in dict.fromkeys(measure for i in mine for measure in rows[i].cells):
             have = [i for i in mine if measure in rows[i].cells]
             means = [rows[i].cells[measure].mean for i in have]
-            weighed = {name for i in have for run in rows[i].runs for name in run.inside} if measure.model else set()
-            if measure.better and len(set(means)) > 1 and not any(_differs([rows[i] for i in have], name) for name in weighed):
+            if measure.better and len(set(means)) > 1:
                 top = min(means) if measure.better == "lower" else max(means)
                 found |= {(i, measure) for i, value in zip(have, means) if value == top}
     return found
@@ -334,7 +335,7 @@ def _differs(rows: Iterable[Row], name: str) -> bool:
     return len({written(row.settings[name]) if name in row.settings else None for row in rows}) > 1
 
 
-def called(row: Row, rows: list[Row], without: tuple[str, ...] = ()) -> str:
+def called(row: Row, rows: list[Row], without: Iterable[str] = ()) -> str:
     """What tells a row from the others in words: model, dataset and settings, as far as they differ."""
     names = [kind for i, kind in enumerate(row.kind) if len({other.kind[i] for other in rows}) > 1]
     names += [f"{s}={short(row.settings[s])}" for s in telling(rows) if s in row.settings and s not in without]
@@ -353,7 +354,8 @@ def ranked(rows: list[Row]) -> list[Measure]:
 
     def key(measure: Measure) -> tuple:
         covers = sum(measure in row.cells for row in rows)
-        return 2 * covers < len(rows), not measure.better, after.get(measure.group, 0 if measure.better else 1.5)
+        sparse = 2 * covers < len(rows) or covers < 2 <= len(rows)
+        return sparse, not measure.better, after.get(measure.group, 0 if measure.better else 1.5)
 
     return sorted(measures, key=key)
 
@@ -367,7 +369,7 @@ def labels(measures: Iterable[Measure]) -> dict[Measure, str]:
             same.setdefault(label, []).append(measure)
         for some in same.values():
             if len({getattr(measure, field) for measure in some}) > 1:
-                found |= {m: f"{found[m]}, {word}{getattr(m, field) or 'not told'}" for m in some}
+                found |= {m: f"{found[m]}, {word}{getattr(m, field)}" for m in some if getattr(m, field)}
     return found
 
 
