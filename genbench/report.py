@@ -48,6 +48,7 @@ OPTION = "report.dir"
 ARROWS = {"lower": " ↓", "higher": " ↑"}
 AT_FIRST = 10  # columns of numbers that the page shows before it is asked for all
 MOST_PICTURES, LARGEST = 60, 40_000_000  # settings with pictures in the page, and pixels of a picture that is read
+WIDE = 700  # pixels from which a chart scrolls on a phone rather than shrinks
 PICTURES = ("samples", "reconstructions")
 
 
@@ -146,7 +147,7 @@ def leave(told: Report, folder: Path) -> None:
         write(folder / f"report_{name}.svg", content)
     write(folder / "report.csv", as_csv(told).encode())
     write(folder / "report.md", as_markdown(told).encode())
-    charted = [{"source": _inline("image/svg+xml", content), "alt": drawn[name].said} for name, content in pictures.items()]
+    charted = [(_inline("image/svg+xml", content), drawn[name].said, drawn[name].width > WIDE) for name, content in pictures.items()]
     write(folder / "report.html", page(told, charted).encode())
     show(told)
     say(f"report: {quoted(folder / 'report.html')}")
@@ -262,8 +263,11 @@ def _width(column: tuple[str, list]) -> int:
 # --- as a page ------------------------------------------------------------------------------------------------
 
 
-def page(told: Report, charted: list[dict[str, str]]) -> str:
-    """One self-contained page: whatever a run's files hold is text in it, never markup."""
+def page(told: Report, charted: list[tuple[str, str, bool]]) -> str:
+    """One self-contained page: whatever a run's files hold is text in it, never markup.
+
+    Of each chart, its address, what it shows in words and whether it is wide.
+    """
     from jinja2 import Environment, StrictUndefined
 
     template = Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
