@@ -227,8 +227,8 @@ def test_nothing_to_report_is_told(genbench, tmp_path):
 
 
 def test_hostile_names_are_text_and_the_page_needs_nothing_else(left, capsys):
-    evil = "<script>alert(1)</script>\"'><img src=http://x/y onerror=alert(1)>{{ 7*7 }}$\\frac"
-    metrics = [card((evil, k, {"group": evil, "on": evil, "unit": evil, "n": {evil: k}}), diagnosis=[evil + "\x1b[2J"]) for k in (1, 2)]
+    evil = "<script>alert(1)</script>\"'><img src=http://x/y onerror=alert(1)>{{ 7*7 }}/../../$\\frac$"
+    metrics = [card((evil, k, {"group": evil, "on": evil, "unit": evil, "n": {evil: 3}}), diagnosis=[evil + "\x1b[2J"]) for k in (1, 2)]
     for k, found in enumerate(metrics):
         folder = left("kmeans", {"n_components": k + 2}, metrics=found | {"time": {"seconds": 2.0 + k}})
         Image.new("L", (20, 20)).save(folder / "samples.png")
@@ -338,8 +338,9 @@ def test_headers_say_all_that_tells_measures_apart():
 def test_several_folders_make_one_report_where_it_is_wanted(left, genbench, tmp_path):
     left(under="a", metrics=card(("fid", 1.0, {})))
     left(under="b/c", changes={"n_components": 3}, metrics=card(("fid", 2.0, {})))
-    done = genbench("report", "a", "b", "b/c", "report.dir=out/here")
-    assert done.returncode == 0 and "2 runs in 2 settings" in done.stdout, done.stderr
+    left(under="b/c", state="failed", reason="why")
+    done = genbench("report", "a", "b", "b/../b/c", "report.dir=out/here")
+    assert done.returncode == 0 and "2 runs in 2 settings; 1 without results" in done.stdout, done.stderr
     assert "report: out/here/report.html" in done.stdout and len(read_csv(tmp_path / "out" / "here")) == 2
     assert genbench("report", "a", "b").returncode == 0
     (folder,) = (tmp_path / "outputs").iterdir()
