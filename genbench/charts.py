@@ -172,7 +172,7 @@ def _heat(values: dict[tuple[float, float], float], across: str, up: str, title:
     x, y = (sorted({at[i] for at in values}) for i in (0, 1))
     shades = np.array([[values.get((a, b), np.nan) for a in x] for b in y])
     wide, high = max(300, 62 * len(x)), max(160, 40 * len(y))
-    sheet = Sheet(wide + 180, high + 50, title, note)
+    sheet = Sheet(wide + 180, high + 50, title, unmathed(note))
     axes = sheet.axes(70, 4, wide, high)
     drawn = axes.imshow(shades, origin="lower", aspect="auto", cmap="cividis")
     middle = (np.nanmin(shades) + np.nanmax(shades)) / 2
@@ -215,7 +215,7 @@ def _panels(names: list[str], lines: list[Line], what: str, title: str, note: st
     columns, left = min(3, len(names)), 62
     down = 18 + high + 40 + legend
     rows = -(-len(names) // columns)
-    sheet = Sheet(columns * (wide + left + 12), rows * down, title, f"{what}; {note}")
+    sheet = Sheet(columns * (wide + left + 12), rows * down, title, unmathed(f"{what}; {note}"))
     axes = []
     for i, name in enumerate(names):
         panel = sheet.axes(left + (i % columns) * (wide + left + 12), 18 + (i // columns) * down, wide, high)

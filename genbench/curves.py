@@ -12,7 +12,7 @@ from rich.table import Table
 from .console import Patient, number, say
 from .errors import report
 from .files import CannotWrite, write
-from .plots import Line, Sheet, against, png
+from .plots import Line, Sheet, against, png, unmathed
 from .record import quoted
 from .results import PARTS, Result, is_number, is_seed, on_log, results, slug
 from .settings import Catalogue, written
@@ -151,7 +151,7 @@ def sentence(curve: Curve, line: Line) -> str:
 
 def drawn(curve: Curve) -> Sheet:
     """The curve as a picture."""
-    return against(curve.shown, curve.setting, curve.criterion, curve.log, curve.title, note(curve))
+    return against(curve.shown, curve.setting, curve.criterion, curve.log, curve.title, unmathed(note(curve)))
 
 
 def note(curve: Curve) -> str:

@@ -26,7 +26,7 @@ class Sheet:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        self.said = f"{title}: {note}"
+        self.said = f"{title}: {note}".replace(r"\$", "$")
         self.width = max(width + 2 * MARGIN, LEAST_WIDTH)
         bold, plain = {"size": 10.5, "weight": "bold"}, {"size": 9, "color": SOFT}
         titles, notes = (wrapped(text, self.width - 2 * MARGIN, style) for text, style in ((title, bold), (note, plain)))
@@ -276,11 +276,11 @@ def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, title
         axes.grid(axis="y", color="#eeeeee", lw=0.8)
         for label, colour, line, part in curves:
             mean, least, most = line.parts[part].T
-            axes.plot(line.x, mean, color=colour, lw=1.8, marker="o", ms=3.5, label=label)
+            axes.plot(line.x, mean, color=colour, lw=1.8, marker="o", ms=3.5, label=unmathed(label))
             axes.fill_between(line.x, least, most, color=colour, alpha=0.15, lw=0)
             if line.at is not None and part == line.judged:
                 axes.plot(line.x[line.at], mean[line.at], "o", ms=11, mfc="none", mec=colour, mew=1.6)
-        axes.set(xlabel=f"{setting}, logarithmic" if log else setting, ylabel="" if i else quantity)
+        axes.set(xlabel=f"{setting}, logarithmic" if log else setting, ylabel="" if i else unmathed(quantity))
         axes.set_title(name, size=9, color=INK)
         axes.tick_params(labelleft=i == 0)
         _tick(axes, sorted({x for line in lines for x in line.x.tolist()}), wide)
