@@ -48,7 +48,7 @@ OPTION = "report.dir"
 ARROWS = {"lower": " ↓", "higher": " ↑"}
 AT_FIRST = 10  # columns of numbers that the page shows before it is asked for all
 MOST_PICTURES, LARGEST = 60, 40_000_000  # settings with pictures in the page, and pixels of a picture that is read
-WIDE = 700  # pixels from which a chart scrolls on a phone rather than shrinks
+WIDE = 800  # pixels from which a chart scrolls on a phone rather than shrinks
 PICTURES = ("samples", "reconstructions")
 
 
