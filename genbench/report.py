@@ -90,7 +90,9 @@ class Report(NamedTuple):
     @property
     def note(self) -> str:
         """How to read a number."""
-        several = "± and the interval: 95 % by Student's t over the seeds. " * any(len(row.runs) > 1 for row in self.rows)
+        cells = [value for row in self.rows for value in row.cells.values()]
+        several = "±: 95 % by Student's t over the seeds. " * any(value.seeds > 1 for value in cells)
+        several += "[ ]: the interval that a run has measured. " * any(value.seeds == 1 and value.low is not None for value in cells)
         marked = "* and bold: the best on the same data, where it is known which direction is better (↓ lower, ↑ higher). "
         return (several + marked * bool(self.best)).strip()
 
@@ -217,7 +219,7 @@ def cell(value: Value | None) -> str:
         return number(value.mean)
     if value.seeds > 1:
         return f"{number(value.mean)} ± {value.high - value.mean:.2g}"
-    return f"{number(value.mean)} [{number(value.low)}, {number(value.high)}]"
+    return f"{number(value.mean)} [{value.low:.3g}, {value.high:.3g}]"
 
 
 def show(told: Report) -> None:
