@@ -218,6 +218,7 @@ def test_damaged_pictures_and_curves_cost_only_themselves(left):
 
 def test_nothing_to_report_is_told(genbench, tmp_path):
     (tmp_path / "empty").mkdir()
+    assert "report.dir=\n" in genbench("completion", "--", "report", "").stdout
     for words, says in (([], "needs the folders"), (["nowhere"], "no such folder"), (["empty"], "holds no runs")):
         done = genbench("report", *words)
         assert done.returncode == 2 and says in done.stderr, done.stderr
