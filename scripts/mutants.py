@@ -139,7 +139,7 @@ MUTANTS = [
         ("another number of points is the same", "genbench/results.py", '"n", "features", "of"', '"features", "of"'),
         ("weights of a criterion are forgotten", "genbench/results.py", '"better": "lower", "of": weights}', '"better": "lower"}'),
         ("what is best is so on any data", "genbench/results.py", "return self.kind[1], *(", "return (); ("),
-        ("a run is told twice", "genbench/results.py", "lost.setdefault(path.resolve()", "lost.setdefault(path"),
+        ("a run is told twice", "genbench/results.py", "found.setdefault(path.resolve()", "found.setdefault(path"),
         ("names are markup", "genbench/report.py", "autoescape=True", "autoescape=False"),
         ("names steer the terminal", "genbench/results.py", "c if c.isprintable()", "c if True"),
         ("names are formulas", "genbench/plots.py", 'text.replace("$", r"\\$")', "text"),
