@@ -4,6 +4,7 @@ Each function takes rows of runs and yields pictures by name, as many as there i
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from .curves import curves, drawn
 from .plots import CLASSES, INK, SOFT, Sheet, unmathed
-from .results import Measure, Result, Row, Value, called, differing, labels, on_log, ranked, same_but, short, swept
+from .results import Measure, Result, Row, Value, called, differing, is_number, labels, on_log, ranked, same_but, short, swept
 
 MOST_LINES, MOST_PANELS = 8, 9  # in one picture
 WIDE, HIGH, LINE = 290, 210, 16  # pixels of a panel, and of a line of its legend
@@ -57,7 +58,8 @@ def trades(rows: list[Row]) -> Iterator[Chart]:
 
 
 def _trade(rows: list[Row], among: list[Row], across: str, up: str) -> Line:
-    weights = [name for name in differing(among) if name in _weights(rows)]
+    own = [name for name in _weights(rows) if all(is_number(row.settings.get(name)) for row in rows)]
+    weights = [name for name in differing(among) if name in own]
     rows = sorted(rows, key=lambda row: [row.settings[name] for name in weights])
     words = [" ".join(f"{name}={short(row.settings[name])}" for name in weights) for row in rows]
     return Line(called(rows[0], among, weights), [row.term(across) for row in rows], [row.term(up) for row in rows], words)
@@ -104,19 +106,21 @@ def _against(measure: Measure, rows: list[Row], among: list[Row], setting: str) 
 def learning(rows: list[Row]) -> Iterator[Chart]:
     """The criterion on the validation data after each epoch, a panel per model and criterion, a line per setting."""
     panels: dict[str, list[Line]] = {}
+    cut = False
     for kind, some in _by_kind(rows):
         for criterion in dict.fromkeys(row.runs[0].criterion for row in some if row.runs[0].criterion):
             mine = [row for row in some if row.runs[0].criterion == criterion]
             lines = [line for row in mine for line in [_learnt(row, criterion, called(row, mine))] if len(line.x) > 1]
             if lines:
                 lines.sort(key=lambda line: min(y.mean for y in line.y))
+                cut = cut or len(lines) > MOST_LINES
                 panels[f"{' on '.join(kind)}: {criterion}"] = lines[:MOST_LINES]
     shown = dict(list(panels.items())[:MOST_PANELS])
     if not shown:
         return
     longest = max(shown.values(), key=len)
     note = "mean and range over the seeds" if _seeds(rows) > 1 else "after each epoch"
-    note += f"; the {MOST_LINES} settings that get lowest" * any(len(lines) == MOST_LINES for lines in shown.values())
+    note += f"; the {MOST_LINES} settings that get lowest" * cut
     sheet, axes = _panels([*shown], longest, "learning curves on the validation data", _title(rows), note)
     for panel, lines in zip(axes, shown.values()):
         _draw(panel, lines, "epoch", "", bands=True)
@@ -141,9 +145,11 @@ def _points(run: Result, criterion: str) -> dict[int, float]:
     for line in lines:
         try:
             point = json.loads(line)
-            found[int(point["epoch"])] = float(point["validation"][criterion])
-        except (ValueError, LookupError, TypeError, RecursionError):
+            epoch, value = int(point["epoch"]), float(point["validation"][criterion])
+        except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
             continue
+        if math.isfinite(value):
+            found[epoch] = value
     return found
 
 

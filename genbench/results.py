@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .errors import UserError
-from .record import quoted, read_json
+from .record import quoted
 from .request import recorded
 from .settings import ASIDE, Catalogue, check, flatten, known_settings, title, written
 
@@ -202,7 +202,7 @@ def _numbers(values: dict) -> dict[str, float]:
 
 
 def _is_finite(value: Any) -> bool:
-    return is_number(value) and math.isfinite(value)
+    return is_number(value) and abs(value) < 1e300  # with room for sums; whole numbers in JSON have no bound
 
 
 def _words(value: Any) -> str:
@@ -234,7 +234,7 @@ def _reason(status: dict) -> str:
 
 def _lost(folder: Path, error: Exception) -> Trouble:
     """A run whose files do not tell all: its own reason, if it says that it failed, else what is wrong with the files."""
-    status = read_json(folder / "status.json")
+    status = _json_or_nothing(folder / "status.json")
     if status.get("state") != "done" and status.get("reason"):
         return Trouble(printable(folder.name), printable(str(status.get("state"))), _reason(status))
     what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
@@ -243,7 +243,7 @@ def _lost(folder: Path, error: Exception) -> Trouble:
 
 def _unbegun(summary: Path) -> list[Trouble]:
     """The jobs of a sweep that left no folder of their own to tell of them."""
-    found, jobs = [], read_json(summary).get("jobs")
+    found, jobs = [], _json_or_nothing(summary).get("jobs")
     for job in jobs if isinstance(jobs, list) else []:
         named = isinstance(job, dict) and isinstance(job.get("directory"), str) and job.get("state") != "done"
         if named and not (summary.parent / job["directory"] / "status.json").exists():
@@ -260,6 +260,13 @@ def _json(path: Path) -> dict:
     if not isinstance(found, dict):
         raise UserError(path.name, "is damaged", fix="repeat the run's own command")
     return printable(found)
+
+
+def _json_or_nothing(path: Path) -> dict:
+    try:
+        return _json(path)
+    except UNREADABLE:
+        return {}
 
 
 def _in_order(path: Path) -> list:

@@ -189,6 +189,9 @@ def test_runs_without_results_are_listed_with_their_reason(left, capsys):
     (left(changes={"n_components": 6}) / "config.yaml").write_text("model: [")
     odd = left(changes={"n_components": 7})
     (odd / "metrics.json").write_text(json.dumps({"cost": {"criterion_contains": 3}, "test": [1], "card": "none"}))
+    deep = left(changes={"n_components": 8}, metrics=card(("fid", 10**400, {}), ("recall", math.nan, {}), ("modes", True, {})))
+    (deep / "metrics.jsonl").write_text('{"epoch": Infinity}\n' + "[" * 100_000)
+    (left(changes={"n_components": 9}) / "status.json").write_text('{"a":' * 100_000)
     (left.folder / "early").mkdir()
     (left.folder / "early" / "status.json").write_text('{"state": "failed", "reason": "no room"}')
     jobs = [{"directory": "never", "state": "pending"}, {"directory": "0_gmm", "state": "done"}, 7]
@@ -198,11 +201,12 @@ def test_runs_without_results_are_listed_with_their_reason(left, capsys):
     assert missing["1_gmm"] == ("failed", "n_components: too many") and missing["2_gmm"] == ("interrupted", "stopped after epoch 7")
     assert "metrics.json: is lost or damaged" in missing["3_gmm"][1] and "config.yaml: is damaged" in missing["4_gmm"][1]
     assert missing["5_gmm"][0] == "unreadable" and missing["early"] == ("failed", "no room") and missing["never"][0] == "pending"
-    assert len(missing) == 7 and len(told.rows) == 1
+    assert missing["7_gmm"] == ("unreadable", "status.json: is lost or damaged; fix: repeat the run's own command")
+    assert len(missing) == 8 and [len(row.cells) for row in told.rows] == [1, 0]
     shown, text = capsys.readouterr().out, (left.folder / "report.md").read_text()
     for words in ("n_components: too many", "stopped after epoch 7", "no room"):
         assert words in shown and words in page(left.folder).words
-    assert "n\\_components: too many" in text and "7 without results" in text
+    assert "n\\_components: too many" in text and "8 without results" in text
 
 
 def test_damaged_pictures_and_curves_cost_only_themselves(left):
