@@ -7,6 +7,7 @@
     genbench reconstruct RUN_DIR [n=N]    likewise points of its data, encoded and decoded
     genbench interpolate RUN_DIR [n=N]    what lies between the codes of two points
     genbench traverse RUN_DIR [steps=N]   what each latent does
+    genbench report FOLDER...             a table, charts and a page of the runs in it; report.dir=FOLDER for them
     genbench verify [NAME|SET ...]        prove the models' numbers by recipes; --list shows them
     genbench models                       what there is to train
     genbench datasets                     what there is to train on
@@ -168,6 +169,12 @@ def _generate(command: str, words: list[str], catalogue: Catalogue) -> int:
     return generate(command, config, folder, chosen, catalogue)
 
 
+def _report(words: list[str], catalogue: Catalogue) -> int:
+    from .report import main
+
+    return main(words, catalogue)
+
+
 def _verify(words: list[str], catalogue: Catalogue) -> int:
     from .verify import verify
 
@@ -211,6 +218,7 @@ def _completion(words: list[str], catalogue: Catalogue) -> int:
 COMMANDS = {
     "resume": _resume,
     **{command: partial(_generate, command) for command in ("sample", "reconstruct", "interpolate", "traverse")},
+    "report": _report,
     "verify": _verify,
     **{f"{group}s": partial(_choices, group) for group in GROUPS},
     "help": _help,

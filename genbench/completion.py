@@ -150,6 +150,11 @@ def _options(command: str, before: list[str], word: str, catalogue: Catalogue) -
     return [f"{name}={value} " for value in known[name].words()]
 
 
+def _reported(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Directories of runs and sweeps, and where the report may go."""
+    return _folders((*RUNS, *SWEEPS), word, catalogue) + ["report.dir="]
+
+
 def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
     """Recipes, their sets, and the settings that say where to run them."""
     if "=" in word:
@@ -160,6 +165,7 @@ def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
 
 ARGUMENTS = {
     "resume": _resumed,
+    "report": _reported,
     "verify": _recipes,
     "help": lambda before, word, catalogue: _whole({*names(catalogue), *catalogue.names("command")} - set(before)),
     "completion": lambda before, word, catalogue: [] if before else _whole(SCRIPTS),

@@ -2,11 +2,9 @@
 
 import csv
 import io
-import json
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from rich.table import Table
@@ -14,30 +12,13 @@ from rich.table import Table
 from .console import Patient, number, say
 from .errors import report
 from .files import CannotWrite, write
-from .plots import Line, against, png
+from .plots import Line, Sheet, against, png, unmathed
 from .record import quoted
-from .request import recorded
-from .settings import ASIDE, Catalogue, check, flatten, title, written
+from .results import PARTS, Result, is_number, is_seed, on_log, results, slug
+from .settings import Catalogue, written
 
-PARTS = ("train", "validation", "test")
 MOST_LINES = 8  # in one picture
-Points = dict[float, dict[str, "Result"]]  # runs by the value of the setting that varies, then by their seeds
-
-
-class Result(NamedTuple):
-    """What a run's files tell: model and dataset, the settings that tell runs apart, the criterion by part of the data.
-
-    `inside` names the settings that the criterion itself contains, as weights of its terms. A run that is not done has
-    no values.
-    """
-
-    folder: str
-    kind: tuple[str, str]
-    title: str
-    settings: dict[str, Any]
-    criterion: str | None
-    inside: list[str]
-    values: dict[str, float]
+Points = dict[float, dict[str, Result]]  # runs by the value of the setting that varies, then by their seeds
 
 
 class Curve(NamedTuple):
@@ -72,7 +53,7 @@ def draw_curves(folder: Path, catalogue: Catalogue) -> None:
     for curve in curves(results(folder, catalogue)):
         picture = folder / f"{curve.file}.png"
         try:
-            write(picture, png(against(curve.shown, curve.setting, curve.criterion, curve.log, curve.title, note(curve))))
+            write(picture, png(drawn(curve).picture()))
             write(picture.with_suffix(".csv"), table(curve).encode())
         except CannotWrite as error:  # metrics.json of each run has its numbers
             report(error)
@@ -81,43 +62,7 @@ def draw_curves(folder: Path, catalogue: Catalogue) -> None:
         say(f"curve: {quoted(picture)}")
 
 
-# --- from files to lines --------------------------------------------------------------------------------------
-
-
-def results(folder: Path, catalogue: Catalogue) -> list[Result]:
-    """The runs below a folder in the order of their names, but for those that are damaged or of another version."""
-    found = []
-    for status in sorted(folder.rglob("status.json"), key=_in_order):
-        try:
-            found.append(_result(status.parent, catalogue))
-        except (OSError, ValueError, LookupError, TypeError, AttributeError):
-            continue
-    return found
-
-
-def _result(folder: Path, catalogue: Catalogue) -> Result:
-    config = check(recorded(folder, catalogue), catalogue)
-    done = _json(folder / "status.json")["state"] == "done"
-    metrics = _json(folder / "metrics.json") if done else {"cost": {}}
-    criterion, inside = metrics["cost"].get("criterion"), metrics["cost"].get("criterion_contains", [])
-    return Result(
-        folder=folder.name,
-        kind=(config["model"]["name"], config["dataset"]["name"]),
-        title=title(config, catalogue),
-        settings={name: value for name, value in flatten(config).items() if name == "epochs" or name not in ASIDE},
-        criterion=criterion,
-        inside=inside,
-        values={part: metrics[part][criterion] for part in PARTS if metrics.get(part, {}).get(criterion) is not None},
-    )
-
-
-def _json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _in_order(path: Path) -> list:
-    """A key that puts 10 after 9."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
+# --- from runs to lines ---------------------------------------------------------------------------------------
 
 
 def curves(found: list[Result]) -> Iterator[Curve]:
@@ -130,12 +75,12 @@ def curves(found: list[Result]) -> Iterator[Curve]:
         swept = [name for name in group[0].settings if not is_seed(name) and len({written(r.settings[name]) for r in group}) > 1]
         for setting in swept:
             tried = sorted({r.settings[setting] for r in group if is_number(r.settings[setting])})
-            log, inside = len(tried) > 1 and tried[-1] > 10 * tried[0] > 0, any(setting in r.inside for r in group)
+            log, inside = on_log(tried), any(setting in r.inside for r in group)
             points = _points(group, setting, [name for name in swept if name != setting])
             if points:
                 lines = [_line(name, at, log, marked=not inside) for name, at in points.items()]
                 counts = [len(by_seed) for at in points.values() for by_seed in at.values()]
-                file = f"{criterion}_against_{setting}_{kind[0]}_on_{kind[1]}"
+                file = slug(f"{criterion}_against_{setting}_{kind[0]}_on_{kind[1]}")
                 seeds = (min(counts), max(counts))
                 yield Curve(", ".join(shared), file, criterion, setting, log, inside, seeds, lines, left_out)
 
@@ -163,16 +108,6 @@ def _line(name: str, points: Points, log: bool, marked: bool) -> Line:
     judged = "validation" if "validation" in parts else next(iter(parts))
     at, word = mark(x, parts[judged][:, 0], log) if marked else (None, "")
     return Line(name, x, parts, judged, at, word)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number, which true and false are not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def is_seed(name: str) -> bool:
-    """Whether a setting only says which random numbers are drawn."""
-    return name.rpartition(".")[2] == "seed"
 
 
 # --- what a line says -----------------------------------------------------------------------------------------
@@ -212,6 +147,11 @@ def sentence(curve: Curve, line: Line) -> str:
     edge = ", the smallest tried" if line.at == 0 else ""
     said = f"{what} {line.judged} {curve.criterion} at {curve.setting}={line.x[line.at]:g}{edge}: {values[line.judged]}"
     return said + (f"; test {curve.criterion} there: {values['test']}" if "test" in values else "")
+
+
+def drawn(curve: Curve) -> Sheet:
+    """The curve as a picture."""
+    return against(curve.shown, curve.setting, curve.criterion, curve.log, curve.title, unmathed(note(curve)))
 
 
 def note(curve: Curve) -> str:

@@ -26,6 +26,7 @@ class Sheet:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
+        self.said = f"{title}: {note}".replace(r"\$", "$")
         self.width = max(width + 2 * MARGIN, LEAST_WIDTH)
         bold, plain = {"size": 10.5, "weight": "bold"}, {"size": 9, "color": SOFT}
         titles, notes = (wrapped(text, self.width - 2 * MARGIN, style) for text, style in ((title, bold), (note, plain)))
@@ -33,7 +34,7 @@ class Sheet:
         self.height = self.top + height + MARGIN
         self.figure = Figure(figsize=(self.width / 100, self.height / 100), dpi=100)
         FigureCanvasAgg(self.figure)
-        self.text(0, MARGIN - 4 - self.top, "\n".join(titles), **bold)
+        self.text(0, MARGIN - 4 - self.top, unmathed("\n".join(titles)), **bold)
         self.text(0, MARGIN - 4 - self.top + 19 * len(titles), "\n".join(notes), **plain)
 
     def text(self, left: float, top: float, text: str, **style) -> None:
@@ -64,6 +65,20 @@ class Sheet:
         """What was drawn."""
         self.figure.canvas.draw()
         return torch.from_numpy(np.array(self.figure.canvas.buffer_rgba())[..., :3])
+
+    def svg(self) -> bytes:
+        """What was drawn as lines and text; the same bytes for the same drawing."""
+        import matplotlib
+
+        out = io.BytesIO()
+        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "genbench"}):
+            self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        return out.getvalue()
+
+
+def unmathed(text: str) -> str:
+    """A text that is drawn as it is: in values that somebody typed, a dollar begins no formula."""
+    return text.replace("$", r"\$")
 
 
 def wrapped(text: str, width: float, style: dict) -> list[str]:
@@ -250,7 +265,7 @@ class Line(NamedTuple):
     word: str = ""
 
 
-def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, title: str, note: str) -> torch.Tensor:
+def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, title: str, note: str) -> Sheet:
     """A quantity against a setting, on a logarithmic axis or not: of one line a curve per part of the data, of several
     a panel per part with a curve per line."""
     parts = list(dict.fromkeys(part for line in lines for part in line.parts))
@@ -267,18 +282,18 @@ def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, title
         axes.grid(axis="y", color="#eeeeee", lw=0.8)
         for label, colour, line, part in curves:
             mean, least, most = line.parts[part].T
-            axes.plot(line.x, mean, color=colour, lw=1.8, marker="o", ms=3.5, label=label)
+            axes.plot(line.x, mean, color=colour, lw=1.8, marker="o", ms=3.5, label=unmathed(label))
             axes.fill_between(line.x, least, most, color=colour, alpha=0.15, lw=0)
             if line.at is not None and part == line.judged:
                 axes.plot(line.x[line.at], mean[line.at], "o", ms=11, mfc="none", mec=colour, mew=1.6)
-        axes.set(xlabel=f"{setting}, logarithmic" if log else setting, ylabel="" if i else quantity)
+        axes.set(xlabel=f"{setting}, logarithmic" if log else setting, ylabel="" if i else unmathed(quantity))
         axes.set_title(name, size=9, color=INK)
         axes.tick_params(labelleft=i == 0)
         _tick(axes, sorted({x for line in lines for x in line.x.tolist()}), wide)
     if len(lines) == 1 and lines[0].at is not None:
         _explain(axes, lines[0])
     axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, fontsize=8)
-    return sheet.picture()
+    return sheet
 
 
 def _explain(axes, line: Line) -> None:

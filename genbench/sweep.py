@@ -198,10 +198,12 @@ class Sweep:
         return int(any(job.state != "done" for job in self.jobs))
 
     def draw(self) -> None:
-        """Draw the curves that the runs make."""
+        """Draw the curves that the runs make, and report on all of them."""
         from .curves import draw_curves
+        from .report import write_report
 
         draw_curves(self.folder, self.catalogue)
+        write_report(self.folder, self.catalogue)
 
     # --- what is told -----------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genbench import cli, curves, interruption
+from genbench import cli, curves, interruption, report
 from genbench.cli import builtin_catalogue
 from genbench.request import composed, resolved
 from genbench.run import Run
@@ -78,6 +78,7 @@ def moody(genbench, tmp_path, monkeypatch, uncurved):
 def uncurved(undrawn, monkeypatch):
     """Sweeps draw no pictures at all."""
     monkeypatch.setattr(curves, "draw_curves", lambda folder, catalogue: None)
+    monkeypatch.setattr(report, "write_report", lambda folder, catalogue: None)
 
 
 def summary(folder="sweep"):

@@ -1,0 +1,414 @@
+"""What the files of runs tell: their settings, how they ended, every number they measured, and what seeds make of it.
+
+Runs of the same settings but for their seeds are one row; numbers that were measured in the same way are one column.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .errors import UserError
+from .record import quoted
+from .request import recorded
+from .settings import ASIDE, Catalogue, check, flatten, known_settings, title, written
+
+PARTS = ("train", "validation", "test")
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)  # what damaged files raise
+
+
+class Measure(NamedTuple):
+    """What a column of numbers is of: only numbers that agree in all of this may be compared."""
+
+    name: str
+    group: str  # the part of the data, or the section of a report card
+    on: str = ""
+    model: str = ""  # the only one whose numbers compare, of what it minimises itself
+    n: str = ""  # how many points, in words
+    features: str = ""
+    of: str = ""
+    unit: str = ""
+    better: str = ""  # lower, higher or, where that is not known, nothing
+
+
+# By what a header tells apart measures of the same name: the first of these in which they differ, then the next.
+APART = {"group": "", "on": "on ", "model": "of ", "n": "n=", "features": "features ", "of": "of: ", "unit": "in ", "better": ""}
+
+
+class Value(NamedTuple):
+    """A number, and the ends of its interval where there is one; of how many seeds it is the mean."""
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    seeds: int = 1
+
+
+class Result(NamedTuple):
+    """What a run's files tell: model and dataset, the settings that tell runs apart, the criterion by part of the data.
+
+    `own` are the settings that are not at their defaults. `inside` names those that the criterion itself contains, as
+    weights of its terms. A run that is not done has no numbers, and `reason` says why.
+    """
+
+    path: Path
+    folder: str
+    kind: tuple[str, str]
+    title: str
+    settings: dict[str, Any]
+    own: set[str]
+    state: str
+    reason: str
+    criterion: str | None = None
+    inside: list[str] = []
+    values: dict[str, float] = {}
+    numbers: dict[str, dict[str, float]] = {}  # by part of the data
+    measures: dict[Measure, Value] = {}
+    diagnosis: list[str] = []
+
+    @property
+    def seeds(self) -> str:
+        """The seeds in words, which tell apart runs of the same settings."""
+        return " ".join(written(value) for name, value in self.settings.items() if is_seed(name))
+
+
+class Trouble(NamedTuple):
+    """A run that has no numbers to compare, and why."""
+
+    folder: str
+    state: str
+    reason: str
+
+
+class Row(NamedTuple):
+    """The runs of the same settings with each seed, and the mean of each measure over those that have it."""
+
+    kind: tuple[str, str]
+    settings: dict[str, Any]
+    runs: list[Result]
+    cells: dict[Measure, Value]
+
+    @property
+    def data(self) -> tuple:
+        """What data the runs are about: numbers on others do not compare."""
+        return self.kind[1], *(f"{k}={written(v)}" for k, v in self.settings.items() if k.startswith("dataset."))
+
+    def term(self, name: str) -> Value | None:
+        """A term of the objective on held-out data, over the seeds: of the test part if all runs have it there."""
+        for part in ("test", "validation"):
+            values = [run.numbers.get(part, {}).get(name) for run in self.runs]
+            if None not in values:
+                return mean([Value(value) for value in values])
+        return None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long a run took, on average."""
+        took = [run.numbers["time"]["seconds"] for run in self.runs if "seconds" in run.numbers.get("time", {})]
+        return sum(took) / len(took) if took else None
+
+
+# --- from files to runs ---------------------------------------------------------------------------------------
+
+
+def results(folder: Path, catalogue: Catalogue) -> list[Result]:
+    """The runs in and below a folder in the order of their names, but for those that are damaged or of another version."""
+    return gathered([folder], catalogue)[0]
+
+
+def gathered(folders: Iterable[Path], catalogue: Catalogue) -> tuple[list[Result], list[Trouble]]:
+    """The runs in and below some folders, each once, in the order of their names; and those that cannot be read."""
+    found: dict[Path, Result] = {}
+    lost: dict[Path, Trouble] = {}
+    for folder in folders:
+        for path in sorted({file.parent for name in ("status.json", "config.yaml") for file in folder.rglob(name)}, key=_in_order):
+            try:
+                found.setdefault(path.resolve(), _result(path, catalogue))
+            except UNREADABLE as error:
+                lost.setdefault(path.resolve(), _lost(path, error))
+        for file in folder.rglob("sweep_summary.json"):
+            for trouble in _unbegun(file):
+                lost.setdefault((file.parent / trouble.folder).resolve(), trouble)
+    return list(found.values()), list(lost.values())
+
+
+def troubles(found: Iterable[Result], lost: Iterable[Trouble]) -> list[Trouble]:
+    """All runs without numbers: those that are not done, and those that cannot be read."""
+    return [Trouble(r.folder, r.state, r.reason) for r in found if r.state != "done"] + [*lost]
+
+
+def _result(folder: Path, catalogue: Catalogue) -> Result:
+    config, status = check(recorded(folder, catalogue), catalogue), _json(folder / "status.json")
+    kind, flat = (config["model"]["name"], config["dataset"]["name"]), flatten(config)
+    defaults = {name: setting.default for name, setting in known_settings(catalogue, *kind, flat).items()}
+    settings = {name: printable(value) for name, value in flat.items() if name == "epochs" or name not in ASIDE}
+    own = {name for name in settings if flat[name] != defaults.get(name, flat[name])}
+    state = str(status["state"])
+    told = Result(folder, printable(folder.name), kind, printable(title(config, catalogue)), settings, own, state, _reason(status))
+    return told if state != "done" else told._replace(**_measured(_json(folder / "metrics.json"), kind[0], settings))
+
+
+def _measured(metrics: dict, model: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """What metrics.json tells, as fields of a result."""
+    numbers = {part: _numbers(values) for part, values in metrics.items() if isinstance(values, dict)}
+    cost = metrics["cost"]
+    criterion, inside = cost.get("criterion"), [str(name) for name in cost.get("criterion_contains", [])]
+    values = {part: numbers[part][criterion] for part in PARTS if criterion in numbers.get(part, {})}
+    diagnosis = [text for text in metrics.get("diagnosis", []) if isinstance(text, str)]
+    weights = ", ".join(f"{name}={short(settings[name])}" for name in inside if name in settings)
+    mine = {"model": model, "better": "lower", "of": weights}
+    measures = _on_card(metrics.get("card")) or _by_part(metrics, numbers, criterion, mine)
+    for group, named in (("time", "seconds"), ("cost", "parameters")):
+        if named in numbers.get(group, {}) and not any(measure.name == named for measure in measures):
+            measures[Measure(named, group)] = Value(numbers[group][named])
+    told = {"criterion": criterion, "inside": inside, "values": values, "numbers": numbers}
+    return told | {"measures": measures, "diagnosis": diagnosis}
+
+
+def _on_card(card: Any) -> dict[Measure, Value]:
+    """The numbers of a report card, if there is one."""
+    found = {}
+    for entry in card if isinstance(card, list) else []:
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str) and _is_finite(entry.get("value")):
+            words = {field: _words(entry.get(field)) for field in ("name", "group", "on", "n", "features", "of", "unit", "better")}
+            words["better"] = words["better"] if words["better"] in ("lower", "higher") else ""
+            ends = [entry.get(end) if _is_finite(entry.get(end)) else None for end in ("low", "high")]
+            found[Measure(**words)] = Value(entry["value"], *(ends if None not in ends else (None, None)))
+    return found
+
+
+def _by_part(metrics: dict, numbers: dict[str, dict[str, float]], criterion: str | None, mine: dict) -> dict[Measure, Value]:
+    """The numbers by part of the data. What is said of a part in words belongs to them: only what agrees in it compares.
+
+    What is `mine` of a criterion is its model and, as it is a sum of terms, their weights.
+    """
+    found = {}
+    for group, values in numbers.items():
+        if group in ("cost", "time"):
+            continue
+        of = "; ".join(value for value in metrics[group].values() if isinstance(value, str))
+        n = _words(metrics[group].get("n"))
+        for name, value in values.items():
+            if name != "n":
+                own = mine if name == criterion and group in PARTS else {"of": of}
+                found[Measure(name, group, n=n, **own)] = Value(value)
+    return found
+
+
+def _numbers(values: dict) -> dict[str, float]:
+    return {name: value for name, value in values.items() if _is_finite(value)}
+
+
+def _is_finite(value: Any) -> bool:
+    return is_number(value) and abs(value) < 1e300  # with room for sums; whole numbers in JSON have no bound
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_words(v)}" for k, v in value.items())
+    return "" if value is None else str(value)
+
+
+def printable(value: Any) -> Any:
+    """The same nested value, its texts without what would steer a terminal or break a file."""
+    if isinstance(value, dict):
+        return {printable(k): printable(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [printable(v) for v in value]
+    return "".join(c if c.isprintable() else "\ufffd" for c in value) if isinstance(value, str) else value
+
+
+def slug(text: str) -> str:
+    """A text as the name of a file."""
+    return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip("-.")[:120]
+
+
+def _reason(status: dict) -> str:
+    """Why a run has no numbers."""
+    reached = f"after epoch {status['epoch']}" if "epoch" in status else ""
+    usual = {"running": f"at work, or killed, {reached}", "interrupted": f"stopped {reached}"}.get(str(status["state"]), "")
+    return printable(str(status.get("reason") or usual).strip(" ,"))
+
+
+def _lost(folder: Path, error: Exception) -> Trouble:
+    """A run whose files do not tell all: its own reason, if it says that it failed, else what is wrong with the files."""
+    status = _json_or_nothing(folder / "status.json")
+    if status.get("state") != "done" and status.get("reason"):
+        return Trouble(printable(folder.name), printable(str(status.get("state"))), _reason(status))
+    what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    return Trouble(printable(folder.name), "unreadable", printable(what))
+
+
+def _unbegun(summary: Path) -> list[Trouble]:
+    """The jobs of a sweep that left no folder of their own to tell of them."""
+    found, jobs = [], _json_or_nothing(summary).get("jobs")
+    for job in jobs if isinstance(jobs, list) else []:
+        named = isinstance(job, dict) and isinstance(job.get("directory"), str) and job.get("state") != "done"
+        if named and not (summary.parent / job["directory"] / "status.json").exists():
+            reason = str(job.get("reason") or f"has not begun; genbench resume {quoted(summary.parent)}")
+            found.append(Trouble(*map(printable, (job["directory"], str(job.get("state")), reason))))
+    return found
+
+
+def _json(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(path.name, "is lost or damaged", fix="repeat the run's own command") from error
+    if not isinstance(found, dict):
+        raise UserError(path.name, "is damaged", fix="repeat the run's own command")
+    return printable(found)
+
+
+def _json_or_nothing(path: Path) -> dict:
+    try:
+        return _json(path)
+    except UNREADABLE:
+        return {}
+
+
+def _in_order(path: Path) -> list:
+    """A key that puts 10 after 9."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
+
+
+# --- from runs to a table -------------------------------------------------------------------------------------
+
+
+def averaged(found: Iterable[Result]) -> list[Row]:
+    """A row for all runs that are done and differ in nothing but seeds, of which a repeated one counts once."""
+    groups: dict[tuple, dict[str, Result]] = {}
+    for result in found:
+        if result.state == "done":
+            fixed = {name: written(value) for name, value in result.settings.items() if not is_seed(name)}
+            groups.setdefault((result.kind, *fixed.items()), {})[result.seeds] = result
+    return [_row(list(by_seed.values())) for by_seed in groups.values()]
+
+
+def _row(runs: list[Result]) -> Row:
+    settings = {name: value for name, value in runs[0].settings.items() if not is_seed(name)}
+    measures = dict.fromkeys(measure for run in runs for measure in run.measures)
+    cells = {measure: mean([run.measures[measure] for run in runs if measure in run.measures]) for measure in measures}
+    return Row(runs[0].kind, settings, runs, cells)
+
+
+def mean(values: list[Value], level: float = 0.95) -> Value:
+    """The mean over the seeds with its interval by Student's t, which takes two; of one seed, what was measured with it."""
+    if len(values) == 1:
+        return values[0]
+    import numpy as np
+    from scipy.special import stdtrit
+
+    numbers = np.array([value.mean for value in values], dtype=float)
+    half = stdtrit(len(numbers) - 1, (1 + level) / 2) * numbers.std(ddof=1) / math.sqrt(len(numbers))
+    centre = float(numbers.mean())
+    return Value(centre, centre - float(half), centre + float(half), len(values))
+
+
+def best(rows: list[Row]) -> set[tuple[int, Measure]]:
+    """The number of the row, and the measure, of what is best where a direction is known, among runs on the same data."""
+    found = set()
+    for data in dict.fromkeys(row.data for row in rows):
+        mine = [i for i, row in enumerate(rows) if row.data == data]
+        for measure in dict.fromkeys(measure for i in mine for measure in rows[i].cells):
+            have = [i for i in mine if measure in rows[i].cells]
+            means = [rows[i].cells[measure].mean for i in have]
+            if measure.better and len(set(means)) > 1:
+                top = min(means) if measure.better == "lower" else max(means)
+                found |= {(i, measure) for i, value in zip(have, means) if value == top}
+    return found
+
+
+def differing(rows: list[Row]) -> list[str]:
+    """The settings in which the rows differ; one that a model does not have differs from one that it has."""
+    return [name for name in dict.fromkeys(name for row in rows for name in row.settings) if _differs(rows, name)]
+
+
+def telling(rows: list[Row]) -> list[str]:
+    """Of the settings in which rows differ, those that somebody chose: not what only follows from model and dataset."""
+    kinds = dict.fromkeys(row.kind for row in rows)
+    chosen = {name for row in rows for run in row.runs for name in run.own}
+    return [
+        name
+        for name in differing(rows)
+        if (name in chosen and len({written(row.settings[name]) for row in rows if name in row.settings}) > 1)
+        or any(_differs([row for row in rows if row.kind == kind], name) for kind in kinds)
+    ]
+
+
+def _differs(rows: Iterable[Row], name: str) -> bool:
+    return len({written(row.settings[name]) if name in row.settings else None for row in rows}) > 1
+
+
+def called(row: Row, rows: list[Row], without: Iterable[str] = ()) -> str:
+    """What tells a row from the others in words: model, dataset and settings, as far as they differ."""
+    names = [kind for i, kind in enumerate(row.kind) if len({other.kind[i] for other in rows}) > 1]
+    names += [f"{s}={short(row.settings[s])}" for s in telling(rows) if s in row.settings and s not in without]
+    return ", ".join(names)
+
+
+def short(value: Any) -> str:
+    """A value as one types it, without a fraction that says nothing."""
+    return f"{value:g}" if isinstance(value, float) else written(value)
+
+
+def ranked(rows: list[Row]) -> list[Measure]:
+    """Every measure, those first that compare most runs, whose direction is known, and that are on held-out data."""
+    measures = list(dict.fromkeys(measure for row in rows for measure in row.cells))
+    after = {"test": 1, "time": 2, "validation": 3, "cost": 4, "train": 5}
+
+    def key(measure: Measure) -> tuple:
+        covers = sum(measure in row.cells for row in rows)
+        sparse = 2 * covers < len(rows) or covers < 2 <= len(rows)
+        return sparse, not measure.better, after.get(measure.group, 0 if measure.better else 1.5)
+
+    return sorted(measures, key=key)
+
+
+def labels(measures: Iterable[Measure]) -> dict[Measure, str]:
+    """A header for each measure: its name, and of measures of the same name all that they differ in."""
+    found = {measure: measure.name for measure in measures}
+    for field, word in APART.items():
+        same: dict[str, list[Measure]] = {}
+        for measure, label in found.items():
+            same.setdefault(label, []).append(measure)
+        for some in same.values():
+            if len({getattr(measure, field) for measure in some}) > 1:
+                found |= {m: f"{found[m]}, {word}{getattr(m, field)}" for m in some if getattr(m, field)}
+    return found
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, which true and false are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_seed(name: str) -> bool:
+    """Whether a setting only says which random numbers are drawn."""
+    return name.rpartition(".")[2] == "seed"
+
+
+def swept(rows: list[Row]) -> list[str]:
+    """The settings of these rows that have several values, all of them numbers."""
+    return [n for n in differing(rows) if all(is_number(row.settings.get(n)) for row in rows)]
+
+
+def on_log(values: Iterable[float]) -> bool:
+    """Whether an axis of these values is better spaced by their logarithms."""
+    tried = sorted(set(values))
+    return len(tried) > 1 and tried[-1] > 10 * tried[0] > 0
+
+
+def same_but(rows: Iterable[Row], names: Iterable[str]) -> dict[tuple, list[Row]]:
+    """The rows by model, dataset and all their settings but these."""
+    found: dict[tuple, list[Row]] = {}
+    for row in rows:
+        key = (row.kind, *((k, written(v)) for k, v in _without(row.settings, names).items()))
+        found.setdefault(key, []).append(row)
+    return found
+
+
+def _without(settings: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in set(names)}

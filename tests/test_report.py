@@ -1,0 +1,367 @@
+"""Reports: what is averaged, marked and kept apart, from run folders made by hand; and that the page is safe and whole."""
+
+import csv
+import itertools
+import json
+import math
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import yaml
+from conftest import config_of
+from PIL import Image
+
+from genbench import charts, report
+from genbench.cli import builtin_catalogue
+from genbench.results import averaged, labels, results
+
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+@pytest.fixture
+def left(tmp_path, monkeypatch):
+    """A function that leaves a run's files; `left.report()` are the texts of what a report on all of them writes."""
+    count = itertools.count()
+    monkeypatch.setenv("COLUMNS", "150")
+
+    def run(model="gmm", changes=(), state="done", under="runs", dataset="digits", metrics=None, curve=(), **status):
+        folder = tmp_path / under / f"{next(count)}_{model}"
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(yaml.safe_dump(config_of(model, dataset=dataset) | dict(changes)))
+        (folder / "status.json").write_text(json.dumps({"state": state, **status}))
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in curve))
+        if state == "done":
+            (folder / "metrics.json").write_text(json.dumps({"cost": {"criterion": "nll"}} | (metrics or {})))
+        return folder
+
+    def reported(*folders):
+        catalogue = builtin_catalogue()
+        told = report.read(folders or [tmp_path / "runs"], catalogue)
+        report.leave(told, tmp_path / "runs")
+        return told
+
+    run.folder, run.report = tmp_path / "runs", reported
+    return run
+
+
+def card(*entries, **more):
+    """metrics.json with a report card; each entry a name, a value and what else is told of it."""
+    usual = {"group": "samples", "low": None, "high": None, "n": 100, "on": "test", "unit": "", "better": "lower", "features": None}
+    return {"card": [usual | {"name": name, "value": value} | extra for name, value, extra in entries], "cost": {}, **more}
+
+
+def read_csv(folder):
+    with open(folder / "report.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+class Page(HTMLParser):
+    """What a page consists of; raises where elements are not closed in order or lie where they may not."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.tables, self.words = [], [], [], ""
+        self.feed(text)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag == "table":
+            self.tables.append([])
+        if tag == "tr":
+            self.tables[-1].append([])
+        if tag in ("td", "th"):
+            assert self.open[-1] == "tr"
+            self.tables[-1][-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words += data
+        if {"td", "th"} & {*self.open}:
+            self.tables[-1][-1][-1] += data
+
+
+def page(folder):
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+# --- numbers --------------------------------------------------------------------------------------------------
+
+
+def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, capsys):
+    for k, seed in itertools.product((2, 3), (0, 1, 2)):
+        metrics = card(("fid", 10.0 * k + seed, {}), ("recall", k / 10, {"better": "higher"}), ("modes", k, {"better": None}))
+        left(changes={"n_components": k, "seed": seed}, metrics=metrics)
+    left(changes={"n_components": 2, "seed": 0}, metrics=card(("fid", 20.0, {})))  # a repeated run counts once
+    told = left.report()
+    assert [len(row.runs) for row in told.rows] == [3, 3]
+    fid = next(m for m in told.measures if m.name == "fid")
+    value, half = told.rows[0].cells[fid], 4.302652729911275 / math.sqrt(3)  # t for 2 degrees of freedom; deviation 1
+    assert value[:2] == pytest.approx((21, 21 - half)) and value.high == pytest.approx(21 + half) and value.seeds == 3
+    assert {(i, m.name) for i, m in told.best} == {(0, "fid"), (1, "recall")}, "where no direction is known, none is best"
+    shown = capsys.readouterr().out
+    assert "21 ± 2.5 *" in shown and "31 ± 2.5 *" not in shown and "fid ↓" in shown and "recall ↑" in shown
+    markdown = (left.folder / "report.md").read_text()
+    assert "| **21 ± 2.5** |" in markdown and "| 31 ± 2.5 |" in markdown
+    table = page(left.folder).tables[0]
+    assert "21 ± 2.5 *" in [c.strip() for c in table[1]] and "31 ± 2.5" in [c.strip() for c in table[2]]
+
+
+def test_the_csv_reads_back_as_the_numbers_of_the_files(left):
+    values = {2: 0.1 + 0.2, 3: -1e-17, 4: 123456789.123456789}
+    for k, value in values.items():
+        left(changes={"n_components": k}, metrics=card(("fid", value, {"low": value - 1, "high": value + 1})))
+    left.report()
+    rows = read_csv(left.folder)
+    assert {int(row["n_components"]): float(row["fid"]) for row in rows} == values
+    assert [float(row["fid low"]) for row in rows] == [value - 1 for value in values.values()]
+    assert [row["best"] for row in rows] == ["", "fid", ""] and rows[0]["runs"] == "0_gmm"
+
+
+@pytest.mark.parametrize("different", [{"n": 200}, {"n": {"real": 1, "samples": 2}}, {"features": "abc"}, {"on": "train"}, {"unit": "%"}])
+def test_numbers_that_were_measured_otherwise_are_in_another_column(left, different):
+    left(changes={"n_components": 2}, metrics=card(("fid", 1.0, {})))
+    left(changes={"n_components": 3}, metrics=card(("fid", 2.0, {})))
+    left(changes={"n_components": 4}, metrics=card(("fid", 0.5, different)))
+    told = left.report()
+    one, other = (m for m in told.measures if m.name == "fid")
+    assert [one in row.cells for row in told.rows] == [True, True, False] and [other in row.cells for row in told.rows] == [
+        False,
+        False,
+        True,
+    ]
+    assert told.best == {(0, one)}, "the only one of its kind is not the best of anything"
+    name, value = next(iter(different.items()))
+    words = "real 1, samples 2" if isinstance(value, dict) else str(value)
+    assert words in told.names[other] and told.names[one] != told.names[other] and {*told.names.values()} <= set(read_csv(left.folder)[0])
+
+
+def test_parts_differ_by_their_size_and_words_and_a_criterion_is_its_models_own(left):
+    of = {"kind": "exact", "of": "density"}
+    left("gmm", metrics={"test": {"n": 10, "nll": 3.0, "mse": 0.1}, "likelihood": {"n": 10, "log_prob": 1.0, **of}})
+    left("gmm", {"n_components": 3}, metrics={"test": {"n": 10, "nll": 2.0, "mse": 0.2}, "likelihood": {"n": 10, "log_prob": 2.0, **of}})
+    left("kde", metrics={"test": {"n": 9, "nll": 1.0, "mse": 0.3}, "likelihood": {"n": 10, "log_prob": 3.0, "of": "probability"}})
+    told = left.report()
+    assert {(i, m.name, m.model) for i, m in told.best} == {(1, "nll", "gmm")}
+    headers = set(told.names.values())
+    assert {"nll, of gmm", "nll, of kde", "mse, n=10", "mse, n=9", "log_prob, of: exact; density", "log_prob, of: probability"} <= headers
+
+
+def test_a_criterion_with_other_weights_is_another_number(left):
+    for beta in (1.0, 4.0):
+        cost = {"criterion": "loss", "criterion_contains": ["beta"]}
+        left("vae", {"beta": beta}, metrics={"test": {"n": 9, "loss": beta}, "cost": cost})
+    told = left.report()
+    assert told.best == set() and {"loss, of: beta=1", "loss, of: beta=4"} <= set(told.names.values())
+
+
+def test_what_is_best_is_best_on_the_same_data(left):
+    for dataset, value in (("digits", 5.0), ("digits", 4.0), ("ring", 1.0), ("ring", 2.0)):
+        left(changes={"n_components": int(value)}, dataset=dataset, metrics=card(("fid", value, {})))
+    told = left.report()
+    assert {i for i, _ in told.best} == {1, 2} and told.kept[1] == ("dataset", ["digits", "digits", "ring", "ring"])
+
+
+def test_columns_are_the_settings_that_were_chosen_and_differ(left):
+    left("gmm", {"device": "cpu", "n_components": 3}, metrics=card(("fid", 1.0, {})))
+    left("vae", metrics=card(("fid", 2.0, {})))
+    left("vae", {"beta": 2.0, "epochs": 7}, metrics=card(("fid", 3.0, {})))
+    told = left.report()
+    assert [name for name, _ in told.kept] == ["model", "epochs", "beta"], "what only follows from the model is no choice"
+    differs = page(left.folder).tables[-1]
+    assert ["beta", "has none (gmm); 1 (vae); 2 (vae)"] in differs and not any(row[0] == "device" for row in differs)
+
+
+# --- what is not there ----------------------------------------------------------------------------------------
+
+
+def test_runs_without_results_are_listed_with_their_reason(left, capsys):
+    left(metrics=card(("fid", 1.0, {})))
+    left(changes={"n_components": 3}, state="failed", reason="n_components: too many")
+    left(changes={"n_components": 4}, state="interrupted", epoch=7)
+    damaged = left(changes={"n_components": 5})
+    (damaged / "metrics.json").write_text('{"cost": {"crit')
+    (left(changes={"n_components": 6}) / "config.yaml").write_text("model: [")
+    odd = left(changes={"n_components": 7})
+    (odd / "metrics.json").write_text(json.dumps({"cost": {"criterion_contains": 3}, "test": [1], "card": "none"}))
+    deep = left(changes={"n_components": 8}, metrics=card(("fid", 10**400, {}), ("recall", math.nan, {}), ("modes", True, {})))
+    (deep / "metrics.jsonl").write_text('{"epoch": Infinity}\n' + "[" * 100_000)
+    (left(changes={"n_components": 9}) / "status.json").write_text('{"a":' * 100_000)
+    (left.folder / "early").mkdir()
+    (left.folder / "early" / "status.json").write_text('{"state": "failed", "reason": "no room"}')
+    jobs = [{"directory": "never", "state": "pending"}, {"directory": "0_gmm", "state": "done"}, 7]
+    (left.folder / "sweep_summary.json").write_text(json.dumps({"jobs": jobs}))
+    told = left.report()
+    missing = {trouble.folder: trouble[1:] for trouble in told.missing}
+    assert missing["1_gmm"] == ("failed", "n_components: too many") and missing["2_gmm"] == ("interrupted", "stopped after epoch 7")
+    assert "metrics.json: is lost or damaged" in missing["3_gmm"][1] and "config.yaml: is damaged" in missing["4_gmm"][1]
+    assert missing["5_gmm"][0] == "unreadable" and missing["early"] == ("failed", "no room") and missing["never"][0] == "pending"
+    assert missing["7_gmm"] == ("unreadable", "status.json: is lost or damaged; fix: repeat the run's own command")
+    assert len(missing) == 8 and [len(row.cells) for row in told.rows] == [1, 0]
+    shown, text = capsys.readouterr().out, (left.folder / "report.md").read_text()
+    for words in ("n_components: too many", "stopped after epoch 7", "no room"):
+        assert words in shown and words in page(left.folder).words
+    assert "n\\_components: too many" in text and "8 without results" in text
+
+
+def test_damaged_pictures_and_curves_cost_only_themselves(left):
+    folder = left(metrics=card(("fid", 1.0, {}), diagnosis=["the samples are alike", 3]) | {"cost": {"criterion": "nll"}})
+    (folder / "samples.png").write_bytes(b"\x89PNG no")
+    (folder / "metrics.jsonl").write_bytes(b'\xff{"epoch": 1}\n[]\n{"epoch": 1, "validation": {"nll": 1}}\n{"ep')
+    Image.new("RGB", (900, 300)).save(folder / "reconstructions.png")
+    left.report()
+    found = page(left.folder)
+    assert "Reconstructions" in found.words and "Samples" not in found.words and "the samples are alike" in found.words
+    assert not list(left.folder.glob("report_learning*")), "one point is no curve"
+
+
+def test_nothing_to_report_is_told(genbench, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert "report.dir=\n" in genbench("completion", "--", "report", "").stdout
+    for words, says in (([], "needs the folders"), (["nowhere"], "no such folder"), (["empty"], "holds no runs")):
+        done = genbench("report", *words)
+        assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+# --- the page -------------------------------------------------------------------------------------------------
+
+
+def test_hostile_names_are_text_and_the_page_needs_nothing_else(left, capsys):
+    evil = "<script>alert(1)</script>\"'><img src=http://x/y onerror=alert(1)>{{ 7*7 }}/../../$\\frac$"
+    metrics = [card((evil, k, {"group": evil, "on": evil, "unit": evil, "n": {evil: 3}}), diagnosis=[evil + "\x1b[2J"]) for k in (1, 2)]
+    for k, found in enumerate(metrics):
+        folder = left("kmeans", {"n_components": k + 2}, metrics=found | {"time": {"seconds": 2.0 + k}})
+        Image.new("L", (20, 20)).save(folder / "samples.png")
+        folder.rename(folder.with_name(f"{k}<b>|`\n"))
+    left("kmeans", state="failed", reason=evil)
+    told = left.report()
+    text = (left.folder / "report.html").read_text()
+    found = page(left.folder)
+    assert evil in found.words and [tag for tag, _ in found.tags].count("script") == 1 and "<script>alert" not in text
+    for tag, attributes in found.tags:
+        assert not any(name.startswith("on") for name in attributes) and tag not in ("link", "iframe", "base", "form")
+        assert all(attributes[name].startswith("data:image/") for name in ("src", "href") if name in attributes)
+    assert "@import" not in text and "url(" not in text and "default-src 'none'" in text
+    assert {len(row) for row in found.tables[0]} == {len(found.tables[0][0])}
+    assert "\x1b" not in text + capsys.readouterr().out + (left.folder / "report.csv").read_text()
+    rows = [line for line in (left.folder / "report.md").read_text().splitlines() if line.startswith("| kmeans")]
+    assert len(rows) == 2 == len(told.rows) and "<script>" not in (left.folder / "report.md").read_text()
+    names = {path.name for path in left.folder.iterdir() if path.is_file()}
+    assert all(path.isascii() and path.startswith("report") for path in names) and list(left.folder.parent.iterdir()) == [left.folder]
+
+
+def test_the_page_sorts_by_numbers_and_has_a_picture_of_each_setting(left):
+    for k in (2, 10):
+        folder = left(changes={"n_components": k}, metrics=card(("fid", 1e-7 / k, {})))
+        Image.new("RGB", (480, 200)).save(folder / "samples.png")
+    left.report()
+    found = page(left.folder)
+    keys = [attributes["data-key"] for tag, attributes in found.tags if tag == "td" and "data-key" in attributes]
+    assert {"2", "10", "5e-08", "1e-08"} <= set(keys)
+    pictures = [attributes for tag, attributes in found.tags if tag == "img" and "loading" in attributes]
+    assert [p["alt"] for p in pictures] == ["samples of n_components=2", "samples of n_components=10"]
+
+
+# --- charts ---------------------------------------------------------------------------------------------------
+
+
+def drawn(folder):
+    """What each chart shows: by name, its lines in the order drawn, as (x, y) of each point."""
+    rows = averaged(found := results(folder, builtin_catalogue()))
+    return {
+        name: [(*map(tuple, line.get_data()),) for axes in sheet.figure.axes for line in axes.lines]
+        for name, sheet in charts.charts(rows, found)
+    }
+
+
+def test_rate_and_distortion_are_those_of_the_files_in_the_order_of_beta(left):
+    truth = {4.0: (2.0, 30.0), 1.0: (9.0, 12.0), 2.0: (5.0, 20.0)}
+    for (beta, (kl, nll)), seed in itertools.product(truth.items(), (0, 1)):
+        test = {"n": 9, "kl": kl + seed, "nll": nll - seed, "loss": 1.0}
+        left("vae", {"beta": beta, "seed": seed}, metrics={"test": test, "cost": {"criterion": "loss", "criterion_contains": ["beta"]}})
+    left("gmm", metrics={"test": {"n": 9, "nll": 1.0}})
+    (line,) = drawn(left.folder)["rate_against_distortion_on_digits"]
+    assert line == ((9.5, 5.5, 2.5), (11.5, 19.5, 29.5))
+
+
+def test_each_chart_is_there_where_it_applies(left):
+    for latent_dim, lam in itertools.product((2, 4), (1.0, 10.0)):
+        test = {"n": 9, "reconstruction": latent_dim + lam, "sliced_wasserstein": 1 / lam, "loss": 1.0, "mse": latent_dim * lam}
+        curve = [{"epoch": e, "validation": {"loss": lam / e}} for e in (1, 2, 3)]
+        cost = {"criterion": "loss", "criterion_contains": ["lambda"]}
+        metrics = {"validation": {"n": 9, "loss": lam}, "test": test, "cost": cost, "time": {"seconds": lam}}
+        left("swae", {"latent_dim": latent_dim, "lambda": lam}, metrics=metrics, curve=curve)
+    found = drawn(left.folder)
+    assert set(found) == {
+        "prior_match_against_reconstruction_on_digits",
+        *(f"loss_against_{name}_swae_on_digits" for name in ("lambda", "latent_dim")),
+        *(f"measures_against_{name}_swae_on_digits" for name in ("lambda", "latent_dim")),
+        "reconstruction_over_lambda_and_latent_dim_swae_on_digits",
+        "learning_curves",
+        "cost_against_reconstruction_on_digits",
+    }
+    assert set(found["prior_match_against_reconstruction_on_digits"]) == {((1.0, 0.1), (3.0, 12.0)), ((1.0, 0.1), (5.0, 14.0))}
+    assert ((1, 2, 3), (10.0, 5.0, 10 / 3)) in found["learning_curves"] and len(found["learning_curves"]) == 4
+    (seconds,) = (name for name in found if name.startswith("cost_against"))
+    assert sorted(found[seconds][0][0]) == [1, 1, 10, 10]
+
+
+def test_a_single_run_has_a_report_without_comparisons(left):
+    left(metrics={"test": {"n": 9, "nll": 1.0}, "time": {"seconds": 1.0}})
+    told = left.report()
+    assert told.best == set() and drawn(left.folder) == {} and "1 run in 1 setting" in told.counts
+
+
+def test_a_heat_map_shows_what_was_measured_where(left):
+    values = {(k, s): 10.0 * k + s for k in (2, 3) for s in (1, 2)}
+    for (k, n_init), value in values.items():
+        left("kmeans", {"n_components": k, "n_init": n_init}, metrics=card(("fid", value, {})))
+    rows = averaged(results(left.folder, builtin_catalogue()))
+    ((name, sheet),) = charts.heat_maps(rows)
+    shades = np.asarray(sheet.figure.axes[0].images[0].get_array())
+    axes = sheet.figure.axes[0]
+    across, up = ([int(t.get_text()) for t in ticks] for ticks in (axes.get_xticklabels(), axes.get_yticklabels()))
+    first = axes.get_xlabel()
+    assert {(a, b) if first == "n_components" else (b, a): shades[j, i] for i, a in enumerate(across) for j, b in enumerate(up)} == values
+
+
+def test_headers_say_all_that_tells_measures_apart():
+    from genbench.results import Measure
+
+    one, two = Measure("fid", "a", n="1", features="x"), Measure("fid", "a", n="2", features="x")
+    assert labels([one, two, Measure("mse", "a")]) == {one: "fid, n=1", two: "fid, n=2", Measure("mse", "a"): "mse"}
+
+
+# --- the command ----------------------------------------------------------------------------------------------
+
+
+def test_several_folders_make_one_report_where_it_is_wanted(left, genbench, tmp_path):
+    left(under="a", metrics=card(("fid", 1.0, {})))
+    left(under="b/c", changes={"n_components": 3}, metrics=card(("fid", 2.0, {})))
+    left(under="b/c", state="failed", reason="why")
+    done = genbench("report", "a", "b", "b/../b/c", "report.dir=out/here")
+    assert done.returncode == 0 and "2 runs in 2 settings; 1 without results" in done.stdout, done.stderr
+    assert "report: out/here/report.html" in done.stdout and len(read_csv(tmp_path / "out" / "here")) == 2
+    assert genbench("report", "a", "b").returncode == 0
+    (folder,) = (tmp_path / "outputs").iterdir()
+    assert folder.name.endswith("_report") and {"report.html", "report.csv", "report.md"} <= {path.name for path in folder.iterdir()}
+    files = {path: path.read_bytes() for path in (tmp_path / "out" / "here").iterdir()}
+    genbench("report", "a", "b", "report.dir=out/here")
+    assert {path: path.read_bytes() for path in files} == files, "the same runs make the same report"
+
+
+def test_a_sweep_ends_with_its_report_and_a_finished_one_is_left_alone(genbench, undrawn, tmp_path):
+    command = ["-m", "model=pca", "latent_dim=2,3", "epochs=1", "dataset.limit=60", "device=cpu", "hydra.sweep.dir=sweep"]
+    done = genbench(*command)
+    assert done.returncode == 0 and "report: sweep/report.html" in done.stdout
+    metrics = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("sweep/*/metrics.json"))]
+    rows = read_csv(tmp_path / "sweep")
+    assert [float(row["mse, test"]) for row in rows] == [found["test"]["mse"] for found in metrics]
+    files = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "sweep").rglob("*") if path.is_file()}
+    assert genbench(*command).returncode == 0
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == files
