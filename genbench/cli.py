@@ -3,6 +3,7 @@
     genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
     genbench --cfg job [SETTING=VALUE...] its settings, without running it
     genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped
+    genbench evaluate RUN_DIR [NAME=VALUE]  the report card of a finished run: evaluation=quick, metrics=fid,ndb, k=5000
     genbench verify [NAME|SET ...]        prove the models' numbers by recipes; --list shows them
     genbench models                       what there is to train
     genbench datasets                     what there is to train on
@@ -24,7 +25,7 @@ from . import __version__, interruption
 from .completion import SCRIPTS, candidates
 from .errors import UserError, report, unexpected
 from .help import choices_help, name_help, names, settings_help
-from .settings import GROUPS, Catalogue, nearest
+from .settings import GROUPS, Catalogue, check, nearest
 
 USAGE = __doc__.partition("\n\n")[2].partition("\n\nExit")[0]
 
@@ -153,6 +154,34 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
     return 0
 
 
+def _evaluate(words: list[str], catalogue: Catalogue) -> int:
+    """Measure the card of a finished run; `evaluation`, `metrics` and `k` say how much of it."""
+    if not words:
+        raise UserError("evaluate", "needs the directory of a finished run", fix="genbench evaluate outputs/RUN")
+    from .request import recorded
+
+    folder, given = Path(words[0]), {}
+    for word in words[1:]:
+        name, _, value = word.partition("=")
+        if name not in EVALUATED:
+            raise UserError(name, "is not for an evaluation to change", word, f"choose from {', '.join(EVALUATED)}")
+        given[name] = value
+    size, k = given.get("evaluation", "full"), given.get("k")
+    if size not in ("full", "quick"):
+        raise UserError("evaluation", "must be full | quick", size, "such as evaluation=quick")
+    if k is not None and not (k.isdecimal() and int(k) > 0):
+        raise UserError("k", "must be int >= 1", k, "such as k=5000")
+    config = check(recorded(folder, catalogue), catalogue)
+    catalogue.let_import()
+    from .console import Patient, show_card
+    from .experiment import evaluate
+
+    names = [name for name in given.get("metrics", "").split(",") if name]
+    made = evaluate(config, folder, size, k and int(k), names)
+    show_card(Patient(highlight=False, soft_wrap=True), made["card"], made.get("diagnosis", []))
+    return 0
+
+
 def _verify(words: list[str], catalogue: Catalogue) -> int:
     from .verify import verify
 
@@ -188,8 +217,11 @@ def _completion(words: list[str], catalogue: Catalogue) -> int:
     return 0
 
 
+EVALUATED = ("evaluation", "metrics", "k")  # what `genbench evaluate` may be given
+
 COMMANDS = {
     "resume": _resume,
+    "evaluate": _evaluate,
     "verify": _verify,
     **{f"{group}s": partial(_choices, group) for group in GROUPS},
     "help": _help,

@@ -127,6 +127,13 @@ def _runs(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
     return _whole(file.rpartition("/")[0] for files in found for file in files)
 
 
+def _evaluation(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Directories of runs; then how much to evaluate."""
+    if not before:
+        return [found for found in _runs(before, word, catalogue) if not found.endswith("_sweep ")]
+    return _whole(("evaluation=full", "evaluation=quick")) if word.startswith("evaluation=") else ["evaluation=", "metrics=", "k="]
+
+
 def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
     """Recipes, their sets, and the settings that say where to run them."""
     if "=" in word:
@@ -137,6 +144,7 @@ def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
 
 ARGUMENTS = {
     "resume": _runs,
+    "evaluate": _evaluation,
     "verify": _recipes,
     "help": lambda before, word, catalogue: _whole(set(names(catalogue)) - set(before)),
     "completion": lambda before, word, catalogue: [] if before else _whole(SCRIPTS),

@@ -7,7 +7,7 @@ import time
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 
@@ -95,6 +95,32 @@ class Display:
         self.console.print(table)
         for part in filter(words.get, words):
             self.say(f"{part}: {words[part]}")
+
+
+def show_card(console: Console, card: list[dict], diagnosis: list[str]) -> None:
+    """A report card as a table with a section per group, and what it says is wrong."""
+    if card:
+        table = Table("", Column("", justify="right"), "95 %", "better", "unit", "n", title="report card", title_justify="left")
+        for group in dict.fromkeys(entry["group"] for entry in card):
+            table.add_section()
+            table.add_row(Text(group, "bold"))
+            for entry in card:
+                if entry["group"] == group:
+                    table.add_row(*_cells(entry))
+        console.print(table)
+        by = dict.fromkeys(entry["features"] for entry in card if entry["features"] not in (None, "values"))
+        for name in by:
+            console.print(f"what compares features, compares those of {name}", markup=False)
+    for line in diagnosis:
+        console.print(f"diagnosis: {line}", markup=False)
+
+
+def _cells(entry: dict) -> list[str]:
+    """A number of a card as cells of its table."""
+    between = "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
+    unit = ", ".join(filter(None, (entry["unit"], entry["of"])))
+    sizes = ", ".join(f"{size:,} {what}" for what, size in entry["n"].items())
+    return [entry["name"], number(entry["value"]), between, entry["better"] or "", unit, sizes]
 
 
 def number(value: float) -> str:
