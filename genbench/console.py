@@ -108,19 +108,32 @@ def show_card(console: Console, card: list[dict], diagnosis: list[str]) -> None:
                 if entry["group"] == group:
                     table.add_row(*_cells(entry))
         console.print(table)
-        by = dict.fromkeys(entry["features"] for entry in card if entry["features"] not in (None, "values"))
-        for name in by:
-            console.print(f"what compares features, compares those of {name}", markup=False)
+        for words, names in _words(card).items():
+            console.print(f"{', '.join(names)}: {words}", markup=False)
     for line in diagnosis:
         console.print(f"diagnosis: {line}", markup=False)
 
 
 def _cells(entry: dict) -> list[str]:
     """A number of a card as cells of its table."""
+    value = number(entry["value"]) + (f" {entry['of']}" if _is_total(entry["of"]) else "")
     between = "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
-    unit = ", ".join(filter(None, (entry["unit"], entry["of"])))
     sizes = ", ".join(f"{size:,} {what}" for what, size in entry["n"].items())
-    return [entry["name"], number(entry["value"]), between, entry["better"] or "", unit, sizes]
+    return [entry["name"], value, between, entry["better"] or "", entry["unit"], sizes]
+
+
+def _is_total(of: str) -> bool:
+    return of.startswith("of ")
+
+
+def _words(card: list[dict]) -> dict[str, list[str]]:
+    """What is said of numbers in words, each with the names of the numbers that it is said of."""
+    found: dict[str, list[str]] = {}
+    for entry in card:
+        for words in ("" if _is_total(entry["of"]) else entry["of"], entry["features"] or ""):
+            if words:
+                found.setdefault(words, []).append(entry["name"])
+    return found
 
 
 def number(value: float) -> str:

@@ -19,7 +19,7 @@ from ..files import CannotWrite, write
 from ..settings import Settings
 
 VERSION = 1  # of how a classifier is made; counted up when another one comes out
-BATCH, STEPS, PASSES, LR = 128, 2000, 40, 2e-3  # at most so many steps, and passes
+BATCH, STEPS, PASSES, LR = 128, 1000, 30, 2e-3  # at most so many steps, and passes
 BLOCK = 1000
 
 
@@ -48,7 +48,7 @@ class Classifier(Features):
         for name, weights in self.net.state_dict().items():
             found.update(name.encode())
             found.update(weights.contiguous().numpy())
-        self.name = f"classifier {found.hexdigest()[:12]}"
+        self.name = f"features of classifier {found.hexdigest()[:12]}"
         return found.hexdigest()
 
     @torch.no_grad()

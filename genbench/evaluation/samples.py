@@ -1,5 +1,7 @@
 """How samples compare with test points, and with the training points that they must not copy."""
 
+import warnings
+
 import torch
 
 from .. import divergences, interruption
@@ -117,9 +119,12 @@ def ndb(e: Evaluation) -> Measured:
 def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int) -> int:
     """How many of the clusters of x [n, D] hold significantly more or less of y [m, D]: |z| > 1.96 for two proportions."""
     from sklearn.cluster import k_means
+    from sklearn.exceptions import ConvergenceWarning
 
     interruption.check()
-    centres, member, _ = k_means(x.numpy(), bins, n_init=1, max_iter=20, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than bins, some of which stay empty
+        centres, member, _ = k_means(x.numpy(), bins, n_init=1, max_iter=20, random_state=0)
     nearest = torch.cat([torch.cdist(part, torch.as_tensor(centres)).argmin(1) for part in y.split(1000)])
     a = torch.bincount(torch.as_tensor(member).long(), minlength=bins).double()
     b = torch.bincount(nearest, minlength=bins).double()
