@@ -5,7 +5,7 @@ status.json     running, done, failed or interrupted, and the last epoch
 run.log         every line of the run, with the traceback of a failure
 skipped.txt     files that were left out of the data, if any
 metrics.jsonl   a line per logged epoch
-metrics.json    the final numbers, each under the part of the data it was measured on
+metrics.json    the final numbers, each under the part of the data it was measured on; the report card
 checkpoint-EPOCHS-BATCHES-DIGEST.pt   the newest two, after so many epochs and batches of the next; the name carries the
                 SHA-256 of the content
 finished-DIGEST.pt           what was fitted once training was over, such as a density on the codes

@@ -120,9 +120,10 @@ def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int) -> int:
     """How many of the clusters of x [n, D] hold significantly more or less of y [m, D]: |z| > 1.96 for two proportions."""
     from sklearn.cluster import k_means
     from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
 
     interruption.check()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):  # several threads add up in an order that varies
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than bins, some of which stay empty
         centres, member, _ = k_means(x.numpy(), bins, n_init=1, max_iter=20, random_state=0)
     nearest = torch.cat([torch.cdist(part, torch.as_tensor(centres)).argmin(1) for part in y.split(1000)])
