@@ -158,6 +158,12 @@ def _evaluate(words: list[str], catalogue: Catalogue) -> int:
     """Measure the card of a finished run; `evaluation`, `metrics` and `k` say how much of it."""
     if not words:
         raise UserError("evaluate", "needs the directory of a finished run", fix="genbench evaluate outputs/RUN")
+    if words == ["--list"]:
+        from .card import measures
+        from .console import Patient, show_measures
+
+        show_measures(Patient(highlight=False), measures().values())
+        return 0
     from .request import recorded
 
     folder, given = Path(words[0]), {}

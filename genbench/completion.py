@@ -130,7 +130,7 @@ def _runs(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
 def _evaluation(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
     """Directories of runs; then how much to evaluate."""
     if not before:
-        return [found for found in _runs(before, word, catalogue) if not found.endswith("_sweep ")]
+        return [found for found in _runs(before, word, catalogue) if not found.endswith("_sweep ")] + _whole(["--list"])
     return _whole(("evaluation=full", "evaluation=quick")) if word.startswith("evaluation=") else ["evaluation=", "metrics=", "k="]
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Iterable
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -112,6 +113,15 @@ def show_card(console: Console, card: list[dict], diagnosis: list[str]) -> None:
             console.print(f"{', '.join(names)}: {words}", markup=False)
     for line in diagnosis:
         console.print(f"diagnosis: {line}", markup=False)
+
+
+def show_measures(console: Console, measures: Iterable) -> None:
+    """What each measure of a report card is."""
+    table = Table("group", "name", "unit", "better", Column("what it is", ratio=1), "of models that can")
+    for m in measures:
+        what = Text.assemble(m.meaning, (f"\n{m.source}" if m.source else "", "dim"))
+        table.add_row(m.group, m.name, m.unit, m.better or "", what, ", ".join(m.needs))
+    console.print(table)
 
 
 def _cells(entry: dict) -> list[str]:

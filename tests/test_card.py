@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import config_of, small_config
+from conftest import CONFIGS, config_of, small_config
 from prdc import compute_prdc
 from scipy.ndimage import gaussian_filter
 from sklearn.linear_model import LogisticRegression
@@ -264,10 +264,12 @@ def test_few_or_equal_points_leave_out_what_they_cannot_tell():
     assert not numbers(wild, data, "samples")
 
 
-def test_every_measure_says_what_it_is():
-    for m in measures().values():
-        assert m.meaning.endswith((".", ":")) or len(m.meaning) > 30, m.name
-        assert m.better in ("higher", "lower", None)
+def test_every_measure_says_what_it_is_in_the_docs_and_in_a_list(genbench):
+    docs = (CONFIGS.parent / "docs" / "metrics.md").read_text()
+    listed = genbench("evaluate", "--list").stdout
+    for name, m in measures().items():
+        assert len(m.meaning) > 20 and m.better in ("higher", "lower", None), name
+        assert f"`{name}`" in docs and name[:8] in listed, name
 
 
 def test_what_went_wrong_is_told_with_the_setting_to_change():
