@@ -71,7 +71,7 @@ def low_coverage(e, card):
 def _more(e: Evaluation) -> str:
     """The settings by which a model covers more."""
     ways = {
-        "ema": "average the generator's weights",
+        "ema": "averaging the generator's weights",
         "n_components": "more components",
         "sampler": "another density of codes",
         "lr": "another rate",
