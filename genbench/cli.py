@@ -3,6 +3,7 @@
     genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
     genbench --cfg job [SETTING=VALUE...] its settings, without running it
     genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped
+    genbench evaluate RUN_DIR [k=N]       the report card of a finished run: evaluation=quick, metrics=fid,ndb
     genbench sample RUN_DIR [n=N]         draw a finished run's samples: a picture, and arrays
     genbench reconstruct RUN_DIR [n=N]    likewise points of its data, encoded and decoded
     genbench interpolate RUN_DIR [n=N]    what lies between the codes of two points
@@ -175,6 +176,28 @@ def _report(words: list[str], catalogue: Catalogue) -> int:
     return main(words, catalogue)
 
 
+def _evaluate(words: list[str], catalogue: Catalogue) -> int:
+    """Measure the card of a finished run; `--list` tells what there is to measure."""
+    if words == ["--list"]:
+        from .card import measures
+        from .console import Patient, show_measures
+
+        show_measures(Patient(highlight=False), measures().values())
+        return 0
+    from .request import options, recorded
+
+    folder, chosen = options("evaluate", words, catalogue)
+    config = check(recorded(folder, catalogue), catalogue)
+    catalogue.let_import()
+    from .console import Patient, show_card
+    from .experiment import evaluate
+
+    names = [name for name in (chosen.metrics or "").split(",") if name]
+    made = evaluate(config, folder, chosen.evaluation, chosen.k, names)
+    show_card(Patient(highlight=False, soft_wrap=True), made["card"], made.get("diagnosis", []))
+    return 0
+
+
 def _verify(words: list[str], catalogue: Catalogue) -> int:
     from .verify import verify
 
@@ -219,6 +242,7 @@ COMMANDS = {
     "resume": _resume,
     **{command: partial(_generate, command) for command in ("sample", "reconstruct", "interpolate", "traverse")},
     "report": _report,
+    "evaluate": _evaluate,
     "verify": _verify,
     **{f"{group}s": partial(_choices, group) for group in GROUPS},
     "help": _help,

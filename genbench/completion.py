@@ -166,6 +166,7 @@ def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
 ARGUMENTS = {
     "resume": _resumed,
     "report": _reported,
+    "evaluate": lambda before, *rest: _options("evaluate", before, *rest) + _whole(["--list"] * (not before)),
     "verify": _recipes,
     "help": lambda before, word, catalogue: _whole({*names(catalogue), *catalogue.names("command")} - set(before)),
     "completion": lambda before, word, catalogue: [] if before else _whole(SCRIPTS),

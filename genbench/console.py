@@ -3,11 +3,12 @@
 import os
 import sys
 import time
+from collections.abc import Iterable
 
 from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 
@@ -95,6 +96,54 @@ class Display:
         self.console.print(table)
         for part in filter(words.get, words):
             self.say(f"{part}: {words[part]}")
+
+
+def show_card(console: Console, card: list[dict], diagnosis: list[str]) -> None:
+    """A report card as a table with a section per group, and what it says is wrong."""
+    if card:
+        table = Table("", Column("", justify="right"), "95 %", "better", "unit", "n", title="report card", title_justify="left")
+        for group in dict.fromkeys(entry["group"] for entry in card):
+            table.add_section()
+            table.add_row(Text(group, "bold"))
+            for entry in card:
+                if entry["group"] == group:
+                    table.add_row(*_cells(entry))
+        console.print(table)
+        for words, names in _words(card).items():
+            console.print(f"{', '.join(names)}: {words}", markup=False)
+    for line in diagnosis:
+        console.print(f"diagnosis: {line}", markup=False)
+
+
+def show_measures(console: Console, measures: Iterable) -> None:
+    """What each measure of a report card is."""
+    table = Table("group", "name", "unit", "better", Column("what it is", ratio=1), "of models that can")
+    for m in measures:
+        what = Text.assemble(m.meaning, (f"\n{m.source}" if m.source else "", "dim"))
+        table.add_row(m.group, m.name, m.unit, m.better or "", what, ", ".join(m.needs))
+    console.print(table)
+
+
+def _cells(entry: dict) -> list[str]:
+    """A number of a card as cells of its table."""
+    value = number(entry["value"]) + (f" {entry['of']}" if _is_total(entry["of"]) else "")
+    between = "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
+    sizes = ", ".join(f"{size:,} {what}" for what, size in entry["n"].items())
+    return [entry["name"], value, between, entry["better"] or "", entry["unit"], sizes]
+
+
+def _is_total(of: str) -> bool:
+    return of.startswith("of ")
+
+
+def _words(card: list[dict]) -> dict[str, list[str]]:
+    """What is said of numbers in words, each with the names of the numbers that it is said of."""
+    found: dict[str, list[str]] = {}
+    for entry in card:
+        for words in ("" if _is_total(entry["of"]) else entry["of"], entry["features"] or ""):
+            if words:
+                found.setdefault(words, []).append(entry["name"])
+    return found
 
 
 def number(value: float) -> str:

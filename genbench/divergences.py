@@ -231,6 +231,25 @@ def mmd(x: torch.Tensor, y: torch.Tensor, kernel: str = "rbf", bandwidth: float 
     return (total(x, x) - n) / (n * (n - 1)) + (total(y, y) - m) / (m * (m - 1)) - 2 * total(x, y) / (n * m)
 
 
+def polynomial_mmd(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Squared maximum mean discrepancy of features x [n, D] and y [m, D] with the kernel (x'y / D + 1)^3, a scalar.
+
+    With features of the Inception network it is the KID (Bińkowski et al. 2018). Unbiased, so that it may be below zero.
+    ValueError if a sample has fewer than 2 points.
+    """
+    _need(2, x, y)
+    x, y = x.double(), y.double()
+
+    def total(a, b):
+        return sum((a[rows] @ b.T / a.shape[1] + 1).pow(3).sum() for rows in _blocks(a, b))
+
+    def among(a):
+        itself = (a.square().sum(1) / a.shape[1] + 1).pow(3).sum()
+        return (total(a, a) - itself) / (len(a) * (len(a) - 1))
+
+    return among(x) + among(y) - 2 * total(x, y) / (len(x) * len(y))
+
+
 def median_distance(*samples: torch.Tensor) -> torch.Tensor:
     """The median distance, a scalar, between points of all samples [n, D] taken together (Gretton et al. 2012, section 8).
 
@@ -271,6 +290,21 @@ def prdc(real: torch.Tensor, fake: torch.Tensor, k: int) -> dict[str, float]:
         "density": float(hits.double().mean()) / k,
         "coverage": covered / len(real),
     }
+
+
+def share_within(real: torch.Tensor, fake: torch.Tensor, k: int) -> float:
+    """The share of fake [m, D] points nearer to a real one [n, D] than its k-th nearest neighbour is: `prdc`'s precision.
+
+    ValueError as there, but `fake` may have any number of points above none.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    _need(k + 1, real)
+    _need(1, fake)
+    real, fake = real.double(), fake.double()
+    radius = _radii(real, k)
+    inside = [(torch.cdist(fake[rows], real) < radius).any(1) for rows in _blocks(fake, real)]
+    return float(torch.cat(inside).double().mean())
 
 
 def _radii(x: torch.Tensor, k: int) -> torch.Tensor:

@@ -1,17 +1,20 @@
 """One experiment from its settings to its numbers: load the data, build the model, train, measure."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from .card import evaluated, merged
 from .checkpoints import read_finished, read_newest
 from .console import epochs
 from .data import Data, load, locate
 from .errors import UserError
+from .files import write_json
 from .metrics import final
 from .model import Model, can
-from .record import Record, quoted, read_json
+from .record import Lock, Record, quoted, read_json
 from .run import Run, require_same_data
 from .seeds import fold, generator
 from .settings import Settings
@@ -126,7 +129,8 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
         learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
         cost = {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": learnt}
         cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "numbers", ()))}
-        found = record.measured(final(model, data, s.batch_size, s.seed), cost)
+        found = final(model, data, s.batch_size, s.seed) | {"cost": cost, "time": record.fitted()}
+        found = record.measured(found | evaluated(model, data, found, s.evaluation))
         record.show(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
         record.finish(found)
         return Trained(model, data, found, record.folder)
@@ -147,6 +151,23 @@ def load_run(config: dict, folder: Path, device: str) -> Trained:
     else:
         model.take_finished(state)
     return Trained(model, data, read_json(folder / "metrics.json"), folder)
+
+
+def evaluate(config: dict, folder: Path, size: str, k: int | None = None, names: Collection[str] = ()) -> dict[str, list]:
+    """Measure the report card of a finished run anew, or only what these names choose, and add it to its metrics.json.
+
+    Returns what was measured: the `card`, and of a whole one the `diagnosis`. UserError as `load_run` and `evaluated`.
+    """
+    lock = Lock(folder)
+    lock.take()
+    try:
+        lock.sign()
+        run = load_run(config, folder, config["device"])
+        made = evaluated(run.model, run.data, run.metrics, size, k, names)
+        write_json(folder / "metrics.json", run.metrics | made | {"card": merged(run.metrics.get("card", []), made["card"])})
+        return made
+    finally:
+        lock.release()
 
 
 def build(config: dict, data: Data) -> Model:

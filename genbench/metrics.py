@@ -79,17 +79,29 @@ def likelihood(model: Model, data: Data, rng: torch.Generator, most: int = 1000)
     first `most` test points.
     """
     part = data.parts["test"] if model.log_prob_kind == "exact" else data.parts["test"].first(most)
-    total = sum(float(model.given(y).log_prob(x).double().sum()) for x, y in part.batches(1000))
-    mean, d = total / len(part), data.space.size
+    values = torch.cat([model.given(y).log_prob(x).cpu().double() for x, y in part.batches(1000)])
+    mean = float(values.mean())
     return {
         "likelihood": {
             "n": len(part),
             "log_prob": mean,
-            "bits_per_dim": -(mean + (0 if model.mass else d * math.log(data.space.cell))) / (d * math.log(2)),
-            "kind": model.log_prob_kind + ("" if model.s.get("sampler", "prior") == "prior" else ", with the prior for its codes"),
+            "standard_error": float(values.std(correction=0)) / len(part) ** 0.5,
+            "bits_per_dim": bits_per_dim(model, data, mean),
+            "kind": likelihood_kind(model),
             "of": measured_space(model, data),
         }
     }
+
+
+def bits_per_dim(model: Model, data: Data, log_prob: float) -> float:
+    """The bits per value of a point with this log-probability or log-density, in nats."""
+    d = data.space.size
+    return -(log_prob + (0 if model.mass else d * math.log(data.space.cell))) / (d * math.log(2))
+
+
+def likelihood_kind(model: Model) -> str:
+    """Whether `log_prob` is exact or which bound, in words."""
+    return model.log_prob_kind + ("" if model.s.get("sampler", "prior") == "prior" else ", with the prior for its codes")
 
 
 def measured_space(model: Model, data: Data) -> str:

@@ -110,7 +110,8 @@ class Recipe:
         for run in self.runs:
             extra = {name: value for name, value in where.items() if _has(run, name, catalogue)}
             try:
-                configs.append(configured(run | extra, catalogue))
+                # A recipe says what it measures; the report card would only take time.
+                configs.append(configured({"evaluation": "none"} | run | extra, catalogue))
             except UserError as error:
                 key = error.key if error.key in extra else f"{self.file}: run: {error.key}"
                 raise UserError(key, error.what, error.got, error.fix) from error

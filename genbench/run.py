@@ -5,7 +5,7 @@ status.json     running, done, failed or interrupted, and the last epoch
 run.log         every line of the run, with the traceback of a failure
 skipped.txt     files that were left out of the data, if any
 metrics.jsonl   a line per logged epoch
-metrics.json    the final numbers, each under the part of the data it was measured on
+metrics.json    the final numbers, each under the part of the data it was measured on; the report card
 checkpoint-EPOCHS-BATCHES-DIGEST.pt   the newest two, after so many epochs and batches of the next; the name carries the
                 SHA-256 of the content
 finished-DIGEST.pt           what was fitted once training was over, such as a density on the codes
@@ -16,6 +16,8 @@ projector_config.pbtxt, projector/    codes for TensorBoard's projector
 
 import json
 import logging
+import resource
+import sys
 import time
 import traceback
 from collections.abc import Iterable
@@ -26,7 +28,7 @@ import torch
 
 from . import interruption
 from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
-from .console import Display, number
+from .console import Display, number, show_card
 from .data import Data
 from .errors import UserError
 from .events import Events
@@ -213,27 +215,33 @@ class Run:
         """A section of TensorBoard per kind of picture, with a card in it that says whose it is."""
         return f"{name}/{self.title}"
 
-    def measured(self, measured: dict[str, dict], cost: dict) -> dict[str, dict]:
-        """Keep the final numbers by part of the data, and what they took."""
-        found = {**measured, "cost": cost, "time": {"seconds": self.seconds}}
+    def fitted(self) -> dict[str, float]:
+        """What it took to get here: seconds, and the most memory that the process has held, in MiB."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"fit_seconds": self.seconds, "peak_memory": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+
+    def measured(self, found: dict) -> dict:
+        """Keep the final numbers by part of the data, the report card and what all of it took."""
+        found = found | {"time": found["time"] | {"seconds": self.seconds}}
         with self._spared("curves"):
-            for part, numbers in measured.items():
+            for part, numbers in parts_of(found).items():
                 for name, value in numbers.items():
                     if name != "n" and not isinstance(value, str):
                         self.events.scalar(f"final/{part}_{name}", value, self.epoch)
-            self.events.scalar("final/epochs", cost["epochs"], self.epoch)
+            self.events.scalar("final/epochs", found["cost"]["epochs"], self.epoch)
             self.events.ended()
             self.events.sync()
         write_json(self.folder / "metrics.json", found)
         logger.info("measured: %s", json.dumps(finite(found)))
         return found
 
-    def finish(self, found: dict[str, dict]) -> None:
+    def finish(self, found: dict) -> None:
         """Tell how the run ended; from here on it is done."""
         with self._spared("curves"):
             self.events.sync()
         self.display.close()
-        self.display.summary({part: numbers for part, numbers in found.items() if part not in ("cost", "time")})
+        self.display.summary(parts_of(found))
+        show_card(self.display.console, found.get("card", []), found.get("diagnosis", []))
         made = sorted(p.name for p in [*self.folder.glob("*.png"), *self.folder.glob("*.gif")])
         self.say(f"pictures: {', '.join(made)} in {self.folder}")
         self.say(f"look: tensorboard --logdir {quoted(self.folder.parent)}")
@@ -340,6 +348,11 @@ class Log(logging.FileHandler):
         """Write what is left, if that goes."""
         with suppress(OSError):
             super().close()
+
+
+def parts_of(found: dict) -> dict[str, dict]:
+    """Of the content of metrics.json, the numbers by part of the data."""
+    return {part: numbers for part, numbers in found.items() if part not in ("cost", "time", "card", "diagnosis")}
 
 
 def require_same_data(digest: str, data: Data, folder: Path) -> None:

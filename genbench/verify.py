@@ -145,7 +145,7 @@ def _measure(recipe: Recipe) -> Callable[[list], float | tuple[float, float]]:
     def number_of_metrics(runs: list) -> float:
         (run,) = runs
         if name not in run.metrics.get(part, {}):
-            there = [f"{part}.{name}" for part, numbers in run.metrics.items() for name in numbers]
+            there = [f"{part}.{name}" for part, numbers in run.metrics.items() if isinstance(numbers, dict) for name in numbers]
             raise UserError(f"{recipe.file}: ours", "the run measured no such number", recipe.ours, f"choose from {', '.join(there)}")
         return run.metrics[part][name]
 

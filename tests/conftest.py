@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from genbench import experiment
 from genbench.cli import builtin_catalogue, main
 from genbench.data import Data, Part, load, locate
 from genbench.errors import UserError
@@ -71,7 +72,8 @@ def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
     own = own_settings(model)
     idle = "hidden" if "network=conv" in overrides else "channels"
     small = [f"{k}={v}" for k, v in SMALL.items() if k in own and k != idle]
-    return config_of(model, "epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", *small, *overrides, dataset=dataset)
+    few = ["epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", "evaluation=none"]
+    return config_of(model, *few, *small, *overrides, dataset=dataset)
 
 
 def built(config: dict, data: Data) -> Model:
@@ -145,6 +147,26 @@ def genbench(tmp_path, monkeypatch, capsys):
     yield call
     for signum, handler in handlers.items():
         signal.signal(signum, handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory):
+    """What the program keeps between runs is kept apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def carded():
+    """Runs inside this process end with their report card, as any others do."""
+
+
+@pytest.fixture(autouse=True)
+def uncarded(request, monkeypatch):
+    """Runs inside this process have no report card, which takes a second or more, unless a test asks for it."""
+    if "carded" not in request.fixturenames:
+        monkeypatch.setattr(experiment, "evaluated", lambda *args: {})
 
 
 @pytest.fixture

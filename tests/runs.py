@@ -34,7 +34,7 @@ def outcome(folder: Path) -> dict:
         "progress": content["progress"],
         "stopping": content["stopping"],
         "curve": [{k: v for k, v in line.items() if k != "time"} for line in lines],
-        "final": {k: v for k, v in found.items() if k != "time"},
+        "final": {k: v if k != "card" else [n for n in v if n["group"] != "cost"] for k, v in found.items() if k != "time"},
         "pictures": {p.name: p.read_bytes() for p in sorted(folder.glob("*.png"))},
         "scalars": scalars,
         "images": images,

@@ -244,9 +244,12 @@ def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "failed"
 
 
-@pytest.mark.parametrize("module", sorted(f.name for f in (CONFIGS.parent / "genbench").glob("*.py")))
+SHARED = [f for folder in (".", "evaluation") for f in sorted((CONFIGS.parent / "genbench" / folder).glob("*.py"))]
+
+
+@pytest.mark.parametrize("module", SHARED, ids=lambda file: file.name)
 def test_no_shared_code_names_a_model(module):
-    source = (CONFIGS.parent / "genbench" / module).read_text()
+    source = module.read_text()
     code = "\n".join(line.partition("#")[0] for line in re.sub(r'""".*?"""', "", source, flags=re.S).splitlines())
     named = [name for name in MODELS if re.search(rf"\b{re.escape(name)}\b", code, flags=re.I)]
     assert not named and "isinstance(model" not in code

@@ -21,7 +21,9 @@ from genbench.divergences import (
     kl_gaussians,
     median_distance,
     mmd,
+    polynomial_mmd,
     prdc,
+    share_within,
     sliced_wasserstein,
     w2_gaussians,
     wasserstein_1d,
@@ -265,6 +267,17 @@ def test_mmd_equals_its_definition_in_blocks_of_any_size(kernel, bandwidth, monk
     assert float(mmd(x, y, kernel, bandwidth)) == near(expected, rel=1e-10)
 
 
+def test_the_polynomial_mmd_equals_its_definition_in_blocks_of_any_size(monkeypatch):
+    x, y = X[:30], Y[:28]
+    pooled = torch.cat([x, y]).numpy()
+    k = (pooled @ pooled.T / 3 + 1) ** 3
+    np.fill_diagonal(k, 0)
+    expected = k[:30, :30].sum() / (30 * 29) + k[30:, 30:].sum() / (28 * 27) - 2 * k[:30, 30:].mean()
+    assert float(polynomial_mmd(x, y)) == near(expected, rel=1e-10)
+    monkeypatch.setattr(divergences, "BLOCK", 100)
+    assert float(polynomial_mmd(x, y)) == near(expected, rel=1e-10)
+
+
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (1.0, 0.5)])
 def test_mmd_is_unbiased(mean, sd):
     # E exp(-(a - b)^2 / (2 h^2)) = h / sqrt(v) exp(-d^2 / (2 v)), v = h^2 + var a + var b, d the distance of the means.
@@ -297,6 +310,18 @@ def test_prdc_equals_the_authors_package(k, monkeypatch):
         with monkeypatch.context() as patched:
             patched.setattr(divergences, "BLOCK", 1000)
             assert prdc(real, fake, k) == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 5])
+def test_the_share_within_balls_is_precision(k, monkeypatch):
+    for real, fake in ((FEW, OTHERS), (OTHERS, FEW)):
+        expected = prdc(real, fake, k)["precision"]
+        assert share_within(real, fake, k) == expected
+        with monkeypatch.context() as patched:
+            patched.setattr(divergences, "BLOCK", 1000)
+            assert share_within(real, fake, k) == expected
+    with pytest.raises(ValueError, match="at least 4 points"):
+        share_within(FEW[:3], OTHERS, 3)
 
 
 def test_prdc_leaves_the_border_of_a_ball_outside():

@@ -9,7 +9,7 @@ import torch
 from conftest import MODELS, accepts, small_config
 from runs import Crashes, differences, newest, outcome
 
-from genbench import checkpoints, experiment, interruption, metrics, train
+from genbench import checkpoints, divergences, experiment, interruption, metrics, train
 from genbench.errors import UserError
 from genbench.experiment import run
 from genbench.figures import Viewer
@@ -76,13 +76,14 @@ STOPS = {  # the method in whose so-manieth call a signal comes, and the checkpo
     "writing a checkpoint": (Run, "save", 2, "000002-000000"),
     "fitting a sampler": (Autoencoder, "finish", 1, "000004-000000"),
     "measuring the end": (metrics, "prdc", 1, "000004-000000"),
+    "measuring the card": (divergences, "frechet_distance", 1, "000004-000000"),
     "drawing the end": (Viewer, "finished", 1, "000004-000000"),
 }
 
 
 @pytest.mark.parametrize("moment", STOPS)
-def test_every_loop_looks_whether_to_stop(moment, tmp_path, unrendered):
-    config = config_with_all_state("ae", "sampler=gmm")
+def test_every_loop_looks_whether_to_stop(moment, tmp_path, unrendered, carded):
+    config = config_with_all_state("ae", "sampler=gmm") | {"evaluation": "quick" if "card" in moment else "none"}
     run(config, tmp_path / "whole")
     where, method, number, reached = STOPS[moment]
     stopped_in(where, method, number, config, tmp_path / "parts", signal.SIGINT)

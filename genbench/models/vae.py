@@ -5,7 +5,7 @@ import math
 
 import torch
 
-from .. import nets
+from .. import interruption, nets
 from ..errors import UserError
 from ..losses import gaussian_kl, likelihood
 from ..model import GradientModel, available_if
@@ -80,6 +80,7 @@ class VAE(Coder, GradientModel):
         rng = generator(self.s.seed, "log_prob", device=x.device)
         total = torch.full((len(x),), -math.inf, dtype=torch.float64).to(mu.device)
         for start in range(0, k, 10):  # few at a time, as each is a decoding of all points
+            interruption.check()
             eps = torch.randn(min(10, k - start), *mu.shape, generator=rng, device=rng.device)
             z = mu + eps * (logvar / 2).exp()
             part = importance_bound(eps, logvar, z, self.nll(x, z)) + math.log(len(eps))

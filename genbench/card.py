@@ -1,0 +1,291 @@
+"""The report card of a trained model: what is measured on every model by what it can do, each number with what it is of.
+
+A measure is one function `(evaluation) -> Measured | None`, listed by `@measure` in any module of `genbench.evaluation`;
+its name is the number's, the first line of its docstring says what it is. Adding one takes nothing else.
+"""
+
+import importlib
+import math
+import pkgutil
+from collections.abc import Callable, Collection
+from functools import cached_property
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from . import divergences, evaluation, interruption
+from .data import Data, Part
+from .errors import UserError
+from .evaluation.features import Features, features_of
+from .model import Model, can
+from .seeds import generator
+
+MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a measure looks at
+VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
+RESAMPLES = 200
+GROUPS = ("reconstruction", "likelihood", "samples", "latent space", "representation", "cost")  # as a card shows them
+K = 5  # the neighbour at which balls end
+
+T = TypeVar("T")
+
+
+class Measured(NamedTuple):
+    """A number: the sizes `n` of what it was measured from, and the part of the data it is `on`.
+
+    `low` and `high` bound it in 95 of 100 repetitions of the measurement; `features` are those that points were compared
+    by, `of` what else two numbers must agree in to be compared.
+    """
+
+    value: float
+    n: dict[str, int]
+    on: str = "test"
+    low: float | None = None
+    high: float | None = None
+    features: str | None = None
+    of: str = ""
+
+
+class Measure(NamedTuple):
+    """A function that measures, of models with these abilities, and what its number is."""
+
+    function: Callable[["Evaluation"], Measured | None]
+    needs: tuple[str, ...]
+    group: str
+    unit: str
+    better: str | None
+    source: str
+
+    @property
+    def name(self) -> str:
+        """What the number is called."""
+        return self.function.__name__
+
+    @property
+    def meaning(self) -> str:
+        """What the number is, in a sentence."""
+        return " ".join(self.function.__doc__.partition("\n\n")[0].split())
+
+
+class Unmeasurable(Exception):
+    """There is too little, or nothing finite, to measure."""
+
+
+MEASURES: dict[str, Measure] = {}
+
+
+def measure(*needs: str, group: str, unit: str = "", better: str | None = None, source: str = ""):
+    """List a function as a measure of every model that has these abilities; `better` is higher, lower or neither."""
+
+    def listed(function):
+        MEASURES[function.__name__] = Measure(function, needs, group, unit, better, source)
+        return function
+
+    return listed
+
+
+def measures() -> dict[str, Measure]:
+    """Every measure by its name: those of all modules in `genbench.evaluation`, a group after the other."""
+    for module in pkgutil.iter_modules(evaluation.__path__, f"{evaluation.__name__}."):
+        importlib.import_module(module.name)
+    return dict(sorted(MEASURES.items(), key=lambda item: _place(item[1].group)))
+
+
+def _place(group: str) -> tuple[int, str]:
+    return GROUPS.index(group) if group in GROUPS else len(GROUPS), group
+
+
+class Evaluation:
+    """A model beside the data that it is measured on, and what several measures need of both, made once.
+
+    `found` holds what a run has measured already (see `metrics.final`), `size` how many points count, `k` the number of
+    importance samples if it is not the model's own. `block` points are looked at together, which changes no number
+    beyond rounding. All tensors are on the CPU.
+    """
+
+    def __init__(self, model: Model, data: Data, found: dict[str, dict], size: str = "full", k: int | None = None, block: int = 1000):
+        self.model, self.data, self.found, self.size, self.k, self.block = model, data, found, size, k, block
+        self.images = len(data.space.shape) == 3
+        self.labelled = data.train.y is not None and data.space.classes > 1
+        self.vectors = can(model, "encode") and model.latent_dim is not None
+        self._made: dict[Callable, object] = {}
+
+    def once(self, function: Callable[["Evaluation"], T]) -> T:
+        """What the function makes of this evaluation, made at the first call."""
+        if function not in self._made:
+            self._made[function] = function(self)
+        return self._made[function]
+
+    @cached_property
+    def most(self) -> int:
+        """How many points at most, fewer where a point has many values."""
+        return max(100, min(MOST[self.size], VALUES // self.data.space.size))
+
+    @cached_property
+    def test(self) -> Part:
+        """The test points that count: the first ones."""
+        return self.data.parts["test"].first(self.most)
+
+    def rng(self, *purpose: str) -> torch.Generator:
+        """The same noise at every evaluation, for one purpose."""
+        return generator(self.model.s.seed, "card", *purpose, device=self.data.train.raw.device)
+
+    def need(self, met: bool) -> None:
+        """Unmeasurable unless this holds."""
+        if not met:
+            raise Unmeasurable
+
+    # --- points, as rows of values or of features -------------------------------------------------------------
+
+    @cached_property
+    def x(self) -> torch.Tensor:
+        """The test points [n, *shape]."""
+        return drawn(self.test)
+
+    @cached_property
+    def samples(self) -> torch.Tensor:
+        """As many samples [n, *shape] as test points count."""
+        rng, n = self.rng("samples"), len(self.test)
+        return self._whole([self.model.sample(min(1000, n - start), rng) for start in self._steps(n)])
+
+    @cached_property
+    def train(self) -> torch.Tensor:
+        """Training points [n, *shape]: the first ones, at most twice as many as test points count."""
+        return drawn(self.data.train.first(2 * self.most))
+
+    @cached_property
+    def features(self) -> Features:
+        """What points are compared by."""
+        return features_of(self.data)
+
+    @cached_property
+    def test_features(self) -> torch.Tensor:
+        """Features of the test points [n, d]."""
+        return self.features(self.x)
+
+    @cached_property
+    def sample_features(self) -> torch.Tensor:
+        """Features of the samples [n, d]."""
+        return self._whole([self.features(self.samples)])
+
+    @cached_property
+    def neighbours(self) -> dict[str, float]:
+        """Precision, recall, density and coverage of the samples, by the K-th neighbours in features."""
+        self.need(len(self.test) > K)
+        return divergences.prdc(self.test_features, self.sample_features, K)
+
+    # --- codes and what they decode to ------------------------------------------------------------------------
+
+    @cached_property
+    def reconstructions(self) -> torch.Tensor:
+        """decode(encode(x)) [n, *shape] of the test points."""
+        found = []
+        for x, y in self.test.batches(self.block):
+            given = self.model.given(y)
+            found.append(given.decode(given.encode(x)))
+        return self._whole(found)
+
+    @cached_property
+    def codes(self) -> torch.Tensor:
+        """Codes of the test points: [n, d], or [n] if they are numbers of clusters."""
+        return self._encoded(self.test)
+
+    @cached_property
+    def train_codes(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes of labelled training points, at most as many as test points may be, and their labels."""
+        part = self.data.train
+        part = part.at((part.y >= 0).nonzero().flatten()).first(MOST[self.size])
+        self.need(len(part) > K and len(part.y.unique()) > 1)
+        return self._encoded(part), part.y.cpu()
+
+    def _encoded(self, part: Part) -> torch.Tensor:
+        return self._whole([self.model.given(y).encode(x) for x, y in part.batches(self.block)])
+
+    @cached_property
+    def draws(self) -> torch.Tensor:
+        """Points [n, *shape] decoded from codes that the model would generate from, without noise of their own."""
+        rng, n, y, found = self.rng("draws"), min(len(self.test), 5000), self.test.y, []
+        for start in self._steps(n):
+            size = min(1000, n - start)
+            given = self.model.given(y[start : start + size]) if self.model.conditional else self.model
+            found.append(given.decode(self.model.codes(size, rng)))
+        return self._whole(found)
+
+    def _steps(self, n: int):
+        for start in range(0, n, 1000):  # whatever the block, as noise is drawn for so many at a time
+            interruption.check()
+            yield start
+
+    def _whole(self, found: list[torch.Tensor]) -> torch.Tensor:
+        whole = torch.cat([part.cpu() for part in found])
+        self.need(len(whole) > 0 and (not whole.is_floating_point() or bool(whole.isfinite().all())))
+        return whole
+
+    # --- means with intervals ---------------------------------------------------------------------------------
+
+    def mean(self, values: torch.Tensor, n: dict[str, int] | None = None, **more) -> Measured:
+        """The mean of a value per test point [n], and the middle 95 % of the means of resampled points (Efron 1979)."""
+        values = values.double()
+        rng = generator(self.model.s.seed, "bootstrap")
+        means = [values[torch.randint(len(values), (len(values),), generator=rng)].mean() for _ in range(RESAMPLES)]
+        low, high = torch.quantile(torch.stack(means), torch.tensor([0.025, 0.975]).double()).tolist()
+        return Measured(float(values.mean()), {"test": len(values), **(n or {})}, low=low, high=high, **more)
+
+
+def drawn(part: Part) -> torch.Tensor:
+    """The points of a part [n, *shape] on the CPU, with one draw of the noise that belongs to them."""
+    return torch.cat([x.cpu() for x, _ in part.batches(1000)])
+
+
+@torch.no_grad()
+def card(e: Evaluation, names: Collection[str] = ()) -> list[dict]:
+    """The numbers of every measure that applies, or of those with these names or in these groups.
+
+    Each is finite; what cannot be measured on such a model or on so few points is left out. UserError for another name.
+    """
+    known = measures()
+    groups = {some.group for some in known.values()}
+    for name in names:
+        if name not in known and name not in groups:
+            raise UserError("metrics", "no such measure", name, f"choose from {', '.join([*sorted(groups), *known])}")
+    chosen = [m for m in known.values() if not names or {m.name, m.group} & {*names}]
+    found = [(m, measured(m, e)) for m in chosen if can(e.model, *m.needs)]
+    return [_entry(m, number) for m, number in found if number is not None]
+
+
+def evaluated(
+    model: Model, data: Data, found: dict[str, dict], size: str, k: int | None = None, names: Collection[str] = ()
+) -> dict[str, list]:
+    """What a report card adds to what a run has `found`: the `card` and, of a whole one, a `diagnosis`; nothing if the size
+    is none."""
+    if size == "none":
+        return {}
+    e = Evaluation(model, data, found, size, k)
+    made = card(e, names)
+    from .evaluation.diagnosis import diagnosed
+
+    return {"card": made} if names else {"card": made, "diagnosis": diagnosed(e, made)}
+
+
+def measured(m: Measure, e: Evaluation) -> Measured | None:
+    """The number of one measure; None if there is none."""
+    interruption.check()
+    try:
+        number = m.function(e)
+    except (Unmeasurable, torch.linalg.LinAlgError):
+        return None
+    return number if number is not None and math.isfinite(number.value) else None
+
+
+def _entry(m: Measure, number: Measured) -> dict:
+    known = {"group": m.group, "name": m.name, "unit": m.unit, "better": m.better}
+    return known | number._asdict()
+
+
+def merged(before: list[dict], now: list[dict]) -> list[dict]:
+    """The numbers of two cards of one model; of those that are of the same, the later."""
+
+    def what(entry: dict) -> str:
+        return repr([entry[key] for key in ("name", "on", "n", "features", "of")])
+
+    found = {what(entry): entry for entry in [*before, *now]}
+    return [*found.values()]

@@ -1,0 +1,35 @@
+"""What a run took. These numbers depend on the machine and on what else it does."""
+
+from ..card import Evaluation, Measured, measure
+
+
+@measure(group="cost", unit="s", better="lower")
+def fit_seconds(e: Evaluation) -> Measured | None:
+    """Time from the start of the run to the end of its training, earlier sessions included."""
+    return _time(e, "fit_seconds")
+
+
+@measure(group="cost", unit="points per second", better="higher")
+def images_per_second(e: Evaluation) -> Measured | None:
+    """Training points visited, each at each pass, per second of the run up to the end of its training."""
+    seconds = _time(e, "fit_seconds")
+    if seconds is None or seconds.value <= 0:
+        return None
+    return seconds._replace(value=e.found["cost"]["epochs"] * len(e.data.train) / seconds.value)
+
+
+@measure(group="cost", unit="numbers", better="lower")
+def parameters(e: Evaluation) -> Measured | None:
+    """How many numbers gradients have learnt."""
+    return Measured(e.found["cost"]["parameters"], {}, on="the model") if "cost" in e.found else None
+
+
+@measure(group="cost", unit="MiB", better="lower")
+def peak_memory(e: Evaluation) -> Measured | None:
+    """The most memory that the process has held up to the end of training, the program itself included; not that of a GPU."""
+    return _time(e, "peak_memory")
+
+
+def _time(e: Evaluation, name: str) -> Measured | None:
+    value = e.found.get("time", {}).get(name)
+    return None if value is None else Measured(value, {"train": len(e.data.train)}, on="train")

@@ -1,0 +1,149 @@
+"""What points are compared by: features of a small classifier that the program trains itself, or the values they have.
+
+The classifier is a function of the labelled training images alone, to the bit on one kind of machine, and kept in the
+cache folder. A digest of its weights stands beside every number that it had a part in.
+"""
+
+import contextlib
+import hashlib
+import io
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from .. import interruption, nets
+from ..data import Data, Part, order_seed
+from ..downloads import cache_folder
+from ..files import CannotWrite, write
+from ..settings import Settings
+
+VERSION = 1  # of how a classifier is made; counted up when another one comes out
+BATCH, STEPS, PASSES, LR = 128, 1000, 30, 2e-3  # at most so many steps, and passes
+BLOCK = 1000
+
+
+class Features:
+    """The values of points themselves."""
+
+    name = "values"
+    classes: int = 0  # that `predict` tells apart; 0 where it cannot
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Features [n, d] of points x [n, *shape]."""
+        return x.flatten(1)
+
+
+class Classifier(Features):
+    """The last hidden layer of a classifier; `name` is a digest of its weights."""
+
+    def __init__(self, space_shape: tuple[int, ...], classes: int):
+        self.classes = classes
+        self.net = _network(space_shape, classes)
+        self.digest()
+
+    def digest(self) -> str:
+        """The SHA-256 of the weights, as the features' name in short."""
+        found = hashlib.sha256(str(VERSION).encode())
+        for name, weights in self.net.state_dict().items():
+            found.update(name.encode())
+            found.update(weights.contiguous().numpy())
+        self.name = f"features of classifier {found.hexdigest()[:12]}"
+        return found.hexdigest()
+
+    @torch.no_grad()
+    def __call__(self, x):
+        return torch.cat([self.net[:-1](part) for part in _blocks(x)])
+
+    @torch.no_grad()
+    def predict(self, x: torch.Tensor) -> torch.Tensor:
+        """The likeliest class [n] of points x [n, *shape]."""
+        return torch.cat([self.net(part).argmax(1) for part in _blocks(x)])
+
+
+def _blocks(x: torch.Tensor):
+    for part in x.split(BLOCK):
+        interruption.check()
+        yield part
+
+
+def _network(shape: tuple[int, ...], classes: int) -> nn.Sequential:
+    """Convolutions and a hidden layer of 128, rectified; for tiny images the hidden layer alone."""
+    kind = "conv" if min(shape[1:]) >= nets.LEAST_SIDE else "mlp"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nets.encoder(shape, classes, Settings(network=kind, channels=8, hidden=[128], activation="relu"))
+
+
+def features_of(data: Data) -> Features:
+    """The features to compare points of this dataset by: a classifier's if they are images with classes, else values."""
+    part = data.train
+    if len(data.space.shape) != 3 or part.y is None:
+        return Features()
+    part = part.at((part.y >= 0).nonzero().flatten()).to("cpu")
+    if not len(part) or len(part.y.unique()) < 2:
+        return Features()
+    found = Classifier(data.space.shape, data.space.classes)
+    file = cache_folder() / "features" / f"{_key(part)}.pt"
+    if not _read(file, found):
+        _train(found, part)
+        _keep(file, found)
+    return found
+
+
+def _key(part: Part) -> str:
+    """What the classifier is a function of, in short."""
+    noise = part.noise and (part.noise.setting, part.noise.scale)
+    found = hashlib.sha256(repr((VERSION, BATCH, STEPS, PASSES, LR, part.scale, noise, part.raw.dtype, part.raw.shape)).encode())
+    for values in (part.raw, part.y):
+        found.update(values.contiguous().numpy())
+    return found.hexdigest()
+
+
+def _read(file, classifier: Classifier) -> bool:
+    """Give the classifier the weights that are kept in a file; tells whether they are there and undamaged."""
+    try:
+        content = torch.load(io.BytesIO(file.read_bytes()), weights_only=True)
+        classifier.net.load_state_dict(content["weights"])
+        return classifier.digest() == content["digest"]
+    except Exception:  # absent, cut short, of another version: torch raises nine kinds
+        return False
+
+
+def _keep(file, classifier: Classifier) -> None:
+    out = io.BytesIO()
+    torch.save({"weights": classifier.net.state_dict(), "digest": classifier.digest()}, out)
+    with contextlib.suppress(OSError, CannotWrite):  # without a cache it is trained anew, to the same weights
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write(file, out.getvalue())
+
+
+@torch.enable_grad()
+def _train(classifier: Classifier, part: Part) -> None:
+    """Lower the cross-entropy by Adam, with a rate that falls to zero, from weights that are always the same."""
+    classifier.net = net = _network(part.raw.shape[1:], classifier.classes)  # what a damaged file has left is gone
+    of = -(-len(part) // BATCH)
+    steps, done = min(STEPS, PASSES * of), 0
+    adam = torch.optim.Adam(net.parameters(), lr=LR)
+    with _one_thread():
+        while done < steps:
+            epoch = done // of
+            for x, y in part.batches(BATCH, order=order_seed(0, epoch), draw=epoch):
+                adam.param_groups[0]["lr"] = LR * max(0.0, 1 - done / steps)
+                adam.zero_grad()
+                F.cross_entropy(net(x), y).backward()
+                adam.step()
+                done += 1
+    net.requires_grad_(False)
+    classifier.digest()
+
+
+@contextlib.contextmanager
+def _one_thread():
+    """Sums in an order that does not depend on how many cores there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

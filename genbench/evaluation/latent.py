@@ -1,0 +1,64 @@
+"""Whether the space of codes is continuous (small steps decode to small steps) and complete (what is drawn decodes to data)."""
+
+import torch
+
+from .. import divergences
+from ..card import Evaluation, K, Measured, measure
+
+STEPS, PAIRS = 16, 500
+
+
+def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lengths [pairs, steps] of the steps of decoded straight lines between the codes of two test points, and the
+    distances [pairs] of their ends; only of lines whose ends differ."""
+    e.need(e.vectors and len(e.codes) > 1)
+    z, y = e.codes, e.test.y
+    t = torch.linspace(0, 1, STEPS + 1)[None, :, None]
+    found = []
+    for start in range(0, min(len(z) // 2, PAIRS), 50):
+        a, b = (z[2 * start + side : 2 * min(start + 50, PAIRS) : 2] for side in (0, 1))
+        a = a[: len(b)]
+        # A conditional model needs one class for all of a line: that of the point it starts at.
+        first = None if y is None else y[2 * start : 2 * start + 2 * len(a) : 2].repeat_interleave(STEPS + 1)
+        line = ((1 - t) * a[:, None] + t * b[:, None]).flatten(0, 1).to(e.test.raw.device)
+        found.append(e.model.given(first).decode(line).cpu().double().flatten(1).unflatten(0, (len(a), STEPS + 1)))
+    points = torch.cat(found)
+    steps, ends = points.diff(dim=1).norm(dim=2), (points[:, -1] - points[:, 0]).norm(dim=1)
+    apart = ends > 1e-6 * points.abs().amax(dim=(1, 2))
+    e.need(bool(apart.any()) and bool(points.isfinite().all()))
+    return steps[apart], ends[apart]
+
+
+@measure("encode", "decode", group="latent space", unit="mean steps", better="lower")
+def largest_step(e: Evaluation) -> Measured:
+    """Continuity: the largest of 16 steps over the mean step, of what straight lines between two test codes decode to.
+
+    1 where all steps are alike; 16 where all of the way is one jump. The median over pairs of test points.
+    """
+    steps, _ = e.once(paths)
+    return Measured(float((steps.amax(1) / steps.mean(1)).median()), {"pairs": len(steps), "steps": STEPS}, features="values")
+
+
+@measure("encode", "decode", group="latent space", unit="distances of the ends", better="lower")
+def path_length(e: Evaluation) -> Measured:
+    """Continuity: how long the way is that a straight line between two test codes decodes to, over the distance of its ends.
+
+    1 where it is straight, as of every linear decoder. The median over pairs of test points.
+    """
+    steps, ends = e.once(paths)
+    return Measured(float((steps.sum(1) / ends).median()), {"pairs": len(steps), "steps": STEPS}, features="values")
+
+
+@measure("codes", "decode", group="latent space", unit="share of draws", better="higher")
+def completeness(e: Evaluation) -> Measured:
+    """Share of codes, as the model draws them to generate, that decode to a point nearer to a test point than its 5th
+    neighbour is: to what looks like data.
+
+    The precision of decoded draws, without the noise that samples may have. Blur raises it.
+    """
+    e.need(len(e.test) > K and len(e.draws) > K)
+    found = e.features(e.draws)
+    e.need(bool(found.isfinite().all()))
+    n = {"draws": len(found), "test": len(e.test)}
+    share = divergences.share_within(e.test_features, found, K)
+    return Measured(share, n, features=e.features.name, of=f"draws from {e.model.source_of_codes}")

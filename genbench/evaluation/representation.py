@@ -1,0 +1,86 @@
+"""What codes know of the classes, and how they lie: measures of encoders."""
+
+import torch
+
+from ..card import Evaluation, K, Measured, measure
+from ..model import can
+from .samples import sliced
+
+
+def correct(e: Evaluation, classifier) -> Measured | None:
+    """The accuracy on test codes of a scikit-learn classifier of training codes.
+
+    Codes that were made from the labels say nothing of them.
+    """
+    if not (e.vectors and e.labelled) or e.model.conditional:
+        return None
+    codes, y = e.train_codes
+    classifier.fit(codes.numpy(), y.numpy())
+    predicted = torch.as_tensor(classifier.predict(e.codes.numpy()))
+    return e.mean(predicted == e.test.y.cpu(), n={"train": len(codes)})
+
+
+@measure("encode", group="representation", unit="share of test points", better="higher", source="Cover & Hart 1967")
+def knn_accuracy(e: Evaluation) -> Measured | None:
+    """Accuracy of the majority of the 5 nearest training codes: whether codes of a class are neighbours."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return correct(e, KNeighborsClassifier(K))
+
+
+@measure("encode", group="representation", unit="share of test points", better="higher", source="Alain & Bengio 2016, arXiv:1610.01644")
+def linear_probe(e: Evaluation) -> Measured | None:
+    """Accuracy of a logistic regression on standardised codes: whether planes tell the codes of classes apart."""
+    if e.size == "quick":
+        return None
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return correct(e, make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, tol=1e-3)))
+
+
+def clusters(e: Evaluation) -> torch.Tensor:
+    """The cluster [n] of each test point, of models whose codes are clusters or shares of them."""
+    e.need(not e.vectors and e.labelled and e.test.y is not None and len(e.test) > 1)
+    return e.codes if e.codes.dim() == 1 else e.codes.argmax(1)
+
+
+@measure("encode", group="representation", better="higher", source="Strehl & Ghosh 2002, JMLR 3:583")
+def nmi(e: Evaluation) -> Measured:
+    """Normalised mutual information of clusters and classes: 0 for none, 1 where each tells the other."""
+    from sklearn.metrics import normalized_mutual_info_score
+
+    return Measured(float(normalized_mutual_info_score(e.test.y.cpu(), clusters(e))), {"test": len(e.test)})
+
+
+@measure("encode", group="representation", better="higher", source="Hubert & Arabie 1985, doi:10.1007/BF01908075")
+def ari(e: Evaluation) -> Measured:
+    """Adjusted Rand index of clusters and classes: 0 by chance, 1 where they are the same."""
+    from sklearn.metrics import adjusted_rand_score
+
+    return Measured(float(adjusted_rand_score(e.test.y.cpu(), clusters(e))), {"test": len(e.test)})
+
+
+@measure("posterior", group="representation", unit="dimensions", source="Burda et al. 2016, arXiv:1509.00519")
+def active_units(e: Evaluation) -> Measured | None:
+    """Number of dimensions of the code whose mean under q(z|x) varies by more than .01 over the test points."""
+    found = e.found.get("test", {})
+    if "active_units" not in found:
+        return None
+    return Measured(found["active_units"], {"test": found["n"]}, of=f"of {e.model.latent_dim}")
+
+
+@measure("encode", "codes", group="representation", unit="units of the codes", better="lower", source="Tolstikhin et al. 2018")
+def code_mismatch(e: Evaluation) -> Measured | None:
+    """Sliced 2-Wasserstein distance between the codes of test points (drawn, where they are distributions) and those that
+    the model generates from."""
+    if not e.vectors or len(e.test) < 2:
+        return None
+    rng, codes = e.rng("posterior"), e.codes
+    if can(e.model, "posterior"):
+        spread = torch.cat([e.model.given(y).posterior(x)[1].cpu() for x, y in e.test.batches(e.block)])
+        codes = codes + (spread / 2).exp() * torch.randn(codes.shape, generator=rng, device=rng.device).cpu()
+    drawn = e.model.codes(len(codes), e.rng("prior")).cpu()
+    n = {"test": len(codes), "draws": len(drawn)}
+    return Measured(sliced(codes, drawn, e.model.s.seed) ** 0.5, n, of=f"draws from {e.model.source_of_codes}")

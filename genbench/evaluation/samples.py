@@ -1,0 +1,219 @@
+"""How samples compare with test points, and with the training points that they must not copy."""
+
+import warnings
+
+import torch
+
+from .. import divergences, interruption
+from ..card import Evaluation, Measured, measure
+from ..seeds import generator
+
+DIRECTIONS, BINS, BLOCKS = 200, 100, 10
+MOST_FEATURES = 2048  # whose covariance can be rooted in seconds
+
+
+def of_samples(e: Evaluation, value: float, most: int | None = None, **more) -> Measured:
+    """A number from as many samples as test points, by features unless something else is said."""
+    n = len(e.test) if most is None else min(most, len(e.test))
+    return Measured(value, {"samples": n, "test": n}, **{"features": e.features.name, **more})
+
+
+@measure("sample", group="samples", unit="squared distance of features", better="lower", source="Heusel et al. 2017, arXiv:1706.08500")
+def fid(e: Evaluation) -> Measured | None:
+    """Fréchet distance of Gaussians with the moments of the samples' and of the test points' features.
+
+    The features are not those of Inception: it compares with no published FID. It is too large for few points, the more
+    so the more features there are (Chong & Forsyth 2020).
+    """
+    e.need(len(e.test) > 1 and e.test_features.shape[1] <= MOST_FEATURES)
+    return of_samples(e, float(divergences.frechet_distance(e.test_features, e.sample_features)))
+
+
+@measure("sample", group="samples", unit="squared MMD of features", better="lower", source="Bińkowski et al. 2018, arXiv:1801.01401")
+def kid(e: Evaluation) -> Measured | None:
+    """Kernel distance of the samples' and the test points' features: squared MMD with the kernel (x'y / d + 1)^3.
+
+    Unbiased, so that it may be a little below zero. The interval is from the spread over ten tenths of the points.
+    """
+    n = len(e.test)
+    e.need(n > 1)
+    value = float(divergences.polynomial_mmd(e.test_features, e.sample_features))
+    if n < 10 * BLOCKS:
+        return of_samples(e, value)
+    pairs = zip(e.test_features.split(n // BLOCKS), e.sample_features.split(n // BLOCKS))
+    parts = torch.stack([divergences.polynomial_mmd(x, y) for x, y in list(pairs)[:BLOCKS]])
+    error = 1.96 * float(parts.std()) / BLOCKS**0.5
+    return of_samples(e, value, low=value - error, high=value + error)
+
+
+PRDC = "Naeem et al. 2020, arXiv:2002.09797"
+
+
+@measure("sample", group="samples", unit="share of samples", better="higher", source="Kynkäänniemi et al. 2019, arXiv:1904.06991")
+def precision(e: Evaluation) -> Measured:
+    """Share of samples nearer to a test point than its 5th neighbour is: how many look like data."""
+    return of_samples(e, e.neighbours["precision"])
+
+
+@measure("sample", group="samples", unit="share of test points", better="higher", source="Kynkäänniemi et al. 2019, arXiv:1904.06991")
+def recall(e: Evaluation) -> Measured:
+    """Share of test points nearer to a sample than its 5th neighbour is: how much of the data is reached."""
+    return of_samples(e, e.neighbours["recall"])
+
+
+@measure("sample", group="samples", unit="balls around a sample, over 5", better="higher", source=PRDC)
+def density(e: Evaluation) -> Measured:
+    """Mean number of test points whose 5th neighbour is farther than the sample, over 5: precision that outliers of the
+    data raise less. May exceed 1."""
+    return of_samples(e, e.neighbours["density"])
+
+
+@measure("sample", group="samples", unit="share of test points", better="higher", source=PRDC)
+def coverage(e: Evaluation) -> Measured:
+    """Share of test points that have a sample nearer than their 5th neighbour: recall that odd samples do not raise."""
+    return of_samples(e, e.neighbours["coverage"])
+
+
+@measure("sample", group="samples", unit="values", better="lower", source="Rabin et al. 2012; Bonneel et al. 2015")
+def sliced_wasserstein(e: Evaluation) -> Measured:
+    """Sliced 2-Wasserstein distance of samples and test points: the root of the mean square over 200 directions."""
+    e.need(len(e.test) > 1)
+    x, y = e.x.flatten(1).double(), e.samples.flatten(1).double()
+    return of_samples(e, sliced(x, y, e.model.s.seed) ** 0.5, features="values")
+
+
+def sliced(x: torch.Tensor, y: torch.Tensor, seed: int) -> float:
+    """The squared sliced 2-Wasserstein distance of samples x and y [n, d] over 200 random directions."""
+    directions = torch.randn(DIRECTIONS, x.shape[1], generator=generator(seed, "card", "directions"), dtype=torch.float64)
+    directions /= directions.norm(dim=1, keepdim=True)
+    return float(divergences.sliced_wasserstein(x.double(), y.double(), directions))
+
+
+@measure("sample", group="samples", unit="squared MMD of values", better="lower", source="Gretton et al. 2012, JMLR 13:723")
+def mmd(e: Evaluation, most: int = 5000) -> Measured:
+    """Squared maximum mean discrepancy of samples and test points, with a Gaussian kernel as wide as the test points'
+    median distance.
+
+    Unbiased, so that it may be a little below zero.
+    """
+    x, y = (points.flatten(1)[:most] for points in (e.x, e.samples))
+    e.need(len(x) > 1)
+    value = divergences.mmd(x, y, bandwidth=divergences.median_distance(x))
+    return of_samples(e, float(value), most=most, features="values")
+
+
+@measure("sample", group="samples", unit="share of bins", better="lower", source="Richardson & Weiss 2018, arXiv:1805.12462")
+def ndb(e: Evaluation) -> Measured:
+    """Share of the bins, clusters of training points, that hold another share of the samples than of the training points
+    at the 5 % level: .05 by chance.
+
+    100 bins (fewer where there are not ten points for each), by k-means on the points' values.
+    """
+    points = e.train.flatten(1)
+    bins = min(BINS, len(points) // 10, len(e.test) // 10)
+    e.need(bins > 1)
+    different = different_bins(points, e.samples.flatten(1), bins)
+    return Measured(different / bins, {"samples": len(e.test), "train": len(points), "bins": bins}, on="train", features="values")
+
+
+def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int) -> int:
+    """How many of the clusters of x [n, D] hold significantly more or less of y [m, D]: |z| > 1.96 for two proportions."""
+    from sklearn.cluster import k_means
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    interruption.check()
+    with warnings.catch_warnings(), threadpool_limits(1):  # several threads add up in an order that varies
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than bins, some of which stay empty
+        centres, member, _ = k_means(x.numpy(), bins, n_init=1, max_iter=20, random_state=0)
+    nearest = torch.cat([torch.cdist(part, torch.as_tensor(centres)).argmin(1) for part in y.split(1000)])
+    a = torch.bincount(torch.as_tensor(member).long(), minlength=bins).double()
+    b = torch.bincount(nearest, minlength=bins).double()
+    n, m = len(x), len(y)
+    pooled = (a + b) / (n + m)
+    spread = (pooled * (1 - pooled) * (1 / n + 1 / m)).sqrt()
+    return int(((a / n - b / m).abs() > 1.96 * spread).sum())
+
+
+# --- classes and modes ----------------------------------------------------------------------------------------
+
+
+def class_counts(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
+    """How many test points and how many samples the classifier takes for each class [classes]."""
+    e.need(e.features.classes > 1)
+    return tuple(torch.bincount(e.features.predict(x), minlength=e.features.classes).double() for x in (e.x, e.samples))
+
+
+@measure("sample", group="samples", unit="classes", better="higher")
+def classes_covered(e: Evaluation) -> Measured:
+    """Number of classes, by a classifier, that have at least a tenth of the share of samples that they have of the data."""
+    data, samples = e.once(class_counts)
+    covered = (data > 0) & (samples / samples.sum() >= 0.1 * data / data.sum())
+    return of_samples(e, int(covered.sum()), of=f"of {int((data > 0).sum())}")
+
+
+@measure("sample", group="samples", unit="nats", better="lower")
+def class_divergence(e: Evaluation) -> Measured:
+    """KL divergence of the classes that samples are taken for from those that test points are taken for.
+
+    Half a point is added to each class, so that it is finite.
+    """
+    data, samples = ((counts + 0.5) / (counts + 0.5).sum() for counts in e.once(class_counts))
+    return of_samples(e, float(divergences.kl_discrete(samples, data)))
+
+
+@measure("sample", group="samples", unit="nats", better="lower")
+def class_imbalance(e: Evaluation) -> Measured:
+    """KL divergence of the classes that samples are taken for from all that the data have being as frequent: 0 where they
+    are, log K where only one of K is there."""
+    data, samples = e.once(class_counts)
+    samples = samples[data > 0]
+    e.need(bool(samples.sum() > 0))
+    shares = samples / samples.sum()
+    return of_samples(e, float(divergences.kl_discrete(shares, torch.full_like(shares, 1 / len(shares)))))
+
+
+@measure("sample", group="samples", unit="share of test points", better="higher")
+def classifier_accuracy(e: Evaluation) -> Measured | None:
+    """Accuracy on test points of the classifier whose features and classes are used: what they are worth, not the model."""
+    e.need(e.features.classes > 1 and e.test.y is not None)
+    return e.mean(e.features.predict(e.x) == e.test.y.cpu(), features=e.features.name)
+
+
+@measure("sample", group="samples", unit="modes", better="higher", source="Srivastava et al. 2017, arXiv:1705.07761")
+def modes(e: Evaluation) -> Measured | None:
+    """Number of modes of a known density near which, within 3 standard deviations, at least .5 % of the samples lie."""
+    found = e.found.get("samples")
+    return found and Measured(found["modes"], {"samples": found["n"]}, on="the density", of=f"of {found['modes_of_data']}")
+
+
+@measure("sample", group="samples", unit="share of samples", better="higher", source="Srivastava et al. 2017, arXiv:1705.07761")
+def high_quality(e: Evaluation) -> Measured | None:
+    """Share of samples within 3 standard deviations of any mode of a known density."""
+    found = e.found.get("samples")
+    return found and Measured(found["high_quality"], {"samples": found["n"]}, on="the density")
+
+
+# --- memory ---------------------------------------------------------------------------------------------------
+
+
+@measure("sample", group="samples", unit="ratio of distances")
+def memorisation(e: Evaluation, most: int = 2000) -> Measured:
+    """Median distance of samples to the nearest training point, over that of test points.
+
+    Near 1 samples are as new as unseen data; near 0 they are copies; far above 1 they are far from all data. Distances are
+    between values, of all training points. Blurred samples are near to everything.
+    """
+    fresh, generated = (points.flatten(1)[:most] for points in (e.x, e.samples))
+    usual, ours = (float(nearest(e, points).median()) for points in (fresh, generated))
+    e.need(usual > 0)
+    n = {"samples": len(generated), "test": len(fresh), "train": len(e.data.train)}
+    return Measured(ours / usual, n, on="train", features="values")
+
+
+def nearest(e: Evaluation, points: torch.Tensor) -> torch.Tensor:
+    """The distance [n] from each of these points [n, D] to the nearest training point."""
+    found = torch.full((len(points),), torch.inf)
+    for x, _ in e.data.train.batches(1000):
+        found = torch.minimum(found, torch.cdist(points, x.flatten(1).cpu()).amin(1))
+    return found

@@ -1,0 +1,321 @@
+"""The report card: each measure on cases with a known answer, and the whole of it for every model."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from conftest import CONFIGS, config_of, small_config
+from prdc import compute_prdc
+from scipy.ndimage import gaussian_filter
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import adjusted_rand_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from genbench.card import Evaluation, card, evaluated, measures
+from genbench.data import Data, Part, Space, load
+from genbench.evaluation import features
+from genbench.evaluation.diagnosis import diagnosed
+from genbench.evaluation.reconstruction import structural_similarity
+from genbench.evaluation.samples import different_bins
+from genbench.experiment import evaluate, load_run, run
+from genbench.model import Model
+from genbench.seeds import generator
+from genbench.settings import Settings
+
+CPU = torch.device("cpu")
+
+
+def normal(n, d, seed):
+    return torch.randn(n, d, generator=generator(seed))
+
+
+def made(train, test, y=None, unit=False, classes=0):
+    """A dataset of these points; labels y are those of both parts."""
+    parts = {"train": Part(train, y), "test": Part(test, y)}
+    return Data("made", parts, Space(tuple(train.shape[1:]), unit, classes=classes))
+
+
+def model_with(data, latent_dim=None, **abilities):
+    """A model that can what these functions can."""
+    model = Model(data.space, Settings({"seed": 0, "latent_dim": latent_dim}))
+    for name, ability in abilities.items():
+        object.__setattr__(model, name, ability)
+    return model
+
+
+def numbers(model, data, *names, **more):
+    """The values of these measures by name."""
+    return {entry["name"]: entry["value"] for entry in card(Evaluation(model, data, {}, **more), names)}
+
+
+def whole(entries):
+    """A card but for what differs from run to run."""
+    return [entry for entry in entries if entry["group"] != "cost"]
+
+
+# --- samples --------------------------------------------------------------------------------------------------
+
+
+def test_samples_that_are_shifted_data_are_as_far_as_the_shift():
+    x, shift = normal(500, 3, 0), torch.tensor([3.0, 0.0, 4.0])
+    data = made(x, x)
+    found = numbers(model_with(data, sample=lambda n, rng: x[:n] + shift), data)
+    assert found["fid"] == pytest.approx(25, rel=1e-5)  # of Gaussians with one covariance: the squared distance of the means
+    assert found["sliced_wasserstein"] == pytest.approx(math.sqrt(25 / 3), rel=0.2)  # 25 / 3, the mean over all directions
+    assert found["kid"] > 1 and found["mmd"] > 0.3 and found["coverage"] < 0.1
+    same = numbers(model_with(data, sample=lambda n, rng: normal(n, 3, 1)), data)
+    assert same["fid"] < 0.1 and abs(same["kid"]) < 0.2 and abs(same["mmd"]) < 0.01
+
+
+def test_neighbours_equal_the_package_that_defines_them():
+    x, samples = normal(300, 4, 0), 1.3 * normal(300, 4, 1)
+    data = made(x, x)
+    found = numbers(model_with(data, sample=lambda n, rng: samples), data, "precision", "recall", "density", "coverage")
+    assert found == pytest.approx(compute_prdc(x.numpy(), samples.numpy(), 5))
+
+
+def test_bins_differ_by_chance_only_between_halves_of_the_data_and_where_clusters_are_missing():
+    centres = 4 * normal(10, 6, 0)
+    x = centres[torch.arange(6000) % 10] + normal(6000, 6, 1)
+    halves = x[torch.randperm(6000, generator=generator(2))].split(3000)
+    assert different_bins(*halves, 100) <= 10
+    few = x[torch.arange(6000) % 10 < 5][:3000]
+    assert different_bins(halves[0], few, 100) > 60
+    data = made(x, x)
+    found = numbers(model_with(data, sample=lambda n, rng: few[torch.arange(n) % len(few)]), data, "ndb")
+    assert 0.6 < found["ndb"] <= 1
+
+
+def test_classes_that_a_generator_drops_are_missed():
+    data = load(config_of("ae")["dataset"], CPU)
+    kept = data.train.values()[data.train.y < 7]
+
+    def numbers_of(x):
+        return numbers(model_with(data, sample=lambda n, rng: x[torch.arange(n) % len(x)]), data)
+
+    found = numbers_of(kept)
+    assert found["classes_covered"] == 7 and found["classifier_accuracy"] > 0.9
+    assert found["class_divergence"] == pytest.approx(math.log(10 / 7), abs=0.1)
+    assert found["class_imbalance"] == pytest.approx(math.log(10 / 7), abs=0.02)
+    assert found["memorisation"] == 0  # they are training images
+    every = numbers_of(data.parts["test"].values())
+    assert every["classes_covered"] == 10 and every["class_divergence"] < 1e-6 and every["memorisation"] == 1
+
+
+def test_features_are_a_function_of_the_data_and_are_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
+    data = load(small_config("ae")["dataset"], CPU)
+    first = features.features_of(data)
+    (file,) = (tmp_path / "features").iterdir()
+    x = data.parts["test"].values()
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "_train", lambda *args: pytest.fail("it is kept"))
+        kept = features.features_of(data)
+    assert kept.name == first.name and torch.equal(kept(x), first(x)) and torch.equal(kept.predict(x), first.predict(x))
+    content = file.read_bytes()
+    for damaged in (b"", content[: len(content) // 2]):
+        file.write_bytes(damaged)
+        assert features.features_of(data).name == first.name and file.read_bytes() == content
+    threads = torch.get_num_threads()
+    fewer = data._replace(parts=data.parts | {"train": data.train.first(100)})
+    assert features.features_of(fewer).name != first.name and torch.get_num_threads() == threads
+    unlabelled = data._replace(parts={name: Part(part.raw, None, part.scale) for name, part in data.parts.items()})
+    assert features.features_of(unlabelled).name == "values"
+
+
+# --- reconstructions ------------------------------------------------------------------------------------------
+
+
+def test_structural_similarity_is_one_of_equal_images_and_that_of_its_definition():
+    x, y = torch.rand(2, 4, 3, 17, 23, generator=generator(0), dtype=torch.float64)
+    assert structural_similarity(x, x).tolist() == pytest.approx([1] * 4)
+    dark, light = torch.full((1, 1, 12, 12), 0.2), torch.full((1, 1, 12, 12), 0.7)
+    assert float(structural_similarity(dark, light)) == pytest.approx((2 * 0.2 * 0.7 + 1e-4) / (0.2**2 + 0.7**2 + 1e-4))
+
+    def blurred(image):  # a window that ends at 3.5 standard deviations is 11 wide; what looks beyond the edge is cut off
+        return gaussian_filter(image, 1.5, truncate=3.5, axes=(-2, -1))[..., 5:-5, 5:-5]
+
+    a, b = x.numpy(), y.numpy()
+    ma, mb = blurred(a), blurred(b)
+    va, vb, cov = blurred(a * a) - ma**2, blurred(b * b) - mb**2, blurred(a * b) - ma * mb
+    theirs = (2 * ma * mb + 1e-4) * (2 * cov + 9e-4) / ((ma**2 + mb**2 + 1e-4) * (va + vb + 9e-4))
+    np.testing.assert_allclose(structural_similarity(x, y), theirs.mean((1, 2, 3)), rtol=1e-9)
+
+
+def test_reconstructions_are_measured_in_values_and_decibels():
+    x = torch.rand(200, 1, 12, 12, generator=generator(0))
+    data = made(x, x, unit=True)
+    e = Evaluation(model_with(data, 3, encode=lambda x: x.flatten(1), decode=lambda z: (z + 0.1).unflatten(1, (1, 12, 12))), data, {})
+    found = {entry["name"]: entry for entry in card(e, ["reconstruction"])}
+    assert found["mse"]["value"] == pytest.approx(0.01, rel=1e-5) and found["psnr"]["value"] == pytest.approx(20, rel=1e-5)
+    assert all(entry["low"] <= entry["value"] <= entry["high"] for entry in found.values()) and found["ssim"]["value"] < 1
+    uneven = e.mean(torch.arange(200).double())
+    error = 1.96 * math.sqrt((200**2 - 1) / 12 / 200)
+    assert (uneven.low, uneven.high) == pytest.approx((99.5 - error, 99.5 + error), abs=2.5)  # that of a normal distribution
+
+
+# --- codes ----------------------------------------------------------------------------------------------------
+
+
+def test_probes_are_those_of_scikit_learn_and_clusters_are_compared_with_classes():
+    y = torch.arange(300) % 3
+    train, test = (normal(300, 4, seed) + 2 * torch.nn.functional.one_hot(y, 4) for seed in (0, 1))
+    data = made(train, test, y, classes=3)
+    found = numbers(model_with(data, 4, encode=lambda x: x), data, "knn_accuracy", "linear_probe")
+    assert found["knn_accuracy"] == KNeighborsClassifier(5).fit(train, y).score(test, y)
+    scaler = StandardScaler().fit(train)
+    probe = LogisticRegression(max_iter=1000, tol=1e-3).fit(scaler.transform(train), y)
+    assert found["linear_probe"] == probe.score(scaler.transform(test), y)
+    shares = model_with(data, encode=lambda x: x[:, :3].softmax(1))
+    assert numbers(shares, data, "ari")["ari"] == pytest.approx(adjusted_rand_score(y, test[:, :3].argmax(1)))
+    perfect = numbers(model_with(data, encode=lambda x: (y + 1) % 3), data, "nmi", "ari")
+    assert perfect == pytest.approx({"nmi": 1, "ari": 1})
+
+
+def curve(decode, **more):
+    """How even and how long the ways are between points on a line, by a decoder of one latent."""
+    t = torch.linspace(0.1, 1, 20)[:, None] * torch.tensor([-1, 1])  # each second point is on the other side of zero
+    t = t.reshape(-1, 1)
+    data = made(t, t)
+    found = numbers(model_with(data, 1, encode=lambda x: x, decode=decode), data, "latent space")
+    return found["largest_step"], found["path_length"]
+
+
+def test_continuity_is_one_along_straight_lines_and_tells_bends_and_jumps():
+    assert curve(lambda z: 3 * z + 1) == pytest.approx((1, 1), rel=1e-4)
+    whole_way, _ = curve(lambda z: torch.cat([z, (z > 0.013).float() * 1000], 1))
+    assert whole_way == pytest.approx(16, rel=0.01)
+    x = torch.tensor([[-1.0], [1.0]])  # a half-circle between its ends, in 16 chords
+    data = made(x, x)
+    half = model_with(data, 1, encode=lambda x: x, decode=lambda z: torch.cat([(math.pi / 2 * z).sin(), (math.pi / 2 * z).cos()], 1))
+    found = numbers(half, data, "latent space")
+    assert found["path_length"] == pytest.approx(16 * math.sin(math.pi / 32), rel=1e-4) and found["largest_step"] == pytest.approx(
+        1, rel=1e-3
+    )
+    still = model_with(data, 1, encode=lambda x: x, decode=lambda z: torch.zeros(len(z), 2))
+    assert not numbers(still, data, "latent space")  # there are no ways between points that are the same
+
+
+def test_completeness_is_the_share_of_draws_that_decode_to_data():
+    x = normal(400, 2, 0)
+    data = made(x, x)
+    codes = torch.cat([x[:300] + 1e-6, x[:100] + 100])  # a quarter far from everything
+    model = model_with(data, 2, codes=lambda n, rng: codes[:n], decode=lambda z: z, source_of_codes="here")
+    (entry,) = card(Evaluation(model, data, {}), ["completeness"])
+    assert entry["value"] == 0.75 and entry["of"] == "draws from here" and entry["n"] == {"draws": 400, "test": 400}
+
+
+def test_codes_that_are_where_draws_are_match_them():
+    x = normal(2000, 3, 0)
+    data = made(x, x)
+    for scale, low, high in ((1, 0, 0.1), (3, 1.8, 2.2)):  # standard deviations of 1 and 3 are 2 apart
+        model = model_with(data, 3, encode=lambda x: x, codes=lambda n, rng, s=scale: s * normal(n, 3, 5), source_of_codes="here")
+        assert low <= numbers(model, data, "code_mismatch")["code_mismatch"] <= high
+
+
+# --- the whole ------------------------------------------------------------------------------------------------
+
+
+def test_every_model_gets_a_finite_card_which_evaluating_its_run_repeats(model_name, tmp_path, undrawn, carded):
+    config = small_config(model_name) | {"evaluation": "full"}
+    found = run(config, tmp_path).metrics
+    assert all(math.isfinite(entry[key]) for entry in found["card"] for key in ("value", "low", "high") if entry[key] is not None)
+    names = [entry["name"] for entry in found["card"]]
+    assert len(set(names)) == len(names) and {"fid", "ndb", "parameters", "fit_seconds"} <= {*names}
+    for entry in found["card"]:
+        assert entry["n"] or entry["name"] == "parameters"
+        assert entry["better"] in ("higher", "lower", None) and entry["on"]
+    before = (tmp_path / "metrics.json").read_bytes()
+    assert whole(evaluate(config, tmp_path, "full")["card"]) == whole(found["card"])
+    assert (tmp_path / "metrics.json").read_bytes() == before
+    (fewer,) = evaluate(config, tmp_path, "full", names=["knn_accuracy"])["card"] or [None]
+    assert fewer is None or fewer in found["card"]
+
+
+def test_a_card_does_not_depend_on_how_many_points_are_looked_at_together(tmp_path, undrawn):
+    config = small_config("vae")
+    done = run(config, tmp_path)
+    once, again = (card(Evaluation(done.model, done.data, done.metrics, block=block)) for block in (1000, 37))
+    assert [entry["name"] for entry in once] == [entry["name"] for entry in again]
+    for one, other in zip(once, again):
+        assert one["value"] == pytest.approx(other["value"], rel=1e-4, abs=1e-6), one["name"]
+
+
+def test_few_or_equal_points_leave_out_what_they_cannot_tell():
+    for x in (normal(1, 2, 0), normal(3, 2, 0), torch.ones(40, 2)):
+        data = made(x, x, torch.zeros(len(x), dtype=torch.long), classes=1)
+        whole = model_with(
+            data,
+            2,
+            encode=lambda x: x,
+            decode=lambda z: z,
+            sample=lambda n, rng, x=x: x[:n],
+            codes=lambda n, rng, x=x: x[:n],
+            source_of_codes="here",
+        )
+        e = Evaluation(whole, data, {})
+        found = card(e)
+        assert found and all(math.isfinite(entry["value"]) for entry in found) and isinstance(diagnosed(e, found), list)
+        assert ("precision" in [entry["name"] for entry in found]) == (len(x) > 5)
+    wild = model_with(data, sample=lambda n, rng: torch.full((n, 2), math.nan))
+    assert not numbers(wild, data, "samples")
+
+
+def test_every_measure_says_what_it_is_in_the_docs_and_in_a_list(genbench):
+    docs = (CONFIGS.parent / "docs" / "metrics.md").read_text()
+    listed = genbench("evaluate", "--list").stdout
+    for name, m in measures().items():
+        assert len(m.meaning) > 20 and m.better in ("higher", "lower", None), name
+        assert f"`{name}`" in docs and name[:8] in listed, name
+
+
+def test_what_went_wrong_is_told_with_the_setting_to_change():
+    data = load(config_of("vae")["dataset"], CPU)
+
+    def told(found, card=(), **settings):
+        model = model_with(data, 10)
+        model.s.update(settings)
+        return "\n".join(diagnosed(Evaluation(model, data, found), [*card]))
+
+    collapsed = told({}, [{"name": "active_units", "value": 0}], beta=4.0)
+    assert "posterior collapse: 0 of 10" in collapsed and "beta=4.0" in collapsed
+    assert "lr=0.1" in told({"train": {"d_real": 0.995, "d_fake": 0.001}}, lr=0.1)
+    assert "3 of 8 modes" in told({"samples": {"modes": 3, "modes_of_data": 8}}, ema=0.0)
+    assert "7 of 10 classes" in told({}, [{"name": "classes_covered", "value": 7, "of": "of 10"}], epochs=3)
+    assert "copies" in told({}, [{"name": "memorisation", "value": 0.1}], bandwidth=0.01)
+    assert not told({}, [{"name": "memorisation", "value": 1.0}, {"name": "active_units", "value": 5}])
+
+
+def test_cross_entropy_on_grey_values_and_the_scale_of_beta_are_told(tmp_path, undrawn):
+    done = run(small_config("vae", "likelihood=bernoulli", "beta=8"), tmp_path)
+    lines = evaluated(done.model, done.data, done.metrics, "quick")["diagnosis"]
+    assert any("no likelihood" in line and "likelihood=bernoulli" in line for line in lines)
+    assert any(f"beta=8 is {8 * 3 / 64:.3g}" in line for line in lines)
+
+
+def test_a_finished_run_is_evaluated_on_demand(genbench, tmp_path, undrawn, carded):
+    run(small_config("vae"), tmp_path / "run")
+    assert "card" not in json.loads((tmp_path / "run" / "metrics.json").read_text())
+    done = genbench("evaluate", "run", "evaluation=quick", "metrics=mse,log_prob", "k=7")
+    assert done.returncode == 0 and "mse" in done.stdout and "7 importance samples" in " ".join(done.stdout.split()), done.stderr
+    kept = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert [entry["name"] for entry in kept["card"]] == ["mse", "log_prob"]
+    assert kept["card"][0]["value"] == pytest.approx(kept["test"]["mse"], rel=1e-6)
+    assert genbench("evaluate", "run", "metrics=log_prob").returncode == 0
+    both = load_run(small_config("vae"), tmp_path / "run", "cpu").metrics["card"]
+    ks = {entry["of"].rpartition(", ")[2]: entry["value"] for entry in both if entry["name"] == "log_prob"}
+    assert {*ks} == {"7 importance samples", "100 importance samples"}
+    assert ks["7 importance samples"] < ks["100 importance samples"] == kept["likelihood"]["log_prob"]
+    for words, says in (
+        ((), "needs the directory of a finished run"),
+        (("run", "beta=4"), "it has evaluation, metrics, k"),
+        (("run", "evaluation=none"), "must be full | quick"),
+        (("run", "k=0"), "must be int >= 1"),
+        (("run", "metrics=fidd"), "no such measure"),
+        (("nowhere",), "is not a run directory"),
+    ):
+        refused = genbench("evaluate", *words)
+        assert refused.returncode == 2 and says in refused.stderr
