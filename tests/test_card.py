@@ -107,6 +107,7 @@ def test_classes_that_a_generator_drops_are_missed():
 
 def test_features_are_a_function_of_the_data_and_are_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(features, "PASSES", 2)
     data = load(small_config("ae")["dataset"], CPU)
     first = features.features_of(data)
     (file,) = (tmp_path / "features").iterdir()
