@@ -17,7 +17,7 @@ from genbench.cli import builtin_catalogue
 from genbench.launch import run_name
 from genbench.settings import GROUPS
 
-TINY = ["epochs=2", "dataset.limit=100", "device=cpu"]
+TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_run_leaves_what_the_readme_says_and_resumes(genbench, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)  # a process of its own, as a user's
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "outputs").iterdir()
-    assert folder.name.endswith("_vae_beta-4_epochs-2_dataset.limit-100_device-cpu")
+    assert folder.name.endswith("_vae_beta-4_epochs-2_dataset.limit-100_device-cpu_evaluation-none")
     assert f"genbench resume {Path('outputs') / folder.name}" in done.stdout and "tensorboard --logdir outputs" in done.stdout
     names = {re.sub(r"\d{6}-\d{6}-[0-9a-f]{64}", "*", p.name) for p in folder.iterdir()}
     assert names == {
@@ -319,7 +319,7 @@ def test_answers_come_as_fast_as_hydra_is_imported(tmp_path):
 
 
 def test_a_reader_that_leaves_does_not_stop_the_run(tmp_path):
-    command = f"'{sys.executable}' -c 'from genbench.cli import main; main()' model=pca device=cpu hydra.run.dir=run | head -n 1"
+    command = f"'{sys.executable}' -c 'from genbench.cli import main; main()' model=pca device=cpu evaluation=none hydra.run.dir=run | head -n 1"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == "" and json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
 

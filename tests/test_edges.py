@@ -70,7 +70,12 @@ def test_every_model_ends_finite_or_refuses(edge, model_name, tmp_path, points, 
 
 
 @pytest.mark.parametrize(
-    ("model", "own", "says"), [("kmeans", [], "3 of 5 clusters hold no points"), ("gmm", ["covariance=spherical"], "would be singular")]
+    ("model", "own", "says"),
+    [
+        ("kmeans", [], "3 of 5 clusters hold no points"),
+        ("gmm", ["covariance=spherical"], "5 of 5 covariances would be singular"),
+        ("gmm", ["covariance=tied"], "the covariance would be singular"),
+    ],
 )
 def test_more_clusters_than_distinct_points_end_finite_and_are_told(model, own, says, tmp_path, points, undrawn, capsys):
     settings = ["n_components=5", "dataset.val_size=0", "dataset.limit=null", *own]

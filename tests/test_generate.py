@@ -20,11 +20,12 @@ from genbench.cli import COMMANDS, builtin_catalogue
 from genbench.completion import candidates
 from genbench.data import Data, Part, Space
 from genbench.figures import Viewer
+from genbench.generate import COMMANDS as GENERATED
 from genbench.launch import execute
 from genbench.model import can
 
 CATALOGUE = builtin_catalogue()
-ASKED = CATALOGUE.names("command")
+ASKED = [*GENERATED]
 LINE = ["dataset.means=[[-1.0],[1.0]]", "dataset.scales=[0.2,0.3]", "dataset.weights=[1.0,1.0]", "latent_dim=1"]
 FEW = ["dataset.size=400", "dataset.val_size=200", "dataset.test_size=50"]
 

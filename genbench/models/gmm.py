@@ -395,7 +395,7 @@ class GaussianMixture(Mixture):
         return FORMS[self.s.covariance](**parameters, reg_covar=auto if self.s.reg_covar == "auto" else self.s.reg_covar)
 
     def remarks(self):
-        flat = (self.mixture.left <= 2 * self.mixture.reg_covar).flatten(0, -2).any(-1)
+        flat = (self.mixture.left <= 2 * self.mixture.reg_covar).any(-1).flatten()
         of = f"{int(flat.sum())} of {flat.numel()} covariances" if flat.numel() > 1 else "the covariance"
         by = f"reg_covar={self.mixture.reg_covar:g}"
         return super().remarks() + [f"{of} would be singular or nearly so without {by}, on which log p(x) then depends"] * bool(flat.any())
