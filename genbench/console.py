@@ -101,7 +101,8 @@ class Display:
 def show_card(console: Console, card: list[dict], diagnosis: list[str]) -> None:
     """A report card as a table with a section per group, and what it says is wrong."""
     if card:
-        table = Table("", Column("", justify="right"), "95 %", "better", "unit", "n", title="report card", title_justify="left")
+        own = [Column("", no_wrap=True), Column("", justify="right", no_wrap=True), Column("95 %", no_wrap=True), "n"]
+        table = Table(*own, title="report card (↑ higher is better, ↓ lower)", title_justify="left")
         for group in dict.fromkeys(entry["group"] for entry in card):
             table.add_section()
             table.add_row(Text(group, "bold"))
@@ -128,8 +129,12 @@ def _cells(entry: dict) -> list[str]:
     """A number of a card as cells of its table."""
     value = number(entry["value"]) + (f" {entry['of']}" if _is_total(entry["of"]) else "")
     between = "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
-    sizes = ", ".join(f"{size:,} {what}" for what, size in entry["n"].items())
-    return [entry["name"], value, between, entry["better"] or "", entry["unit"], sizes]
+    n = entry["n"]
+    sizes = ", ".join(f"{size:,} {what}" for what, size in n.items())
+    if len(n) > 1 and len({*n.values()}) == 1:
+        sizes = f"{next(iter(n.values())):,} each"  # as many samples as test points
+    arrow = {"higher": " ↑", "lower": " ↓"}.get(entry["better"], "")
+    return [entry["name"] + arrow, value, between, sizes]
 
 
 def _is_total(of: str) -> bool:

@@ -240,7 +240,8 @@ class Run:
         with self._spared("curves"):
             self.events.sync()
         self.display.close()
-        self.display.summary(parts_of(found))
+        told = set(self.data.parts) if found.get("card") else found.keys()  # beside a card, what it does not tell
+        self.display.summary({part: numbers for part, numbers in parts_of(found).items() if part in told})
         show_card(self.display.console, found.get("card", []), found.get("diagnosis", []))
         made = sorted(p.name for p in [*self.folder.glob("*.png"), *self.folder.glob("*.gif")])
         self.say(f"pictures: {', '.join(made)} in {self.folder}")

@@ -319,7 +319,8 @@ def test_answers_come_as_fast_as_hydra_is_imported(tmp_path):
 
 
 def test_a_reader_that_leaves_does_not_stop_the_run(tmp_path):
-    command = f"'{sys.executable}' -c 'from genbench.cli import main; main()' model=pca device=cpu evaluation=none hydra.run.dir=run | head -n 1"
+    asked = "model=pca device=cpu evaluation=none hydra.run.dir=run"
+    command = f"'{sys.executable}' -c 'from genbench.cli import main; main()' {asked} | head -n 1"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == "" and json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
 
