@@ -12,6 +12,7 @@ from hydra._internal.utils import get_args_parser
 from genbench.cli import builtin_catalogue
 from genbench.request import check_request
 from genbench.settings import GROUPS
+from genbench.sweep import Sweep
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEXT = (DOCS / "extending.md").read_text()
@@ -19,7 +20,8 @@ MODELS_TEXT = (DOCS / "models.md").read_text()
 SECTIONS = dict(re.findall(r"^### `(\S+)`\n(.*?)(?=^##)", MODELS_TEXT, re.M | re.S))  # by model
 
 
-def test_the_example_of_an_own_model_and_dataset_works(genbench, tmp_path, monkeypatch):
+def test_the_example_of_an_own_model_and_dataset_works(genbench, tmp_path, monkeypatch, undrawn):
+    monkeypatch.setattr(Sweep, "draw", lambda sweep: None)
     monkeypatch.setattr(sys, "path", [*sys.path])
     for name, content in re.findall(r"^`(mine/\S+)`.*?^```(?:python|yaml)\n(.*?)^```", TEXT, re.M | re.S):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import small_config
-from runs import differences, newest, outcome
+from runs import differences, forked, newest, outcome
 
 from genbench import events, experiment, files
 from genbench.cli import main
@@ -24,6 +24,7 @@ from genbench.models.ae import Autoencoder
 from genbench.record import Lock
 
 PACKAGE = Path(files.__file__).parent
+LINUX = sys.platform == "linux"
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu"]
 
 
@@ -70,6 +71,16 @@ def test_metrics_that_find_no_room_end_the_run(tmp_path, monkeypatch, undrawn):
     with pytest.raises(UserError, match=r"metrics.jsonl: cannot be written: No space left on device; it takes \d+ bytes, and") as told:
         run(small_config("ae"), tmp_path)
     assert told.value.code == 1
+
+
+def test_what_is_written_is_on_the_disk_before_it_has_its_name_and_the_name_thereafter(tmp_path, monkeypatch):
+    done, replace = [], os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: done.append(os.readlink(f"/proc/self/fd/{file}") if LINUX else "synced"))
+    monkeypatch.setattr(os, "replace", lambda old, new: (done.append("renamed"), replace(old, new)))
+    files.write(tmp_path / "file", b"content")
+    temporary, renamed, folder = done
+    assert renamed == "renamed" and (tmp_path / "file").read_bytes() == b"content"
+    assert not LINUX or (temporary.endswith(".tmp") and folder == str(tmp_path))
 
 
 def test_half_a_line_is_never_left_behind(tmp_path):
@@ -119,22 +130,6 @@ def test_a_folder_that_cannot_be_is_refused_before_the_data_are_loaded(genbench,
     monkeypatch.setattr(experiment, "load", lambda *args: pytest.fail("the data were loaded"))
     done = genbench("model=pca", *TINY, "hydra.run.dir=file/run")
     assert done.returncode == 2 and "Not a directory" in done.stderr and "hydra.run.dir=FOLDER" in done.stderr
-
-
-def forked(function, said=os.devnull):
-    """Call a function in a copy of this process, which ends with its result as the exit status and says all in a file."""
-    child = os.fork()
-    if child == 0:
-        try:
-            for stream in (1, 2):
-                os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
-            sys.stdout, sys.stderr = (os.fdopen(stream, "w", buffering=1) for stream in (1, 2))
-            os._exit(function() or 0)
-        except SystemExit as stopped:
-            os._exit(int(stopped.code or 0))
-        finally:
-            os._exit(99)
-    return child
 
 
 def test_of_two_processes_in_one_folder_one_runs_and_the_other_names_it(genbench, tmp_path):

@@ -56,7 +56,7 @@ def stopped_in(where, method, number, config, folder, signum=signal.SIGTERM):
     return len(steps)
 
 
-def test_a_run_stopped_at_any_step_ends_byte_identical(model_name, tmp_path, undrawn):
+def test_a_run_stopped_at_any_step_ends_byte_identical(model_name, tmp_path, undrawn, unmeasured):
     config = config_with_all_state(model_name)
     run(config, tmp_path / "whole")
     whole = outcome(tmp_path / "whole")
@@ -93,7 +93,7 @@ def test_every_loop_looks_whether_to_stop(moment, tmp_path, unrendered, carded):
 
 
 @pytest.mark.parametrize("model", ["gmm", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS)])
-def test_a_run_killed_within_any_write_ends_byte_identical(model, tmp_path, sketched):
+def test_a_run_killed_within_any_write_ends_byte_identical(model, tmp_path, sketched, unmeasured):
     config = config_with_all_state(model, "epochs=3")
     with Crashes(tmp_path / "run", tmp_path / "killed") as crashes:
         run(config, tmp_path / "run")
