@@ -166,8 +166,6 @@ def load(settings: dict, device: torch.device) -> Data:
             raise UserError(f"dataset={s.name}", f"{name} {int(bad[0])} is not finite, counted from 0", fix="clean the data")
     source = _of_classes(source, s.get("classes"))
     parts = _split(source, s)
-    if not len(parts["train"]):
-        raise UserError(f"dataset={s.name}", "there are no points to train on", 0, "give data, or a larger dataset.limit where it is set")
     noise = _noise(source, s)
     if noise is not None:
         parts = {name: _noisy(name, part, noise, s) for name, part in parts.items()}

@@ -18,6 +18,8 @@ from PIL import Image
 
 from genbench import cli, curves, interruption, report
 from genbench.cli import builtin_catalogue
+from genbench.errors import UserError
+from genbench.launch import attempt
 from genbench.request import composed, resolved
 from genbench.run import Run
 from genbench.settings import check
@@ -123,6 +125,15 @@ def test_no_failure_stops_another_job_and_each_is_told_with_its_reason(moody, ge
         assert Path("sweep", job["directory"]).is_dir()
     alone = genbench(*shlex.split(summary()[2]["command"])[1:])
     assert alone.returncode == 0 and "is done already" in alone.stdout
+
+
+def test_a_job_that_fails_outside_of_its_run_is_a_failure_too_and_being_stopped_is_none():
+    for wrong in (lambda: 1 / 0, lambda: sys.exit(3)):
+        failure = attempt(wrong)
+        assert isinstance(failure, UserError) and failure.code == 1 and failure.__traceback__ is None
+    with pytest.raises(KeyboardInterrupt):
+        attempt(lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert attempt(lambda: None) is None
 
 
 def test_a_job_that_cannot_begin_has_its_reason_in_the_summary(genbench, uncurved):
