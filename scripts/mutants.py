@@ -129,7 +129,6 @@ MUTANTS = [
         ("jobs are known by their names", "genbench/sweep.py", "            if job.settings in held:", "            if False:"),
         ("a job leaks into the next", "genbench/isolation.py", "        for value, put_back in before:\n", "        for value, put_back in []:\n"),
         ("errors keep models alive", "genbench/launch.py", "return copy.copy(error)", "return error"),
-        ("names of folders collide", "genbench/launch.py", 'return name if whole and', "return name if"),
         ("a sweep is nobody's", "genbench/sweep.py", "        lock.take()\n", ""),
         ("somebody's summary is run", "genbench/sweep.py", 'if is_hydras(word) or not re.match', "if False and not re.match"),
         ("being stopped goes unrecorded", "genbench/sweep.py", 'self.note(job, "interrupted")', "pass"),
@@ -148,6 +147,10 @@ MUTANTS = [
         ("names are formulas", "genbench/plots.py", 'text.replace("$", r"\\$")', "text"),
         ("names lead out of the folder", "genbench/results.py", 're.sub(r"[^\\w.-]+", "-", text', 're.sub(r"[^\\w./-]+", "-", text'),
         ("rate and distortion in any order", "genbench/charts.py", "key=lambda row: [row.settings[name] for name in weights]", "key=lambda row: 0"),
+    ),
+    *of(
+        "tests/test_cli.py -k name_each_run",
+        ("names of folders collide", "genbench/launch.py", 'return name if whole and', "return name if"),
     ),
     *of(
         "tests/test_downloads.py tests/test_formats.py",
