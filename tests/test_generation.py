@@ -346,3 +346,14 @@ def test_the_earth_movers_estimate_does_not_depend_on_how_steep_the_critic_is(st
     model.critic.net[1].weight.copy_(steep * torch.tensor([[0.6, 0.8]]))  # the best direction for a shift of 5
     found = model.held_out(next(data.parts["test"].batches(10_000)), generator(0))
     assert float(found["wasserstein"]) == pytest.approx(5, abs=0.05)
+
+
+def test_langevin_dynamics_reaches_the_variance_of_the_density_whose_score_it_follows(monkeypatch):
+    config = small_config("dae", "sampler=langevin", "denoise=false", "level=1.0", "langevin_rate=0.1", "chain_steps=100")
+    data = load(config["dataset"], torch.device("cpu"))
+    model = build(config, data)
+    model.initialise(data.train, seed=0)
+    monkeypatch.setattr(type(model), "score", lambda self, x: -x)  # of N(0, I)
+    with torch.no_grad():
+        x = model.sample(500, generator(0))
+    assert float(x.var()) == pytest.approx(2 / (2 - 0.1), rel=0.03)  # where x - e x + sqrt(2 e) noise stays as wide
