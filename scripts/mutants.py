@@ -78,6 +78,7 @@ MUTANTS = [
     *of(
         "tests/test_resume.py tests/test_properties.py -k 'damaged or pickle or flipped or corruption'",
         ("the digest is not checked", "genbench/record.py", 'return hashlib.sha256(content).hexdigest() == path.stem.rpartition("-")[2]', "return True"),
+        ("damaged weights are done", "genbench/record.py", "return newest is not None and intact(newest, newest.read_bytes())", "return True"),
         ("a damaged checkpoint is deleted", "genbench/run.py", 'path.rename(path.with_suffix(".damaged"))', "path.unlink()"),
         ("with all damaged it starts over", "genbench/checkpoints.py", "    if damaged:\n", "    if False:\n"),
         ("pickles are run", "genbench/checkpoints.py", "weights_only=True", "weights_only=False"),

@@ -11,7 +11,7 @@ from runs import Crashes, differences, newest, outcome
 
 from genbench import checkpoints, divergences, experiment, interruption, metrics, train
 from genbench.errors import UserError
-from genbench.experiment import run
+from genbench.experiment import load_run, run
 from genbench.figures import Viewer
 from genbench.models.ae import Autoencoder
 from genbench.run import Run
@@ -143,6 +143,17 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(how, interrup
     assert f"{bad.name} is damaged" in capsys.readouterr().out
     assert bad.with_suffix(".damaged").read_bytes() == damaged
     assert not differences(whole, outcome(tmp_path))
+
+
+def test_a_finished_run_whose_weights_are_damaged_is_not_done_and_not_taken_for_another_epochs(tmp_path, undrawn, unmeasured):
+    config = small_config("ae", "epochs=3")
+    run(config, tmp_path)
+    whole = outcome(tmp_path)
+    damage(newest(tmp_path), "zeros")
+    with pytest.raises(UserError, match="holds no finished run, or a damaged one"):
+        load_run(config, tmp_path, "cpu")  # the checkpoint before is intact, and of other weights than those measured
+    assert run(config, tmp_path) is not None and not differences(whole, outcome(tmp_path))
+    assert torch.equal(next(load_run(config, tmp_path, "cpu").model.parameters()), next(iter(whole["model"].values())))
 
 
 def test_when_all_checkpoints_are_damaged_nothing_starts_over(interrupted, tmp_path):
