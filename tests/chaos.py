@@ -25,7 +25,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from conftest import MODELS, accepts, sketch, small_config
+from conftest import MODELS, config_with_all_state, sketch, small_config
 from runs import differences, outcome
 
 from genbench import interruption
@@ -35,7 +35,6 @@ from genbench.figures import Viewer
 from genbench.record import Record, read_json
 from genbench.sweep import SUMMARY, run_sweep
 
-REMEMBERING = {"patience": 2, "annealing": "linear", "ema": 0.9, "grad_clip": 1.0}
 TICKS = ("open", "os.rename", "os.remove", "os.truncate")
 FAULTS = ("kill", "SIGTERM", "SIGINT", "full disk")
 DAMAGES = ("none", "none", "none", "bit", "truncate", "zeros", "events", "temporary", "metrics", "status")
@@ -133,8 +132,7 @@ class Trials:
                 f"hydra.sweep.dir={folder}",
             ]
             return words
-        remembered = [f"{name}={value}" for name, value in REMEMBERING.items() if accepts(kind, name, value)]
-        Record(folder, small_config(kind, "epochs=3", "draw_every=2", *remembered)).keep_settings()
+        Record(folder, config_with_all_state(kind, "epochs=3")).keep_settings()
         return ["resume", str(folder)]
 
     def left(self, kind: str, folder: Path) -> dict:

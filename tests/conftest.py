@@ -100,6 +100,15 @@ def accepts(model: str, name: str, value) -> bool:
     return True
 
 
+REMEMBERING = {"patience": 2, "annealing": "linear", "ema": 0.9, "grad_clip": 1.0}
+
+
+def config_with_all_state(model: str, *overrides: str) -> dict:
+    """A small config in which the model has as much to remember as it can."""
+    remembered = [f"{name}={value}" for name, value in REMEMBERING.items() if accepts(model, name, value)]
+    return small_config(model, "draw_every=2", *remembered, *overrides)
+
+
 def suited(model: str, data):
     """The data, or where the model gives probabilities of dots and they count none, the data as 0 and 1."""
     made = locate(config_of(model)["model"]["class"], "model.class")

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 import torch
-from conftest import MODELS, accepts, small_config
+from conftest import MODELS, config_with_all_state, small_config
 from runs import Crashes, differences, newest, outcome
 
 from genbench import checkpoints, divergences, experiment, interruption, metrics, train
@@ -15,14 +15,6 @@ from genbench.experiment import load_run, run
 from genbench.figures import Viewer
 from genbench.models.ae import Autoencoder
 from genbench.run import Run
-
-REMEMBERING = {"patience": 2, "annealing": "linear", "ema": 0.9, "grad_clip": 1.0}
-
-
-def config_with_all_state(model, *overrides):
-    """A small config in which the model has as much to remember as it can."""
-    remembered = [f"{name}={value}" for name, value in REMEMBERING.items() if accepts(model, name, value)]
-    return small_config(model, "draw_every=2", *remembered, *overrides)
 
 
 @pytest.fixture(autouse=True)
