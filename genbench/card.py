@@ -97,8 +97,8 @@ def _place(group: str) -> tuple[int, str]:
 class Evaluation:
     """A model beside the data that it is measured on, and what several measures need of both, made once.
 
-    `found` holds what a run has measured already (see `metrics.final`), `size` how many points count, `k` the number of
-    importance samples if it is not the model's own. `block` points are looked at together, which changes no number
+    `found` holds what a run knows already: its objective by part of the data, `cost` and `time`. `size` says how many points
+    count, `k` the number of importance samples if it is not the model's own. `block` points are looked at together, which changes no number
     beyond rounding. All tensors are on the CPU.
     """
 
@@ -223,12 +223,15 @@ class Evaluation:
     # --- means with intervals ---------------------------------------------------------------------------------
 
     def mean(self, values: torch.Tensor, n: dict[str, int] | None = None, **more) -> Measured:
-        """The mean of a value per test point [n], and the middle 95 % of the means of resampled points (Efron 1979)."""
+        """The mean of a value per test point [n], and the middle 95 % of the means of resampled points (Efron 1979).
+
+        `n` are the sizes of what the values are of, where that is not test points alone.
+        """
         values = values.double()
         rng = generator(self.model.s.seed, "bootstrap")
         means = [values[torch.randint(len(values), (len(values),), generator=rng)].mean() for _ in range(RESAMPLES)]
         low, high = torch.quantile(torch.stack(means), torch.tensor([0.025, 0.975]).double()).tolist()
-        return Measured(float(values.mean()), {"test": len(values), **(n or {})}, low=low, high=high, **more)
+        return Measured(float(values.mean()), n or {"test": len(values)}, low=low, high=high, **more)
 
 
 def drawn(part: Part) -> torch.Tensor:

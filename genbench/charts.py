@@ -76,7 +76,8 @@ def against_settings(rows: list[Row]) -> Iterator[Chart]:
         for setting in swept(some):
             groups = [sorted(at, key=lambda row: row.settings[setting]) for at in same_but(some, [setting]).values()]
             groups = [at for at in groups if len(at) > 1][:MOST_LINES]
-            measures = [m for m in ranked(some) if not m.model and _is_told(m, groups)][:MOST_PANELS]
+            criteria = {run.criterion for row in some for run in row.runs}  # which have a curve of their own
+            measures = [m for m in ranked(some) if not (m.model and m.name in criteria) and _is_told(m, groups)][:MOST_PANELS]
             if not measures:
                 continue
             at_setting = {m: [_against(m, at, some, setting) for at in groups] for m in measures}
@@ -196,20 +197,21 @@ def _heat(values: dict[tuple[float, float], float], across: str, up: str, title:
 def cost(rows: list[Row]) -> Iterator[Chart]:
     """How long runs took, and how good they are by the first measure that most have."""
     for data, some in _by_data(row for row in rows if row.seconds):
-        for measure in ranked(some):
-            have = [row for row in some if measure in row.cells]
-            if len(have) > 1 and not measure.model and measure.group not in ("train", "time", "cost"):
-                by_model = {model: [row for row in have if row.kind[0] == model] for model in dict.fromkeys(row.kind[0] for row in have)}
-                lines = [
-                    Line(model, [Value(r.seconds) for r in mine], [r.cells[measure] for r in mine], [called(r, mine) for r in mine])
-                    for model, mine in by_model.items()
-                ]
-                name = labels(ranked(some))[measure]
-                sheet, (axes,) = _panels([""], lines, f"{name} against seconds", _title(some), _told(some), wide=440, high=300)
-                _draw(axes, lines, "seconds", name + _direction(measure), joined=False)
-                _spaced(axes, [row.seconds for row in have])
-                yield f"cost_against_{measure.name}_on_{data}", sheet
-                break
+        covered = {m: [row for row in some if m in row.cells] for m in ranked(some) if m.group not in ("time", "cost")}
+        measure = max(covered, key=lambda m: len(covered[m]), default=None)
+        if measure is None or len(covered[measure]) < 2:
+            continue
+        by_model = {model: [r for r in covered[measure] if r.kind[0] == model] for model in dict.fromkeys(r.kind[0] for r in some)}
+        lines = [
+            Line(model, [Value(r.seconds) for r in mine], [r.cells[measure] for r in mine], [called(r, mine) for r in mine])
+            for model, mine in by_model.items()
+            if mine
+        ]
+        name = labels(covered)[measure]
+        sheet, (axes,) = _panels([""], lines, f"{name} against seconds", _title(some), _told(some), wide=440, high=300)
+        _draw(axes, lines, "seconds", name + _direction(measure), joined=False)
+        _spaced(axes, [row.seconds for row in covered[measure]])
+        yield f"cost_against_{measure.name}_on_{data}", sheet
 
 
 # --- how they are drawn ---------------------------------------------------------------------------------------

@@ -84,18 +84,14 @@ class Display:
             self.live = None
 
     def summary(self, found: dict[str, dict]) -> None:
-        """The final numbers, a column per part of the data; what is said of a column in words stands below."""
-        words = {part: ", ".join(v for v in values.values() if isinstance(v, str)) for part, values in found.items()}
+        """The final numbers, a column per part of the data."""
         table = Table(title=self.title, title_justify="left")
         table.add_column("")
         for part in found:
             table.add_column(part, justify="right")
-        numbers = [{name: v for name, v in values.items() if not isinstance(v, str)} for values in found.values()]
-        for row in dict.fromkeys(name for some in numbers for name in some):
-            table.add_row(row, *[number(some[row]) if row in some else "" for some in numbers])
+        for row in dict.fromkeys(name for numbers in found.values() for name in numbers):
+            table.add_row(row, *[number(numbers[row]) if row in numbers else "" for numbers in found.values()])
         self.console.print(table)
-        for part in filter(words.get, words):
-            self.say(f"{part}: {words[part]}")
 
 
 def show_card(console: Console, card: list[dict], diagnosis: list[str]) -> None:
@@ -129,12 +125,21 @@ def _cells(entry: dict) -> list[str]:
     """A number of a card as cells of its table."""
     value = number(entry["value"]) + (f" {entry['of']}" if _is_total(entry["of"]) else "")
     between = "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
-    n = entry["n"]
-    sizes = ", ".join(f"{size:,} {what}" for what, size in n.items())
-    if len(n) > 1 and len({*n.values()}) == 1:
-        sizes = f"{next(iter(n.values())):,} each"  # as many samples as test points
     arrow = {"higher": " ↑", "lower": " ↓"}.get(entry["better"], "")
-    return [entry["name"] + arrow, value, between, sizes]
+    return [entry["name"] + arrow, value, between, sizes(entry["n"])]
+
+
+def sizes(n: dict[str, int]) -> str:
+    """What a number was measured from, in words."""
+    if len(n) > 1 and len({*n.values()}) == 1:
+        return f"{next(iter(n.values())):,} each"  # as many samples as test points
+    return ", ".join(f"{size:,} {what}" for what, size in n.items())
+
+
+def conditions(entry: dict) -> str:
+    """What two numbers of one name must agree in to be compared, in words."""
+    on = "" if entry["on"] in entry["n"] else entry["on"]
+    return ", ".join(filter(None, [on, sizes(entry["n"]), entry["features"], entry["of"]]))
 
 
 def _is_total(of: str) -> bool:

@@ -158,8 +158,7 @@ def _measured(metrics: dict, model: str, settings: dict[str, Any]) -> dict[str, 
     values = {part: numbers[part][criterion] for part in PARTS if criterion in numbers.get(part, {})}
     diagnosis = [text for text in metrics.get("diagnosis", []) if isinstance(text, str)]
     weights = ", ".join(f"{name}={short(settings[name])}" for name in inside if name in settings)
-    mine = {"model": model, "better": "lower", "of": weights}
-    measures = _on_card(metrics.get("card")) or _by_part(metrics, numbers, criterion, mine)
+    measures = _on_card(metrics.get("card")) | _terms(numbers, model, criterion, weights)
     for group, named in (("time", "seconds"), ("cost", "parameters")):
         if named in numbers.get(group, {}) and not any(measure.name == named for measure in measures):
             measures[Measure(named, group)] = Value(numbers[group][named])
@@ -179,22 +178,13 @@ def _on_card(card: Any) -> dict[Measure, Value]:
     return found
 
 
-def _by_part(metrics: dict, numbers: dict[str, dict[str, float]], criterion: str | None, mine: dict) -> dict[Measure, Value]:
-    """The numbers by part of the data. What is said of a part in words belongs to them: only what agrees in it compares.
-
-    What is `mine` of a criterion is its model and, as it is a sum of terms, their weights.
-    """
-    found = {}
-    for group, values in numbers.items():
-        if group in ("cost", "time"):
-            continue
-        of = "; ".join(value for value in metrics[group].values() if isinstance(value, str))
-        n = _words(metrics[group].get("n"))
-        for name, value in values.items():
-            if name != "n":
-                own = mine if name == criterion and group in PARTS else {"of": of}
-                found[Measure(name, group, n=n, **own)] = Value(value)
-    return found
+def _terms(numbers: dict[str, dict[str, float]], model: str, criterion: str | None, weights: str) -> dict[Measure, Value]:
+    """The objective's terms on held-out data, which are their model's own; the criterion sums them with these weights."""
+    part = next((part for part in reversed(PARTS) if part in numbers), "")
+    terms = dict(numbers.get(part, {}))
+    n = _words(terms.pop("n", None))
+    lowest = {criterion: {"better": "lower", "of": weights}}
+    return {Measure(name, part, model=model, n=n, **lowest.get(name, {})): Value(value) for name, value in terms.items()}
 
 
 def _numbers(values: dict) -> dict[str, float]:
@@ -357,7 +347,7 @@ def short(value: Any) -> str:
 def ranked(rows: list[Row]) -> list[Measure]:
     """Every measure, those first that compare most runs, whose direction is known, and that are on held-out data."""
     measures = list(dict.fromkeys(measure for row in rows for measure in row.cells))
-    after = {"test": 1, "time": 2, "validation": 3, "cost": 4, "train": 5}
+    after = {"test": 1, "time": 2, "validation": 3, "cost": 4, "train": 5}  # numbers of no card, or that depend on the machine
 
     def key(measure: Measure) -> tuple:
         covers = sum(measure in row.cells for row in rows)

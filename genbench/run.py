@@ -28,7 +28,7 @@ import torch
 
 from . import interruption
 from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
-from .console import Display, number, show_card
+from .console import Display, conditions, number, show_card
 from .data import Data
 from .errors import UserError
 from .events import Events
@@ -226,8 +226,10 @@ class Run:
         with self._spared("curves"):
             for part, numbers in parts_of(found).items():
                 for name, value in numbers.items():
-                    if name != "n" and not isinstance(value, str):
+                    if name != "n":
                         self.events.scalar(f"final/{part}_{name}", value, self.epoch)
+            for entry in found.get("card", []):  # numbers that do not compare are in columns of their own
+                self.events.scalar(f"final/{entry['name']}: {conditions(entry)}", entry["value"], self.epoch)
             self.events.scalar("final/epochs", found["cost"]["epochs"], self.epoch)
             self.events.ended()
             self.events.sync()
@@ -240,8 +242,7 @@ class Run:
         with self._spared("curves"):
             self.events.sync()
         self.display.close()
-        told = set(self.data.parts) if found.get("card") else found.keys()  # beside a card, what it does not tell
-        self.display.summary({part: numbers for part, numbers in parts_of(found).items() if part in told})
+        self.display.summary(parts_of(found))
         show_card(self.display.console, found.get("card", []), found.get("diagnosis", []))
         made = sorted(p.name for p in [*self.folder.glob("*.png"), *self.folder.glob("*.gif")])
         self.say(f"pictures: {', '.join(made)} in {self.folder}")

@@ -186,7 +186,7 @@ MUTANTS = [
         ("labels lead to other classes", "genbench/models/swae.py", "(train.y == c).nonzero()", "(train.y != c).nonzero()"),
         ("hidden labels count", "genbench/models/supervised_ae.py", "known = batch.y >= 0", "known = batch.y >= -1"),
         ("the adversary's sides are the same", "genbench/models/aae.py", "F.softplus(-on_prior).mean() + F.softplus(on_codes)", "F.softplus(on_prior).mean() + F.softplus(on_codes)"),
-        ("a cell's width is left out", "genbench/metrics.py", "d * math.log(data.space.cell)", "0"),
+        ("a cell's width is left out", "genbench/evaluation/likelihood.py", "d * math.log(e.data.space.cell)", "0"),
         ("judges are asked about what they learnt", "genbench/metrics.py", "if not learnt:", "if True:"),
         ("Adam starts from zero", "genbench/optim.py", "torch.full_like(p, s.adam_start)", "torch.zeros_like(p)"),
     ),

@@ -12,7 +12,7 @@ import pytest
 import sklearn.datasets
 import torch
 
-from genbench import experiment, metrics
+from genbench import experiment
 from genbench.cli import builtin_catalogue, main
 from genbench.data import Data, Part, load, locate
 from genbench.errors import UserError
@@ -185,12 +185,6 @@ def hurried(monkeypatch):
     """Files are not forced onto the disk, and the digits are read once: together a tenth of the time of all tests."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
     monkeypatch.setattr(sklearn.datasets, "load_digits", DIGITS)
-
-
-@pytest.fixture
-def unmeasured(monkeypatch):
-    """Runs measure their objective and nothing else, for tests of how they go on."""
-    monkeypatch.setattr(metrics, "METRICS", [])
 
 
 @pytest.fixture

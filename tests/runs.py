@@ -23,12 +23,13 @@ def outcome(folder: Path) -> dict:
     for event in EventFileLoader(str(events)).Load():
         for value in event.summary.value:
             kind = value.metadata.plugin_data.plugin_name
-            if kind == "scalars" and not value.tag.startswith("speed/"):
+            if kind == "scalars":
                 scalars.setdefault(value.tag, []).append((event.step, value.tensor.float_val[0]))
             elif kind == "images":
                 images.setdefault(value.tag, []).append((event.step, tuple(value.tensor.string_val)))
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     found = json.loads((folder / "metrics.json").read_text())
+    costs = tuple(f"final/{entry['name']}:" for entry in found.get("card", []) if entry["group"] == "cost")
     return {
         "model": content["model"],
         "progress": content["progress"],
@@ -36,7 +37,7 @@ def outcome(folder: Path) -> dict:
         "curve": [{k: v for k, v in line.items() if k != "time"} for line in lines],
         "final": {k: v if k != "card" else [n for n in v if n["group"] != "cost"] for k, v in found.items() if k != "time"},
         "pictures": {p.name: p.read_bytes() for p in sorted(folder.glob("*.png"))},
-        "scalars": scalars,
+        "scalars": {tag: points for tag, points in scalars.items() if not tag.startswith(("speed/", *costs))},
         "images": images,
     }
 

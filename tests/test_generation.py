@@ -10,12 +10,13 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
+from genbench.card import Evaluation, card
 from genbench.checkpoints import read_finished
 from genbench.data import Batch, Data, Part, Space, load
 from genbench.densities import Mixture
 from genbench.errors import UserError
 from genbench.experiment import build, load_run, run
-from genbench.metrics import likelihood, means
+from genbench.metrics import means
 from genbench.models.coder import draw_prior
 from genbench.seeds import generator
 from genbench.settings import Settings
@@ -248,12 +249,12 @@ def test_more_draws_average_the_elbo_and_tighten_the_importance_bound():
 def test_a_likelihood_says_what_it_is_and_of_what(name, overrides, kind, of):
     config = small_config(name, "epochs=1", *overrides)
     model, data = trained(config)
-    found = likelihood(model, data, None, most=100)["likelihood"]
-    assert (found["kind"], found["of"]) == (kind, of) and found["n"] == (360 if kind == "exact" else 100)
-    nats = -float(model.log_prob(data.parts["test"].values(slice(found["n"]))).double().mean())
-    assert found["log_prob"] == pytest.approx(-nats)
+    nats, bits = card(Evaluation(model, data, {}), ["likelihood"])
+    assert nats["of"] == bits["of"] == f"{of}; {kind}" and nats["n"] == bits["n"] == {"test": 360}
+    mean = float(model.log_prob(data.parts["test"].values()).double().mean())
+    assert nats["value"] == pytest.approx(mean) and nats["low"] < mean < nats["high"]
     cell = 64 * math.log(17) if "cells" in of else 0
-    assert found["bits_per_dim"] == pytest.approx((nats + cell) / (64 * math.log(2)))
+    assert bits["value"] == pytest.approx((cell - mean) / (64 * math.log(2))) and bits["low"] < bits["value"] < bits["high"]
 
 
 def test_cross_entropy_on_grey_values_is_no_likelihood():

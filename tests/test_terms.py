@@ -16,7 +16,6 @@ from genbench.data import Data, Part, Space, load
 from genbench.densities import Mixture, Moons
 from genbench.errors import UserError
 from genbench.experiment import build
-from genbench.metrics import mode_coverage
 from genbench.models.dae import CORRUPTIONS
 from genbench.optim import optimizer, rate
 from genbench.seeds import generator
@@ -84,27 +83,6 @@ def test_densities_integrate_to_one_and_match_their_samples(density):
     torch.testing.assert_close(x.mean(0), (p[:, None] * plane).sum(0), atol=0.02, rtol=0)
     # The entropy by both: the mean of -log p over samples is its integral.
     assert float(-density.log_prob(x).mean()) == pytest.approx(float(-(p * density.log_prob(plane)).sum()), abs=0.02)
-
-
-def test_mode_coverage_counts_what_was_built():
-    data = load(config_of("gan", dataset="ring")["dataset"], CPU)
-
-    class Three:
-        def sample(self, n, rng):
-            x = data.density.means[:3].repeat(n // 3 + 1, 1)[:n].clone()
-            x[: n // 4] = 5  # a quarter far from everything
-            return x
-
-    found = mode_coverage(Three(), data, None)["samples"]
-    assert found == {"n": 10_000, "modes": 3, "modes_loose": 3, "modes_of_data": 8, "high_quality": 0.75}
-
-    class Truth:
-        def sample(self, n, rng):
-            return data.density.sample(n, rng)[0]
-
-    found = mode_coverage(Truth(), data, generator(0))["samples"]
-    # The chance to lie within 3 sigma of a Gaussian in the plane is 1 - exp(-9/2).
-    assert found["modes"] == 8 and found["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.005)
 
 
 def test_corruptions_corrupt_as_much_as_they_say():

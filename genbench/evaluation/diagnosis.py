@@ -46,18 +46,17 @@ def saturated(e, card):
 
 @sign
 def missing_modes(e, card):
-    found = e.found.get("samples")
-    if not found or found["modes"] >= found["modes_of_data"]:
-        return None
-    what = f"samples cover {found['modes']} of {found['modes_of_data']} modes"
-    return f"{what}; {_more(e)}"
+    return _missing(e, card.get("modes"), "modes")
 
 
 @sign
 def missing_classes(e, card):
-    covered = card.get("classes_covered")
+    return _missing(e, card.get("classes_covered"), "classes")
+
+
+def _missing(e: Evaluation, covered: dict | None, what: str) -> str | None:
     there = int(covered["of"].removeprefix("of ")) if covered else 0
-    return f"samples cover {covered['value']} of {there} classes; {_more(e)}" if covered and covered["value"] < there else None
+    return f"samples cover {covered['value']} of {there} {what}; {_more(e)}" if covered and covered["value"] < there else None
 
 
 @sign

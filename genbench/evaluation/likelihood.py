@@ -1,50 +1,66 @@
 """How likely the model says test points are."""
 
 import inspect
+import math
 import re
-from functools import partial
 
 import torch
 
 from ..card import Evaluation, Measured, measure
 from ..errors import UserError
-from ..metrics import bits_per_dim, likelihood_kind, measured_space
+
+MOST = 1000  # test points that a bound is measured on, which takes many decodings of each
+DECODINGS = 100_000  # of which so many are held at once
 
 
-def log_probs(e: Evaluation) -> tuple[torch.Tensor, str]:
-    """log p(x) [n] of test points with e.k importance samples, and its kind."""
+def log_probs(e: Evaluation) -> torch.Tensor:
+    """log p(x) [n] of test points: of all that count, or a bound with e.k importance samples of the first `MOST`."""
     if "k" not in inspect.signature(e.model.log_prob).parameters:
-        raise UserError("k", "this model's likelihood takes no importance samples", e.k, "leave it out")
-    points = e.test.first(1000)
-    batch = max(1, min(1000, 100_000 // e.k))
-    found = [partial(e.model.given(y).log_prob, k=e.k)(x).cpu().double() for x, y in points.batches(batch)]
-    return torch.cat(found), re.sub(r"\d+(?= importance samples)", str(e.k), likelihood_kind(e.model))
+        if e.k is not None:
+            raise UserError("k", "this model's likelihood takes no importance samples", e.k, "leave it out")
+        return _of(e, e.test, 1000)
+    if e.k is None:
+        return _of(e, e.test.first(MOST), 1000)
+    return _of(e, e.test.first(MOST), max(1, min(1000, DECODINGS // e.k)), k=e.k)
+
+
+def _of(e: Evaluation, points, batch: int, **more) -> torch.Tensor:
+    return torch.cat([e.model.given(y).log_prob(x, **more).cpu().double() for x, y in points.batches(batch)])
 
 
 @measure("log_prob", group="likelihood", unit="nats", better="higher", source="Burda et al. 2016, arXiv:1509.00519, for bounds")
-def log_prob(e: Evaluation) -> Measured | None:
+def log_prob(e: Evaluation) -> Measured:
     """Mean log-probability or log-density of a test point; `of` tells which, of what, and whether it is exact or a bound.
 
     A bound is the importance-weighted one, which grows with the number of importance samples towards the exact value.
-    The interval is 1.96 standard errors to both sides.
     """
-    if e.k is None:
-        found = e.found.get("likelihood")
-        if found is None or "standard_error" not in found:
-            return None
-        mean, error, n, kind, of = (found[name] for name in ("log_prob", "standard_error", "n", "kind", "of"))
-    else:
-        values, kind = e.once(log_probs)
-        mean, n, of = float(values.mean()), len(values), measured_space(e.model, e.data)
-        error = float(values.std(correction=0)) / n**0.5
-    return Measured(mean, {"test": n}, low=mean - 1.96 * error, high=mean + 1.96 * error, of=f"{of}; {kind}")
+    return e.mean(e.once(log_probs), of=f"{measured_space(e)}; {kind(e)}")
 
 
 @measure("log_prob", group="likelihood", unit="bits per value", better="lower", source="Theis et al. 2016, arXiv:1511.01844")
-def bits_per_value(e: Evaluation) -> Measured | None:
-    """-log2 p(x) / D of a test point with D values; of dequantised pixels, a bound for whole pixel values."""
-    nats = log_prob(e)
-    if nats is None:
-        return None
-    value, high, low = (bits_per_dim(e.model, e.data, number) for number in (nats.value, nats.low, nats.high))
-    return nats._replace(value=value, low=low, high=high)
+def bits_per_value(e: Evaluation) -> Measured:
+    """-log2 p(x) / D of a test point with D values.
+
+    Of dequantised pixels it bounds that of whole pixel values, as a log-density plus log of the cell's width does.
+    """
+    d = e.data.space.size
+    cell = 0 if e.model.mass else d * math.log(e.data.space.cell)
+    return e.mean(-(e.once(log_probs) + cell) / (d * math.log(2)), of=f"{measured_space(e)}; {kind(e)}")
+
+
+def kind(e: Evaluation) -> str:
+    """Whether `log_prob` is exact or which bound, in words."""
+    said = e.model.log_prob_kind if e.k is None else re.sub(r"\d+(?= importance samples)", str(e.k), e.model.log_prob_kind)
+    return said + ("" if e.model.s.get("sampler", "prior") == "prior" else ", with the prior for its codes")
+
+
+def measured_space(e: Evaluation) -> str:
+    """What `log_prob` is a probability or a density of, in words: only what agrees in this can be compared."""
+    space = e.data.space
+    if e.model.mass:
+        of = "probability of " + ("binary test values" if space.trials == 1 else f"test values that count {space.trials} dots")
+    elif space.cell < 1:
+        of = f"density of test values in [0, 1], dequantised in cells of 1/{round(1 / space.cell)}"
+    else:
+        of = "density of test values" + (" in [0, 1], as they are" if space.unit else "")
+    return of + (" given their classes" if e.model.conditional else "")

@@ -17,7 +17,7 @@ def correct(e: Evaluation, classifier) -> Measured | None:
     codes, y = e.train_codes
     classifier.fit(codes.numpy(), y.numpy())
     predicted = torch.as_tensor(classifier.predict(e.codes.numpy()))
-    return e.mean(predicted == e.test.y.cpu(), n={"train": len(codes)})
+    return e.mean(predicted == e.test.y.cpu(), n={"test": len(predicted), "train": len(codes)})
 
 
 @measure("encode", group="representation", unit="share of test points", better="higher", source="Cover & Hart 1967")
@@ -62,13 +62,18 @@ def ari(e: Evaluation) -> Measured:
     return Measured(float(adjusted_rand_score(e.test.y.cpu(), clusters(e))), {"test": len(e.test)})
 
 
+def posteriors(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means and log variances [n, d] of q(z|x) of the test points."""
+    found = [e.model.given(y).posterior(x) for x, y in e.test.batches(e.block)]
+    means, logvar = (torch.cat([pair[i].cpu().double() for pair in found]) for i in (0, 1))
+    return means, logvar
+
+
 @measure("posterior", group="representation", unit="dimensions", source="Burda et al. 2016, arXiv:1509.00519")
-def active_units(e: Evaluation) -> Measured | None:
+def active_units(e: Evaluation) -> Measured:
     """Number of dimensions of the code whose mean under q(z|x) varies by more than .01 over the test points."""
-    found = e.found.get("test", {})
-    if "active_units" not in found:
-        return None
-    return Measured(found["active_units"], {"test": found["n"]}, of=f"of {e.model.latent_dim}")
+    means, _ = e.once(posteriors)
+    return Measured(int((means.var(0, correction=0) > 0.01).sum()), {"test": len(means)}, of=f"of {e.model.latent_dim}")
 
 
 @measure("encode", "codes", group="representation", unit="units of the codes", better="lower", source="Tolstikhin et al. 2018")
@@ -77,10 +82,10 @@ def code_mismatch(e: Evaluation) -> Measured | None:
     the model generates from."""
     if not e.vectors or len(e.test) < 2:
         return None
-    rng, codes = e.rng("posterior"), e.codes
+    codes = e.codes
     if can(e.model, "posterior"):
-        spread = torch.cat([e.model.given(y).posterior(x)[1].cpu() for x, y in e.test.batches(e.block)])
-        codes = codes + (spread / 2).exp() * torch.randn(codes.shape, generator=rng, device=rng.device).cpu()
+        rng, (means, logvar) = e.rng("posterior"), e.once(posteriors)
+        codes = means + (logvar / 2).exp() * torch.randn(means.shape, generator=rng, device=rng.device).cpu()
     drawn = e.model.codes(len(codes), e.rng("prior")).cpu()
     n = {"test": len(codes), "draws": len(drawn)}
     return Measured(sliced(codes, drawn, e.model.s.seed) ** 0.5, n, of=f"draws from {e.model.source_of_codes}")
