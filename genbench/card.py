@@ -54,6 +54,7 @@ class Measure(NamedTuple):
     unit: str
     better: str | None
     source: str
+    headline: bool  # whether it is among the few that tell at a glance what a model is good at
 
     @property
     def name(self) -> str:
@@ -73,11 +74,11 @@ class Unmeasurable(Exception):
 MEASURES: dict[str, Measure] = {}
 
 
-def measure(*needs: str, group: str, unit: str = "", better: str | None = None, source: str = ""):
+def measure(*needs: str, group: str, unit: str = "", better: str | None = None, source: str = "", headline: bool = False):
     """List a function as a measure of every model that has these abilities; `better` is higher, lower or neither."""
 
     def listed(function):
-        MEASURES[function.__name__] = Measure(function, needs, group, unit, better, source)
+        MEASURES[function.__name__] = Measure(function, needs, group, unit, better, source, headline)
         return function
 
     return listed

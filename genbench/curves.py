@@ -9,12 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
+from .comparison import on_log
 from .console import Patient, number, say
 from .errors import report
 from .files import CannotWrite, write
 from .plots import Line, Sheet, against, png, unmathed
 from .record import quoted
-from .results import PARTS, Result, is_number, is_seed, on_log, results, slug
+from .results import PARTS, Result, is_number, is_seed, results, slug
 from .settings import Catalogue, written
 
 MOST_LINES = 8  # in one picture

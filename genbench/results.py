@@ -1,12 +1,8 @@
-"""What the files of runs tell: their settings, how they ended, every number they measured, and what seeds make of it.
-
-Runs of the same settings but for their seeds are one row; numbers that were measured in the same way are one column.
-"""
+"""What the files of runs tell: their settings, how they ended, and every number they measured."""
 
 import json
-import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,10 +27,6 @@ class Measure(NamedTuple):
     of: str = ""
     unit: str = ""
     better: str = ""  # lower, higher or, where that is not known, nothing
-
-
-# By what a header tells apart measures of the same name: the first of these in which they differ, then the next.
-APART = {"group": "", "on": "on ", "model": "of ", "n": "n=", "features": "features ", "of": "of: ", "unit": "in ", "better": ""}
 
 
 class Value(NamedTuple):
@@ -80,34 +72,6 @@ class Trouble(NamedTuple):
     folder: str
     state: str
     reason: str
-
-
-class Row(NamedTuple):
-    """The runs of the same settings with each seed, and the mean of each measure over those that have it."""
-
-    kind: tuple[str, str]
-    settings: dict[str, Any]
-    runs: list[Result]
-    cells: dict[Measure, Value]
-
-    @property
-    def data(self) -> tuple:
-        """What data the runs are about: numbers on others do not compare."""
-        return self.kind[1], *(f"{k}={written(v)}" for k, v in self.settings.items() if k.startswith("dataset."))
-
-    def term(self, name: str) -> Value | None:
-        """A term of the objective on held-out data, over the seeds: of the test part if all runs have it there."""
-        for part in ("test", "validation"):
-            values = [run.numbers.get(part, {}).get(name) for run in self.runs]
-            if None not in values:
-                return mean([Value(value) for value in values])
-        return None
-
-    @property
-    def seconds(self) -> float | None:
-        """How long a run took, on average."""
-        took = [run.numbers["time"]["seconds"] for run in self.runs if "seconds" in run.numbers.get("time", {})]
-        return sum(took) / len(took) if took else None
 
 
 # --- from files to runs ---------------------------------------------------------------------------------------
@@ -201,6 +165,21 @@ def _words(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def short(value: Any) -> str:
+    """A value as one types it, without a fraction that says nothing."""
+    return f"{value:g}" if isinstance(value, float) else written(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, which true and false are not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def is_seed(name: str) -> bool:
+    """Whether a setting only says which random numbers are drawn."""
+    return name.rpartition(".")[2] == "seed"
+
+
 def printable(value: Any) -> Any:
     """The same nested value, its texts without what would steer a terminal or break a file."""
     if isinstance(value, dict):
@@ -262,143 +241,3 @@ def _json_or_nothing(path: Path) -> dict:
 def _in_order(path: Path) -> list:
     """A key that puts 10 after 9."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
-
-
-# --- from runs to a table -------------------------------------------------------------------------------------
-
-
-def averaged(found: Iterable[Result]) -> list[Row]:
-    """A row for all runs that are done and differ in nothing but seeds, of which a repeated one counts once."""
-    groups: dict[tuple, dict[str, Result]] = {}
-    for result in found:
-        if result.state == "done":
-            fixed = {name: written(value) for name, value in result.settings.items() if not is_seed(name)}
-            groups.setdefault((result.kind, *fixed.items()), {})[result.seeds] = result
-    return [_row(list(by_seed.values())) for by_seed in groups.values()]
-
-
-def _row(runs: list[Result]) -> Row:
-    settings = {name: value for name, value in runs[0].settings.items() if not is_seed(name)}
-    measures = dict.fromkeys(measure for run in runs for measure in run.measures)
-    cells = {measure: mean([run.measures[measure] for run in runs if measure in run.measures]) for measure in measures}
-    return Row(runs[0].kind, settings, runs, cells)
-
-
-def mean(values: list[Value], level: float = 0.95) -> Value:
-    """The mean over the seeds with its interval by Student's t, which takes two; of one seed, what was measured with it."""
-    if len(values) == 1:
-        return values[0]
-    import numpy as np
-    from scipy.special import stdtrit
-
-    numbers = np.array([value.mean for value in values], dtype=float)
-    half = stdtrit(len(numbers) - 1, (1 + level) / 2) * numbers.std(ddof=1) / math.sqrt(len(numbers))
-    centre = float(numbers.mean())
-    return Value(centre, centre - float(half), centre + float(half), len(values))
-
-
-def best(rows: list[Row]) -> set[tuple[int, Measure]]:
-    """The number of the row, and the measure, of what is best where a direction is known, among runs on the same data."""
-    found = set()
-    for data in dict.fromkeys(row.data for row in rows):
-        mine = [i for i, row in enumerate(rows) if row.data == data]
-        for measure in dict.fromkeys(measure for i in mine for measure in rows[i].cells):
-            have = [i for i in mine if measure in rows[i].cells]
-            means = [rows[i].cells[measure].mean for i in have]
-            if measure.better and len(set(means)) > 1:
-                top = min(means) if measure.better == "lower" else max(means)
-                found |= {(i, measure) for i, value in zip(have, means) if value == top}
-    return found
-
-
-def differing(rows: list[Row]) -> list[str]:
-    """The settings in which the rows differ; one that a model does not have differs from one that it has."""
-    return [name for name in dict.fromkeys(name for row in rows for name in row.settings) if _differs(rows, name)]
-
-
-def telling(rows: list[Row]) -> list[str]:
-    """Of the settings in which rows differ, those that somebody chose: not what only follows from model and dataset."""
-    kinds = dict.fromkeys(row.kind for row in rows)
-    chosen = {name for row in rows for run in row.runs for name in run.own}
-    return [
-        name
-        for name in differing(rows)
-        if (name in chosen and len({written(row.settings[name]) for row in rows if name in row.settings}) > 1)
-        or any(_differs([row for row in rows if row.kind == kind], name) for kind in kinds)
-    ]
-
-
-def _differs(rows: Iterable[Row], name: str) -> bool:
-    return len({written(row.settings[name]) if name in row.settings else None for row in rows}) > 1
-
-
-def called(row: Row, rows: list[Row], without: Iterable[str] = ()) -> str:
-    """What tells a row from the others in words: model, dataset and settings, as far as they differ."""
-    names = [kind for i, kind in enumerate(row.kind) if len({other.kind[i] for other in rows}) > 1]
-    names += [f"{s}={short(row.settings[s])}" for s in telling(rows) if s in row.settings and s not in without]
-    return ", ".join(names)
-
-
-def short(value: Any) -> str:
-    """A value as one types it, without a fraction that says nothing."""
-    return f"{value:g}" if isinstance(value, float) else written(value)
-
-
-def ranked(rows: list[Row]) -> list[Measure]:
-    """Every measure, those first that compare most runs, whose direction is known, and that are on held-out data."""
-    measures = list(dict.fromkeys(measure for row in rows for measure in row.cells))
-    after = {"test": 1, "time": 2, "validation": 3, "cost": 4, "train": 5}  # numbers of no card, or that depend on the machine
-
-    def key(measure: Measure) -> tuple:
-        covers = sum(measure in row.cells for row in rows)
-        sparse = 2 * covers < len(rows) or covers < 2 <= len(rows)
-        return sparse, not measure.better, after.get(measure.group, 0 if measure.better else 1.5)
-
-    return sorted(measures, key=key)
-
-
-def labels(measures: Iterable[Measure]) -> dict[Measure, str]:
-    """A header for each measure: its name, and of measures of the same name all that they differ in."""
-    found = {measure: measure.name for measure in measures}
-    for field, word in APART.items():
-        same: dict[str, list[Measure]] = {}
-        for measure, label in found.items():
-            same.setdefault(label, []).append(measure)
-        for some in same.values():
-            if len({getattr(measure, field) for measure in some}) > 1:
-                found |= {m: f"{found[m]}, {word}{getattr(m, field)}" for m in some if getattr(m, field)}
-    return found
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number, which true and false are not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def is_seed(name: str) -> bool:
-    """Whether a setting only says which random numbers are drawn."""
-    return name.rpartition(".")[2] == "seed"
-
-
-def swept(rows: list[Row]) -> list[str]:
-    """The settings of these rows that have several values, all of them numbers."""
-    return [n for n in differing(rows) if all(is_number(row.settings.get(n)) for row in rows)]
-
-
-def on_log(values: Iterable[float]) -> bool:
-    """Whether an axis of these values is better spaced by their logarithms."""
-    tried = sorted(set(values))
-    return len(tried) > 1 and tried[-1] > 10 * tried[0] > 0
-
-
-def same_but(rows: Iterable[Row], names: Iterable[str]) -> dict[tuple, list[Row]]:
-    """The rows by model, dataset and all their settings but these."""
-    found: dict[tuple, list[Row]] = {}
-    for row in rows:
-        key = (row.kind, *((k, written(v)) for k, v in _without(row.settings, names).items()))
-        found.setdefault(key, []).append(row)
-    return found
-
-
-def _without(settings: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if name not in set(names)}

@@ -14,7 +14,8 @@ from PIL import Image
 
 from genbench import charts, report
 from genbench.cli import builtin_catalogue
-from genbench.results import averaged, labels, results
+from genbench.comparison import averaged, compared, labels
+from genbench.results import Measure, results
 
 VOID = {"meta", "img", "br", "link", "input"}
 
@@ -37,7 +38,7 @@ def left(tmp_path, monkeypatch):
 
     def reported(*folders):
         catalogue = builtin_catalogue()
-        told = report.read(folders or [tmp_path / "runs"], catalogue)
+        told = compared(folders or [tmp_path / "runs"], catalogue)
         report.leave(told, tmp_path / "runs")
         return told
 
@@ -95,7 +96,7 @@ def page(folder):
 
 def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, capsys):
     for k, seed in itertools.product((2, 3), (0, 1, 2)):
-        metrics = card(("fid", 10.0 * k + seed, {}), ("recall", k / 10, {"better": "higher"}), ("modes", k, {"better": None}))
+        metrics = card(("fid", 10.0 * k + seed, {}), ("precision", k / 10, {"better": "higher"}), ("modes", k, {"better": None}))
         left(changes={"n_components": k, "seed": seed}, metrics=metrics)
     left(changes={"n_components": 2, "seed": 0}, metrics=card(("fid", 20.0, {})))  # a repeated run counts once
     told = left.report()
@@ -103,13 +104,33 @@ def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, 
     fid = next(m for m in told.measures if m.name == "fid")
     value, half = told.rows[0].cells[fid], 4.302652729911275 / math.sqrt(3)  # t for 2 degrees of freedom; deviation 1
     assert value[:2] == pytest.approx((21, 21 - half)) and value.high == pytest.approx(21 + half) and value.seeds == 3
-    assert {(i, m.name) for i, m in told.best} == {(0, "fid"), (1, "recall")}, "where no direction is known, none is best"
+    assert {(i, m.name) for i, m in told.best} == {(0, "fid"), (1, "precision")}, "where no direction is known, none is best"
     shown = capsys.readouterr().out
-    assert "21 ± 2.5 *" in shown and "31 ± 2.5 *" not in shown and "fid ↓" in shown and "recall ↑" in shown
+    assert "21 ± 2 *" in shown and "31 ± 2 *" not in shown and "fid ↓" in shown and "precision ↑" in shown
     markdown = (left.folder / "report.md").read_text()
     assert "| **21 ± 2.5** |" in markdown and "| 31 ± 2.5 |" in markdown
-    table = page(left.folder).tables[0]
-    assert "21 ± 2.5 *" in [c.strip() for c in table[1]] and "31 ± 2.5" in [c.strip() for c in table[2]]
+    groups, heads, *rows = page(left.folder).tables[0]
+    assert groups == ["", "samples"] and heads == ["model", "n_components", "seeds", "fid ↓", "precision ↑", "modes"]
+    assert "21 ± 2 *" in [c.strip() for c in rows[0]] and "31 ± 2" in [c.strip() for c in rows[1]]
+    assert "31 ± 2.5" in [c.strip() for c in page(left.folder).tables[1][3]], "all measures, in full"
+
+
+def test_a_page_shades_numbers_by_where_they_stand_and_leaves_out_what_a_model_cannot(left):
+    mse = {"group": "reconstruction"}
+    left("pca", metrics=card(("fid", 30.0, {}), ("mse", 0.1, mse)))
+    left("gan", metrics=card(("fid", 10.0, {})))
+    left("ae", metrics=card(("fid", 20.0, {}), ("mse", 0.1, mse)))
+    left("vae", metrics=card(("fid", 20.0, {}), ("mse", 0.3, mse)))
+    told = left.report()
+    found = {(told.rows[i].kind[0], m.name): standing for (i, m), standing in told.standings.items()}
+    assert found == {
+        **{("pca", "fid"): 0, ("ae", "fid"): 0.5, ("vae", "fid"): 0.5, ("gan", "fid"): 1},
+        **{("pca", "mse"): 1, ("ae", "mse"): 1, ("vae", "mse"): 0},
+    }
+    groups, heads, _, gan, *_ = page(left.folder).tables[0]
+    assert groups == ["", "reconstruction", "samples"] and heads == ["model", "mse ↓", "fid ↓"] and gan == ["gan", "", "10 *"]
+    shades = [tag["style"] for name, tag in page(left.folder).tags if "style" in tag]
+    assert shades[:7] == [f"--standing: {s:.3f}" for s in (1, 0, 1, 1, 0.5, 0, 0.5)]
 
 
 def test_the_csv_reads_back_as_the_numbers_of_the_files(left):
@@ -248,10 +269,10 @@ def test_hostile_names_are_text_and_the_page_needs_nothing_else(left, capsys):
         assert not any(name.startswith("on") for name in attributes) and tag not in ("link", "iframe", "base", "form")
         assert all(attributes[name].startswith("data:image/") for name in ("src", "href") if name in attributes)
     assert "@import" not in text and "url(" not in text and "default-src 'none'" in text
-    assert {len(row) for row in found.tables[0]} == {len(found.tables[0][0])}
+    assert {len(row) for row in found.tables[0][1:]} == {len(found.tables[0][1])}
     assert "\x1b" not in text + capsys.readouterr().out + (left.folder / "report.csv").read_text()
     rows = [line for line in (left.folder / "report.md").read_text().splitlines() if line.startswith("| kmeans")]
-    assert len(rows) == 2 == len(told.rows) and "<script>" not in (left.folder / "report.md").read_text()
+    assert len(rows) == 4 == 2 * len(told.rows) and "<script>" not in (left.folder / "report.md").read_text()
     names = {path.name for path in left.folder.iterdir() if path.is_file()}
     assert all(path.isascii() and path.startswith("report") for path in names) and list(left.folder.parent.iterdir()) == [left.folder]
 
@@ -332,8 +353,6 @@ def test_a_heat_map_shows_what_was_measured_where(left):
 
 
 def test_headers_say_all_that_tells_measures_apart():
-    from genbench.results import Measure
-
     one, two = Measure("fid", "a", n="1", features="x"), Measure("fid", "a", n="2", features="x")
     assert labels([one, two, Measure("mse", "a")]) == {one: "fid, n=1", two: "fid, n=2", Measure("mse", "a"): "mse"}
 

@@ -3,7 +3,7 @@
 from ..card import Evaluation, Measured, measure
 
 
-@measure(group="cost", unit="s", better="lower")
+@measure(group="cost", unit="s", better="lower", headline=True)
 def fit_seconds(e: Evaluation) -> Measured | None:
     """Time from the start of the run to the end of its training, earlier sessions included."""
     return _time(e, "fit_seconds")

@@ -49,7 +49,7 @@ def path_length(e: Evaluation) -> Measured:
     return Measured(float((steps.sum(1) / ends).median()), {"pairs": len(steps), "steps": STEPS}, features="values")
 
 
-@measure("codes", "decode", group="latent space", unit="share of draws", better="higher")
+@measure("codes", "decode", group="latent space", unit="share of draws", better="higher", headline=True)
 def completeness(e: Evaluation) -> Measured:
     """Share of codes, as the model draws them to generate, that decode to a point nearer to a test point than its 5th
     neighbour is: to what looks like data.

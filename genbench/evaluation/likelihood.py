@@ -28,7 +28,9 @@ def _of(e: Evaluation, points, batch: int, **more) -> torch.Tensor:
     return torch.cat([e.model.given(y).log_prob(x, **more).cpu().double() for x, y in points.batches(batch)])
 
 
-@measure("log_prob", group="likelihood", unit="nats", better="higher", source="Burda et al. 2016, arXiv:1509.00519, for bounds")
+@measure(
+    "log_prob", group="likelihood", unit="nats", better="higher", source="Burda et al. 2016, arXiv:1509.00519, for bounds", headline=True
+)
 def log_prob(e: Evaluation) -> Measured:
     """Mean log-probability or log-density of a test point; `of` tells which, of what, and whether it is exact or a bound.
 

@@ -14,7 +14,7 @@ def squared_errors(e: Evaluation) -> torch.Tensor:
     return (e.reconstructions - e.x).double().square().flatten(1).mean(1)
 
 
-@measure("encode", "decode", group="reconstruction", unit="squared error per value", better="lower")
+@measure("encode", "decode", group="reconstruction", unit="squared error per value", better="lower", headline=True)
 def mse(e: Evaluation) -> Measured:
     """Mean squared error per value of decode(encode(x))."""
     return e.mean(e.once(squared_errors))

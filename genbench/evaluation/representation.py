@@ -20,7 +20,7 @@ def correct(e: Evaluation, classifier) -> Measured | None:
     return e.mean(predicted == e.test.y.cpu(), n={"test": len(predicted), "train": len(codes)})
 
 
-@measure("encode", group="representation", unit="share of test points", better="higher", source="Cover & Hart 1967")
+@measure("encode", group="representation", unit="share of test points", better="higher", source="Cover & Hart 1967", headline=True)
 def knn_accuracy(e: Evaluation) -> Measured | None:
     """Accuracy of the majority of the 5 nearest training codes: whether codes of a class are neighbours."""
     from sklearn.neighbors import KNeighborsClassifier
@@ -46,7 +46,7 @@ def clusters(e: Evaluation) -> torch.Tensor:
     return e.codes if e.codes.dim() == 1 else e.codes.argmax(1)
 
 
-@measure("encode", group="representation", better="higher", source="Strehl & Ghosh 2002, JMLR 3:583")
+@measure("encode", group="representation", better="higher", source="Strehl & Ghosh 2002, JMLR 3:583", headline=True)
 def nmi(e: Evaluation) -> Measured:
     """Normalised mutual information of clusters and classes: 0 for none, 1 where each tells the other."""
     from sklearn.metrics import normalized_mutual_info_score

@@ -18,7 +18,14 @@ def of_samples(e: Evaluation, value: float, most: int | None = None, **more) -> 
     return Measured(value, {"samples": n, "test": n}, **{"features": e.features.name, **more})
 
 
-@measure("sample", group="samples", unit="squared distance of features", better="lower", source="Heusel et al. 2017, arXiv:1706.08500")
+@measure(
+    "sample",
+    group="samples",
+    unit="squared distance of features",
+    better="lower",
+    source="Heusel et al. 2017, arXiv:1706.08500",
+    headline=True,
+)
 def fid(e: Evaluation) -> Measured | None:
     """Fréchet distance of Gaussians with the moments of the samples' and of the test points' features.
 
@@ -49,7 +56,9 @@ def kid(e: Evaluation) -> Measured | None:
 PRDC = "Naeem et al. 2020, arXiv:2002.09797"
 
 
-@measure("sample", group="samples", unit="share of samples", better="higher", source="Kynkäänniemi et al. 2019, arXiv:1904.06991")
+@measure(
+    "sample", group="samples", unit="share of samples", better="higher", source="Kynkäänniemi et al. 2019, arXiv:1904.06991", headline=True
+)
 def precision(e: Evaluation) -> Measured:
     """Share of samples nearer to a test point than its 5th neighbour is: how many look like data."""
     return of_samples(e, e.neighbours["precision"])
@@ -68,7 +77,7 @@ def density(e: Evaluation) -> Measured:
     return of_samples(e, e.neighbours["density"])
 
 
-@measure("sample", group="samples", unit="share of test points", better="higher", source=PRDC)
+@measure("sample", group="samples", unit="share of test points", better="higher", source=PRDC, headline=True)
 def coverage(e: Evaluation) -> Measured:
     """Share of test points that have a sample nearer than their 5th neighbour: recall that odd samples do not raise."""
     return of_samples(e, e.neighbours["coverage"])
@@ -189,7 +198,7 @@ def near_modes(e: Evaluation, n: int = 10_000) -> tuple[torch.Tensor, torch.Tens
     return distance < 3 * density.scales[mode], mode
 
 
-@measure("sample", group="samples", unit="modes", better="higher", source="Srivastava et al. 2017, arXiv:1705.07761")
+@measure("sample", group="samples", unit="modes", better="higher", source="Srivastava et al. 2017, arXiv:1705.07761", headline=True)
 def modes(e: Evaluation) -> Measured:
     """Number of modes of a known density near which, within 3 standard deviations, at least .5 % of the samples lie."""
     near, mode = e.once(near_modes)
@@ -205,7 +214,9 @@ def modes_loose(e: Evaluation) -> Measured:
     return Measured(len(mode[near].unique()), {"samples": len(near)}, on="the density", of=f"of {len(e.data.density.modes)}")
 
 
-@measure("sample", group="samples", unit="share of samples", better="higher", source="Srivastava et al. 2017, arXiv:1705.07761")
+@measure(
+    "sample", group="samples", unit="share of samples", better="higher", source="Srivastava et al. 2017, arXiv:1705.07761", headline=True
+)
 def high_quality(e: Evaluation) -> Measured:
     """Share of samples within 3 standard deviations of any mode of a known density."""
     near, _ = e.once(near_modes)
