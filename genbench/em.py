@@ -54,6 +54,11 @@ class EM(Model):
         return int(self.objective.argmin())
 
     @property
+    def size(self) -> int:
+        """How many numbers the best start consists of."""
+        return sum(t[self.best].numel() for t in self.buffers() if t is not self.objective and t is not self.settled)
+
+    @property
     def converged(self) -> bool:
         """Whether every start has settled."""
         return bool(self.settled.all())

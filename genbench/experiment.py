@@ -126,8 +126,7 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
             record.say(f"warning: {remark}")
         model.finish(data.train, seed=s.seed)
         record.keep(model.finished())
-        learnt = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        cost = {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": learnt}
+        cost = {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": model.size}
         cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "numbers", ()))}
         found = final(model, data, s.batch_size, s.seed) | {"cost": cost, "time": record.fitted()}
         found = record.measured(found | evaluated(model, data, found, s.evaluation))

@@ -109,6 +109,11 @@ class Model(nn.Module):
         return self.s.get("latent_dim")
 
     @property
+    def size(self) -> int:
+        """How many numbers the fit consists of."""
+        return sum(t.numel() for t in (*self.parameters(), *self.buffers()) if t.dtype != torch.bool)
+
+    @property
     def device(self) -> torch.device:
         """Where the model lives."""
         return next((t for t in (*self.parameters(), *self.buffers())), torch.empty(0)).device

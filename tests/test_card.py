@@ -236,6 +236,20 @@ def test_codes_that_are_where_draws_are_match_them():
         assert low <= numbers(model, data, "code_mismatch")["code_mismatch"] <= high
 
 
+@pytest.mark.parametrize(
+    ("name", "overrides", "numbers"),
+    [
+        ("pca", ["latent_dim=3"], 64 + 3 * 64 + 64),  # mean, components, variances
+        ("kmeans", ["n_components=4", "n_init=3"], 4 * 64 + 4),  # centres and sizes, of one start
+        ("gmm", ["n_components=2", "covariance=diag"], 2 + 2 * 64 + 2 * 64),
+        ("kde", ["bandwidth=1"], 130 * 64 + 2),
+        ("vae", ["latent_dim=3", "hidden=[16]"], (64 * 16 + 16) + (16 * 6 + 6) + (3 * 16 + 16) + (16 * 64 + 64)),
+    ],
+)
+def test_parameters_are_all_numbers_that_a_model_consists_of(name, overrides, numbers, tmp_path, undrawn):
+    assert run(small_config(name, "epochs=1", *overrides), tmp_path).metrics["cost"]["parameters"] == numbers
+
+
 # --- the whole ------------------------------------------------------------------------------------------------
 
 
