@@ -18,8 +18,8 @@ from ..downloads import cache_folder
 from ..files import CannotWrite, write
 from ..settings import Settings
 
-VERSION = 1  # of how a classifier is made; counted up when another one comes out
-BATCH, STEPS, PASSES, LR = 128, 1000, 30, 2e-3  # at most so many steps, and passes
+VERSION = 2  # of how a classifier is made; counted up when another one comes out
+BATCH, STEPS, PASSES, LR = 128, 500, 30, 5e-3  # at most so many steps, and passes
 BLOCK = 1000
 
 
