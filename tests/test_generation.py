@@ -199,10 +199,12 @@ def linear_gaussian(d=2, size=4, n=200):
 
 def test_the_importance_weighted_bound_grows_with_k_to_the_exact_likelihood():
     model, x, exact = linear_gaussian()
-    with torch.no_grad():
+    for part in (model.encoder[1].weight, model.encoder[1].bias):
+        part.zero_()  # q(z|x) is the prior, wider than the posterior, so that no draw has too large a weight
+    for seed in range(3):
+        model.s["seed"] = seed
         bounds = [float(model.log_prob(x, k).mean()) for k in (1, 10, 100, 5000)]
-    assert bounds == sorted(bounds) and bounds[-1] == pytest.approx(exact.mean(), abs=0.05)
-    assert bounds[0] < exact.mean() - 0.1
+        assert bounds[0] < bounds[1] < bounds[2] - 0.1 and bounds[-1] == pytest.approx(exact.mean(), abs=0.05)
 
 
 def test_the_exact_posterior_makes_every_bound_exact():

@@ -10,22 +10,19 @@ from ..card import Evaluation, Measured, measure
 from ..errors import UserError
 
 MOST = 1000  # test points that a bound is measured on, which takes many decodings of each
-DECODINGS = 100_000  # of which so many are held at once
 
 
 def log_probs(e: Evaluation) -> torch.Tensor:
-    """log p(x) [n] of test points: of all that count, or a bound with e.k importance samples of the first `MOST`."""
-    if "k" not in inspect.signature(e.model.log_prob).parameters:
-        if e.k is not None:
-            raise UserError("k", "this model's likelihood takes no importance samples", e.k, "leave it out")
-        return _of(e, e.test, 1000)
-    if e.k is None:
-        return _of(e, e.test.first(MOST), 1000)
-    return _of(e, e.test.first(MOST), max(1, min(1000, DECODINGS // e.k)), k=e.k)
+    """log p(x) [n] of test points: of all that count, or a bound with e.k importance samples of the first `MOST`.
 
-
-def _of(e: Evaluation, points, batch: int, **more) -> torch.Tensor:
-    return torch.cat([e.model.given(y).log_prob(x, **more).cpu().double() for x, y in points.batches(batch)])
+    These go together, as the draws are the same at every call: in parts, their errors would not average out.
+    """
+    bound = "k" in inspect.signature(e.model.log_prob).parameters
+    if e.k is not None and not bound:
+        raise UserError("k", "this model's likelihood takes no importance samples", e.k, "leave it out")
+    points = e.test.first(MOST) if bound else e.test
+    own = {} if e.k is None else {"k": e.k}
+    return torch.cat([e.model.given(y).log_prob(x, **own).cpu().double() for x, y in points.batches(MOST)])
 
 
 @measure(

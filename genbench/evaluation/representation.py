@@ -46,9 +46,9 @@ def clusters(e: Evaluation) -> torch.Tensor:
     return e.codes if e.codes.dim() == 1 else e.codes.argmax(1)
 
 
-@measure("encode", group="representation", better="higher", source="Strehl & Ghosh 2002, JMLR 3:583", headline=True)
+@measure("encode", group="representation", better="higher", source="Vinh et al. 2010, JMLR 11:2837", headline=True)
 def nmi(e: Evaluation) -> Measured:
-    """Normalised mutual information of clusters and classes: 0 for none, 1 where each tells the other."""
+    """Mutual information of clusters and classes over the mean of their entropies: 0 for none, 1 where each tells the other."""
     from sklearn.metrics import normalized_mutual_info_score
 
     return Measured(float(normalized_mutual_info_score(e.test.y.cpu(), clusters(e))), {"test": len(e.test)})

@@ -135,7 +135,7 @@ def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int) -> int:
     with warnings.catch_warnings(), threadpool_limits(1):  # several threads add up in an order that varies
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than bins, some of which stay empty
         centres, member, _ = k_means(x.numpy(), bins, n_init=1, max_iter=20, random_state=0)
-    nearest = torch.cat([torch.cdist(part, torch.as_tensor(centres)).argmin(1) for part in y.split(1000)])
+    nearest = torch.cat([torch.cdist(part.double(), torch.as_tensor(centres).double()).argmin(1) for part in y.split(1000)])
     a = torch.bincount(torch.as_tensor(member).long(), minlength=bins).double()
     b = torch.bincount(nearest, minlength=bins).double()
     n, m = len(x), len(y)
@@ -242,7 +242,7 @@ def memorisation(e: Evaluation, most: int = 2000) -> Measured:
 
 def nearest(e: Evaluation, points: torch.Tensor) -> torch.Tensor:
     """The distance [n] from each of these points [n, D] to the nearest training point."""
-    found = torch.full((len(points),), torch.inf)
+    found, centre = torch.full((len(points),), torch.inf), points.mean(0)  # far from which small differences are lost
     for x, _ in e.data.train.batches(1000):
-        found = torch.minimum(found, torch.cdist(points, x.flatten(1).cpu()).amin(1))
+        found = torch.minimum(found, torch.cdist(points - centre, x.flatten(1).cpu() - centre).amin(1))
     return found
