@@ -22,7 +22,7 @@ from .seeds import generator
 
 MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a measure looks at
 VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
-RESAMPLES = 200
+RESAMPLES, FEW = 200, 20  # of the points, where looking at them again takes long
 GROUPS = ("reconstruction", "likelihood", "samples", "latent space", "representation", "cost")  # as a card shows them
 K = 5  # the neighbour at which balls end
 
@@ -32,8 +32,8 @@ T = TypeVar("T")
 class Measured(NamedTuple):
     """A number: the sizes `n` of what it was measured from, and the part of the data it is `on`.
 
-    `low` and `high` bound it in 95 of 100 repetitions of the measurement; `features` are those that points were compared
-    by, `of` what else two numbers must agree in to be compared.
+    `low` and `high` are 1.96 standard errors to both sides: other points would give another number. `features` are those
+    that points were compared by, `of` what else two numbers must agree in to be compared.
     """
 
     value: float
@@ -169,10 +169,10 @@ class Evaluation:
         return self._whole([self.features(self.samples)])
 
     @cached_property
-    def neighbours(self) -> dict[str, float]:
-        """Precision, recall, density and coverage of the samples, by the K-th neighbours in features."""
+    def neighbours(self) -> dict[str, torch.Tensor]:
+        """What precision, recall, density and coverage of the samples are the means of, by the K-th neighbours in features."""
         self.need(len(self.test) > K)
-        return divergences.prdc(self.test_features, self.sample_features, K)
+        return divergences.neighbours(self.test_features, self.sample_features, K)
 
     # --- codes and what they decode to ------------------------------------------------------------------------
 
@@ -221,18 +221,28 @@ class Evaluation:
         self.need(len(whole) > 0 and (not whole.is_floating_point() or bool(whole.isfinite().all())))
         return whole
 
-    # --- means with intervals ---------------------------------------------------------------------------------
+    # --- numbers with intervals -------------------------------------------------------------------------------
 
     def mean(self, values: torch.Tensor, n: dict[str, int] | None = None, **more) -> Measured:
-        """The mean of a value per test point [n], and the middle 95 % of the means of resampled points (Efron 1979).
-
-        `n` are the sizes of what the values are of, where that is not test points alone.
-        """
+        """The mean of a value per point [n]; `n` are the sizes of what they are of, where that is not test points alone."""
         values = values.double()
-        rng = generator(self.model.s.seed, "bootstrap")
-        means = [values[torch.randint(len(values), (len(values),), generator=rng)].mean() for _ in range(RESAMPLES)]
-        low, high = torch.quantile(torch.stack(means), torch.tensor([0.025, 0.975]).double()).tolist()
-        return Measured(float(values.mean()), n or {"test": len(values)}, low=low, high=high, **more)
+        value, error = float(values.mean()), float(values.std(correction=0)) / len(values) ** 0.5
+        return _between(value, error, n or {"test": len(values)}, more)
+
+    def resampled(self, statistic: Callable[[Callable], float], n: dict[str, int], times: int = RESAMPLES, **more) -> Measured:
+        """A statistic of points, and how much it varies over as many that are drawn from them (the bootstrap, Efron 1979).
+
+        It is given a function `of(points)` to ask for each set of points [n, ...] that it looks at.
+        """
+        rng, found = generator(self.model.s.seed, "bootstrap"), []
+        for _ in range(times):
+            interruption.check()
+            found.append(float(statistic(lambda points: points[torch.randint(len(points), (len(points),), generator=rng)])))
+        return _between(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), n, more)
+
+
+def _between(value: float, error: float, n: dict[str, int], more: dict) -> Measured:
+    return Measured(value, n, low=value - 1.96 * error, high=value + 1.96 * error, **more)
 
 
 def drawn(part: Part) -> torch.Tensor:

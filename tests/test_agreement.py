@@ -21,7 +21,7 @@ from genbench.card import Evaluation, card
 from genbench.data import load
 from genbench.divergences import prdc, sliced_wasserstein
 from genbench.evaluation.features import Features
-from genbench.evaluation.samples import BINS, different_bins
+from genbench.evaluation.samples import BINS, different_bins, members
 from genbench.seeds import generator
 
 # torch-fidelity is imported where it is needed: it brings all of torchvision, which takes seconds.
@@ -234,6 +234,6 @@ def test_halves_of_mnist_differ_in_few_bins():
     different = []
     for seed in range(3):
         one, other = x[torch.randperm(len(x), generator=generator(seed))].chunk(2)
-        different.append(different_bins(one, other, BINS))
+        different.append(different_bins(*members(one, other, BINS), BINS))
     print(f"bins that differ between halves of {len(x):,} images: {different} of {BINS}")
     assert max(different) <= 10

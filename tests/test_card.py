@@ -19,7 +19,7 @@ from genbench.data import Data, Part, Space, load
 from genbench.evaluation import features
 from genbench.evaluation.diagnosis import diagnosed
 from genbench.evaluation.reconstruction import structural_similarity
-from genbench.evaluation.samples import different_bins
+from genbench.evaluation.samples import different_bins, members
 from genbench.experiment import evaluate, load_run, run
 from genbench.model import Model
 from genbench.seeds import generator
@@ -70,6 +70,20 @@ def test_samples_that_are_shifted_data_are_as_far_as_the_shift():
     assert same["fid"] < 0.1 and abs(same["kid"]) < 0.2 and abs(same["mmd"]) < 0.01
 
 
+def test_intervals_are_as_wide_as_repeated_measurements_vary():
+    def measured(seed):
+        x, y, train = normal(400, 3, 3 * seed), 1.2 * normal(400, 3, 3 * seed + 1), normal(400, 3, 3 * seed + 2)
+        data = made(train, x)
+        return {entry["name"]: entry for entry in card(Evaluation(model_with(data, sample=lambda n, rng: y), data, {}), names)}
+
+    names = ("fid", "kid", "sliced_wasserstein", "mmd", "precision", "coverage", "memorisation")
+    repeated = [measured(seed) for seed in range(20)]
+    for name in names:
+        errors = np.array([(found[name]["high"] - found[name]["low"]) / 3.92 for found in repeated])
+        spread = np.std([found[name]["value"] for found in repeated])
+        assert 0.5 * spread < np.mean(errors) < 1.7 * spread, name
+
+
 def test_neighbours_equal_the_package_that_defines_them():
     x, samples = normal(300, 4, 0), 1.3 * normal(300, 4, 1)
     data = made(x, x)
@@ -81,9 +95,9 @@ def test_bins_differ_by_chance_only_between_halves_of_the_data_and_where_cluster
     centres = 4 * normal(10, 6, 0)
     x = centres[torch.arange(6000) % 10] + normal(6000, 6, 1)
     halves = x[torch.randperm(6000, generator=generator(2))].split(3000)
-    assert different_bins(*halves, 100) <= 10
+    assert different_bins(*members(*halves, 100), 100) <= 10
     few = x[torch.arange(6000) % 10 < 5][:3000]
-    assert different_bins(halves[0], few, 100) > 60
+    assert different_bins(*members(halves[0], few, 100), 100) > 60
     data = made(x, x)
     found = numbers(model_with(data, sample=lambda n, rng: few[torch.arange(n) % len(few)]), data, "ndb")
     assert 0.6 < found["ndb"] <= 1

@@ -36,7 +36,12 @@ def largest_step(e: Evaluation) -> Measured:
     1 where all steps are alike; 16 where all of the way is one jump. The median over pairs of test points.
     """
     steps, _ = e.once(paths)
-    return Measured(float((steps.amax(1) / steps.mean(1)).median()), {"pairs": len(steps), "steps": STEPS}, features="values")
+    return median(e, steps.amax(1) / steps.mean(1))
+
+
+def median(e: Evaluation, values: torch.Tensor) -> Measured:
+    """The median of a value per pair [n]."""
+    return e.resampled(lambda of: of(values).median(), {"pairs": len(values), "steps": STEPS}, features="values")
 
 
 @measure("encode", "decode", group="latent space", unit="distances of the ends", better="lower")
@@ -46,7 +51,7 @@ def path_length(e: Evaluation) -> Measured:
     1 where it is straight, as of every linear decoder. The median over pairs of test points.
     """
     steps, ends = e.once(paths)
-    return Measured(float((steps.sum(1) / ends).median()), {"pairs": len(steps), "steps": STEPS}, features="values")
+    return median(e, steps.sum(1) / ends)
 
 
 @measure("codes", "decode", group="latent space", unit="share of draws", better="higher", headline=True)
@@ -60,5 +65,4 @@ def completeness(e: Evaluation) -> Measured:
     found = e.features(e.draws)
     e.need(bool(found.isfinite().all()))
     n = {"draws": len(found), "test": len(e.test)}
-    share = divergences.share_within(e.test_features, found, K)
-    return Measured(share, n, features=e.features.name, of=f"draws from {e.model.source_of_codes}")
+    return e.mean(divergences.within(e.test_features, found, K), n=n, features=e.features.name, of=f"draws from {e.model.source_of_codes}")

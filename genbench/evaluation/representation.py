@@ -1,8 +1,10 @@
 """What codes know of the classes, and how they lie: measures of encoders."""
 
+from collections.abc import Callable
+
 import torch
 
-from ..card import Evaluation, K, Measured, measure
+from ..card import FEW, Evaluation, K, Measured, measure
 from ..model import can
 from .samples import sliced
 
@@ -51,7 +53,7 @@ def nmi(e: Evaluation) -> Measured:
     """Mutual information of clusters and classes over the mean of their entropies: 0 for none, 1 where each tells the other."""
     from sklearn.metrics import normalized_mutual_info_score
 
-    return Measured(float(normalized_mutual_info_score(e.test.y.cpu(), clusters(e))), {"test": len(e.test)})
+    return agreement(e, normalized_mutual_info_score)
 
 
 @measure("encode", group="representation", better="higher", source="Hubert & Arabie 1985, doi:10.1007/BF01908075")
@@ -59,7 +61,13 @@ def ari(e: Evaluation) -> Measured:
     """Adjusted Rand index of clusters and classes: 0 by chance, 1 where they are the same."""
     from sklearn.metrics import adjusted_rand_score
 
-    return Measured(float(adjusted_rand_score(e.test.y.cpu(), clusters(e))), {"test": len(e.test)})
+    return agreement(e, adjusted_rand_score)
+
+
+def agreement(e: Evaluation, score: Callable) -> Measured:
+    """The score of the classes and the clusters of test points."""
+    pairs = torch.stack([e.test.y.cpu(), clusters(e)], 1)
+    return e.resampled(lambda of: score(*of(pairs).T.numpy()), {"test": len(pairs)}, FEW)
 
 
 def posteriors(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
@@ -88,4 +96,4 @@ def code_mismatch(e: Evaluation) -> Measured | None:
         codes = means + (logvar / 2).exp() * torch.randn(means.shape, generator=rng, device=rng.device).cpu()
     drawn = e.model.codes(len(codes), e.rng("prior")).cpu()
     n = {"test": len(codes), "draws": len(drawn)}
-    return Measured(sliced(codes, drawn, e.model.s.seed) ** 0.5, n, of=f"draws from {e.model.source_of_codes}")
+    return sliced(e, codes, drawn, n, of=f"draws from {e.model.source_of_codes}")

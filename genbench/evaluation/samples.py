@@ -1,21 +1,22 @@
 """How samples compare with test points, and with the training points that they must not copy."""
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from .. import divergences, interruption
-from ..card import Evaluation, Measured, measure
+from ..card import FEW, Evaluation, Measured, measure
 from ..seeds import generator
 
 DIRECTIONS, BINS, BLOCKS = 200, 100, 10
 MOST_FEATURES = 2048  # whose covariance can be rooted in seconds
 
 
-def of_samples(e: Evaluation, value: float, most: int | None = None, **more) -> Measured:
-    """A number from as many samples as test points, by features unless something else is said."""
-    n = len(e.test) if most is None else min(most, len(e.test))
-    return Measured(value, {"samples": n, "test": n}, **{"features": e.features.name, **more})
+def each(n: int) -> dict[str, int]:
+    """The sizes of as many samples as test points."""
+    return {"samples": n, "test": n}
 
 
 @measure(
@@ -26,34 +27,46 @@ def of_samples(e: Evaluation, value: float, most: int | None = None, **more) -> 
     source="Heusel et al. 2017, arXiv:1706.08500",
     headline=True,
 )
-def fid(e: Evaluation) -> Measured | None:
+def fid(e: Evaluation) -> Measured:
     """Fréchet distance of Gaussians with the moments of the samples' and of the test points' features.
 
     The features are not those of Inception: it compares with no published FID. It is too large for few points, the more
     so the more features there are (Chong & Forsyth 2020).
     """
     e.need(len(e.test) > 1 and e.test_features.shape[1] <= MOST_FEATURES)
-    return of_samples(e, float(divergences.frechet_distance(e.test_features, e.sample_features)))
+    x, y = e.test_features, e.sample_features
+    return e.resampled(lambda of: divergences.frechet_distance(of(x), of(y)), each(len(x)), FEW, features=e.features.name)
 
 
 @measure("sample", group="samples", unit="squared MMD of features", better="lower", source="Bińkowski et al. 2018, arXiv:1801.01401")
-def kid(e: Evaluation) -> Measured | None:
+def kid(e: Evaluation) -> Measured:
     """Kernel distance of the samples' and the test points' features: squared MMD with the kernel (x'y / d + 1)^3.
 
-    Unbiased, so that it may be a little below zero. The interval is from the spread over ten tenths of the points.
+    Unbiased, so that it may be a little below zero.
     """
-    n = len(e.test)
-    e.need(n > 1)
-    value = float(divergences.polynomial_mmd(e.test_features, e.sample_features))
+    e.need(len(e.test) > 1)
+    return by_tenths(e.test_features, e.sample_features, divergences.polynomial_mmd, features=e.features.name)
+
+
+def by_tenths(x: torch.Tensor, y: torch.Tensor, distance: Callable, **more) -> Measured:
+    """A distance of test points x and samples y [n, d] that is a mean over pairs, and so repeats in each tenth of them.
+
+    Its interval is from the spread over the tenths, as resampled points are pairs of themselves.
+    """
+    n, value = len(x), float(distance(x, y))
     if n < 10 * BLOCKS:
-        return of_samples(e, value)
-    pairs = zip(e.test_features.split(n // BLOCKS), e.sample_features.split(n // BLOCKS))
-    parts = torch.stack([divergences.polynomial_mmd(x, y) for x, y in list(pairs)[:BLOCKS]])
-    error = 1.96 * float(parts.std()) / BLOCKS**0.5
-    return of_samples(e, value, low=value - error, high=value + error)
+        return Measured(value, each(n), **more)
+    parts = [float(distance(*pair)) for pair in zip(x.split(n // BLOCKS), y.split(n // BLOCKS))][:BLOCKS]
+    error = 1.96 * float(torch.tensor(parts).double().std()) / BLOCKS**0.5
+    return Measured(value, each(n), low=value - error, high=value + error, **more)
 
 
 PRDC = "Naeem et al. 2020, arXiv:2002.09797"
+
+
+def by_neighbours(e: Evaluation, name: str) -> Measured:
+    """The mean over samples or test points; its interval takes the balls as they are."""
+    return e.mean(e.neighbours[name], n=each(len(e.test)), features=e.features.name)
 
 
 @measure(
@@ -61,41 +74,41 @@ PRDC = "Naeem et al. 2020, arXiv:2002.09797"
 )
 def precision(e: Evaluation) -> Measured:
     """Share of samples nearer to a test point than its 5th neighbour is: how many look like data."""
-    return of_samples(e, e.neighbours["precision"])
+    return by_neighbours(e, "precision")
 
 
 @measure("sample", group="samples", unit="share of test points", better="higher", source="Kynkäänniemi et al. 2019, arXiv:1904.06991")
 def recall(e: Evaluation) -> Measured:
     """Share of test points nearer to a sample than its 5th neighbour is: how much of the data is reached."""
-    return of_samples(e, e.neighbours["recall"])
+    return by_neighbours(e, "recall")
 
 
 @measure("sample", group="samples", unit="balls around a sample, over 5", better="higher", source=PRDC)
 def density(e: Evaluation) -> Measured:
     """Mean number of test points whose 5th neighbour is farther than the sample, over 5: precision that outliers of the
     data raise less. May exceed 1."""
-    return of_samples(e, e.neighbours["density"])
+    return by_neighbours(e, "density")
 
 
 @measure("sample", group="samples", unit="share of test points", better="higher", source=PRDC, headline=True)
 def coverage(e: Evaluation) -> Measured:
     """Share of test points that have a sample nearer than their 5th neighbour: recall that odd samples do not raise."""
-    return of_samples(e, e.neighbours["coverage"])
+    return by_neighbours(e, "coverage")
 
 
 @measure("sample", group="samples", unit="values", better="lower", source="Rabin et al. 2012; Bonneel et al. 2015")
 def sliced_wasserstein(e: Evaluation) -> Measured:
     """Sliced 2-Wasserstein distance of samples and test points: the root of the mean square over 200 directions."""
     e.need(len(e.test) > 1)
-    x, y = e.x.flatten(1).double(), e.samples.flatten(1).double()
-    return of_samples(e, sliced(x, y, e.model.s.seed) ** 0.5, features="values")
+    return sliced(e, e.x.flatten(1), e.samples.flatten(1), n=each(len(e.test)), features="values")
 
 
-def sliced(x: torch.Tensor, y: torch.Tensor, seed: int) -> float:
-    """The squared sliced 2-Wasserstein distance of samples x and y [n, d] over 200 random directions."""
-    directions = torch.randn(DIRECTIONS, x.shape[1], generator=generator(seed, "card", "directions"), dtype=torch.float64)
+def sliced(e: Evaluation, x: torch.Tensor, y: torch.Tensor, n: dict[str, int], **more) -> Measured:
+    """The sliced 2-Wasserstein distance of points x and y [n, d] over 200 random directions."""
+    directions = torch.randn(DIRECTIONS, x.shape[1], generator=generator(e.model.s.seed, "card", "directions"), dtype=torch.float64)
     directions /= directions.norm(dim=1, keepdim=True)
-    return float(divergences.sliced_wasserstein(x.double(), y.double(), directions))
+    x, y = x.double() @ directions.T, y.double() @ directions.T
+    return e.resampled(lambda of: divergences.mean_wasserstein(of(x), of(y)).sqrt(), n, FEW, **more)
 
 
 @measure("sample", group="samples", unit="squared MMD of values", better="lower", source="Gretton et al. 2012, JMLR 13:723")
@@ -107,8 +120,7 @@ def mmd(e: Evaluation, most: int = 5000) -> Measured:
     """
     x, y = (points.flatten(1)[:most] for points in (e.x, e.samples))
     e.need(len(x) > 1)
-    value = divergences.mmd(x, y, bandwidth=divergences.median_distance(x))
-    return of_samples(e, float(value), most=most, features="values")
+    return by_tenths(x, y, partial(divergences.mmd, bandwidth=divergences.median_distance(x)), features="values")
 
 
 @measure("sample", group="samples", unit="share of bins", better="lower", source="Richardson & Weiss 2018, arXiv:1805.12462")
@@ -121,12 +133,13 @@ def ndb(e: Evaluation) -> Measured:
     points = e.train.flatten(1)
     bins = min(BINS, len(points) // 10, len(e.test) // 10)
     e.need(bins > 1)
-    different = different_bins(points, e.samples.flatten(1), bins)
-    return Measured(different / bins, {"samples": len(e.test), "train": len(points), "bins": bins}, on="train", features="values")
+    mine, theirs = members(points, e.samples.flatten(1), bins)
+    n = {"samples": len(theirs), "train": len(mine), "bins": bins}
+    return e.resampled(lambda of: different_bins(of(mine), of(theirs), bins) / bins, n, on="train", features="values")
 
 
-def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int) -> int:
-    """How many of the clusters of x [n, D] hold significantly more or less of y [m, D]: |z| > 1.96 for two proportions."""
+def members(x: torch.Tensor, y: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The bins [n] and [m] of points x [n, D] and y [m, D]: clusters of x, by k-means."""
     from sklearn.cluster import k_means
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
@@ -135,10 +148,14 @@ def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int) -> int:
     with warnings.catch_warnings(), threadpool_limits(1):  # several threads add up in an order that varies
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than bins, some of which stay empty
         centres, member, _ = k_means(x.numpy(), bins, n_init=1, max_iter=20, random_state=0)
-    nearest = torch.cat([torch.cdist(part.double(), torch.as_tensor(centres).double()).argmin(1) for part in y.split(1000)])
-    a = torch.bincount(torch.as_tensor(member).long(), minlength=bins).double()
-    b = torch.bincount(nearest, minlength=bins).double()
-    n, m = len(x), len(y)
+    centres = torch.as_tensor(centres).double()
+    return torch.as_tensor(member).long(), torch.cat([torch.cdist(part.double(), centres).argmin(1) for part in y.split(1000)])
+
+
+def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int) -> int:
+    """How many bins hold significantly more or less of y than of x, the bins of points [n] and [m]: |z| > 1.96 for two
+    proportions."""
+    (a, n), (b, m) = ((torch.bincount(points, minlength=bins).double(), len(points)) for points in (x, y))
     pooled = (a + b) / (n + m)
     spread = (pooled * (1 - pooled) * (1 / n + 1 / m)).sqrt()
     return int(((a / n - b / m).abs() > 1.96 * spread).sum())
@@ -147,18 +164,23 @@ def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int) -> int:
 # --- classes and modes ----------------------------------------------------------------------------------------
 
 
-def class_counts(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
-    """How many test points and how many samples the classifier takes for each class [classes]."""
+def classes(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
+    """The classes [n] that the classifier takes test points and samples for."""
     e.need(e.features.classes > 1)
-    return tuple(torch.bincount(e.features.predict(x), minlength=e.features.classes).double() for x in (e.x, e.samples))
+    return e.features.predict(e.x), e.features.predict(e.samples)
+
+
+def counts(e: Evaluation, found: torch.Tensor) -> torch.Tensor:
+    """How many points are of each class [classes]."""
+    return torch.bincount(found, minlength=e.features.classes).double()
 
 
 @measure("sample", group="samples", unit="classes", better="higher")
 def classes_covered(e: Evaluation) -> Measured:
     """Number of classes, by a classifier, that have at least a tenth of the share of samples that they have of the data."""
-    data, samples = e.once(class_counts)
+    data, samples = (counts(e, found) for found in e.once(classes))
     covered = (data > 0) & (samples / samples.sum() >= 0.1 * data / data.sum())
-    return of_samples(e, int(covered.sum()), of=f"of {int((data > 0).sum())}")
+    return Measured(int(covered.sum()), each(len(e.test)), features=e.features.name, of=f"of {int((data > 0).sum())}")
 
 
 @measure("sample", group="samples", unit="nats", better="lower")
@@ -167,19 +189,29 @@ def class_divergence(e: Evaluation) -> Measured:
 
     Half a point is added to each class, so that it is finite.
     """
-    data, samples = ((counts + 0.5) / (counts + 0.5).sum() for counts in e.once(class_counts))
-    return of_samples(e, float(divergences.kl_discrete(samples, data)))
+    x, y = e.once(classes)
+
+    def divergence(of):
+        data, samples = (counts(e, of(found)) + 0.5 for found in (x, y))
+        return divergences.kl_discrete(samples / samples.sum(), data / data.sum())
+
+    return e.resampled(divergence, each(len(x)), features=e.features.name)
 
 
 @measure("sample", group="samples", unit="nats", better="lower")
 def class_imbalance(e: Evaluation) -> Measured:
     """KL divergence of the classes that samples are taken for from all that the data have being as frequent: 0 where they
     are, log K where only one of K is there."""
-    data, samples = e.once(class_counts)
-    samples = samples[data > 0]
-    e.need(bool(samples.sum() > 0))
-    shares = samples / samples.sum()
-    return of_samples(e, float(divergences.kl_discrete(shares, torch.full_like(shares, 1 / len(shares)))))
+    x, y = e.once(classes)
+    there = counts(e, x) > 0
+    y = y[there[y]]
+    e.need(len(y) > 0)
+
+    def divergence(of):
+        shares = counts(e, of(y))[there] / len(y)
+        return divergences.kl_discrete(shares, torch.full_like(shares, 1 / len(shares)))
+
+    return e.resampled(divergence, each(len(x)), features=e.features.name)
 
 
 @measure("sample", group="samples", unit="share of test points", better="higher")
@@ -234,10 +266,10 @@ def memorisation(e: Evaluation, most: int = 2000) -> Measured:
     between values, of all training points. Blurred samples are near to everything.
     """
     fresh, generated = (points.flatten(1)[:most] for points in (e.x, e.samples))
-    usual, ours = (float(nearest(e, points).median()) for points in (fresh, generated))
-    e.need(usual > 0)
+    usual, ours = (nearest(e, points) for points in (fresh, generated))
+    e.need(float(usual.median()) > 0)
     n = {"samples": len(generated), "test": len(fresh), "train": len(e.data.train)}
-    return Measured(ours / usual, n, on="train", features="values")
+    return e.resampled(lambda of: of(ours).median() / of(usual).median(), n, on="train", features="values")
 
 
 def nearest(e: Evaluation, points: torch.Tensor) -> torch.Tensor:
