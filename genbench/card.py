@@ -7,7 +7,7 @@ its name is the number's, the first line of its docstring says what it is. Addin
 import importlib
 import math
 import pkgutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import NamedTuple, TypeVar
 
@@ -169,10 +169,11 @@ class Evaluation:
         return self._whole([self.features(self.samples)])
 
     @cached_property
-    def neighbours(self) -> dict[str, torch.Tensor]:
-        """What precision, recall, density and coverage of the samples are the means of, by the K-th neighbours in features."""
+    def neighbours(self) -> list[dict[str, float]]:
+        """Precision, recall, density and coverage of the samples, by the K-th neighbours in features: of all, and of tenths."""
         self.need(len(self.test) > K)
-        return divergences.neighbours(self.test_features, self.sample_features, K)
+        pairs = [(self.test_features, self.sample_features), *tenths(self.test_features, self.sample_features)]
+        return [divergences.prdc(*pair, K) for pair in pairs]
 
     # --- codes and what they decode to ------------------------------------------------------------------------
 
@@ -239,6 +240,21 @@ class Evaluation:
             interruption.check()
             found.append(float(statistic(lambda points: points[torch.randint(len(points), (len(points),), generator=rng)])))
         return _between(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), n, more)
+
+    def by_parts(self, value: float, parts: Sequence[float], n: dict[str, int], **more) -> Measured:
+        """A number that compares points with one another, and what the same is on equal parts of them.
+
+        Resampled points would be neighbours of themselves; so the standard error is from the spread over the parts.
+        """
+        if len(parts) < 2:
+            return Measured(value, n, **more)
+        return _between(value, float(torch.tensor(parts).double().std()) / len(parts) ** 0.5, n, more)
+
+
+def tenths(*sets: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
+    """The first tenths of some sets of points, the second ones, and so on; none where a tenth would have less than ten."""
+    least = min(map(len, sets))
+    return [*zip(*(points.split(len(points) // 10) for points in sets))][:10] if least >= 100 else []
 
 
 def _between(value: float, error: float, n: dict[str, int], more: dict) -> Measured:

@@ -266,17 +266,12 @@ def median_distance(*samples: torch.Tensor) -> torch.Tensor:
 
 
 def prdc(real: torch.Tensor, fake: torch.Tensor, k: int) -> dict[str, float]:
-    """Precision, recall, density and coverage of features fake [m, D] given real [n, D]: the means of `neighbours`."""
-    return {name: float(values.mean()) for name, values in neighbours(real, fake, k).items()}
-
-
-def neighbours(real: torch.Tensor, fake: torch.Tensor, k: int) -> dict[str, torch.Tensor]:
-    """What precision, recall, density and coverage of features fake [m, D] given real [n, D] are the means of.
+    """Precision, recall, density and coverage of features fake [m, D] given real [n, D].
 
     A ball reaches from a point to its k-th nearest neighbour in the point's own sample, which lies just outside.
-    `precision` [m] tells whether a fake point is in a real ball and `recall` [n] whether a real point is in a fake one
-    (Kynkäänniemi et al. 2019), `density` [m] the number of real balls around a fake point, over k, and `coverage` [n]
-    whether a fake point is in the real ball (Naeem et al. 2020, whose package `prdc` their means equal). Density may exceed 1.
+    `precision` is the share of fake points in a real ball and `recall` that of real points in a fake one (Kynkäänniemi et
+    al. 2019), `density` the mean number of real balls around a fake point, over k, and `coverage` the share of real balls
+    with a fake point (Naeem et al. 2020, whose package `prdc` this equals). Density may exceed 1.
 
     Whether a point is inside a ball that ends at it is subject to rounding.
     ValueError if k is below 1 or a sample has not more than k points.
@@ -287,20 +282,23 @@ def neighbours(real: torch.Tensor, fake: torch.Tensor, k: int) -> dict[str, torc
     real, fake = real.double(), fake.double()
     real_radius, fake_radius = _radii(real, k), _radii(fake, k)
     hits = torch.zeros(len(fake), dtype=torch.long, device=fake.device)  # real balls around each fake point
-    recalled, covered = [], []
+    recalled = covered = 0
     for rows in _blocks(real, fake):
         distance = torch.cdist(real[rows], fake)
         inside = distance < real_radius[rows, None]
         hits += inside.sum(0)
-        covered.append(inside.any(1))
-        recalled.append((distance < fake_radius).any(1))
-    found = {"precision": hits > 0, "recall": torch.cat(recalled), "density": hits.double() / k, "coverage": torch.cat(covered)}
-    return {name: values.double() for name, values in found.items()}
+        covered += int(inside.any(1).sum())
+        recalled += int((distance < fake_radius).any(1).sum())
+    return {
+        "precision": float((hits > 0).double().mean()),
+        "recall": recalled / len(real),
+        "density": float(hits.double().mean()) / k,
+        "coverage": covered / len(real),
+    }
 
 
-def within(real: torch.Tensor, fake: torch.Tensor, k: int) -> torch.Tensor:
-    """Whether fake points [m, D] are nearer to a real one [n, D] than its k-th nearest neighbour is: the `precision` [m] of
-    `neighbours`.
+def share_within(real: torch.Tensor, fake: torch.Tensor, k: int) -> float:
+    """The share of fake [m, D] points nearer to a real one [n, D] than its k-th nearest neighbour is: `prdc`'s precision.
 
     ValueError as there, but `fake` may have any number of points above none.
     """
@@ -311,7 +309,7 @@ def within(real: torch.Tensor, fake: torch.Tensor, k: int) -> torch.Tensor:
     real, fake = real.double(), fake.double()
     radius = _radii(real, k)
     inside = [(torch.cdist(fake[rows], real) < radius).any(1) for rows in _blocks(fake, real)]
-    return torch.cat(inside).double()
+    return float(torch.cat(inside).double().mean())
 
 
 def _radii(x: torch.Tensor, k: int) -> torch.Tensor:

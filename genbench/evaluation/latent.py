@@ -3,7 +3,7 @@
 import torch
 
 from .. import divergences
-from ..card import Evaluation, K, Measured, measure
+from ..card import Evaluation, K, Measured, measure, tenths
 
 STEPS, PAIRS = 16, 500
 
@@ -65,4 +65,5 @@ def completeness(e: Evaluation) -> Measured:
     found = e.features(e.draws)
     e.need(bool(found.isfinite().all()))
     n = {"draws": len(found), "test": len(e.test)}
-    return e.mean(divergences.within(e.test_features, found, K), n=n, features=e.features.name, of=f"draws from {e.model.source_of_codes}")
+    share, *parts = (divergences.share_within(x, y, K) for x, y in [(e.test_features, found), *tenths(e.test_features, found)])
+    return e.by_parts(share, parts, n, features=e.features.name, of=f"draws from {e.model.source_of_codes}")

@@ -7,10 +7,10 @@ from functools import partial
 import torch
 
 from .. import divergences, interruption
-from ..card import FEW, Evaluation, Measured, measure
+from ..card import FEW, Evaluation, Measured, measure, tenths
 from ..seeds import generator
 
-DIRECTIONS, BINS, BLOCKS = 200, 100, 10
+DIRECTIONS, BINS = 200, 100
 MOST_FEATURES = 2048  # whose covariance can be rooted in seconds
 
 
@@ -45,28 +45,21 @@ def kid(e: Evaluation) -> Measured:
     Unbiased, so that it may be a little below zero.
     """
     e.need(len(e.test) > 1)
-    return by_tenths(e.test_features, e.sample_features, divergences.polynomial_mmd, features=e.features.name)
+    return by_tenths(e, e.test_features, e.sample_features, divergences.polynomial_mmd, features=e.features.name)
 
 
-def by_tenths(x: torch.Tensor, y: torch.Tensor, distance: Callable, **more) -> Measured:
-    """A distance of test points x and samples y [n, d] that is a mean over pairs, and so repeats in each tenth of them.
-
-    Its interval is from the spread over the tenths, as resampled points are pairs of themselves.
-    """
-    n, value = len(x), float(distance(x, y))
-    if n < 10 * BLOCKS:
-        return Measured(value, each(n), **more)
-    parts = [float(distance(*pair)) for pair in zip(x.split(n // BLOCKS), y.split(n // BLOCKS))][:BLOCKS]
-    error = 1.96 * float(torch.tensor(parts).double().std()) / BLOCKS**0.5
-    return Measured(value, each(n), low=value - error, high=value + error, **more)
+def by_tenths(e: Evaluation, x: torch.Tensor, y: torch.Tensor, distance: Callable, **more) -> Measured:
+    """A distance of test points x and samples y [n, d]."""
+    return e.by_parts(float(distance(x, y)), [float(distance(*pair)) for pair in tenths(x, y)], each(len(x)), **more)
 
 
 PRDC = "Naeem et al. 2020, arXiv:2002.09797"
 
 
 def by_neighbours(e: Evaluation, name: str) -> Measured:
-    """The mean over samples or test points; its interval takes the balls as they are."""
-    return e.mean(e.neighbours[name], n=each(len(e.test)), features=e.features.name)
+    """One of the numbers that neighbours tell."""
+    whole, *parts = (found[name] for found in e.neighbours)
+    return e.by_parts(whole, parts, each(len(e.test)), features=e.features.name)
 
 
 @measure(
@@ -120,7 +113,7 @@ def mmd(e: Evaluation, most: int = 5000) -> Measured:
     """
     x, y = (points.flatten(1)[:most] for points in (e.x, e.samples))
     e.need(len(x) > 1)
-    return by_tenths(x, y, partial(divergences.mmd, bandwidth=divergences.median_distance(x)), features="values")
+    return by_tenths(e, x, y, partial(divergences.mmd, bandwidth=divergences.median_distance(x)), features="values")
 
 
 @measure("sample", group="samples", unit="share of bins", better="lower", source="Richardson & Weiss 2018, arXiv:1805.12462")
