@@ -24,6 +24,7 @@ MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a me
 VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
 RESAMPLES, FEW = 200, 20  # of the points, where looking at them again takes long
 GROUPS = ("reconstruction", "likelihood", "samples", "latent space", "representation", "cost")  # as a card shows them
+OWN = "defined here"
 K = 5  # the neighbour at which balls end
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class Unmeasurable(Exception):
 MEASURES: dict[str, Measure] = {}
 
 
-def measure(*needs: str, group: str, unit: str = "", better: str | None = None, source: str = "", headline: bool = False):
+def measure(*needs: str, group: str, unit: str = "", better: str | None = None, source: str = OWN, headline: bool = False):
     """List a function as a measure of every model that has these abilities; `better` is higher, lower or neither."""
 
     def listed(function):

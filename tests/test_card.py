@@ -316,7 +316,7 @@ def test_every_measure_says_what_it_is_in_the_docs_and_in_a_list(genbench):
     docs = (CONFIGS.parent / "docs" / "metrics.md").read_text()
     listed = genbench("evaluate", "--list").stdout
     for name, m in measures().items():
-        assert len(m.meaning) > 20 and m.better in ("higher", "lower", None), name
+        assert len(m.meaning) > 20 and m.unit and m.source and m.better in ("higher", "lower", None), name
         assert f"`{name}`" in docs and name[:8] in listed, name
 
 

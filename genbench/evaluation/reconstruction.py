@@ -20,7 +20,9 @@ def mse(e: Evaluation) -> Measured:
     return e.mean(e.once(squared_errors))
 
 
-@measure("encode", "decode", group="reconstruction", unit="dB", better="higher")
+@measure(
+    "encode", "decode", group="reconstruction", unit="dB", better="higher", source="Huynh-Thu & Ghanbari 2008, doi:10.1049/el:20080522"
+)
 def psnr(e: Evaluation) -> Measured | None:
     """Peak signal-to-noise ratio of reconstructions: the mean over points of -10 log10 of their mean squared error.
 
@@ -29,7 +31,7 @@ def psnr(e: Evaluation) -> Measured | None:
     return e.mean(-10 * e.once(squared_errors).clamp(min=LEAST).log10()) if e.data.space.unit else None
 
 
-@measure("encode", "decode", group="reconstruction", better="higher", source="Wang et al. 2004, doi:10.1109/TIP.2003.819861")
+@measure("encode", "decode", group="reconstruction", unit="index", better="higher", source="Wang et al. 2004, doi:10.1109/TIP.2003.819861")
 def ssim(e: Evaluation) -> Measured | None:
     """Mean structural similarity of test images and their reconstructions, from -1 to 1 for equal ones.
 

@@ -48,7 +48,14 @@ def clusters(e: Evaluation) -> torch.Tensor:
     return e.codes if e.codes.dim() == 1 else e.codes.argmax(1)
 
 
-@measure("encode", group="representation", better="higher", source="Vinh et al. 2010, JMLR 11:2837", headline=True)
+@measure(
+    "encode",
+    group="representation",
+    unit="share of the mean entropy",
+    better="higher",
+    source="Vinh et al. 2010, JMLR 11:2837",
+    headline=True,
+)
 def nmi(e: Evaluation) -> Measured:
     """Mutual information of clusters and classes over the mean of their entropies: 0 for none, 1 where each tells the other."""
     from sklearn.metrics import normalized_mutual_info_score
@@ -56,7 +63,7 @@ def nmi(e: Evaluation) -> Measured:
     return agreement(e, normalized_mutual_info_score)
 
 
-@measure("encode", group="representation", better="higher", source="Hubert & Arabie 1985, doi:10.1007/BF01908075")
+@measure("encode", group="representation", unit="index", better="higher", source="Hubert & Arabie 1985, doi:10.1007/BF01908075")
 def ari(e: Evaluation) -> Measured:
     """Adjusted Rand index of clusters and classes: 0 by chance, 1 where they are the same."""
     from sklearn.metrics import adjusted_rand_score

@@ -176,7 +176,7 @@ def classes_covered(e: Evaluation) -> Measured:
     return Measured(int(covered.sum()), each(len(e.test)), features=e.features.name, of=f"of {int((data > 0).sum())}")
 
 
-@measure("sample", group="samples", unit="nats", better="lower")
+@measure("sample", group="samples", unit="nats", better="lower", source="Santurkar et al. 2018, arXiv:1711.00970")
 def class_divergence(e: Evaluation) -> Measured:
     """KL divergence of the classes that samples are taken for from those that test points are taken for.
 
@@ -191,7 +191,7 @@ def class_divergence(e: Evaluation) -> Measured:
     return e.resampled(divergence, each(len(x)), features=e.features.name)
 
 
-@measure("sample", group="samples", unit="nats", better="lower")
+@measure("sample", group="samples", unit="nats", better="lower", source="Santurkar et al. 2018, arXiv:1711.00970")
 def class_imbalance(e: Evaluation) -> Measured:
     """KL divergence of the classes that samples are taken for from all that the data have being as frequent: 0 where they
     are, log K where only one of K is there."""
@@ -251,7 +251,7 @@ def high_quality(e: Evaluation) -> Measured:
 # --- memory ---------------------------------------------------------------------------------------------------
 
 
-@measure("sample", group="samples", unit="ratio of distances")
+@measure("sample", group="samples", unit="ratio of distances", source="defined here, after Meehan et al. 2020, arXiv:2004.05675")
 def memorisation(e: Evaluation, most: int = 2000) -> Measured:
     """Median distance of samples to the nearest training point, over that of test points.
 
