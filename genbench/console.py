@@ -4,9 +4,11 @@ import os
 import sys
 import time
 from collections.abc import Iterable
+from itertools import groupby
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 from rich.text import Text
@@ -114,11 +116,13 @@ def show_card(console: Console, card: list[dict], diagnosis: list[str]) -> None:
 
 def show_measures(console: Console, measures: Iterable) -> None:
     """What each measure of a report card is."""
-    table = Table("group", "name", "unit", "better", Column("what it is", ratio=1), "of models that can")
-    for m in measures:
-        what = Text.assemble(m.meaning, (f"\n{m.source}" if m.source else "", "dim"))
-        table.add_row(m.group, m.name, m.unit, m.better or "", what, ", ".join(m.needs))
-    console.print(table)
+    for group, some in groupby(measures, lambda m: m.group):
+        console.print(Text(f"\n{group}", "bold"))
+        for m in some:
+            better = f", {m.better} is better" if m.better else ""
+            able = f"; of models that can {', '.join(m.needs)}" if m.needs else ""
+            console.print(Padding(Text.assemble((m.name, "bold"), f" ({m.unit}{better}{able})"), (0, 0, 0, 2)))
+            console.print(Padding(Text.assemble(m.meaning, (f" Source: {m.source}.", "dim")), (0, 0, 0, 6)))
 
 
 def _cells(entry: dict) -> list[str]:
