@@ -1,6 +1,7 @@
 """What the files of runs tell: their settings, how they ended, and every number they measured."""
 
 import json
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -83,16 +84,20 @@ def results(folder: Path, catalogue: Catalogue) -> list[Result]:
 
 
 def gathered(folders: Iterable[Path], catalogue: Catalogue) -> tuple[list[Result], list[Trouble]]:
-    """The runs in and below some folders, each once, in the order of their names; and those that cannot be read."""
+    """The runs in and below some folders, each once, and those that cannot be read: in the order of their names, and within
+    a sweep in that in which it was asked for."""
     found: dict[Path, Result] = {}
     lost: dict[Path, Trouble] = {}
     for folder in folders:
-        for path in sorted({file.parent for name in ("status.json", "config.yaml") for file in folder.rglob(name)}, key=_in_order):
+        paths = {file.parent for name in ("status.json", "config.yaml") for file in folder.rglob(name)}
+        summaries = sorted(folder.rglob("sweep_summary.json"), key=_in_order)
+        asked = {file.parent / job["directory"]: i for file in summaries for i, job in enumerate(_jobs(file))}
+        for path in sorted(paths, key=lambda path: (_in_order(path.parent), asked.get(path, math.inf), _in_order(path))):
             try:
                 found.setdefault(path.resolve(), _result(path, catalogue))
             except UNREADABLE as error:
                 lost.setdefault(path.resolve(), _lost(path, error))
-        for file in folder.rglob("sweep_summary.json"):
+        for file in summaries:
             for trouble in _unbegun(file):
                 lost.setdefault((file.parent / trouble.folder).resolve(), trouble)
     return list(found.values()), list(lost.values())
@@ -212,13 +217,18 @@ def _lost(folder: Path, error: Exception) -> Trouble:
 
 def _unbegun(summary: Path) -> list[Trouble]:
     """The jobs of a sweep that left no folder of their own to tell of them."""
-    found, jobs = [], _json_or_nothing(summary).get("jobs")
-    for job in jobs if isinstance(jobs, list) else []:
-        named = isinstance(job, dict) and isinstance(job.get("directory"), str) and job.get("state") != "done"
-        if named and not (summary.parent / job["directory"] / "status.json").exists():
+    found = []
+    for job in _jobs(summary):
+        if job.get("state") != "done" and not (summary.parent / job["directory"] / "status.json").exists():
             reason = str(job.get("reason") or f"has not begun; genbench resume {quoted(summary.parent)}")
             found.append(Trouble(*map(printable, (job["directory"], str(job.get("state")), reason))))
     return found
+
+
+def _jobs(summary: Path) -> list[dict]:
+    """The jobs of a sweep that have a folder, in the order in which they were asked for."""
+    jobs = _json_or_nothing(summary).get("jobs")
+    return [job for job in jobs if isinstance(job, dict) and isinstance(job.get("directory"), str)] if isinstance(jobs, list) else []
 
 
 def _json(path: Path) -> dict:

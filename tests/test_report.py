@@ -133,6 +133,13 @@ def test_a_page_shades_numbers_by_where_they_stand_and_leaves_out_what_a_model_c
     assert shades[:7] == [f"--standing: {s:.3f}" for s in (1, 0, 1, 1, 0.5, 0, 0.5)]
 
 
+def test_rows_are_in_the_order_in_which_a_sweep_was_asked_for(left):
+    names = [left("kmeans", {"n_components": k}, metrics=card(("fid", float(k), {}))).name for k in (30, 4, 12, 5)]
+    jobs = [{"directory": name, "state": "done"} for name in reversed(names[:3])]
+    (left.folder / "sweep_summary.json").write_text(json.dumps({"jobs": ["damaged", {}, *jobs]}))
+    assert [row.settings["n_components"] for row in left.report().rows] == [12, 4, 30, 5]
+
+
 def test_the_csv_reads_back_as_the_numbers_of_the_files(left):
     values = {2: 0.1 + 0.2, 3: -1e-17, 4: 123456789.123456789}
     for k, value in values.items():

@@ -66,4 +66,4 @@ def completeness(e: Evaluation) -> Measured:
     e.need(bool(found.isfinite().all()))
     n = {"draws": len(found), "test": len(e.test)}
     share, *parts = (divergences.share_within(x, y, K) for x, y in [(e.test_features, found), *tenths(e.test_features, found)])
-    return e.by_parts(share, parts, n, features=e.features.name, of=f"draws from {e.model.source_of_codes}")
+    return e.by_parts(share, parts, n, features=e.features.name)
