@@ -72,7 +72,8 @@ class Report(NamedTuple):
     def title(self) -> str:
         """Models and data in words."""
         models, data = ([*dict.fromkeys(run.kind[i] for run in self.found)] for i in (0, 1))
-        return f"{', '.join(models)} on {', '.join(data)}" if models else "no finished runs"
+        named = ", ".join(models) if len(models) < 6 else f"{len(models)} models"
+        return f"{named} on {', '.join(data)}" if models else "no finished runs"
 
     @property
     def counts(self) -> str:
