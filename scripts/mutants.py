@@ -190,6 +190,31 @@ MUTANTS = [
         ("judges are asked about what they learnt", "genbench/metrics.py", "if not learnt:", "if True:"),
         ("Adam starts from zero", "genbench/optim.py", "torch.full_like(p, s.adam_start)", "torch.zeros_like(p)"),
     ),
+    *of(
+        "tests/test_card.py tests/test_agreement.py",
+        ("any difference of bins counts", "genbench/evaluation/samples.py", "> 1.96 * spread", "> 0 * spread"),
+        ("a class needs no samples", "genbench/evaluation/samples.py", ">= 0.1 * data / data.sum()", ">= 0 * data / data.sum()"),
+        ("copies of test points are copies", "genbench/evaluation/samples.py", "in e.data.train.batches(1000)", "in e.test.batches(1000)"),
+        ("any mode is found", "genbench/evaluation/samples.py", ">= 0.005 * len(near)", ">= 0 * len(near)"),
+        ("bits are nats", "genbench/evaluation/likelihood.py", "/ (d * math.log(2))", "/ d"),
+        ("nobody asks for more importance samples", "genbench/evaluation/likelihood.py", '{} if e.k is None else {"k": e.k}', "{}"),
+        ("the window has no weights", "genbench/evaluation/reconstruction.py", "(-(at**2) / (2 * SIGMA**2)).exp()", "torch.ones_like(at)"),
+        ("every step is as large as the largest", "genbench/evaluation/latent.py", "steps.amax(1) / steps.mean(1)", "steps.mean(1) / steps.mean(1)"),
+        ("few units are active", "genbench/evaluation/representation.py", "> 0.01).sum()", "> 0.02).sum()"),
+        ("codes are judged without their spread", "genbench/evaluation/representation.py", "(logvar / 2).exp() * torch.randn", "0 * torch.randn"),
+        ("a mean is as sure as one point", "genbench/card.py", " / len(values) ** 0.5", ""),
+        ("resampled points are the points", "genbench/card.py", "points[torch.randint(len(points), (len(points),), generator=rng)]", "points"),
+        ("a part is as sure as the whole", "genbench/card.py", " / len(parts) ** 0.5", ""),
+        ("a classifier of other weights is taken", "genbench/evaluation/features.py", 'return classifier.digest() == content["digest"]', "return classifier.digest() != 0"),
+        ("all starts are parts of the model", "genbench/em.py", "t[self.best].numel()", "t.numel()"),
+        ("a collapse goes untold", "genbench/evaluation/diagnosis.py", ">= 0.1 * e.model.latent_dim", ">= 0"),
+    ),
+    *of(
+        "tests/test_tensorboard.py tests/test_report.py",
+        ("columns of HParams do not compare", "genbench/run.py", "final/{entry['name']}: {conditions(entry)}", "final/{entry['name']}"),
+        ("every measure is a headline", "genbench/comparison.py", "for m in measures().values() if m.headline", "for m in measures().values()"),
+        ("a sweep's order is lost", "genbench/results.py", "asked.get(path, math.inf)", "math.inf"),
+    ),
 ]
 # fmt: on
 

@@ -119,8 +119,8 @@ def test_a_page_shades_numbers_by_where_they_stand_and_leaves_out_what_a_model_c
     mse = {"group": "reconstruction"}
     left("pca", metrics=card(("fid", 30.0, {}), ("mse", 0.1, mse)))
     left("gan", metrics=card(("fid", 10.0, {})))
-    left("ae", metrics=card(("fid", 20.0, {}), ("mse", 0.1, mse)))
-    left("vae", metrics=card(("fid", 20.0, {}), ("mse", 0.3, mse)))
+    left("ae", metrics=card(("fid", 20.0, {}), ("mse", 0.1, mse), ("psnr", 10.0, mse | {"better": None})))
+    left("vae", metrics=card(("fid", 20.0, {}), ("mse", 0.3, mse), ("psnr", 20.0, mse | {"better": None})))
     told = left.report()
     found = {(told.rows[i].kind[0], m.name): standing for (i, m), standing in told.standings.items()}
     assert found == {
