@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from genbench.card import Evaluation, card, evaluated, measures
+from genbench.card import MEASURES, Evaluation, Measured, card, evaluated, measure, measures
 from genbench.data import Data, Part, Space, load
 from genbench.evaluation import features
 from genbench.evaluation.diagnosis import diagnosed
@@ -321,6 +322,18 @@ def test_every_measure_says_what_it_is_in_the_docs_and_in_a_list(genbench):
     for name, m in measures().items():
         assert len(m.meaning) > 20 and m.unit and m.source and m.better in ("higher", "lower", None), name
         assert f"`{name}`" in docs and name[:8] in listed, name
+
+
+def test_a_measure_is_one_function_in_one_place(monkeypatch, genbench):
+    example = re.search(r"```python\n(@measure.*?)```", (CONFIGS.parent / "docs" / "metrics.md").read_text(), re.S)[1]
+    measures()
+    monkeypatch.setattr("genbench.card.MEASURES", dict(MEASURES))
+    exec(example, {"measure": measure, "Measured": Measured})
+    x = normal(500, 2, 0)
+    data = made(x, x)
+    (entry,) = card(Evaluation(model_with(data, sample=lambda n, rng: x[:n] + torch.tensor([3.0, 4.0])), data, {}), ["mean_gap"])
+    assert entry["value"] == pytest.approx(5) and entry["low"] < 5 < entry["high"] and entry["unit"] == "values"
+    assert "mean_gap (values, lower is better; of models that can sample)" in genbench("evaluate", "--list").stdout
 
 
 def test_what_went_wrong_is_told_with_the_setting_to_change():
