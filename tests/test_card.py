@@ -348,7 +348,9 @@ def test_what_went_wrong_is_told_with_the_setting_to_change():
     assert "posterior collapse: 0 of 10" in collapsed and "beta=4.0" in collapsed
     assert "lr=0.1" in told({"train": {"d_real": 0.995, "d_fake": 0.001}}, lr=0.1)
     assert "3 of 8 modes" in told({}, [{"name": "modes", "value": 3, "of": "of 8"}], ema=0.0)
-    assert "7 of 10 classes" in told({}, [{"name": "classes_covered", "value": 7, "of": "of 10"}], epochs=3)
+    assert told({}, [{"name": "classes_covered", "value": 7, "of": "of 10"}], epochs=3) == (
+        "samples cover 7 of 10 classes; try more passes (epochs=3)"
+    )
     assert "copies" in told({}, [{"name": "memorisation", "value": 0.1}], bandwidth=0.01)
     assert not told({}, [{"name": "memorisation", "value": 1.0}, {"name": "active_units", "value": 5}])
 

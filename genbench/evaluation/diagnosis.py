@@ -74,9 +74,9 @@ def _more(e: Evaluation) -> str:
         "n_components": "more components",
         "sampler": "another density of codes",
         "lr": "another rate",
-        "epochs": "more passes",
+        "epochs": "more passes" if not e.model.converged else "",
     }
-    return "try " + ", ".join(f"{way} ({_now(e, name)})" for name, way in ways.items() if e.model.s.get(name) is not None)
+    return "try " + ", ".join(f"{way} ({_now(e, name)})" for name, way in ways.items() if way and e.model.s.get(name) is not None)
 
 
 @sign
