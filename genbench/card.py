@@ -124,8 +124,8 @@ class Evaluation:
 
     @cached_property
     def test(self) -> Part:
-        """The test points that count: the first ones."""
-        return self.data.parts["test"].first(self.most)
+        """The test points that count, evenly spread over all."""
+        return self.data.parts["test"].spread(self.most)
 
     def rng(self, *purpose: str) -> torch.Generator:
         """The same noise at every evaluation, for one purpose."""
@@ -151,8 +151,8 @@ class Evaluation:
 
     @cached_property
     def train(self) -> torch.Tensor:
-        """Training points [n, *shape]: the first ones, at most twice as many as test points count."""
-        return drawn(self.data.train.first(2 * self.most))
+        """Training points [n, *shape], at most twice as many as test points count."""
+        return drawn(self.data.train.spread(2 * self.most))
 
     @cached_property
     def features(self) -> Features:
@@ -196,7 +196,7 @@ class Evaluation:
     def train_codes(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Codes of labelled training points, at most as many as test points may be, and their labels."""
         part = self.data.train
-        part = part.at((part.y >= 0).nonzero().flatten()).first(MOST[self.size])
+        part = part.at((part.y >= 0).nonzero().flatten()).spread(MOST[self.size])
         self.need(len(part) > K and len(part.y.unique()) > 1)
         return self._encoded(part), part.y.cpu()
 
@@ -253,9 +253,9 @@ class Evaluation:
 
 
 def tenths(*sets: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
-    """The first tenths of some sets of points, the second ones, and so on; none where a tenth would have less than ten."""
-    least = min(map(len, sets))
-    return [*zip(*(points.split(len(points) // 10) for points in sets))][:10] if least >= 100 else []
+    """Each tenth point of some sets, those next to them, and so on, as they may be sorted; none where a tenth were less than
+    ten."""
+    return [tuple(points[i::10] for points in sets) for i in range(10)] if min(map(len, sets)) >= 100 else []
 
 
 def _between(value: float, error: float, n: dict[str, int], more: dict) -> Measured:

@@ -63,6 +63,11 @@ class Noise(NamedTuple):
     cell: float = 1.0
 
 
+def spread(n: int, most: int) -> slice | torch.Tensor:
+    """The places of at most so many of n points, evenly spread, as they may be sorted: all, or the places in order."""
+    return slice(None) if n <= most else torch.arange(most) * n // most
+
+
 @dataclass(frozen=True)
 class Part:
     """One part of a dataset: `raw` [N, *shape] as it came, whose values times `scale` are the data."""
@@ -105,6 +110,10 @@ class Part:
     def first(self, n: int | None) -> "Part":
         """The first n points; None is all of them."""
         return self.at(slice(n))
+
+    def spread(self, most: int) -> "Part":
+        """At most so many points, evenly spread over all."""
+        return self.at(spread(len(self), most))
 
     def to(self, device) -> "Part":
         """The same part on another device."""

@@ -192,7 +192,7 @@ def _filled(images: torch.Tensor, columns: int) -> torch.Tensor:
 
 def encoded(v: Viewer, model: Model, limit: int = 5000) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Codes [n, d] of held-out points, and their labels."""
-    part = v.held_out.first(limit)
+    part = v.held_out.spread(limit)
     return torch.cat([model.given(y).encode(x) for x, y in part.batches(1000)]), part.y
 
 

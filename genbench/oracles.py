@@ -231,7 +231,7 @@ def _coverage(run: Trained, n: int = 5000) -> float:
     """
     from .divergences import prdc
 
-    x = run.data.parts["test"].first(n).values().flatten(1)
+    x = run.data.parts["test"].spread(n).values().flatten(1)
     return prdc(x, run.sample(len(x)).flatten(1), 5)["coverage"]
 
 

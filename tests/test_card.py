@@ -16,7 +16,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from genbench.card import MEASURES, Evaluation, Measured, card, evaluated, measure, measures
+from genbench.card import MEASURES, Evaluation, Measured, card, evaluated, measure, measures, tenths
 from genbench.data import Data, Part, Space, load
 from genbench.evaluation import features
 from genbench.evaluation.diagnosis import diagnosed
@@ -84,6 +84,15 @@ def test_intervals_are_as_wide_as_repeated_measurements_vary():
         errors = np.array([(found[name]["high"] - found[name]["low"]) / 3.92 for found in repeated])
         spread = np.std([found[name]["value"] for found in repeated])
         assert 0.5 * spread < np.mean(errors) < 1.7 * spread, name
+
+
+def test_points_that_are_sorted_by_class_count_evenly():
+    y = torch.arange(5000) // 500
+    x = y[:, None].float()
+    e = Evaluation(model_with(made(x, x, y, classes=10)), made(x, x, y, classes=10), {}, "quick")
+    for count, points in ((1000, e.test.y), (2000, e.train.flatten().long())):
+        assert len(points) == count and (points.bincount(minlength=10) - count / 10).abs().max() <= 1
+    assert all((part.flatten().long().bincount(minlength=10) - 10).abs().max() <= 1 for (part,) in tenths(e.x))
 
 
 def test_neighbours_equal_the_package_that_defines_them():
@@ -215,8 +224,8 @@ def test_probes_are_those_of_scikit_learn_and_clusters_are_compared_with_classes
 
 def curve(decode, **more):
     """How even and how long the ways are between points on a line, by a decoder of one latent."""
-    t = torch.linspace(0.1, 1, 20)[:, None] * torch.tensor([-1, 1])  # each second point is on the other side of zero
-    t = t.reshape(-1, 1)
+    t = torch.linspace(0.1, 1, 20)
+    t = torch.cat([-t, t])[:, None]  # lines are from points of the first half to those of the second
     data = made(t, t)
     found = numbers(model_with(data, 1, encode=lambda x: x, decode=decode), data, "latent space")
     return found["largest_step"], found["path_length"]

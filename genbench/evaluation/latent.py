@@ -4,6 +4,7 @@ import torch
 
 from .. import divergences
 from ..card import Evaluation, K, Measured, measure, tenths
+from ..data import spread
 
 STEPS, PAIRS = 16, 500
 
@@ -12,16 +13,18 @@ def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     """Lengths [pairs, steps] of the steps of decoded straight lines between the codes of two test points, and the
     distances [pairs] of their ends; only of lines whose ends differ."""
     e.need(e.vectors and len(e.codes) > 1)
-    z, y = e.codes, e.test.y
+    chosen = spread(len(e.codes), 2 * PAIRS)
+    half = len(e.codes[chosen]) // 2
+    a, b = e.codes[chosen][:half], e.codes[chosen][half : 2 * half]
+    # A conditional model needs one class for all of a line: that of the point it starts at.
+    y = None if e.test.y is None else e.test.y[chosen][:half].repeat_interleave(STEPS + 1)
     t = torch.linspace(0, 1, STEPS + 1)[None, :, None]
     found = []
-    for start in range(0, min(len(z) // 2, PAIRS), 50):
-        a, b = (z[2 * start + side : 2 * min(start + 50, PAIRS) : 2] for side in (0, 1))
-        a = a[: len(b)]
-        # A conditional model needs one class for all of a line: that of the point it starts at.
-        first = None if y is None else y[2 * start : 2 * start + 2 * len(a) : 2].repeat_interleave(STEPS + 1)
-        line = ((1 - t) * a[:, None] + t * b[:, None]).flatten(0, 1).to(e.test.raw.device)
-        found.append(e.model.given(first).decode(line).cpu().double().flatten(1).unflatten(0, (len(a), STEPS + 1)))
+    for start in range(0, half, 50):
+        pairs, points = slice(start, start + 50), slice(start * (STEPS + 1), (start + 50) * (STEPS + 1))
+        lines = ((1 - t) * a[pairs, None] + t * b[pairs, None]).to(e.test.raw.device)
+        given = e.model.given(None if y is None else y[points])
+        found.append(given.decode(lines.flatten(0, 1)).cpu().double().flatten(1).unflatten(0, lines.shape[:2]))
     points = torch.cat(found)
     steps, ends = points.diff(dim=1).norm(dim=2), (points[:, -1] - points[:, 0]).norm(dim=1)
     apart = ends > 1e-6 * points.abs().amax(dim=(1, 2))

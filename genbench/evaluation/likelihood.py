@@ -13,14 +13,14 @@ MOST = 1000  # test points that a bound is measured on, which takes many decodin
 
 
 def log_probs(e: Evaluation) -> torch.Tensor:
-    """log p(x) [n] of test points: of all that count, or a bound with e.k importance samples of the first `MOST`.
+    """log p(x) [n] of test points: of all that count, or a bound with e.k importance samples of at most `MOST`.
 
     These go together, as the draws are the same at every call: in parts, their errors would not average out.
     """
     bound = "k" in inspect.signature(e.model.log_prob).parameters
     if e.k is not None and not bound:
         raise UserError("k", "this model's likelihood takes no importance samples", e.k, "leave it out")
-    points = e.test.first(MOST) if bound else e.test
+    points = e.test.spread(MOST) if bound else e.test
     own = {} if e.k is None else {"k": e.k}
     return torch.cat([e.model.given(y).log_prob(x, **own).cpu().double() for x, y in points.batches(MOST)])
 

@@ -8,6 +8,7 @@ import torch
 
 from .. import divergences, interruption
 from ..card import FEW, Evaluation, Measured, measure, tenths
+from ..data import spread
 from ..seeds import generator
 
 DIRECTIONS, BINS = 200, 100
@@ -111,7 +112,7 @@ def mmd(e: Evaluation, most: int = 5000) -> Measured:
 
     Unbiased, so that it may be a little below zero.
     """
-    x, y = (points.flatten(1)[:most] for points in (e.x, e.samples))
+    x, y = (points[spread(len(points), most)].flatten(1) for points in (e.x, e.samples))
     e.need(len(x) > 1)
     return by_tenths(e, x, y, partial(divergences.mmd, bandwidth=divergences.median_distance(x)), features="values")
 
@@ -258,7 +259,7 @@ def memorisation(e: Evaluation, most: int = 2000) -> Measured:
     Near 1 samples are as new as unseen data; near 0 they are copies; far above 1 they are far from all data. Distances are
     between values, of all training points. Blurred samples are near to everything.
     """
-    fresh, generated = (points.flatten(1)[:most] for points in (e.x, e.samples))
+    fresh, generated = (points[spread(len(points), most)].flatten(1) for points in (e.x, e.samples))
     usual, ours = (nearest(e, points) for points in (fresh, generated))
     e.need(float(usual.median()) > 0)
     n = {"samples": len(generated), "test": len(fresh), "train": len(e.data.train)}
