@@ -20,9 +20,9 @@ from .figures import Picture, Viewer
 from .files import write
 from .launch import run_name
 from .model import Model, can
-from .plots import png
 from .record import quoted
 from .settings import Catalogue, Settings, title, written
+from .sheet import png
 
 Generated = tuple[dict[str, torch.Tensor], Picture]
 
