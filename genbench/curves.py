@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
+from .catalogue import Catalogue
 from .comparison import on_log
 from .console import Patient, number, say
 from .errors import report
@@ -16,7 +17,7 @@ from .files import CannotWrite, write
 from .plots import Line, against
 from .record import quoted
 from .results import PARTS, Result, is_number, is_seed, results, slug
-from .settings import Catalogue, written
+from .settings import written
 from .sheet import Sheet, png, unmathed
 
 MOST_LINES = 8  # in one picture

@@ -28,6 +28,7 @@ import torch
 
 from . import interruption
 from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
+from .config import ASIDE
 from .console import Display, conditions, number, show_card
 from .data import Data
 from .errors import UserError
@@ -37,7 +38,7 @@ from .files import CannotWrite, append, finite, sweep_temporaries, sync, write, 
 from .model import Model
 from .projector import write_projection
 from .record import Lock, Record, quoted, require_same
-from .settings import ASIDE, Settings, flatten
+from .settings import Settings, flatten
 from .sheet import film, png
 from .train import EarlyStopping, Position
 
