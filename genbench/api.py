@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from .cli import builtin_catalogue
+from .config import check
 from .experiment import Trained, load_run
 from .launch import execute, run_name
 from .request import configured, recorded
-from .settings import check, written
+from .settings import written
 
 
 def fit(

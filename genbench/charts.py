@@ -12,8 +12,8 @@ import numpy as np
 
 from .comparison import Row, called, differing, labels, on_log, ranked, same_but, swept
 from .curves import curves, drawn
-from .plots import CLASSES, INK, SOFT, Sheet, unmathed
 from .results import Measure, Result, Value, is_number, short
+from .sheet import CLASSES, INK, SOFT, Sheet, unmathed
 
 MOST_LINES, MOST_PANELS = 8, 9  # in one picture
 WIDE, HIGH, LINE = 290, 210, 16  # pixels of a panel, and of a line of its legend

@@ -27,10 +27,12 @@ from itertools import takewhile
 from pathlib import Path
 
 from . import __version__, interruption
+from .catalogue import GROUPS, Catalogue
 from .completion import SCRIPTS, candidates
+from .config import check
 from .errors import UserError, report, unexpected
 from .help import choices_help, command_help, name_help, names, settings_help
-from .settings import GROUPS, Catalogue, check, nearest
+from .settings import nearest
 
 USAGE = __doc__.partition("\n\n")[2].partition("\n\nExit")[0]
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .catalogue import GROUPS, Catalogue
 from .console import number
 from .results import PARTS, Measure, Result, Trouble, Value, gathered, is_number, is_seed, short, troubles
-from .settings import GROUPS, Catalogue, written
+from .settings import written
 
 # By what a header tells apart measures of the same name: the first of these in which they differ, then the next.
 APART = {"group": "", "on": "on ", "model": "of ", "n": "n=", "features": "features ", "of": "of: ", "unit": "in ", "better": ""}

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from glob import escape, glob
 from itertools import product
 
+from .catalogue import GROUPS, Catalogue
+from .config import known_settings
 from .help import names
 from .recipes import WHERE, read, sets
-from .settings import GROUPS, Catalogue, Setting, known_settings
+from .settings import Setting
 
 # Hydra's own flags worth offering, each with the words that may follow it.
 FLAGS = {

@@ -9,14 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from rich.table import Table
 
+from .catalogue import Catalogue
 from .comparison import on_log
 from .console import Patient, number, say
 from .errors import report
 from .files import CannotWrite, write
-from .plots import Line, Sheet, against, png, unmathed
+from .plots import Line, against
 from .record import quoted
 from .results import PARTS, Result, is_number, is_seed, results, slug
-from .settings import Catalogue, written
+from .settings import written
+from .sheet import Sheet, png, unmathed
 
 MOST_LINES = 8  # in one picture
 Points = dict[float, dict[str, Result]]  # runs by the value of the setting that varies, then by their seeds

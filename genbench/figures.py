@@ -1,4 +1,4 @@
-"""What is shown of a model at work, by what it can do and by what it returns; `plots` draws it.
+"""What is shown of a model at work, by what it can do and by what it returns; `plots` and `planes` draw it.
 
 A figure is one function `(viewer, model) -> picture`, or None where it does not apply, listed by `@figure` with the
 abilities that it needs. What a model alone can show it returns from `views`, as data of a kind that `VIEWS` can draw.
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from . import plots
+from . import planes, plots
 from .console import epochs
 from .data import Data
 from .model import Model, can
@@ -47,7 +47,7 @@ class Viewer:
         self.kind = "images" if len(shape) == 3 else {(1,): "line", (2,): "plane"}.get(shape, "vectors")
         if self.kind == "plane":
             seen = torch.cat([part.first(10_000).values().cpu() for part in data.parts.values()])
-            self.plane = plots.Plane(seen, data.density)
+            self.plane = planes.Plane(seen, data.density)
 
     @torch.no_grad()
     def watched(self, model: Model, epoch: int) -> Iterator[tuple[str, torch.Tensor]]:
@@ -120,9 +120,9 @@ def draw_samples(v: Viewer, samples: torch.Tensor, of: str = "") -> Picture:
         columns = max(8, math.ceil(len(shown) ** 0.5))
         return plots.grid(shown, v.title, v.note(_first(len(shown), len(samples), many)), columns=columns)
     if v.kind == "plane":
-        return plots.cloud(samples, v.plane, v.title, v.note(f"{many} over {v.plane.backdrop}"))
+        return planes.cloud(samples, v.plane, v.title, v.note(f"{many} over {v.plane.backdrop}"))
     if v.kind == "line":
-        return plots.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": samples}, v.title, v.note(many))
+        return planes.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": samples}, v.title, v.note(many))
     return None
 
 
@@ -141,16 +141,16 @@ def density(v: Viewer, model: Model) -> Picture:
         return model.log_prob(x.to(device)).cpu()
 
     if v.kind == "plane":
-        masses = ", ".join(f"{100 * m:g}" for m in reversed(plots.MASSES))
-        return plots.contours(log_prob, v.plane, v.title, v.note(f"the smallest regions that hold {masses} % of the density"))
+        masses = ", ".join(f"{100 * m:g}" for m in reversed(planes.MASSES))
+        return planes.contours(log_prob, v.plane, v.title, v.note(f"the smallest regions that hold {masses} % of the density"))
     curves = {"model": lambda x: log_prob(x).exp(), **_truth(v)}
-    return plots.on_the_line(v.points(5000).cpu(), curves, {}, v.title, v.note("the fitted density over the data"))
+    return planes.on_the_line(v.points(5000).cpu(), curves, {}, v.title, v.note("the fitted density over the data"))
 
 
 @figure("score", of=("plane",))
 def score(v: Viewer, model: Model) -> Picture:
     device = v.held_out.raw.device
-    return plots.field(
+    return planes.field(
         lambda x: model.score(x.to(device)), v.plane, v.title, v.note("the score, the direction in which points get likelier")
     )
 
@@ -182,7 +182,7 @@ def draw_reconstructions(v: Viewer, originals: torch.Tensor, again: torch.Tensor
         pairs = zip(*(_filled(x[:shown], columns).split(columns) for x in (originals, again)))
         note = v.note(_first(shown, len(originals), f"{many} images, each above its reconstruction"))
         return plots.grid(torch.cat([row for pair in pairs for row in pair]), v.title, note, columns=columns, band=2)
-    return plots.cloud(again, v.plane, v.title, v.note(f"{many} points reconstructed")) if v.kind == "plane" else None
+    return planes.cloud(again, v.plane, v.title, v.note(f"{many} points reconstructed")) if v.kind == "plane" else None
 
 
 def _filled(images: torch.Tensor, columns: int) -> torch.Tensor:
@@ -247,7 +247,7 @@ def draw_interpolation(v: Viewer, pairs: torch.Tensor, points: torch.Tensor) -> 
         rows = {f"pair {i + 1}": torch.cat([pairs[i, :1], points[i], pairs[i, 1:]]) for i in range(shown)}
         note = _first(shown, len(pairs), f"{len(pairs):,} {lines}") if shown < len(pairs) else lines
         return plots.rows(rows, v.title, f"{v.note(note)}; the first and the last of each row are the points themselves")
-    return plots.paths(points, v.plane, v.title, v.note(lines)) if v.kind == "plane" else None
+    return planes.paths(points, v.plane, v.title, v.note(lines)) if v.kind == "plane" else None
 
 
 def usual_codes(v: Viewer, model: Model) -> tuple[torch.Tensor, str]:
@@ -308,7 +308,7 @@ def draw_traversal(v: Viewer, found: Traversal, reach: str) -> Picture:
     note = v.note(f"{every} from {reach}, the others {found.others}")
     if v.kind == "images":
         return plots.rows({f"z{found.latents[i] + 1}": found.points[i] for i in chosen.tolist()}, v.title, note)
-    return plots.paths(found.points[chosen], v.plane, v.title, note) if v.kind == "plane" else None
+    return planes.paths(found.points[chosen], v.plane, v.title, note) if v.kind == "plane" else None
 
 
 @figure("decode", of=("images", "plane"))
@@ -325,7 +325,7 @@ def manifold(v: Viewer, model: Model, side: int = 16) -> Picture:
     if v.kind == "images":
         return plots.grid(decoded, v.title, note, columns=side)
     mesh = decoded.unflatten(0, (side, side))
-    return plots.paths(torch.cat([mesh, mesh.transpose(0, 1)]), v.plane, v.title, note)
+    return planes.paths(torch.cat([mesh, mesh.transpose(0, 1)]), v.plane, v.title, note)
 
 
 # --- what a model returns -------------------------------------------------------------------------------------
@@ -339,7 +339,7 @@ def _rows(v, model, note, **named):
     named = {name.replace("_", " "): x for name, x in named.items()}
     if v.kind == "images":
         return plots.rows({name: x[:10] for name, x in named.items()}, v.title, note)
-    return plots.clouds(named, v.plane, v.title, note) if v.kind == "plane" else None
+    return planes.clouds(named, v.plane, v.title, note) if v.kind == "plane" else None
 
 
 def _spectrum(v, model, note, shares, kept):
@@ -354,13 +354,13 @@ def _components(v, model, note, points, weights, covariances=None):
     if v.kind == "images":
         heaviest = weights.argsort(descending=True)[:64]
         return plots.grid(points[heaviest], v.title, note, [f"{weights[k]:.1%}" for k in heaviest])
-    return plots.components(points, weights, covariances, v.plane, v.title, note) if v.kind == "plane" else None
+    return planes.components(points, weights, covariances, v.plane, v.title, note) if v.kind == "plane" else None
 
 
 def _memberships(v, model, note, x, shares):
     if v.kind == "images":
         return plots.memberships(x[:16], shares[:16], v.title, note)
-    return plots.blended(x, shares, v.plane, v.title, note) if v.kind == "plane" else None
+    return planes.blended(x, shares, v.plane, v.title, note) if v.kind == "plane" else None
 
 
 def _landscape(v, model, note, function, label):
@@ -368,7 +368,7 @@ def _landscape(v, model, note, function, label):
         return None
     device = v.held_out.raw.device
     clouds = {f"{v.part} data": v.points(1000), "samples": model.sample(1000, v.rng("landscape"))}
-    return plots.landscape(lambda x: function(x.to(device)), label, clouds, v.plane, v.title, note)
+    return planes.landscape(lambda x: function(x.to(device)), label, clouds, v.plane, v.title, note)
 
 
 VIEWS: dict[str, Callable[..., Picture]] = {

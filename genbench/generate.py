@@ -13,6 +13,8 @@ import numpy as np
 import torch
 
 from . import figures
+from .catalogue import Catalogue
+from .config import title
 from .console import say
 from .errors import UserError
 from .experiment import Trained, load_run
@@ -20,9 +22,9 @@ from .figures import Picture, Viewer
 from .files import write
 from .launch import run_name
 from .model import Model, can
-from .plots import png
 from .record import quoted
-from .settings import Catalogue, Settings, title, written
+from .settings import Settings, written
+from .sheet import png
 
 Generated = tuple[dict[str, torch.Tensor], Picture]
 

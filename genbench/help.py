@@ -7,8 +7,9 @@ from dataclasses import replace
 from shutil import get_terminal_size
 from typing import Any
 
+from .catalogue import GROUPS, Catalogue
 from .errors import UserError
-from .settings import GROUPS, Catalogue, Setting, Varying, nearest, written
+from .settings import Setting, Varying, nearest, written
 
 Row = tuple[str, list[str]]  # a name, and the paragraphs beside it
 

@@ -17,9 +17,11 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from .catalogue import Catalogue
+from .config import check, title
 from .errors import UserError, report, unexpected
 from .record import Record, quoted
-from .settings import Catalogue, Varying, check, title
+from .settings import Varying
 
 _failure: UserError | None = None  # of the single run that Hydra was handed
 

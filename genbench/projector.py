@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from .files import write
-from .plots import paint, png, tile
+from .plots import paint, tile
+from .sheet import png
 
 LEAST_THUMBNAIL, LARGEST_THUMBNAIL = 24, 64  # pixels
 

@@ -26,9 +26,10 @@ from typing import Any
 
 import yaml
 
+from .catalogue import GROUPS, Catalogue
 from .errors import UserError
 from .request import configured
-from .settings import GROUPS, Catalogue, Loader, Setting, nearest, written
+from .settings import Loader, Setting, nearest, written
 
 GROUP = "experiment"
 USUAL = "quick"  # the set that runs where nothing is named

@@ -17,13 +17,14 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
+from .catalogue import Catalogue
 from .comparison import Report, brief, cell, compared, differing
 from .console import Patient, say
 from .errors import UserError, report
 from .files import CannotWrite, write
 from .record import quoted
 from .results import Measure, short, slug
-from .settings import Catalogue, written
+from .settings import written
 
 OPTION = "report.dir"
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import yaml
 
+from .catalogue import GROUPS, Catalogue
+from .config import check, known_settings, unknown
 from .errors import UserError
-from .settings import GROUPS, Catalogue, Loader, Settings, check, known_settings, nearest, unknown
+from .settings import Loader, Settings, nearest
 
 
 def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[list[str]]:

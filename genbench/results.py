@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .catalogue import Catalogue
+from .config import ASIDE, check, known_settings, title
 from .errors import UserError
 from .record import quoted
 from .request import recorded
-from .settings import ASIDE, Catalogue, check, flatten, known_settings, title, written
+from .settings import flatten, written
 
 PARTS = ("train", "validation", "test")
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)  # what damaged files raise

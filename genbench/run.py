@@ -28,6 +28,7 @@ import torch
 
 from . import interruption
 from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
+from .config import ASIDE
 from .console import Display, conditions, number, show_card
 from .data import Data
 from .errors import UserError
@@ -35,10 +36,10 @@ from .events import Events
 from .figures import Viewer
 from .files import CannotWrite, append, finite, sweep_temporaries, sync, write, write_json
 from .model import Model
-from .plots import film, png
 from .projector import write_projection
 from .record import Lock, Record, quoted, require_same
-from .settings import ASIDE, Settings, flatten
+from .settings import Settings, flatten
+from .sheet import film, png
 from .train import EarlyStopping, Position
 
 logger = logging.getLogger("genbench")

@@ -20,18 +20,14 @@ setting is written `${by:network,{mlp:1.0,conv:10.0}}`; the first is the usual o
 import math
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .errors import UserError
-
-GROUPS = ("model", "dataset")  # what a run is chosen from; what the former sets wins over what the latter does
 
 DECLARED = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*?)\s+# (?P<allowed>\S.*?): (?P<meaning>\S.*)$")
 NUMBER = re.compile(
@@ -216,88 +212,8 @@ def _word(value, word):
     return int(word) if word.isdecimal() else value
 
 
-class Catalogue:
-    """Everything declared under one or more config folders; an earlier folder hides a later one's files."""
-
-    def __init__(self, folders: list[Path]):
-        self.folders = [Path(f) for f in folders]
-        self._read: dict[str, tuple[dict, list[str], dict[str, Setting]]] = {}
-
-    def names(self, group: str) -> list[str]:
-        """The choices of a group, such as the models, in alphabetical order."""
-        return sorted({f.stem for folder in self.folders for f in (folder / group).glob("*.yaml")})
-
-    def let_import(self) -> None:
-        """Let Python find modules in a user's own folders, which their YAML files name classes and loaders of."""
-        sys.path += [str(folder) for folder in self.folders[:-1] if str(folder) not in sys.path]
-
-    def default_choice(self, group: str) -> str:
-        """What a run has of a group where the command names none."""
-        return next(d[group] for d in self.value("config", "defaults") if isinstance(d, dict) and group in d)
-
-    def about(self, path: str) -> list[str]:
-        """The comment lines at the head of a file: what it is, then its source."""
-        return self._file(path)[1]
-
-    def chain(self, path: str) -> list[str]:
-        """The file and those that its defaults list includes, in the order in which they are applied."""
-        group = path.rpartition("/")[0]
-        found: list[str] = []
-        for entry in [*self._file(path)[0].get("defaults", []), "_self_"]:
-            if entry == "_self_":
-                found = [p for p in found if p != path] + [path]
-            elif isinstance(entry, str):
-                found += self.chain(entry[1:] if entry.startswith("/") else f"{group}/{entry}")
-        return found
-
-    def settings(self, path: str) -> dict[str, Setting]:
-        """Every setting of a file by dotted name, inherited ones included, each with the default that holds there."""
-        known: dict[str, Setting] = {}
-        for part in self.chain(path):
-            values, _, declared = self._file(part)
-            known |= declared
-            for name, value in values.items():
-                if name in known:
-                    known[name] = replace(known[name], default=value)
-        return known
-
-    def own_first(self, path: str) -> dict[str, Setting]:
-        """The same, what the file itself declares before what it shares with others."""
-        settings = self.settings(path)
-        files = list(dict.fromkeys(setting.file for setting in settings.values()))
-        return dict(sorted(settings.items(), key=lambda item: -files.index(item[1].file)))
-
-    def value(self, path: str, name: str) -> Any:
-        """What a file, or one it includes, sets `name` to (declared or not); None if it does not."""
-        values = [self._file(part)[0].get(name) for part in self.chain(path)]
-        return next((v for v in reversed(values) if v is not None), None)
-
-    def shared(self) -> dict[str, Setting]:
-        """The settings that every run has."""
-        return self.settings("config")
-
-    def owners(self, name: str) -> list[str]:
-        """The models and datasets that have a setting of this name."""
-        return [choice for group in GROUPS for choice in self.names(group) if name in self.settings(f"{group}/{choice}")]
-
-    def _file(self, path: str):
-        if path not in self._read:
-            file = next((f for folder in self.folders if (f := folder / f"{path}.yaml").is_file()), None)
-            if file is None:
-                raise UserError(path, "no such config file", fix=f"put {path}.yaml into {self.folders[0]}")
-            text = file.read_text(encoding="utf-8")
-            try:
-                values = {name: _varying(value) for name, value in flatten(yaml.safe_load(text) or {}).items()}
-            except yaml.YAMLError as error:
-                raise UserError(str(file), f"is not valid YAML: {error}", fix="correct the file") from error
-            lines = text.splitlines()
-            head = [line[2:] for line in lines[: next((i for i, x in enumerate(lines) if not x.startswith("#")), None)]]
-            head = [line for line in head if not line.startswith("@package")]
-            self._read[path] = values, head, _declarations(lines, values, str(file))
-        return self._read[path]
-
-
-def _declarations(lines: list[str], values: dict[str, Any], file: str) -> dict[str, Setting]:
+def declarations(lines: list[str], values: dict[str, Any], file: str) -> dict[str, Setting]:
+    """The settings that a file's lines declare, by dotted name; `values` are its values by dotted name."""
     found, parents = {}, {0: ""}
     for line in lines:
         opening = re.match(r"^( *)([\w-]+):\s*(#.*)?$", line)
@@ -311,7 +227,8 @@ def _declarations(lines: list[str], values: dict[str, Any], file: str) -> dict[s
     return found
 
 
-def _varying(value: Any) -> Any:
+def varying(value: Any) -> Any:
+    """A value as a YAML file has it; one that goes with another setting as what it stands for."""
     match = VARYING.fullmatch(value) if isinstance(value, str) else None
     return Varying(match["name"], tuple(yaml.safe_load(match["choices"].replace(":", ": ")).items())) if match else value
 
@@ -325,91 +242,3 @@ def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-FIXED = {"model.name", "model.class", "dataset.name", "dataset.loader"}  # set by a YAML file, not by a user
-
-
-def check(config: dict, catalogue: Catalogue, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """A composed config, with `changes` by dotted name, and every value in its declared type.
-
-    Raises UserError for a value that is not allowed, and for a key that nothing declares for this model and dataset.
-    """
-    model, dataset = config["model"]["name"], config["dataset"]["name"]
-    checked: dict[str, Any] = {}
-    changes = changes or {}
-    values = flatten(config) | changes
-    known = known_settings(catalogue, model, dataset, values)
-    for name, value in values.items():
-        if name not in FIXED or name in changes:
-            if name not in known:
-                raise unknown(name, value, catalogue, model, dataset)
-            value = known[name].check(value, values)
-        *parents, key = name.split(".")
-        node = checked
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[key] = value
-    missing = sorted(known.keys() - values.keys())
-    if missing:
-        raise UserError(missing[0], "is missing from the config", fix=f"add {missing[0]}: {known[missing[0]].default}")
-    return checked
-
-
-def known_settings(catalogue: Catalogue, model: str, dataset: str, values: Mapping[str, Any] | None = None) -> dict[str, Setting]:
-    """Every setting that a run of this model on this dataset has, with the default that holds beside these values."""
-    known, choices = catalogue.shared(), (f"dataset/{dataset}", f"model/{model}")
-    for choice in choices:
-        known |= catalogue.settings(choice)
-    for choice in choices:  # in Hydra's order: a model may change what a dataset has set, and both what every run has
-        for name in catalogue.shared():
-            default = catalogue.value(choice, name)
-            if default is not None:
-                known[name] = replace(known[name], default=default)
-    others = {name: setting.default for name, setting in known.items()} | dict(values or {})
-    for name, setting in known.items():
-        if isinstance(setting.default, Varying):
-            known[name] = replace(setting, default=setting.default.beside(others))
-    return known
-
-
-# What does not tell runs apart: where they run, how they are watched, how far they have come, what names say already.
-ASIDE = ("device", "epochs", "validate_every", "save_every", "draw_every", "evaluation", "dataset.root", *FIXED)
-
-
-def title(config: dict, catalogue: Catalogue) -> str:
-    """What a run's pictures say of it: model, data, and the settings that are not at their defaults."""
-    model, dataset = config["model"]["name"], config["dataset"]["name"]
-    values = flatten(config)
-    known = known_settings(catalogue, model, dataset, values)
-    own = {name: values[name] for name in known if name not in ASIDE and values[name] != known[name].default}
-    return ", ".join([f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())])
-
-
-def _short(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
-
-
-def unknown(name: str, value: Any, catalogue: Catalogue, model: str, dataset: str) -> UserError:
-    """The error for a setting that this model and dataset do not have: the nearest name, or who has it."""
-    if name in FIXED:
-        choice, _, part = name.partition(".")
-        return UserError(name, f"{part} is fixed by configs/{choice}/", value, f"choose with {choice}=NAME")
-    known = known_settings(catalogue, model, dataset)
-    owners = catalogue.owners(name)
-    subject = f"dataset={dataset}" if name.startswith("dataset.") else f"model={model}"
-    if owners:
-        own = catalogue.settings(subject.replace("=", "/"))
-        return UserError(
-            name,
-            f"{subject} has no setting '{name}'",
-            f"{name}={value}",
-            f"leave it out (it belongs to: {', '.join(owners)}; {subject} has: {', '.join(sorted(own)) or 'none'})",
-        )
-    choices = [f"{group}/{choice}" for group in GROUPS for choice in catalogue.names(group)]
-    others = [key for choice in choices for key in catalogue.settings(choice)]
-    for names in ([*known, "model", "dataset"], others):  # what this run has, before what others have
-        near = nearest(name, names)
-        if near:
-            return UserError(name, "no such setting", f"{name}={value}", f"did you mean '{near}'?")
-    return UserError(name, "no such setting", f"{name}={value}", "see 'genbench --help' for all of them")

@@ -18,13 +18,15 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from . import interruption
+from .catalogue import Catalogue
+from .config import check, known_settings
 from .console import Patient, say
 from .errors import UserError, report
 from .files import CannotWrite, sweep_temporaries, write_json
 from .launch import attempt, execute, marked, own_configs, resume_command, run_name
 from .record import Lock, Record, digest, quoted, read_json
 from .request import absolute, check_request, is_hydras, recorded, resolved, typed
-from .settings import Catalogue, check, flatten, known_settings, written
+from .settings import flatten, written
 
 SUMMARY = "sweep_summary.json"
 STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow"}

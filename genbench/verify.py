@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from . import __version__
+from .catalogue import Catalogue
 from .errors import UserError
 from .recipes import BOUNDS, DISTANCES, USUAL, WHERE, Recipe, read, sets
-from .settings import Catalogue, nearest
+from .settings import nearest
 
 STYLES = {"PASS": "green", "FAIL": "bold red", "ERROR": "bold red"}
 Found = tuple[float, float | None]  # ours, and what is expected if that is a number

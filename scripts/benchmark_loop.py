@@ -21,11 +21,12 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from genbench.cli import builtin_catalogue
+from genbench.config import check
 from genbench.data import load
 from genbench.experiment import build
 from genbench.request import composed
 from genbench.run import Run
-from genbench.settings import Settings, check
+from genbench.settings import Settings
 from genbench.train import fit
 
 OVERRIDES = ["model=vae", "dataset=mnist", "latent_dim=20", "hidden=[400]", "batch_size=128", "lr=1e-3", "epochs=1", "device=cpu"]

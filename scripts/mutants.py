@@ -145,7 +145,7 @@ MUTANTS = [
         ("a run is told twice", "genbench/results.py", "found.setdefault(path.resolve()", "found.setdefault(path"),
         ("names are markup", "genbench/page.py", "autoescape=True", "autoescape=False"),
         ("names steer the terminal", "genbench/results.py", "c if c.isprintable()", "c if True"),
-        ("names are formulas", "genbench/plots.py", 'text.replace("$", r"\\$")', "text"),
+        ("names are formulas", "genbench/sheet.py", 'text.replace("$", r"\\$")', "text"),
         ("names lead out of the folder", "genbench/results.py", 're.sub(r"[^\\w.-]+", "-", text', 're.sub(r"[^\\w./-]+", "-", text'),
         ("rate and distortion in any order", "genbench/charts.py", "key=lambda row: [row.settings[name] for name in weights]", "key=lambda row: 0"),
     ),

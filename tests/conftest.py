@@ -19,9 +19,9 @@ from genbench.errors import UserError
 from genbench.experiment import build
 from genbench.figures import Viewer
 from genbench.model import Model
-from genbench.plots import Sheet
 from genbench.request import resolved
 from genbench.settings import Setting, Varying
+from genbench.sheet import Sheet
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process of several, which would only be in one another's way
     torch.set_num_threads(1)

@@ -15,9 +15,9 @@ import yaml
 from conftest import CONFIGS, MODELS, config_of, defaults_of
 from runs import differences, forked, outcome
 
+from genbench.catalogue import GROUPS
 from genbench.cli import builtin_catalogue, main
 from genbench.launch import run_name
-from genbench.settings import GROUPS
 
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
 

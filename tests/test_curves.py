@@ -12,6 +12,7 @@ from PIL import Image
 
 from genbench import curves, plots
 from genbench.cli import builtin_catalogue
+from genbench.sheet import Sheet
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_a_criterion_that_contains_the_setting_tells_no_best_value(sweep):
 
 def test_numbers_below_the_axis_do_not_run_into_one_another():
     x = np.array([0.0, *np.linspace(98, 100, 9)])
-    sheet = plots.Sheet(300, 100, "title", "note")
+    sheet = Sheet(300, 100, "title", "note")
     axes = sheet.axes(0, 0, 300, 60)
     axes.plot(x, x)
     plots._tick(axes, x.tolist(), 300)

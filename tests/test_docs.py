@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hydra._internal.utils import get_args_parser
 
+from genbench.catalogue import GROUPS
 from genbench.cli import builtin_catalogue
 from genbench.request import check_request
-from genbench.settings import GROUPS
 from genbench.sweep import Sweep
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

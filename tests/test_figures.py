@@ -8,12 +8,13 @@ import torch
 from conftest import Nowhere, built, config_of, small_config, suited
 from PIL import Image
 
-from genbench import figures, plots
+from genbench import figures, planes, plots
 from genbench.data import Data, Part, Space, load
 from genbench.figures import Viewer
 from genbench.model import Model, can
 from genbench.seeds import generator
 from genbench.settings import Settings
+from genbench.sheet import MARGIN, Sheet, film, png
 from genbench.train import fit
 
 CPU = torch.device("cpu")
@@ -117,8 +118,8 @@ def test_contours_hold_the_mass_they_say():
     side = np.linspace(-6, 6, 800)
     x, y = np.meshgrid(side, side)
     p = np.exp(-(x**2 + y**2) / 2) / (2 * np.pi)
-    for mass in plots.MASSES:  # the disc that holds a share m of a round Gaussian ends where p = (1 - m) / (2 pi)
-        assert plots.level(p, mass) == pytest.approx((1 - mass) / (2 * np.pi), rel=0.02)
+    for mass in planes.MASSES:  # the disc that holds a share m of a round Gaussian ends where p = (1 - m) / (2 pi)
+        assert planes.level(p, mass) == pytest.approx((1 - mass) / (2 * np.pi), rel=0.02)
 
 
 def test_codes_are_projected_on_their_principal_directions():
@@ -180,7 +181,7 @@ def test_a_manifold_has_the_first_latent_from_left_to_right_and_the_second_from_
 def test_ellipses_are_as_long_as_the_standard_deviations():
     turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     covariance = turn @ np.diag([4.0, 0.25]) @ turn.T
-    points = plots.ellipse(covariance, deviations=2)
+    points = planes.ellipse(covariance, deviations=2)
     assert np.allclose(np.einsum("ni,ij,nj->n", points, np.linalg.inv(covariance), points), 4)  # Mahalanobis distance 2
     longest = points[np.linalg.norm(points, axis=1).argmax()]
     assert np.linalg.norm(longest) == pytest.approx(4, rel=1e-2) and abs(longest @ turn[:, 0]) == pytest.approx(4, rel=1e-2)
@@ -190,15 +191,15 @@ def test_a_density_of_any_height_is_drawn():
     data = made(2)
     viewer = Viewer(data, 0, "title")
     for height in (-1e6, 0.0, 80.0):
-        picture = plots.contours(lambda x, h=height: h - 1e6 * (x - 0.5).square().sum(1), viewer.plane, "title", "note")
+        picture = planes.contours(lambda x, h=height: h - 1e6 * (x - 0.5).square().sum(1), viewer.plane, "title", "note")
         assert len(picture[60:].flatten(0, 1).unique(dim=0)) > 2
 
 
 def test_long_titles_stay_on_the_page():
-    sheet = plots.Sheet(300, 100, ", ".join(f"dataset.setting_{i}=0.00{i}" for i in range(12)), "note " * 60)
+    sheet = Sheet(300, 100, ", ".join(f"dataset.setting_{i}=0.00{i}" for i in range(12)), "note " * 60)
     sheet.picture()
     for text in sheet.figure.texts:
-        assert len(text.get_text().split("\n")) > 1 and text.get_window_extent().x1 <= sheet.width - plots.MARGIN
+        assert len(text.get_text().split("\n")) > 1 and text.get_window_extent().x1 <= sheet.width - MARGIN
 
 
 def viewed(name, *overrides, dataset="digits"):
@@ -273,8 +274,8 @@ def test_kmeans_tells_the_share_of_points_at_each_centre():
 
 
 def test_a_film_has_its_frames_in_order_and_ends_with_the_last():
-    frames = [plots.png(torch.full((4, 4, 3), 2 * i, dtype=torch.uint8)) for i in range(100)]
-    made = Image.open(io.BytesIO(plots.film(frames, longest=10)))
+    frames = [png(torch.full((4, 4, 3), 2 * i, dtype=torch.uint8)) for i in range(100)]
+    made = Image.open(io.BytesIO(film(frames, longest=10)))
     shades = []
     for i in range(made.n_frames):
         made.seek(i)

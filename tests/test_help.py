@@ -11,11 +11,13 @@ from conftest import CONFIGS, MODELS, config_of, defaults_of
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from genbench.catalogue import GROUPS
 from genbench.cli import COMMANDS, builtin_catalogue, main
 from genbench.completion import FLAGS, SCRIPTS, candidates
+from genbench.config import check, known_settings, title
 from genbench.help import name_help, names
 from genbench.request import check_request
-from genbench.settings import GROUPS, Setting, Varying, check, known_settings, title, written
+from genbench.settings import Setting, Varying, written
 
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
 CHOICES = [("model", m) for m in MODELS] + [("dataset", d) for d in DATASETS]

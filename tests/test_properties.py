@@ -17,13 +17,14 @@ from hypothesis.extra import numpy as arrays
 
 from genbench import checkpoints
 from genbench.cli import builtin_catalogue
+from genbench.config import known_settings
 from genbench.data import Data, Part, Space, locate, order_seed
 from genbench.errors import UserError
 from genbench.experiment import build
 from genbench.launch import run_name
 from genbench.model import GradientModel, can
 from genbench.request import configured
-from genbench.settings import Settings, known_settings
+from genbench.settings import Settings
 from genbench.train import fit
 
 settings.register_profile("quick", deadline=None, derandomize=True, max_examples=60)

@@ -18,11 +18,11 @@ from PIL import Image
 
 from genbench import cli, curves, interruption, report
 from genbench.cli import builtin_catalogue
+from genbench.config import check
 from genbench.errors import UserError
 from genbench.launch import attempt
 from genbench.request import composed, resolved
 from genbench.run import Run
-from genbench.settings import check
 
 TINY = ["epochs=2", "dataset.limit=60", "device=cpu"]
 PCA = ["-m", "model=pca", *TINY, "hydra.sweep.dir=sweep"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from ..errors import UserError
-from .gmm import Components, EMMixture
+from .mixture import Components, EMMixture
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,229 @@
+"""Gaussians as components of a mixture, in four forms of covariance."""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+
+from ..errors import UserError
+from .kmeans import squared_distances
+from .mixture import Components
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussians(Components):
+    """N(mu_k, Sigma_k). Covariances are kept as their factors, what noise is multiplied by, in the form of a subclass."""
+
+    factors: torch.Tensor
+    reg_covar: float  # added to the variances by `maximised`
+
+    def joint(self, x):
+        squared, log_det = self.mahalanobis(x)
+        return self.log_weights - 0.5 * (squared + log_det + x.shape[1] * math.log(2 * math.pi))
+
+    def draw(self, z, rng):
+        eps = torch.randn(len(z), self.means.shape[1], generator=rng, device=rng.device).to(self.means)
+        return self.means[z] + self.colour(eps, z)
+
+    def moments(self, x, r):
+        # Around the means and shifted, which loses no precision where covariances are small.
+        counts = r.sum(0)
+        return {"counts": counts, "shifts": r.T @ x - counts[:, None] * self.means, "scatter": self.scatter(x, r)}
+
+    def maximised(self, sums):
+        counts = sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps  # a component without points stays where it is
+        shift = sums["shifts"] / counts[:, None]
+        factors = self.factorised(self.estimate(sums["scatter"], counts, shift))
+        return replace(self, log_weights=(counts / counts.sum()).log(), means=self.means + shift, factors=factors)
+
+    @property
+    def covariances(self) -> torch.Tensor:
+        """What the factors are the square roots of, in the same form."""
+        raise NotImplementedError
+
+    @property
+    def left(self) -> torch.Tensor:
+        """The variance that each value has left, given those before it, in each component: [K, D] or [D]."""
+        raise NotImplementedError
+
+    def mahalanobis(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(x - mu)' Sigma^-1 (x - mu) [n, K] and log det Sigma [K], or one for all."""
+        raise NotImplementedError
+
+    def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """Noise eps [n, D] given the covariance of its component z [n]."""
+        raise NotImplementedError
+
+    def scatter(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        """Squares and products of x - mu, weighted by r and summed."""
+        raise NotImplementedError
+
+    def estimate(self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+        """Covariances around means that are moved by `shift` [K, D]."""
+        raise NotImplementedError
+
+    def factorised(self, covariances: torch.Tensor) -> torch.Tensor:
+        """Factors of covariances with reg_covar added; UserError naming the first component that is singular even so."""
+        raise NotImplementedError
+
+    @staticmethod
+    def constrained(free: torch.Tensor) -> torch.Tensor:
+        """Any numbers, in the shape of the factors, as factors."""
+        raise NotImplementedError
+
+    @staticmethod
+    def freed(factors: torch.Tensor) -> torch.Tensor:
+        """The numbers that `constrained` turns into these factors."""
+        raise NotImplementedError
+
+    @staticmethod
+    def shape(k: int, d: int) -> tuple[int, ...]:
+        """The shape of the factors of k components of d values."""
+        raise NotImplementedError
+
+
+def whiten(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Points x [n, D] as columns [D, n] of unit covariance, given the Cholesky factor of their covariance."""
+    return torch.linalg.solve_triangular(factor, x.T, upper=False)
+
+
+class Full(Gaussians):
+    """A lower Cholesky factor of the covariance matrix per component: [K, D, D]."""
+
+    @staticmethod
+    def shape(k, d):
+        return k, d, d
+
+    @property
+    def covariances(self):
+        return self.factors @ self.factors.mT
+
+    @property
+    def left(self):
+        return self.factors.diagonal(dim1=-2, dim2=-1).square()
+
+    def mahalanobis(self, x):
+        squared = [whiten(x - mean, factor).square().sum(0) for mean, factor in zip(self.means, self.factors)]
+        return torch.stack(squared, 1), 2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+
+    def colour(self, eps, z):
+        out = torch.empty_like(eps)
+        for k, factor in enumerate(self.factors):
+            out[z == k] = eps[z == k] @ factor.T
+        return out
+
+    def scatter(self, x, r):
+        found = []
+        for weight, mean in zip(r.T, self.means):
+            own = weight > 0  # in many dimensions that leaves each component its own points only
+            centred = x[own] - mean
+            found.append((centred * weight[own, None]).T @ centred)
+        return torch.stack(found)
+
+    def estimate(self, scatter, counts, shift):
+        return scatter / counts[:, None, None] - shift[:, :, None] * shift[:, None, :]
+
+    def factorised(self, covariances):
+        factors, info = torch.linalg.cholesky_ex(covariances + self.reg_covar * torch.eye(self.means.shape[1]).to(covariances))
+        require_none(info.reshape(-1) > 0, "covariance", "singular")
+        return factors
+
+    @staticmethod
+    def constrained(free):
+        scales = F.softplus(free.diagonal(dim1=-2, dim2=-1))
+        return (scales / free.shape[-1] ** 0.5)[..., None] * free.tril(-1) + torch.diag_embed(scales)
+
+    @staticmethod
+    def freed(factors):
+        scales = factors.diagonal(dim1=-2, dim2=-1)
+        return (factors.shape[-1] ** 0.5 * factors / scales[..., None]).tril(-1) + torch.diag_embed(inverse_softplus(scales))
+
+
+class Tied(Full):
+    """The lower Cholesky factor of one covariance matrix that all components share: [D, D]."""
+
+    @staticmethod
+    def shape(k, d):
+        return d, d
+
+    def mahalanobis(self, x):
+        origin = self.means.mean(0)  # as in k-means, against cancellation in single precision
+        squared = squared_distances(whiten(x - origin, self.factors).T, whiten(self.means - origin, self.factors).T)
+        return squared, 2 * self.factors.diagonal().log().sum()
+
+    def colour(self, eps, z):
+        return eps @ self.factors.T
+
+    def scatter(self, x, r):
+        return super().scatter(x, r).sum(0)
+
+    def estimate(self, scatter, counts, shift):
+        return (scatter - (shift * counts[:, None]).T @ shift) / counts.sum()
+
+
+class Diagonal(Gaussians):
+    """A standard deviation per component and dimension: [K, D]."""
+
+    @staticmethod
+    def shape(k, d):
+        return k, d
+
+    @property
+    def covariances(self):
+        return self.factors.square()
+
+    left = covariances
+
+    def mahalanobis(self, x):
+        deviations = self.factors.expand_as(self.means)
+        squared = [((x - mean) / deviation).square().sum(1) for mean, deviation in zip(self.means, deviations)]
+        return torch.stack(squared, 1), 2 * deviations.log().sum(1)
+
+    def colour(self, eps, z):
+        return eps * self.factors[z]
+
+    def scatter(self, x, r):
+        return torch.stack([weight @ (x - mean).square() for weight, mean in zip(r.T, self.means)])
+
+    def estimate(self, scatter, counts, shift):
+        return scatter / counts[:, None] - shift.square()
+
+    def factorised(self, covariances):
+        variances = covariances + self.reg_covar
+        require_none((variances <= 0).any(1), "variance", "zero")
+        return variances.sqrt()
+
+    @staticmethod
+    def constrained(free):
+        return F.softplus(free)
+
+    @staticmethod
+    def freed(factors):
+        return inverse_softplus(factors)
+
+
+class Spherical(Diagonal):
+    """One standard deviation per component: [K, 1]."""
+
+    @staticmethod
+    def shape(k, d):
+        return k, 1
+
+    def estimate(self, scatter, counts, shift):
+        return super().estimate(scatter, counts, shift).mean(1, keepdim=True)
+
+
+FORMS = {"full": Full, "tied": Tied, "diag": Diagonal, "spherical": Spherical}
+
+
+def require_none(bad: torch.Tensor, what: str, how: str) -> None:
+    """UserError naming the first component that is bad [K]."""
+    if bad.any():
+        k = int(bad.nonzero()[0])
+        raise UserError("reg_covar", f"the {what} of component {k} is {how}", fix="raise reg_covar or lower n_components", code=1)
+
+
+def inverse_softplus(x: torch.Tensor) -> torch.Tensor:
+    """The numbers whose softplus is x > 0."""
+    return x + (-torch.expm1(-x)).log()

@@ -1,0 +1,158 @@
+"""Mixtures of any distribution: what all of them can do, and how expectation-maximisation fits them (Dempster, Laird &
+Rubin 1977)."""
+
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import torch
+
+from ..em import EM, Sums, add
+from ..model import Model, View
+from .kmeans import lloyd, memberships, squared_distances
+
+WARM_START = 20  # iterations of k-means before EM or descent begins
+NEGLIGIBLE = 1e-30  # responsibilities below this count as zero
+BLOCK = 4096  # points that are looked at together as a mixture starts
+
+
+@dataclass(frozen=True, eq=False)
+class Components:
+    """K distributions over rows of D values, and how likely each is."""
+
+    log_weights: torch.Tensor  # [K]
+    means: torch.Tensor  # [K, D]
+
+    @property
+    def weights(self) -> torch.Tensor:
+        """pi_k [K]."""
+        return self.log_weights.exp()
+
+    def joint(self, x: torch.Tensor) -> torch.Tensor:
+        """log pi_k + log p(x | k) [n, K] of rows x [n, D]."""
+        raise NotImplementedError
+
+    def draw(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """A row of each of the components z [n]: [n, D]."""
+        raise NotImplementedError
+
+    def moments(self, x: torch.Tensor, r: torch.Tensor) -> Sums:
+        """Sums over rows x [n, D] with responsibilities r [n, K]: all that `maximised` needs to know of them."""
+        raise NotImplementedError
+
+    def maximised(self, sums: Sums) -> "Components":
+        """The components that are most likely given the moments of all points."""
+        raise NotImplementedError
+
+    def around(self, centres: torch.Tensor, x: torch.Tensor) -> "Components":
+        """The components that are most likely if rows x [N, D] belong to the nearest of these centres [K, D]."""
+        here = replace(self, means=centres)
+        parts = (here.moments(part, memberships(squared_distances(part, centres))) for part in x.split(BLOCK))
+        return here.maximised(reduce(add, parts, {}))
+
+
+class Mixture(Model):
+    """p(x) = sum_k pi_k p(x | k), and what it can do, however it was fitted: a subclass keeps its `mixture`."""
+
+    criterion = "nll"
+
+    @property
+    def mixture(self) -> Components:
+        """The components that were fitted."""
+        raise NotImplementedError
+
+    def joint(self, x):
+        """log pi_k + log p(x | k) [n, K] of data x [n, *shape]."""
+        mixture = self.mixture
+        return mixture.joint(x.flatten(1).to(mixture.means))
+
+    def log_prob(self, x):
+        """Exact log p(x) [n] of data [n, *shape], in nats."""
+        return self.joint(x).logsumexp(1)
+
+    def encode(self, x):
+        """Responsibilities [n, K]: the probability of each component given the point."""
+        return self.joint(x).softmax(1).float()
+
+    def decode(self, r):
+        """The mean [n, *shape] that responsibilities [n, K] expect."""
+        means = self.mixture.means
+        return (r.to(means) @ means).float().unflatten(1, self.space.shape)
+
+    def sample(self, n, rng):
+        """n draws [n, *shape]."""
+        mixture = self.mixture
+        # Components by inverse distribution function: the same noise gives similar samples as the fit moves on.
+        edges = mixture.weights.cumsum(0)
+        u = torch.rand(n, generator=rng, device=rng.device, dtype=edges.dtype)
+        z = torch.searchsorted(edges, u * edges[-1]).clamp(max=len(edges) - 1)
+        return mixture.draw(z, rng).float().unflatten(1, self.space.shape)
+
+    def views(self, x, rng):
+        mixture = self.mixture
+        components = {"points": mixture.means.float().unflatten(1, self.space.shape), "weights": mixture.weights}
+        return {
+            "components": View("components", "means, with the weights of the components", components),
+            "responsibilities": View(
+                "memberships", "the components' responsibilities for held-out points", {"x": x, "shares": self.encode(x)}
+            ),
+        }
+
+    def remarks(self):
+        empty = int((self.mixture.weights < NEGLIGIBLE).sum())
+        of = f"{empty} of {self.s.n_components} components have no weight, as if there were fewer distinct points: lower n_components"
+        return [of] if empty else []
+
+    def start(self, x: torch.Tensor, rng: torch.Generator) -> Components:
+        """Where fitting all points x [N, D] begins: at clusters, as the likelihood has many poor optima."""
+        return self.mixture.around(lloyd(x, self.s.n_components, rng, WARM_START), x)
+
+
+class EMMixture(Mixture, EM):
+    """A mixture fitted by EM. E: r_ik = p(k | x_i); M: the components that are most likely given the r-weighted points.
+
+    A subclass tells the `shapes` of its parameters by name, and makes `components` of them.
+    """
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        for name, shape in self.shapes.items():
+            self.register_buffer(name, torch.zeros(s.n_init, *shape, dtype=torch.float64))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter."""
+        return {"log_weights": (self.s.n_components,), "means": (self.s.n_components, self.space.size)}
+
+    def components(self, **parameters: torch.Tensor) -> Components:
+        """The components that have these parameters."""
+        raise NotImplementedError
+
+    @property
+    def mixture(self):
+        return self.at(self.best)
+
+    def at(self, start: int) -> Components:
+        """The components of a start."""
+        return self.components(**{name: self.get_buffer(name)[start] for name in self.shapes})
+
+    def keep(self, start: int, found: Components) -> None:
+        """Let these be the components of a start."""
+        for name in self.shapes:
+            self.get_buffer(name)[start] = getattr(found, name)
+
+    def begin(self, start, x, rng):
+        self.keep(start, self.start(x, rng))
+
+    def expect(self, start, x):
+        mixture = self.at(start)
+        joint = mixture.joint(x)
+        total = joint.logsumexp(1)
+        r = (joint - total[:, None]).exp()
+        r[r < NEGLIGIBLE] = 0  # far below rounding error in any sum; as denormal numbers they would slow products tenfold
+        return {"objective": -total.sum(), **mixture.moments(x, r)}
+
+    def maximise(self, start, sums, n):
+        self.keep(start, self.at(start).maximised(sums))
+
+    def evaluate(self, batch, rng):
+        return {"nll": -self.log_prob(batch.x).mean()}
