@@ -22,6 +22,7 @@ from .seeds import generator
 
 MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a measure looks at
 VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
+Z = 1.959964  # standard errors that 95 % of a normal distribution lie within
 RESAMPLES, FEW = 200, 20  # of the points, where looking at them again takes long
 GROUPS = ("reconstruction", "likelihood", "samples", "latent space", "representation", "cost")  # as a card shows them
 OWN = "defined here"
@@ -33,8 +34,8 @@ T = TypeVar("T")
 class Measured(NamedTuple):
     """A number: the sizes `n` of what it was measured from, and the part of the data it is `on`.
 
-    `low` and `high` are 1.96 standard errors to both sides: other points would give another number. `features` are those
-    that points were compared by, `of` what else two numbers must agree in to be compared.
+    `low` and `high` are a 95 % interval, as other points would give another number. `features` are those that points
+    were compared by, `of` what else two numbers must agree in to be compared.
     """
 
     value: float
@@ -109,6 +110,7 @@ class Evaluation:
         self.images = len(data.space.shape) == 3
         self.labelled = data.train.y is not None and data.space.classes > 1
         self.vectors = can(model, "encode") and model.latent_dim is not None
+        self.broken: dict[str, None] = {}  # what turned out not to be finite, in words
         self._made: dict[Callable, object] = {}
 
     def once(self, function: Callable[["Evaluation"], T]) -> T:
@@ -147,11 +149,11 @@ class Evaluation:
     def samples(self) -> torch.Tensor:
         """As many samples [n, *shape] as test points count."""
         rng, n = self.rng("samples"), len(self.test)
-        return self._whole([self.model.sample(min(1000, n - start), rng) for start in self._steps(n)])
+        return self._whole([self.model.sample(min(1000, n - start), rng) for start in self._steps(n)], "samples")
 
     @cached_property
     def train(self) -> torch.Tensor:
-        """Training points [n, *shape], at most twice as many as test points count."""
+        """Training points [n, *shape], at most twice as many as test points may count."""
         return drawn(self.data.train.spread(2 * self.most))
 
     @cached_property
@@ -167,7 +169,7 @@ class Evaluation:
     @cached_property
     def sample_features(self) -> torch.Tensor:
         """Features of the samples [n, d]."""
-        return self._whole([self.features(self.samples)])
+        return self._whole([self.features(self.samples)], "features of samples")
 
     @cached_property
     def neighbours(self) -> list[dict[str, float]]:
@@ -185,7 +187,7 @@ class Evaluation:
         for x, y in self.test.batches(self.block):
             given = self.model.given(y)
             found.append(given.decode(given.encode(x)))
-        return self._whole(found)
+        return self._whole(found, "reconstructions")
 
     @cached_property
     def codes(self) -> torch.Tensor:
@@ -201,35 +203,42 @@ class Evaluation:
         return self._encoded(part), part.y.cpu()
 
     def _encoded(self, part: Part) -> torch.Tensor:
-        return self._whole([self.model.given(y).encode(x) for x, y in part.batches(self.block)])
+        return self._whole([self.model.given(y).encode(x) for x, y in part.batches(self.block)], "codes")
 
     @cached_property
     def draws(self) -> torch.Tensor:
         """Points [n, *shape] decoded from codes that the model would generate from, without noise of their own."""
-        rng, n, y, found = self.rng("draws"), min(len(self.test), 5000), self.test.y, []
-        for start in self._steps(n):
-            size = min(1000, n - start)
-            given = self.model.given(y[start : start + size]) if self.model.conditional else self.model
-            found.append(given.decode(self.model.codes(size, rng)))
-        return self._whole(found)
+        rng, part, found = self.rng("draws"), self.test.spread(5000), []
+        for start in self._steps(len(part)):
+            y = part.y[start : start + 1000] if self.model.conditional else None
+            found.append(self.model.given(y).decode(self.model.codes(min(1000, len(part) - start), rng)))
+        return self._whole(found, "decoded draws")
 
     def _steps(self, n: int):
         for start in range(0, n, 1000):  # whatever the block, as noise is drawn for so many at a time
             interruption.check()
             yield start
 
-    def _whole(self, found: list[torch.Tensor]) -> torch.Tensor:
+    def _whole(self, found: list[torch.Tensor], what: str) -> torch.Tensor:
         whole = torch.cat([part.cpu() for part in found])
-        self.need(len(whole) > 0 and (not whole.is_floating_point() or bool(whole.isfinite().all())))
+        bad = int((~whole.isfinite()).flatten(1).any(1).sum()) if whole.dim() > 1 else 0
+        if bad:
+            self.broken[f"{bad:,} of {len(whole):,} {what} are not finite"] = None
+        self.need(len(whole) > 0 and not bad)
         return whole
 
     # --- numbers with intervals -------------------------------------------------------------------------------
 
     def mean(self, values: torch.Tensor, n: dict[str, int] | None = None, **more) -> Measured:
         """The mean of a value per point [n]; `n` are the sizes of what they are of, where that is not test points alone."""
-        values = values.double()
-        value, error = float(values.mean()), float(values.std(correction=0)) / len(values) ** 0.5
-        return _between(value, error, n or {"test": len(values)}, more)
+        n, count, value = n or {"test": len(values)}, len(values), float(values.double().mean())
+        if values.dtype == torch.bool:  # Wilson's (1927), as a share lies between 0 and 1
+            scale = 1 + Z**2 / count
+            centre, reach = value + Z**2 / (2 * count), Z * (value * (1 - value) / count + Z**2 / (4 * count**2)) ** 0.5
+            return Measured(value, n, low=(centre - reach) / scale, high=(centre + reach) / scale, **more)
+        if count < 2:
+            return Measured(value, n, **more)
+        return _around(value, float(values.double().std()) / count**0.5, count, n, more)
 
     def resampled(self, statistic: Callable[[Callable], float], n: dict[str, int], times: int = RESAMPLES, **more) -> Measured:
         """A statistic of points, and how much it varies over as many that are drawn from them (the bootstrap, Efron 1979).
@@ -240,16 +249,16 @@ class Evaluation:
         for _ in range(times):
             interruption.check()
             found.append(float(statistic(lambda points: points[torch.randint(len(points), (len(points),), generator=rng)])))
-        return _between(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), n, more)
+        return _around(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), times, n, more)
 
     def by_parts(self, value: float, parts: Sequence[float], n: dict[str, int], **more) -> Measured:
         """A number that compares points with one another, and what the same is on equal parts of them.
 
         Resampled points would be neighbours of themselves; so the standard error is from the spread over the parts.
         """
-        if len(parts) < 2:
+        if len({*parts}) < 2:
             return Measured(value, n, **more)
-        return _between(value, float(torch.tensor(parts).double().std()) / len(parts) ** 0.5, n, more)
+        return _around(value, float(torch.tensor(parts).double().std()) / len(parts) ** 0.5, len(parts), n, more)
 
 
 def tenths(*sets: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
@@ -258,8 +267,14 @@ def tenths(*sets: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
     return [tuple(points[i::10] for points in sets) for i in range(10)] if min(map(len, sets)) >= 100 else []
 
 
-def _between(value: float, error: float, n: dict[str, int], more: dict) -> Measured:
-    return Measured(value, n, low=value - 1.96 * error, high=value + 1.96 * error, **more)
+def _around(value: float, error: float, count: int, n: dict[str, int], more: dict) -> Measured:
+    """A number with Student's interval for a standard error that was estimated from so many numbers."""
+    from scipy.special import stdtrit
+
+    if not math.isfinite(error):
+        return Measured(value, n, **more)
+    reach = float(stdtrit(count - 1, 0.975)) * error
+    return Measured(value, n, low=value - reach, high=value + reach, **more)
 
 
 def drawn(part: Part) -> torch.Tensor:
@@ -304,7 +319,10 @@ def measured(m: Measure, e: Evaluation) -> Measured | None:
         number = m.function(e)
     except (Unmeasurable, torch.linalg.LinAlgError):
         return None
-    return number if number is not None and math.isfinite(number.value) else None
+    if number is None or math.isfinite(number.value):
+        return number
+    e.broken[f"{m.name} is {number.value}"] = None
+    return None
 
 
 def _entry(m: Measure, number: Measured) -> dict:

@@ -255,7 +255,8 @@ def _draw(axes, lines: list[Line], x_label: str, y_label: str, bands=False, join
 
 def _ends(values: list[Value]) -> np.ndarray:
     """The ends of the intervals [2, n]; the values themselves where there are none."""
-    return np.array([[v.mean if v.low is None else v.low, v.mean if v.high is None else v.high] for v in values]).T
+    ends = [[v.mean if v.low is None else v.low, v.mean if v.high is None else v.high] for v in values]
+    return np.array(ends, dtype=float).reshape(-1, 2).T
 
 
 def _spaced(axes, values: list[float], ticks: Iterable[float] = ()) -> None:

@@ -126,7 +126,8 @@ def averaged(found: Iterable[Result]) -> list[Row]:
 def _row(runs: list[Result]) -> Row:
     settings = {name: value for name, value in runs[0].settings.items() if not is_seed(name)}
     measures = dict.fromkeys(measure for run in runs for measure in run.measures)
-    cells = {measure: mean([run.measures[measure] for run in runs if measure in run.measures]) for measure in measures}
+    values = {measure: [run.measures[measure] for run in runs if measure in run.measures] for measure in measures}
+    cells = {measure: mean(some)._replace(lacking=len(runs) - len(some)) for measure, some in values.items()}
     return Row(runs[0].kind, settings, runs, cells)
 
 
@@ -146,13 +147,14 @@ def mean(values: list[Value], level: float = 0.95) -> Value:
 def standings(rows: list[Row]) -> dict[tuple[int, Measure], float]:
     """Where each row stands, by its number, in each measure whose direction is known, among runs on the same data.
 
-    From 0 for the worst to 1 for the best: the share of the other values that it is better than. None where all are alike.
+    From 0 for the worst to 1 for the best: the share of the other values that it is better than. None where all are alike,
+    or where seeds lack the number.
     """
     found = {}
     for data in dict.fromkeys(row.data for row in rows):
         mine = [i for i, row in enumerate(rows) if row.data == data]
         for measure in dict.fromkeys(measure for i in mine for measure in rows[i].cells if measure.better):
-            means = {i: rows[i].cells[measure].mean for i in mine if measure in rows[i].cells}
+            means = {i: rows[i].cells[measure].mean for i in mine if measure in rows[i].cells and not rows[i].cells[measure].lacking}
             order = sorted(set(means.values()), reverse=measure.better == "lower")
             if len(order) > 1:
                 found |= {(i, measure): order.index(value) / (len(order) - 1) for i, value in means.items()}
@@ -227,8 +229,8 @@ def brief(value: Value | None) -> str:
     """A number in few words: three digits, and how far its interval over the seeds reaches."""
     if value is None:
         return ""
-    spread = f" ± {value.high - value.mean:.1g}" if value.seeds > 1 and value.high is not None else ""
-    return (f"{value.mean:,.0f}" if abs(value.mean) >= 1000 else f"{value.mean:.3g}") + spread
+    spread = f" ± {_reach(value)}" if value.seeds > 1 and value.high is not None else ""
+    return (f"{value.mean:,.0f}" if abs(value.mean) >= 1000 else f"{value.mean:.3g}") + spread + _lacking(value)
 
 
 def cell(value: Value | None) -> str:
@@ -236,10 +238,21 @@ def cell(value: Value | None) -> str:
     if value is None:
         return ""
     if value.low is None or value.high is None:
-        return number(value.mean)
-    if value.seeds > 1:
-        return f"{number(value.mean)} ± {value.high - value.mean:.2g}"
-    return f"{number(value.mean)} [{value.low:.3g}, {value.high:.3g}]"
+        spread = ""
+    elif value.seeds > 1:
+        spread = f" ± {_reach(value)}"
+    else:
+        spread = f" [{value.low:.3g}, {value.high:.3g}]"
+    return number(value.mean) + spread + _lacking(value)
+
+
+def _reach(value: Value) -> str:
+    reach = value.high - value.mean
+    return f"{reach:,.0f}" if reach >= 10 else f"{reach:.2g}"
+
+
+def _lacking(value: Value) -> str:
+    return f" ({value.seeds} of {value.seeds + value.lacking} seeds)" if value.lacking else ""
 
 
 def swept(rows: list[Row]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .comparison import Report, Row, brief, called, cell, differing
-from .results import Measure, Value, is_number, short
+from .results import PARTS, Measure, Value, is_number, short
 
 MOST_PICTURES, LARGEST = 60, 40_000_000  # settings with pictures in the page, and pixels of a picture that is read
 WIDE = 800  # pixels from which a chart scrolls on a phone rather than shrinks
@@ -91,7 +91,7 @@ def _meaning(measure: Measure) -> str:
     """What a measure is, in what unit, and what it was measured on."""
     from .card import measures
 
-    known = measures().get(measure.name)
+    known = measures().get(measure.name) if measure.group not in PARTS else None  # a term may be called like a measure
     told = [known.meaning if known else "", f"In {measure.unit}." * bool(measure.unit)]
     on = [f"on {measure.on or measure.group}", measure.n, measure.features, measure.of]
     return " ".join(filter(None, [*told, f"Measured {', '.join(filter(None, on))}."]))

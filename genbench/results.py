@@ -33,12 +33,13 @@ class Measure(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A number, and the ends of its interval where there is one; of how many seeds it is the mean."""
+    """A number, and the ends of its interval where there is one; of how many seeds it is the mean, and how many lack it."""
 
     mean: float
     low: float | None = None
     high: float | None = None
     seeds: int = 1
+    lacking: int = 0
 
 
 class Result(NamedTuple):

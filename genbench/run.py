@@ -90,6 +90,8 @@ class Run:
         self.lock.sign()
         self.record.keep_settings()
         self._status("running")
+        with suppress(OSError):  # forget the peak of runs before this one in the process; there is such a file on Linux only
+            Path("/proc/self/clear_refs").write_text("5")
         logger.info("settings: %s", json.dumps(self.config))
         self.say(f"{self.title}: {self.folder}")
 
@@ -218,7 +220,7 @@ class Run:
 
     def fitted(self) -> dict[str, float]:
         """What it took to get here: seconds, and the most memory that the process has held, in MiB."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of Linux since `start`, elsewhere of all runs of the process
         return {"fit_seconds": self.seconds, "peak_memory": peak / (2**20 if sys.platform == "darwin" else 2**10)}
 
     def measured(self, found: dict) -> dict:

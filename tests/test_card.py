@@ -4,6 +4,8 @@ import io
 import json
 import math
 import re
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ import torch
 from conftest import CONFIGS, config_of, small_config
 from prdc import compute_prdc
 from scipy.ndimage import gaussian_filter
+from scipy.stats import binomtest
+from scipy.stats import t as student
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
@@ -93,6 +97,11 @@ def test_points_that_are_sorted_by_class_count_evenly():
     for count, points in ((1000, e.test.y), (2000, e.train.flatten().long())):
         assert len(points) == count and (points.bincount(minlength=10) - count / 10).abs().max() <= 1
     assert all((part.flatten().long().bincount(minlength=10) - 10).abs().max() <= 1 for (part,) in tenths(e.x))
+    asked = []
+    model = model_with(data := made(x, x, y, classes=10), 1, codes=lambda n, rng: torch.zeros(n, 1), decode=lambda z: z)
+    object.__setattr__(model, "conditional", True)
+    object.__setattr__(model, "given", lambda y: asked.extend(y.tolist()) or model)
+    assert len(Evaluation(model, data, {}, "quick").draws) == 1000 and torch.tensor(asked).bincount().tolist() == [100] * 10
 
 
 def test_neighbours_equal_the_package_that_defines_them():
@@ -200,8 +209,12 @@ def test_reconstructions_are_measured_in_values_and_decibels():
     assert found["mse"]["value"] == pytest.approx(0.01, rel=1e-5) and found["psnr"]["value"] == pytest.approx(20, rel=1e-5)
     assert all(entry["low"] <= entry["value"] <= entry["high"] for entry in found.values()) and found["ssim"]["value"] < 1
     uneven = e.mean(torch.arange(200).double())
-    error = 1.96 * math.sqrt((200**2 - 1) / 12 / 200)
-    assert (uneven.low, uneven.high) == pytest.approx((99.5 - error, 99.5 + error), abs=2.5)  # that of a normal distribution
+    assert (uneven.low, uneven.high) == pytest.approx(student.interval(0.95, 199, 99.5, math.sqrt(200 * 201 / 12 / 200)))
+    for right in (0, 1, 150, 200):  # of 200
+        share = e.mean(torch.arange(200) < right)
+        theirs = binomtest(right, 200).proportion_ci(method="wilson")
+        assert (share.low, share.high) == pytest.approx((theirs.low, theirs.high), abs=1e-7)
+    assert e.mean(torch.ones(1)).low is None
 
 
 # --- codes ----------------------------------------------------------------------------------------------------
@@ -277,6 +290,14 @@ def test_parameters_are_all_numbers_that_a_model_consists_of(name, overrides, nu
     assert run(small_config(name, "epochs=1", *overrides), tmp_path).metrics["cost"]["parameters"] == numbers
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system cannot forget a peak")
+def test_the_peak_of_memory_is_the_runs_own(tmp_path, undrawn):
+    large = np.ones(100_000_000)
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    del large
+    assert run(small_config("pca"), tmp_path).metrics["time"]["peak_memory"] < held - 500
+
+
 # --- the whole ------------------------------------------------------------------------------------------------
 
 
@@ -321,8 +342,33 @@ def test_few_or_equal_points_leave_out_what_they_cannot_tell():
         found = card(e)
         assert found and all(math.isfinite(entry["value"]) for entry in found) and isinstance(diagnosed(e, found), list)
         assert ("precision" in [entry["name"] for entry in found]) == (len(x) > 5)
-    wild = model_with(data, sample=lambda n, rng: torch.full((n, 2), math.nan))
-    assert not numbers(wild, data, "samples")
+
+
+def test_data_without_labels_have_a_card_of_what_needs_none():
+    x = normal(200, 2, 0)
+    data = made(x, x)
+    for latent_dim, codes in ((2, lambda x: x), (None, lambda x: (x[:, 0] > 0).long())):
+        able = {"encode": codes, "decode": lambda z: z.reshape(len(z), -1).float().expand(-1, 2), "sample": lambda n, rng: x[:n]}
+        found = evaluated(model_with(data, latent_dim, **able), data, {}, "full")
+        names = {entry["name"] for entry in found["card"]}
+        assert {"mse", "fid", "ndb"} <= names and not {"knn_accuracy", "nmi", "classes_covered"} & names
+
+
+def test_what_is_not_finite_is_told():
+    x = torch.cat([normal(199, 2, 0), torch.full((1, 2), 9.0)])
+    data = made(x, x, torch.arange(200) % 2, classes=2)
+    wild = {
+        "sample": lambda n, rng: torch.where(torch.arange(n)[:, None] == 7, math.nan, 0.0).expand(-1, 2),
+        "encode": lambda x: x + math.nan,
+        "log_prob": lambda x: torch.where(x[:, 0] == 9, -math.inf, -1.0),
+    }
+    model = model_with(data, 2, **wild)
+    model.s.update(lr=0.1)
+    found = evaluated(model, data, {}, "full")
+    assert [entry["name"] for entry in found["card"]] == ["parameters"]
+    (line,) = found["diagnosis"]
+    said = ("1 of 200 samples are not finite", "200 of 200 codes are not finite", "log_prob is -inf", "try a lower rate (lr=0.1)")
+    assert all(words in line for words in said), line
 
 
 def test_every_measure_says_what_it_is_in_the_docs_and_in_a_list(genbench):
@@ -353,8 +399,9 @@ def test_what_went_wrong_is_told_with_the_setting_to_change():
         model.s.update(settings)
         return "\n".join(diagnosed(Evaluation(model, data, found), [*card]))
 
-    collapsed = told({}, [{"name": "active_units", "value": 0}], beta=4.0)
-    assert "posterior collapse: 0 of 10" in collapsed and "beta=4.0" in collapsed
+    units = [{"name": "active_units", "value": 0}]
+    assert "posterior collapse: 0 of 10 latents are used; try a lower weight, or an annealed one (beta=4.0)" in told({}, units, beta=4.0)
+    assert "beta" not in told({}, units, beta=1.0, objective="iwae"), "which it has not"
     assert "lr=0.1" in told({"train": {"d_real": 0.995, "d_fake": 0.001}}, lr=0.1)
     assert "3 of 8 modes" in told({}, [{"name": "modes", "value": 3, "of": "of 8"}], ema=0.0)
     assert told({}, [{"name": "classes_covered", "value": 7, "of": "of 10"}], epochs=3) == (

@@ -98,7 +98,9 @@ def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, 
     for k, seed in itertools.product((2, 3), (0, 1, 2)):
         metrics = card(("fid", 10.0 * k + seed, {}), ("precision", k / 10, {"better": "higher"}), ("modes", k, {"better": None}))
         left(changes={"n_components": k, "seed": seed}, metrics=metrics)
-    left(changes={"n_components": 2, "seed": 0}, metrics=card(("fid", 20.0, {})))  # a repeated run counts once
+    left(
+        changes={"n_components": 2, "seed": 0}, metrics=card(("fid", 20.0, {}), ("precision", 0.2, {"better": "higher"}))
+    )  # a repeated run counts once
     told = left.report()
     assert [len(row.runs) for row in told.rows] == [3, 3]
     fid = next(m for m in told.measures if m.name == "fid")
@@ -106,12 +108,12 @@ def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, 
     assert value[:2] == pytest.approx((21, 21 - half)) and value.high == pytest.approx(21 + half) and value.seeds == 3
     assert {(i, m.name) for i, m in told.best} == {(0, "fid"), (1, "precision")}, "where no direction is known, none is best"
     shown = capsys.readouterr().out
-    assert "21 ± 2 *" in shown and "31 ± 2 *" not in shown and "fid ↓" in shown and "precision ↑" in shown
+    assert "21 ± 2.5 *" in shown and "31 ± 2.5 *" not in shown and "fid ↓" in shown and "precision ↑" in shown
     markdown = (left.folder / "report.md").read_text()
     assert "| **21 ± 2.5** |" in markdown and "| 31 ± 2.5 |" in markdown
     groups, heads, *rows = page(left.folder).tables[0]
     assert groups == ["", "samples"] and heads == ["model", "n_components", "seeds", "fid ↓", "precision ↑", "modes"]
-    assert "21 ± 2 *" in [c.strip() for c in rows[0]] and "31 ± 2" in [c.strip() for c in rows[1]]
+    assert "21 ± 2.5 *" in [c.strip() for c in rows[0]] and "31 ± 2.5" in [c.strip() for c in rows[1]]
     assert "31 ± 2.5" in [c.strip() for c in page(left.folder).tables[1][3]], "all measures, in full"
 
 
@@ -338,6 +340,22 @@ def test_each_chart_is_there_where_it_applies(left):
     assert ((1, 2, 3), (10.0, 5.0, 10 / 3)) in found["learning_curves"] and len(found["learning_curves"]) == 4
     (seconds,) = (name for name in found if name.startswith("cost_against"))
     assert sorted(found[seconds][0][0]) == [1, 1, 10, 10]
+
+
+def test_a_measure_that_only_some_lines_have_is_drawn_for_these(left):
+    for likelihood, beta in itertools.product(("bernoulli", "gaussian"), (1.0, 2.0, 4.0)):
+        entries = [("fid", beta, {}), ("log_prob", -beta, {"better": "higher", "of": likelihood})]
+        left("vae", {"likelihood": likelihood, "beta": beta}, metrics=card(*entries[: 2 - (likelihood == "bernoulli")]))
+    assert ((1.0, 2.0, 4.0), (-1.0, -2.0, -4.0)) in drawn(left.folder)["measures_against_beta_vae_on_digits"]
+
+
+def test_a_number_that_seeds_lack_says_so_and_is_not_the_best(left):
+    for k, seed, fid in ((2, 0, 1.0), (2, 1, None), (3, 0, 5.0), (3, 1, 25.0), (4, 0, 6.0), (4, 1, 26.0)):
+        left(changes={"n_components": k, "seed": seed}, metrics=card(*[("fid", fid, {})] * (fid is not None), ("ndb", 0.1, {})))
+    told = left.report()
+    rows = page(left.folder).tables[0][2:]
+    assert [row[3].strip() for row in rows] == ["1 (1 of 2 seeds)", "15 ± 127 *", "16 ± 127"]
+    assert {(i, m.name) for i, m in told.best} == {(1, "fid")}
 
 
 def test_a_single_run_has_a_report_without_comparisons(left):

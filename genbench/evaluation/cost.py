@@ -26,7 +26,10 @@ def parameters(e: Evaluation) -> Measured:
 
 @measure(group="cost", unit="MiB", better="lower")
 def peak_memory(e: Evaluation) -> Measured | None:
-    """The most memory that the process has held up to the end of training, the program itself included; not that of a GPU."""
+    """The most memory that the process has held up to the end of training, the program itself included; not that of a GPU.
+
+    Outside Linux, what runs before it in the same sweep have held counts, too.
+    """
     return _time(e, "peak_memory")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ..card import Evaluation
+from ..card import Evaluation, Unmeasurable
 from ..model import can
 
 SIGNS: list[Callable[[Evaluation, dict[str, dict]], str | None]] = []
@@ -17,7 +17,14 @@ def sign(function):
 def diagnosed(e: Evaluation, card: list[dict]) -> list[str]:
     """A line for everything that seems to be wrong."""
     by_name = {entry["name"]: entry for entry in card}
-    return [line for look in SIGNS if (line := look(e, by_name))]
+    return [line for look in SIGNS if (line := _seen(look, e, by_name))]
+
+
+def _seen(look: Callable, e: Evaluation, by_name: dict[str, dict]) -> str | None:
+    try:
+        return look(e, by_name)
+    except Unmeasurable:
+        return None
 
 
 def _now(e: Evaluation, *names: str) -> str:
@@ -25,14 +32,27 @@ def _now(e: Evaluation, *names: str) -> str:
     return ", ".join(f"{name}={e.model.s[name]}" for name in names if e.model.s.get(name) is not None)
 
 
+def _ways(e: Evaluation, **ways: str) -> str:
+    """What to change, by setting: those that the model has, as they are."""
+    return ", ".join(f"{way} ({_now(e, name)})" for name, way in ways.items() if way and e.model.s.get(name) is not None)
+
+
+@sign
+def not_finite(e, card):
+    found = "; ".join(e.broken)
+    return found and f"{found}; try {_ways(e, lr='a lower rate', langevin_rate='shorter steps', reg_covar='a larger floor')}".removesuffix(
+        "; try "
+    )
+
+
 @sign
 def collapse(e, card):
     units = card.get("active_units")
     if units is None or units["value"] >= 0.1 * e.model.latent_dim:
         return None
-    what = f"posterior collapse: {units['value']} of {e.model.latent_dim} latents are used"
-    weight, asked = _now(e, "beta", "annealing"), _now(e, "likelihood", "sigma")
-    return f"{what}; lower beta, or anneal it ({weight}), or ask more of the likelihood ({asked})"
+    beta = "a lower weight, or an annealed one" if e.model.s.get("objective", "elbo") == "elbo" else ""
+    ways = _ways(e, beta=beta, likelihood="one that asks for more", latent_dim="fewer")
+    return f"posterior collapse: {units['value']} of {e.model.latent_dim} latents are used; try {ways}"
 
 
 @sign
@@ -69,14 +89,14 @@ def low_coverage(e, card):
 
 def _more(e: Evaluation) -> str:
     """The settings by which a model covers more."""
-    ways = {
-        "ema": "averaging the generator's weights",
-        "n_components": "more components",
-        "sampler": "another density of codes",
-        "lr": "another rate",
-        "epochs": "more passes" if not e.model.converged else "",
-    }
-    return "try " + ", ".join(f"{way} ({_now(e, name)})" for name, way in ways.items() if way and e.model.s.get(name) is not None)
+    return "try " + _ways(
+        e,
+        ema="averaging the generator's weights",
+        n_components="more components",
+        sampler="another density of codes",
+        lr="another rate",
+        epochs="" if e.model.converged else "more passes",
+    )
 
 
 @sign
@@ -87,8 +107,8 @@ def dead_units(e, card):
     idle = int((codes.var(0, correction=0) <= 1e-8 * codes.square().mean().clamp(min=1e-300)).sum())
     if not idle:
         return None
-    weight = _now(e, "lambda", "lr")
-    return f"{idle} of {codes.shape[1]} units of the code never change; lower the penalty, the rate ({weight}) or latent_dim"
+    ways = _ways(e, **{"lambda": "a smaller penalty", "lr": "a lower rate", "latent_dim": "fewer"})
+    return f"{idle} of {codes.shape[1]} units of the code never change; try {ways}"
 
 
 @sign

@@ -73,7 +73,8 @@ def ari(e: Evaluation) -> Measured:
 
 def agreement(e: Evaluation, score: Callable) -> Measured:
     """The score of the classes and the clusters of test points."""
-    pairs = torch.stack([e.test.y.cpu(), clusters(e)], 1)
+    found = clusters(e)
+    pairs = torch.stack([e.test.y.cpu(), found], 1)
     return e.resampled(lambda of: score(*of(pairs).T.numpy()), {"test": len(pairs)}, FEW)
 
 

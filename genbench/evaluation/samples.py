@@ -32,7 +32,7 @@ def fid(e: Evaluation) -> Measured:
     """Fréchet distance of Gaussians with the moments of the samples' and of the test points' features.
 
     The features are not those of Inception: it compares with no published FID. It is too large for few points, the more
-    so the more features there are (Chong & Forsyth 2020).
+    so the more features there are (Chong & Forsyth 2020). Not of more than 2,048, whose covariances take long.
     """
     e.need(len(e.test) > 1 and e.test_features.shape[1] <= MOST_FEATURES)
     x, y = e.test_features, e.sample_features
@@ -252,7 +252,9 @@ def high_quality(e: Evaluation) -> Measured:
 # --- memory ---------------------------------------------------------------------------------------------------
 
 
-@measure("sample", group="samples", unit="ratio of distances", source="defined here, after Meehan et al. 2020, arXiv:2004.05675")
+@measure(
+    "sample", group="samples", unit="ratio of distances", source="defined here, after Meehan et al. 2020, arXiv:2004.05675", headline=True
+)
 def memorisation(e: Evaluation, most: int = 2000) -> Measured:
     """Median distance of samples to the nearest training point, over that of test points.
 

@@ -78,14 +78,14 @@ class VAE(Coder, GradientModel):
         which grows with k (Burda et al. 2016, theorem 1); the same draws at every call."""
         mu, logvar = self.posterior(x)
         rng = generator(self.s.seed, "log_prob", device=x.device)
-        total = torch.full((len(x),), -math.inf, dtype=torch.float64).to(mu.device)
+        total = torch.full((len(x),), -math.inf, dtype=torch.float64)  # not on the device: Apple's know no double precision
         for start in range(0, k, 10):  # few at a time, as each is a decoding of all points
             interruption.check()
             eps = torch.randn(min(10, k - start), *mu.shape, generator=rng, device=rng.device)
             z = mu + eps * (logvar / 2).exp()
             part = importance_bound(eps, logvar, z, self.nll(x, z)) + math.log(len(eps))
-            total = torch.logaddexp(total, part.to(total))
-        return total - math.log(k)
+            total = torch.logaddexp(total, part.cpu().double())
+        return (total - math.log(k)).to(mu)
 
 
 def importance_bound(eps, logvar, z, nll):
