@@ -84,7 +84,7 @@ def low_coverage(e, card):
     near, reached = (card.get(name, {"value": None})["value"] for name in ("precision", "coverage"))
     if near is None or near < 0.5 or reached > 0.5 * near:
         return None
-    return f"samples look like data (precision {near:.2f}) but cover little of it (coverage {reached:.2f}); {_more(e)}"
+    return f"samples are near data (precision {near:.2f}), but near little of it (coverage {reached:.2f}); {_more(e)}"
 
 
 def _more(e: Evaluation) -> str:
