@@ -100,9 +100,9 @@ def _place(group: str) -> tuple[int, str]:
 class Evaluation:
     """A model beside the data that it is measured on, and what several measures need of both, made once.
 
-    `found` holds what a run knows already: its objective by part of the data, `cost` and `time`. `size` says how many points
-    count, `k` the number of importance samples if it is not the model's own. `block` points are looked at together, which changes no number
-    beyond rounding. All tensors are on the CPU.
+    `found` holds what a run knows already: its objective by part of the data, `cost` and `time`. `size` says how many
+    points count, `k` the number of importance samples if it is not the model's own. `block` points are looked at together,
+    which changes no number beyond rounding. All tensors are on the CPU.
     """
 
     def __init__(self, model: Model, data: Data, found: dict[str, dict], size: str = "full", k: int | None = None, block: int = 1000):
