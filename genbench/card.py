@@ -23,9 +23,11 @@ from .seeds import generator
 MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a measure looks at
 VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
 Z = 1.959964  # standard errors that 95 % of a normal distribution lie within
+MANY = 2000  # points above which measuring anew nearly all of them takes long
 RESAMPLES, FEW = 200, 20  # of the points, where looking at them again takes long
 GROUPS = ("reconstruction", "likelihood", "samples", "latent space", "representation", "cost")  # as a card shows them
 OWN = "defined here"
+ANY, POSITIVE, SHARE = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)  # what a number can be, and so its interval
 K = 5  # the neighbour at which balls end
 
 T = TypeVar("T")
@@ -57,6 +59,7 @@ class Measure(NamedTuple):
     better: str | None
     source: str
     headline: bool  # whether it is among the few that tell at a glance what a model is good at
+    within: tuple[float, float]  # what it can be
 
     @property
     def name(self) -> str:
@@ -76,11 +79,11 @@ class Unmeasurable(Exception):
 MEASURES: dict[str, Measure] = {}
 
 
-def measure(*needs: str, group: str, unit: str = "", better: str | None = None, source: str = OWN, headline: bool = False):
+def measure(*needs: str, group: str, unit: str = "", better: str | None = None, source: str = OWN, headline=False, within=ANY):
     """List a function as a measure of every model that has these abilities; `better` is higher, lower or neither."""
 
     def listed(function):
-        MEASURES[function.__name__] = Measure(function, needs, group, unit, better, source, headline)
+        MEASURES[function.__name__] = Measure(function, needs, group, unit, better, source, headline, within)
         return function
 
     return listed
@@ -173,10 +176,9 @@ class Evaluation:
 
     @cached_property
     def neighbours(self) -> list[dict[str, float]]:
-        """Precision, recall, density and coverage of the samples, by the K-th neighbours in features: of all, and of tenths."""
+        """Precision, recall, density and coverage of the samples, by the K-th neighbours in features: of all, and of parts."""
         self.need(len(self.test) > K)
-        pairs = [(self.test_features, self.sample_features), *tenths(self.test_features, self.sample_features)]
-        return [divergences.prdc(*pair, K) for pair in pairs]
+        return [divergences.prdc(*pair, K) for pair in parts(self.test_features, self.sample_features)]
 
     # --- codes and what they decode to ------------------------------------------------------------------------
 
@@ -251,20 +253,26 @@ class Evaluation:
             found.append(float(statistic(lambda points: points[torch.randint(len(points), (len(points),), generator=rng)])))
         return _around(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), times, n, more)
 
-    def by_parts(self, value: float, parts: Sequence[float], n: dict[str, int], **more) -> Measured:
-        """A number that compares points with one another, and what the same is on equal parts of them.
-
-        Resampled points would be neighbours of themselves; so the standard error is from the spread over the parts.
-        """
+    def by_parts(self, found: Sequence[float], n: dict[str, int], **more) -> Measured:
+        """A number that compares points with one another, of `parts` of them: the first is the number, and the spread of the
+        others tells its standard error. Resampled points would be neighbours of themselves."""
+        value, *parts = found
         if len({*parts}) < 2:
             return Measured(value, n, **more)
-        return _around(value, float(torch.tensor(parts).double().std()) / len(parts) ** 0.5, len(parts), n, more)
+        scale = (len(parts) - 1 if min(n.values()) <= MANY else 1) / len(parts) ** 0.5
+        return _around(value, float(torch.tensor(parts).double().std()) * scale, len(parts), n, more)
 
 
-def tenths(*sets: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
-    """Each tenth point of some sets, those next to them, and so on, as they may be sorted; none where a tenth were less than
-    ten."""
-    return [tuple(points[i::10] for points in sets) for i in range(10)] if min(map(len, sets)) >= 100 else []
+def parts(*sets: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
+    """Sets of points, and parts of them: all but a tenth (the jackknife, Tukey 1958), or where they are many, a tenth.
+
+    A tenth are each tenth points, as they may be sorted; there are no parts where that were less than ten.
+    """
+    few, least = [sets], min(map(len, sets))
+    for i in range(10 if least >= 100 else 0):
+        inside = [torch.arange(len(points)) % 10 == i for points in sets]
+        few.append(tuple(points[~it if least <= MANY else it] for points, it in zip(sets, inside)))
+    return few
 
 
 def _around(value: float, error: float, count: int, n: dict[str, int], more: dict) -> Measured:
@@ -327,7 +335,8 @@ def measured(m: Measure, e: Evaluation) -> Measured | None:
 
 def _entry(m: Measure, number: Measured) -> dict:
     known = {"group": m.group, "name": m.name, "unit": m.unit, "better": m.better}
-    return known | number._asdict()
+    low, high = (end if end is None else min(max(end, m.within[0]), m.within[1]) for end in (number.low, number.high))
+    return known | number._asdict() | {"low": low, "high": high}
 
 
 def merged(before: list[dict], now: list[dict]) -> list[dict]:

@@ -20,7 +20,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from genbench.card import MEASURES, Evaluation, Measured, card, evaluated, measure, measures, tenths
+from genbench.card import MEASURES, Evaluation, Measured, card, evaluated, measure, measures, parts
 from genbench.data import Data, Part, Space, load
 from genbench.evaluation import features
 from genbench.evaluation.diagnosis import diagnosed
@@ -46,7 +46,7 @@ def made(train, test, y=None, unit=False, classes=0):
 
 def model_with(data, latent_dim=None, **abilities):
     """A model that can what these functions can."""
-    model = Model(data.space, Settings({"seed": 0, "latent_dim": latent_dim}))
+    model = Model(data.space, Settings({"seed": 0, "latent_dim": latent_dim, "model": {"name": "made"}}))
     for name, ability in abilities.items():
         object.__setattr__(model, name, ability)
     return model
@@ -96,7 +96,10 @@ def test_points_that_are_sorted_by_class_count_evenly():
     e = Evaluation(model_with(made(x, x, y, classes=10)), made(x, x, y, classes=10), {}, "quick")
     for count, points in ((1000, e.test.y), (2000, e.train.flatten().long())):
         assert len(points) == count and (points.bincount(minlength=10) - count / 10).abs().max() <= 1
-    assert all((part.flatten().long().bincount(minlength=10) - 10).abs().max() <= 1 for (part,) in tenths(e.x))
+    _, *most = parts(e.x)
+    assert all(len(part) == 900 and (part.flatten().long().bincount(minlength=10) == 90).all() for (part,) in most)
+    _, *tenths = parts(x)
+    assert all(len(part) == 500 and (part.flatten().long().bincount(minlength=10) == 50).all() for (part,) in tenths)
     asked = []
     model = model_with(data := made(x, x, y, classes=10), 1, codes=lambda n, rng: torch.zeros(n, 1), decode=lambda z: z)
     object.__setattr__(model, "conditional", True)
@@ -367,7 +370,7 @@ def test_what_is_not_finite_is_told():
     found = evaluated(model, data, {}, "full")
     assert [entry["name"] for entry in found["card"]] == ["parameters"]
     (line,) = found["diagnosis"]
-    said = ("1 of 200 samples are not finite", "200 of 200 codes are not finite", "log_prob is -inf", "try a lower rate (lr=0.1)")
+    said = ("1 of 200 samples are not finite", "200 of 200 codes are not finite", "log_prob is -inf", "try a lower rate (now lr=0.1)")
     assert all(words in line for words in said), line
 
 
@@ -400,12 +403,14 @@ def test_what_went_wrong_is_told_with_the_setting_to_change():
         return "\n".join(diagnosed(Evaluation(model, data, found), [*card]))
 
     units = [{"name": "active_units", "value": 0}]
-    assert "posterior collapse: 0 of 10 latents are used; try a lower weight, or an annealed one (beta=4.0)" in told({}, units, beta=4.0)
+    assert "posterior collapse: 0 of 10 latents are used; try a lower weight, or an annealed one (now beta=4.0)" in told(
+        {}, units, beta=4.0
+    )
     assert "beta" not in told({}, units, beta=1.0, objective="iwae"), "which it has not"
     assert "lr=0.1" in told({"train": {"d_real": 0.995, "d_fake": 0.001}}, lr=0.1)
     assert "3 of 8 modes" in told({}, [{"name": "modes", "value": 3, "of": "of 8"}], ema=0.0)
     assert told({}, [{"name": "classes_covered", "value": 7, "of": "of 10"}], epochs=3) == (
-        "samples cover 7 of 10 classes; try more passes (epochs=3)"
+        "samples cover 7 of 10 classes; try more passes (now epochs=3)"
     )
     assert "copies" in told({}, [{"name": "memorisation", "value": 0.1}], bandwidth=0.01)
     assert not told({}, [{"name": "memorisation", "value": 1.0}, {"name": "active_units", "value": 5}])

@@ -34,7 +34,7 @@ def _now(e: Evaluation, *names: str) -> str:
 
 def _ways(e: Evaluation, **ways: str) -> str:
     """What to change, by setting: those that the model has, as they are."""
-    return ", ".join(f"{way} ({_now(e, name)})" for name, way in ways.items() if way and e.model.s.get(name) is not None)
+    return ", ".join(f"{way} (now {_now(e, name)})" for name, way in ways.items() if way and e.model.s.get(name) is not None)
 
 
 @sign

@@ -3,7 +3,7 @@
 import torch
 
 from .. import divergences
-from ..card import Evaluation, K, Measured, measure, tenths
+from ..card import SHARE, Evaluation, K, Measured, measure, parts
 from ..data import spread
 
 STEPS, PAIRS = 16, 500
@@ -57,7 +57,7 @@ def path_length(e: Evaluation) -> Measured:
     return median(e, steps.sum(1) / ends)
 
 
-@measure("codes", "decode", group="latent space", unit="share of draws", better="higher", headline=True)
+@measure("codes", "decode", group="latent space", unit="share of draws", better="higher", headline=True, within=SHARE)
 def completeness(e: Evaluation) -> Measured:
     """Share of codes, as the model draws them to generate, that decode to a point nearer to a test point than its 5th
     neighbour is: to what looks like data.
@@ -68,5 +68,5 @@ def completeness(e: Evaluation) -> Measured:
     found = e.features(e.draws)
     e.need(bool(found.isfinite().all()))
     n = {"draws": len(found), "test": len(e.test)}
-    share, *parts = (divergences.share_within(x, y, K) for x, y in [(e.test_features, found), *tenths(e.test_features, found)])
-    return e.by_parts(share, parts, n, features=e.features.name)
+    shares = [divergences.share_within(x, y, K) for x, y in parts(e.test_features, found)]
+    return e.by_parts(shares, n, features=e.features.name)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from ..card import FEW, Evaluation, K, Measured, measure
+from ..card import FEW, POSITIVE, SHARE, Evaluation, K, Measured, measure
 from ..model import can
 from .samples import sliced
 
@@ -55,6 +55,7 @@ def clusters(e: Evaluation) -> torch.Tensor:
     better="higher",
     source="Vinh et al. 2010, JMLR 11:2837",
     headline=True,
+    within=SHARE,
 )
 def nmi(e: Evaluation) -> Measured:
     """Mutual information of clusters and classes over the mean of their entropies: 0 for none, 1 where each tells the other."""
@@ -92,7 +93,9 @@ def active_units(e: Evaluation) -> Measured:
     return Measured(int((means.var(0, correction=0) > 0.01).sum()), {"test": len(means)}, of=f"of {e.model.latent_dim}")
 
 
-@measure("encode", "codes", group="representation", unit="units of the codes", better="lower", source="Tolstikhin et al. 2018")
+@measure(
+    "encode", "codes", group="representation", unit="units of the codes", better="lower", source="Tolstikhin et al. 2018", within=POSITIVE
+)
 def code_mismatch(e: Evaluation) -> Measured | None:
     """Sliced 2-Wasserstein distance between the codes of test points (drawn, where they are distributions) and those that
     the model generates from."""
@@ -104,4 +107,4 @@ def code_mismatch(e: Evaluation) -> Measured | None:
         codes = means + (logvar / 2).exp() * torch.randn(means.shape, generator=rng, device=rng.device).cpu()
     drawn = e.model.codes(len(codes), e.rng("prior")).cpu()
     n = {"test": len(codes), "draws": len(drawn)}
-    return sliced(e, codes, drawn, n, of=f"draws from {e.model.source_of_codes}")
+    return sliced(e, codes, drawn, n, of=f"codes of {e.model.s.model['name']}, draws from {e.model.source_of_codes}")

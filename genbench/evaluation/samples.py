@@ -7,7 +7,7 @@ from functools import partial
 import torch
 
 from .. import divergences, interruption
-from ..card import FEW, Evaluation, Measured, measure, tenths
+from ..card import FEW, POSITIVE, SHARE, Evaluation, Measured, measure, parts
 from ..data import spread
 from ..seeds import generator
 
@@ -27,6 +27,7 @@ def each(n: int) -> dict[str, int]:
     better="lower",
     source="Heusel et al. 2017, arXiv:1706.08500",
     headline=True,
+    within=POSITIVE,
 )
 def fid(e: Evaluation) -> Measured:
     """Fréchet distance of Gaussians with the moments of the samples' and of the test points' features.
@@ -46,12 +47,12 @@ def kid(e: Evaluation) -> Measured:
     Unbiased, so that it may be a little below zero.
     """
     e.need(len(e.test) > 1)
-    return by_tenths(e, e.test_features, e.sample_features, divergences.polynomial_mmd, features=e.features.name)
+    return by_pairs(e, e.test_features, e.sample_features, divergences.polynomial_mmd, features=e.features.name)
 
 
-def by_tenths(e: Evaluation, x: torch.Tensor, y: torch.Tensor, distance: Callable, **more) -> Measured:
+def by_pairs(e: Evaluation, x: torch.Tensor, y: torch.Tensor, distance: Callable, **more) -> Measured:
     """A distance of test points x and samples y [n, d]."""
-    return e.by_parts(float(distance(x, y)), [float(distance(*pair)) for pair in tenths(x, y)], each(len(x)), **more)
+    return e.by_parts([float(distance(*pair)) for pair in parts(x, y)], each(len(x)), **more)
 
 
 PRDC = "Naeem et al. 2020, arXiv:2002.09797"
@@ -59,38 +60,50 @@ PRDC = "Naeem et al. 2020, arXiv:2002.09797"
 
 def by_neighbours(e: Evaluation, name: str) -> Measured:
     """One of the numbers that neighbours tell."""
-    whole, *parts = (found[name] for found in e.neighbours)
-    return e.by_parts(whole, parts, each(len(e.test)), features=e.features.name)
+    return e.by_parts([found[name] for found in e.neighbours], each(len(e.test)), features=e.features.name)
 
 
 @measure(
-    "sample", group="samples", unit="share of samples", better="higher", source="Kynkäänniemi et al. 2019, arXiv:1904.06991", headline=True
+    "sample",
+    group="samples",
+    unit="share of samples",
+    better="higher",
+    source="Kynkäänniemi et al. 2019, arXiv:1904.06991",
+    headline=True,
+    within=SHARE,
 )
 def precision(e: Evaluation) -> Measured:
     """Share of samples nearer to a test point than its 5th neighbour is: how many look like data."""
     return by_neighbours(e, "precision")
 
 
-@measure("sample", group="samples", unit="share of test points", better="higher", source="Kynkäänniemi et al. 2019, arXiv:1904.06991")
+@measure(
+    "sample",
+    group="samples",
+    unit="share of test points",
+    better="higher",
+    source="Kynkäänniemi et al. 2019, arXiv:1904.06991",
+    within=SHARE,
+)
 def recall(e: Evaluation) -> Measured:
     """Share of test points nearer to a sample than its 5th neighbour is: how much of the data is reached."""
     return by_neighbours(e, "recall")
 
 
-@measure("sample", group="samples", unit="balls around a sample, over 5", better="higher", source=PRDC)
+@measure("sample", group="samples", unit="balls around a sample, over 5", better="higher", source=PRDC, within=POSITIVE)
 def density(e: Evaluation) -> Measured:
     """Mean number of test points whose 5th neighbour is farther than the sample, over 5: precision that outliers of the
     data raise less. May exceed 1."""
     return by_neighbours(e, "density")
 
 
-@measure("sample", group="samples", unit="share of test points", better="higher", source=PRDC, headline=True)
+@measure("sample", group="samples", unit="share of test points", better="higher", source=PRDC, headline=True, within=SHARE)
 def coverage(e: Evaluation) -> Measured:
     """Share of test points that have a sample nearer than their 5th neighbour: recall that odd samples do not raise."""
     return by_neighbours(e, "coverage")
 
 
-@measure("sample", group="samples", unit="values", better="lower", source="Rabin et al. 2012; Bonneel et al. 2015")
+@measure("sample", group="samples", unit="values", better="lower", source="Rabin et al. 2012; Bonneel et al. 2015", within=POSITIVE)
 def sliced_wasserstein(e: Evaluation) -> Measured:
     """Sliced 2-Wasserstein distance of samples and test points: the root of the mean square over 200 directions."""
     e.need(len(e.test) > 1)
@@ -114,10 +127,10 @@ def mmd(e: Evaluation, most: int = 5000) -> Measured:
     """
     x, y = (points[spread(len(points), most)].flatten(1) for points in (e.x, e.samples))
     e.need(len(x) > 1)
-    return by_tenths(e, x, y, partial(divergences.mmd, bandwidth=divergences.median_distance(x)), features="values")
+    return by_pairs(e, x, y, partial(divergences.mmd, bandwidth=divergences.median_distance(x)), features="values")
 
 
-@measure("sample", group="samples", unit="share of bins", better="lower", source="Richardson & Weiss 2018, arXiv:1805.12462")
+@measure("sample", group="samples", unit="share of bins", better="lower", source="Richardson & Weiss 2018, arXiv:1805.12462", within=SHARE)
 def ndb(e: Evaluation) -> Measured:
     """Share of the bins, clusters of training points, that hold another share of the samples than of the training points
     at the 5 % level: .05 by chance.
@@ -177,7 +190,7 @@ def classes_covered(e: Evaluation) -> Measured:
     return Measured(int(covered.sum()), each(len(e.test)), features=e.features.name, of=f"of {int((data > 0).sum())}")
 
 
-@measure("sample", group="samples", unit="nats", better="lower", source="Santurkar et al. 2018, arXiv:1711.00970")
+@measure("sample", group="samples", unit="nats", better="lower", source="Santurkar et al. 2018, arXiv:1711.00970", within=POSITIVE)
 def class_divergence(e: Evaluation) -> Measured:
     """KL divergence of the classes that samples are taken for from those that test points are taken for.
 
@@ -192,7 +205,7 @@ def class_divergence(e: Evaluation) -> Measured:
     return e.resampled(divergence, each(len(x)), features=e.features.name)
 
 
-@measure("sample", group="samples", unit="nats", better="lower", source="Santurkar et al. 2018, arXiv:1711.00970")
+@measure("sample", group="samples", unit="nats", better="lower", source="Santurkar et al. 2018, arXiv:1711.00970", within=POSITIVE)
 def class_imbalance(e: Evaluation) -> Measured:
     """KL divergence of the classes that samples are taken for from all that the data have being as frequent: 0 where they
     are, log K where only one of K is there."""
@@ -253,7 +266,12 @@ def high_quality(e: Evaluation) -> Measured:
 
 
 @measure(
-    "sample", group="samples", unit="ratio of distances", source="defined here, after Meehan et al. 2020, arXiv:2004.05675", headline=True
+    "sample",
+    group="samples",
+    unit="ratio of distances",
+    source="defined here, after Meehan et al. 2020, arXiv:2004.05675",
+    headline=True,
+    within=POSITIVE,
 )
 def memorisation(e: Evaluation, most: int = 2000) -> Measured:
     """Median distance of samples to the nearest training point, over that of test points.
