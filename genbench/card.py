@@ -19,6 +19,7 @@ from .errors import UserError
 from .evaluation.features import Features, features_of
 from .model import Model, can
 from .seeds import generator
+from .settings import nearest
 
 MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a measure looks at
 VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
@@ -300,7 +301,8 @@ def card(e: Evaluation, names: Collection[str] = ()) -> list[dict]:
     groups = {some.group for some in known.values()}
     for name in names:
         if name not in known and name not in groups:
-            raise UserError("metrics", "no such measure", name, f"choose from {', '.join([*sorted(groups), *known])}")
+            near = nearest(name, [*known, *groups])
+            raise UserError("metrics", "no such measure", name, f"did you mean {near}?" if near else "see: genbench evaluate --list")
     chosen = [m for m in known.values() if not names or {m.name, m.group} & {*names}]
     found = [(m, measured(m, e)) for m in chosen if can(e.model, *m.needs)]
     return [_entry(m, number) for m, number in found if number is not None]

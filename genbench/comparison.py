@@ -96,12 +96,16 @@ class Report(NamedTuple):
 
     @property
     def note(self) -> str:
-        """How to read a number."""
-        cells = [value for row in self.rows for value in row.cells.values()]
-        several = "±: 95 % by Student's t over the seeds. " * any(value.seeds > 1 for value in cells)
-        several += "[ ]: the interval that a run has measured. " * any(value.seeds == 1 and value.low is not None for value in cells)
-        marked = "* and bold: the best on the same data, where it is known which direction is better (↓ lower, ↑ higher). "
+        """How to read a number at a glance."""
+        several = "±: 95 % by Student's t over the seeds. " * any(value.seeds > 1 for row in self.rows for value in row.cells.values())
+        marked = "* and bold: the best on the same data, by however little, where one direction is better (↓ lower, ↑ higher). "
         return (several + marked * bool(self.best)).strip()
+
+    @property
+    def note_on_all(self) -> str:
+        """How to read a number among all."""
+        measured = any(value.seeds == 1 and value.low is not None for row in self.rows for value in row.cells.values())
+        return "[ ]: the 95 % interval that a run has measured." * measured
 
 
 def compared(paths: Iterable[Path], catalogue: Catalogue) -> Report:
@@ -109,7 +113,7 @@ def compared(paths: Iterable[Path], catalogue: Catalogue) -> Report:
     found, lost = gathered(paths, catalogue)
     rows = averaged(found)
     measures = ranked(rows)
-    overview = {m: name + ARROWS.get(m.better, "") for m, name in labels(headlines(rows)).items()}
+    overview = {m: name + ARROWS.get(m.better, "") for m, name in numbered(headlines(rows)).items()}
     return Report(rows, telling(rows), measures, labels(measures), overview, standings(rows), troubles(found, lost), found)
 
 
@@ -210,6 +214,13 @@ def headlines(rows: list[Row]) -> list[Measure]:
     several = [m for m in ranked(rows) if m.group not in PARTS and sum(m in row.cells for row in rows) > (len(rows) > 1)]
     found = sorted((m for m in several if m.name in order), key=lambda m: order.index(m.name))
     return found or [m for m in ranked(rows) if len({row.cells.get(m) for row in rows}) > (len(rows) > 1)][:MOST_AT_FIRST]
+
+
+def numbered(measures: Iterable[Measure]) -> dict[Measure, str]:
+    """A short header for each measure: its name, and of those of the same name a number."""
+    measures = [*measures]
+    names = [measure.name for measure in measures]
+    return {m: f"{m.name} ({names[:i].count(m.name) + 1})" if names.count(m.name) > 1 else m.name for i, m in enumerate(measures)}
 
 
 def labels(measures: Iterable[Measure]) -> dict[Measure, str]:

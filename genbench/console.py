@@ -100,7 +100,7 @@ def show_card(console: Console, card: list[dict], diagnosis: list[str]) -> None:
     """A report card as a table with a section per group, and what it says is wrong."""
     if card:
         own = [Column("", no_wrap=True), Column("", justify="right", no_wrap=True), Column("95 %", no_wrap=True), "n"]
-        table = Table(*own, title="report card (↑ higher is better, ↓ lower)", title_justify="left")
+        table = Table(*own, title="report card (↑ higher is better, ↓ lower; what each is: genbench evaluate --list)", title_justify="left")
         for group in dict.fromkeys(entry["group"] for entry in card):
             table.add_section()
             table.add_row(Text(group, "bold"))

@@ -53,7 +53,11 @@ def name_help(word: str, catalogue: Catalogue) -> str:
     pages += [_setting_page(s, defaults, catalogue) for s, defaults in _declared(catalogue).items() if s.name == name]
     if not pages:
         near = nearest(name, names(catalogue))
-        fix = f"did you mean 'genbench help {near}'?" if near else "see 'genbench --help' for all of them"
+        fix = (
+            f"did you mean 'genbench help {near}'?"
+            if near
+            else "see 'genbench --help' for all of them, 'genbench evaluate --list' for measures"
+        )
         raise UserError(name, "no model, dataset or setting is called so", fix=fix)
     return "\n\n\n".join(pages)
 

@@ -18,7 +18,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from .catalogue import Catalogue
-from .comparison import Report, brief, cell, compared, differing
+from .comparison import Report, brief, called, cell, compared, differing
 from .console import Patient, say
 from .errors import UserError, report
 from .files import CannotWrite, write
@@ -42,9 +42,10 @@ def main(words: list[str], catalogue: Catalogue) -> int:
             paths.append(Path(word))
     if not paths:
         raise UserError("report", "needs the folders of runs or sweeps", fix="genbench report outputs")
+    for path in paths:
+        if not any(file for name in ("status.json", "config.yaml", "sweep_summary.json") for file in path.rglob(name)):
+            raise UserError(quoted(path), "holds no runs", fix="give folders of runs or sweeps, such as outputs")
     told = compared(paths, catalogue)
-    if not told.found and not told.missing:
-        raise UserError(quoted(paths[0]), "holds no runs", fix="give folders of runs or sweeps, such as outputs")
     usual = Path("outputs", f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_report")
     target = target or (paths[0] if len(paths) == 1 else usual)
     leave(told, target)
@@ -106,7 +107,7 @@ def as_markdown(told: Report) -> str:
         kinds = [(name, [row.kind[i] for row in told.rows]) for i, name in enumerate(("model", "dataset"))]
         seeds = ("seeds", [len(row.runs) for row in told.rows])
         lines += ["", *_table(told, told.kept, told.overview, brief)]
-        lines += ["", "## All measures", "", *_table(told, [*kinds, *settings, seeds], told.heads, cell)]
+        lines += ["", "## All measures", "", told.note_on_all, "", *_table(told, [*kinds, *settings, seeds], told.heads, cell)]
     if told.missing:
         lines += ["", "## Runs without results", "", *_rule(["run", "state", "reason"], 3)]
         lines += [_joined(map(_marked_down, trouble)) for trouble in told.missing]
@@ -141,12 +142,17 @@ def show(told: Report) -> None:
     console = Patient(highlight=False)
     if told.rows:
         kept = [(head, [short(v) for v in values]) for head, values in told.kept]
-        columns = [*kept, *_fitting(told, console.width - sum(map(_width, kept)))]
+        if sum(map(_width, kept)) > console.width // 2:  # else there were no room for numbers
+            kept = [("", [called(row, told.rows) for row in told.rows])]
+        columns = [*kept, *_fitting(told, console.width - min(sum(map(_width, kept)), console.width // 2))]
         table = Table(*(Column(Text(head), overflow="fold") for head, _ in columns), box=box.SIMPLE_HEAD, title_justify="left")
         for line in zip(*(cells for _, cells in columns)):
             table.add_row(*(c if isinstance(c, Text) else Text(c) for c in line))
         console.print(table)
         say(f"{told.counts}; {told.note}".rstrip("; "))
+        numbers = len(columns) - len(kept)
+        if numbers < len(told.measures):
+            say(f"{numbers} of {len(told.measures)} measures; the page has all, and says what they are of")
     if told.missing:
         table = Table(*(Column(head, overflow="fold") for head in ("run without results", "state", "reason")), box=box.SIMPLE_HEAD)
         for trouble in told.missing:

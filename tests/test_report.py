@@ -377,6 +377,18 @@ def test_a_heat_map_shows_what_was_measured_where(left):
     assert {(a, b) if first == "n_components" else (b, a): shades[j, i] for i, a in enumerate(across) for j, b in enumerate(up)} == values
 
 
+def test_a_narrow_terminal_has_room_for_numbers(left, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    for k, epochs in itertools.product((2, 3), (10, 20)):
+        metrics = card(("fid", 10.0 * k + epochs, {"of": f"{k}"}), ("mse", 1 / k, {"group": "reconstruction"}))
+        left("kmeans", {"n_components": k, "epochs": epochs, "n_init": k, "tol": k / 7}, metrics=metrics)
+    told = left.report()
+    assert [*told.overview.values()] == ["mse ↓", "fid (1) ↓", "fid (2) ↓"]
+    shown = capsys.readouterr().out
+    assert "mse ↓" in shown and "0.333 *" in shown and max(map(len, shown.splitlines()[:12])) <= 80
+    assert "fid (2) ↓" in page(left.folder).words and "of 3" not in page(left.folder).tables[0][1]
+
+
 def test_headers_say_all_that_tells_measures_apart():
     one, two = Measure("fid", "a", n="1", features="x"), Measure("fid", "a", n="2", features="x")
     assert labels([one, two, Measure("mse", "a")]) == {one: "fid, n=1", two: "fid, n=2", Measure("mse", "a"): "mse"}
