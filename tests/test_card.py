@@ -313,6 +313,8 @@ def test_every_model_gets_a_finite_card_which_evaluating_its_run_repeats(model_n
     for entry in found["card"]:
         assert entry["n"] or entry["name"] == "parameters"
         assert entry["better"] in ("higher", "lower", None) and entry["on"]
+        least, most = measures()[entry["name"]].within
+        assert all(least <= entry[end] <= most for end in ("value", "low", "high") if entry[end] is not None), entry
     before = (tmp_path / "metrics.json").read_bytes()
     assert whole(evaluate(config, tmp_path, "full")["card"]) == whole(found["card"])
     assert (tmp_path / "metrics.json").read_bytes() == before

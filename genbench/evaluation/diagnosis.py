@@ -39,10 +39,8 @@ def _ways(e: Evaluation, **ways: str) -> str:
 
 @sign
 def not_finite(e, card):
-    found = "; ".join(e.broken)
-    return found and f"{found}; try {_ways(e, lr='a lower rate', langevin_rate='shorter steps', reg_covar='a larger floor')}".removesuffix(
-        "; try "
-    )
+    found, ways = "; ".join(e.broken), _ways(e, lr="a lower rate", langevin_rate="shorter steps", reg_covar="a larger floor")
+    return f"{found}; try {ways}" if found and ways else found
 
 
 @sign
