@@ -277,6 +277,9 @@ def test_codes_that_are_where_draws_are_match_them():
     for scale, low, high in ((1, 0, 0.1), (3, 1.8, 2.2)):  # standard deviations of 1 and 3 are 2 apart
         model = model_with(data, 3, encode=lambda x: x, codes=lambda n, rng, s=scale: s * normal(n, 3, 5), source_of_codes="here")
         assert low <= numbers(model, data, "code_mismatch")["code_mismatch"] <= high
+    wide = {"encode": lambda x: 0 * x, "posterior": lambda x: (0 * x, 0 * x)}  # N(0, I) of every point, as the draws are
+    model = model_with(data, 3, codes=lambda n, rng: normal(n, 3, 5), source_of_codes="here", **wide)
+    assert numbers(model, data, "code_mismatch")["code_mismatch"] < 0.1
 
 
 @pytest.mark.parametrize(
