@@ -280,7 +280,7 @@ def memorisation(e: Evaluation, most: int = 2000) -> Measured:
     between values, of all training points. Blurred samples are near to everything.
     """
     fresh, generated = (points[spread(len(points), most)].flatten(1) for points in (e.x, e.samples))
-    usual, ours = (nearest(e, points) for points in (fresh, generated))
+    usual, ours = nearest(e, torch.cat([fresh, generated])).split([len(fresh), len(generated)])
     e.need(float(usual.median()) > 0)
     n = {"samples": len(generated), "test": len(fresh), "train": len(e.data.train)}
     return e.resampled(lambda of: of(ours).median() / of(usual).median(), n, on="train", features="values")
