@@ -211,8 +211,8 @@ def headlines(rows: list[Row]) -> list[Measure]:
     from .card import measures  # which takes torch
 
     order = [m.name for m in measures().values() if m.headline]
-    several = [m for m in ranked(rows) if m.group not in PARTS and sum(m in row.cells for row in rows) > (len(rows) > 1)]
-    found = sorted((m for m in several if m.name in order), key=lambda m: order.index(m.name))
+    mine = sorted((m for m in ranked(rows) if m.name in order and m.group not in PARTS), key=lambda m: order.index(m.name))
+    found = [m for m in mine if sum(m in row.cells for row in rows) > 1] or mine
     return found or [m for m in ranked(rows) if len({row.cells.get(m) for row in rows}) > (len(rows) > 1)][:MOST_AT_FIRST]
 
 

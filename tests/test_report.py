@@ -389,6 +389,12 @@ def test_a_narrow_terminal_has_room_for_numbers(left, capsys, monkeypatch):
     assert "fid (2) ↓" in page(left.folder).words and "of 3" not in page(left.folder).tables[0][1]
 
 
+def test_runs_that_share_no_measure_still_show_what_matters(left):
+    for n in (10, 20):
+        left(changes={"n_components": n}, metrics=card(("fid", 1.0, {"n": n}), ("kid", 1.0, {"n": n})))
+    assert [*left.report().overview.values()] == ["fid (1) ↓", "fid (2) ↓"]
+
+
 def test_headers_say_all_that_tells_measures_apart():
     one, two = Measure("fid", "a", n="1", features="x"), Measure("fid", "a", n="2", features="x")
     assert labels([one, two, Measure("mse", "a")]) == {one: "fid, n=1", two: "fid, n=2", Measure("mse", "a"): "mse"}
