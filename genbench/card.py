@@ -7,9 +7,9 @@ its name is the number's, the first line of its docstring says what it is. Addin
 import importlib
 import math
 import pkgutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 
@@ -176,10 +176,10 @@ class Evaluation:
         return self._whole([self.features(self.samples)], "features of samples")
 
     @cached_property
-    def neighbours(self) -> list[dict[str, float]]:
+    def neighbours(self) -> "Parts":
         """Precision, recall, density and coverage of the samples, by the K-th neighbours in features: of all, and of parts."""
         self.need(len(self.test) > K)
-        return [divergences.prdc(*pair, K) for pair in parts(self.test_features, self.sample_features)]
+        return parts(lambda *pair: divergences.prdc(*pair, K), self.test_features, self.sample_features)
 
     # --- codes and what they decode to ------------------------------------------------------------------------
 
@@ -254,26 +254,39 @@ class Evaluation:
             found.append(float(statistic(lambda points: points[torch.randint(len(points), (len(points),), generator=rng)])))
         return _around(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), times, n, more)
 
-    def by_parts(self, found: Sequence[float], n: dict[str, int], **more) -> Measured:
-        """A number that compares points with one another, of `parts` of them: the first is the number, and the spread of the
-        others tells its standard error. Resampled points would be neighbours of themselves."""
-        value, *parts = found
-        if len({*parts}) < 2:
-            return Measured(value, n, **more)
-        scale = (len(parts) - 1 if min(n.values()) <= MANY else 1) / len(parts) ** 0.5
-        return _around(value, float(torch.tensor(parts).double().std()) * scale, len(parts), n, more)
+
+class Parts(NamedTuple):
+    """What compares points with one another, of all of them and of parts; `scale` times the spread over the parts is its
+    standard error. Resampled points would be neighbours of themselves."""
+
+    whole: Any
+    parts: list
+    scale: float
+
+    def of(self, choose: Callable[[Any], float]) -> "Parts":
+        """One number of several."""
+        return Parts(choose(self.whole), [choose(part) for part in self.parts], self.scale)
+
+    def measured(self, n: dict[str, int], **more) -> Measured:
+        """The number with its interval; without one where the parts do not differ."""
+        if len({*self.parts}) < 2:
+            return Measured(self.whole, n, **more)
+        error = float(torch.tensor(self.parts).double().std()) * self.scale
+        return _around(self.whole, error, len(self.parts), n, more)
 
 
-def parts(*sets: torch.Tensor) -> list[tuple[torch.Tensor, ...]]:
-    """Sets of points, and parts of them: all but a tenth (the jackknife, Tukey 1958), or where they are many, a tenth.
+def parts(statistic: Callable[..., Any], *sets: torch.Tensor) -> Parts:
+    """A statistic of sets of points, and of parts of them: all but a tenth (the jackknife, Tukey 1958), or where they are
+    many, a tenth.
 
     A tenth are each tenth points, as they may be sorted; there are no parts where that were less than ten.
     """
-    few, least = [sets], min(map(len, sets))
+    least = min(map(len, sets))
+    jackknife, found = least <= MANY, []
     for i in range(10 if least >= 100 else 0):
         inside = [torch.arange(len(points)) % 10 == i for points in sets]
-        few.append(tuple(points[~it if least <= MANY else it] for points, it in zip(sets, inside)))
-    return few
+        found.append(statistic(*(points[~it if jackknife else it] for points, it in zip(sets, inside))))
+    return Parts(statistic(*sets), found, (9 if jackknife else 1) / 10**0.5)
 
 
 def _around(value: float, error: float, count: int, n: dict[str, int], more: dict) -> Measured:
@@ -327,7 +340,10 @@ def measured(m: Measure, e: Evaluation) -> Measured | None:
     interruption.check()
     try:
         number = m.function(e)
-    except (Unmeasurable, torch.linalg.LinAlgError):
+    except Unmeasurable:
+        return None
+    except torch.linalg.LinAlgError as error:
+        e.broken[f"{m.name} cannot be computed ({error})"] = None
         return None
     if number is None or math.isfinite(number.value):
         return number

@@ -1,5 +1,7 @@
 """Whether the space of codes is continuous (small steps decode to small steps) and complete (what is drawn decodes to data)."""
 
+from functools import partial
+
 import torch
 
 from .. import divergences
@@ -68,5 +70,4 @@ def completeness(e: Evaluation) -> Measured:
     found = e.features(e.draws)
     e.need(bool(found.isfinite().all()))
     n = {"draws": len(found), "test": len(e.test)}
-    shares = [divergences.share_within(x, y, K) for x, y in parts(e.test_features, found)]
-    return e.by_parts(shares, n, features=e.features.name)
+    return parts(partial(divergences.share_within, k=K), e.test_features, found).measured(n, features=e.features.name)

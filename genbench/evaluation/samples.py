@@ -1,7 +1,6 @@
 """How samples compare with test points, and with the training points that they must not copy."""
 
 import warnings
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -47,12 +46,8 @@ def kid(e: Evaluation) -> Measured:
     Unbiased, so that it may be a little below zero.
     """
     e.need(len(e.test) > 1)
-    return by_pairs(e, e.test_features, e.sample_features, divergences.polynomial_mmd, features=e.features.name)
-
-
-def by_pairs(e: Evaluation, x: torch.Tensor, y: torch.Tensor, distance: Callable, **more) -> Measured:
-    """A distance of test points x and samples y [n, d]."""
-    return e.by_parts([float(distance(*pair)) for pair in parts(x, y)], each(len(x)), **more)
+    found = parts(divergences.polynomial_mmd, e.test_features, e.sample_features)
+    return found.of(float).measured(each(len(e.test)), features=e.features.name)
 
 
 PRDC = "Naeem et al. 2020, arXiv:2002.09797"
@@ -60,7 +55,7 @@ PRDC = "Naeem et al. 2020, arXiv:2002.09797"
 
 def by_neighbours(e: Evaluation, name: str) -> Measured:
     """One of the numbers that neighbours tell."""
-    return e.by_parts([found[name] for found in e.neighbours], each(len(e.test)), features=e.features.name)
+    return e.neighbours.of(lambda found: found[name]).measured(each(len(e.test)), features=e.features.name)
 
 
 @measure(
@@ -127,7 +122,8 @@ def mmd(e: Evaluation, most: int = 5000) -> Measured:
     """
     x, y = (points[spread(len(points), most)].flatten(1) for points in (e.x, e.samples))
     e.need(len(x) > 1)
-    return by_pairs(e, x, y, partial(divergences.mmd, bandwidth=divergences.median_distance(x)), features="values")
+    found = parts(partial(divergences.mmd, bandwidth=divergences.median_distance(x)), x, y)
+    return found.of(float).measured(each(len(x)), features="values")
 
 
 @measure("sample", group="samples", unit="share of bins", better="lower", source="Richardson & Weiss 2018, arXiv:1805.12462", within=SHARE)
