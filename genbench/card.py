@@ -9,13 +9,14 @@ import math
 import pkgutil
 from collections.abc import Callable, Collection
 from functools import cached_property
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 
 from . import divergences, evaluation, interruption
 from .data import Data, Part
 from .errors import UserError
+from .estimates import Measured, Parts, around, mean, parts
 from .evaluation.features import Features, features_of
 from .model import Model, can
 from .seeds import generator
@@ -23,8 +24,6 @@ from .settings import nearest
 
 MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a measure looks at
 VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
-Z = 1.959964  # standard errors that 95 % of a normal distribution lie within
-MANY = 2000  # points above which measuring anew nearly all of them takes long
 RESAMPLES, FEW = 200, 20  # of the points, where looking at them again takes long
 GROUPS = ("reconstruction", "likelihood", "samples", "latent space", "representation", "cost")  # as a card shows them
 OWN = "defined here"
@@ -32,22 +31,6 @@ ANY, POSITIVE, SHARE = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)  # wha
 K = 5  # the neighbour at which balls end
 
 T = TypeVar("T")
-
-
-class Measured(NamedTuple):
-    """A number: the sizes `n` of what it was measured from, and the part of the data it is `on`.
-
-    `low` and `high` are a 95 % interval, as other points would give another number. `features` are those that points
-    were compared by, `of` what else two numbers must agree in to be compared.
-    """
-
-    value: float
-    n: dict[str, int]
-    on: str = "test"
-    low: float | None = None
-    high: float | None = None
-    features: str | None = None
-    of: str = ""
 
 
 class Measure(NamedTuple):
@@ -176,7 +159,7 @@ class Evaluation:
         return self._whole([self.features(self.samples)], "features of samples")
 
     @cached_property
-    def neighbours(self) -> "Parts":
+    def neighbours(self) -> Parts:
         """Precision, recall, density and coverage of the samples, by the K-th neighbours in features: of all, and of parts."""
         self.need(len(self.test) > K)
         return parts(lambda *pair: divergences.prdc(*pair, K), self.test_features, self.sample_features)
@@ -234,14 +217,7 @@ class Evaluation:
 
     def mean(self, values: torch.Tensor, n: dict[str, int] | None = None, **more) -> Measured:
         """The mean of a value per point [n]; `n` are the sizes of what they are of, where that is not test points alone."""
-        n, count, value = n or {"test": len(values)}, len(values), float(values.double().mean())
-        if values.dtype == torch.bool:  # Wilson's (1927), as a share lies between 0 and 1
-            scale = 1 + Z**2 / count
-            centre, reach = value + Z**2 / (2 * count), Z * (value * (1 - value) / count + Z**2 / (4 * count**2)) ** 0.5
-            return Measured(value, n, low=(centre - reach) / scale, high=(centre + reach) / scale, **more)
-        if count < 2:
-            return Measured(value, n, **more)
-        return _around(value, float(values.double().std()) / count**0.5, count, n, more)
+        return mean(values, n or {"test": len(values)}, **more)
 
     def resampled(self, statistic: Callable[[Callable], float], n: dict[str, int], times: int = RESAMPLES, **more) -> Measured:
         """A statistic of points, and how much it varies over as many that are drawn from them (the bootstrap, Efron 1979).
@@ -252,51 +228,7 @@ class Evaluation:
         for _ in range(times):
             interruption.check()
             found.append(float(statistic(lambda points: points[torch.randint(len(points), (len(points),), generator=rng)])))
-        return _around(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), times, n, more)
-
-
-class Parts(NamedTuple):
-    """What compares points with one another, of all of them and of parts; `scale` times the spread over the parts is its
-    standard error. Resampled points would be neighbours of themselves."""
-
-    whole: Any
-    parts: list
-    scale: float
-
-    def of(self, choose: Callable[[Any], float]) -> "Parts":
-        """One number of several."""
-        return Parts(choose(self.whole), [choose(part) for part in self.parts], self.scale)
-
-    def measured(self, n: dict[str, int], **more) -> Measured:
-        """The number with its interval; without one where the parts do not differ."""
-        if len({*self.parts}) < 2:
-            return Measured(self.whole, n, **more)
-        error = float(torch.tensor(self.parts).double().std()) * self.scale
-        return _around(self.whole, error, len(self.parts), n, more)
-
-
-def parts(statistic: Callable[..., Any], *sets: torch.Tensor) -> Parts:
-    """A statistic of sets of points, and of parts of them: all but a tenth (the jackknife, Tukey 1958), or where they are
-    many, a tenth.
-
-    A tenth are each tenth points, as they may be sorted; there are no parts where that were less than ten.
-    """
-    least = min(map(len, sets))
-    jackknife, found = least <= MANY, []
-    for i in range(10 if least >= 100 else 0):
-        inside = [torch.arange(len(points)) % 10 == i for points in sets]
-        found.append(statistic(*(points[~it if jackknife else it] for points, it in zip(sets, inside))))
-    return Parts(statistic(*sets), found, (9 if jackknife else 1) / 10**0.5)
-
-
-def _around(value: float, error: float, count: int, n: dict[str, int], more: dict) -> Measured:
-    """A number with Student's interval for a standard error that was estimated from so many numbers."""
-    from scipy.special import stdtrit
-
-    if not math.isfinite(error):
-        return Measured(value, n, **more)
-    reach = float(stdtrit(count - 1, 0.975)) * error
-    return Measured(value, n, low=value - reach, high=value + reach, **more)
+        return around(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), times, n, more)
 
 
 def drawn(part: Part) -> torch.Tensor:

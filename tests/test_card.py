@@ -20,8 +20,9 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from genbench.card import MEASURES, Evaluation, Measured, card, evaluated, measure, measures, parts
+from genbench.card import MEASURES, Evaluation, card, evaluated, measure, measures
 from genbench.data import Data, Part, Space, load
+from genbench.estimates import Measured, parts
 from genbench.evaluation import features
 from genbench.evaluation.diagnosis import diagnosed
 from genbench.evaluation.reconstruction import structural_similarity

@@ -1,6 +1,7 @@
 """What a run took. These numbers depend on the machine and on what else it does."""
 
-from ..card import Evaluation, Measured, measure
+from ..card import Evaluation, measure
+from ..estimates import Measured
 
 
 @measure(group="cost", unit="s", better="lower", headline=True)

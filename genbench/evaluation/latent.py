@@ -5,8 +5,9 @@ from functools import partial
 import torch
 
 from .. import divergences
-from ..card import SHARE, Evaluation, K, Measured, measure, parts
+from ..card import SHARE, Evaluation, K, measure
 from ..data import spread
+from ..estimates import Measured, parts
 
 STEPS, PAIRS = 16, 500
 

@@ -6,8 +6,9 @@ import re
 
 import torch
 
-from ..card import Evaluation, Measured, measure
+from ..card import Evaluation, measure
 from ..errors import UserError
+from ..estimates import Measured
 
 MOST = 1000  # test points that a bound is measured on, which takes many decodings of each
 

@@ -3,7 +3,8 @@
 import torch
 import torch.nn.functional as F
 
-from ..card import Evaluation, Measured, measure
+from ..card import Evaluation, measure
+from ..estimates import Measured
 
 WIDTH, SIGMA = 11, 1.5  # of the window that structural similarity looks through
 LEAST = 1e-10  # squared error that counts; a perfect reconstruction has 100 dB

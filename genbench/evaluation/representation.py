@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import torch
 
-from ..card import FEW, POSITIVE, SHARE, Evaluation, K, Measured, measure
+from ..card import FEW, POSITIVE, SHARE, Evaluation, K, measure
+from ..estimates import Measured
 from ..model import can
 from .samples import sliced
 

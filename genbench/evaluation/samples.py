@@ -6,8 +6,9 @@ from functools import partial
 import torch
 
 from .. import divergences, interruption
-from ..card import FEW, POSITIVE, SHARE, Evaluation, Measured, measure, parts
+from ..card import FEW, POSITIVE, SHARE, Evaluation, measure
 from ..data import spread
+from ..estimates import Measured, parts
 from ..seeds import generator
 
 DIRECTIONS, BINS = 200, 100
