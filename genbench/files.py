@@ -1,12 +1,51 @@
-"""Durable files: whatever a run writes is written here. A file is either all there or not there, and a line likewise."""
+"""Files of a run, written and read so that no crash, full disk or stranger's folder does harm.
 
+What is written is either all there or not there, and a line likewise. Nothing here follows a link or waits for a pipe:
+only regular files are opened, and `set_aside` renames whatever else has the name of a file that is to be written.
+"""
+
+import errno
+import hashlib
+import itertools
 import json
+import logging
 import math
 import os
+import re
 import shutil
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from .errors import UserError
+from .interruption import check
+
+MOST = 1 << 24  # bytes of a text that a run writes at once; a run's metrics.json has some 30,000
+MOST_YAML = 100_000  # bytes of a YAML file, of which PyYAML reads about as many per second
+MOST_LINES = 1 << 28  # bytes of a file that grows by a line per epoch
+DEEPEST, LARGEST = 50, 1_000_000  # levels and values of a nested value, what aliases stand for counted each time
+CHUNK = 1 << 22  # bytes between two looks at whether to stop
+UNPARSABLE = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError, MemoryError, yaml.YAMLError)
+KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
+
+
+class NotAFile(OSError):
+    """Something else than a regular file: a link, folder, pipe, socket or device."""
+
+    def __init__(self, path: Path, kind: str):
+        super().__init__(errno.EINVAL, f"it is {kind}", str(path))
 
 
 class CannotWrite(UserError):
@@ -15,29 +54,114 @@ class CannotWrite(UserError):
     @classmethod
     def because(cls, error: OSError, path: Path, size: int) -> "CannotWrite":
         """The error for `size` bytes that the system refused to take."""
-        try:
-            free = f"{shutil.disk_usage(path.parent).free:,} bytes are free"
-        except OSError:
-            free = "its folder is gone"
-        what = f"cannot be written: {error.strerror or error}; it takes {size:,} bytes, and {free}"
-        return cls(str(path), what, fix="make room, then repeat the command", code=1)
+        what, fix = f"cannot be written: {error.strerror or error}", "choose another folder, then repeat the command"
+        if not os.path.isdir(path.parent):
+            what, fix = "cannot be written: its folder is gone", "bring the folder back or choose another, then repeat the command"
+        elif isinstance(error, NotAFile):
+            fix = "move it away, then repeat the command"
+        elif error.errno in FULL:
+            free = shutil.disk_usage(path.parent).free
+            what += f"; it takes {size:,} bytes, and {free:,} bytes are free"
+            fix = "make room, then repeat the command"
+        return cls(str(path), what, fix=fix, code=1)
+
+
+class Unreadable(UserError):
+    """A file that is lost or damaged: it is not there, no regular file, too large, or does not hold what it should."""
+
+    def __init__(self, path: Path | str, what: str, fix: str = "bring back an undamaged copy, or move it away"):
+        super().__init__(str(path), what, fix=fix)
+
+    def __reduce__(self):
+        return type(self), (self.key, self.what, self.fix)
+
+
+# --- regular files only ---------------------------------------------------------------------------------------
+
+
+def kind(path: Path) -> str:
+    """What stands in the place of a regular file; nothing if there is such a file, or none at all."""
+    try:
+        return KINDS.get(stat.S_IFMT(os.lstat(path).st_mode), "")
+    except OSError:
+        return ""
+
+
+def opened(path: Path, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of the regular file at `path`, to be closed; OSError where there is none, NotAFile for anything else.
+
+    Nothing else is ever opened: a link leads to somebody else's file, and a pipe or a device may wait forever.
+    """
+    found = kind(path)
+    if found:
+        raise NotAFile(path, found)
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    if not stat.S_ISREG(os.fstat(file).st_mode):  # it has changed since
+        os.close(file)
+        raise NotAFile(path, kind(path) or "no regular file")
+    return file
+
+
+def _appended(path: Path, flags: int = os.O_CREAT) -> int:
+    """A descriptor to change the file at `path` in place.
+
+    A file that has a second name elsewhere, as in copies made by `cp -l`, is replaced by a copy, so that the other
+    name keeps its content.
+    """
+    file = opened(path, os.O_RDWR | os.O_APPEND | flags)
+    if os.fstat(file).st_nlink > 1:
+        with open(file, "rb") as content:
+            write(path, content.read())
+        file = opened(path, os.O_RDWR | os.O_APPEND)
+    return file
+
+
+def set_aside(path: Path, why: str = "") -> Path:
+    """Rename what is in the place of a file to NAME.damaged, say so, and return the new path. Nothing is deleted."""
+    from .console import say
+
+    why = why or f"is {kind(path) or 'damaged'}"
+    names = (path.with_name(f"{path.name}.damaged{number}") for number in ("", *(f"-{i}" for i in range(2, 1000))))
+    aside = next(name for name in names if not os.path.lexists(name))
+    os.rename(path, aside)
+    text = f"warning: {path.name} {why}, and set aside as {aside.name}"
+    logging.getLogger("genbench").info(text)
+    say(text)
+    return aside
+
+
+def folder_in(folder: Path, name: str) -> Path:
+    """A folder of this name in another one, made if need be; a link or a file in its place is set aside."""
+    path = folder / name
+    if os.path.lexists(path) and kind(path) != "a folder":
+        set_aside(path, f"is {kind(path) or 'a file'} where a folder should be")
+    path.mkdir(exist_ok=True)
+    return path
+
+
+# --- writing --------------------------------------------------------------------------------------------------
 
 
 def write(path: Path, content: bytes) -> None:
     """Replace `path` by `content` so that a crash at any moment leaves either the old file or the new one.
 
     A temporary in the same folder is written and synced, then renamed over the target, then the folder is synced
-    (the rename itself must reach the disk). Raises CannotWrite when the disk is full or the folder cannot be written.
+    (the rename itself must reach the disk). What is no regular file is set aside. Raises CannotWrite when the disk is
+    full or the folder cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        temporary.unlink(missing_ok=True)
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if kind(path):
+            set_aside(path)
         rename(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        if not kind(temporary):
+            temporary.unlink(missing_ok=True)
         raise CannotWrite.because(error, path, len(content)) from error
 
 
@@ -54,7 +178,7 @@ def rename(temporary: Path, path: Path) -> None:
 def append(path: Path, content: bytes) -> None:
     """Add `content` to a file, or on CannotWrite nothing of it."""
     try:
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        file = _appended(path)
     except OSError as error:
         raise CannotWrite.because(error, path, len(content)) from error
     before = os.fstat(file).st_size
@@ -69,11 +193,26 @@ def append(path: Path, content: bytes) -> None:
         os.close(file)
 
 
+def truncate(path: Path, size: int) -> None:
+    """Cut a file to so many bytes."""
+    try:
+        file = _appended(path)
+        try:
+            os.ftruncate(file, size)
+        finally:
+            os.close(file)
+    except OSError as error:
+        raise CannotWrite.because(error, path, size) from error
+
+
 def sync(path: Path) -> None:
     """Force what was appended to a file onto the disk."""
     try:
-        with open(path, "ab") as file:
-            os.fsync(file.fileno())
+        file = _appended(path)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
     except OSError as error:
         raise CannotWrite.because(error, path, 0) from error
 
@@ -95,4 +234,99 @@ def finite(value):
 def sweep_temporaries(folder: Path) -> None:
     """Remove what a crash inside `write` left behind. Call it only while holding the run's lock."""
     for stale in folder.glob(".*.tmp"):
-        stale.unlink(missing_ok=True)
+        if TEMPORARY.fullmatch(stale.name) and not kind(stale):
+            stale.unlink(missing_ok=True)
+
+
+# --- reading --------------------------------------------------------------------------------------------------
+
+
+def chunks(path: Path, most: int) -> Iterator[bytes]:
+    """The content of a regular file of at most so many bytes, piece by piece; Unreadable otherwise, Interrupted on request."""
+    try:
+        with open(opened(path), "rb") as content:
+            size = os.fstat(content.fileno()).st_size
+            if size > most:
+                raise Unreadable(path, f"is damaged: it has {size:,} bytes, where at most {most:,} are expected")
+            while chunk := content.read(CHUNK):
+                check()
+                yield chunk
+    except FileNotFoundError as error:
+        raise Unreadable(path, "is not there") from error
+    except NotAFile as error:
+        raise Unreadable(path, f"is damaged: {error.strerror}") from error
+    except OSError as error:
+        raise Unreadable(path, f"cannot be read: {error.strerror or error}") from error
+
+
+def read_bytes(path: Path, most: int = MOST) -> bytes:
+    """The content of a regular file of at most `most` bytes. Unreadable for anything else, links included."""
+    try:
+        return b"".join(chunks(path, most))
+    except MemoryError as error:
+        raise Unreadable(path, "is damaged: it does not fit the memory") from error
+
+
+def digest_of(path: Path, most: int) -> str:
+    """The SHA-256 of a regular file of at most `most` bytes, of which a piece at a time is in memory. Unreadable otherwise."""
+    found = hashlib.sha256()
+    for chunk in chunks(path, most):
+        found.update(chunk)
+    return found.hexdigest()
+
+
+def read_text(path: Path, most: int = MOST) -> str:
+    """The UTF-8 text of a regular file. Unreadable for anything else."""
+    try:
+        return read_bytes(path, most).decode()
+    except UnicodeDecodeError as error:
+        raise Unreadable(path, f"is damaged: it is no UTF-8 text (byte {error.start})") from error
+
+
+def read_lines(path: Path, most: int = MOST_LINES) -> list[str]:
+    """The lines of a regular file, U+FFFD for what is not UTF-8. Unreadable where there is no such file."""
+    return read_bytes(path, most).decode(errors="replace").splitlines()
+
+
+def read_json(path: Path, most: int = MOST) -> Any:
+    """What a JSON file holds. Unreadable for anything else, and for values that are nested too deeply to work with."""
+    text = read_text(path, most)
+    try:
+        return tree(json.loads(text))
+    except UNPARSABLE as error:
+        raise Unreadable(path, f"is damaged: {_reason(error)}") from error
+
+
+def read_yaml(path: Path, loader: type = yaml.SafeLoader) -> Any:
+    """What a YAML file holds. Unreadable for anything else, for values that are nested too deeply or contain themselves,
+    and for aliases that stand for absurdly many values."""
+    return parse_yaml(read_text(path, MOST_YAML), path, loader)
+
+
+def parse_yaml(text: str, path: Path | str, loader: type = yaml.SafeLoader) -> Any:
+    """What YAML text from a file holds; Unreadable as in `read_yaml`."""
+    try:
+        return tree(yaml.load(text, loader))
+    except UNPARSABLE as error:
+        raise Unreadable(path, f"is damaged: it is not valid YAML: {_reason(error)}") from error
+
+
+def tree(value: Any) -> Any:
+    """The nested value itself; ValueError if it is too deep or too large to walk through, as one that contains itself."""
+    left, seen = [(value, 0)], 0
+    while left:
+        item, depth = left.pop()
+        seen += 1
+        if depth > DEEPEST or seen > LARGEST:
+            raise ValueError("it is nested too deeply" if depth > DEEPEST else "it stands for too many values")
+        if isinstance(item, dict):
+            left += [(inner, depth + 1) for inner in itertools.chain(item.keys(), item.values())]
+        elif isinstance(item, (list, tuple, set)):
+            left += [(inner, depth + 1) for inner in item]
+    return value
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .files import write
+from .files import folder_in, write
 from .plots import paint, tile
 from .sheet import png
 
@@ -15,7 +15,7 @@ LEAST_THUMBNAIL, LARGEST_THUMBNAIL = 24, 64  # pixels
 
 def write_projection(folder: Path, name: str, z: torch.Tensor, labels: list[str] | None, images: torch.Tensor | None) -> None:
     """Write codes z [n, d], with n labels and images [n, ...] as thumbnails where there are any."""
-    (folder / "projector").mkdir(exist_ok=True)
+    folder_in(folder, "projector")
     lines = [f"tensor_name: {json.dumps(name)}", 'tensor_path: "projector/codes.tsv"']
     z = torch.nn.functional.pad(z, (0, max(0, 3 - z.shape[1])))  # with fewer than three columns it shows nothing
     write(folder / "projector" / "codes.tsv", "".join("\t".join(f"{v:.6g}" for v in row) + "\n" for row in z.tolist()).encode())

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import time
 from contextlib import contextmanager
@@ -109,11 +110,94 @@ def test_curves_that_find_no_room_cost_one_warning_and_come_back(tmp_path, monke
     assert differences(whole, found) in ([], ["images"]), "the curves are drawn anew from the numbers"
 
 
-def test_a_picture_that_cannot_be_written_does_not_stop_the_run(tmp_path, capsys, unrendered):
-    (tmp_path / "samples.png").mkdir()
+def test_a_picture_that_cannot_be_written_does_not_stop_the_run(tmp_path, capsys, unrendered, monkeypatch):
+    written = files.write
+    monkeypatch.setattr("genbench.run.write", lambda path, content: (full if path.name == "samples.png" else written)(path, content))
     found = run(small_config("ae"), tmp_path)
     assert found.metrics["test"] and (tmp_path / "reconstructions.png").is_file()
     assert capsys.readouterr().out.count("warning: the run goes on without some pictures") == 1
+
+
+# --- what is no file, and what no parser should be given --------------------------------------------------------
+
+
+def put(kind: str, path: Path, elsewhere: Path) -> None:
+    """Something that is no regular file, in the place of one; a link leads to a file elsewhere."""
+    path.unlink(missing_ok=True)
+    if kind == "a link":
+        elsewhere.write_text("somebody else's")
+        path.symlink_to(elsewhere)
+    elif kind == "a folder":
+        path.mkdir()
+        (path / "inside").touch()
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a device":
+        path.symlink_to("/dev/zero")  # making one takes root; what a link leads to is looked at no further
+    elif kind == "a socket":
+        with socket.socket(socket.AF_UNIX) as bound:
+            bound.bind(os.path.relpath(path))
+    else:
+        with open(path, "wb") as file:
+            file.truncate(50 << 30)
+
+
+STRANGE = ("a link", "a folder", "a pipe", "a socket", "a device")
+
+
+@pytest.mark.parametrize("kind", [*STRANGE, "50 GB"])
+def test_only_regular_files_of_a_sensible_size_are_read_and_all_else_is_set_aside(kind, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path, elsewhere = tmp_path / "file.json", tmp_path / "elsewhere"
+    put(kind, path, elsewhere)
+    started = time.perf_counter()
+    for read in (files.read_bytes, files.read_text, files.read_lines, files.read_json, files.read_yaml):
+        with pytest.raises(files.Unreadable, match=r"file.json: is damaged: it (is|has)"):
+            read(path)
+    if kind in STRANGE:
+        with pytest.raises(files.CannotWrite, match=r"file.json: cannot be written: it is .*; fix: move it away"):
+            files.append(path, b"ours")
+        files.write(path, b"ours")
+        assert path.read_bytes() == b"ours" and os.path.lexists(tmp_path / "file.json.damaged")
+        assert "set aside as file.json.damaged" in capsys.readouterr().out
+    assert time.perf_counter() - started < 1
+    assert kind != "a link" or elsewhere.read_text() == "somebody else's"
+
+
+def test_a_file_with_a_second_name_elsewhere_changes_under_its_own_name_only(tmp_path):
+    (tmp_path / "copy").mkdir()
+    ours, theirs = tmp_path / "lines", tmp_path / "copy" / "lines"
+    for change in (lambda: files.append(ours, b"two\n"), lambda: files.truncate(ours, 2), lambda: files.write(ours, b"new")):
+        ours.write_bytes(b"one\n")
+        theirs.unlink(missing_ok=True)
+        os.link(ours, theirs)
+        change()
+        assert theirs.read_bytes() == b"one\n" and ours.read_bytes() != b"one\n"
+
+
+SELF_REFERRING = "a: &a [*a]"
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi")
+)
+NO_TEXT = b"\xff\xfe\x00beta: 4".decode("latin-1")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 50_000, "{a: " * 20_000, "[" * 60 + "]" * 60, SELF_REFERRING, LAUGHS, NO_TEXT, "a: 2020-99-99", "!!int ''", "!!timestamp x"],
+    ids=range(9),
+)
+def test_yaml_that_no_program_could_work_with_is_damaged(text, tmp_path):
+    (tmp_path / "config.yaml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(files.Unreadable, match=r"config.yaml: is damaged: it is "):
+        files.read_yaml(tmp_path / "config.yaml")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, "[" * 60 + "]" * 60, NO_TEXT, '{"a": 1', "1" * 5000], ids=range(6))
+def test_json_that_no_program_could_work_with_is_damaged(text, tmp_path):
+    (tmp_path / "metrics.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(files.Unreadable, match=r"metrics.json: is damaged: "):
+        files.read_json(tmp_path / "metrics.json")
 
 
 def test_a_log_that_finds_no_room_does_not_stop_the_run(tmp_path, capfd, undrawn):
