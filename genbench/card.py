@@ -149,6 +149,13 @@ class Evaluation:
         return features_of(self.data)
 
     @cached_property
+    def classes(self) -> torch.Tensor:
+        """The classes [k] that the data have and the features tell apart, in ascending order."""
+        labels = [part.y.cpu() for part in self.data.parts.values() if part.y is not None]
+        found = torch.cat([torch.empty(0, dtype=torch.long), *labels]).unique()
+        return found[(found >= 0) & (found < self.features.classes)]
+
+    @cached_property
     def test_features(self) -> torch.Tensor:
         """Features of the test points [n, d]."""
         return self.features(self.x)

@@ -141,8 +141,25 @@ class Source(NamedTuple):
     skipped: tuple[str, ...] = ()
 
 
+class Reference(NamedTuple):
+    """All labelled training images of a source, whatever the settings of a run keep of them.
+
+    Features that runs are compared by are learnt from these. `digest` is a function of what `read`
+    returns; `read` loads the source anew, so that no second copy of the images stays in memory.
+    `held_out` is False if the source has no test part of its own, so that test points are among them.
+    """
+
+    digest: str
+    classes: int
+    held_out: bool
+    read: Callable[[], Part]
+
+
 class Data(NamedTuple):
-    """A dataset ready to train on: parts by name ("validation" is absent when val_size=0), and facts about it."""
+    """A dataset ready to train on: parts by name ("validation" is absent when val_size=0), and facts about it.
+
+    `reference` is None for data that are not images with classes.
+    """
 
     name: str
     parts: dict[str, Part]
@@ -151,6 +168,7 @@ class Data(NamedTuple):
     names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     digest: str = ""
+    reference: Reference | None = None
 
     def called(self, label: int) -> str:
         """What a label is called."""
@@ -168,11 +186,8 @@ def load(settings: dict, device: torch.device) -> Data:
     Raises UserError for parts that do not fit together and for values that are not finite.
     """
     s = Settings(settings)
-    source = locate(s.loader, "dataset.loader")(s)
-    for name, x in (("point", source.x), ("test point", source.test_x)):
-        bad = (~x.flatten(1).isfinite().all(1)).nonzero() if x is not None and x.is_floating_point() else []
-        if len(bad):
-            raise UserError(f"dataset={s.name}", f"{name} {int(bad[0])} is not finite, counted from 0", fix="clean the data")
+    source = _source(s)
+    reference = _reference(source, s)
     source = _of_classes(source, s.get("classes"))
     parts = _split(source, s)
     noise = _noise(source, s)
@@ -183,7 +198,37 @@ def load(settings: dict, device: torch.device) -> Data:
     if noise is not None:
         space = space._replace(trials=noise.trials, cell=noise.cell)
     on_device = {name: part.to(device) for name, part in parts.items()}
-    return Data(s.name, on_device, space, source.density, source.names, source.skipped, _digest(parts.values()))
+    digest = _digest(parts.values())
+    return Data(s.name, on_device, space, source.density, source.names, source.skipped, digest, reference)
+
+
+def _source(s: Settings) -> Source:
+    """What the dataset's loader returns; UserError for values that are not finite."""
+    source = locate(s.loader, "dataset.loader")(s)
+    for name, x in (("point", source.x), ("test point", source.test_x)):
+        bad = (~x.flatten(1).isfinite().all(1)).nonzero() if x is not None and x.is_floating_point() else []
+        if len(bad):
+            raise UserError(f"dataset={s.name}", f"{name} {int(bad[0])} is not finite, counted from 0", fix="clean the data")
+    return source
+
+
+def _reference(source: Source, s: Settings) -> Reference | None:
+    """What is known of all labelled training images of the source, if it has such."""
+    if source.x.dim() != 4 or source.y is None or len(source.y.unique()) < 2:
+        return None
+    digest = _images_digest(source)
+
+    def read() -> Part:
+        again = _source(s)
+        if _images_digest(again) != digest:
+            raise UserError(f"dataset={s.name}", "the files changed during the run", fix="run again")
+        return Part(again.x, again.y, again.scale)
+
+    return Reference(digest, int(source.y.max()) + 1, source.test_x is not None, read)
+
+
+def _images_digest(source: Source) -> str:
+    return f"{_digest([Part(source.x, source.y)])} times {source.scale!r}"
 
 
 def _digest(parts: Iterable[Part]) -> str:

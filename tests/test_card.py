@@ -20,8 +20,10 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
+from genbench import data as data_module
 from genbench.card import MEASURES, Evaluation, card, evaluated, measure, measures
 from genbench.data import Data, Part, Space, load
+from genbench.errors import UserError
 from genbench.estimates import Measured, parts
 from genbench.evaluation import features
 from genbench.evaluation.diagnosis import diagnosed
@@ -160,28 +162,60 @@ def test_modes_are_counted_near_which_samples_lie():
     assert numbers_of(lambda n, rng: data.density.sample(n, rng)[0]) == [8, 8, pytest.approx(1 - math.exp(-4.5), abs=0.005)]
 
 
-def test_features_are_a_function_of_the_data_and_are_kept(monkeypatch, tmp_path):
+def test_features_are_kept_and_made_anew_where_they_are_damaged(monkeypatch, tmp_path):
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(features, "PASSES", 2)
+    threads = torch.get_num_threads()
     data = load(small_config("ae")["dataset"], CPU)
     first = features.features_of(data)
     (file,) = (tmp_path / "features").iterdir()
-    x = data.parts["test"].values()
+    x, classes = data.parts["test"].values(), torch.arange(10)
     with monkeypatch.context() as patch:
         patch.setattr(features, "_train", lambda *args: pytest.fail("it is kept"))
         kept = features.features_of(data)
-    assert kept.name == first.name and torch.equal(kept(x), first(x)) and torch.equal(kept.predict(x), first.predict(x))
+    assert kept.name == first.name and torch.equal(kept(x), first(x))
+    assert torch.equal(kept.predict(x, classes), first.predict(x, classes))
     content = file.read_bytes()
     other = io.BytesIO()
     torch.save(torch.load(file) | {"weights": {n: 2 * w for n, w in torch.load(file)["weights"].items()}}, other)
     for damaged in (b"", content[: len(content) // 2], other.getvalue()):
         file.write_bytes(damaged)
         assert features.features_of(data).name == first.name and file.read_bytes() == content
-    threads = torch.get_num_threads()
-    fewer = data._replace(parts=data.parts | {"train": data.train.first(100)})
-    assert features.features_of(fewer).name != first.name and torch.get_num_threads() == threads
-    unlabelled = data._replace(parts={name: Part(part.raw, None, part.scale) for name, part in data.parts.items()})
-    assert features.features_of(unlabelled).name == "values"
+    assert torch.get_num_threads() == threads
+    assert features.features_of(data._replace(reference=None)).name == "values"
+
+
+def test_features_depend_on_the_sources_images_and_labels_alone(monkeypatch):
+    monkeypatch.setattr(features, "PASSES", 1)
+
+    def name(*overrides):
+        return features.features_of(load(config_of("ae", *overrides)["dataset"], CPU)).name
+
+    usual = name()
+    kept = ["limit=50", "labelled=0", "seed=7", "val_size=0", "test_size=0.5", "classes=[3,8]", "binarize=static", "dequantize=true"]
+    for setting in kept:
+        assert name(f"dataset.{setting}") == usual, setting
+    digits = data_module._source
+
+    def changed(s):
+        source = digits(s)
+        return source._replace(y=source.y.roll(1))
+
+    monkeypatch.setattr(data_module, "_source", changed)
+    assert name() != usual
+    data = load(config_of("ae")["dataset"], CPU)
+    monkeypatch.setattr(data_module, "_source", digits)
+    with pytest.raises(UserError, match="changed during the run"):
+        data.reference.read()
+
+
+def test_classes_are_told_apart_among_those_that_the_data_have():
+    data = load(config_of("ae", "dataset.classes=[3,8]")["dataset"], CPU)
+    threes = data.train.at(data.train.y == 3).values()
+    model = model_with(data, sample=lambda n, rng: threes[torch.arange(n) % len(threes)])
+    found = {entry["name"]: entry for entry in card(Evaluation(model, data, {}), ["classes_covered", "class_imbalance"])}
+    assert found["classes_covered"]["value"] == 1 and found["classes_covered"]["of"] == "of 2"
+    assert found["class_imbalance"]["value"] == pytest.approx(math.log(2))
 
 
 # --- reconstructions ------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """What points are compared by: features of a small classifier that the program trains itself, or the values they have.
 
-The classifier is a function of the labelled training images alone, to the bit on one kind of machine, and kept in the
-cache folder. A digest of its weights stands beside every number that it had a part in.
+The classifier is a function of all labelled training images of the source, to the bit on one kind of
+machine. No setting of a run changes it (limit, labelled, classes, seed, noise), so that numbers of
+runs on one dataset compare. It is kept in the cache folder. A digest of its weights stands beside
+every number that depends on it.
 """
 
 import contextlib
@@ -13,12 +15,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from .. import interruption, nets
-from ..data import Data, Part, order_seed
+from ..data import Data, Part, Reference, order_seed
 from ..downloads import cache_folder
 from ..files import CannotWrite, write
 from ..settings import Settings
 
-VERSION = 2  # of how a classifier is made; counted up when another one comes out
+VERSION = 3  # of how a classifier is made; counted up when another one comes out
 BATCH, STEPS, PASSES, LR = 128, 500, 30, 5e-3  # at most so many steps, and passes
 BLOCK = 1000
 
@@ -56,9 +58,9 @@ class Classifier(Features):
         return torch.cat([self.net[:-1](part) for part in _blocks(x)])
 
     @torch.no_grad()
-    def predict(self, x: torch.Tensor) -> torch.Tensor:
-        """The likeliest class [n] of points x [n, *shape]."""
-        return torch.cat([self.net(part).argmax(1) for part in _blocks(x)])
+    def predict(self, x: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
+        """The likeliest class [n] of points x [n, *shape] among these classes [k], in ascending order."""
+        return torch.cat([among[self.net(part)[:, among].argmax(1)] for part in _blocks(x)])
 
 
 def _blocks(x: torch.Tensor):
@@ -77,27 +79,20 @@ def _network(shape: tuple[int, ...], classes: int) -> nn.Sequential:
 
 def features_of(data: Data) -> Features:
     """The features to compare points of this dataset by: a classifier's if they are images with classes, else values."""
-    part = data.train
-    if len(data.space.shape) != 3 or part.y is None:
+    reference = data.reference
+    if reference is None:
         return Features()
-    part = part.at((part.y >= 0).nonzero().flatten()).to("cpu")
-    if not len(part) or len(part.y.unique()) < 2:
-        return Features()
-    found = Classifier(data.space.shape, data.space.classes)
-    file = cache_folder() / "features" / f"{_key(part)}.pt"
+    found = Classifier(data.space.shape, reference.classes)
+    file = cache_folder() / "features" / f"{_key(reference)}.pt"
     if not _read(file, found):
-        _train(found, part)
+        _train(found, reference.read())
         _keep(file, found)
     return found
 
 
-def _key(part: Part) -> str:
+def _key(reference: Reference) -> str:
     """What the classifier is a function of, in short."""
-    noise = part.noise and (part.noise.setting, part.noise.scale)
-    found = hashlib.sha256(repr((VERSION, BATCH, STEPS, PASSES, LR, part.scale, noise, part.raw.dtype, part.raw.shape)).encode())
-    for values in (part.raw, part.y):
-        found.update(values.contiguous().numpy())
-    return found.hexdigest()
+    return hashlib.sha256(repr((VERSION, BATCH, STEPS, PASSES, LR, reference.digest)).encode()).hexdigest()
 
 
 def _read(file, classifier: Classifier) -> bool:
@@ -128,7 +123,7 @@ def _train(classifier: Classifier, part: Part) -> None:
     with _one_thread():
         while done < steps:
             epoch = done // of
-            for x, y in part.batches(BATCH, order=order_seed(0, epoch), draw=epoch):
+            for x, y in part.batches(BATCH, order=order_seed(0, epoch)):
                 adam.param_groups[0]["lr"] = LR * max(0.0, 1 - done / steps)
                 adam.zero_grad()
                 F.cross_entropy(net(x), y).backward()

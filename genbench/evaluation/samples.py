@@ -169,9 +169,9 @@ def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int) -> int:
 
 
 def classes(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
-    """The classes [n] that the classifier takes test points and samples for."""
+    """The classes [n] that the classifier takes test points and samples for, of those that the data have."""
     e.need(e.features.classes > 1)
-    return e.features.predict(e.x), e.features.predict(e.samples)
+    return tuple(e.features.predict(points, e.classes) for points in (e.x, e.samples))
 
 
 def counts(e: Evaluation, found: torch.Tensor) -> torch.Tensor:
@@ -222,7 +222,8 @@ def class_imbalance(e: Evaluation) -> Measured:
 def classifier_accuracy(e: Evaluation) -> Measured | None:
     """Accuracy on test points of the classifier whose features and classes are used: what they are worth, not the model."""
     e.need(e.features.classes > 1 and e.test.y is not None)
-    return e.mean(e.features.predict(e.x) == e.test.y.cpu(), features=e.features.name)
+    of = "" if e.data.reference.held_out else "points that it was trained on"
+    return e.mean(e.features.predict(e.x, e.classes) == e.test.y.cpu(), features=e.features.name, of=of)
 
 
 def near_modes(e: Evaluation, n: int = 10_000) -> tuple[torch.Tensor, torch.Tensor]:
