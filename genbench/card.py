@@ -4,23 +4,29 @@ A measure is one function `(evaluation) -> Measured | None`, listed by `@measure
 its name is the number's, the first line of its docstring says what it is. Adding one takes nothing else.
 """
 
+import contextlib
+import hashlib
 import importlib
 import math
 import pkgutil
 from collections.abc import Callable, Collection
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import torch
 
 from . import divergences, evaluation, interruption
 from .data import Data, Part
+from .downloads import cache_folder
 from .errors import UserError
 from .estimates import Measured, Parts, around, mean, parts
 from .evaluation.features import Features, features_of
+from .files import CannotWrite, write_json
 from .model import Model, can
+from .record import read_json
 from .seeds import generator
-from .settings import nearest
+from .settings import Settings, nearest
 
 MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a measure looks at
 VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
@@ -31,6 +37,7 @@ ANY, POSITIVE, SHARE = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)  # wha
 K = 5  # the neighbour at which balls end
 
 T = TypeVar("T")
+Watch = Callable[[int, int, str], None]  # is told that the i-th of n measures begins, and its name
 
 
 class Measure(NamedTuple):
@@ -54,6 +61,21 @@ class Measure(NamedTuple):
     def meaning(self) -> str:
         """What the number is, in a sentence."""
         return " ".join(self.function.__doc__.partition("\n\n")[0].split())
+
+
+class Asked(NamedTuple):
+    """What `genbench evaluate` can ask for beyond the size of a card; None is the measure's own number.
+
+    `k` importance samples of a bound on `points` test points; the `bins` of `ndb`, and the `level` of its tests.
+    """
+
+    k: int | None = None
+    points: int | None = None
+    bins: int | None = None
+    level: float | None = None
+
+
+USUAL = Asked()
 
 
 class Unmeasurable(Exception):
@@ -88,12 +110,14 @@ class Evaluation:
     """A model beside the data that it is measured on, and what several measures need of both, made once.
 
     `found` holds what a run knows already: its objective by part of the data, `cost` and `time`. `size` says how many
-    points count, `k` the number of importance samples if it is not the model's own. `block` points are looked at together,
-    which changes no number beyond rounding. All tensors are on the CPU.
+    points count, and `asked` what else was asked for. `block` points are looked at together, which changes no number
+    beyond rounding. All tensors are on the CPU.
     """
 
-    def __init__(self, model: Model, data: Data, found: dict[str, dict], size: str = "full", k: int | None = None, block: int = 1000):
-        self.model, self.data, self.found, self.size, self.k, self.block = model, data, found, size, k, block
+    real = False  # whether training points are in place of samples
+
+    def __init__(self, model: Model, data: Data, found: dict[str, dict], size: str = "full", block: int = 1000, asked: Asked = USUAL):
+        self.model, self.data, self.found, self.size, self.block, self.asked = model, data, found, size, block, asked
         self.images = len(data.space.shape) == 3
         self.labelled = data.train.y is not None and data.space.classes > 1
         self.vectors = can(model, "encode") and model.latent_dim is not None
@@ -135,8 +159,17 @@ class Evaluation:
     @cached_property
     def samples(self) -> torch.Tensor:
         """As many samples [n, *shape] as test points count."""
-        rng, n = self.rng("samples"), len(self.test)
-        return self._whole([self.model.sample(min(1000, n - start), rng) for start in self._steps(n)], "samples")
+        return self._whole(self.draw(len(self.test), "samples"), "samples")
+
+    def draw(self, n: int, *purpose: str) -> list[torch.Tensor]:
+        """n samples, in parts."""
+        rng = self.rng(*purpose)
+        return [self.model.sample(min(1000, n - start), rng) for start in self._steps(n)]
+
+    @property
+    def unseen(self) -> torch.Tensor:
+        """What is compared with training points: the samples."""
+        return self.samples
 
     @cached_property
     def train(self) -> torch.Tensor:
@@ -243,35 +276,111 @@ def drawn(part: Part) -> torch.Tensor:
     return torch.cat([x.cpu() for x, _ in part.batches(1000)])
 
 
-@torch.no_grad()
-def card(e: Evaluation, names: Collection[str] = ()) -> list[dict]:
-    """The numbers of every measure that applies, or of those with these names or in these groups.
+class RealData(Evaluation):
+    """Real data in place of a model's samples: the yardstick of an evaluation's numbers.
 
-    Each is finite; what cannot be measured on such a model or on so few points is left out. UserError for another name.
+    Samples are training points, as many as test points count; where there are fewer, as many test points count.
+    What is compared with training points are test points.
     """
+
+    real = True
+
+    def __init__(self, e: Evaluation):
+        own = Settings({"seed": 0, "model": {"name": "real data"}})  # one seed, so that runs share the numbers
+        super().__init__(Model(e.data.space, own), e.data, {}, e.size, e.block, e.asked)
+        self.features, self.most = e.features, min(e.most, len(e.data.train))
+        if len(self.test) == len(e.test):
+            self.x, self.test_features = e.x, e.test_features
+
+    def draw(self, n, *purpose):
+        return [drawn(self.data.train.spread(n))]
+
+    @property
+    def unseen(self):
+        return self.x
+
+
+def chosen_measures(names: Collection[str]) -> list[Measure]:
+    """All measures, or those with these names or in these groups; UserError for another name."""
     known = measures()
     groups = {some.group for some in known.values()}
     for name in names:
         if name not in known and name not in groups:
             near = nearest(name, [*known, *groups])
             raise UserError("metrics", "no such measure", name, f"did you mean {near}?" if near else "see: genbench evaluate --list")
-    chosen = [m for m in known.values() if not names or {m.name, m.group} & {*names}]
-    found = [(m, measured(m, e)) for m in chosen if can(e.model, *m.needs)]
-    return [_entry(m, number) for m, number in found if number is not None]
+    return [m for m in known.values() if not names or {m.name, m.group} & {*names}]
+
+
+@torch.no_grad()
+def card(e: Evaluation, names: Collection[str] = (), watch: Watch | None = None) -> list[dict]:
+    """The numbers of every measure that applies, or of those with these names or in these groups.
+
+    Each is finite; what cannot be measured on such a model or on so few points is left out. UserError for another name.
+    `watch` is called before each.
+    """
+    chosen = [m for m in chosen_measures(names) if can(e.model, *m.needs)]
+    return [entry for entry in _entries(e, chosen, watch).values() if entry is not None]
+
+
+def _entries(e: Evaluation, chosen: list[Measure], watch: Watch | None, what: str = "") -> dict[str, dict | None]:
+    found = {}
+    for i, m in enumerate(chosen, 1):
+        if watch is not None:
+            watch(i, len(chosen), what + m.name)
+        number = measured(m, e)
+        found[m.name] = None if number is None else _entry(m, number)
+    return found
+
+
+@torch.no_grad()
+def real_data(e: Evaluation, names: Collection[str] = (), watch: Watch | None = None) -> list[dict]:
+    """The measures of samples as real data have them: entries as those of `card`.
+
+    They depend on the data, the features and the size alone, and are kept in the cache folder for runs with the same.
+    """
+    chosen = {m.name: m for m in chosen_measures(names) if m.group == "samples" and m.needs == ("sample",)}
+    key = repr((_code(), torch.__version__, e.data.digest, e.features.name, e.size, e.asked.bins, e.asked.level))
+    file = cache_folder() / "real_data" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
+    found = {name: entry for name, entry in read_json(file).items() if e.data.digest and isinstance(entry, dict | None)}
+    missing = [m for name, m in chosen.items() if name not in found]
+    if missing:
+        found |= _entries(RealData(e), missing, watch, "real data, ")
+        if e.data.digest:
+            with contextlib.suppress(OSError, CannotWrite):  # without a cache they are measured anew, and come out the same
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_json(file, found)
+    return [found[name] for name in chosen if found[name] is not None]
+
+
+def _code() -> str:
+    """A digest of the program's own code that measures, as kept numbers are of the code that measured them."""
+    here = Path(__file__).parent
+    files = sorted(file for name in ("card.py", "divergences.py", "estimates.py", "evaluation/*.py") for file in here.glob(name))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def evaluated(
-    model: Model, data: Data, found: dict[str, dict], size: str, k: int | None = None, names: Collection[str] = ()
+    model: Model,
+    data: Data,
+    found: dict[str, dict],
+    size: str,
+    names: Collection[str] = (),
+    asked: Asked = USUAL,
+    watch: Watch | None = None,
 ) -> dict[str, list]:
-    """What a report card adds to what a run has `found`: the `card` and, of a whole one, a `diagnosis`; nothing if the size
-    is none."""
+    """What a report card adds to what a run has `found`: the `card`, the `real_data` to compare it with and, of a whole one,
+    a `diagnosis`; nothing if the size is none."""
     if size == "none":
         return {}
-    e = Evaluation(model, data, found, size, k)
-    made = card(e, names)
+    e = Evaluation(model, data, found, size, asked=asked)
+    made = {"card": card(e, names, watch)}
+    if can(model, "sample"):
+        made["real_data"] = real_data(e, names, watch)
+    if names:
+        return made
     from .evaluation.diagnosis import diagnosed
 
-    return {"card": made} if names else {"card": made, "diagnosis": diagnosed(e, made)}
+    return made | {"diagnosis": diagnosed(e, made["card"])}
 
 
 def measured(m: Measure, e: Evaluation) -> Measured | None:

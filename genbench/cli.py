@@ -191,11 +191,13 @@ def _evaluate(words: list[str], catalogue: Catalogue) -> int:
     folder, chosen = options("evaluate", words, catalogue)
     config = check(recorded(folder, catalogue), catalogue)
     catalogue.let_import()
-    from .console import Patient, show_card
+    from .card import Asked
+    from .console import Measuring, Patient, show_card
     from .experiment import evaluate
 
     names = [name for name in (chosen.metrics or "").split(",") if name]
-    made = evaluate(config, folder, chosen.evaluation, chosen.k, names)
+    asked = Asked(chosen.k, chosen.points, chosen.bins, chosen.level)
+    made = evaluate(config, folder, chosen.evaluation, names, asked, Measuring(Patient(highlight=False, soft_wrap=True)))
     show_card(Patient(highlight=False, soft_wrap=True), made["card"], made.get("diagnosis", []))
     return 0
 

@@ -13,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from .record import in_words
+
 
 class Patient(Console):
     """A console that falls silent, and lets the work go on, when nobody reads it any more (`genbench ... | head`)."""
@@ -28,6 +30,18 @@ def say(text: str) -> None:
     Patient(highlight=False, soft_wrap=True).print(text, markup=False)
 
 
+class Measuring:
+    """Lines that say which measure is computed, at most one in ten seconds: none of a card that is ready by then."""
+
+    def __init__(self, console: Console):
+        self.console, self.said = console, time.perf_counter()
+
+    def __call__(self, at: int, of: int, name: str) -> None:
+        if time.perf_counter() - self.said > 10:
+            self.console.print(f"measuring {at} of {of}: {name}", markup=False)
+            self.said = time.perf_counter()
+
+
 class Display:
     """Progress through the epochs of one run, and a summary table at its end."""
 
@@ -37,6 +51,7 @@ class Display:
         self.live: Live | None = None
         self.first: int | None = None
         self.unsaid = ""
+        self.measures: Measuring | None = None
 
     def say(self, text: str) -> None:
         """A line of plain words."""
@@ -78,6 +93,16 @@ class Display:
             self.say(self.unsaid)
             self.unsaid = ""
 
+    def measuring(self, at: int, of: int, name: str) -> None:
+        """Show which of the measures of the report card is computed."""
+        if self.live is not None:
+            self.live.update(Group(self.progress, Text(f"measuring {at} of {of}: {name}")))
+            return
+        if self.measures is None:
+            self._say_last()
+            self.measures = Measuring(self.console)
+        self.measures(at, of, name)
+
     def close(self) -> None:
         """Leave the live lines as they are and go on below them; elsewhere say how the last epoch ended."""
         self._say_last()
@@ -96,7 +121,7 @@ class Display:
         self.console.print(table)
 
 
-def show_card(console: Console, card: list[dict], diagnosis: list[str]) -> None:
+def show_card(console: Console, card: list[dict], diagnosis: list[dict[str, str]]) -> None:
     """A report card as a table with a section per group, and what it says is wrong."""
     if card:
         own = [Column("", no_wrap=True), Column("", justify="right", no_wrap=True), Column("95 %", no_wrap=True), "n"]
@@ -111,7 +136,7 @@ def show_card(console: Console, card: list[dict], diagnosis: list[str]) -> None:
         for words, names in _words(card).items():
             console.print(f"{', '.join(names)}: {words}", markup=False)
     for line in diagnosis:
-        console.print(f"diagnosis: {line}", markup=False)
+        console.print(f"diagnosis: {in_words(line)}", markup=False)
 
 
 def show_measures(console: Console, measures: Iterable) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from .card import evaluated, merged
+from .card import USUAL, Asked, Watch, evaluated, merged
 from .checkpoints import read_finished, read_newest
 from .console import epochs
 from .data import Data, load, locate
@@ -129,7 +129,7 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
         cost = {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": model.size}
         cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "numbers", ()))}
         found = final(model, data, s.batch_size, s.seed) | {"cost": cost, "time": record.fitted()}
-        found = record.measured(found | evaluated(model, data, found, s.evaluation))
+        found = record.measured(found | evaluated(model, data, found, s.evaluation, watch=record.measuring))
         record.show(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
         record.finish(found)
         return Trained(model, data, found, record.folder)
@@ -152,18 +152,26 @@ def load_run(config: dict, folder: Path, device: str) -> Trained:
     return Trained(model, data, read_json(folder / "metrics.json"), folder)
 
 
-def evaluate(config: dict, folder: Path, size: str, k: int | None = None, names: Collection[str] = ()) -> dict[str, list]:
+def evaluate(
+    config: dict,
+    folder: Path,
+    size: str,
+    names: Collection[str] = (),
+    asked: Asked = USUAL,
+    watch: Watch | None = None,
+) -> dict[str, list]:
     """Measure the report card of a finished run anew, or only what these names choose, and add it to its metrics.json.
 
-    Returns what was measured: the `card`, and of a whole one the `diagnosis`. UserError as `load_run` and `evaluated`.
+    Returns what was measured: see `evaluated`. UserError as `load_run` and `evaluated`.
     """
     lock = Lock(folder)
     lock.take()
     try:
         lock.sign()
         run = load_run(config, folder, config["device"])
-        made = evaluated(run.model, run.data, run.metrics, size, k, names)
-        write_json(folder / "metrics.json", run.metrics | made | {"card": merged(run.metrics.get("card", []), made["card"])})
+        made = evaluated(run.model, run.data, run.metrics, size, names, asked, watch)
+        kept = {name: merged(run.metrics.get(name, []), made[name]) for name in ("card", "real_data") if name in made}
+        write_json(folder / "metrics.json", run.metrics | made | kept)
         return made
     finally:
         lock.release()

@@ -154,6 +154,13 @@ def read_json(path: Path) -> dict:
     return found if isinstance(found, dict) else {}
 
 
+def in_words(finding: dict[str, str] | str) -> str:
+    """A line of a diagnosis: what seems to be wrong and, if there is one, the setting to try."""
+    if isinstance(finding, str):  # as earlier versions kept them
+        return finding
+    return finding["text"] + (f"; try {finding['setting']}" if finding["setting"] else "")
+
+
 def quoted(path: Path) -> str:
     """A path as one would type it into a shell, relative to the working directory where that is shorter."""
     relative = os.path.relpath(path)

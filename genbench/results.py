@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .catalogue import Catalogue
 from .config import ASIDE, check, known_settings, title
 from .errors import UserError
-from .record import quoted
+from .record import in_words, quoted
 from .request import recorded
 from .settings import flatten, written
 
@@ -128,7 +128,7 @@ def _measured(metrics: dict, model: str, settings: dict[str, Any]) -> dict[str, 
     cost = metrics["cost"]
     criterion, inside = cost.get("criterion"), [str(name) for name in cost.get("criterion_contains", [])]
     values = {part: numbers[part][criterion] for part in PARTS if criterion in numbers.get(part, {})}
-    diagnosis = [text for text in metrics.get("diagnosis", []) if isinstance(text, str)]
+    diagnosis = [in_words(found) for found in metrics.get("diagnosis", []) if _is_finding(found)]
     weights = ", ".join(f"{name}={short(settings[name])}" for name in inside if name in settings)
     measures = _on_card(metrics.get("card")) | _terms(numbers, model, criterion, weights)
     for group, named in (("time", "seconds"), ("cost", "parameters")):
@@ -136,6 +136,12 @@ def _measured(metrics: dict, model: str, settings: dict[str, Any]) -> dict[str, 
             measures[Measure(named, group)] = Value(numbers[group][named])
     told = {"criterion": criterion, "inside": inside, "values": values, "numbers": numbers}
     return told | {"measures": measures, "diagnosis": diagnosis}
+
+
+def _is_finding(found: Any) -> bool:
+    """Whether this is an entry of a diagnosis: its text, or that with what else is known of it."""
+    known = found if isinstance(found, dict) else {}
+    return isinstance(found, str) or all(isinstance(known.get(field), str) for field in ("kind", "text", "setting"))
 
 
 def _on_card(card: Any) -> dict[Measure, Value]:

@@ -223,6 +223,10 @@ class Run:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of Linux since `start`, elsewhere of all runs of the process
         return {"fit_seconds": self.seconds, "peak_memory": peak / (2**20 if sys.platform == "darwin" else 2**10)}
 
+    def measuring(self, at: int, of: int, name: str) -> None:
+        """Show that the `at`-th of so many measures begins."""
+        self.display.measuring(at, of, name)
+
     def measured(self, found: dict) -> dict:
         """Keep the final numbers by part of the data, the report card and what all of it took."""
         found = found | {"time": found["time"] | {"seconds": self.seconds}}
@@ -357,7 +361,7 @@ class Log(logging.FileHandler):
 
 def parts_of(found: dict) -> dict[str, dict]:
     """Of the content of metrics.json, the numbers by part of the data."""
-    return {part: numbers for part, numbers in found.items() if part not in ("cost", "time", "card", "diagnosis")}
+    return {part: numbers for part, numbers in found.items() if part not in ("cost", "time", "card", "real_data", "diagnosis")}
 
 
 def require_same_data(digest: str, data: Data, folder: Path) -> None:

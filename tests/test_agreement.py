@@ -9,7 +9,7 @@ import torch
 from conftest import config_of
 from scipy.linalg import sqrtm
 from scipy.optimize import linear_sum_assignment
-from scipy.spatial.distance import cdist, pdist
+from scipy.spatial.distance import cdist, jensenshannon, pdist
 from scipy.stats import chi2_contingency, entropy
 from sklearn.cluster import KMeans
 from sklearn.metrics.pairwise import rbf_kernel
@@ -17,7 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 from test_card import CPU, made, model_with, normal, numbers
 from test_generation import linear_gaussian
 
-from genbench.card import Evaluation, card
+from genbench.card import Asked, Evaluation, card
 from genbench.data import load
 from genbench.divergences import prdc, sliced_wasserstein
 from genbench.evaluation.features import Features
@@ -122,7 +122,15 @@ def test_ndb_is_the_chi_squared_test_of_each_of_scikit_learns_clusters(offset):
     nearest = cdist(samples.double(), clusters.cluster_centers_).argmin(1)
     counts = [np.bincount(labels, minlength=BINS) for labels in (clusters.labels_, nearest)]
     theirs = [chi2_contingency([[a, 3000 - a], [b, 1000 - b]], correction=False).pvalue < 0.05 for a, b in zip(*counts)]
-    assert 20 < sum(theirs) < 80 and found(made(train, test), samples, "ndb")["ndb"] == sum(theirs) / BINS
+    ours = found(made(train, test), samples, "ndb", "bin_divergence")
+    assert 20 < sum(theirs) < 80 and ours["ndb"] == sum(theirs) / BINS
+    assert ours["bin_divergence"] == near(jensenshannon(*counts) ** 2, rel=1e-10)
+    model = model_with(data := made(train, test), sample=lambda n, rng: samples[:n])
+    (few,) = card(Evaluation(model, data, {}, asked=Asked(bins=7, level=1e-6)), ["ndb"])
+    labels = members(train, samples, 7)
+    tables = [[[int((part == k).sum()), int((part != k).sum())] for part in labels] for k in range(7)]
+    theirs = [chi2_contingency(table, correction=False).pvalue < 1e-6 for table in tables]
+    assert few["value"] == near(sum(theirs) / 7, rel=1e-12) and few["n"]["bins"] == 7 and few["of"] == "at the level 1e-06"
 
 
 class Sorted(Features):
@@ -185,7 +193,7 @@ def test_the_importance_weighted_bound_reaches_the_likelihood_of_a_linear_gaussi
     model.encoder[1].weight.zero_()
     model.encoder[1].bias.copy_(torch.tensor([0.1, -0.2, 0.3, 0.4]))
     data = made(x, x)
-    ours = numbers(model, data, "likelihood", k=5000)
+    ours = numbers(model, data, "likelihood", asked=Asked(k=5000))
     assert ours["log_prob"] == pytest.approx(exact.mean(), abs=0.01)
     assert ours["bits_per_value"] == near(-ours["log_prob"] / (4 * math.log(2)), rel=1e-12)
 

@@ -21,7 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from genbench import data as data_module
-from genbench.card import MEASURES, Evaluation, card, evaluated, measure, measures
+from genbench.card import MEASURES, Evaluation, card, evaluated, measure, measures, real_data
 from genbench.data import Data, Part, Space, load
 from genbench.errors import UserError
 from genbench.estimates import Measured, parts
@@ -407,9 +407,9 @@ def test_what_is_not_finite_is_told():
     model.s.update(lr=0.1)
     found = evaluated(model, data, {}, "full")
     assert [entry["name"] for entry in found["card"]] == ["parameters"]
-    (line,) = found["diagnosis"]
-    said = ("1 of 200 samples are not finite", "200 of 200 codes are not finite", "log_prob is -inf", "try a lower rate (now lr=0.1)")
-    assert all(words in line for words in said), line
+    (finding,) = found["diagnosis"]
+    said = ("1 of 200 samples are not finite", "200 of 200 codes are not finite", "log_prob is -inf")
+    assert all(words in finding["text"] for words in said) and finding["setting"] == "lr=0.01"
 
 
 def test_every_measure_says_what_it_is_in_the_docs_and_in_a_list(genbench):
@@ -432,33 +432,92 @@ def test_a_measure_is_one_function_in_one_place(monkeypatch, genbench):
     assert "mean_gap (values, lower is better; of models that can sample)" in genbench("evaluate", "--list").stdout
 
 
-def test_what_went_wrong_is_told_with_the_setting_to_change():
+def test_what_went_wrong_is_told_with_the_setting_to_paste():
     data = load(config_of("vae")["dataset"], CPU)
 
     def told(found, card=(), **settings):
         model = model_with(data, 10)
         model.s.update(settings)
-        return "\n".join(diagnosed(Evaluation(model, data, found), [*card]))
+        return [(entry["kind"], entry["setting"]) for entry in diagnosed(Evaluation(model, data, found), [*card])]
 
-    units = [{"name": "active_units", "value": 0}]
-    assert "posterior collapse: 0 of 10 latents are used; try a lower weight, or an annealed one (now beta=4.0)" in told(
-        {}, units, beta=4.0
-    )
-    assert "beta" not in told({}, units, beta=1.0, objective="iwae"), "which it has not"
-    assert "lr=0.1" in told({"train": {"d_real": 0.995, "d_fake": 0.001}}, lr=0.1)
-    assert "3 of 8 modes" in told({}, [{"name": "modes", "value": 3, "of": "of 8"}], ema=0.0)
-    assert told({}, [{"name": "classes_covered", "value": 7, "of": "of 10"}], epochs=3) == (
-        "samples cover 7 of 10 classes; try more passes (now epochs=3)"
-    )
-    assert "copies" in told({}, [{"name": "memorisation", "value": 0.1}], bandwidth=0.01)
-    assert not told({}, [{"name": "memorisation", "value": 1.0}, {"name": "active_units", "value": 5}])
+    assert told({"train": {"d_real": 0.995, "d_fake": 0.001}}, lr=0.1) == [("saturated discriminator", "lr=0.05")]
+    modes = [{"name": "modes", "value": 3, "of": "of 8"}]
+    assert told({}, modes, ema=0.0) == [("missing modes", "ema=0.999")]
+    assert told({}, modes, n_components=3) == [("missing modes", "n_components=6")]
+    assert told({}, [{"name": "classes_covered", "value": 7, "of": "of 10"}], epochs=3) == [("missing classes", "epochs=6")]
+    assert told({}, [{"name": "memorisation", "value": 0.1}], bandwidth=0.01) == [("copies", "bandwidth=0.02")]
+    assert told({}, [{"name": "memorisation", "value": 1.0}, {"name": "active_units", "value": 5}]) == []
+    # Nothing explains as much as that there was hardly any training, so it comes first.
+    steps = {"lr": 0.1, "batch_size": 128, "epochs": 4}
+    assert told({"cost": {"epochs": 4}}, modes, **steps)[0] == ("undertrained", "epochs=200")
+    assert told({"cost": {"epochs": 40}}, modes, **steps)[0][0] == "missing modes"
+    assert told({"cost": {"epochs": 4}}, modes, epochs=4)[0][0] == "missing modes"  # what solves in one pass is trained
+
+
+def collapsed(encode, decode, card=(), posterior=None, d=5, **settings):
+    """What is diagnosed of a model with such codes on points of several dimensions."""
+    x = normal(300, d, 0)
+    model = model_with(data := made(x, x), d, encode=encode, decode=decode)
+    if posterior:
+        object.__setattr__(model, "posterior", posterior)
+    model.s.update(settings)
+    return [(entry["kind"], entry["setting"]) for entry in diagnosed(Evaluation(model, data, {}), [*card])]
+
+
+def test_collapse_is_judged_by_what_is_lost():
+    def one(x):
+        return torch.cat([x[:, :1], torch.zeros(len(x), x.shape[1] - 1)], 1)
+
+    active = [{"name": "active_units", "value": 11}]
+    assert collapsed(lambda x: x, lambda z: z, active, lambda x: (x, x), d=128) == []
+    assert collapsed(one, lambda z: z, [{"name": "active_units", "value": 1}], lambda x: (x, x), d=20, beta=4.0) == []
+    none = [{"name": "active_units", "value": 0}]
+    assert collapsed(lambda x: 0.01 * x, lambda z: z, none, lambda x: (x, x), beta=4.0) == [("posterior collapse", "beta=1")]
+    assert collapsed(lambda x: 0.01 * x, lambda z: z, none, lambda x: (x, x), beta=0.5) == [("posterior collapse", "beta=0.05")]
+    iwae = {"beta": 4.0, "objective": "iwae", "lr": 0.001}
+    assert collapsed(lambda x: 0 * x, lambda z: z, none, lambda x: (x, x), **iwae) == [("posterior collapse", "lr=0.0003")]
+    assert collapsed(lambda x: 0 * x + 3, lambda z: z, lr=0.01) == [("collapse", "lr=0.003")]
+    assert collapsed(lambda x: x, lambda z: 0.01 * z, **{"lambda": 10.0}) == [("collapse", "lambda=1")]
+    assert collapsed(one, lambda z: z) == [("idle units", "latent_dim=1")]
 
 
 def test_cross_entropy_on_grey_values_and_the_scale_of_beta_are_told(tmp_path, undrawn):
     done = run(small_config("vae", "likelihood=bernoulli", "beta=8"), tmp_path)
-    lines = evaluated(done.model, done.data, done.metrics, "quick")["diagnosis"]
-    assert any("no likelihood" in line and "likelihood=bernoulli" in line for line in lines)
-    assert any(f"beta=8 is {8 * 3 / 64:.3g}" in line for line in lines)
+    found = {entry["kind"]: entry for entry in evaluated(done.model, done.data, done.metrics, "quick")["diagnosis"]}
+    assert "likelihood=bernoulli" in found["no likelihood"]["text"]
+    assert f"beta=8 is {8 * 3 / 64:.3g}" in found["note"]["text"]
+    assert next(iter(found)) == "undertrained"
+
+
+def test_real_data_are_the_yardstick_of_samples_and_are_measured_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
+    data = load(config_of("ae", "dataset.limit=500")["dataset"], CPU)
+    digest = features.features_of(data).name
+    test = data.parts["test"].values()
+    model = model_with(data, sample=lambda n, rng: test[torch.arange(n) % 3])
+    watched = []
+    found = evaluated(model, data, {}, "full", watch=lambda i, n, name: watched.append((i, n, name)))
+    own, real = ({entry["name"]: entry for entry in found[part]} for part in ("card", "real_data"))
+    assert real["fid"].keys() == own["fid"].keys() and real["fid"]["features"] == digest
+    assert real["fid"]["n"] == own["fid"]["n"] == {"samples": 360, "test": 360}
+    assert real["fid"]["value"] < 0.2 * own["fid"]["value"] and real["coverage"]["value"] > 0.9 > own["coverage"]["value"]
+    assert real["ndb"]["value"] < 0.2 < own["ndb"]["value"]
+    assert all(entry["group"] == "samples" for entry in real.values())
+    assert not {"memorisation", "copied", "classifier_accuracy", "completeness"} & real.keys()
+    assert [i for i, n, name in watched if not name.startswith("real data")] == [*range(1, watched[0][1] + 1)]
+    # As training points are the samples, the numbers are those of a model that samples them.
+    again = model_with(data, sample=lambda n, rng: data.train.spread(360).values()[:n])  # in one draw, as n is below 1,000
+    (kid,) = card(Evaluation(again, data, {}), ["kid"])
+    assert kid["value"] == real["kid"]["value"]
+    monkeypatch.setattr("genbench.card._entries", lambda *args: pytest.fail("it is kept"))
+    assert real_data(Evaluation(model, data, {})) == found["real_data"]
+    assert [entry["name"] for entry in real_data(Evaluation(model, data, {}), ["fid"])] == ["fid"]
+
+
+def test_real_data_that_are_fewer_than_test_points_meet_as_many_of_these():
+    few = load(config_of("ae", "dataset.limit=100")["dataset"], CPU)
+    (entry,) = real_data(Evaluation(model_with(few, sample=lambda n, rng: None), few, {}), ["fid"])
+    assert entry["n"] == {"samples": 100, "test": 100}
 
 
 def test_a_finished_run_is_evaluated_on_demand(genbench, tmp_path, undrawn, carded):
@@ -475,7 +534,7 @@ def test_a_finished_run_is_evaluated_on_demand(genbench, tmp_path, undrawn, card
     assert ks["7 importance samples"] < ks["100 importance samples"]
     for words, says in (
         ((), "needs the directory of a finished run"),
-        (("run", "beta=4"), "it has evaluation, metrics, k"),
+        (("run", "beta=4"), "it has evaluation, metrics, k, points, bins, level"),
         (("run", "evaluation=none"), "must be full | quick"),
         (("run", "k=0"), "must be int >= 1"),
         (("run", "metrics=fidd"), "no such measure"),

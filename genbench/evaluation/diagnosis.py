@@ -1,138 +1,203 @@
-"""What the numbers of a run say is wrong with it, in words, each with the setting to change."""
+"""What the numbers of a run say is wrong with it, each with the setting to try; what explains most comes first."""
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from ..card import Evaluation, Unmeasurable
 from ..model import can
 
-SIGNS: list[Callable[[Evaluation, dict[str, dict]], str | None]] = []
+FEW_STEPS, ENOUGH_STEPS = 200, 2000  # gradient steps of a run that has hardly begun, and of one that may be judged
+
+
+class Finding(NamedTuple):
+    """Something that may be wrong: its `kind` in a word or two, a sentence, and the setting to try, as one would type it."""
+
+    kind: str
+    text: str
+    setting: str = ""
+
+
+Card = dict[str, dict]  # the entries of a card by name
+SIGNS: list[Callable[[Evaluation, Card], Finding | None]] = []
 
 
 def sign(function):
-    """List a function `(evaluation, card by name) -> line or None` as something that may be wrong."""
+    """List a function `(evaluation, card) -> finding or None`; those that are listed first are reported first."""
     SIGNS.append(function)
     return function
 
 
-def diagnosed(e: Evaluation, card: list[dict]) -> list[str]:
-    """A line for everything that seems to be wrong."""
+def diagnosed(e: Evaluation, card: list[dict]) -> list[dict[str, str]]:
+    """Everything that seems to be wrong: the fields of each `Finding`."""
     by_name = {entry["name"]: entry for entry in card}
-    return [line for look in SIGNS if (line := _seen(look, e, by_name))]
+    return [found._asdict() for look in SIGNS if (found := _seen(look, e, by_name)) is not None]
 
 
-def _seen(look: Callable, e: Evaluation, by_name: dict[str, dict]) -> str | None:
+def _seen(look: Callable, e: Evaluation, card: Card) -> Finding | None:
     try:
-        return look(e, by_name)
+        return look(e, card)
     except Unmeasurable:
         return None
 
 
-def _now(e: Evaluation, *names: str) -> str:
-    """The settings with these names that the model has, as they are."""
-    return ", ".join(f"{name}={e.model.s[name]}" for name in names if e.model.s.get(name) is not None)
+def _number(value: float) -> str:
+    """Two significant digits, as one would type them."""
+    return f"{float(f'{value:.2g}'):g}"
 
 
-def _ways(e: Evaluation, **ways: str) -> str:
-    """What to change, by setting: those that the model has, as they are."""
-    return ", ".join(f"{way} (now {_now(e, name)})" for name, way in ways.items() if way and e.model.s.get(name) is not None)
+def _scaled(e: Evaluation, name: str, factor: float) -> str:
+    """A numeric setting of the model, times a factor; nothing if the model has no such setting."""
+    value = e.model.s.get(name)
+    known = isinstance(value, int | float) and value > 0
+    return f"{name}={max(1, round(value * factor)) if isinstance(value, int) else _number(value * factor)}" if known else ""
+
+
+def _first(*settings: str) -> str:
+    """The first setting that the model has."""
+    return next(filter(None, settings), "")
 
 
 @sign
-def not_finite(e, card):
-    found, ways = "; ".join(e.broken), _ways(e, lr="a lower rate", langevin_rate="shorter steps", reg_covar="a larger floor")
-    return f"{found}; try {ways}" if found and ways else found
-
-
-@sign
-def collapse(e, card):
-    units = card.get("active_units")
-    if units is None or units["value"] >= 0.1 * e.model.latent_dim:
+def not_finite(e: Evaluation, card: Card) -> Finding | None:
+    if not e.broken:
         return None
-    beta = "a lower weight, or an annealed one" if e.model.s.get("objective", "elbo") == "elbo" else ""
-    ways = _ways(e, beta=beta, likelihood="one that asks for more", latent_dim="fewer")
-    return f"posterior collapse: {units['value']} of {e.model.latent_dim} latents are used; try {ways}"
+    ways = _scaled(e, "lr", 0.1), _scaled(e, "langevin_rate", 0.1), _scaled(e, "reg_covar", 10)
+    return Finding("not finite", "; ".join(e.broken), _first(*ways))
 
 
 @sign
-def saturated(e, card):
+def undertrained(e: Evaluation, card: Card) -> Finding | None:
+    epochs, s = e.found.get("cost", {}).get("epochs"), e.model.s
+    if epochs is None or s.get("lr") is None or s.get("batch_size") is None or e.model.converged:
+        return None
+    per_epoch = -(-len(e.data.train) // s.batch_size)
+    if epochs * per_epoch >= FEW_STEPS:
+        return None
+    text = f"undertrained: {epochs * per_epoch} gradient steps are few"
+    return Finding("undertrained", text, f"epochs={math.ceil(ENOUGH_STEPS / per_epoch)}")
+
+
+@sign
+def collapse(e: Evaluation, card: Card) -> Finding | None:
+    """Codes that tell points apart no more, judged by what is lost: idle units cost nothing where others do the work."""
+    if not (e.vectors and len(e.test) > 1):
+        return None
+    units = card.get("active_units")
+    if units is not None and units["value"] == 0:
+        what = f"none of {e.model.latent_dim} latents depends on the data"
+    elif _idle_units(e) == e.codes.shape[1]:
+        what = "the codes of all points are the same"
+    elif can(e.model, "decode") and (share := _kept_variance(e)) < 0.01:
+        what = f"the reconstructions are all alike (their variance is {share:.1%} of the data's)"
+    else:
+        return None
+    beta = e.model.s.get("beta")
+    ways = "beta=1" if beta is not None and beta > 1 else _scaled(e, "beta", 0.1), _scaled(e, "lambda", 0.1), _scaled(e, "lr", 0.3)
+    kind = "posterior collapse" if can(e.model, "posterior") else "collapse"
+    return Finding(kind, f"{kind}: {what}", _first(*ways if e.model.s.get("objective", "elbo") == "elbo" else ways[1:]))
+
+
+def _idle_units(e: Evaluation) -> int:
+    """How many units of the code have the same value at all test points, to rounding."""
+    codes = e.codes.double()
+    return int((codes.var(0, correction=0) <= 1e-8 * codes.square().mean().clamp(min=1e-300)).sum())
+
+
+def _kept_variance(e: Evaluation) -> float:
+    """The variance of the reconstructions of test points, over that of the points."""
+    again, points = (x.flatten(1).double().var(0, correction=0).sum() for x in (e.reconstructions, e.x))
+    e.need(float(points) > 0)
+    return float(again / points)
+
+
+@sign
+def saturated(e: Evaluation, card: Card) -> Finding | None:
     train = e.found.get("train", {})
     if not (train.get("d_real", 0) > 0.99 and train.get("d_fake", 1) < 0.01):
         return None
     told = f"D(x) {train['d_real']:.3f}, D(G(z)) {train['d_fake']:.3f}"
-    return f"the discriminator tells all samples from data ({told}), so the generator learns little; lower lr ({_now(e, 'lr')})"
+    text = f"the discriminator tells all samples from data ({told}), so the generator learns little"
+    return Finding("saturated discriminator", text, _scaled(e, "lr", 0.5))
 
 
 @sign
-def missing_modes(e, card):
+def missing_modes(e: Evaluation, card: Card) -> Finding | None:
     return _missing(e, card.get("modes"), "modes")
 
 
 @sign
-def missing_classes(e, card):
+def missing_classes(e: Evaluation, card: Card) -> Finding | None:
     return _missing(e, card.get("classes_covered"), "classes")
 
 
-def _missing(e: Evaluation, covered: dict | None, what: str) -> str | None:
+def _missing(e: Evaluation, covered: dict | None, what: str) -> Finding | None:
     there = int(covered["of"].removeprefix("of ")) if covered else 0
-    return f"samples cover {covered['value']} of {there} {what}; {_more(e)}" if covered and covered["value"] < there else None
+    if covered is None or covered["value"] >= there:
+        return None
+    return Finding(f"missing {what}", f"samples cover {covered['value']} of {there} {what}", _more(e))
 
 
 @sign
-def low_coverage(e, card):
+def low_coverage(e: Evaluation, card: Card) -> Finding | None:
     near, reached = (card.get(name, {"value": None})["value"] for name in ("precision", "coverage"))
     if near is None or near < 0.5 or reached > 0.5 * near:
         return None
-    return f"samples are near data (precision {near:.2f}), but near little of it (coverage {reached:.2f}); {_more(e)}"
+    text = f"samples are near data (precision {near:.2f}), but near little of it (coverage {reached:.2f})"
+    return Finding("low coverage", text, _more(e))
 
 
 def _more(e: Evaluation) -> str:
-    """The settings by which a model covers more."""
-    return "try " + _ways(
-        e,
-        ema="averaging the generator's weights",
-        n_components="more components",
-        sampler="another density of codes",
-        lr="another rate",
-        epochs="" if e.model.converged else "more passes",
-    )
+    """The setting by which a model covers more."""
+    s = e.model.s
+    ema = "ema=0.999" if s.get("ema") == 0 else ""
+    sampler = "sampler=gmm" if s.get("sampler") in ("prior", "gaussian") else ""
+    return _first(ema, sampler, _scaled(e, "n_components", 2), "" if e.model.converged else _scaled(e, "epochs", 2))
 
 
 @sign
-def dead_units(e, card):
+def dead_units(e: Evaluation, card: Card) -> Finding | None:
     if not e.vectors or can(e.model, "posterior") or len(e.test) < 2:
         return None
-    codes = e.codes.double()
-    idle = int((codes.var(0, correction=0) <= 1e-8 * codes.square().mean().clamp(min=1e-300)).sum())
-    if not idle:
+    idle, units = _idle_units(e), e.codes.shape[1]
+    if not 0 < idle < units:  # where all are idle, it is a collapse
         return None
-    ways = _ways(e, **{"lambda": "a smaller penalty", "lr": "a lower rate", "latent_dim": "fewer"})
-    return f"{idle} of {codes.shape[1]} units of the code never change; try {ways}"
+    text = f"{idle} of {units} units of the code never change"
+    return Finding("idle units", text, _first(_scaled(e, "lambda", 0.1), _scaled(e, "lr", 0.3), f"latent_dim={units - idle}"))
 
 
 @sign
-def no_likelihood(e, card):
+def copies(e: Evaluation, card: Card) -> Finding | None:
+    copied, ratio = card.get("copied"), card.get("memorisation")
+    if copied is not None and copied["value"] > 0.2 and (copied["low"] or 0) > 0.05:
+        told = f"{copied['value']:.0%} of them are tied to one training point"
+    elif ratio is not None and ratio["value"] < 0.5:
+        told = f"they are {ratio['value']:.2f} times as far from training points as new data are"
+    else:
+        return None
+    s = e.model.s
+    # A bandwidth that was chosen, not given, is the best for the likelihood: another model is what helps.
+    wider = _scaled(e, "bandwidth", 2) if isinstance(s.get("bandwidth"), float | int) else ""
+    sampler = "sampler=gmm" if s.get("sampler") == "kde" else ""
+    patience = "patience=10" if "patience" in s and s.get("patience") is None and e.model.criterion else ""
+    ways = wider, sampler, _scaled(e, "n_components", 0.5), patience
+    return Finding("copies", f"samples copy training points: {told}", _first(*ways, "model=gmm" if "bandwidth" in s else ""))
+
+
+@sign
+def no_likelihood(e: Evaluation, card: Card) -> Finding | None:
     output = getattr(e.model, "likelihood", None)
     if output is None or output.describes(e.data.space):
         return None
-    return (
-        "the reconstruction term is no likelihood of such data, so its bound compares only with others of the same kind; "
-        f"dataset.binarize=static, or likelihood=continuous-bernoulli (now {_now(e, 'likelihood')})"
-    )
+    text = "the reconstruction term is no likelihood of such data, so its bound compares only with others of the same kind"
+    return Finding("no likelihood", f"{text} (likelihood={e.model.s.get('likelihood')})", "likelihood=continuous-bernoulli")
 
 
 @sign
-def weight_of_beta(e, card):
+def weight_of_beta(e: Evaluation, card: Card) -> Finding | None:
+    """No fault: what the setting is in the units of the paper."""
     beta = getattr(e.model, "hp", {}).get("beta")
     if beta is None or e.model.latent_dim is None or beta == 1:
         return None
     share = beta * e.model.latent_dim / e.data.space.size
-    return f"beta={beta:g} is {share:.3g} as Higgins et al. 2017 normalise it (beta latent_dim / values of a point)"
-
-
-@sign
-def copies(e, card):
-    ratio = card.get("memorisation")
-    if ratio is None or ratio["value"] >= 0.5:
-        return None
-    fix = _now(e, "bandwidth", "n_components", "sampler", "epochs")
-    return f"samples are {ratio['value']:.2f} times as far from training points as new data are: copies; see {fix}"
+    return Finding("note", f"beta={beta:g} is {share:.3g} as Higgins et al. 2017 normalise it (beta latent_dim / values of a point)")

@@ -14,15 +14,16 @@ MOST = 1000  # test points that a bound is measured on, which takes many decodin
 
 
 def log_probs(e: Evaluation) -> torch.Tensor:
-    """log p(x) [n] of test points: of all that count, or a bound with e.k importance samples of at most `MOST`.
+    """log p(x) [n] of test points: of all that count, or a bound of at most `MOST`; or of as many as were asked for.
 
     These go together, as the draws are the same at every call: in parts, their errors would not average out.
     """
     bound = "k" in inspect.signature(e.model.log_prob).parameters
-    if e.k is not None and not bound:
-        raise UserError("k", "this model's likelihood takes no importance samples", e.k, "leave it out")
-    points = e.test.spread(MOST) if bound else e.test
-    own = {} if e.k is None else {"k": e.k}
+    k, most = e.asked.k, e.asked.points
+    if k is not None and not bound:
+        raise UserError("k", "this model's likelihood takes no importance samples", k, "leave it out")
+    points = e.data.parts["test"].spread(most) if most else e.test.spread(MOST) if bound else e.test
+    own = {} if k is None else {"k": k}
     return torch.cat([e.model.given(y).log_prob(x, **own).cpu().double() for x, y in points.batches(MOST)])
 
 
@@ -50,7 +51,8 @@ def bits_per_value(e: Evaluation) -> Measured:
 
 def kind(e: Evaluation) -> str:
     """Whether `log_prob` is exact or which bound, in words."""
-    said = e.model.log_prob_kind if e.k is None else re.sub(r"\d+(?= importance samples)", str(e.k), e.model.log_prob_kind)
+    k, said = e.asked.k, e.model.log_prob_kind
+    said = said if k is None else re.sub(r"\d+(?= importance samples)", str(k), said)
     return said + ("" if e.model.s.get("sampler", "prior") == "prior" else ", with the prior for its codes")
 
 

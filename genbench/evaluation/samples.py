@@ -1,7 +1,9 @@
 """How samples compare with test points, and with the training points that they must not copy."""
 
+import math
 import warnings
 from functools import partial
+from statistics import NormalDist
 
 import torch
 
@@ -11,7 +13,7 @@ from ..data import spread
 from ..estimates import Measured, parts
 from ..seeds import generator
 
-DIRECTIONS, BINS = 200, 100
+DIRECTIONS, BINS, LEVEL = 200, 100, 0.05
 MOST_FEATURES = 2048  # whose covariance can be rooted in seconds
 
 
@@ -127,19 +129,45 @@ def mmd(e: Evaluation, most: int = 5000) -> Measured:
     return found.of(float).measured(each(len(x)), features="values")
 
 
-@measure("sample", group="samples", unit="share of bins", better="lower", source="Richardson & Weiss 2018, arXiv:1805.12462", within=SHARE)
+NDB = "Richardson & Weiss 2018, arXiv:1805.12462"
+
+
+def binned(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """The bins of training points [n] and of samples [m], clusters of the former by their values; and how many there are."""
+    points = e.train.flatten(1)
+    bins = min(e.asked.bins or min(BINS, len(points) // 10, len(e.unseen) // 10), len(points))
+    e.need(bins > 1)
+    return *members(points, e.unseen.flatten(1), bins), bins
+
+
+@measure("sample", group="samples", unit="share of bins", better="lower", source=NDB, within=SHARE)
 def ndb(e: Evaluation) -> Measured:
     """Share of the bins, clusters of training points, that hold another share of the samples than of the training points
     at the 5 % level: .05 by chance.
 
-    100 bins (fewer where there are not ten points for each), by k-means on the points' values.
+    100 bins (fewer where there are not ten points for each), by k-means on the points' values; or the bins and the level
+    that were asked for.
     """
-    points = e.train.flatten(1)
-    bins = min(BINS, len(points) // 10, len(e.test) // 10)
-    e.need(bins > 1)
-    mine, theirs = members(points, e.samples.flatten(1), bins)
+    mine, theirs, bins = e.once(binned)
+    level = e.asked.level or LEVEL
     n = {"samples": len(theirs), "train": len(mine), "bins": bins}
-    return e.resampled(lambda of: different_bins(of(mine), of(theirs), bins) / bins, n, on="train", features="values")
+    more = {"on": "train", "features": "values", "of": "" if level == LEVEL else f"at the level {level:g}"}
+    return e.resampled(lambda of: different_bins(of(mine), of(theirs), bins, level) / bins, n, **more)
+
+
+@measure("sample", group="samples", unit="nats", better="lower", source=NDB, within=(0.0, math.log(2)))
+def bin_divergence(e: Evaluation) -> Measured:
+    """Jensen-Shannon divergence between the shares of training points and of samples in the bins of `ndb`.
+
+    About (bins - 1) (1 / n + 1 / m) / 8 by chance, for n training points and m samples.
+    """
+    mine, theirs, bins = e.once(binned)
+    n = {"samples": len(theirs), "train": len(mine), "bins": bins}
+
+    def divergence(of):
+        return divergences.jsd_discrete(*(torch.bincount(of(some), minlength=bins).double() / len(some) for some in (mine, theirs)))
+
+    return e.resampled(divergence, n, on="train", features="values")
 
 
 def members(x: torch.Tensor, y: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -156,13 +184,14 @@ def members(x: torch.Tensor, y: torch.Tensor, bins: int) -> tuple[torch.Tensor, 
     return torch.as_tensor(member).long(), torch.cat([torch.cdist(part.double(), centres).argmin(1) for part in y.split(1000)])
 
 
-def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int) -> int:
-    """How many bins hold significantly more or less of y than of x, the bins of points [n] and [m]: |z| > 1.96 for two
+def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int, level: float = LEVEL) -> int:
+    """How many bins hold significantly more or less of y than of x, the bins of points [n] and [m]: by a z-test of two
     proportions."""
+    z = NormalDist().inv_cdf(1 - level / 2)
     (a, n), (b, m) = ((torch.bincount(points, minlength=bins).double(), len(points)) for points in (x, y))
     pooled = (a + b) / (n + m)
     spread = (pooled * (1 - pooled) * (1 / n + 1 / m)).sqrt()
-    return int(((a / n - b / m).abs() > 1.96 * spread).sum())
+    return int(((a / n - b / m).abs() > z * spread).sum())
 
 
 # --- classes and modes ----------------------------------------------------------------------------------------
@@ -221,7 +250,7 @@ def class_imbalance(e: Evaluation) -> Measured:
 @measure("sample", group="samples", unit="share of test points", better="higher")
 def classifier_accuracy(e: Evaluation) -> Measured | None:
     """Accuracy on test points of the classifier whose features and classes are used: what they are worth, not the model."""
-    e.need(e.features.classes > 1 and e.test.y is not None)
+    e.need(e.features.classes > 1 and e.test.y is not None and not e.real)
     of = "" if e.data.reference.held_out else "points that it was trained on"
     return e.mean(e.features.predict(e.x, e.classes) == e.test.y.cpu(), features=e.features.name, of=of)
 
@@ -229,8 +258,7 @@ def classifier_accuracy(e: Evaluation) -> Measured | None:
 def near_modes(e: Evaluation, n: int = 10_000) -> tuple[torch.Tensor, torch.Tensor]:
     """Of n samples, those [n] within 3 standard deviations of the nearest mode of a known density, and its number [n]."""
     e.need(e.data.density is not None and e.data.density.modes is not None)
-    rng, density = e.rng("modes"), e.data.density
-    samples = torch.cat([e.model.sample(1000, rng).cpu() for _ in range(n // 1000)]).double()
+    density, samples = e.data.density, torch.cat([part.cpu() for part in e.draw(n, "modes")]).double()
     distance, mode = torch.cdist(samples, density.modes).min(1)
     return distance < 3 * density.scales[mode], mode
 
@@ -277,6 +305,7 @@ def memorisation(e: Evaluation, most: int = 2000) -> Measured:
     Near 1 samples are as new as unseen data; near 0 they are copies; far above 1 they are far from all data. Distances are
     between values, of all training points. Blurred samples are near to everything.
     """
+    e.need(not e.real)  # of test points it is 1
     fresh, generated = (points[spread(len(points), most)].flatten(1) for points in (e.x, e.samples))
     usual, ours = nearest(e, torch.cat([fresh, generated])).split([len(fresh), len(generated)])
     e.need(float(usual.median()) > 0)
