@@ -124,11 +124,12 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
             record.say(f"kept the weights after {epochs(fitted.kept)}, which did best on the validation data")
         for remark in model.remarks():
             record.say(f"warning: {remark}")
-        model.finish(data.train, seed=s.seed)
+        with fitted.watch.running():
+            model.finish(data.train, seed=s.seed)
         record.keep(model.finished())
         cost = {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": model.size}
         cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "numbers", ()))}
-        found = final(model, data, s.batch_size, s.seed) | {"cost": cost, "time": record.fitted()}
+        found = final(model, data, s.batch_size, s.seed) | {"cost": cost, "time": record.fitted(fitted.watch)}
         found = record.measured(found | evaluated(model, data, found, s.evaluation, watch=record.measuring))
         record.show(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
         record.finish(found)

@@ -40,7 +40,7 @@ from .projector import write_projection
 from .record import Lock, Record, quoted, require_same
 from .settings import Settings, flatten
 from .sheet import film, png
-from .train import EarlyStopping, Position
+from .train import EarlyStopping, Position, Stopwatch
 
 logger = logging.getLogger("genbench")
 
@@ -218,10 +218,11 @@ class Run:
         """A section of TensorBoard per kind of picture, with a card in it that says whose it is."""
         return f"{name}/{self.title}"
 
-    def fitted(self) -> dict[str, float]:
-        """What it took to get here: seconds, and the most memory that the process has held, in MiB."""
+    def fitted(self, watch: Stopwatch) -> dict[str, float]:
+        """What the fit took: seconds on the clock and of the CPU, and the most memory that the process has held, in MiB."""
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of Linux since `start`, elsewhere of all runs of the process
-        return {"fit_seconds": self.seconds, "peak_memory": peak / (2**20 if sys.platform == "darwin" else 2**10)}
+        peak /= 2**20 if sys.platform == "darwin" else 2**10
+        return {"fit_seconds": watch.seconds, "fit_cpu_seconds": watch.cpu_seconds, "peak_memory": peak}
 
     def measuring(self, at: int, of: int, name: str) -> None:
         """Show that the `at`-th of so many measures begins."""

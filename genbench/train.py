@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -17,19 +19,41 @@ from .settings import Settings
 NOT_FINITE = "lower lr if the model has one, or look at the data; checkpoints hold finite weights only"
 
 
+class Stopwatch:
+    """Adds up the wall-clock and CPU seconds of the blocks that it runs for, however they end."""
+
+    def __init__(self):
+        self.seconds = self.cpu_seconds = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count what is done inside."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - wall
+            self.cpu_seconds += time.process_time() - cpu
+
+
 class Fitted(NamedTuple):
-    """How training went: the number of passes made, and the one whose weights the model has now."""
+    """How training went: the number of passes made, the one whose weights the model has now, and what the fit took."""
 
     epochs: int
     kept: int
+    watch: Stopwatch
 
 
 class Position:
-    """Where training stands: so many passes are made, and so many batches of the next one, of so many."""
+    """Where training stands: so many passes are made, and so many batches of the next one, of so many.
 
-    def __init__(self, of: int, epoch: int = 0, batches: int = 0):
+    `watch` has what learning has taken since the beginning, and `before` the seconds it had taken when this pass began.
+    """
+
+    def __init__(self, of: int, epoch: int = 0, batches: int = 0, watch: Stopwatch | None = None):
         self.of, self.epoch, self.batches = of, epoch, batches
-        self.meter, self.seconds = Meter(), 0.0  # of the pass that is being made
+        self.watch = watch or Stopwatch()
+        self.meter, self.before = Meter(), self.watch.seconds
         self.train: dict[str, float] | None = None  # what it has measured, once the model has learnt from it as a whole
 
     @property
@@ -39,13 +63,14 @@ class Position:
 
     def progress(self) -> dict:
         """What resuming needs: tensors, numbers, strings and dicts."""
-        return vars(self) | {"meter": vars(self.meter)}
+        return vars(self) | {"meter": vars(self.meter), "watch": vars(self.watch)}
 
     def resume(self, progress: dict) -> None:
         """Take back what `progress` returned."""
         vars(self).update(progress)
-        self.meter = Meter()
+        self.meter, self.watch = Meter(), Stopwatch()
         vars(self.meter).update(progress["meter"])
+        vars(self.watch).update(progress["watch"])
 
 
 def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
@@ -60,7 +85,9 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
     model.setup(data.train, seed=s.seed, steps=at.of * s.epochs)
     stopping = EarlyStopping(model, data, s)
     if not run.restore(at, model, stopping):
-        model.initialise(data.train, seed=s.seed)
+        with at.watch.running():
+            model.initialise(data.train, seed=s.seed)
+        at.before = at.watch.seconds
     try:
         while at.train is not None or not (at.epoch == s.epochs or model.converged or stopping.due):
             at = _pass(at, model, data, run, stopping, s)
@@ -69,7 +96,7 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
     except Interrupted:
         run.save(at, model, stopping)
         raise
-    return Fitted(at.epoch, stopping.take_best(model) or at.epoch)
+    return Fitted(at.epoch, stopping.take_best(model) or at.epoch, at.watch)
 
 
 def _pass(at: Position, model: Model, data: Data, run, stopping: "EarlyStopping", s: Settings) -> Position:
@@ -78,25 +105,23 @@ def _pass(at: Position, model: Model, data: Data, run, stopping: "EarlyStopping"
     Interrupted is raised only between two batches, or where doing the rest once more changes nothing.
     """
     epoch = at.epoch + 1
-    started = time.perf_counter() - at.seconds
     if at.train is None:
-        visit = {"order": order_seed(s.seed, epoch), "draw": fold(s.seed, "pixels", epoch), "skip": at.batches}
-        for batch in data.train.batches(s.batch_size, **visit):
-            at.meter.add(model.step(batch), batch)
-            at.batches += 1
-            at.seconds = time.perf_counter() - started
-        train = at.meter.read(at.epoch * at.of)
-        at.train = train | _read(model.end_epoch())
-        at.seconds = time.perf_counter() - started
+        with at.watch.running():
+            visit = {"order": order_seed(s.seed, epoch), "draw": fold(s.seed, "pixels", epoch), "skip": at.batches}
+            for batch in data.train.batches(s.batch_size, **visit):
+                at.meter.add(model.step(batch), batch)
+                at.batches += 1
+            train = at.meter.read(at.epoch * at.of)
+            at.train = train | _read(model.end_epoch())
     point = {"train": at.train}
     if "validation" in data.parts and epoch % s.validate_every == 0:
         point["validation"] = means(model, data.parts["validation"], s.batch_size, s.seed)
     _require_finite(point, epoch)
     stopping.watch(epoch, model, point)
-    run.log(epoch, point, images_per_second=len(data.train) / at.seconds)
+    run.log(epoch, point, images_per_second=len(data.train) / (at.watch.seconds - at.before))
     if is_drawn(epoch, s):
         run.draw(epoch, model, data)
-    return Position(at.of, epoch)
+    return Position(at.of, epoch, watch=at.watch)
 
 
 class Silent:

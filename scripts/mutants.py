@@ -105,6 +105,12 @@ MUTANTS = [
         ("a finished run is run again", "genbench/record.py", 'finished = status.get("state") == "done" and status.get("epochs") == self.config["epochs"]', "finished = False"),
     ),
     *of(
+        "tests/test_training.py -k time_of_a_fit",
+        ("time of earlier sessions is lost", "genbench/train.py", 'vars(self.watch).update(progress["watch"])', "pass"),
+        ("time of a stopped epoch is lost", "genbench/train.py", "        finally:\n            self.seconds +=", "        except ZeroDivisionError:\n            pass\n        else:\n            self.seconds +="),
+        ("the start is not timed", "genbench/train.py", "        with at.watch.running():\n            model.initialise", "        if True:\n            model.initialise"),
+    ),
+    *of(
         "tests/test_faults.py",
         ("a full disk goes unnoticed", "genbench/files.py", "        raise CannotWrite.because(error, path, len(content)) from error\n\n\ndef rename", "\n\ndef rename"),
         ("half a line stays", "genbench/files.py", "        os.ftruncate(file, before)\n", ""),

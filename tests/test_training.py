@@ -1,11 +1,13 @@
 """Early stopping, clipping, annealing and averaging, each against what it promises."""
 
+import copy
 import math
 
 import pytest
 import torch
 from conftest import Nowhere, small_config
 
+from genbench import interruption, train
 from genbench.data import Data, Part, Space, load
 from genbench.errors import UserError
 from genbench.experiment import build
@@ -131,3 +133,80 @@ def test_samples_come_from_the_average_of_the_generators_weights():
 def test_what_a_model_has_no_use_for_is_refused(genbench, setting):
     done = genbench(*f"model={setting}".split())
     assert done.returncode == 2 and "has no setting" in done.stderr
+
+
+class Clocked(Scripted):
+    """Takes a second of the clock for each step and ten for what is done once; asks to stop in one of the steps."""
+
+    def __init__(self, clock, stop_at=0):
+        super().__init__([1.0, 1.0])
+        self.clock, self.stop_at = clock, stop_at
+
+    def initialise(self, train, *, seed):
+        self.clock.now += 10
+
+    def step(self, batch):
+        self.clock.now += 1
+        self.stop_at -= 1
+        if self.stop_at == 0:
+            interruption.ask(15)
+        return {}
+
+    def evaluate(self, batch, rng):
+        self.clock.now += 1000
+        return super().evaluate(batch, rng)
+
+
+class Clock:
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def process_time(self):
+        return 2 * self.now  # of two threads
+
+
+class Slow(Nowhere):
+    """A run whose pictures, logs and checkpoints take long; goes on from what it saved."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock, self.saved = clock, None
+
+    def restore(self, at, model, stopping):
+        self.clock.now += 1000
+        if self.saved is not None:
+            at.resume(self.saved)
+        return self.saved is not None
+
+    def save(self, at, model, stopping):
+        self.clock.now += 1000
+        self.saved = copy.deepcopy(at.progress())
+
+    def log(self, epoch, point, images_per_second):
+        self.clock.now += 1000
+        self.points.append(images_per_second)
+
+    def draw(self, epoch, model, data):
+        self.clock.now += 1000
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 3, 6])
+def test_the_time_of_a_fit_is_that_of_learning_alone_over_all_sessions(stop_at, monkeypatch):
+    monkeypatch.setattr(interruption, "_asked", None)
+    clock = Clock()
+    monkeypatch.setattr(train, "time", clock)
+    part = Part(torch.zeros(12, 1), None)
+    data = Data("made", {"train": part, "validation": part, "test": part}, Space((1,), unit=False))
+    settings = Settings(epochs=2, batch_size=4, seed=0, patience=None, validate_every=1, save_every=1, draw_every=1)
+    slow = Slow(clock)
+    if stop_at:
+        with pytest.raises(interruption.Interrupted):
+            fit(Clocked(clock, stop_at), data, slow, settings)
+        interruption._asked = None
+    model = Clocked(clock)
+    model.weight += len(slow.points)
+    watch = fit(model, data, slow, settings).watch
+    assert (watch.seconds, watch.cpu_seconds) == (10 + 2 * 3, 2 * (10 + 2 * 3))
+    assert slow.points == [4, 4]  # points a second

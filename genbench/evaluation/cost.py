@@ -6,13 +6,19 @@ from ..estimates import Measured
 
 @measure(group="cost", unit="s", better="lower", headline=True)
 def fit_seconds(e: Evaluation) -> Measured | None:
-    """Time from the start of the run to the end of its training, earlier sessions included."""
+    """Time that the model took to learn: no loading, measuring, drawing or writing; earlier sessions included."""
     return _time(e, "fit_seconds")
+
+
+@measure(group="cost", unit="s", better="lower")
+def fit_cpu_seconds(e: Evaluation) -> Measured | None:
+    """CPU time of the same, of all threads together, on which other work of the machine has less influence."""
+    return _time(e, "fit_cpu_seconds")
 
 
 @measure(group="cost", unit="points per second", better="higher")
 def images_per_second(e: Evaluation) -> Measured | None:
-    """Training points visited, each at each pass, per second of the run up to the end of its training."""
+    """Training points visited, each in each epoch, per second of `fit_seconds`."""
     seconds = _time(e, "fit_seconds")
     if seconds is None or seconds.value <= 0:
         return None
