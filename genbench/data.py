@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from . import interruption
+from .console import say
 from .errors import UserError
 from .seeds import fold, generator
 from .settings import Settings
@@ -26,7 +27,8 @@ class Space(NamedTuple):
     `shape` is (channels, height, width) or (features,); `unit` says that values lie in [0, 1]; `trials` that a value
     is the share of so many yes-or-no dots that are set (of one, in binary data), which makes a binomial its exact
     distribution; None that it is no such share. `cell` is the width of the cell that a value was drawn from, where
-    uniform noise hides whole numbers. Labels are below `classes`; 0 where there are none.
+    uniform noise hides whole numbers. Labels are below `classes`; 0 where there are none. `absent` are the labels below
+    it that no training point has.
     """
 
     shape: tuple[int, ...]
@@ -34,6 +36,7 @@ class Space(NamedTuple):
     trials: int | None = None
     cell: float = 1.0
     classes: int = 0
+    absent: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
@@ -190,11 +193,13 @@ def load(settings: dict, device: torch.device) -> Data:
     reference = _reference(source, s)
     source = _of_classes(source, s.get("classes"))
     parts = _split(source, s)
+    classes, absent = _classes(parts)
+    _warn_of_unseen(parts["test"], absent, source.names)
+    parts["train"] = _hide_labels(parts["train"], s)
     noise = _noise(source, s)
     if noise is not None:
         parts = {name: _noisy(name, part, noise, s) for name, part in parts.items()}
-    classes = 0 if source.y is None else int(source.y.max()) + 1
-    space = Space(tuple(source.x.shape[1:]), source.unit, source.trials, classes=classes)
+    space = Space(tuple(source.x.shape[1:]), source.unit, source.trials, classes=classes, absent=absent)
     if noise is not None:
         space = space._replace(trials=noise.trials, cell=noise.cell)
     on_device = {name: part.to(device) for name, part in parts.items()}
@@ -203,12 +208,13 @@ def load(settings: dict, device: torch.device) -> Data:
 
 
 def _source(s: Settings) -> Source:
-    """What the dataset's loader returns; UserError for values that are not finite."""
+    """What the dataset's loader returns; UserError for values that are not finite and labels that are missing."""
     source = locate(s.loader, "dataset.loader")(s)
     for name, x in (("point", source.x), ("test point", source.test_x)):
         bad = (~x.flatten(1).isfinite().all(1)).nonzero() if x is not None and x.is_floating_point() else []
         if len(bad):
             raise UserError(f"dataset={s.name}", f"{name} {int(bad[0])} is not finite, counted from 0", fix="clean the data")
+    _check_labels(source, s)
     return source
 
 
@@ -242,6 +248,44 @@ def _digest(parts: Iterable[Part]) -> str:
     return found.hexdigest()
 
 
+def _check_labels(source: Source, s: Settings) -> None:
+    """UserError unless every point has a label that is a whole number from 0 on, or none has."""
+    key = f"dataset={s.name}"
+    parts = {"training": (source.x, source.y)}
+    if source.test_x is not None:
+        parts["test"] = (source.test_x, source.test_y)
+    labelled = [name for name, (_, y) in parts.items() if y is not None]
+    if len(labelled) == 1 < len(parts):
+        raise UserError(key, f"only the {labelled[0]} points have labels", fix="give all points their labels, or none")
+    for name in labelled:
+        x, y = parts[name]
+        if y.is_floating_point() or y.dim() != 1 or len(y) != len(x):
+            got = f"{len(x)} points, and labels {list(y.shape)} of type {y.dtype}"
+            raise UserError(key, f"expected a whole number as the label of each {name} point", got, "correct the loader")
+        if len(y) and y.min() < 0:
+            what = f"{name} point {int(y.argmin())}, counted from 0, has a label below 0"
+            raise UserError(key, what, int(y.min()), "give every point its label, and hide some by dataset.labelled")
+
+
+def _classes(parts: dict[str, Part]) -> tuple[int, tuple[int, ...]]:
+    """What all labels are below, and the labels below it that no training point has."""
+    found = [part.y for part in parts.values() if part.y is not None and len(part.y)]
+    if not found:
+        return 0, ()
+    classes = int(torch.cat(found).max()) + 1
+    there = set(parts["train"].y.unique().tolist())
+    return classes, tuple(c for c in range(classes) if c not in there)
+
+
+def _warn_of_unseen(test: Part, absent: tuple[int, ...], names: tuple[str, ...]) -> None:
+    """Warn of classes that are to be tested on but cannot be learnt."""
+    unseen = [c for c in absent if test.y is not None and bool((test.y == c).any())]
+    if unseen:
+        called = ", ".join(names[c] if names else str(c) for c in unseen[:5]) + (", ..." if len(unseen) > 5 else "")
+        kinds = f"{len(unseen)} class{'es' * (len(unseen) > 1)}"
+        say(f"warning: {kinds} of the test points ({called}) have no training point: a model that uses labels must fail there")
+
+
 def _of_classes(source: Source, classes: list[int] | None) -> Source:
     """The points whose label is one of `classes`, to train and to test on; None keeps all."""
     if classes is None:
@@ -267,7 +311,7 @@ def _split(source: Source, s: Settings) -> dict[str, Part]:
     else:
         test = Part(source.test_x, source.test_y, source.scale)
     validation, train = _set_aside(points, "val_size", s, "parts")
-    parts = {"train": _hide_labels(train.first(s.limit), s), "validation": validation, "test": test}
+    parts = {"train": train.first(s.limit), "validation": validation, "test": test}
     return {name: part for name, part in parts.items() if len(part) or name != "validation"}
 
 

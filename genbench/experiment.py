@@ -1,7 +1,9 @@
 """One experiment from its settings to its numbers: load the data, build the model, train, measure."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import itertools
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 
 import torch
@@ -33,14 +35,15 @@ class Trained:
     data: Data
     metrics: dict[str, dict]
     folder: Path
+    _draws: Iterator[int] = field(default_factory=itertools.count, init=False, compare=False)  # how often `sample` had no seed
 
     def __repr__(self) -> str:
         able = ", ".join(name for name in ABILITIES if can(self.model, name))
         return f"<{self.model.s.model['name']} on {self.data.name}, in {self.folder}: {able}>"
 
     def encode(self, x, y=None) -> torch.Tensor:
-        """The codes [n, latent_dim] of points x [n, *shape], in [0, 1] if the data are; of clusters, their numbers [n],
-        and of mixtures the probability of each component [n, K].
+        """The codes [n, latent_dim] of points x [n, *shape], scaled as the data are; of clusters, their numbers [n], and
+        of mixtures the probability of each component [n, K].
 
         A conditional model needs the labels y [n] of the points, here as in the others.
         """
@@ -62,36 +65,57 @@ class Trained:
         """The gradient of the log density [n, *shape] at points x [n, *shape]."""
         return self._ask("score", self._points(x))
 
-    def sample(self, n: int = 64, seed: int = 0, y=None) -> torch.Tensor:
-        """n draws [n, *shape]; of a conditional model of the wanted class y, a label or n of them."""
-        return self._ask("sample", n, generator(seed, "sample", device=self.model.device), y=y)
+    def sample(self, n: int = 64, seed: int | None = None, y=None) -> torch.Tensor:
+        """n draws [n, *shape]; of a conditional model of the wanted class y, a label or n of them.
 
-    def _ask(self, ability: str, *args, y=None) -> torch.Tensor:
+        The same seed gives the same draws again. Without one, each call gives new draws; a script that is run again makes
+        the same calls, and gets the same.
+        """
+        if not isinstance(n, Integral) or n < 0:
+            raise UserError("n", "is a number of points to draw", n, "such as n=64")
+        at = ("sample", seed) if seed is not None else ("call", next(self._draws))
+        return self._ask("sample", int(n), y=y, rng=generator(at[1], at[0], device=self.model.device))
+
+    def _ask(self, ability: str, points: torch.Tensor | int, y=None, rng: torch.Generator | None = None) -> torch.Tensor:
+        """What the ability makes of points or codes, or so many draws of it: `BLOCK` at a time, as all may not fit memory."""
+        n = points if rng is not None else len(points)
         if y is not None:
             y = torch.as_tensor(y).reshape(-1)
             if not self.model.conditional:
                 raise UserError("y", "this model does not depend on labels", fix="leave it out")
             if y.is_floating_point() or not (len(y) and y.min() >= 0 and y.max() < self.data.space.classes):
                 raise UserError("y", f"labels are whole numbers from 0 to {self.data.space.classes - 1}", y.tolist(), "such as y=0")
+            if len(y) not in (1, n):
+                raise UserError("y", f"there is one label for all {n} points, or one for each", len(y), "such as y=0")
         elif self.model.conditional and ability in ("encode", "decode"):
             raise UserError("y", f"{ability} needs the labels of the points", fix=f"{ability}(..., y=labels)")
         if not can(self.model, ability):
             has = [name for name in ABILITIES if can(self.model, name)]
             raise UserError(self.folder.name, f"this model cannot {ability}", fix=f"it can {', '.join(has)}")
+        found, device = [], self.model.device
         with torch.no_grad():
-            here = [arg.to(self.model.device) if isinstance(arg, torch.Tensor) else arg for arg in args]
-            model = self.model if y is None else self.model.given(y.to(self.model.device))
-            return getattr(model, ability)(*here).cpu()
+            for start in range(0, max(n, 1), BLOCK):
+                block = slice(start, min(start + BLOCK, n))
+                given = y if y is None else (y if len(y) == 1 else y[block]).to(device)
+                args = (block.stop - start, rng) if rng is not None else (points[block].to(device),)
+                found.append(getattr(self.model.given(given), ability)(*args).cpu())
+        return torch.cat(found)
 
     def _points(self, x) -> torch.Tensor:
         x, space = torch.as_tensor(x).float(), self.data.space
         if x.shape[1:] != space.shape:
             raise UserError("points", f"they have the shape {_shape('n', *space.shape)}", _shape(*x.shape), "reshape them")
-        if space.unit and len(x) and not (x.min() >= 0 and x.max() <= 1):
+        if not x.isfinite().all():
+            raise UserError("points", "their values are numbers", "some that are not finite", "clean them")
+        # A model of any real values takes its own samples, which may leave [0, 1]; but whole numbers beyond it are pixels
+        # as they were stored.
+        beyond = space.unit and len(x) and not (x.min() >= 0 and x.max() <= 1)
+        if beyond and (self.model.bounded or bool((x == x.round()).all())):
             raise UserError("points", "their values lie in [0, 1]", f"{x.min():g} to {x.max():g}", "scale them")
         return x
 
 
+BLOCK = 1000  # points that a model is asked about together
 ABILITIES = ("encode", "decode", "sample", "log_prob", "score")
 
 

@@ -32,6 +32,7 @@ class Output(nn.Module):
     """How a decoder's raw output stands for data: `nll` [n] of data under it, its `mean`, and a `sample`."""
 
     mass = False  # True if exp(-nll) is a probability, False if it is a density
+    bounded = False  # True if it describes values in [0, 1] only
 
     def describes(self, space: Space) -> bool:
         """Whether exp(-nll) adds up to one over data of this kind, so that it is a likelihood."""
@@ -66,7 +67,7 @@ class SquaredError(Output):
 class Bernoulli(Output):
     """Cross-entropy of data in [0, 1] with logits `raw`; a likelihood only if the data are 0 or 1."""
 
-    mass = True
+    mass = bounded = True
 
     def describes(self, space):
         return space.trials == 1
@@ -106,6 +107,8 @@ class Binomial(Bernoulli):
 
 class ContinuousBernoulli(Output):
     """The density C(p) p^x (1-p)^(1-x) on [0, 1], p = sigmoid(raw) (Loaiza-Ganem & Cunningham 2019)."""
+
+    bounded = True
 
     def nll(self, raw, x):
         # log C = log(raw / tanh(raw / 2)); both it and the mean are 0/0 at raw = 0, hence the series there.

@@ -47,6 +47,7 @@ class Model(nn.Module):
     log_prob_kind = "exact"  # or of which bound `log_prob` is the value
     conditional = False  # True if what it does depends on labels, which `given` tells it
     mass = False  # True if `log_prob` is of a probability, False if of a density
+    bounded = False  # True if `log_prob` is defined for values in [0, 1] only
 
     def __init__(self, space: Space, s: Settings):
         super().__init__()

@@ -71,6 +71,10 @@ MUTANTS = [
         ("EM forgets its partial sums", "genbench/em.py", 'self.sums, self.seen = progress["sums"], progress["seen"]', "pass"),
     ),
     *of(
+        "tests/test_resume.py -k 'amid_its_last and kmeans'",
+        ("k-means forgets which centres were nearest", "genbench/models/kmeans.py", 'self.counts, self.distance = progress["counts"], progress["distance"]', "pass"),
+    ),
+    *of(
         "tests/test_resume.py -k every_loop",
         ("curves repeat an epoch", "genbench/run.py", "mark = self.mark if at.epoch < self.epoch else self.events.mark()", "mark = self.events.mark()"),
         ("drawing does not look", "genbench/run.py", "            interruption.check()\n", ""),
@@ -173,6 +177,17 @@ MUTANTS = [
     *of(
         "tests/test_image_folder.py",
         ("bad pictures are skipped unasked", "genbench/image_folder.py", "    if not s.skip_bad:", "    if False:"),
+    ),
+    *of(
+        "tests/test_edges.py -k 'only_test_points or only_some_points'",
+        ("classes of test points are not counted", "genbench/data.py", "for part in parts.values() if part.y is not None and len(part.y)", 'for part in [parts["train"]] if part.y is not None'),
+        ("labels of some points only are taken", "genbench/data.py", "    if len(labelled) == 1 < len(parts):", "    if False:"),
+    ),
+    *of(
+        "tests/test_api.py -k 'own_samples or new_at or block'",
+        ("samples are the same at each call", "genbench/experiment.py", '("call", next(self._draws))', '("call", 0)'),
+        ("a model refuses its own samples", "genbench/experiment.py", "if beyond and (self.model.bounded or bool((x == x.round()).all())):", "if beyond:"),
+        ("all points are asked about at once", "genbench/experiment.py", "            for start in range(0, max(n, 1), BLOCK):\n                block = slice(start, min(start + BLOCK, n))", "            for start in [0]:\n                block = slice(0, n)"),
     ),
     *of(
         "tests/test_generation.py tests/test_objectives.py tests/test_terms.py",

@@ -1,12 +1,18 @@
 """genbench from Python."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import config_of
+from conftest import config_of, small_config
 
 import genbench
+from genbench import experiment
+from genbench.experiment import run
+from genbench.model import can
+from genbench.models.cvae import CVAE
 
 SMALL = {"epochs": 2, "device": "cpu", "dataset__limit": 100}
 
@@ -33,6 +39,42 @@ def test_three_lines_train_a_model_that_encodes_decodes_and_samples():
         trained.encode(x[0, 0])
     with pytest.raises(ValueError, match=r"their values lie in \[0, 1\] \(got 0 to 16\); fix: scale them"):
         trained.encode(16 * x)
+
+
+def test_a_model_takes_its_own_samples(model_name, undrawn):
+    trained = run(small_config(model_name, "epochs=1"), Path("here"))
+    x, labels = trained.sample(3), {"y": [0, 1, 2]} if trained.model.conditional else {}
+    for ability in ("encode", "log_prob", "score"):
+        if can(trained.model, ability):
+            assert getattr(trained, ability)(x, **(labels if ability != "score" else {})).isfinite().all()
+
+
+def test_samples_are_new_at_each_call_and_the_same_for_a_seed():
+    first, again = (genbench.fit(model="pca", latent_dim=2, folder="here", **SMALL) for _ in range(2))
+    calls = [first.sample(4) for _ in range(3)] + [first.sample(4, seed=i) for i in range(3)]
+    assert len({tuple(points.flatten().tolist()) for points in calls}) == 6
+    assert torch.equal(torch.stack([again.sample(4) for _ in range(3)]), torch.stack(calls[:3])), "a script gives the same again"
+    assert torch.equal(again.sample(4, seed=2), calls[5])
+    assert first.encode(calls[0][:0]).shape == (0, 2) and first.sample(0).shape == (0, 1, 8, 8)
+    with pytest.raises(ValueError, match="n: is a number of points to draw"):
+        first.sample(-1)
+
+
+def test_many_points_are_asked_about_a_block_at_a_time(monkeypatch):
+    trained = genbench.fit(model="cvae", latent_dim=2, **SMALL)
+    x = trained.data.parts["test"].values()[:50]
+    y = trained.data.parts["test"].y[:50]
+    z, blocks = trained.encode(x, y), []
+    monkeypatch.setattr(experiment, "BLOCK", 16)
+    for name in ("posterior", "decode", "emit"):
+        original = getattr(CVAE, name)
+        monkeypatch.setattr(CVAE, name, lambda self, of, *more, original=original: blocks.append(len(of)) or original(self, of, *more))
+    torch.testing.assert_close(trained.encode(x, y), z)
+    whole = [trained.decode(z, y), trained.decode(z, 3), trained.log_prob(x, y), trained.sample(50, y=y)]
+    assert [len(found) for found in whole] == [50, 50, 50, 50] and max(blocks) <= 16
+    torch.testing.assert_close(trained.decode(z[:16], y[:16]), whole[0][:16])
+    with pytest.raises(ValueError, match=r"y: there is one label for all 50 points, or one for each \(got 3\)"):
+        trained.encode(x, [1, 2, 3])
 
 
 def test_codes_of_clusters_are_their_numbers():

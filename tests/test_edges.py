@@ -118,3 +118,37 @@ def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatc
         assert "needs" in str(refused) and "class" in str(refused) and refused.code == 2
     else:
         assert trained.metrics["test"]["n"] == 9
+
+
+@pytest.mark.parametrize("model_name", ["cvae", "supervised-ae", "swae", "vae"])
+def test_a_class_that_only_test_points_have_is_reported_and_measured(model_name, tmp_path, monkeypatch, undrawn, carded, capsys):
+    x, y = images(60).repeat(1, 1, 2, 2), torch.tensor([0, 2]).repeat(30)
+    source = Source(x, y, x[:30], torch.tensor([0, 2, 1, 5, 5]).repeat(6), unit=True, trials=16, names=tuple("abcdef"))
+    monkeypatch.setattr(data, "locate", lambda path, key: lambda s: source)
+    supervised = ["supervision=1.0"] if model_name == "swae" else []
+    few = ["epochs=2", "dataset.val_size=0", "dataset.limit=null", "dataset.test_size=0.2", "evaluation=quick", *supervised]
+    found = run(small_config(model_name, *few), tmp_path)
+    said = capsys.readouterr().out
+    assert "2 classes of the test points (b, f) have no training point" in said
+    assert found.metrics["card"] and found.data.space.classes == 6 and found.data.space.absent == (1, 3, 4, 5)
+    if model_name == "supervised-ae":
+        assert found.metrics["test"]["accuracy"] <= 0.4, "what cannot be learnt counts as wrong"
+
+
+@pytest.mark.parametrize(
+    ("y", "test_y", "says"),
+    [
+        (torch.zeros(60).long(), None, "only the training points have labels; fix: give all points their labels, or none"),
+        (None, torch.zeros(9).long(), "only the test points have labels"),
+        (torch.zeros(60).long() - 1, torch.zeros(9).long(), r"training point 0, counted from 0, has a label below 0 \(got -1\)"),
+        (torch.zeros(60).long(), torch.tensor([0] * 8 + [-1]), "test point 8, counted from 0, has a label below 0"),
+        (torch.zeros(60), torch.zeros(9).long(), "expected a whole number as the label of each training point"),
+        (torch.zeros(60).long(), torch.zeros(8).long(), r"expected .* label of each test point \(got 9 points, and labels \[8\]"),
+    ],
+)
+def test_labels_that_only_some_points_have_are_refused(y, test_y, says, monkeypatch):
+    source = Source(images(60), y, images(9), test_y, unit=True)
+    monkeypatch.setattr(data, "locate", lambda path, key: lambda s: source)
+    with pytest.raises(UserError, match=f"dataset=digits: {says}") as refused:
+        data.load(small_config("pca", "dataset.val_size=0")["dataset"], torch.device("cpu"))
+    assert refused.value.code == 2

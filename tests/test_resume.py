@@ -61,6 +61,16 @@ def test_a_run_stopped_at_any_step_ends_byte_identical(model_name, tmp_path, und
         assert json.loads((folder / "status.json").read_text())["state"] == "done"
 
 
+def test_a_run_stopped_amid_its_last_epoch_ends_with_the_same_pictures(model_name, tmp_path, coarse):
+    config = config_with_all_state(model_name, "dataset.limit=60", "batch_size=20", "draw_every=9", "epochs=2")
+    run(config, tmp_path / "whole")
+    whole = outcome(tmp_path / "whole")
+    last = 3 * len(whole["curve"]) - 1
+    assert stopped_in(None, "step", last, config, tmp_path / "parts") == last and last % 3 == 2
+    run(config, tmp_path / "parts")
+    assert whole["pictures"] and not differences(whole, outcome(tmp_path / "parts"))
+
+
 STOPS = {  # the method in whose so-manieth call a signal comes, and the checkpoint that is made of what was learnt by then
     "loading the data": (experiment, "load", 1, "000000-000000"),
     "measuring the validation data": (train, "means", 2, "000001-000003"),

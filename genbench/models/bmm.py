@@ -52,6 +52,7 @@ class BMM(EMMixture):
     """Maximises mean log sum_k pi_k prod_j Bin(n x_j; n, mu_kj) by EM, n being what the data space says of its dots."""
 
     mass = True  # `log_prob` is that of a probability, not of a density
+    bounded = True
 
     def __init__(self, space, s):
         if space.trials is None and len(space.shape) == 3:

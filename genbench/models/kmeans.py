@@ -172,7 +172,12 @@ class GradientKMeans(Clustering, GradientModel):
     def setup(self, train, *, seed, steps):
         require_points(train, self.s)
         super().setup(train, seed=seed, steps=steps)
-        self.visited: list[torch.return_types.min] = []  # distances to and indices of nearest centres, by batch
+        self.forget()
+
+    def forget(self) -> None:
+        """Start an epoch: no point was assigned to a centre yet."""
+        self.counts = torch.zeros_like(self.sizes)  # points assigned to each centre in this epoch
+        self.distance = torch.zeros_like(self.reached)  # sum of their squared distances
 
     @torch.no_grad()
     def initialise(self, train, *, seed):
@@ -186,12 +191,20 @@ class GradientKMeans(Clustering, GradientModel):
     def step(self, batch):
         logs = super().step(batch)
         with torch.no_grad():
-            self.visited.append(self.distances(batch.x).min(1))
+            distance, nearest = self.distances(batch.x).min(1)
+            self.counts += torch.bincount(nearest, minlength=self.s.n_components)
+            self.distance += distance.sum()
         return logs
 
     def end_epoch(self):
-        distance, nearest = (torch.cat(found) for found in zip(*self.visited))
-        self.sizes.copy_(torch.bincount(nearest, minlength=self.s.n_components) / len(nearest))
-        self.reached.copy_(distance.mean())
-        self.visited = []
+        self.sizes.copy_(self.counts / self.counts.sum())
+        self.reached.copy_(self.distance / self.counts.sum())
+        self.forget()
         return super().end_epoch()
+
+    def progress(self):
+        return super().progress() | {"counts": self.counts, "distance": self.distance}
+
+    def resume(self, progress):
+        super().resume(progress)
+        self.counts, self.distance = progress["counts"], progress["distance"]

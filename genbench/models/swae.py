@@ -17,9 +17,9 @@ class SWAE(Autoencoder):
     Both terms are sums over dimensions: the reconstruction over the values of a point; the distance is the mean over
     random directions of the mean squared gap between sorted projections, with no root per direction.
 
-    With `supervision`, each class is given an equal part of the prior (see `part_of`), and the mean over the classes of
-    the distance between codes of the class and draws from its part is added with this weight. Every step sees labelled
-    training points of all classes, whatever its batch holds, so that a few labels are enough.
+    With `supervision`, each class of the training data is given an equal part of the prior (see `part_of`), and the mean
+    over the classes of the distance between codes of the class and draws from its part is added with this weight. Every
+    step sees labelled training points of all classes, whatever its batch holds, so that a few labels are enough.
     """
 
     numbers = ("lambda", "supervision")
@@ -31,13 +31,14 @@ class SWAE(Autoencoder):
             raise UserError("supervision", "needs data with classes", s.supervision, "supervision=0")
         if s.supervision and s.latent_dim < 2:
             raise UserError("latent_dim", "supervision parts the prior by an angle, in two dimensions", s.latent_dim, "latent_dim=2")
+        self.classes = [c for c in range(space.classes) if c not in space.absent]  # each has a part of the prior, in this order
 
     def setup(self, train, *, seed, steps):
         super().setup(train, seed=seed, steps=steps)
         if self.s.supervision:
             self.train_part = train
-            self.members = [(train.y == c).nonzero().flatten() for c in range(self.space.classes)]
-            missing = [c for c, members in enumerate(self.members) if not len(members)]
+            self.members = [(train.y == c).nonzero().flatten() for c in self.classes]
+            missing = [c for c, members in zip(self.classes, self.members) if not len(members)]
             if missing:
                 what = f"no training point is labelled as of class {missing[0]}"
                 raise UserError("dataset.labelled", what, fix="more labels, or supervision=0")
@@ -47,7 +48,7 @@ class SWAE(Autoencoder):
         if self.s.supervision:
             chosen = [members[torch.randint(len(members), (SEEN,), generator=rng, device=rng.device)] for members in self.members]
             noise["labelled"] = torch.stack([self.train_part.values(index) for index in chosen])
-            noise["parts"] = torch.stack([self.part_of(c, SEEN, rng) for c in range(self.space.classes)])
+            noise["parts"] = torch.stack([self.part_of(c, SEEN, rng) for c in self.classes])
         return noise
 
     def draw_directions(self, n: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
@@ -81,7 +82,7 @@ class SWAE(Autoencoder):
         """n draws [n, latent_dim] from class c's part of the prior: of `normal` and `ring`, whose density is the same all
         around, a sector of the angle of the first two coordinates; of `uniform`, a slice of the first coordinate."""
         z = self.prior(n, rng)
-        place = (c + torch.rand(n, generator=rng, device=rng.device)) / self.space.classes
+        place = (self.classes.index(c) + torch.rand(n, generator=rng, device=rng.device)) / len(self.classes)
         if self.s.prior == "uniform":
             return torch.cat([2 * place[:, None] - 1, z[:, 1:]], 1)
         angle, radius = 2 * math.pi * place, z[:, :2].norm(dim=1)
@@ -91,4 +92,4 @@ class SWAE(Autoencoder):
         """The class [n] in whose part of the prior the codes of points x [n, *shape] lie."""
         z = self.encode(x)
         place = (z[:, 0] + 1) / 2 if self.s.prior == "uniform" else torch.atan2(z[:, 1], z[:, 0]) / (2 * math.pi) % 1
-        return (place * self.space.classes).long().clamp(0, self.space.classes - 1)
+        return torch.tensor(self.classes, device=z.device)[(place * len(self.classes)).long().clamp(0, len(self.classes) - 1)]

@@ -29,7 +29,7 @@ class VAE(Coder, GradientModel):
         self.encoder = nets.encoder(space.shape, 2 * s.latent_dim, s)
         self.decoder = nets.decoder(s.latent_dim, space.shape, s)
         self.likelihood = likelihood(space, s)
-        self.mass = self.likelihood.mass
+        self.mass, self.bounded = self.likelihood.mass, self.likelihood.bounded
 
     def draw(self, player, n, rng):
         return {"eps": torch.randn(self.s.draws, n, self.s.latent_dim, generator=rng, device=rng.device)}
