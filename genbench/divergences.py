@@ -312,6 +312,60 @@ def share_within(real: torch.Tensor, fake: torch.Tensor, k: int) -> float:
     return float(torch.cat(inside).double().mean())
 
 
+class Nearest:
+    """The nearest of other points, exactly, to each of some points x [n, D]; the others come in parts.
+
+    `distance` [n] is in double precision, from differences. `index` [n] counts the others in the order in which they
+    came; -1 before any did. Which pairs are worth that is found by |x|^2 - 2 x'y + |y|^2, fast but off by as much as
+    the rounding of its terms: every pair counts that could be the nearest within that error.
+    """
+
+    def __init__(self, x: torch.Tensor):
+        self.x, self.centre = x.double(), x.double().mean(0)  # far from the centre small differences are lost
+        self.square = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
+        self.index = torch.full((len(x),), -1, device=x.device)
+        self.seen = 0
+
+    @property
+    def distance(self) -> torch.Tensor:
+        """The distance [n] to the nearest so far."""
+        return self.square.sqrt()
+
+    def see(self, y: torch.Tensor) -> "Nearest":
+        """Look at more of the others, y [m, D]."""
+        y = y.double()
+        for rows in _blocks(self.x, y):
+            self._see(rows, y)
+        self.seen += len(y)
+        return self
+
+    def _see(self, rows: slice, y: torch.Tensor) -> None:
+        x, best = self.x[rows], self.square[rows]
+        for dtype in (torch.float32, torch.float64):  # double where single leaves many in doubt
+            maybe = _may_be_nearest(x - self.centre, y - self.centre, best, dtype)
+            if len(maybe) <= 4 * len(x):
+                break
+        for i, j in ((pair[:, 0], pair[:, 1]) for pair in maybe.split(max(1, BLOCK // x.shape[1]))):
+            square = (x[i] - y[j]).square().sum(1)
+            least = best.scatter_reduce(0, i, square, "amin")
+            nearest = square == least[i]
+            nearer = nearest & (square < best[i])
+            self.index[rows].scatter_(0, i[nearer].flip(0), self.seen + j[nearer].flip(0))  # the first of several
+            best.copy_(least)
+
+
+def _may_be_nearest(x: torch.Tensor, y: torch.Tensor, best: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Pairs [k, 2] of rows of x [n, D] and y [m, D] that may be nearer than the row's best squared distance [n] and
+    than all other rows of y, as far as this precision can tell."""
+    a, b = x.to(dtype), y.to(dtype)
+    squares = a.square().sum(1)[:, None], b.square().sum(1)
+    # Sums of D products are off by at most D roundings of the sum of their sizes.
+    error = (x.shape[1] + 8) * torch.finfo(dtype).eps * 2 * (squares[0] + squares[1].max())
+    about = squares[0] + squares[1] - 2 * a @ b.T
+    limit = torch.minimum(best.to(dtype)[:, None] + error, about.amin(1, keepdim=True) + 2 * error)
+    return (about <= limit).nonzero()
+
+
 def _radii(x: torch.Tensor, k: int) -> torch.Tensor:
     """The distance [n] from each point [n, D] to its k-th nearest other."""
     # The nearest of all is the point itself.

@@ -153,12 +153,24 @@ def test_divergences_of_classes_are_scipys_entropies():
     assert ours["class_imbalance"] == near(math.log(4) - entropy(b[1:]), rel=1e-12)
 
 
-@pytest.mark.parametrize("offset", [0, 1000])
-def test_memorisation_is_by_scikit_learns_nearest_neighbours(offset):
-    train, test, samples = normal(500, 4, 0) + offset, normal(101, 4, 1) + offset, 0.5 * normal(101, 4, 2) + offset
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1, 1000), (1e-3, 1), (1e-3, 0)])
+def test_memorisation_is_by_scikit_learns_nearest_neighbours(scale, offset):
+    train, test, samples = (offset + scale * normal(n, 4, n) for n in (500, 101, 102))
+    samples = train[:101] + 0.1 * (samples[:101] - train[:101])
     index = NearestNeighbors(n_neighbors=1).fit(train.double())
     ours, usual = (np.median(index.kneighbors(points.double())[0]) for points in (samples, test))
-    assert found(made(train, test), samples, "memorisation")["memorisation"] == near(ours / usual, rel=1e-4)
+    assert found(made(train, test), samples, "memorisation")["memorisation"] == near(ours / usual, rel=1e-7)
+
+
+def test_copied_samples_are_the_authors_overfit_gaussians_where_parts_are_as_large():
+    # Of a Gaussian around a sample, whatever its width, the likeliest point is the nearest: the share of Gaussians that
+    # give a training point more than any test point is theirs of overfitting, a half by chance.
+    train, test, samples = normal(400, 5, 0), normal(400, 5, 1), normal(400, 5, 2)
+    samples = torch.cat([samples[:300], train[:100] + 0.3 * normal(100, 5, 3)])
+    widths = torch.rand(400, generator=generator(4)).numpy() + 0.1
+    fits = [(-(cdist(samples, points) ** 2) / (2 * widths[:, None] ** 2)).max(1) for points in (train, test)]
+    overfit = np.mean(fits[0] > fits[1])
+    assert 0.5 < overfit < 0.9 and found(made(train, test), samples, "copied")["copied"] == near(2 * overfit - 1, rel=1e-9)
 
 
 # --- reconstructions and likelihoods --------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from genbench import data as data_module
+from genbench import divergences
 from genbench.card import MEASURES, Evaluation, card, evaluated, measure, measures, real_data
 from genbench.data import Data, Part, Space, load
 from genbench.errors import UserError
@@ -85,7 +86,7 @@ def test_intervals_are_as_wide_as_repeated_measurements_vary():
         data = made(train, x)
         return {entry["name"]: entry for entry in card(Evaluation(model_with(data, sample=lambda n, rng: y), data, {}), names)}
 
-    names = ("fid", "kid", "sliced_wasserstein", "mmd", "precision", "density", "coverage", "memorisation", "ndb")
+    names = ("fid", "kid", "sliced_wasserstein", "mmd", "precision", "density", "coverage", "memorisation", "copied", "ndb")
     repeated = [measured(seed) for seed in range(15)]
     for name in names:
         errors = np.array([(found[name]["high"] - found[name]["low"]) / 3.92 for found in repeated])
@@ -141,6 +142,48 @@ def test_classes_that_a_generator_drops_are_missed():
     assert found["memorisation"] == 0  # they are training images
     every = numbers_of(data.parts["test"].values())
     assert every["classes_covered"] == 10 and every["class_divergence"] < 1e-6 and every["memorisation"] == 1
+
+
+def test_copies_are_noticed_also_with_noise_and_honest_samples_are_none():
+    train, test, fresh, noise = (normal(n, 20, i) for i, n in enumerate((1000, 300, 300, 300)))
+
+    def measured(samples):
+        data = made(train, test)
+        found = card(Evaluation(model_with(data, sample=lambda n, rng: samples[:n]), data, {}), ["copied", "memorisation"])
+        return {entry["name"]: entry for entry in found}
+
+    assert measured(train[:300])["copied"]["value"] == 1 and measured(train[:300])["memorisation"]["value"] == 0
+    # The noise is as large as what new points are away from training points, so that no distance to these betrays it.
+    noisy = measured(train[:300] + 0.75 * noise)
+    assert noisy["memorisation"]["value"] == pytest.approx(1, abs=0.1) and noisy["copied"]["low"] > 0.5
+    half = measured(torch.cat([train[:150] + 0.3 * noise[:150], fresh[:150]]))["copied"]
+    assert half["low"] < 0.5 < half["high"] and half["high"] - half["low"] < 0.5
+    honest = measured(fresh)["copied"]
+    assert honest["low"] < 0 < honest["high"] and abs(honest["value"]) < 0.2
+    # A model of a single good point says the same of all its samples: its interval is that of a single draw.
+    one = measured(fresh[:1].expand(300, -1))["copied"]
+    assert one["low"] < 0 < one["high"]
+
+
+def test_a_kernel_density_copies_its_points_however_wide(tmp_path, undrawn):
+    done = run(config_of("kde", "dataset.limit=600", "evaluation=none"), tmp_path)
+    found = evaluated(done.model, done.data, done.metrics, "full")
+    copied, ratio = ({entry["name"]: entry for entry in found["card"]}[name]["value"] for name in ("copied", "memorisation"))
+    assert copied > 0.9 and ratio > 0.8  # by its noise
+    assert "copies" in [entry["kind"] for entry in found["diagnosis"]]
+
+
+def test_the_nearest_is_exact_where_single_precision_sees_no_difference(monkeypatch):
+    for scale, offset, d in ((1.0, 0.0, 4), (1e-4, 1.0, 4), (1e-6, 1000.0, 2), (0.0, 5.0, 3), (0.1, 0.0, 300)):
+        x, y = (offset + scale * normal(n, d, n).double() for n in (50, 700))
+        expected = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").min(1)
+        for block in (2**22, 3000):
+            monkeypatch.setattr(divergences, "BLOCK", block)
+            found = divergences.Nearest(x)
+            for part in y.split(256):
+                found.see(part)
+            torch.testing.assert_close(found.distance, expected.values, rtol=1e-14, atol=0)
+            assert torch.equal(found.index, expected.indices)
 
 
 def test_modes_are_counted_near_which_samples_lie():

@@ -169,7 +169,7 @@ def dead_units(e: Evaluation, card: Card) -> Finding | None:
 @sign
 def copies(e: Evaluation, card: Card) -> Finding | None:
     copied, ratio = card.get("copied"), card.get("memorisation")
-    if copied is not None and copied["value"] > 0.2 and (copied["low"] or 0) > 0.05:
+    if copied is not None and copied["value"] > 0.5 and (copied["low"] or 0) > 0:
         told = f"{copied['value']:.0%} of them are tied to one training point"
     elif ratio is not None and ratio["value"] < 0.5:
         told = f"they are {ratio['value']:.2f} times as far from training points as new data are"

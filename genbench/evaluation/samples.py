@@ -4,13 +4,14 @@ import math
 import warnings
 from functools import partial
 from statistics import NormalDist
+from typing import NamedTuple
 
 import torch
 
 from .. import divergences, interruption
 from ..card import FEW, POSITIVE, SHARE, Evaluation, measure
 from ..data import spread
-from ..estimates import Measured, parts
+from ..estimates import Measured, around, parts
 from ..seeds import generator
 
 DIRECTIONS, BINS, LEVEL = 200, 100, 0.05
@@ -291,31 +292,64 @@ def high_quality(e: Evaluation) -> Measured:
 # --- memory ---------------------------------------------------------------------------------------------------
 
 
-@measure(
-    "sample",
-    group="samples",
-    unit="ratio of distances",
-    source="defined here, after Meehan et al. 2020, arXiv:2004.05675",
-    headline=True,
-    within=POSITIVE,
-)
-def memorisation(e: Evaluation, most: int = 2000) -> Measured:
+class InTraining(NamedTuple):
+    """Test points and samples as rows of values, each with the nearest training point."""
+
+    test: torch.Tensor
+    samples: torch.Tensor
+    nearest: divergences.Nearest  # of the test points, then of the samples
+
+
+def in_training(e: Evaluation, most: int = 2000) -> InTraining:
+    """The nearest training points of test points and of samples, at most so many of each."""
+    e.need(not e.real)  # training points are their own nearest
+    fresh, generated = (points[spread(len(points), most)].flatten(1) for points in (e.x, e.samples))
+    nearest = divergences.Nearest(torch.cat([fresh, generated]))
+    for x, _ in e.data.train.batches(1000):
+        nearest.see(x.flatten(1).cpu())
+    return InTraining(fresh, generated, nearest)
+
+
+@measure("sample", group="samples", unit="ratio of distances", source="defined here, after Meehan et al. 2020", within=POSITIVE)
+def memorisation(e: Evaluation) -> Measured:
     """Median distance of samples to the nearest training point, over that of test points.
 
     Near 1 samples are as new as unseen data; near 0 they are copies; far above 1 they are far from all data. Distances are
-    between values, of all training points. Blurred samples are near to everything.
+    between values, of all training points. Blurred samples are near to everything; noise hides copies: see `copied`.
     """
-    e.need(not e.real)  # of test points it is 1
-    fresh, generated = (points[spread(len(points), most)].flatten(1) for points in (e.x, e.samples))
-    usual, ours = nearest(e, torch.cat([fresh, generated])).split([len(fresh), len(generated)])
+    found = e.once(in_training)
+    usual, ours = found.nearest.distance.split([len(found.test), len(found.samples)])
     e.need(float(usual.median()) > 0)
-    n = {"samples": len(generated), "test": len(fresh), "train": len(e.data.train)}
+    n = {"samples": len(ours), "test": len(usual), "train": len(e.data.train)}
     return e.resampled(lambda of: of(ours).median() / of(usual).median(), n, on="train", features="values")
 
 
-def nearest(e: Evaluation, points: torch.Tensor) -> torch.Tensor:
-    """The distance [n] from each of these points [n, D] to the nearest training point."""
-    found, centre = torch.full((len(points),), torch.inf), points.mean(0)  # far from which small differences are lost
-    for x, _ in e.data.train.batches(1000):
-        found = torch.minimum(found, torch.cdist(points - centre, x.flatten(1).cpu() - centre).amin(1))
-    return found
+@measure(
+    "sample",
+    group="samples",
+    unit="share of samples",
+    better="lower",
+    source="defined here, after Jiralerspong et al. 2023, arXiv:2302.04440",
+    headline=True,
+    within=(-math.inf, 1.0),
+)
+def copied(e: Evaluation) -> Measured:
+    """Share of samples that are tied to one training point, as copies are, with or without noise: by how much more often
+    than by chance the nearest of all data, test points and training points, is a training point.
+
+    1 of copies; about 0, or below, of samples that owe no more to training points than test points do.
+    """
+    found, train = e.once(in_training), len(e.data.train)
+    test, n = len(e.x), len(found.samples)
+    fresh = divergences.Nearest(found.samples).see(e.x.flatten(1))
+    seen, index = (some[len(found.test) :] for some in (found.nearest.square, found.nearest.index))
+    of_test = (fresh.square < seen).double() + (fresh.square == seen).double() / 2
+    # A share of the samples belongs to each point of the data. Were training and test points drawn from all of these
+    # by lot, as of a model that knows neither, the sum over the latter would be hypergeometric in mean and variance.
+    shares = torch.zeros(test + train, dtype=torch.float64)
+    shares.index_add_(0, fresh.index, of_test / n).index_add_(0, test + index, (1 - of_test) / n)
+    expected = test / (test + train)
+    error = float((test * (1 - expected) * shares.var()).sqrt()) / expected
+    more = {"on": "train", "features": "values"}
+    value = 1 - float(shares[:test].sum()) / expected
+    return around(value, error, n, {"samples": n, "test": test, "train": train}, more)
