@@ -32,6 +32,7 @@ from .completion import SCRIPTS, candidates
 from .config import check
 from .errors import UserError, report, unexpected
 from .help import choices_help, command_help, name_help, names, settings_help
+from .record import LENGTH
 from .settings import nearest
 
 USAGE = __doc__.partition("\n\n")[2].partition("\n\nExit")[0]
@@ -152,9 +153,10 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
     config = recorded(folder, catalogue)
     for change in changes:
         key, _, value = change.partition("=")
-        if key != "epochs":
-            raise UserError(key, "only epochs may change when a run is resumed", change, "start a new run")
-        config["epochs"] = int(value) if value.isdecimal() else value
+        if key not in LENGTH or key not in config:
+            raise UserError(key, "only epochs or steps may change when a run is resumed", change, "start a new run")
+        config |= {"epochs": "auto", "steps": None} if "steps" in config else {}
+        config[key] = int(value) if value.isdecimal() else value
     from .launch import execute
 
     execute(config, folder, catalogue)

@@ -31,10 +31,22 @@ def check(config: dict, catalogue: Catalogue, changes: Mapping[str, Any] | None 
         for parent in parents:
             node = node.setdefault(parent, {})
         node[key] = value
+    require_one_length(checked, known)
     missing = sorted(known.keys() - values.keys())
     if missing:
         raise UserError(missing[0], "is missing from the config", fix=f"add {missing[0]}: {known[missing[0]].default}")
     return checked
+
+
+def require_one_length(config: dict, known: Mapping[str, Setting]) -> None:
+    """Of `epochs` and `steps`, let the one that was chosen say how long the run is; UserError if both were."""
+    if "steps" not in known:
+        return
+    chosen = [n for n in ("epochs", "steps") if config[n] not in (None, "auto", known[n].default)]
+    if len(chosen) == 2:
+        raise UserError("steps", f"epochs={config['epochs']} says how long the run is", config["steps"], "leave out one of them")
+    if chosen == ["epochs"]:
+        config["steps"] = None
 
 
 def known_settings(catalogue: Catalogue, model: str, dataset: str, values: Mapping[str, Any] | None = None) -> dict[str, Setting]:
@@ -55,7 +67,7 @@ def known_settings(catalogue: Catalogue, model: str, dataset: str, values: Mappi
 
 
 # What does not tell runs apart: where they run, how they are watched, how far they have come, what names say already.
-ASIDE = ("device", "epochs", "validate_every", "save_every", "draw_every", "evaluation", "dataset.root", *FIXED)
+ASIDE = ("device", "epochs", "steps", "validate_every", "save_every", "draw_every", "evaluation", "dataset.root", *FIXED)
 
 
 def title(config: dict, catalogue: Catalogue) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from .auto import resolved
 from .card import USUAL, Asked, Watch, evaluated, merged
 from .checkpoints import read_finished, read_newest
 from .console import epochs
@@ -139,8 +140,8 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
         data = load(s.dataset, device)
         record.loaded(data)
         model = build(config, data)
-        if s.get("latent_dim") == "auto":
-            record.say(f"latent_dim=auto is {model.s.latent_dim} here")
+        s = model.s
+        record.resolved(s)
         fitted = fit(model, data, record, s)
         if model.converged:
             record.say(f"converged after {epochs(fitted.epochs)}: another would change nothing")
@@ -151,7 +152,7 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
         with fitted.watch.running():
             model.finish(data.train, seed=s.seed)
         record.keep(model.finished())
-        cost = {"epochs": fitted.epochs, "kept_epoch": fitted.kept, "parameters": model.size}
+        cost = {"epochs": fitted.epochs, "steps": fitted.steps, "kept_epoch": fitted.kept, "parameters": model.size}
         cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "numbers", ()))}
         found = final(model, data, s.batch_size, s.seed) | {"cost": cost, "time": record.fitted(fitted.watch)}
         found = record.measured(found | evaluated(model, data, found, s.evaluation, watch=record.measuring))
@@ -207,9 +208,7 @@ def build(config: dict, data: Data) -> Model:
     made = locate(config["model"]["class"], "model.class")
     if not (isinstance(made, type) and issubclass(made, Model)):
         raise UserError("model.class", "is not a genbench Model", config["model"]["class"], "derive it from genbench.model.Model")
-    s = Settings(config)
-    if s.get("latent_dim") == "auto":
-        s = Settings(s | {"latent_dim": min(made.usual_latent_dim, data.space.size)})
+    s = resolved(Settings(config), made, data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(s.seed, "weights"))
         model = made(data.space, s)

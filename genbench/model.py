@@ -43,6 +43,7 @@ class Model(nn.Module):
     converged = False  # True ends the run early
     criterion: str | None = None  # the term of `evaluate` that training lowers; None where there is none, as in a game
     usual_latent_dim = 16  # what latent_dim=auto is, unless the data have fewer dimensions
+    usual_batch_size = 128  # what batch_size=auto is, unless the data are few
     keeps_data = False  # True if the fit is the training data themselves, so that measuring it on them tells nothing
     log_prob_kind = "exact"  # or of which bound `log_prob` is the value
     conditional = False  # True if what it does depends on labels, which `given` tells it
@@ -192,13 +193,14 @@ class GradientModel(Model):
 
     def setup(self, train, *, seed, steps):
         self.seed, self.steps, self.clock = seed, steps, 0
+        self.batches = -(-len(train) // self.s.batch_size)  # in an epoch
         self.rng = torch.Generator(self.device)
         self.moved = {name: list(self.owned(name).values()) for name in self.players}
         self.optimizers = {name: optimizer(self.moved[name], self.s) for name in self.players}
 
     def step(self, batch):
         logs = {}
-        factor, hp = rate(self.clock, self.steps, self.s), self.annealed(self.clock)
+        factor, hp = rate(self.clock, self.steps, self.batches, self.s), self.annealed(self.clock)
         for name, player in self.players.items():
             if (self.clock + 1) % player.every:
                 continue
@@ -219,11 +221,11 @@ class GradientModel(Model):
         """The numbers as the step of this clock weighs them; `evaluate` takes them at their full value."""
         if self.s.get("annealing", "none") == "none":
             return self.hp
-        share = annealing(clock, self.steps // self.s.epochs, self.s)
+        share = annealing(clock, self.batches, self.s)
         return {name: value * share for name, value in self.hp.items()}
 
     def end_epoch(self):
-        used = {"lr": self.s.lr * rate(self.clock - 1, self.steps, self.s)}
+        used = {"lr": self.s.lr * rate(self.clock - 1, self.steps, self.batches, self.s)}
         hp = self.annealed(self.clock - 1)
         if hp is not self.hp:
             used |= hp

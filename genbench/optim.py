@@ -27,7 +27,7 @@ def optimizer(parameters: Iterable[torch.Tensor], s: Settings) -> torch.optim.Op
     return made
 
 
-def rate(clock: int, steps: int, s: Settings) -> float:
+def rate(clock: int, steps: int, steps_per_epoch: int, s: Settings) -> float:
     """What the learning rate is multiplied by at step `clock` (from 0) of `steps`.
 
     It rises linearly over `warmup` steps, then stays, or falls to zero as a line or a half cosine, or changes at the
@@ -36,7 +36,7 @@ def rate(clock: int, steps: int, s: Settings) -> float:
     if clock < s.warmup:
         return (clock + 1) / s.warmup
     if s.schedule == "stages":
-        epoch = clock // (steps // s.epochs)
+        epoch = clock // steps_per_epoch
         return next((factor for start, factor in sorted(s.stages, reverse=True) if epoch >= start), 1.0)
     done = min(1.0, (clock - s.warmup) / max(1, steps - s.warmup))
     return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[s.schedule]

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -73,7 +74,7 @@ class Record:
     def done(self) -> bool:
         """Whether an earlier process finished exactly this run, and its settings, numbers and weights are still there."""
         status = self.status
-        finished = status.get("state") == "done" and status.get("epochs") == self.config["epochs"]
+        finished = status.get("state") == "done" and all(status.get(n) == self.config.get(n) for n in LENGTH)
         same = status.get("config") == digest(self.config)
         if not (finished and same and read_json(self.folder / "metrics.json") and self.settings()):
             return False
@@ -104,7 +105,7 @@ class Record:
         """
         status, before = self.status, self.settings()
         if before:
-            require_same(before, self.config)
+            require_same(before, self.config, status.get("length") or {})
         recorded = status.get("config")
         if recorded not in (None, digest(self.config)):
             what = "is not what the run here was started with" if before else "is lost or damaged, and the run here had other settings"
@@ -124,24 +125,45 @@ def intact(path: Path, content: bytes) -> bool:
     return hashlib.sha256(content).hexdigest() == path.stem.rpartition("-")[2]
 
 
-def require_same(before: dict, now: dict) -> None:
-    """UserError naming the first setting in which these configs differ, and both values."""
+def require_same(before: dict, now: dict, length: dict) -> None:
+    """UserError naming the first setting in which these configs differ, and both values.
+
+    The run may have become longer than it was: `length` is what the settings before came to, in `epochs` and `steps`, of
+    which an epoch has `steps_per_epoch`; nothing where that is lost.
+    """
     a, b = flatten(before), flatten(now)
     for name in sorted(a.keys() | b.keys()):
-        old, new = a.get(name), b.get(name)
-        if old == new:
-            continue
-        what = f"this directory holds a run with {name}={old}"
-        if name == "epochs" and new > old:
-            if now.get("schedule", "constant") in ("constant", "stages"):
-                continue
-            what = f"the {now['schedule']} schedule was laid out for {old} epochs"
-        raise UserError(name, what, f"{name}={new}", f"use {name}={old}, or another hydra.run.dir=FOLDER")
+        if a.get(name) != b.get(name) and name not in LENGTH:
+            raise _differs(name, f"this directory holds a run with {name}={a.get(name)}", a.get(name), b.get(name))
+    if any(before.get(name) != now.get(name) for name in LENGTH):
+        _require_longer(before, now, length)
+
+
+LENGTH = ("epochs", "steps")  # the settings that may grow
+
+
+def _require_longer(before: dict, now: dict, length: dict) -> None:
+    name = "epochs" if now.get("steps") is None else "steps"
+    old, new = length.get(name, before.get(name)), now[name]
+    steps, per_epoch = length.get("steps", 0), length.get("steps_per_epoch", 1)
+    if not (isinstance(old, int) and isinstance(new, int) and new >= old):
+        raise _differs(name, f"this directory holds a run with {name}={old}", old, new)
+    if new == old and (name == "steps" or steps % per_epoch == 0):
+        return
+    if now.get("schedule", "constant") not in ("constant", "stages"):
+        raise _differs(name, f"the {now['schedule']} schedule was laid out for {old} {name}", old, new)
+    if steps % per_epoch:
+        what = f"this directory holds a run that ends within an epoch, after {steps} steps of {per_epoch} each"
+        raise _differs("steps", what, steps, now.get("steps") or new * per_epoch)
+
+
+def _differs(name: str, what: str, old: Any, new: Any) -> UserError:
+    return UserError(name, what, f"{name}={new}", f"use {name}={old}, or another hydra.run.dir=FOLDER")
 
 
 def digest(config: dict) -> str:
-    """Of all settings but the epochs, which may grow."""
-    fixed = {name: value for name, value in config.items() if name != "epochs"}
+    """Of all settings but those of the run's length, which may grow."""
+    fixed = {name: value for name, value in config.items() if name not in LENGTH}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from .catalogue import GROUPS, Catalogue
-from .config import check, known_settings, unknown
+from .config import check, known_settings, require_one_length, unknown
 from .errors import UserError
 from .settings import Loader, Settings, nearest
 
@@ -239,6 +239,7 @@ def _check_job(overrides, catalogue: Catalogue) -> None:
     for name in [*given, *values]:  # what was given first: its faults are told before what is missing
         if name in known:
             known[name].check(values[name], values)
+    require_one_length(values, known)
 
 
 def _choice(group: str, value: Any, catalogue: Catalogue) -> str:

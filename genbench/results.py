@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from .catalogue import Catalogue
 from .config import ASIDE, check, known_settings, title
 from .errors import UserError
-from .record import in_words, quoted
+from .record import LENGTH, in_words, quoted
 from .request import recorded
 from .settings import flatten, written
 
@@ -115,11 +115,17 @@ def _result(folder: Path, catalogue: Catalogue) -> Result:
     config, status = check(recorded(folder, catalogue), catalogue), _json(folder / "status.json")
     kind, flat = (config["model"]["name"], config["dataset"]["name"]), flatten(config)
     defaults = {name: setting.default for name, setting in known_settings(catalogue, *kind, flat).items()}
-    settings = {name: printable(value) for name, value in flat.items() if name == "epochs" or name not in ASIDE}
+    settings = {name: printable(value) for name, value in flat.items() if name in LENGTH or name not in ASIDE}
     own = {name for name in settings if flat[name] != defaults.get(name, flat[name])}
     state = str(status["state"])
     told = Result(folder, printable(folder.name), kind, printable(title(config, catalogue)), settings, own, state, _reason(status))
-    return told if state != "done" else told._replace(**_measured(_json(folder / "metrics.json"), kind[0], settings))
+    if state != "done":
+        return told
+    metrics = _json(folder / "metrics.json")
+    auto = metrics.get("auto")
+    if isinstance(auto, dict):  # runs compare by what they were, not by how that was chosen
+        settings |= {name: printable(value) for name, value in auto.items() if settings.get(name) == "auto"}
+    return told._replace(**_measured(metrics, kind[0], settings))
 
 
 def _measured(metrics: dict, model: str, settings: dict[str, Any]) -> dict[str, Any]:

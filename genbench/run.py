@@ -1,7 +1,7 @@
 """A run directory: everything one experiment leaves behind, and what it needs to go on.
 
 config.yaml     the resolved settings
-status.json     running, done, failed or interrupted, and the last epoch
+status.json     running, done, failed or interrupted, the last epoch and step, and the length that the run was given
 run.log         every line of the run, with the traceback of a failure
 skipped.txt     files that were left out of the data, if any
 metrics.jsonl   a line per logged epoch
@@ -59,6 +59,8 @@ class Run:
         self.epoch = self.step = 0  # passes that were logged, and the step that the newest checkpoint is of
         self.mark: dict | None = None  # of the event file before the newest epoch was logged
         self.given_up: set[str] = set()
+        self.auto: dict = {}  # what `auto` stands for, by the name of the setting
+        self.length: dict[str, int] = {}  # epochs and steps that the run was given
         self.data: Data | None = None
         self.started = time.perf_counter()
 
@@ -102,6 +104,13 @@ class Run:
             write(self.folder / "skipped.txt", "".join(f"{line}\n" for line in data.skipped).encode())
             self.say(f"files that were left out of the data: {self.folder / 'skipped.txt'}")
 
+    def resolved(self, s: Settings) -> None:
+        """Take note of what `auto` stands for in this run, of which these are the resolved settings, and say so."""
+        self.auto = {name: s[name] for name, asked in self.config.items() if asked == "auto" != s[name]}
+        self.display.epochs = s.epochs
+        if self.auto:
+            self.say(f"auto is here {' '.join(f'{name}={value}' for name, value in self.auto.items())}")
+
     def say(self, text: str) -> None:
         """A line for the console and the log."""
         logger.info(text)
@@ -133,7 +142,7 @@ class Run:
         log = self.folder / "run.log"
         if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "can't allocate memory" in str(error):
             fix = f"a smaller batch_size or model; see {log}"
-            return UserError("batch_size", "the memory does not suffice", self.s.batch_size, fix, code=1)
+            return UserError("batch_size", "the memory does not suffice", self.auto.get("batch_size", self.s.batch_size), fix, code=1)
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return UserError(str(self.folder), what, fix=f"see {log}", code=1)
 
@@ -230,7 +239,7 @@ class Run:
 
     def measured(self, found: dict) -> dict:
         """Keep the final numbers by part of the data, the report card and what all of it took."""
-        found = found | {"time": found["time"] | {"seconds": self.seconds}}
+        found = found | {"auto": self.auto, "time": found["time"] | {"seconds": self.seconds}}
         with self._spared("curves"):
             for part, numbers in parts_of(found).items():
                 for name, value in numbers.items():
@@ -255,7 +264,7 @@ class Run:
         made = sorted(p.name for p in [*self.folder.glob("*.png"), *self.folder.glob("*.gif")])
         self.say(f"pictures: {', '.join(made)} in {self.folder}")
         self.say(f"look: tensorboard --logdir {quoted(self.folder.parent)}")
-        self._status("done", epochs=self.s.epochs)
+        self._status("done", epochs=self.s.epochs, steps=self.s.get("steps"))
 
     def keep(self, finished: dict[str, torch.Tensor]) -> None:
         """Keep what the model fitted once training was over."""
@@ -274,6 +283,7 @@ class Run:
             "settings": self.config,
             "data": self.data.digest,
             "machine": _machine(model),
+            "length": self.length,
             "at": at.progress(),
             "model": model.state_dict(),
             "progress": model.progress(),
@@ -293,9 +303,10 @@ class Run:
         resumed.
         """
         self.say(f"stop with Ctrl-C, go on with: {self.resume}")
+        self.length = {"epochs": -(-at.total // at.of), "steps": at.total, "steps_per_epoch": at.of}
         content, damaged = read_newest(self.folder, model.device)
         if content is not None:
-            require_same(content["settings"], self.config)
+            require_same(content["settings"], self.config, content["length"])
             require_same_data(content["data"], self.data, self.folder)
         self.display.start()
         for path in damaged:
@@ -345,7 +356,7 @@ class Run:
                     self._plot(point)
 
     def _status(self, state: str, **more) -> None:
-        self.record.tell(state, epoch=self.epoch, step=self.step, **more)
+        self.record.tell(state, epoch=self.epoch, step=self.step, length=self.length, **more)
 
 
 class Log(logging.FileHandler):
@@ -362,7 +373,8 @@ class Log(logging.FileHandler):
 
 def parts_of(found: dict) -> dict[str, dict]:
     """Of the content of metrics.json, the numbers by part of the data."""
-    return {part: numbers for part, numbers in found.items() if part not in ("cost", "time", "card", "real_data", "diagnosis")}
+    aside = ("auto", "cost", "time", "card", "real_data", "diagnosis")
+    return {part: numbers for part, numbers in found.items() if part not in aside}
 
 
 def require_same_data(digest: str, data: Data, folder: Path) -> None:

@@ -4,10 +4,12 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import NamedTuple
 
 import torch
 
+from .auto import length
 from .data import Batch, Data, order_seed
 from .errors import UserError
 from .interruption import Interrupted
@@ -37,21 +39,23 @@ class Stopwatch:
 
 
 class Fitted(NamedTuple):
-    """How training went: the number of passes made, the one whose weights the model has now, and what the fit took."""
+    """How training went: epochs and steps that were made, the epoch whose weights the model has now, and what it took."""
 
     epochs: int
+    steps: int
     kept: int
     watch: Stopwatch
 
 
 class Position:
-    """Where training stands: so many passes are made, and so many batches of the next one, of so many.
+    """Where training stands: after so many epochs, and so many batches of the next one.
 
-    `watch` has what learning has taken since the beginning, and `before` the seconds it had taken when this pass began.
+    An epoch has `of` batches, and the run `total`, so that the last epoch may be partial. `watch` has what learning has
+    taken since the beginning, and `before` the seconds it had taken when this epoch began.
     """
 
-    def __init__(self, of: int, epoch: int = 0, batches: int = 0, watch: Stopwatch | None = None):
-        self.of, self.epoch, self.batches = of, epoch, batches
+    def __init__(self, of: int, total: int, epoch: int = 0, batches: int = 0, watch: Stopwatch | None = None):
+        self.of, self.total, self.epoch, self.batches = of, total, epoch, batches
         self.watch = watch or Stopwatch()
         self.meter, self.before = Meter(), self.watch.seconds
         self.train: dict[str, float] | None = None  # what it has measured, once the model has learnt from it as a whole
@@ -59,7 +63,12 @@ class Position:
     @property
     def step(self) -> int:
         """Batches learnt from since the beginning."""
-        return self.epoch * self.of + self.batches
+        return min(self.epoch * self.of + self.batches, self.total)
+
+    @property
+    def left(self) -> int:
+        """Batches that this epoch still has to learn from."""
+        return min(self.of, self.total - self.epoch * self.of) - self.batches
 
     def progress(self) -> dict:
         """What resuming needs: tensors, numbers, strings and dicts."""
@@ -67,22 +76,24 @@ class Position:
 
     def resume(self, progress: dict) -> None:
         """Take back what `progress` returned."""
-        vars(self).update(progress)
+        vars(self).update(progress | {"total": self.total})  # a run may have been made longer
         self.meter, self.watch = Meter(), Stopwatch()
         vars(self.meter).update(progress["meter"])
         vars(self.watch).update(progress["watch"])
 
 
 def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
-    """Train until `s.epochs` passes are made, the model has converged, or validation has not improved for `s.patience`
-    epochs; leaves the model with its last weights or, with patience, its best.
+    """Train for `s.steps` steps, or else `s.epochs` epochs, unless the model has converged or validation has not improved
+    for `s.patience` epochs; leaves the model with its last weights or, with patience, its best.
 
     `run` keeps what comes out (a `Run`, or anything with its `restore`, `log`, `draw` and `save`). Validation terms
     are measured every `s.validate_every` epochs. Asked to stop, it saves where it is, be that amid a pass, and raises
     Interrupted; what comes out in the end is the same.
     """
-    at = Position(of=-(-len(data.train) // s.batch_size))
-    model.setup(data.train, seed=s.seed, steps=at.of * s.epochs)
+    s = Settings(s | length(s, len(data.train), model.usual_batch_size))
+    of = -(-len(data.train) // s.batch_size)
+    at = Position(of, total=s.get("steps") or of * s.epochs)
+    model.setup(data.train, seed=s.seed, steps=at.total)
     stopping = EarlyStopping(model, data, s)
     if not run.restore(at, model, stopping):
         with at.watch.running():
@@ -96,11 +107,11 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
     except Interrupted:
         run.save(at, model, stopping)
         raise
-    return Fitted(at.epoch, stopping.take_best(model) or at.epoch, at.watch)
+    return Fitted(at.epoch, at.step, stopping.take_best(model) or at.epoch, at.watch)
 
 
 def _pass(at: Position, model: Model, data: Data, run, stopping: "EarlyStopping", s: Settings) -> Position:
-    """Make a pass, or what is left of it, and look at what it brought; returns where the next one begins.
+    """Learn from an epoch, or what is left of it, and measure what it brought; returns where the next one begins.
 
     Interrupted is raised only between two batches, or where doing the rest once more changes nothing.
     """
@@ -108,7 +119,7 @@ def _pass(at: Position, model: Model, data: Data, run, stopping: "EarlyStopping"
     if at.train is None:
         with at.watch.running():
             visit = {"order": order_seed(s.seed, epoch), "draw": fold(s.seed, "pixels", epoch), "skip": at.batches}
-            for batch in data.train.batches(s.batch_size, **visit):
+            for batch in islice(data.train.batches(s.batch_size, **visit), at.left):
                 at.meter.add(model.step(batch), batch)
                 at.batches += 1
             train = at.meter.read(at.epoch * at.of)
@@ -118,10 +129,11 @@ def _pass(at: Position, model: Model, data: Data, run, stopping: "EarlyStopping"
         point["validation"] = means(model, data.parts["validation"], s.batch_size, s.seed)
     _require_finite(point, epoch)
     stopping.watch(epoch, model, point)
-    run.log(epoch, point, images_per_second=len(data.train) / (at.watch.seconds - at.before))
+    visited = min(at.batches * s.batch_size, len(data.train))
+    run.log(epoch, point, images_per_second=visited / (at.watch.seconds - at.before))
     if is_drawn(epoch, s):
         run.draw(epoch, model, data)
-    return Position(at.of, epoch, watch=at.watch)
+    return Position(at.of, at.total, epoch, watch=at.watch)
 
 
 class Silent:

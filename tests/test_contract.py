@@ -197,7 +197,7 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
             for n, g in found.items():
                 parameters[n].grad = g
             for group in rules[name].param_groups:
-                group["lr"] = group["initial_lr"] * rate(clock, steps, template.s)
+                group["lr"] = group["initial_lr"] * rate(clock, steps, template.batches, template.s)
             rules[name].step()
             with torch.no_grad():
                 for i, member in enumerate(members):

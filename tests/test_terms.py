@@ -200,11 +200,11 @@ def test_a_linear_autoencoder_spans_the_principal_subspace():
 
 def test_learning_rates():
     s = Settings(warmup=10, schedule="linear")
-    assert [rate(c, 110, s) for c in (0, 9, 10, 60, 110)] == [0.1, 1.0, 1.0, 0.5, 0.0]
-    assert rate(60, 110, Settings(warmup=10, schedule="cosine")) == pytest.approx(0.5)
-    assert rate(10**9, 10, Settings(warmup=0, schedule="constant")) == 1
-    stages = Settings(warmup=0, schedule="stages", epochs=4, stages=[[3, 0.1], [1, 0.5]])
-    assert [rate(c, 40, stages) for c in (0, 9, 10, 29, 30, 39)] == [1, 1, 0.5, 0.5, 0.1, 0.1]
+    assert [rate(c, 110, 11, s) for c in (0, 9, 10, 60, 110)] == [0.1, 1.0, 1.0, 0.5, 0.0]
+    assert rate(60, 110, 11, Settings(warmup=10, schedule="cosine")) == pytest.approx(0.5)
+    assert rate(10**9, 10, 1, Settings(warmup=0, schedule="constant")) == 1
+    stages = Settings(warmup=0, schedule="stages", stages=[[3, 0.1], [1, 0.5]])
+    assert [rate(c, 35, 10, stages) for c in (0, 9, 10, 29, 30, 34)] == [1, 1, 0.5, 0.5, 0.1, 0.1]
 
 
 def test_adam_starts_from_the_second_moment_it_is_given():

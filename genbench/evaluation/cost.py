@@ -22,7 +22,9 @@ def images_per_second(e: Evaluation) -> Measured | None:
     seconds = _time(e, "fit_seconds")
     if seconds is None or seconds.value <= 0:
         return None
-    return seconds._replace(value=e.found["cost"]["epochs"] * len(e.data.train) / seconds.value)
+    epochs, rest = divmod(e.found["cost"]["steps"], -(-len(e.data.train) // e.model.s.batch_size))
+    visited = epochs * len(e.data.train) + rest * e.model.s.batch_size
+    return seconds._replace(value=visited / seconds.value)
 
 
 @measure(group="cost", unit="numbers", better="lower")

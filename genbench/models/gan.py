@@ -127,6 +127,8 @@ class GAN(Adversarial):
     The generator minimises E log(1 - D(G(z))) when `saturating`, else -E log D(G(z)).
     """
 
+    usual_batch_size = 100
+
     def discriminator_loss(self, batch, noise, hp):
         real, fake, _ = self.judge_both(batch.x, noise["z"])
         loss = F.softplus(-real).mean() + F.softplus(fake).mean()

@@ -56,6 +56,7 @@ class GradientGMM(GaussianMixture, GradientModel):
     """
 
     probes = 16  # random vectors of signs per step
+    usual_batch_size = 512  # the linear algebra of a step takes long, and hardly longer for more points
 
     def __init__(self, space, s):
         super().__init__(space, s)

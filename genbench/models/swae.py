@@ -23,6 +23,7 @@ class SWAE(Autoencoder):
     """
 
     numbers = ("lambda", "supervision")
+    usual_batch_size = 500  # the distance is estimated within a batch
     usual_latent_dim = 8  # in 16, fewer draws from the prior decode to legible digits (MNIST)
 
     def __init__(self, space, s):

@@ -14,6 +14,7 @@ class WGAN(Adversarial):
 
     numbers = ("lambda",)
     judge = "critic"
+    usual_batch_size = 256
 
     def draw(self, player, n, rng):
         between = torch.rand((n, *[1] * len(self.space.shape)), generator=rng, device=rng.device)
