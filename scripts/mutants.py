@@ -46,7 +46,7 @@ MUTANTS = [
         "tests/test_resume.py -k killed_within",
         ("a write that is not atomic", "genbench/files.py", 'with open(temporary, "wb")', 'with open(path, "wb")'),
         ("temporaries are never swept", "genbench/run.py", "sweep_temporaries(self.folder)", "None"),
-        ("done before the pictures", "genbench/experiment.py", "        found = record.measured(", "        record._status('done', epochs=s.epochs)\n        found = record.measured("),
+        ("done before the pictures", "genbench/experiment.py", "        found = record.measured(", "        record._status('done', epochs=record.config['epochs'])\n        found = record.measured("),
         ("points after the checkpoint stay", "genbench/run.py", "if _epoch_of(line) <= epoch]", "if _epoch_of(line) < 1e9]"),
         ("half a line is a point", "genbench/run.py", 'return float("inf")  # a line', "return 0  # a line"),
     ),
@@ -106,7 +106,12 @@ MUTANTS = [
     *of(
         "tests/test_contract.py -k 'steer or left_alone'",
         ("measuring steers training", "genbench/metrics.py", 'rng = generator(seed, "evaluate", i, device=batch.x.device)', 'rng = getattr(model, "rng", None) or generator(seed, "evaluate", i); model.clock = getattr(model, "clock", 0) + 1'),
-        ("a finished run is run again", "genbench/record.py", 'finished = status.get("state") == "done" and status.get("epochs") == self.config["epochs"]', "finished = False"),
+        ("a finished run is run again", "genbench/record.py", 'finished = status.get("state") == "done" and all(status.get(n) == self.config.get(n) for n in LENGTH)', "finished = False"),
+    ),
+    *of(
+        "tests/test_resume.py -k 'so_many_steps or made_longer'",
+        ("the last epoch is always whole", "genbench/train.py", "return min(self.of, self.total - self.epoch * self.of)", "return self.of"),
+        ("a partial epoch can be gone on from", "genbench/record.py", "    if steps % per_epoch:", "    if False:"),
     ),
     *of(
         "tests/test_training.py -k time_of_a_fit",

@@ -233,13 +233,13 @@ def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):
         record.start()
         stopping = EarlyStopping(model, data, Settings(config))
         record.loaded(data)
-        at = Position(of=3)
+        at = Position(of=3, total=12)
         record.restore(at, model, stopping)
         fit(model, data, Nowhere(), Settings(config))
         record.log(1, {}, 1.0)
         with torch.no_grad():
             next(v for v in model.state_dict().values() if v.is_floating_point()).view(-1)[-1] = math.nan
-        record.save(Position(of=3, epoch=1), model, stopping)
+        record.save(Position(of=3, total=12, epoch=1), model, stopping)
     assert not list(tmp_path.glob("checkpoint-*"))
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "failed"
 

@@ -67,7 +67,7 @@ def test_a_default_that_goes_with_another_setting_holds_beside_it_and_what_is_gi
     assert written(config[name]) == written(value)
     assert name not in title(config, CATALOGUE) and check(config, CATALOGUE) == config
     assert f"{name}: {written(value)}\n" in genbench("--cfg", "job", f"model={model}", chosen).stdout
-    given = 3 * value if not isinstance(value, str) else "tanh"
+    given = 3 * value if not isinstance(value, str) else {"auto": 7}.get(value, "tanh")
     own = config_of(model, chosen, f"{name}={given}")
     assert own[name] == given and f"{name}={given}" in title(own, CATALOGUE)
     (row,) = re.findall(rf"^  {name}=(\S+.*?)(?=^  \S|^$)", name_help(model, CATALOGUE), re.M | re.S)
@@ -171,7 +171,7 @@ def _allowed(setting, value, others):
         ("help vae va", ["validate_every "]),
         ("models ", []),
         ("completion z", ["zsh "]),
-        ("resume run ", ["epochs="]),
+        ("resume run ", ["epochs=", "steps="]),
         ("-m mode", ["model="]),
     ],
 )

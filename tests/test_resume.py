@@ -273,6 +273,44 @@ def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_once(tmp_path, undra
     assert refused.value.code == 2
 
 
+@pytest.mark.parametrize("model", ["ae", "gan"])
+def test_a_run_of_so_many_steps_is_one_of_as_many_epochs_and_may_end_within_one(model, tmp_path, undrawn):
+    def ran(name, *overrides):
+        run(config_with_all_state(model, "schedule=constant", *overrides), tmp_path / name)
+        return outcome(tmp_path / name)
+
+    by_epochs, by_steps = ran("epochs", "epochs=4"), ran("steps", "epochs=auto", "steps=12")
+    assert (by_epochs["final"].pop("auto"), by_steps["final"].pop("auto")) == ({}, {"epochs": 4})
+    assert not differences(by_epochs, by_steps)
+    partial = ran("partial", "epochs=auto", "steps=11")
+    assert partial["final"]["cost"]["steps"] == 11 and len(partial["curve"]) == 4
+    assert partial["progress"]["clock"] == 11 and partial["curve"][2] == by_epochs["curve"][2] != partial["curve"][3]
+    for step in (9, 10, 11):
+        config = config_with_all_state(model, "schedule=constant", "epochs=auto", "steps=11")
+        stopped_in(None, "step", step, config, tmp_path / str(step))
+        assert not differences(partial, ran(str(step), "epochs=auto", "steps=11")), f"stopped in step {step}"
+
+
+def test_a_run_can_be_made_longer_in_steps_unless_it_ended_within_an_epoch(tmp_path, undrawn):
+    def ran(name, *overrides):
+        run(small_config("ae", *overrides), tmp_path / name)
+
+    ran("parts", "epochs=auto", "steps=6")
+    ran("parts", "epochs=auto", "steps=11")
+    ran("whole", "epochs=auto", "steps=11")
+    assert not differences(outcome(tmp_path / "whole"), outcome(tmp_path / "parts"))
+    for shown, length in {"epochs=5": ["epochs=5"], "steps=13": ["epochs=auto", "steps=13"]}.items():
+        with pytest.raises(UserError, match="ends within an epoch, after 11 steps of 3 each"):
+            ran("parts", *length)
+    quick = ["batch_size=auto", "dataset.limit=60", "patience=1", "lr=0.5", "sampler=prior"]
+    ran("auto", "epochs=auto", *quick)
+    length = json.loads((tmp_path / "auto" / "status.json").read_text())["length"]
+    assert length == {"epochs": 250, "steps": 2000, "steps_per_epoch": 8}
+    assert json.loads((tmp_path / "auto" / "metrics.json").read_text())["auto"] == {"epochs": 250, "batch_size": 8}
+    with pytest.raises(UserError, match="holds a run with epochs=250"):
+        ran("auto", "epochs=249", *quick)
+
+
 def test_a_checkpoint_from_a_gpu_goes_on_without_one(interrupted, tmp_path, monkeypatch, undrawn):
     config, files, whole = interrupted
     for name, content in files.items():

@@ -1,13 +1,17 @@
 """Early stopping, clipping, annealing and averaging, each against what it promises."""
 
 import copy
+import dataclasses
 import math
 
 import pytest
 import torch
-from conftest import Nowhere, small_config
+from conftest import Nowhere, config_of, small_config
 
 from genbench import interruption, train
+from genbench.auto import length
+from genbench.cli import builtin_catalogue
+from genbench.config import known_settings, require_one_length
 from genbench.data import Data, Part, Space, load
 from genbench.errors import UserError
 from genbench.experiment import build
@@ -62,6 +66,41 @@ def scripted(script, patience, every=1):
 def test_training_stops_when_validation_does_not_improve_and_keeps_the_best(script, patience, every, epochs, kept):
     fitted, weight = scripted(script, patience, every)
     assert (fitted.epochs, fitted.kept) == (epochs, kept) and weight == kept
+
+
+@pytest.mark.parametrize(
+    ("n", "given", "batch_size", "epochs"),
+    [
+        (55_000, {}, 128, 40),  # MNIST: 430 steps an epoch
+        (1_257, {}, 128, 200),  # digits: 2,000 steps
+        (62, {}, 8, 250),  # of 86 pictures: 2,000 steps, not one an epoch
+        (1, {}, 1, 2000),
+        (62, {"batch_size": 62}, 62, 2000),
+        (62, {"epochs": 3}, 8, 3),
+        (100, {"steps": 25, "batch_size": 10}, 10, 3),  # the third epoch is half of one
+        (100, {"steps": 25, "batch_size": 10, "epochs": 100}, 10, 3),
+    ],
+)
+def test_epochs_and_batches_follow_the_size_of_the_data(n, given, batch_size, epochs):
+    s = Settings({"batch_size": "auto", "epochs": "auto", "steps": None} | given)
+    told = length(s, n)
+    assert told == {"batch_size": batch_size, "epochs": epochs}
+    assert length(Settings(s | told), n) == told, "once is enough"
+
+
+def test_of_epochs_and_steps_the_one_that_is_given_says_how_long_a_run_is():
+    catalogue = builtin_catalogue()
+    own = config_of("vae", dataset="ring")
+    assert (own["epochs"], own["steps"]) == (100, None), "the dataset has a length of its own, which steps replace"
+    assert length(Settings(config_of("vae", "steps=7", "batch_size=5", dataset="ring")), 10)["epochs"] == 4
+    known = known_settings(catalogue, "vae", "digits")
+    steps = {"steps": dataclasses.replace(known["steps"], default=500)}  # as if a model had a length of its own
+    for given, wanted in ({}, {"steps": 500}), ({"epochs": 3}, {"epochs": 3, "steps": None}), ({"steps": 3}, {"steps": 3}):
+        config = {"epochs": "auto", "steps": 500} | given
+        require_one_length(config, known | steps)
+        assert config == {"epochs": "auto"} | wanted
+    with pytest.raises(UserError, match=r"steps: epochs=3 says how long the run is \(got 4\)"):
+        config_of("vae", "epochs=3", "steps=4")
 
 
 def test_patience_without_validation_is_refused():
