@@ -197,8 +197,9 @@ MUTANTS = [
     *of(
         "tests/test_generation.py tests/test_objectives.py tests/test_terms.py",
         ("samples ignore the fitted density", "genbench/models/coder.py", "self.prior(n, rng) if self.density is None else self.density.sample(n, rng)", "self.prior(n, rng)"),
-        ("a kernel density is not normalised", "genbench/models/kde.py", "total - math.log(len(self.points))", "total"),
-        ("points are their own neighbours", "genbench/models/kde.py", "squared[torch.arange(len(order)), order] = math.inf", "pass"),
+        ("a kernel density is not normalised", "genbench/models/kde.py", "kernels - math.log(len(self.points))", "kernels"),
+        ("kernels see all points at once", "genbench/models/kde.py", "x.flatten(1).split(CHUNK)", "x.flatten(1).split(len(x))"),
+        ("points are their own neighbours", "genbench/models/kde.py", "squared[here, place[here]] = math.inf", "pass"),
         ("the score has another size", "genbench/models/dae.py", "- x) / self.s.level**2", "- x) / self.s.level"),
         ("Langevin's noise is too small", "genbench/models/dae.py", "math.sqrt(2 * e)", "math.sqrt(e)"),
         ("walking back does not walk", "genbench/models/dae.py", "x = self.decode(z).detach()", "pass"),

@@ -17,6 +17,7 @@ from genbench.densities import Mixture
 from genbench.errors import UserError
 from genbench.experiment import build, load_run, run
 from genbench.metrics import means
+from genbench.models import kde
 from genbench.models.coder import draw_prior
 from genbench.seeds import generator
 from genbench.settings import Settings
@@ -66,6 +67,29 @@ def test_the_bandwidth_makes_left_out_points_likeliest():
     twice = torch.cat([x, x])
     with pytest.raises(UserError, match="bandwidth: training points that occur twice"):
         trained(config_of("kde", dataset="moons"), vectors(twice))
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e15])
+def test_a_kernel_density_looks_at_few_points_at_a_time_which_changes_nothing(scale, monkeypatch):
+    x, y = (scale * (1 + torch.rand(n, 3, generator=generator(n))) for n in (130, 90))
+    whole, _ = trained(config_of("kde", dataset="moons"), vectors(x, y))
+    sizes, distances = [], kde.squared_distances
+    monkeypatch.setattr(kde, "squared_distances", lambda a, b: sizes.append((len(a), len(b))) or distances(a, b))
+    monkeypatch.setattr(kde, "CHUNK", 43)  # of which the last holds a point only
+    parts, _ = trained(config_of("kde", dataset="moons"), vectors(x, y))
+    assert sizes == [(130, 43)] * 3 + [(130, 1)], "all that are left out, beside a chunk"
+    torch.testing.assert_close(parts.bandwidth, whole.bandwidth, rtol=2e-4, atol=0)  # as near as h is looked for
+    whole.bandwidth.copy_(parts.bandwidth)
+    found = parts.log_prob(y)
+    assert max(max(size) for size in sizes[4:]) == 43
+    torch.testing.assert_close(found, whole.log_prob(y), rtol=1e-9, atol=1e-9)
+    squared = (x.double()[:, None] - x.double()).square().sum(2).fill_diagonal_(math.inf)
+
+    def left_out(h):
+        return float(3 * math.log(h) - (squared / (-2 * h * h)).logsumexp(1).mean())
+
+    h = float(parts.bandwidth)
+    assert left_out(h) <= min(left_out(0.99 * h), left_out(1.01 * h)), "distances in single precision choose as well"
 
 
 def test_kde_keeps_points_as_they_came_and_draws_around_them():

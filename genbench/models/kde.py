@@ -1,6 +1,7 @@
 """Kernel density estimation with a Gaussian kernel (Rosenblatt 1956; Parzen 1962)."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -10,7 +11,7 @@ from ..model import Model
 from ..seeds import generator
 from .kmeans import squared_distances
 
-CHUNK = 4096  # training points that are looked at together
+CHUNK = 1024  # training points, and points whose density is asked for, that are looked at together
 LEFT_OUT = 1000  # training points whose likelihood chooses the bandwidth
 
 
@@ -20,7 +21,8 @@ class KDE(Model):
     The bandwidth h, one for all dimensions, is a number, or by the rule of `scott`, N^(-1/(D+4)) s, or `silverman`,
     (N (D+2) / 4)^(-1/(D+4)) s, with s^2 the mean variance of a dimension; or, by `loo`, it maximises the mean
     log-likelihood of training points, of at most 1,000 drawn from them, each under the density of all the others (Duin
-    1976). Points are kept as they came, bytes as bytes; whatever looks at them does so chunk by chunk.
+    1976). Points are kept as they came, bytes as bytes. Distances are computed in double precision, as narrow kernels
+    need, a chunk at a time; only `leave_one_out` keeps them, in single precision: 4 bytes for each pair of points.
     """
 
     criterion = "nll"
@@ -56,9 +58,8 @@ class KDE(Model):
         if isinstance(self.s.bandwidth, float):
             h = self.s.bandwidth
         else:
-            rows = [self.rows(part) for part in self.points.split(CHUNK)]
-            mean = sum(x.sum(0) for x in rows) / n
-            spread = (sum((x - mean).square().sum() for x in rows) / ((n - 1) * d)).sqrt()
+            mean = sum(x.sum(0) for x in self.chunks()) / n
+            spread = (sum((x - mean).square().sum() for x in self.chunks()) / ((n - 1) * d)).sqrt()
             factor = n if self.s.bandwidth != "silverman" else n * (d + 2) / 4
             h = float(spread) * factor ** (-1 / (d + 4))
             if not h > 0:
@@ -74,13 +75,26 @@ class KDE(Model):
 
         n, d = len(self.points), self.space.size
         order = torch.randperm(n, generator=generator(self.seed, "left out"))[:LEFT_OUT].to(self.points.device)
-        squared = self.squared_distances(self.rows(self.points[order]))
-        squared[torch.arange(len(order)), order] = math.inf  # a point is left out of its own density
+        x, chunks = self.rows(self.points[order]), []
+        for i, part in enumerate(self.chunks()):
+            interruption.check()
+            squared = squared_distances(x, part)
+            place = order - i * CHUNK
+            here = ((place >= 0) & (place < len(part))).nonzero().flatten()
+            squared[here, place[here]] = math.inf  # a point is left out of its own density
+            # Only differences from the least distance of a chunk enter an exponential, and single precision suffices for
+            # them: where their rounding could matter, the exponential is nearly zero.
+            least = squared.amin(1, keepdim=True).clamp(max=torch.finfo(squared.dtype).max)
+            chunks.append((least.squeeze(1), ((squared - least) / guess**2).float()))
 
         def loss(log_h: float) -> float:
             interruption.check()
             h = math.exp(log_h)
-            return float(d * log_h - (squared / (-2 * h * h)).logsumexp(1).mean())
+            total = torch.full((len(x),), -math.inf).to(x)
+            for least, more in chunks:
+                kernels = (more * (-0.5 * (guess / h) ** 2)).exp_().sum(1)
+                total = torch.logaddexp(total, kernels.to(x).log() - least / (2 * h * h))
+            return float(d * log_h - total.mean())
 
         low, high = math.log(guess / 1000), math.log(10 * guess)
         found = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4}).x)
@@ -93,21 +107,25 @@ class KDE(Model):
         """Points as they were kept, as data [n, D] in double precision, to which narrow kernels owe their digits."""
         return raw.flatten(1).to(self.scale) * self.scale
 
-    def squared_distances(self, x: torch.Tensor) -> torch.Tensor:
-        """Squared distances [n, N] of x [n, D] to all training points."""
-        return torch.cat([squared_distances(x, self.rows(part)) for part in self.points.split(CHUNK)], 1)
+    def chunks(self) -> Iterator[torch.Tensor]:
+        """All training points, `CHUNK` at a time, as `rows` gives them."""
+        return map(self.rows, self.points.split(CHUNK))
 
     def evaluate(self, batch, rng):
         return {"nll": -self.log_prob(batch.x).mean()}
 
     def log_prob(self, x):
         """Exact log density [n] of data [n, *shape], in nats."""
-        x = x.flatten(1).to(self.scale)
+        kernels = torch.cat([self.log_kernels(part.to(self.scale)) for part in x.flatten(1).split(CHUNK)])
+        return kernels - math.log(len(self.points)) - self.space.size * (self.bandwidth.log() + 0.5 * math.log(2 * math.pi))
+
+    def log_kernels(self, x: torch.Tensor) -> torch.Tensor:
+        """log sum_i exp(-||x - x_i||^2 / 2 h^2) [n] of rows x [n, D]."""
         total = torch.full((len(x),), -math.inf).to(x)
-        for part in self.points.split(CHUNK):
+        for part in self.chunks():
             interruption.check()
-            total = torch.logaddexp(total, (squared_distances(x, self.rows(part)) / (-2 * self.bandwidth**2)).logsumexp(1))
-        return total - math.log(len(self.points)) - self.space.size * (self.bandwidth.log() + 0.5 * math.log(2 * math.pi))
+            total = torch.logaddexp(total, squared_distances(x, part).div_(-2 * self.bandwidth**2).logsumexp(1))
+        return total
 
     def sample(self, n, rng):
         """n draws [n, *shape]: training points with noise of the bandwidth added."""
