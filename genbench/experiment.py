@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from .record import Lock, Record, quoted, read_json
 from .run import Run, require_same_data
 from .seeds import fold, generator
 from .settings import Settings
+from .standardized import Standardized
 from .train import fit, is_drawn
 
 
@@ -211,7 +213,7 @@ def build(config: dict, data: Data) -> Model:
     s = resolved(Settings(config), made, data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(s.seed, "weights"))
-        model = made(data.space, s)
+        model = (partial(Standardized, made=made) if s.dataset.get("standardize") else made)(data.space, s)
     device = data.train.raw.device
     return (model.float() if device.type == "mps" else model).to(device)  # mps knows no double precision
 

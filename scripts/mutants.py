@@ -195,6 +195,11 @@ MUTANTS = [
         ("all points are asked about at once", "genbench/experiment.py", "            for start in range(0, max(n, 1), BLOCK):\n                block = slice(start, min(start + BLOCK, n))", "            for start in [0]:\n                block = slice(0, n)"),
     ),
     *of(
+        "tests/test_standardized.py",
+        ("densities forget the units of the data", "genbench/standardized.py", "y - self.deviation.log().sum().to(y)", "y"),
+        ("samples stay standardized", "genbench/standardized.py", "return self.restored(y)", "return y"),
+    ),
+    *of(
         "tests/test_generation.py tests/test_objectives.py tests/test_terms.py",
         ("samples ignore the fitted density", "genbench/models/coder.py", "self.prior(n, rng) if self.density is None else self.density.sample(n, rng)", "self.prior(n, rng)"),
         ("a kernel density is not normalised", "genbench/models/kde.py", "kernels - math.log(len(self.points))", "kernels"),

@@ -29,14 +29,16 @@ def test_the_example_of_an_own_model_and_dataset_works(genbench, tmp_path, monke
     listed = re.search(r"^```\nmine/\n(.*?)^```", TEXT, re.M | re.S)[1]
     assert {f"mine/{line.split()[0]}" for line in listed.splitlines()} == {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*")}
     commands = [line.split()[1:] for line in TEXT.splitlines() if line.startswith("genbench ")]
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         done = genbench(*command)
         assert done.returncode == 0, done.stderr
     runs = {p.parent.name: json.loads(p.read_text()) for p in tmp_path.glob("outputs/**/metrics.json")}
-    assert len(runs) == 4
+    assert len(runs) == 5
     own = next(found for name, found in runs.items() if "lambda-5" in name)
     assert own["test"]["n"] == 1600 and own["test"]["kernel_distance"] < 0.02
+    table = next(found for name, found in runs.items() if "wine" in name)
+    assert 13 / 3 < table["test"]["squared_error"] < 13, "of 13 columns, none of which outweighs the others"
     refused = genbench("--config-dir", "mine", "model=wae", "lambda=-1")
     assert refused.returncode == 2 and "lambda: must be float >= 0" in refused.stderr
 
