@@ -30,7 +30,7 @@ from .settings import Settings, nearest
 
 MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a measure looks at
 VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
-RESAMPLES, FEW = 200, 20  # of the points, where looking at them again takes long
+RESAMPLES, FEW = 200, 10  # of the points, where looking at them again takes long
 GROUPS = ("reconstruction", "likelihood", "samples", "latent space", "representation", "cost")  # as a card shows them
 OWN = "defined here"
 ANY, POSITIVE, SHARE = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)  # what a number can be, and so its interval
@@ -123,12 +123,14 @@ class Evaluation:
         self.vectors = can(model, "encode") and model.latent_dim is not None
         self.broken: dict[str, None] = {}  # what turned out not to be finite, in words
         self._made: dict[Callable, object] = {}
+        self._of_data: dict[Callable, object] = {}
 
-    def once(self, function: Callable[["Evaluation"], T]) -> T:
-        """What the function makes of this evaluation, made at the first call."""
-        if function not in self._made:
-            self._made[function] = function(self)
-        return self._made[function]
+    def once(self, function: Callable[["Evaluation"], T], of_data: bool = False) -> T:
+        """What the function makes of this evaluation, made at the first call; `of_data` says that the model plays no part."""
+        made = self._of_data if of_data else self._made
+        if function not in made:
+            made[function] = function(self)
+        return made[function]
 
     @cached_property
     def most(self) -> int:
@@ -201,8 +203,17 @@ class Evaluation:
     @cached_property
     def neighbours(self) -> Parts:
         """Precision, recall, density and coverage of the samples, by the K-th neighbours in features: of all, and of parts."""
+        return parts(self.beside_test(divergences.prdc), self.test_features, self.sample_features)
+
+    def beside_test(self, statistic: Callable) -> Callable:
+        """A statistic of test points and of others by `radii` of the former, which are computed once for all of them."""
         self.need(len(self.test) > K)
-        return parts(lambda *pair: divergences.prdc(*pair, K), self.test_features, self.sample_features)
+        return lambda test, others: statistic(test, others, K, self.test_radii if test is self.test_features else None)
+
+    @cached_property
+    def test_radii(self) -> torch.Tensor:
+        """The distance [n] from each test point to its K-th nearest other, in features."""
+        return divergences.radii(self.test_features, K)
 
     # --- codes and what they decode to ------------------------------------------------------------------------
 
@@ -289,8 +300,10 @@ class RealData(Evaluation):
         own = Settings({"seed": 0, "model": {"name": "real data"}})  # one seed, so that runs share the numbers
         super().__init__(Model(e.data.space, own), e.data, {}, e.size, e.block, e.asked)
         self.features, self.most = e.features, min(e.most, len(e.data.train))
-        if len(self.test) == len(e.test):
-            self.x, self.test_features = e.x, e.test_features
+        if len(self.test) == len(e.test):  # what is known of the same test points, and of training points, is taken over
+            known = ("x", "train", "test_features", "test_radii")
+            vars(self).update({name: made for name, made in vars(e).items() if name in known})
+            self._of_data = e._of_data
 
     def draw(self, n, *purpose):
         return [drawn(self.data.train.spread(n))]
@@ -332,13 +345,18 @@ def _entries(e: Evaluation, chosen: list[Measure], watch: Watch | None, what: st
     return found
 
 
+def measures_of_samples(names: Collection[str] = ()) -> list[Measure]:
+    """The measures, or those of them with these names, that need nothing but samples."""
+    return [m for m in chosen_measures(names) if m.group == "samples" and m.needs == ("sample",)]
+
+
 @torch.no_grad()
 def real_data(e: Evaluation, names: Collection[str] = (), watch: Watch | None = None) -> list[dict]:
     """The measures of samples as real data have them: entries as those of `card`.
 
     They depend on the data, the features and the size alone, and are kept in the cache folder for runs with the same.
     """
-    chosen = {m.name: m for m in chosen_measures(names) if m.group == "samples" and m.needs == ("sample",)}
+    chosen = {m.name: m for m in measures_of_samples(names)}
     key = repr((_code(), torch.__version__, e.data.digest, e.features.name, e.size, e.asked.bins, e.asked.level))
     file = cache_folder() / "real_data" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
     found = {name: entry for name, entry in read_json(file).items() if e.data.digest and isinstance(entry, dict | None)}

@@ -179,11 +179,17 @@ def w2_gaussians(mean0: torch.Tensor, cov0: torch.Tensor, mean1: torch.Tensor, c
     |mean0 - mean1|^2 + tr(cov0 + cov1 - 2 (cov0 cov1)^(1/2)) (Dowson & Landau 1982).
     ValueError if a covariance has a negative eigenvalue, beyond rounding in single precision.
     """
-    # If cov0 = A A' and cov1 = B B', the last trace is the sum of singular values of A'B. Eigenvalues of the product
-    # would have to be rooted, which makes 1e-8 of a rounding error of 1e-16 wherever one should be zero.
-    mixed = torch.linalg.svdvals(_root(cov0).T @ _root(cov1)).sum()
-    shift = (mean0.double() - mean1.double()).square().sum()
-    return (shift + cov0.double().trace() + cov1.double().trace() - 2 * mixed).clamp(min=0)
+    return _w2_by_roots(mean0.double() - mean1.double(), _root(cov0), _root(cov1))
+
+
+def _w2_by_roots(shift: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """The same of the means' difference [D] and of any a [D, r] and b [D, s] with cov0 = a a' and cov1 = b b'.
+
+    tr (cov0 cov1)^(1/2) is the sum of singular values of a'b [r, s]. Eigenvalues of the product would have to be
+    rooted, which makes 1e-8 of a rounding error of 1e-16 wherever one should be zero.
+    """
+    mixed = torch.linalg.svdvals(a.T @ b).sum()
+    return (shift.square().sum() + a.square().sum() + b.square().sum() - 2 * mixed).clamp(min=0)
 
 
 def _root(cov: torch.Tensor) -> torch.Tensor:
@@ -198,17 +204,19 @@ def frechet_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Fréchet distance, a scalar, of features x [n, D] and y [m, D]: `w2_gaussians` of their means and covariances.
 
     With features of the Inception network it is the FID (Heusel et al. 2017). It is too large for small samples, the more
-    so the more dimensions: compare only numbers from equally many points (Chong & Forsyth 2020).
+    so the more dimensions: compare only numbers from equally many points (Chong & Forsyth 2020). Where there are fewer
+    points than dimensions, its cost grows with their number instead.
     ValueError if a sample has fewer than 2 points.
     """
     _need(2, x, y)
-    return w2_gaussians(*_moments(x), *_moments(y))
+    x, y = x.double(), y.double()
+    return _w2_by_roots(x.mean(0) - y.mean(0), _root_of_moments(x), _root_of_moments(y))
 
 
-def _moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    x = x.double()
-    centred = x - x.mean(0)
-    return x.mean(0), centred.T @ centred / (len(x) - 1)
+def _root_of_moments(x: torch.Tensor) -> torch.Tensor:
+    """A [D, r] with A A' the covariance of points [n, D]: of few points, they themselves, so that r = n."""
+    root = (x - x.mean(0)).T / (len(x) - 1) ** 0.5
+    return root if len(x) <= len(root) else _root(root @ root.T)
 
 
 # Samples alone, by the distances between their points.
@@ -228,12 +236,7 @@ def mmd(x: torch.Tensor, y: torch.Tensor, kernel: str = "rbf", bandwidth: float 
     x, y = x.double(), y.double()
     scale = 2 * (median_distance(x, y) if bandwidth is None else bandwidth) ** 2
 
-    def total(a, b):
-        return sum(KERNELS[kernel](torch.cdist(a[rows], b) ** 2 / scale).sum() for rows in _blocks(a, b))
-
-    n, m = len(x), len(y)
-    # A point's kernel with itself is 1 and does not count.
-    return (total(x, x) - n) / (n * (n - 1)) + (total(y, y) - m) / (m * (m - 1)) - 2 * total(x, y) / (n * m)
+    return _unbiased(lambda a, b: KERNELS[kernel](torch.cdist(a, b) ** 2 / scale), x, y)
 
 
 def polynomial_mmd(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -245,14 +248,23 @@ def polynomial_mmd(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     _need(2, x, y)
     x, y = x.double(), y.double()
 
-    def total(a, b):
-        return sum((a[rows] @ b.T / a.shape[1] + 1).pow(3).sum() for rows in _blocks(a, b))
+    return _unbiased(lambda a, b: (a @ b.T / a.shape[1] + 1).pow(3), x, y)
+
+
+def _unbiased(kernel: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """The unbiased squared maximum mean discrepancy of samples x [n, D] and y [m, D] for a symmetric kernel, which
+    makes [r, s] of points [r, D] and [s, D]."""
 
     def among(a):
-        itself = (a.square().sum(1) / a.shape[1] + 1).pow(3).sum()
-        return (total(a, a) - itself) / (len(a) * (len(a) - 1))
+        """The mean over pairs of different points: of each pair only once."""
+        total = 0.0
+        for rows in _blocks(a, a):
+            here = kernel(a[rows], a[rows])
+            total += here.sum() - here.diagonal().sum() + 2 * kernel(a[rows], a[rows.stop :]).sum()
+        return total / (len(a) * (len(a) - 1))
 
-    return among(x) + among(y) - 2 * total(x, y) / (len(x) * len(y))
+    between = sum(kernel(x[rows], y).sum() for rows in _blocks(x, y)) / (len(x) * len(y))
+    return among(x) + among(y) - 2 * between
 
 
 def median_distance(*samples: torch.Tensor) -> torch.Tensor:
@@ -265,13 +277,15 @@ def median_distance(*samples: torch.Tensor) -> torch.Tensor:
     return torch.where(median > 0, median, 1)
 
 
-def prdc(real: torch.Tensor, fake: torch.Tensor, k: int) -> dict[str, float]:
+def prdc(real: torch.Tensor, fake: torch.Tensor, k: int, real_radius: torch.Tensor | None = None) -> dict[str, float]:
     """Precision, recall, density and coverage of features fake [m, D] given real [n, D].
 
     A ball reaches from a point to its k-th nearest neighbour in the point's own sample, which lies just outside.
     `precision` is the share of fake points in a real ball and `recall` that of real points in a fake one (Kynkäänniemi et
     al. 2019), `density` the mean number of real balls around a fake point, over k, and `coverage` the share of real balls
     with a fake point (Naeem et al. 2020, whose package `prdc` this equals). Density may exceed 1.
+
+    `real_radius` are the `radii` of the real points, if they are known.
 
     Whether a point is inside a ball that ends at it is subject to rounding.
     ValueError if k is below 1 or a sample has not more than k points.
@@ -280,7 +294,7 @@ def prdc(real: torch.Tensor, fake: torch.Tensor, k: int) -> dict[str, float]:
         raise ValueError(f"k must be at least 1, got {k}")
     _need(k + 1, real, fake)
     real, fake = real.double(), fake.double()
-    real_radius, fake_radius = _radii(real, k), _radii(fake, k)
+    real_radius, fake_radius = radii(real, k) if real_radius is None else real_radius, radii(fake, k)
     hits = torch.zeros(len(fake), dtype=torch.long, device=fake.device)  # real balls around each fake point
     recalled = covered = 0
     for rows in _blocks(real, fake):
@@ -297,8 +311,10 @@ def prdc(real: torch.Tensor, fake: torch.Tensor, k: int) -> dict[str, float]:
     }
 
 
-def share_within(real: torch.Tensor, fake: torch.Tensor, k: int) -> float:
+def share_within(real: torch.Tensor, fake: torch.Tensor, k: int, radius: torch.Tensor | None = None) -> float:
     """The share of fake [m, D] points nearer to a real one [n, D] than its k-th nearest neighbour is: `prdc`'s precision.
+
+    `radius` are the `radii` of the real points, if they are known.
 
     ValueError as there, but `fake` may have any number of points above none.
     """
@@ -307,7 +323,7 @@ def share_within(real: torch.Tensor, fake: torch.Tensor, k: int) -> float:
     _need(k + 1, real)
     _need(1, fake)
     real, fake = real.double(), fake.double()
-    radius = _radii(real, k)
+    radius = radii(real, k) if radius is None else radius
     inside = [(torch.cdist(fake[rows], real) < radius).any(1) for rows in _blocks(fake, real)]
     return float(torch.cat(inside).double().mean())
 
@@ -366,10 +382,11 @@ def _may_be_nearest(x: torch.Tensor, y: torch.Tensor, best: torch.Tensor, dtype:
     return (about <= limit).nonzero()
 
 
-def _radii(x: torch.Tensor, k: int) -> torch.Tensor:
-    """The distance [n] from each point [n, D] to its k-th nearest other."""
+def radii(x: torch.Tensor, k: int) -> torch.Tensor:
+    """The distance [n], in double precision, from each point [n, D] to its k-th nearest other."""
+    x = x.double()
     # The nearest of all is the point itself.
-    return torch.cat([torch.cdist(x[rows], x).kthvalue(k + 1, dim=1).values for rows in _blocks(x, x)])
+    return torch.cat([torch.cdist(x[rows], x).topk(k + 1, dim=1, largest=False).values[:, -1] for rows in _blocks(x, x)])
 
 
 def _blocks(x: torch.Tensor, y: torch.Tensor) -> Iterator[slice]:

@@ -1,4 +1,4 @@
-"""Time each measure of the report card, for a model on a dataset.
+"""Time each measure of the report card, in CPU seconds, for a model on a dataset, and then those of real data.
 
     python scripts/benchmark_card.py [evaluation=quick] [model=vae dataset=mnist epochs=1 ...]
 
@@ -8,12 +8,14 @@ that points are compared by is timed apart; it is trained once for a dataset and
 
 import sys
 import time
+from collections.abc import Callable
 
 import torch
 
-from genbench.card import Evaluation, measured, measures
+from genbench.card import Evaluation, Measure, RealData, measured, measures, measures_of_samples
 from genbench.cli import builtin_catalogue
 from genbench.data import load
+from genbench.estimates import Measured
 from genbench.experiment import build, pick_device
 from genbench.metrics import final
 from genbench.model import can
@@ -23,7 +25,7 @@ from genbench.train import Silent, fit
 
 
 def main() -> None:
-    """Train, then print seconds and value of each measure, and their sum."""
+    """Train, then print CPU seconds and value of each measure, and their sum."""
     given = [word for word in sys.argv[1:] if not word.startswith("evaluation=")]
     size = next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith("evaluation=")), "full")
     config = resolved(given or ["model=vae", "dataset=mnist", "epochs=1"], builtin_catalogue())
@@ -32,18 +34,32 @@ def main() -> None:
     fit(model, data, Silent(), s)
     model.finish(data.train, seed=s.seed)
     e = Evaluation(model, data, final(model, data, s.batch_size, s.seed), size)
-    total, started = 0.0, time.perf_counter()
-    name = e.features.name
-    print(f"{time.perf_counter() - started:8.2f} s  {name}: trained, or found in the cache")
     with torch.no_grad():
-        for m in measures().values():
-            if can(model, *m.needs):
-                started = time.perf_counter()
-                number = measured(m, e)
-                seconds = time.perf_counter() - started
-                total += seconds
-                print(f"{seconds:8.2f} s  {m.name} = {'nothing' if number is None else f'{number.value:.5g}'}", flush=True)
-    print(f"{total:8.2f} s  in all, {torch.get_num_threads()} threads, {size}, {len(e.test):,} test points")
+        spent(lambda: e.features.name, lambda name: f"{name}: trained, or found in the cache")
+        total = measure_all("", e, [m for m in measures().values() if can(model, *m.needs)])
+        print(f"{total:8.2f} s  in all, {torch.get_num_threads()} threads, {size}, {len(e.test):,} test points")
+        if can(model, "sample"):
+            total = measure_all("real data, ", RealData(e), measures_of_samples())
+            print(f"{total:8.2f} s  in all, once for a dataset")
+
+
+def measure_all(what: str, e: Evaluation, chosen: list[Measure]) -> float:
+    """Measure all of these; returns the CPU seconds."""
+    return sum(spent(lambda m=m: measured(m, e), lambda number, m=m: f"{what}{m.name} = {shown(number)}") for m in chosen)
+
+
+def shown(number: Measured | None) -> str:
+    """The value, if there is one."""
+    return "nothing" if number is None else f"{number.value:.5g}"
+
+
+def spent(function: Callable, described: Callable) -> float:
+    """Call a function, and print its CPU seconds before what its result is described as."""
+    started = time.process_time()
+    result = function()
+    seconds = time.process_time() - started
+    print(f"{seconds:8.2f} s  {described(result)}", flush=True)
+    return seconds
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from genbench.card import Asked, Evaluation, card
 from genbench.data import load
 from genbench.divergences import prdc, sliced_wasserstein
 from genbench.evaluation.features import Features
-from genbench.evaluation.samples import BINS, different_bins, members
+from genbench.evaluation.samples import BINS, cluster_points, different_bins, members
 from genbench.seeds import generator
 
 # torch-fidelity is imported where it is needed: it brings all of torchvision, which takes seconds.
@@ -118,16 +118,17 @@ def test_mmd_is_that_of_scikit_learns_kernel_at_scipys_median():
 def test_ndb_is_the_chi_squared_test_of_each_of_scikit_learns_clusters(offset):
     train, test = (normal(n, 6, n) + offset for n in (3000, 1000))
     samples = 0.9 * normal(1000, 6, 4) + 0.2 + offset
-    clusters = KMeans(BINS, n_init=1, max_iter=20, random_state=0).fit(train)
-    nearest = cdist(samples.double(), clusters.cluster_centers_).argmin(1)
-    counts = [np.bincount(labels, minlength=BINS) for labels in (clusters.labels_, nearest)]
+    fitted = KMeans(BINS, n_init=1, max_iter=20, random_state=0).fit(train)
+    nearest = cdist(samples.double(), fitted.cluster_centers_).argmin(1)
+    counts = [np.bincount(labels, minlength=BINS) for labels in (fitted.labels_, nearest)]
     theirs = [chi2_contingency([[a, 3000 - a], [b, 1000 - b]], correction=False).pvalue < 0.05 for a, b in zip(*counts)]
     ours = found(made(train, test), samples, "ndb", "bin_divergence")
     assert 20 < sum(theirs) < 80 and ours["ndb"] == sum(theirs) / BINS
     assert ours["bin_divergence"] == near(jensenshannon(*counts) ** 2, rel=1e-10)
     model = model_with(data := made(train, test), sample=lambda n, rng: samples[:n])
     (few,) = card(Evaluation(model, data, {}, asked=Asked(bins=7, level=1e-6)), ["ndb"])
-    labels = members(train, samples, 7)
+    centres, bins = cluster_points(train, 7)
+    labels = bins, members(samples, centres)
     tables = [[[int((part == k).sum()), int((part != k).sum())] for part in labels] for k in range(7)]
     theirs = [chi2_contingency(table, correction=False).pvalue < 1e-6 for table in tables]
     assert few["value"] == near(sum(theirs) / 7, rel=1e-12) and few["n"]["bins"] == 7 and few["of"] == "at the level 1e-06"
@@ -254,6 +255,7 @@ def test_halves_of_mnist_differ_in_few_bins():
     different = []
     for seed in range(3):
         one, other = x[torch.randperm(len(x), generator=generator(seed))].chunk(2)
-        different.append(different_bins(*members(one, other, BINS), BINS))
+        centres, bins = cluster_points(one, BINS)
+        different.append(different_bins(bins, members(other, centres), BINS))
     print(f"bins that differ between halves of {len(x):,} images: {different} of {BINS}")
     assert max(different) <= 10

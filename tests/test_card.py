@@ -29,7 +29,7 @@ from genbench.estimates import Measured, parts
 from genbench.evaluation import features
 from genbench.evaluation.diagnosis import diagnosed
 from genbench.evaluation.reconstruction import structural_similarity
-from genbench.evaluation.samples import different_bins, members
+from genbench.evaluation.samples import cluster_points, different_bins, members
 from genbench.experiment import evaluate, load_run, run
 from genbench.model import Model
 from genbench.seeds import generator
@@ -120,9 +120,10 @@ def test_bins_differ_by_chance_only_between_halves_of_the_data_and_where_cluster
     centres = 4 * normal(10, 6, 0)
     x = centres[torch.arange(6000) % 10] + normal(6000, 6, 1)
     halves = x[torch.randperm(6000, generator=generator(2))].split(3000)
-    assert different_bins(*members(*halves, 100), 100) <= 10
+    centres, bins = cluster_points(halves[0], 100)
+    assert different_bins(bins, members(halves[1], centres), 100) <= 10
     few = x[torch.arange(6000) % 10 < 5][:3000]
-    assert different_bins(*members(halves[0], few, 100), 100) > 60
+    assert different_bins(bins, members(few, centres), 100) > 60
     data = made(x, x)
     found = numbers(model_with(data, sample=lambda n, rng: few[torch.arange(n) % len(few)]), data, "ndb")
     assert 0.6 < found["ndb"] <= 1

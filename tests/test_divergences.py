@@ -245,6 +245,21 @@ def test_frechet_distance_is_w2_of_numpys_moments():
     assert float(frechet_distance(*line)) == near(by_hand, rel=1e-10)
 
 
+@pytest.mark.parametrize(("n", "m"), [(24, 24), (24, 60), (60, 24), (2, 5)])
+def test_frechet_distance_of_few_points_is_that_of_their_covariances_and_takes_no_root_of_these(n, m, monkeypatch):
+    x, y = normals(n, 40), 1.5 * normals(m, 40, seed=1) + 0.2
+    covariances = (torch.from_numpy(np.cov(sample.T)) for sample in (x, y))
+    expected = w2_gaussians(*(part for pair in zip((x.mean(0), y.mean(0)), covariances) for part in pair))
+    assert float(frechet_distance(x, y)) == near(expected, rel=1e-8)
+    root, rooted = divergences._root, []
+    monkeypatch.setattr(divergences, "_root", lambda cov: rooted.append(len(cov)) or root(cov))
+    frechet_distance(x, y)
+    assert len(rooted) == (n > 40) + (m > 40)
+    many = normals(n, 40 * 40)  # a covariance of which would hold 2.5 million numbers
+    monkeypatch.setattr(divergences, "_root", lambda cov: pytest.fail("there are fewer points than dimensions"))
+    assert float(frechet_distance(many, many + 0.1)) == near(0.01 * 1600, rel=1e-8)
+
+
 # Samples by their distances.
 
 WRITTEN_OUT = {

@@ -1,7 +1,5 @@
 """Whether the space of codes is continuous (small steps decode to small steps) and complete (what is drawn decodes to data)."""
 
-from functools import partial
-
 import torch
 
 from .. import divergences
@@ -67,8 +65,9 @@ def completeness(e: Evaluation) -> Measured:
 
     The precision of decoded draws, without the noise that samples may have. Blur raises it.
     """
-    e.need(len(e.test) > K and len(e.draws) > K)
+    e.need(len(e.draws) > K)
     found = e.features(e.draws)
     e.need(bool(found.isfinite().all()))
     n = {"draws": len(found), "test": len(e.test)}
-    return parts(partial(divergences.share_within, k=K), e.test_features, found).measured(n, features=e.features.name)
+    within = e.beside_test(divergences.share_within)
+    return parts(within, e.test_features, found).measured(n, features=e.features.name)

@@ -36,9 +36,10 @@ def fid(e: Evaluation) -> Measured:
     """Fréchet distance of Gaussians with the moments of the samples' and of the test points' features.
 
     The features are not those of Inception: it compares with no published FID. It is too large for few points, the more
-    so the more features there are (Chong & Forsyth 2020). Not of more than 2,048, whose covariances take long.
+    so the more features there are (Chong & Forsyth 2020). Not of more than 2,048 features of as many points, whose
+    covariances take long.
     """
-    e.need(len(e.test) > 1 and e.test_features.shape[1] <= MOST_FEATURES)
+    e.need(len(e.test) > 1 and min(e.test_features.shape) <= MOST_FEATURES)
     x, y = e.test_features, e.sample_features
     return e.resampled(lambda of: divergences.frechet_distance(of(x), of(y)), each(len(x)), FEW, features=e.features.name)
 
@@ -113,8 +114,8 @@ def sliced(e: Evaluation, x: torch.Tensor, y: torch.Tensor, n: dict[str, int], *
     """The sliced 2-Wasserstein distance of points x and y [n, d] over 200 random directions."""
     directions = torch.randn(DIRECTIONS, x.shape[1], generator=generator(e.model.s.seed, "card", "directions"), dtype=torch.float64)
     directions /= directions.norm(dim=1, keepdim=True)
-    x, y = x.double() @ directions.T, y.double() @ directions.T
-    return e.resampled(lambda of: divergences.mean_wasserstein(of(x), of(y)).sqrt(), n, FEW, **more)
+    found = parts(divergences.mean_wasserstein, x.double() @ directions.T, y.double() @ directions.T)
+    return found.of(lambda square: float(square) ** 0.5).measured(n, **more)
 
 
 @measure("sample", group="samples", unit="squared MMD of values", better="lower", source="Gretton et al. 2012, JMLR 13:723")
@@ -133,12 +134,18 @@ def mmd(e: Evaluation, most: int = 5000) -> Measured:
 NDB = "Richardson & Weiss 2018, arXiv:1805.12462"
 
 
-def binned(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """The bins of training points [n] and of samples [m], clusters of the former by their values; and how many there are."""
+def clustered(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
+    """The centres [bins, D] of clusters of training points by their values, and the cluster [n] of each."""
     points = e.train.flatten(1)
-    bins = min(e.asked.bins or min(BINS, len(points) // 10, len(e.unseen) // 10), len(points))
+    bins = min(e.asked.bins or min(BINS, len(points) // 10, len(e.test) // 10), len(points))
     e.need(bins > 1)
-    return *members(points, e.unseen.flatten(1), bins), bins
+    return cluster_points(points, bins)
+
+
+def binned(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """The bins of training points [n] and of samples [m], and how many bins there are."""
+    centres, mine = e.once(clustered, of_data=True)
+    return mine, members(e.unseen.flatten(1), centres), len(centres)
 
 
 @measure("sample", group="samples", unit="share of bins", better="lower", source=NDB, within=SHARE)
@@ -171,8 +178,8 @@ def bin_divergence(e: Evaluation) -> Measured:
     return e.resampled(divergence, n, on="train", features="values")
 
 
-def members(x: torch.Tensor, y: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The bins [n] and [m] of points x [n, D] and y [m, D]: clusters of x, by k-means."""
+def cluster_points(x: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The centres [bins, D] of clusters of points x [n, D], by k-means, and the cluster [n] of each."""
     from sklearn.cluster import k_means
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
@@ -181,8 +188,12 @@ def members(x: torch.Tensor, y: torch.Tensor, bins: int) -> tuple[torch.Tensor, 
     with warnings.catch_warnings(), threadpool_limits(1):  # several threads add up in an order that varies
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than bins, some of which stay empty
         centres, member, _ = k_means(x.numpy(), bins, n_init=1, max_iter=20, random_state=0)
-    centres = torch.as_tensor(centres).double()
-    return torch.as_tensor(member).long(), torch.cat([torch.cdist(part.double(), centres).argmin(1) for part in y.split(1000)])
+    return torch.as_tensor(centres).double(), torch.as_tensor(member).long()
+
+
+def members(y: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
+    """The nearest centre [m] of each point y [m, D]."""
+    return torch.cat([torch.cdist(part.double(), centres).argmin(1) for part in y.split(1000)])
 
 
 def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int, level: float = LEVEL) -> int:
