@@ -208,14 +208,17 @@ def load(settings: dict, device: torch.device) -> Data:
 
 
 def _source(s: Settings) -> Source:
-    """What the dataset's loader returns; UserError for values that are not finite and labels that are missing."""
+    """What the dataset's loader returns, images in the size that `resize` asks for.
+
+    UserError for values that are not finite, and for labels that are missing.
+    """
     source = locate(s.loader, "dataset.loader")(s)
     for name, x in (("point", source.x), ("test point", source.test_x)):
         bad = (~x.flatten(1).isfinite().all(1)).nonzero() if x is not None and x.is_floating_point() else []
         if len(bad):
             raise UserError(f"dataset={s.name}", f"{name} {int(bad[0])} is not finite, counted from 0", fix="clean the data")
     _check_labels(source, s)
-    return source
+    return _resized(source, s.get("resize"))
 
 
 def _reference(source: Source, s: Settings) -> Reference | None:
@@ -246,6 +249,29 @@ def _digest(parts: Iterable[Part]) -> str:
                 found.update(repr((values.dtype, values.shape)).encode())
                 found.update(values.contiguous().numpy())
     return found.hexdigest()
+
+
+def _resized(source: Source, size: list[int] | None) -> Source:
+    """The images stretched to this height and width, in bytes where they were whole numbers; None leaves them."""
+    if size is None or list(source.x.shape[2:]) == size:
+        return source
+    if source.x.dim() != 4:
+        raise UserError("dataset.resize", "the data are no images", size, "leave it out")
+    whole = source.unit and not source.x.is_floating_point()
+
+    def stretched(x: torch.Tensor | None) -> torch.Tensor | None:
+        if x is None:
+            return None
+        parts = []
+        for part in x.split(1000):
+            interruption.check()
+            values = F.interpolate(part.float() * source.scale, size, mode="bicubic", antialias=True)
+            values = values.clamp(0, 1) if source.unit else values
+            parts.append((values * 255).round().byte() if whole else values)
+        return torch.cat(parts)
+
+    scale = 1 / 255 if whole else 1.0
+    return source._replace(x=stretched(source.x), test_x=stretched(source.test_x), scale=scale, trials=None)
 
 
 def _check_labels(source: Source, s: Settings) -> None:

@@ -31,7 +31,7 @@ def image_folder(s: Settings) -> Source:
         fix = f"add the other, or give dataset.root={halves[0]} to split it by dataset.test_size"
         raise UserError("dataset.root", f"has {halves[0].name}/, but not both train/ and test/", root, fix)
     try:
-        parts = [_by_class(folder) for folder in halves or [root]]
+        parts = [_by_class(folder, {_identity(root), _identity(folder)}) for folder in halves or [root]]
     except OSError as error:
         raise UserError("dataset.root", f"cannot be read: {error.strerror}", error.filename, "give a folder of pictures") from error
     classes = sorted({name for part in parts for name in part})
@@ -53,15 +53,18 @@ def image_folder(s: Settings) -> Source:
     return Source(x, y, test_x, test_y, unit=True, scale=1 / 255, names=names, skipped=tuple(bad))
 
 
-def _by_class(folder: Path) -> dict[str, list[Path]]:
-    """The files of every class folder by its name; by an empty name those of a folder without class folders."""
+def _by_class(folder: Path, above: set[tuple[int, int]]) -> dict[str, list[Path]]:
+    """The files of every class folder by its name; by an empty name those of a folder without class folders.
+
+    `above` identifies the folders that are not to be entered from below.
+    """
     entries = _visible(folder)
     folders = [entry for entry in entries if entry.is_dir()]
     if folders and len(folders) < len(entries):
         file = next(entry for entry in entries if not entry.is_dir())
         fix = "move the files into class folders, or hide them by a leading dot"
         raise UserError("dataset.root", f"holds files such as {file.name} beside folders such as {folders[0].name}/", folder, fix)
-    found = {entry.name: list(_files(entry)) for entry in folders} or {"": entries}
+    found = {entry.name: list(_files(entry, set(above))) for entry in folders} or {"": entries}
     _check_filled(found, folder, "holds no pictures")
     return found
 
@@ -76,12 +79,24 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
+    """The files in a folder and in those below it, each of which is entered once, as links may lead back to it."""
+    if _identity(folder) in entered:
+        say(f"warning: {_name(folder, folder.parent)} in {folder.parent} is a link to a folder that was read already; skipped")
+        return
+    entered.add(_identity(folder))
+    check()
     for entry in _visible(folder):
         if entry.is_dir():
-            yield from _files(entry)
+            yield from _files(entry, entered)
         else:
             yield entry
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """What tells a folder from all others, whatever it is called."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
 
 
 def _pictures(files: list[Path], root: Path, s: Settings) -> tuple[dict[Path, np.ndarray], list[str]]:

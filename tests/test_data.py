@@ -111,6 +111,20 @@ def test_only_the_wanted_classes_are_kept(dataset, root):
             loaded(dataset, **small(dataset, root), classes=wrong)
 
 
+@pytest.mark.parametrize(("dataset", "size"), [("digits", [16, 12]), ("digits", [4, 4]), ("mnist", [14, 14]), ("cifar10", [40, 40])])
+def test_images_of_every_set_can_be_resized(dataset, size, root):
+    plain, data = (loaded(dataset, **small(dataset, root), resize=wanted) for wanted in (None, size))
+    assert data.space.shape == (plain.space.shape[0], *size) and data.space.trials is None and data.digest != plain.digest
+    for name, part in data.parts.items():
+        x, before = part.values(), plain.parts[name].values()
+        assert part.raw.dtype == torch.uint8 and x.min() >= 0 and x.max() <= 1 and torch.equal(part.y, plain.parts[name].y)
+        theirs = [Image.fromarray(image.numpy(), mode="F").resize(size[::-1], Image.Resampling.BICUBIC) for image in before[:5, 0]]
+        torch.testing.assert_close(x[:5, 0], torch.tensor(np.stack(theirs)).clamp(0, 1), atol=0.004, rtol=0)
+    dotted = loaded(dataset, **small(dataset, root), resize=size, binarize="static")
+    assert dotted.space.trials == 1 and dotted.space.shape == data.space.shape
+    assert data.reference.digest != plain.reference.digest and data.reference.read().raw.shape[2:] == torch.Size(size)
+
+
 def test_no_validation_and_a_limit():
     data = loaded("digits", val_size=0, limit=7)
     assert list(data.parts) == ["train", "test"] and len(data.train) == 7

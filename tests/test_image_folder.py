@@ -109,6 +109,24 @@ def test_sizes_that_differ_are_named_or_resized(tmp_path):
         assert (part.raw.float() - torch.tensor([10.0, 20, 30])[:, None, None]).abs().max() <= 2
 
 
+def test_links_that_lead_back_are_followed_once(tmp_path, capsys):
+    for name in ("cat", "dog"):
+        for i in range(4):
+            save(tmp_path / name / "far" / f"{i}.png", flat((10 * i, 0, 0)))
+    (tmp_path / "cat" / "far" / "up").symlink_to(tmp_path / "cat")
+    (tmp_path / "cat" / "root").symlink_to(tmp_path)
+    (tmp_path / "cat" / "near").symlink_to("far")
+    for name in ("one", "two"):  # each leads to the other, and to itself
+        (tmp_path / "dog" / name).mkdir()
+        for other in ("one", "two"):
+            (tmp_path / "dog" / name / other).symlink_to(tmp_path / "dog" / other)
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "dog" / "far")  # a class of its own: nothing leads back
+    data = loaded(tmp_path)
+    assert data.names == ("cat", "dog", "elsewhere") and sum(len(part) for part in data.parts.values()) == 12
+    said = capsys.readouterr().out
+    assert "warning: up in" in said and "warning: root in" in said and "is a link to a folder that was read already; skipped" in said
+
+
 def test_channels_are_as_many_as_the_pictures_or_the_setting_say(tmp_path):
     for name, grey in (("mixed", range(2)), ("grey", range(4))):
         for i in range(4):
