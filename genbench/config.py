@@ -67,7 +67,10 @@ def known_settings(catalogue: Catalogue, model: str, dataset: str, values: Mappi
 
 
 # What does not tell runs apart: where they run, how they are watched, how far they have come, what names say already.
-ASIDE = ("device", "epochs", "steps", "validate_every", "save_every", "draw_every", "evaluation", "dataset.root", *FIXED)
+ASIDE = (
+    *("device", "epochs", "steps", "validate_every", "save_every", "draw_every", "theme", "upscaling"),
+    *("evaluation", "dataset.root", *FIXED),
+)
 
 
 def title(config: dict, catalogue: Catalogue) -> str:

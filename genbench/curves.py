@@ -18,7 +18,7 @@ from .plots import Line, against
 from .record import quoted
 from .results import PARTS, Result, is_number, is_seed, results, slug
 from .settings import written
-from .sheet import Sheet, png, unmathed
+from .sheet import Page, Sheet, png, unmathed
 
 MOST_LINES = 8  # in one picture
 Points = dict[float, dict[str, Result]]  # runs by the value of the setting that varies, then by their seeds
@@ -154,7 +154,7 @@ def sentence(curve: Curve, line: Line) -> str:
 
 def drawn(curve: Curve) -> Sheet:
     """The curve as a picture."""
-    return against(curve.shown, curve.setting, curve.criterion, curve.log, curve.title, unmathed(note(curve)))
+    return against(curve.shown, curve.setting, curve.criterion, curve.log, Page(curve.title, unmathed(note(curve))))
 
 
 def note(curve: Curve) -> str:

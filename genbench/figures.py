@@ -16,6 +16,7 @@ from .console import epochs
 from .data import Data
 from .model import Model, can
 from .seeds import generator
+from .sheet import THEMES, Page
 
 FIGURES: list[tuple[tuple[str, ...], tuple[str, ...], bool, Callable]] = []
 Picture = torch.Tensor | None
@@ -36,11 +37,12 @@ class Viewer:
     """Looks at models trained on one dataset, always at the same points and with the same noise, so that one sees the
     same samples improve.
 
-    `title` says whose pictures these are, and `part` which points it looks at.
+    `title` says whose pictures these are, `part` which points it looks at, `theme` and `upscaling` how they look.
     """
 
-    def __init__(self, data: Data, seed: int, title: str, part: str = ""):
-        self.data, self.seed, self.title = data, seed, title
+    def __init__(self, data: Data, seed: int, title: str, part: str = "", theme: str = "light", upscaling: str = "bicubic"):
+        self.data, self.seed, self.title, self.upscaling = data, seed, title, upscaling
+        self.theme = THEMES[theme]
         self.part = part or ("validation" if "validation" in data.parts else "test")
         self.held_out = data.parts[self.part]
         shape = data.space.shape
@@ -59,7 +61,7 @@ class Viewer:
         """The name and the picture of everything else that this model can show."""
         yield from self._figures(model, epoch, throughout=False)
         for name, view in model.views(self.points(2000), self.rng("views")).items():
-            picture = VIEWS[view.kind](self, model, self.note(view.note), **view.data)
+            picture = VIEWS[view.kind](self, model, self.page(view.note), **view.data)
             if picture is not None:
                 yield name, picture
 
@@ -97,33 +99,58 @@ class Viewer:
         at = slice(start, start + n)
         return self.held_out.values(at), model.given(None if self.held_out.y is None else self.held_out.y[at])
 
-    def note(self, text: str) -> str:
-        """What a picture shows, and when."""
-        return f"{text}, {self.when}"
+    def page(self, text: str) -> Page:
+        """The page of a picture that shows this: what, of which model, and when."""
+        return Page(self.title, f"{text}, {self.when}", self.theme, self.upscaling)
 
 
 # --- samples and densities ------------------------------------------------------------------------------------
 
 
+@figure("sample", of=("vectors",))
 @figure("sample", of=("images", "plane", "line"), throughout=True)
 def samples(v: Viewer, model: Model) -> Picture:
     rng = v.rng("samples")
-    size, times = (64, 1) if v.kind == "images" else (1000, 5)
-    return draw_samples(v, torch.cat([model.sample(size, rng) for _ in range(times)]))
+    size, times = {"images": (64, 1), "vectors": (500, 1)}.get(v.kind, (1000, 5))
+    drawn = torch.cat([model.sample(size, rng) for _ in range(times)])
+    if v.kind == "images" and can(model, "encode", "decode"):
+        return draw_samples(v, drawn, again=reconstructed(v, model, 8))
+    return draw_samples(v, drawn)
 
 
-def draw_samples(v: Viewer, samples: torch.Tensor, of: str = "") -> Picture:
-    """Points [n, *shape] that a model drew; `of` tells more of them, such as their class."""
+def draw_samples(
+    v: Viewer,
+    samples: torch.Tensor,
+    of: str = "",
+    again: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> Picture:
+    """Points [n, *shape] that a model drew; `of` says more of them, such as their class.
+
+    Below images stand a few originals and their reconstructions, if there are any: `again`.
+    """
     many = f"{len(samples):,} samples{of}"
     if v.kind == "images":
         shown = samples[: plots.fitting(samples)]
-        columns = max(8, math.ceil(len(shown) ** 0.5))
-        return plots.grid(shown, v.title, v.note(_first(len(shown), len(samples), many)), columns=columns)
+        many = _first(len(shown), len(samples), many)
+        columns = min(len(shown), max(8, math.ceil(len(shown) ** 0.5)))
+        rows = [plots.Row(images) for images in shown.split(columns)]
+        if again is None:
+            return plots.mosaic(rows, v.page(many), plots.zoom_to(shown, columns))
+        heading = f"{len(again[0])} {v.part} images, each above its reconstruction"
+        rows += plots.pairs(*again, columns, heading)
+        return plots.mosaic(rows, v.page(f"{many}; below: reconstructions"), plots.zoom_to(shown, columns))
     if v.kind == "plane":
-        return planes.cloud(samples, v.plane, v.title, v.note(f"{many} over {v.plane.backdrop}"))
+        return planes.cloud(samples, v.plane, v.page(f"{many} over {v.plane.backdrop}"))
     if v.kind == "line":
-        return planes.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": samples}, v.title, v.note(many))
-    return None
+        return planes.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": samples}, v.page(many))
+    data = v.data.train.spread(len(samples)).values()
+    features = widest(data.std(0, correction=0), MOST_FEATURES).tolist()
+    which = "" if len(features) == v.data.space.size else f"the {len(features)} features of most variance of "
+    note = f"{which}{many} and {len(data):,} training points"
+    return plots.pair_plot(data, samples, features, v.page(note))
+
+
+MOST_FEATURES = 4  # in a pair plot
 
 
 def _first(shown: int, of: int, what: str) -> str:
@@ -142,17 +169,15 @@ def density(v: Viewer, model: Model) -> Picture:
 
     if v.kind == "plane":
         masses = ", ".join(f"{100 * m:g}" for m in reversed(planes.MASSES))
-        return planes.contours(log_prob, v.plane, v.title, v.note(f"the smallest regions that hold {masses} % of the density"))
+        return planes.contours(log_prob, v.plane, v.page(f"the smallest regions that hold {masses} % of the density"))
     curves = {"model": lambda x: log_prob(x).exp(), **_truth(v)}
-    return planes.on_the_line(v.points(5000).cpu(), curves, {}, v.title, v.note("the fitted density over the data"))
+    return planes.on_the_line(v.points(5000).cpu(), curves, {}, v.page("the fitted density over the data"))
 
 
 @figure("score", of=("plane",))
 def score(v: Viewer, model: Model) -> Picture:
     device = v.held_out.raw.device
-    return planes.field(
-        lambda x: model.score(x.to(device)), v.plane, v.title, v.note("the score, the direction in which points get likelier")
-    )
+    return planes.field(lambda x: model.score(x.to(device)), v.plane, v.page("the score, the direction in which points get likelier"))
 
 
 def _truth(v: Viewer) -> dict[str, Callable]:
@@ -162,9 +187,10 @@ def _truth(v: Viewer) -> dict[str, Callable]:
 # --- reconstructions and codes --------------------------------------------------------------------------------
 
 
+@figure("encode", "decode", of=("vectors",))
 @figure("encode", "decode", of=("images", "plane"), throughout=True)
 def reconstructions(v: Viewer, model: Model) -> Picture:
-    return draw_reconstructions(v, *reconstructed(v, model, 32 if v.kind == "images" else 2000))
+    return draw_reconstructions(v, *reconstructed(v, model, 2000 if v.kind == "plane" else 32))
 
 
 def reconstructed(v: Viewer, model: Model, n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -179,15 +205,32 @@ def draw_reconstructions(v: Viewer, originals: torch.Tensor, again: torch.Tensor
     if v.kind == "images":
         shown = min(len(originals), max(1, plots.fitting(originals) // 2))
         columns = min(shown, max(8, math.ceil((2 * shown) ** 0.5)))
-        pairs = zip(*(_filled(x[:shown], columns).split(columns) for x in (originals, again)))
-        note = v.note(_first(shown, len(originals), f"{many} images, each above its reconstruction"))
-        return plots.grid(torch.cat([row for pair in pairs for row in pair]), v.title, note, columns=columns, band=2)
-    return planes.cloud(again, v.plane, v.title, v.note(f"{many} points reconstructed")) if v.kind == "plane" else None
+        page = v.page(_first(shown, len(originals), f"{many} images, each above its reconstruction"))
+        rows = plots.pairs(originals[:shown], again[:shown], columns)
+        return plots.mosaic(rows, page, plots.zoom_to(originals, columns))
+    if v.kind == "plane":
+        return planes.cloud(again, v.plane, v.page(f"{many} points reconstructed"))
+    if v.kind == "vectors":
+        page = v.page(f"the first {min(len(originals), MOST_PROFILES)} {v.part} points and their reconstructions")
+        return _profiles(v, page, original=originals, reconstructed=again)
+    return None
 
 
-def _filled(images: torch.Tensor, columns: int) -> torch.Tensor:
-    """The images, and white ones until the last row is full."""
-    return torch.cat([images, images.new_ones(-len(images) % columns, *images.shape[1:])])
+def _profiles(v: Viewer, page: Page, **named: torch.Tensor) -> Picture:
+    """The first of vectors [n, D] by name, the n-th of each belonging together."""
+    first = {name.replace("_", " "): _standard(v, x[:MOST_PROFILES]) for name, x in named.items()}
+    return plots.profiles(first, page._replace(note=f"{page.note}; in {STANDARD}"))
+
+
+def _standard(v: Viewer, x: torch.Tensor) -> torch.Tensor:
+    """Vectors [n, D] in standard deviations from the mean of the held-out data, so that any features can share an axis."""
+    data = v.held_out.spread(5000).values()
+    spread = data.std(0, correction=0)
+    return (x - data.mean(0)) / torch.where(spread > 0, spread, 1.0)
+
+
+MOST_PROFILES = 6  # points in a picture of vectors
+STANDARD = "standard deviations from the mean"
 
 
 def encoded(v: Viewer, model: Model, limit: int = 5000) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -216,7 +259,7 @@ def codes(v: Viewer, model: Model) -> Picture:
     project, names = principal(z)
     drawn = project(model.codes(2000, v.rng("prior"))) if can(model, "codes") else None
     note = f"codes of {len(z):,} {v.part} points{f'; grey: 2,000 draws from {model.source_of_codes}' if drawn is not None else ''}"
-    return plots.codes(project(z), y, v.data.called, drawn, names, v.title, v.note(note))
+    return plots.codes(project(z), y, v.data.called, drawn, names, v.page(note))
 
 
 @figure("encode", "decode", of=("images", "plane"))
@@ -224,7 +267,7 @@ def interpolation(v: Viewer, model: Model, pairs: int = 6, steps: int = 9) -> Pi
     if model.latent_dim is None or len(v.held_out) < 2:
         return None
     x, _, points = interpolated(v, model, min(pairs, len(v.held_out) // 2), steps)
-    return draw_interpolation(v, x, points)
+    return draw_interpolation(v, x, points, model.conditional)
 
 
 def interpolated(v: Viewer, model: Model, pairs: int, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -239,15 +282,24 @@ def interpolated(v: Viewer, model: Model, pairs: int, steps: int) -> tuple[torch
     return x.unflatten(0, (pairs, 2)), torch.stack(lines), torch.stack(points)
 
 
-def draw_interpolation(v: Viewer, pairs: torch.Tensor, points: torch.Tensor) -> Picture:
-    """What lies [n, steps, *shape] between pairs of points [n, 2, *shape]."""
+def draw_interpolation(v: Viewer, pairs: torch.Tensor, points: torch.Tensor, conditional: bool = False) -> Picture:
+    """What lies [n, steps, *shape] between pairs of points [n, 2, *shape], the ends of which are their reconstructions;
+    of a conditional model, whose lines keep the class they start with, only the first ends are."""
     lines = f"straight lines between the codes of two {v.part} points"
     if v.kind == "images":
-        shown = min(len(pairs), max(1, plots.fitting(pairs) // (points.shape[1] + 2)))
+        steps = points.shape[1]
+        shown = min(len(pairs), max(1, plots.fitting(pairs) // (steps + 2)))
         rows = {f"pair {i + 1}": torch.cat([pairs[i, :1], points[i], pairs[i, 1:]]) for i in range(shown)}
         note = _first(shown, len(pairs), f"{len(pairs):,} {lines}") if shown < len(pairs) else lines
-        return plots.rows(rows, v.title, f"{v.note(note)}; the first and the last of each row are the points themselves")
-    return planes.paths(points, v.plane, v.title, v.note(lines)) if v.kind == "plane" else None
+        if conditional:
+            note += "; a line keeps the class of its first point"
+        last = "end" if conditional else "reconstructed"
+        headings = ["original", "reconstructed", *[""] * (steps - 2), last, "original"]
+        return plots.rows(rows, v.page(note), headings, flanks=1)
+    if v.kind == "plane":
+        page = v.page(f"{lines}; dotted: from the points to their reconstructions")
+        return planes.paths(points, v.plane, page, pairs)
+    return None
 
 
 def usual_codes(v: Viewer, model: Model) -> tuple[torch.Tensor, str]:
@@ -283,7 +335,7 @@ class Traversal(NamedTuple):
 def traversed(v: Viewer, model: Model, cloud: torch.Tensor, low: torch.Tensor, high: torch.Tensor, steps: int, most: int | None = None):
     """Moves latents from `low` to `high` [d], at most so many, the widest, in order; the others are as in the first point
     or, without an encoder, at the means of the cloud of codes [n, d]."""
-    latents = _widest(high - low, most)
+    latents = widest(high - low, most)
     x, given = v.shown(model, 1)
     encoding = can(model, "encode")
     start = given.encode(x)[0] if encoding else cloud.mean(0)
@@ -294,7 +346,7 @@ def traversed(v: Viewer, model: Model, cloud: torch.Tensor, low: torch.Tensor, h
     return Traversal(latents, codes, points, f"as in the first {v.part} point" if encoding else "at their means")
 
 
-def _widest(widths: torch.Tensor, most: int | None) -> torch.Tensor:
+def widest(widths: torch.Tensor, most: int | None) -> torch.Tensor:
     """The places of the largest widths, in order."""
     return widths.argsort(descending=True)[:most].sort().values
 
@@ -303,12 +355,12 @@ def draw_traversal(v: Viewer, found: Traversal, reach: str) -> Picture:
     """What the latents do, the widest ones where there are many, as each is moved over its `reach`."""
     _, steps, dimensions = found.codes.shape
     most = min(MOST_LATENTS, max(1, plots.fitting(found.points) // steps)) if v.kind == "images" else MOST_LATENTS
-    chosen = _widest((found.codes[:, -1] - found.codes[:, 0]).amax(1), most)
+    chosen = widest((found.codes[:, -1] - found.codes[:, 0]).amax(1), most)
     every = "each latent" if len(chosen) == dimensions else f"each of the {len(chosen)} widest of {dimensions} latents"
-    note = v.note(f"{every} from {reach}, the others {found.others}")
+    page = v.page(f"{every} from {reach}, the others {found.others}")
     if v.kind == "images":
-        return plots.rows({f"z{found.latents[i] + 1}": found.points[i] for i in chosen.tolist()}, v.title, note)
-    return planes.paths(found.points[chosen], v.plane, v.title, note) if v.kind == "plane" else None
+        return plots.rows({f"z{found.latents[i] + 1}": found.points[i] for i in chosen.tolist()}, page)
+    return planes.paths(found.points[chosen], v.plane, page) if v.kind == "plane" else None
 
 
 @figure("decode", of=("images", "plane"))
@@ -321,54 +373,66 @@ def manifold(v: Viewer, model: Model, side: int = 16) -> Picture:
     first, second = torch.quantile(cloud[:, 0], at), torch.quantile(cloud[:, 1], at).flip(0)
     z = torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).flatten(0, 1)
     decoded = v.shown(model, 1)[1].decode(z)
-    note = v.note(f"decoded from {side} x {side} quantiles of {whose}: $z_1$ grows to the right, $z_2$ upwards")
+    page = v.page(f"decoded from {side} x {side} quantiles of {whose}: $z_1$ grows to the right, $z_2$ upwards")
     if v.kind == "images":
-        return plots.grid(decoded, v.title, note, columns=side)
+        return plots.grid(decoded, page, columns=side, wide=900)
     mesh = decoded.unflatten(0, (side, side))
-    return planes.paths(torch.cat([mesh, mesh.transpose(0, 1)]), v.plane, v.title, note)
+    return planes.paths(torch.cat([mesh, mesh.transpose(0, 1)]), v.plane, page)
 
 
 # --- what a model returns -------------------------------------------------------------------------------------
 
 
-def _images(v, model, note, images, captions=(), signed=False):
-    return plots.grid(images, v.title, note, captions, signed) if v.kind == "images" else None
-
-
-def _rows(v, model, note, **named):
-    named = {name.replace("_", " "): x for name, x in named.items()}
+def _images(v, model, page, images, captions=(), signed=False):
     if v.kind == "images":
-        return plots.rows({name: x[:10] for name, x in named.items()}, v.title, note)
-    return planes.clouds(named, v.plane, v.title, note) if v.kind == "plane" else None
+        return plots.grid(images, page, captions, signed, wide=600)
+    if v.kind == "vectors" and len(images):
+        labels = list(captions or (str(i + 1) for i in range(len(images))))
+        return plots.loadings(images, labels, page, "loading")
+    return None
 
 
-def _spectrum(v, model, note, shares, kept):
-    return plots.spectrum(shares, kept, v.title, note)
-
-
-def _histograms(v, model, note, **panels):
-    return plots.histograms({name.replace("_", " "): panel for name, panel in panels.items()}, v.title, note)
-
-
-def _components(v, model, note, points, weights, covariances=None):
+def _rows(v, model, page, **named):
+    spaced = {name.replace("_", " "): x for name, x in named.items()}
     if v.kind == "images":
-        heaviest = weights.argsort(descending=True)[:64]
-        return plots.grid(points[heaviest], v.title, note, [f"{weights[k]:.1%}" for k in heaviest])
-    return planes.components(points, weights, covariances, v.plane, v.title, note) if v.kind == "plane" else None
+        return plots.rows({name: x[:10] for name, x in spaced.items()}, page)
+    if v.kind == "vectors":
+        return _profiles(v, page, **named)
+    return planes.clouds(spaced, v.plane, page) if v.kind == "plane" else None
 
 
-def _memberships(v, model, note, x, shares):
+def _spectrum(v, model, page, shares, kept):
+    return plots.spectrum(shares, kept, page)
+
+
+def _histograms(v, model, page, **panels):
+    return plots.histograms({name.replace("_", " "): panel for name, panel in panels.items()}, page)
+
+
+def _components(v, model, page, points, weights, covariances=None):
+    if v.kind == "plane":
+        return planes.components(points, weights, covariances, v.plane, page)
+    heaviest = weights.argsort(descending=True)[:64]
+    captions = [f"{k + 1}: {weights[k]:.1%}" for k in heaviest.tolist()]
     if v.kind == "images":
-        return plots.memberships(x[:16], shares[:16], v.title, note)
-    return planes.blended(x, shares, v.plane, v.title, note) if v.kind == "plane" else None
+        return plots.grid(points[heaviest], page, captions, wide=600)
+    if v.kind == "vectors":
+        return plots.loadings(_standard(v, points[heaviest]), captions, page, STANDARD)
+    return None
 
 
-def _landscape(v, model, note, function, label):
+def _memberships(v, model, page, x, shares):
+    if v.kind == "plane":
+        return planes.blended(x, shares, v.plane, page)
+    return plots.memberships(x[:16] if v.kind == "images" else None, shares[:16], page)
+
+
+def _landscape(v, model, page, function, label):
     if v.kind != "plane":
         return None
     device = v.held_out.raw.device
     clouds = {f"{v.part} data": v.points(1000), "samples": model.sample(1000, v.rng("landscape"))}
-    return planes.landscape(lambda x: function(x.to(device)), label, clouds, v.plane, v.title, note)
+    return planes.landscape(lambda x: function(x.to(device)), label, clouds, v.plane, page)
 
 
 VIEWS: dict[str, Callable[..., Picture]] = {

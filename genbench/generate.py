@@ -76,7 +76,7 @@ def interpolate(trained: Trained, v: Viewer, s: Settings) -> Generated:
     _require_points(v, s.n, 2 * s.n)
     originals, codes, points = figures.interpolated(v, trained.model, s.n, s.steps)
     arrays = {"originals": originals, "codes": codes, "points": points}
-    return arrays, figures.draw_interpolation(v, originals, points)
+    return arrays, figures.draw_interpolation(v, originals, points, trained.model.conditional)
 
 
 @command("decode", vectors=True)
@@ -107,7 +107,8 @@ def generate(name: str, config: dict, folder: Path, options: Settings, catalogue
     part = options.get("part", "")
     if part and part not in trained.data.parts:
         raise UserError("part", "the data of this run have no such part", part, f"choose from {', '.join(trained.data.parts)}")
-    viewer = Viewer(trained.data, config["seed"], title(config, catalogue), part)
+    look = {"theme": config["theme"], "upscaling": config["upscaling"]}
+    viewer = Viewer(trained.data, config["seed"], title(config, catalogue), part, **look)
     viewer.at(trained.metrics["cost"]["kept_epoch"])
     arrays, picture = COMMANDS[name].function(trained, viewer, options)
     path = _made(folder, options.to) / run_name(name, [f"{key}={written(v)}" for key, v in options.items() if _tells(key, v)])

@@ -4,17 +4,28 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from .files import folder_in, write
-from .plots import paint, tile
+from .plots import paint
 from .sheet import png
 
 LEAST_THUMBNAIL, LARGEST_THUMBNAIL = 24, 64  # pixels
 
 
-def write_projection(folder: Path, name: str, z: torch.Tensor, labels: list[str] | None, images: torch.Tensor | None) -> None:
-    """Write codes z [n, d], with n labels and images [n, ...] as thumbnails where there are any."""
+def write_projection(
+    folder: Path,
+    name: str,
+    z: torch.Tensor,
+    labels: list[str] | None,
+    images: torch.Tensor | None,
+    upscaling: str = "bicubic",
+) -> None:
+    """Write codes z [n, d], with n labels and images [n, ...] as thumbnails where there are any.
+
+    `upscaling` says how thumbnails of small images are enlarged, as in `sheet.Page`.
+    """
     folder_in(folder, "projector")
     lines = [f"tensor_name: {json.dumps(name)}", 'tensor_path: "projector/codes.tsv"']
     z = torch.nn.functional.pad(z, (0, max(0, 3 - z.shape[1])))  # with fewer than three columns it shows nothing
@@ -28,8 +39,13 @@ def write_projection(folder: Path, name: str, z: torch.Tensor, labels: list[str]
             images = torch.nn.functional.interpolate(images, scale_factor=shrink, mode="area")
         height, width = images.shape[2:]
         zoom = max(1, LEAST_THUMBNAIL // min(height, width))
-        pixels = tile(paint(images), math.ceil(math.sqrt(len(images))), zoom, gap=0)
-        write(folder / "projector" / "thumbnails.png", png(torch.from_numpy((pixels * 255).round().astype("uint8"))))
+        colours = paint(images, zoom=zoom, upscaling=upscaling)
+        side = math.ceil(math.sqrt(len(images)))
+        colours = np.concatenate([colours, np.ones((-len(colours) % side, *colours.shape[1:]), np.float32)])
+        rows = colours.reshape(-1, side, *colours.shape[1:]).swapaxes(1, 2)
+        pixels = rows.reshape(len(rows) * height * zoom, side * width * zoom, 3)
+        encoded = png(torch.from_numpy((pixels * 255).round().astype("uint8")))
+        write(folder / "projector" / "thumbnails.png", encoded)
         size = f"single_image_dim: {width * zoom} single_image_dim: {height * zoom}"
         lines.append(f'sprite {{ image_path: "projector/thumbnails.png" {size} }}')
     write(folder / "projector_config.pbtxt", ("embeddings {\n" + "".join(f"  {line}\n" for line in lines) + "}\n").encode())

@@ -207,11 +207,12 @@ class Run:
                 self.events.picture(self._tag("film"), encoded, (1, 1), epoch)
             points = viewer.projection(model)
             if points is not None:
-                write_projection(self.folder, f"codes of {self.title}", *points)
+                write_projection(self.folder, f"codes of {self.title}", *points, self.s.upscaling)
 
     def _viewer(self, data: Data) -> Viewer:
         if self.viewer is None:
-            self.viewer = Viewer(data, self.s.seed, self.title)
+            look = {"theme": self.s.theme, "upscaling": self.s.upscaling}
+            self.viewer = Viewer(data, self.s.seed, self.title, **look)
         return self.viewer
 
     def _draw(self, epoch: int, pictures: Iterable[tuple[str, torch.Tensor]], in_events: bool = True) -> None:
@@ -346,7 +347,8 @@ class Run:
             return
         with self._spared("curves"):
             settings = {name: value for name, value in flatten(self.config).items() if name not in ASIDE}
-            names = {"model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
+            # TensorBoard sorts the columns by their names, so the capital letter puts the model first.
+            names = {"Model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
             self.events.hparams(names | settings, f"{self.folder.name} in {self.folder.parent.name}")
             if epoch:
                 self.say(f"warning: {self.events.path.name} is damaged; its curves are drawn anew, its earlier pictures are lost")

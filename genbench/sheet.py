@@ -1,44 +1,85 @@
-"""The page that everything is drawn on, with its colours and its text, and the files that it becomes.
-
-Colours are told apart by colour-blind readers: classes by Paul Tol's muted palette, quantities by maps whose lightness
-rises evenly.
-"""
+"""The page that everything is drawn on, with its colours and its text, and the files that it becomes."""
 
 import io
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-INK, SOFT, GREY = "#222222", "#6b6b6b", "#8a8a8a"
+
+class Theme(NamedTuple):
+    """The colours of a page that depend on how light it is: its ground, text, lesser text, grid lines, and data that
+    stay in the background."""
+
+    ground: str
+    ink: str
+    soft: str
+    grid: str
+    backdrop: str
+
+
+LIGHT = Theme("#ffffff", "#222222", "#6b6b6b", "#eeeeee", "#c8c8c8")
+DARK = Theme("#1b1b1b", "#e6e6e6", "#a6a6a6", "#383838", "#5a5a5a")
+THEMES = {"light": LIGHT, "dark": DARK}
+
+INK, SOFT, GREY = LIGHT.ink, LIGHT.soft, "#8a8a8a"
 BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe & Ito
-CLASSES = ["#332288", "#CC6677", "#117733", "#DDCC77", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499", "#000000"]  # Tol
+# Ten colours for ten classes. Any two are at least 28 units of CIEDE2000 apart, each at least 30 from a light and a dark
+# page, and any two at least 12 as people with deuteranopia or protanopia see them (found by random search).
+CLASSES = ["#536cdc", "#ff9e1b", "#157352", "#bf0783", "#1fa5b8", "#914d06", "#fb80ff", "#12d286", "#a38786", "#8b8600"]
 LEAST_WIDTH, MARGIN = 480, 16  # pixels
 
 
-class Sheet:
-    """A white page: a title that says whose picture it is, a note that says of what, and axes placed in pixels."""
+def shades(theme: Theme, colour: str = BLUE):
+    """A map of 0 to 1 to colours, from the ground of the page to this one."""
+    from matplotlib.colors import LinearSegmentedColormap
 
-    def __init__(self, width: int, height: int, title: str, note: str):
+    return LinearSegmentedColormap.from_list("shades", [theme.ground, colour])
+
+
+class Page(NamedTuple):
+    """What a picture says above its drawing (whose it is, and what it shows), and how it looks.
+
+    `upscaling` says how small images are enlarged: "bicubic", which is smooth, or "nearest", pixel by pixel.
+    """
+
+    title: str
+    note: str
+    theme: Theme = LIGHT
+    upscaling: str = "bicubic"
+
+    def sheet(self, width: float, height: float) -> "Sheet":
+        """An empty sheet of this page with a body of so many pixels."""
+        return Sheet(round(width), round(height), self.title, self.note, self.theme)
+
+
+class Sheet:
+    """A page: a title that says whose picture it is, a note that says of what, and axes placed in pixels."""
+
+    def __init__(self, width: int, height: int, title: str, note: str, theme: Theme = LIGHT):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         self.said = f"{title}: {note}".replace(r"\$", "$")
+        self.theme = theme
         self.width = max(width + 2 * MARGIN, LEAST_WIDTH)
-        bold, plain = {"size": 10.5, "weight": "bold"}, {"size": 9, "color": SOFT}
+        bold, plain = {"size": 10.5, "weight": "bold"}, {"size": 9, "color": theme.soft}
         titles, notes = (wrapped(text, self.width - 2 * MARGIN, style) for text, style in ((title, bold), (note, plain)))
         self.top = MARGIN + 19 * len(titles) + 17 * len(notes) + 6
         self.height = self.top + height + MARGIN
-        self.figure = Figure(figsize=(self.width / 100, self.height / 100), dpi=100)
+        self.figure = Figure(figsize=(self.width / 100, self.height / 100), dpi=100, facecolor=theme.ground)
         FigureCanvasAgg(self.figure)
         self.text(0, MARGIN - 4 - self.top, unmathed("\n".join(titles)), **bold)
         self.text(0, MARGIN - 4 - self.top + 19 * len(titles), "\n".join(notes), **plain)
 
     def text(self, left: float, top: float, text: str, **style) -> None:
         """Text whose top left corner is so many pixels from the top left corner of the page's body."""
+        if not text:
+            return
         x, y = (MARGIN + left) / self.width, 1 - (self.top + top) / self.height
-        self.figure.text(x, y, text, **{"va": "top", "ha": "left", "color": INK, "linespacing": 1.25, **style})
+        self.figure.text(x, y, text, **{"va": "top", "ha": "left", "color": self.theme.ink, "linespacing": 1.25, **style})
 
     def axes(self, left: float, top: float, width: float, height: float, bare: bool = False, **options):
         """Axes over so many pixels of the body; bare ones have neither frame nor ticks."""
@@ -47,12 +88,22 @@ class Sheet:
         if bare:
             axes.set_axis_off()
         else:
+            axes.set_facecolor(self.theme.ground)
             axes.spines[["top", "right"]].set_visible(False)
-            axes.spines[["left", "bottom"]].set_color(SOFT)
-            axes.tick_params(colors=SOFT, labelsize=8)
-            axes.xaxis.label.set(color=INK, size=9)
-            axes.yaxis.label.set(color=INK, size=9)
+            axes.spines[["left", "bottom"]].set_color(self.theme.soft)
+            axes.tick_params(colors=self.theme.soft, labelsize=8)
+            axes.xaxis.label.set(color=self.theme.ink, size=9)
+            axes.yaxis.label.set(color=self.theme.ink, size=9)
         return axes
+
+    def heading(self, axes, text: str) -> None:
+        """What a panel shows, above it."""
+        axes.set_title(text, size=9, color=self.theme.ink)
+
+    def legend(self, axes, **style) -> None:
+        """A legend without a frame, in the colours of the page."""
+        legend = axes.legend(**{"frameon": False, "fontsize": 8, "labelcolor": self.theme.ink, **style})
+        legend.get_title().set_color(self.theme.ink)
 
     def image(self, pixels: np.ndarray, left: float = 0, top: float = 0) -> None:
         """An array [height, width, 3], pixel by pixel."""
@@ -100,11 +151,12 @@ def text_width(text: str, size: float, weight: str | None = None) -> float:
 
 
 def png(picture: torch.Tensor) -> bytes:
-    """A picture as the bytes of a PNG file."""
+    """A picture as the bytes of a PNG file; one without colours as a grey one, which is smaller."""
     from PIL import Image
 
-    out = io.BytesIO()
-    Image.fromarray(picture.numpy()).save(out, "png")
+    pixels, out = picture.numpy(), io.BytesIO()
+    grey = (pixels == pixels[..., :1]).all()
+    Image.fromarray(pixels[..., 0] if grey else pixels).save(out, "png")
     return out.getvalue()
 
 
@@ -116,6 +168,8 @@ def film(frames: Sequence[bytes], longest: int = 60) -> bytes:
     kept = [*frames[:-1][::step], frames[-1]]
     images = [Image.open(io.BytesIO(frame)).convert("RGB") for frame in kept]
     images = [i if i.size == images[-1].size else i.resize(images[-1].size) for i in images]
+    # Fewer shades, evenly chosen, make the file half as large, and one does not see it.
+    images = [i.quantize(64, dither=Image.Dither.NONE) for i in images]
     out = io.BytesIO()
     images[0].save(out, "gif", save_all=True, append_images=images[1:], duration=[300] * (len(images) - 1) + [2000], loop=0)
     return out.getvalue()

@@ -14,7 +14,7 @@ from genbench.figures import Viewer
 from genbench.model import Model, can
 from genbench.seeds import generator
 from genbench.settings import Settings
-from genbench.sheet import MARGIN, Sheet, film, png
+from genbench.sheet import CLASSES, MARGIN, THEMES, Page, Sheet, film, png
 from genbench.train import fit
 
 CPU = torch.device("cpu")
@@ -60,10 +60,24 @@ SPACES = {
 RENDERED = ("dae", "gan", "gmm", "pca")  # which together have pictures of all kinds
 
 
+@pytest.fixture
+def bounded(monkeypatch):
+    """Fails where something is drawn that the edge of the page would cut off."""
+    drawn = Sheet.picture
+
+    def picture(sheet):
+        pixels = drawn(sheet)
+        box = sheet.figure.get_tightbbox(sheet.figure.canvas.get_renderer())  # inches
+        width, height = sheet.figure.get_size_inches()
+        assert min(box.x0, box.y0) >= 0 and box.x1 <= width and box.y1 <= height, f"{sheet.said}: {box}"
+        return pixels
+
+    monkeypatch.setattr(Sheet, "picture", picture)
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_everything_a_model_can_show_is_drawn(model_name, space, request):
-    if model_name not in RENDERED:
-        request.getfixturevalue("unrendered")
+    request.getfixturevalue("bounded" if model_name in RENDERED else "unrendered")
     data = suited(model_name, SPACES[space]())
     config = small_config(model_name, "epochs=1")
     if "latent_dim" in config:
@@ -71,10 +85,10 @@ def test_everything_a_model_can_show_is_drawn(model_name, space, request):
     model = trained(config, data)
     found = shown(model, data)
     images, plane, vectors = len(data.space.shape) == 3, data.space.shape == (2,), model.latent_dim is not None
-    if can(model, "sample") and space != "table":
+    if can(model, "sample"):
         assert "samples" in found
     if can(model, "encode", "decode"):
-        assert ("reconstructions" in found) == (images or plane)
+        assert ("reconstructions" in found) == (space != "line")
         assert ("interpolation" in found) == (vectors and (images or plane) and len(data.parts["validation"]) > 1)
     if can(model, "log_prob"):
         assert ("density" in found) == ((plane or space == "line") and model.log_prob_kind == "exact")
@@ -84,7 +98,7 @@ def test_everything_a_model_can_show_is_drawn(model_name, space, request):
         assert ("manifold" in found) == (images or plane)
     if vectors:
         assert ("traversal" in found) == (images or plane)
-    if images:
+    if images or space == "table":
         assert set(model.views(data.parts["test"].values(), generator(0))) - {"critic", "discriminator"} <= found.keys()
     for name, picture in found.items():
         assert picture.dtype == torch.uint8 and picture.shape[2] == 3 and min(picture.shape[:2]) >= 100, name
@@ -92,18 +106,71 @@ def test_everything_a_model_can_show_is_drawn(model_name, space, request):
         assert len(body.unique(dim=0)) > 2, f"{name} is empty"
 
 
+PAGE = Page("title", "note", upscaling="nearest")
+
+
 def test_each_pixel_of_an_image_is_drawn_as_it_is():
     images = torch.rand(5, 3, 6, 4, generator=generator(1))
-    pixels = plots.tile(plots.paint(images), columns=3, zoom=2, gap=2)
-    fourth = pixels[14 : 14 + 12, :8]  # the second row begins below six doubled pixels and the gap
-    assert np.allclose(fourth[::2, ::2], images[3].permute(1, 2, 0).numpy()) and np.allclose(fourth[1::2, 1::2], fourth[::2, ::2])
-    picture = plots.grid(images, "title", "note", columns=3)
-    zoom = plots.enlarge(images, 3)
+    drawn = plots.paint(images, zoom=2)
+    shown = images.permute(0, 2, 3, 1).numpy()
+    assert all(np.allclose(drawn[:, i::2, j::2], shown) for i in (0, 1) for j in (0, 1))
+    picture = plots.grid(images, PAGE, columns=3)
+    zoom = plots.zoom_to(images, 3)
     seen = {tuple(c) for c in picture.reshape(-1, 3).tolist()}
     wanted = (images * 255).floor().int().permute(0, 2, 3, 1).reshape(-1, 3)
     assert zoom > 1 and all(
         any((r + a, g + b, bl + c) in seen for a in (0, 1) for b in (0, 1) for c in (0, 1)) for r, g, bl in wanted.tolist()
     )
+
+
+def test_small_images_are_enlarged_smoothly_through_their_pixels():
+    images = torch.rand(2, 1, 6, 4, generator=generator(1))
+    drawn = plots.paint(images, zoom=7, upscaling="bicubic")[..., 0]
+    assert drawn.shape == (2, 42, 28)
+    assert np.allclose(drawn[:, 3::7, 3::7], images[:, 0].numpy(), atol=1e-6), "the middle of each block is the pixel itself"
+    steps, jumps = (np.abs(np.diff(x, axis=2)).max() for x in (drawn, images[:, 0].numpy()))
+    assert steps < jumps / 3, "without the edges of blocks"
+    flat = torch.full((1, 3, 5, 5), 0.3)
+    assert np.allclose(plots.paint(flat, zoom=4, upscaling="bicubic"), 0.3)
+
+
+def test_samples_stand_above_images_and_their_reconstructions(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "mosaic", lambda rows, page, zoom: drawn.append((rows, page)))
+    data = made(1, 8, 8)
+    viewer, probe = Viewer(data, 0, "title"), Probe(data.space)
+    viewer.at(1)
+    probe.sample = lambda n, rng: torch.zeros(n, 1, 8, 8)
+    figures.samples(viewer, probe)
+    ((rows, page),) = drawn
+    assert [len(row.images) for row in rows] == [8] * 10 and page.note.startswith("64 samples; below: reconstructions")
+    first = data.parts["validation"].values(slice(8))
+    assert torch.equal(torch.cat([row.images for row in rows[:8]]), torch.zeros(64, 1, 8, 8))
+    assert torch.equal(rows[8].images, first) and rows[8].heading == "8 validation images, each above its reconstruction"
+    assert torch.equal(probe.asked[0], probe.encode(first)) and rows[9].images.shape == first.shape
+    assert rows[8].apart and not rows[9].apart, "the pairs of rows stand apart from the samples"
+
+
+def lab(colours):
+    """sRGB colours "#rrggbb" as CIELAB [n, 3]."""
+    from skimage.color import rgb2lab
+
+    return rgb2lab(np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])[None])[0]
+
+
+def nearest(colours):
+    from skimage.color import deltaE_ciede2000
+
+    apart = deltaE_ciede2000(colours[:, None], colours[None])
+    return apart[np.triu_indices(len(colours), 1)].min()
+
+
+def test_ten_classes_can_be_told_by_their_colours_on_any_page():
+    assert len(CLASSES) == 10 and nearest(lab(CLASSES)) > 25
+    for theme in THEMES.values():
+        for colour in CLASSES:
+            assert nearest(lab([colour, theme.ground])) > 25
+        assert nearest(lab([theme.ink, theme.ground])) > 50 and nearest(lab([theme.soft, theme.ground])) > 30
 
 
 def test_signed_images_are_white_at_zero_and_scaled_each_by_itself():
@@ -191,7 +258,7 @@ def test_a_density_of_any_height_is_drawn():
     data = made(2)
     viewer = Viewer(data, 0, "title")
     for height in (-1e6, 0.0, 80.0):
-        picture = planes.contours(lambda x, h=height: h - 1e6 * (x - 0.5).square().sum(1), viewer.plane, "title", "note")
+        picture = planes.contours(lambda x, h=height: h - 1e6 * (x - 0.5).square().sum(1), viewer.plane, PAGE)
         assert len(picture[60:].flatten(0, 1).unique(dim=0)) > 2
 
 

@@ -40,7 +40,7 @@ def finished(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             for some in ("watched", "finished"):
                 patch.setattr(Viewer, some, sketch)
-            execute(small_config(model, "epochs=1", *words, dataset=dataset), folder, CATALOGUE)
+            execute(small_config(model, "epochs=1", "upscaling=nearest", *words, dataset=dataset), folder, CATALOGUE)
         return folder
 
     return run
@@ -66,7 +66,7 @@ def ask(genbench, tmp_path):
 
 def cells(picture, side=8):
     """How many images of so many pixels a side, enlarged by some factor, are in a picture, and in how many rows."""
-    apart, _ = ndimage.label((np.asarray(picture) < 255).any(2))
+    apart, _ = ndimage.label(np.asarray(picture.convert("L")) < 255)
     found = [(rows.start, rows.stop - rows.start, columns.stop - columns.start) for rows, columns in ndimage.find_objects(apart)]
     large = [(top, high) for top, high, wide in found if high == wide and high % side == 0 and high >= 2 * side]
     return len(large), len({top for top, _ in large})
@@ -163,8 +163,11 @@ def test_other_data_than_images_have_what_picture_there_is(finished, ask, unrend
         assert ask(command, plane)[1] is not None, command
         picture = ask(command, line, says="" if command == "sample" else f"no picture: {command} has none of points [1]")[1]
         assert (picture is not None) == (command == "sample")
-    table = Data("made", {"test": Part(torch.rand(9, 5), None)}, Space((5,), unit=True))
-    assert figures.draw_samples(Viewer(table, 0, "title"), torch.rand(3, 5)) is None
+    table = Data("made", {part: Part(torch.rand(9, 5), None) for part in ("train", "test")}, Space((5,), unit=True))
+    viewer = Viewer(table, 0, "title")
+    viewer.at(1)
+    assert figures.draw_samples(viewer, torch.rand(3, 5)) is not None
+    assert figures.draw_reconstructions(viewer, torch.rand(12, 5), torch.rand(12, 5)) is not None
 
 
 def test_a_runs_own_files_stay_as_they_are_and_the_same_words_give_the_same_bytes(finished, genbench):
@@ -188,16 +191,16 @@ def test_a_runs_own_files_stay_as_they_are_and_the_same_words_give_the_same_byte
 
 
 def test_a_picture_shows_what_it_has_room_for(monkeypatch):
-    notes = []
-    monkeypatch.setattr(plots, "grid", lambda images, title, note, **_: notes.append((len(images), note)))
+    drawn = []
+    monkeypatch.setattr(plots, "mosaic", lambda rows, page, zoom: drawn.append((sum(len(row.images) for row in rows), page.note)))
     viewer = Viewer(Data("made", {"test": Part(torch.rand(9, 1, 8, 8), None)}, Space((1, 8, 8), unit=True)), 0, "title")
     viewer.at(3)
     monkeypatch.setattr(plots, "fitting", lambda images: 10)
     images = torch.rand(12, 1, 8, 8)
     figures.draw_samples(viewer, images)
     figures.draw_reconstructions(viewer, images, images)
-    assert notes[0] == (10, "the first 10 of 12 samples, after 3 epochs")
-    assert notes[1] == (10, "the first 5 of 12 test images, each above its reconstruction, after 3 epochs")
+    assert drawn[0] == (10, "the first 10 of 12 samples, after 3 epochs")
+    assert drawn[1] == (10, "the first 5 of 12 test images, each above its reconstruction, after 3 epochs")
 
 
 @pytest.mark.parametrize(

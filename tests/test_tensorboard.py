@@ -63,8 +63,10 @@ def test_sections_are_kinds_and_cards_are_runs(ask):
 
 def test_hparams_compare_models_with_all_their_columns(ask):
     experiment = ask("plugin/hparams/experiment", {"experimentName": ""})
-    columns = {info["name"] for info in experiment["hparamInfos"]}
-    assert {"model", "dataset", "beta", "lambda", "latent_dim", "n_components", "seed"} <= columns
+    columns = [info["name"] for info in experiment["hparamInfos"]]
+    assert columns[0] == "Model"
+    columns = set(columns)
+    assert {"Model", "dataset", "beta", "lambda", "latent_dim", "n_components", "seed"} <= columns
     assert not columns & {"model.class", "dataset.loader", "device", "epochs"}
     measured = {info["name"]["tag"] for info in experiment["metricInfos"]}
     assert {"final/test_negative_elbo", "final/test_inertia", "final/mse: 360 test"} <= measured
@@ -73,7 +75,7 @@ def test_hparams_compare_models_with_all_their_columns(ask):
     asked = {"experimentName": "", "colParams": [], "startIndex": 0, "sliceSize": 100, "allowedStatuses": statuses}
     groups = ask("plugin/hparams/session_groups", asked)
     assert groups["totalSize"] == len(RUNS)
-    rows = {group["hparams"]["model"]: group for group in groups["sessionGroups"]}
+    rows = {group["hparams"]["Model"]: group for group in groups["sessionGroups"]}
     assert rows["vae"]["hparams"]["beta"] == 4 and "beta" not in rows["pca"]["hparams"]
     assert all(group["sessions"][0]["status"] == "STATUS_SUCCESS" for group in rows.values())
     final = {value["name"]["tag"]: value["value"] for value in rows["pca"]["metricValues"]}
@@ -99,7 +101,7 @@ def test_each_row_of_the_projector_is_one_point(tmp_path):
     assert (tmp_path / "projector/labels.tsv").read_text().split() == list("edcba")
     with Image.open(tmp_path / "projector/thumbnails.png") as sheet:
         assert sheet.size == (72, 48)  # three to a row, the next whole number above the root of five
-        shown = [sheet.getpixel((24 * (i % 3) + 12, 24 * (i // 3) + 12))[0] for i in range(5)]
+        shown = [sheet.getpixel((24 * (i % 3) + 12, 24 * (i // 3) + 12)) for i in range(5)]
         assert shown == [51 * i for i in range(5)]
     write_projection(tmp_path, "codes", torch.rand(4, 3), None, torch.rand(4, 3, 300, 150))
     with Image.open(tmp_path / "projector/thumbnails.png") as sheet:
