@@ -492,10 +492,11 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     assert told({}, [{"name": "memorisation", "value": 0.1}], bandwidth=0.01) == [("copies", "bandwidth=0.02")]
     assert told({}, [{"name": "memorisation", "value": 1.0}, {"name": "active_units", "value": 5}]) == []
     # Nothing explains as much as that there was hardly any training, so it comes first.
-    steps = {"lr": 0.1, "batch_size": 128, "epochs": 4}
-    assert told({"cost": {"epochs": 4}}, modes, **steps)[0] == ("undertrained", "epochs=200")
-    assert told({"cost": {"epochs": 40}}, modes, **steps)[0][0] == "missing modes"
-    assert told({"cost": {"epochs": 4}}, modes, epochs=4)[0][0] == "missing modes"  # what solves in one pass is trained
+    few, many = ({"cost": {"epochs": 4, "steps": steps}} for steps in (40, 400))
+    assert told(few, modes, steps=None)[0] == ("undertrained", "steps=2000")
+    assert told(many, modes, steps=None, epochs=4) == [("missing modes", "epochs=8")]
+    assert told(many, modes, steps=400, epochs=4) == [("missing modes", "steps=800")]
+    assert told(few, modes, epochs=4) == [("missing modes", "epochs=8")]  # what solves in an epoch makes no steps
 
 
 def collapsed(encode, decode, card=(), posterior=None, d=5, **settings):
