@@ -129,7 +129,8 @@ class Source(NamedTuple):
     `x` [N, *shape] times `scale` are the data, `y` [N] their labels. Where `test_x` is None, `test_size` of the points
     are set aside for the test. `density` is the true density, for data drawn from one; `unit` and `trials` are those
     of `Space`; `names` are what the labels 0, 1, ... are called, if they are called anything else. `skipped` are the
-    files that were left out, each with the reason.
+    files that were left out, each with the reason. The points to validate on are chosen at random or, if the source is
+    `ordered` so, are the last ones.
     """
 
     x: torch.Tensor
@@ -142,6 +143,7 @@ class Source(NamedTuple):
     density: object | None = None
     names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
+    ordered: bool = False
 
 
 class Reference(NamedTuple):
@@ -336,7 +338,7 @@ def _split(source: Source, s: Settings) -> dict[str, Part]:
         test, points = _set_aside(points, "test_size", s, "test")
     else:
         test = Part(source.test_x, source.test_y, source.scale)
-    validation, train = _set_aside(points, "val_size", s, "parts")
+    validation, train = _set_aside(points, "val_size", s, "parts", source.ordered)
     parts = {"train": train.first(s.limit), "validation": validation, "test": test}
     return {name: part for name, part in parts.items() if len(part) or name != "validation"}
 
@@ -354,13 +356,15 @@ def _hide_labels(train: Part, s: Settings) -> Part:
     return replace(train, y=torch.full_like(train.y, -1).index_copy(0, kept, train.y[kept]))
 
 
-def _set_aside(points: Part, setting: str, s: Settings, purpose: str) -> tuple[Part, Part]:
-    """As many points as the setting says, and the rest."""
+def _set_aside(points: Part, setting: str, s: Settings, purpose: str, last: bool = False) -> tuple[Part, Part]:
+    """As many points as the setting says, at random or the last ones, and the rest."""
     n, size = len(points), count(s[setting], len(points))
     if size >= n:
         raise UserError(
             f"dataset.{setting}", f"leaves nothing to train on: there are {n} points", s[setting], f"a share, such as dataset.{setting}=0.1"
         )
+    if last:
+        return points.at(slice(n - size, n)), points.at(slice(n - size))
     order = torch.randperm(n, generator=generator(s.seed, purpose))
     return points.at(order[:size]), points.at(order[size:])
 

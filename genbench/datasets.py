@@ -29,7 +29,9 @@ class Published:
     """A loader of byte images from files in the folder `at` of the setting `root`, or else downloaded into the cache folder.
 
     `files` are their names, `wanted` matches the whole path of one and its name in the first group: below `at` where
-    the user has them, in an archive where that is what `downloads` are. `read` is a reader of `formats`.
+    the user has them, in an archive where that is what `downloads` are. `read` is a reader of `formats`. Bytes are
+    pixels from 0 to `white`; pixels that are 0 or 1 have a `white` of 1. `url` is where files are that are not downloaded,
+    as nobody has published their checksums.
     """
 
     at: str
@@ -37,6 +39,9 @@ class Published:
     wanted: re.Pattern
     downloads: tuple[Download, ...]
     read: Callable[[formats.Files], tuple[formats.Parts, Sequence[str]]]
+    white: int = 255
+    ordered: bool = False
+    url: str = ""
 
     def __call__(self, s: Settings) -> Source:
         try:
@@ -44,7 +49,9 @@ class Published:
         except OSError as error:
             raise UserError(str(error.filename), f"cannot be read: {error.strerror}", fix="make it readable") from error
         (x, y), (test_x, test_y) = [*parts, (None, None)][:2]
-        return Source(x, y, test_x, test_y, unit=True, scale=1 / 255, names=tuple(names))
+        trials = 1 if self.white == 1 else None
+        facts = {"unit": True, "scale": 1 / self.white, "trials": trials, "names": tuple(names), "ordered": self.ordered}
+        return Source(x, y, test_x, test_y, **facts)
 
     def _given(self, root: Path) -> formats.Files:
         """The user's own files, which may be others than those that were published; of one and its .gz the former."""
@@ -53,7 +60,8 @@ class Published:
         found = {match[1]: path for name, path in paths.items() if (match := self.wanted.fullmatch(name))}
         missing = [f"{self.at}/{name}" for name in self.files if not any(key.startswith(name) for key in found)]
         if missing:
-            fix = f"give the folder above {self.at}/{self.files[0]}, or leave dataset.root out to download"
+            otherwise = f"copy the files of {self.url} there" if self.url else "leave dataset.root out to download"
+            fix = f"give the folder above {self.at}/{self.files[0]}, or {otherwise}"
             raise UserError("dataset.root", f"does not hold {', '.join(missing)}", root, fix)
         return found
 
@@ -133,4 +141,15 @@ lfw = Published(
         ),
     ),
     formats.faces,
+)
+AMAT = tuple(f"binarized_mnist_{part}.amat" for part in ("train", "valid", "test"))
+binarized_mnist = Published(
+    "binarized_mnist",
+    AMAT,
+    re.compile(f"({'|'.join(map(re.escape, AMAT))})"),
+    (),
+    partial(formats.amat, names=AMAT, side=28),
+    white=1,
+    ordered=True,
+    url="http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist",
 )

@@ -24,7 +24,7 @@ import torch
 from .errors import UserError
 from .interruption import check
 
-Parts = list[tuple[torch.Tensor, torch.Tensor]]
+Parts = list[tuple[torch.Tensor, torch.Tensor | None]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Member:
         return f"{self.archive}/{self.name}"
 
 
+LONGEST_TEXT = 200_000_000  # bytes; the longest of the files of binarized MNIST has 78,400,000
 Files = Mapping[str, Path | Member]
 
 
@@ -123,6 +124,38 @@ def _check_labels(y: torch.Tensor, count: int, classes: int, file: Path | Member
     wrong = ((y < 0) | (y >= classes)).nonzero()
     if len(wrong):
         raise damaged(file, f"label {int(wrong[0])} (from 0) should be from 0 to {classes - 1}", int(y[wrong[0]]))
+
+
+def amat(files: Files, names: Sequence[str], side: int) -> tuple[Parts, Sequence[str]]:
+    """Black-and-white images as text: a line of zeros and ones, with blanks between, for each image of side x side pixels.
+
+    `names` are the files to train, to validate and to test on; the images of the second follow those of the first. There
+    are no labels.
+    """
+    train, valid, test = (_amat_bytes(files[name], side) for name in names)
+    return [(torch.cat([train, valid]), None), (test, None)], ()
+
+
+def _amat_bytes(path: Path, side: int) -> torch.Tensor:
+    with open(path, "rb") as file:
+        text = np.frombuffer(_at_most(file, LONGEST_TEXT + 1), np.uint8)
+    if len(text) > LONGEST_TEXT:
+        raise damaged(path, f"expected at most {LONGEST_TEXT:,} bytes", "more")
+    digit = (text == ord("0")) | (text == ord("1"))
+    line = text == ord("\n")
+    strange = (~(digit | line | (text == ord(" ")) | (text == ord("\r")))).nonzero()[0]
+    if len(strange):
+        raise damaged(path, f"expected zeros and ones, and byte {strange[0]:,} (from 0) is another", bytes([text[strange[0]]]))
+    if (digit[1:] & digit[:-1]).any():
+        raise damaged(path, f"expected a blank between values, as after byte {int((digit[1:] & digit[:-1]).argmax()):,}")
+    starts = np.concatenate([[0], line.nonzero()[0] + 1])
+    starts = starts[starts < len(text)]
+    widths = np.add.reduceat(digit, starts, dtype=np.int64) if len(starts) else starts  # values in each line
+    wrong = (widths != side * side).nonzero()[0]
+    if not len(widths) or len(wrong):
+        got = f"{widths[wrong[0]]:,} in line {wrong[0] + 1:,}" if len(wrong) else "no line"
+        raise damaged(path, f"expected {side * side} values in each line", got)
+    return torch.from_numpy(text[digit] - ord("0")).view(-1, 1, side, side)
 
 
 def cifar(files: Files) -> tuple[Parts, Sequence[str]]:

@@ -195,6 +195,12 @@ MUTANTS = [
         ("all points are asked about at once", "genbench/experiment.py", "            for start in range(0, max(n, 1), BLOCK):\n                block = slice(start, min(start + BLOCK, n))", "            for start in [0]:\n                block = slice(0, n)"),
     ),
     *of(
+        "tests/test_data.py -k 'binarized or resized'",
+        ("published parts are mixed", "genbench/data.py", "    if last:\n", "    if False:\n"),
+        ("values of text may touch", "genbench/formats.py", "    if (digit[1:] & digit[:-1]).any():", "    if False:"),
+        ("resized pixels still count dots", "genbench/data.py", "scale=scale, trials=None)", "scale=scale)"),
+    ),
+    *of(
         "tests/test_standardized.py",
         ("densities forget the units of the data", "genbench/standardized.py", "y - self.deviation.log().sum().to(y)", "y"),
         ("samples stay standardized", "genbench/standardized.py", "return self.restored(y)", "return y"),

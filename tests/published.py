@@ -42,6 +42,14 @@ def write_lfw(folder, rng, n=60):
             Image.fromarray(blocks).resize((250, 250), Image.Resampling.NEAREST).save(folder / "lfw_funneled" / name / f"{name}_{i:04}.jpg")
 
 
+def write_amat(folder, rng, train=60, valid=20, test=20):
+    """Binarized MNIST's three files of text."""
+    folder.mkdir(parents=True)
+    for name, n in (("train", train), ("valid", valid), ("test", test)):
+        lines = (" ".join(map(str, row)) for row in rng.integers(2, size=(n, 784)))
+        (folder / f"binarized_mnist_{name}.amat").write_text("".join(f"{line} \n" for line in lines))
+
+
 WRITERS = {"cifar10": write_cifar, "lfw": write_lfw}
 
 

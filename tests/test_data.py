@@ -7,9 +7,10 @@ import pytest
 import torch
 from conftest import CONFIGS, config_of, defaults
 from PIL import Image
-from published import IN_IDX, PUBLISHED, write
+from published import IN_IDX, PUBLISHED, write, write_amat
 
-from genbench.data import Part, load, order_seed, uniform
+from genbench import formats
+from genbench.data import Part, Space, load, order_seed, uniform
 from genbench.errors import UserError
 
 CPU = torch.device("cpu")
@@ -38,6 +39,7 @@ def root(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     for dataset in PUBLISHED:
         write(dataset, folder, rng)
+    write_amat(folder / "binarized_mnist", rng)
     for part in ("train", "test"):
         write_pictures(folder / part, rng)
     return folder
@@ -67,6 +69,53 @@ def test_cifar10s_batches_are_read(root):
     assert data.parts["test"].y.tolist() == stored["labels"] and data.names == tuple("abcdefghij")
 
 
+def test_binarized_mnist_has_the_parts_of_its_files(root):
+    data = loaded("binarized-mnist", root=root, val_size=20)
+    assert sizes(data) == {"train": 60, "validation": 20, "test": 20}
+    assert data.space == Space((1, 28, 28), unit=True, trials=1) and data.train.y is None
+    for part, name in (("train", "train"), ("validation", "valid"), ("test", "test")):
+        stored = np.loadtxt(root / "binarized_mnist" / f"binarized_mnist_{name}.amat")
+        assert np.array_equal(data.parts[part].values().flatten(1).numpy(), stored)
+    assert sizes(loaded("binarized-mnist", root=root, val_size=0)) == {"train": 80, "test": 20}
+    assert defaults("binarized-mnist")["val_size"] == 10_000
+
+
+GOOD = b" ".join([b"0", b"1"] * 392)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "expected 784 values in each line .got no line"),
+        (b"\n\n", "expected 784 values in each line .got 0 in line 1"),
+        (GOOD + b"\n" + GOOD[:-2], "got 783 in line 2"),
+        (GOOD + b" 1\n", "got 785 in line 1"),
+        (GOOD.replace(b"0 1", b"01", 1), "expected a blank between values, as after byte 0"),
+        (GOOD[:9] + b"2" + GOOD[10:], "expected zeros and ones, and byte 9 .from 0. is another .got b'2'"),
+        (b"<html>" + GOOD, "byte 0 .from 0. is another"),
+        (GOOD[:-1] + b"\xff", "is another"),
+        (b"0" * 3000, "more|blank between"),
+    ],
+)
+def test_damaged_binarized_images_are_refused(content, says, tmp_path, monkeypatch):
+    write_amat(tmp_path / "binarized_mnist", np.random.default_rng(0))
+    file = tmp_path / "binarized_mnist" / "binarized_mnist_valid.amat"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=says) as refused:
+        loaded("binarized-mnist", root=tmp_path)
+    assert refused.value.code == 2 and str(file) in str(refused.value)
+    file.write_bytes(GOOD + b"\r\n" + GOOD)
+    assert sizes(loaded("binarized-mnist", root=tmp_path, val_size=2)) == {"train": 60, "validation": 2, "test": 20}
+    monkeypatch.setattr(formats, "LONGEST_TEXT", 1000)
+    with pytest.raises(UserError, match=r"expected at most 1,000 bytes \(got more\)"):
+        loaded("binarized-mnist", root=tmp_path)
+    file.unlink()
+    with pytest.raises(
+        UserError, match=r"does not hold binarized_mnist/binarized_mnist_valid.amat .*or copy the files of http://www.cs.tor"
+    ):
+        loaded("binarized-mnist", root=tmp_path)
+
+
 def test_lfws_faces_are_those_of_people_with_many_pictures(root):
     data = loaded("lfw", root=root)
     assert sizes(data) == {"train": 86, "validation": 10, "test": 24} and data.space.shape == (1, 62, 47) and data.space.unit
@@ -87,7 +136,8 @@ def test_a_root_without_the_files_is_refused_and_left_alone(dataset, tmp_path):
 def test_parts_are_fixed_by_the_datasets_own_seed(dataset, root):
     assert config_of("pca", "seed=5", dataset=dataset)["dataset"] == defaults(dataset)
     one, two, other = (loaded(dataset, **small(dataset, root), seed=seed) for seed in (0, 0, 1))
-    assert torch.equal(one.train.raw, two.train.raw) and not torch.equal(one.train.raw, other.train.raw)
+    published = dataset == "binarized-mnist"  # whose parts are those of its files
+    assert torch.equal(one.train.raw, two.train.raw) and torch.equal(one.train.raw, other.train.raw) == published
     assert list(one.parts) == ["train", "validation", "test"] and sizes(one) == sizes(other)
     rows = {tuple(r.flatten().tolist()) for part in one.parts.values() for r in part.raw}
     assert len(rows) > 0.99 * sum(sizes(one).values())  # a few of the digits occur twice in their file
