@@ -12,6 +12,7 @@ import numpy as np
 
 from .comparison import Row, called, differing, labels, on_log, ranked, same_but, swept
 from .curves import curves, drawn
+from .files import Unreadable, read_lines
 from .results import Measure, Result, Value, is_number, short
 from .sheet import CLASSES, INK, SOFT, Sheet, unmathed
 
@@ -141,8 +142,8 @@ def _points(run: Result, criterion: str) -> dict[int, float]:
     """The criterion on the validation data by epoch, as far as metrics.jsonl can be read."""
     found = {}
     try:
-        lines = (run.path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
+        lines = read_lines(run.path / "metrics.jsonl")
+    except Unreadable:
         return {}
     for line in lines:
         try:

@@ -4,28 +4,41 @@ Numbers that were measured in the same way are one column, and no others.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .catalogue import GROUPS, Catalogue
 from .console import number
-from .results import PARTS, Measure, Result, Trouble, Value, gathered, is_number, is_seed, short, troubles
+from .record import PARTS
+from .results import SAMPLES, Measure, Result, Trouble, Value, gathered, is_number, is_seed, merged, short, troubles
 from .settings import written
 
 # By what a header tells apart measures of the same name: the first of these in which they differ, then the next.
 APART = {"group": "", "on": "on ", "model": "of ", "n": "n=", "features": "features ", "of": "of: ", "unit": "in ", "better": ""}
 ARROWS = {"lower": " ↓", "higher": " ↑"}
 MOST_AT_FIRST = 10  # columns of numbers that are shown before all, where no card says which matter
+SAMPLER = Measure("sampler", SAMPLES)  # the column that says what samples are drawn from
+REAL = "real data"  # in the place of a model
+BY_THE_CLOCK = ("seconds", "fit_seconds", "images_per_second")  # which depend on what else the machine does
+SAME = 1e-6  # the relative difference up to which numbers are the same but for rounding
 
 
 class Row(NamedTuple):
-    """The runs of the same settings with each seed, and the mean of each measure over those that have it."""
+    """The runs of the same settings and data with each seed, and the mean of each measure over those that have it.
+
+    Real data are a row, too, of no runs: the sample measures of training points in place of samples.
+    """
 
     kind: tuple[str, str]
     settings: dict[str, Any]
     runs: list[Result]
     cells: dict[Measure, Value]
+
+    @property
+    def sampler(self) -> str:
+        """What the samples are drawn from that sample measures are of."""
+        return ", ".join(dict.fromkeys(run.sampler for run in self.runs if run.sampler))
 
     @property
     def data(self) -> tuple:
@@ -47,17 +60,41 @@ class Row(NamedTuple):
         return sum(took) / len(took) if took else None
 
 
+class Contest(NamedTuple):
+    """Runs on the same data compared by one measure: the numbers of their rows, best first.
+
+    `leaders` are the best and those that cannot be told from it; `uncertain` that it is not known how sure a number is.
+    """
+
+    data: tuple
+    measure: Measure
+    leaders: list[int]
+    uncertain: bool
+
+    @property
+    def won(self) -> bool:
+        """Whether one is best beyond doubt."""
+        return len(self.leaders) == 1 and not self.uncertain
+
+
 class Report(NamedTuple):
-    """What there is to tell of some runs: the rows of their table, its columns, who stands where, and what is missing."""
+    """What there is to say of some runs: the rows of their table, its columns, which are best, and what is missing."""
 
     rows: list[Row]
+    real: list[Row]  # the sample measures of real data, to compare with
     settings: list[str]  # that tell the rows apart
     measures: list[Measure]
     names: dict[Measure, str]  # what tells each apart from all others
     overview: dict[Measure, str]  # those that are shown first, with a short header
     standings: dict[tuple[int, Measure], float]
+    contests: list[Contest]
     missing: list[Trouble]
     found: list[Result]
+
+    @property
+    def lines(self) -> list[Row]:
+        """All rows of a table, real data last."""
+        return [*self.rows, *self.real]
 
     @property
     def heads(self) -> dict[Measure, str]:
@@ -66,8 +103,8 @@ class Report(NamedTuple):
 
     @property
     def best(self) -> set[tuple[int, Measure]]:
-        """The number of the row, and the measure, of what is best."""
-        return {at for at, standing in self.standings.items() if standing == 1}
+        """The number of the row, and the measure, of what is best beyond doubt: its interval is apart from all others."""
+        return {(c.leaders[0], c.measure) for c in self.contests if c.won}
 
     @property
     def title(self) -> str:
@@ -80,26 +117,47 @@ class Report(NamedTuple):
     def counts(self) -> str:
         """How many runs there are, in words."""
         done = sum(len(row.runs) for row in self.rows)
+        repeated = sum(len(run.folders) - 1 for row in self.rows for run in row.runs)
         seeds = sorted({len(row.runs) for row in self.rows})
         of = f" of {'-'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds each" if seeds and seeds[-1] > 1 else ""
         rows = f"{len(self.rows)} setting{'s' * (len(self.rows) != 1)}{of}"
-        return f"{done} run{'s' * (done != 1)} in {rows}" + f"; {len(self.missing)} without results" * bool(self.missing)
+        more = f"; {repeated} more of the same settings, seed and data as one of these" * bool(repeated)
+        more += f"; {len(self.missing)} without results" * bool(self.missing)
+        return f"{done} run{'s' * (done != 1)} in {rows}{more}"
 
     @property
     def kept(self) -> list[tuple[str, list]]:
         """The columns that tell the rows apart: their header, and a value for each row."""
-        kinds = [(name, [row.kind[i] for row in self.rows]) for i, name in enumerate(GROUPS)]
+        kinds = [(name, [row.kind[i] for row in self.lines]) for i, name in enumerate(GROUPS)]
         kinds = kinds[:1] + [(name, values) for name, values in kinds[1:] if len(set(values)) > 1]
-        settings = [(name, [row.settings.get(name, "") for row in self.rows]) for name in self.settings]
-        seeds = [("seeds", [len(row.runs) for row in self.rows])]
+        shown = [name for name in self.settings if SAMPLER not in self.overview or name != SAMPLER.name]
+        settings = [(name, [row.settings.get(name, "") for row in self.lines]) for name in shown]
+        seeds = [("seeds", [len(row.runs) or "" for row in self.lines])]
         return [*kinds, *settings, *seeds * any(len(row.runs) > 1 for row in self.rows)]
+
+    @property
+    def kept_in_all(self) -> list[tuple[str, list]]:
+        """The same with every setting in which rows differ, whoever chose it."""
+        kinds = [(name, [row.kind[i] for row in self.lines]) for i, name in enumerate(GROUPS)]
+        shown = [name for name in differing(self.rows) if SAMPLER not in self.names or name != SAMPLER.name]
+        settings = [(name, [row.settings.get(name, "") for row in self.lines]) for name in shown]
+        return [*kinds, *settings, ("seeds", [len(row.runs) or "" for row in self.lines])]
+
+    def text(self, row: Row, measure: Measure, words: Callable[[Value | None], str]) -> str:
+        """What stands in a cell, numbers in such words."""
+        return row.sampler if measure == SAMPLER else words(row.cells.get(measure))
 
     @property
     def note(self) -> str:
         """How to read a number at a glance."""
         several = "±: 95 % by Student's t over the seeds. " * any(value.seeds > 1 for row in self.rows for value in row.cells.values())
-        marked = "* and bold: the best on the same data, by however little, where one direction is better (↓ lower, ↑ higher). "
-        return (several + marked * bool(self.best)).strip()
+        alone = any(value.seeds == 1 for at in self.best for value in [self.rows[at[0]].cells[at[1]]])
+        marked = (
+            "* and bold: the best on the same data, where one direction is better (↓ lower, ↑ higher) and its 95 % interval is "
+            "apart from all others. "
+        )
+        once = "With one seed that interval says nothing of another training: seed=0,1,2 does. "
+        return (several + marked * bool(self.best) + once * alone).strip()
 
     @property
     def note_on_all(self) -> str:
@@ -109,22 +167,31 @@ class Report(NamedTuple):
 
 
 def compared(paths: Iterable[Path], catalogue: Catalogue) -> Report:
-    """What there is to tell of the runs in and below some folders."""
+    """What there is to say of the runs in and below some folders."""
     found, lost = gathered(paths, catalogue)
     rows = averaged(found)
-    measures = ranked(rows)
-    overview = {m: name + ARROWS.get(m.better, "") for m, name in numbered(headlines(rows)).items()}
-    return Report(rows, telling(rows), measures, labels(measures), overview, standings(rows), troubles(found, lost), found)
+    measures = _with_sampler(ranked(rows), rows)
+    shown = _with_sampler(headlines(rows), rows)
+    overview = {m: name + ARROWS.get(m.better, "") for m, name in numbered(shown).items()}
+    contests = [c for m in measures for c in held(rows, m)]
+    missing = troubles(found, lost)
+    return Report(rows, yardsticks(rows), telling(rows), measures, labels(measures), overview, standings(rows), contests, missing, found)
+
+
+def _with_sampler(measures: list[Measure], rows: list[Row]) -> list[Measure]:
+    """The measures with the sampler before the first that is of samples, where any is known."""
+    at = next((i for i, m in enumerate(measures) if m.group == SAMPLES), None)
+    return measures if at is None or not any(row.sampler for row in rows) else [*measures[:at], SAMPLER, *measures[at:]]
 
 
 def averaged(found: Iterable[Result]) -> list[Row]:
-    """A row for all runs that are done and differ in nothing but seeds, of which a repeated one counts once."""
-    groups: dict[tuple, dict[str, Result]] = {}
+    """A row for all runs that are done and differ in nothing but their seed; repeats of a run are merged."""
+    groups: dict[tuple, dict[str, list[Result]]] = {}
     for result in found:
         if result.state == "done":
             fixed = {name: written(value) for name, value in result.settings.items() if not is_seed(name)}
-            groups.setdefault((result.kind, *fixed.items()), {})[result.seeds] = result
-    return [_row(list(by_seed.values())) for by_seed in groups.values()]
+            groups.setdefault((result.kind, *fixed.items()), {}).setdefault(result.seed, []).append(result)
+    return [_row([merged(repeats) for repeats in by_seed.values()]) for by_seed in groups.values()]
 
 
 def _row(runs: list[Result]) -> Row:
@@ -133,6 +200,23 @@ def _row(runs: list[Result]) -> Row:
     values = {measure: [run.measures[measure] for run in runs if measure in run.measures] for measure in measures}
     cells = {measure: mean(some)._replace(lacking=len(runs) - len(some)) for measure, some in values.items()}
     return Row(runs[0].kind, settings, runs, cells)
+
+
+def yardsticks(rows: list[Row]) -> list[Row]:
+    """For each data, what training points score in place of samples: over the seeds, if it depends on them."""
+    found = []
+    for data in dict.fromkeys(row.data for row in rows):
+        mine = [row for row in rows if row.data == data]
+        values: dict[Measure, dict[str, Value]] = {}
+        for run in (run for row in mine for run in row.runs):
+            for measure, value in run.real.items():
+                if any(measure in row.cells for row in mine):
+                    values.setdefault(measure, {})[run.seed] = value
+        cells = {m: mean([*({v.mean: v for v in by_seed.values()}.values())]) for m, by_seed in values.items()}
+        if cells:
+            settings = {name: value for name, value in mine[0].settings.items() if name.startswith("dataset.")}
+            found.append(Row((REAL, mine[0].kind[1]), settings, [], cells))
+    return found
 
 
 def mean(values: list[Value], level: float = 0.95) -> Value:
@@ -145,7 +229,8 @@ def mean(values: list[Value], level: float = 0.95) -> Value:
     numbers = np.array([value.mean for value in values], dtype=float)
     half = stdtrit(len(numbers) - 1, (1 + level) / 2) * numbers.std(ddof=1) / math.sqrt(len(numbers))
     centre = float(numbers.mean())
-    return Value(centre, centre - float(half), centre + float(half), len(values))
+    within = [(value.high - value.low) / 2 for value in values if value.high is not None]
+    return Value(centre, centre - float(half), centre + float(half), len(values), within=sum(within) / max(1, len(within)))
 
 
 def standings(rows: list[Row]) -> dict[tuple[int, Measure], float]:
@@ -158,11 +243,42 @@ def standings(rows: list[Row]) -> dict[tuple[int, Measure], float]:
     for data in dict.fromkeys(row.data for row in rows):
         mine = [i for i, row in enumerate(rows) if row.data == data]
         for measure in dict.fromkeys(measure for i in mine for measure in rows[i].cells if measure.better):
+            if measure.name in BY_THE_CLOCK:
+                continue
             means = {i: rows[i].cells[measure].mean for i in mine if measure in rows[i].cells and not rows[i].cells[measure].lacking}
             order = sorted(set(means.values()), reverse=measure.better == "lower")
             if len(order) > 1:
                 found |= {(i, measure): order.index(value) / (len(order) - 1) for i, value in means.items()}
     return found
+
+
+def held(rows: list[Row], measure: Measure) -> list[Contest]:
+    """The contests by a measure, one for each data on which it has been measured of several rows."""
+    found = []
+    if not measure.better or measure.name in BY_THE_CLOCK:
+        return found
+    for data in dict.fromkeys(row.data for row in rows):
+        mine = {i: row.cells[measure] for i, row in enumerate(rows) if row.data == data and measure in row.cells}
+        whole = [i for i, value in mine.items() if not value.lacking]
+        order = sorted(whole, key=lambda i: mine[i].mean, reverse=measure.better == "higher")
+        if len(mine) > 1 and order and len({value.mean for value in mine.values()}) > 1:
+            best = mine[order[0]]
+            leaders = [i for i in order if i == order[0] or not apart(best, mine[i])]
+            found.append(Contest(data, measure, leaders, any(mine[i].low is None for i in leaders)))
+    return found
+
+
+def apart(one: Value, other: Value) -> bool:
+    """Whether the intervals of two numbers are apart, so that one is better beyond doubt.
+
+    Over seeds an interval must hold for other test points, too: the spread over the seeds and the interval that each run
+    has measured are added as the errors of independent causes are, by their squares. Numbers without
+    an interval are never apart.
+    """
+    low, high = sorted((one, other), key=lambda value: value.mean)
+    if low.high is None or high.low is None or math.isclose(low.mean, high.mean, rel_tol=SAME):
+        return False
+    return low.mean + math.hypot(low.high - low.mean, low.within) < high.mean - math.hypot(high.mean - high.low, high.within)
 
 
 def differing(rows: list[Row]) -> list[str]:
@@ -177,7 +293,8 @@ def telling(rows: list[Row]) -> list[str]:
     return [
         name
         for name in differing(rows)
-        if (name in chosen and len({written(row.settings[name]) for row in rows if name in row.settings}) > 1)
+        if name == "device"  # it never follows from the model, and costs depend on it
+        or (name in chosen and len({written(row.settings[name]) for row in rows if name in row.settings}) > 1)
         or any(_differs([row for row in rows if row.kind == kind], name) for kind in kinds)
     ]
 

@@ -15,8 +15,8 @@ from .console import Patient, number, say
 from .errors import report
 from .files import CannotWrite, write
 from .plots import Line, against
-from .record import quoted
-from .results import PARTS, Result, is_number, is_seed, results, slug
+from .record import PARTS, quoted
+from .results import Result, is_number, is_seed, results, slug
 from .settings import written
 from .sheet import Page, Sheet, png, unmathed
 

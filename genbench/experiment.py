@@ -19,7 +19,7 @@ from .files import write_json
 from .metrics import final
 from .model import Model, can
 from .record import Lock, Record, quoted, read_json
-from .run import Run, require_same_data
+from .run import Run, identity, machine, require_same_data
 from .seeds import fold, generator
 from .settings import Settings
 from .standardized import Standardized
@@ -156,7 +156,8 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
         record.keep(model.finished())
         cost = {"epochs": fitted.epochs, "steps": fitted.steps, "kept_epoch": fitted.kept, "parameters": model.size}
         cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "numbers", ()))}
-        found = final(model, data, s.batch_size, s.seed) | {"cost": cost, "time": record.fitted(fitted.watch)}
+        cost = {"cost": cost, "time": record.fitted(fitted.watch), "machine": machine(model)}
+        found = final(model, data, s.batch_size, s.seed) | cost | identity(model, data)
         found = record.measured(found | evaluated(model, data, found, s.evaluation, watch=record.measuring))
         record.show(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
         record.finish(found)
@@ -199,7 +200,8 @@ def evaluate(
         run = load_run(config, folder, config["device"])
         made = evaluated(run.model, run.data, run.metrics, size, names, asked, watch)
         kept = {name: merged(run.metrics.get(name, []), made[name]) for name in ("card", "real_data") if name in made}
-        write_json(folder / "metrics.json", run.metrics | made | kept)
+        known = identity(run.model, run.data)  # which runs of earlier versions lack
+        write_json(folder / "metrics.json", run.metrics | known | made | kept)
         return made
     finally:
         lock.release()

@@ -33,6 +33,7 @@ class Output(nn.Module):
 
     mass = False  # True if exp(-nll) is a probability, False if it is a density
     bounded = False  # True if it describes values in [0, 1] only
+    adds_noise = False  # True if `sample` is more than the mean
 
     def describes(self, space: Space) -> bool:
         """Whether exp(-nll) adds up to one over data of this kind, so that it is a likelihood."""
@@ -125,6 +126,7 @@ class ContinuousBernoulli(Output):
 class Gaussian(Output):
     """N(raw, sigma^2 I) with one sigma for all dimensions, given or learnt (then at least 0.001)."""
 
+    adds_noise = True
     floor = 1e-3  # a learnt sigma must not shrink to zero on data that can be reconstructed exactly
 
     def __init__(self, sigma: float | str):

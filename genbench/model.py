@@ -47,6 +47,7 @@ class Model(nn.Module):
     keeps_data = False  # True if the fit is the training data themselves, so that measuring it on them tells nothing
     log_prob_kind = "exact"  # or of which bound `log_prob` is the value
     conditional = False  # True if what it does depends on labels, which `given` tells it
+    sampler = "model"  # what `sample` draws from, in a word or two: the model itself, its prior, a density of its codes
     mass = False  # True if `log_prob` is of a probability, False if of a density
     bounded = False  # True if `log_prob` is defined for values in [0, 1] only
 
@@ -119,6 +120,9 @@ class Model(nn.Module):
     def device(self) -> torch.device:
         """Where the model lives."""
         return next((t for t in (*self.parameters(), *self.buffers())), torch.empty(0)).device
+
+
+ABILITIES = ("encode", "decode", "codes", "sample", "log_prob", "score", "posterior")  # what a model may be able to do
 
 
 class View(NamedTuple):

@@ -2,16 +2,23 @@
 
 import base64
 import io
+import os
+import warnings
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from .comparison import Report, Row, brief, called, cell, differing
-from .results import PARTS, Measure, Value, is_number, short
+from .comparison import SAMPLER, Report, Row, brief, called, cell, differing
+from .files import Unreadable, read_bytes
+from .record import PARTS
+from .results import Measure, Value, is_number, printable, short
+from .verdicts import listed, problems, said
 
 MOST_PICTURES, LARGEST = 60, 40_000_000  # settings with pictures in the page, and pixels of a picture that is read
-WIDE = 800  # pixels from which a chart scrolls on a phone rather than shrinks
+MOST_BYTES = 1 << 26  # of a picture that is read
+PNG = b"\x89PNG\r\n\x1a\n"  # what every such file begins with
+PANEL = 480  # pixels of width for which a chart gets a column of the page
 PICTURES = ("samples", "reconstructions")
 
 
@@ -28,31 +35,34 @@ class Chart(NamedTuple):
         return _inline("image/svg+xml", self.svg)
 
     @property
-    def wide(self) -> bool:
-        """Whether it would be too small on a phone."""
-        return self.width > WIDE
+    def columns(self) -> int:
+        """How many of the page's columns it takes, at most three."""
+        return min(3, max(1, round(self.width / PANEL)))
 
 
 class Cell(NamedTuple):
-    """A cell of a table: its text and what it is sorted by, where it stands in its column from 0 to 1, and more of it."""
+    """A cell of a table: its text and what it is sorted by, where it stands in its column from 0 to 1, and more of it.
+
+    `best` is only what is so beyond doubt.
+    """
 
     text: str
     key: str | float
     standing: float | None = None
     more: str = ""
-
-    @property
-    def best(self) -> bool:
-        """Whether it is the best of its column."""
-        return self.standing == 1
+    best: bool = False
 
 
 class Table(NamedTuple):
-    """The groups of columns with how many each has, the heads with whether they are of numbers, and lines of cells."""
+    """The groups of columns with how many each has, the heads with whether they are of numbers, and lines of cells.
+
+    The last `real` lines are of real data, which nothing ranks.
+    """
 
     groups: list[tuple[str, int]]
     heads: list[tuple[str, bool]]
     lines: list[list[Cell]]
+    real: int
 
 
 def page(told: Report, charts: Iterable[Chart]) -> str:
@@ -61,34 +71,44 @@ def page(told: Report, charts: Iterable[Chart]) -> str:
 
     template = Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    galleries, unread = _galleries(told)
     return environment.from_string(template).render(
         told=told,
-        overview=_table(told, told.overview, brief),
-        everything=_table(told, told.heads, cell),
+        said=[*said(told)],
+        overview=_table(told, told.kept, told.overview, brief),
+        everything=_table(told, told.kept_in_all, told.heads, cell),
         meanings=[(name, _meaning(m)) for m, name in told.overview.items()],
         charts=charts,
-        galleries=_galleries(told),
+        galleries=galleries,
+        unread=unread,
         unseen=max(0, len(told.rows) - MOST_PICTURES),
         differences=_differences(told),
-        diagnoses=[(_called(row, told), texts) for row in told.rows if (texts := _diagnoses(row))],
+        problems=[(p.text, listed(p.rows, 30), [(setting, listed(whom, 30)) for setting, whom in p.settings]) for p in problems(told)],
     )
 
 
-def _table(told: Report, heads: dict[Measure, str], words: Callable[[Value | None], str]) -> Table:
-    kept = [(head, all(v == "" or is_number(v) for v in values)) for head, values in told.kept]
+def _table(told: Report, kept: list[tuple[str, list]], heads: dict[Measure, str], words: Callable[[Value | None], str]) -> Table:
+    own = [(head, all(v == "" or is_number(v) for v in values)) for head, values in kept]
     groups = [(group, len([*some])) for group, some in groupby(heads, lambda m: m.group)]
     lines = []
-    for i, row in enumerate(told.rows):
-        line = [Cell(short(v), v if is_number(v) else short(v)) for v in (values[i] for _, values in told.kept)]
+    for i, row in enumerate(told.lines):
+        line = [Cell(short(v), v if is_number(v) else short(v)) for v in (values[i] for _, values in kept)]
         for m in heads:
-            value = row.cells.get(m)
-            line.append(Cell(words(value), "" if value is None else value.mean, told.standings.get((i, m)), cell(value)))
+            value, text = row.cells.get(m), told.text(row, m, words)
+            key = text if m == SAMPLER else "" if value is None else value.mean
+            more = "" if m == SAMPLER else cell(value)
+            line.append(Cell(text, key, told.standings.get((i, m)), more, (i, m) in told.best))
         lines.append(line)
-    return Table([("", len(kept)), *groups], [*kept, *((head, True) for head in heads.values())], lines)
+    return Table([("", len(own)), *groups], [*own, *((head, m != SAMPLER) for m, head in heads.items())], lines, len(told.real))
 
 
 def _meaning(measure: Measure) -> str:
     """What a measure is, in what unit, and what it was measured on."""
+    if measure == SAMPLER:
+        return (
+            "What samples are drawn from: codes from the prior or from a density fitted to the training codes, chains, or the model "
+            "itself; with noise, where the noise of the likelihood is added. Models with different samplers differ in two things."
+        )
     from .card import measures
 
     known = measures().get(measure.name) if measure.group not in PARTS else None  # a term may be called like a measure
@@ -112,41 +132,49 @@ def _differences(told: Report) -> list[tuple[str, list[tuple[str, str]]]]:
     return found
 
 
-def _diagnoses(row: Row) -> list[str]:
-    """What was diagnosed of the runs, each text once, with how many seeds it is of where that is not all."""
-    texts = [text for run in row.runs for text in dict.fromkeys(run.diagnosis)]
-    return [f"{t} (of {texts.count(t)} of {len(row.runs)} seeds)" if texts.count(t) < len(row.runs) else t for t in dict.fromkeys(texts)]
-
-
-def _galleries(told: Report) -> list[tuple[str, list[tuple[str, str]]]]:
-    """By kind of picture, those of the first run of each row that has one."""
-    found = []
+def _galleries(told: Report) -> tuple[list[tuple[str, list[tuple[str, str]]]], list[str]]:
+    """By kind of picture, those of the first run of each row that has one; and why others are left out."""
+    found, unread = [], []
     for name in PICTURES:
-        shown = [(_called(row, told), _picture(row.runs[0].path / f"{name}.png")) for row in told.rows[:MOST_PICTURES]]
-        shown = [(caption, source) for caption, source in shown if source]
+        shown = []
+        for row in told.rows[:MOST_PICTURES]:
+            path = row.runs[0].path / f"{name}.png"
+            try:
+                shown.append((_called(row, told), _picture(path)))
+            except FileNotFoundError:
+                continue
+            except Exception as error:  # whatever is wrong with one picture, the others are shown
+                reason = error.what if isinstance(error, Unreadable) else f"cannot be drawn: {error or type(error).__name__}"
+                unread.append(printable(f"{path.parent.name}/{path.name} {reason}"))
         if shown:
             found.append((name, shown))
-    return found
+    return found, unread
 
 
 def _picture(path: Path, width: int = 520) -> str:
-    """A picture at a moderate size as an address of itself; nothing if it cannot be read."""
+    """A PNG file at a moderate size as an address of itself. FileNotFoundError where there is none; whatever the decoder
+    raises for one that is damaged, and Unreadable for anything else: no other decoder is ever asked."""
     from PIL import Image
 
-    try:
-        with Image.open(path) as image:
+    if not os.path.lexists(path):
+        raise FileNotFoundError(path)
+    content = read_bytes(path, MOST_BYTES)
+    if not content.startswith(PNG):
+        raise Unreadable(path, "is no PNG file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of Pillow, about pictures that are absurdly large
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             if image.width * image.height > LARGEST:
-                return ""
+                raise Unreadable(path, f"is too large: {image.width:,} x {image.height:,} pixels")
             image = image.convert("RGB")
             image.thumbnail((width, 4 * width))
-            out = io.BytesIO()
-            image.save(out, "jpeg", quality=85)
-            whole = io.BytesIO()
-            image.save(whole, "png", optimize=True)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return ""
-    kind, content = min(("jpeg", out.getvalue()), ("png", whole.getvalue()), key=lambda kept: len(kept[1]))
-    return _inline(f"image/{kind}", content)
+    encoded = {}
+    for kind, options in (("jpeg", {"quality": 85}), ("png", {"optimize": True})):
+        out = io.BytesIO()
+        image.save(out, kind, **options)
+        encoded[kind] = out.getvalue()
+    smaller = min(encoded, key=lambda kind: len(encoded[kind]))
+    return _inline(f"image/{smaller}", encoded[smaller])
 
 
 def _inline(kind: str, content: bytes) -> str:

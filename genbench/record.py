@@ -15,6 +15,7 @@ from .errors import UserError
 from .files import write, write_json
 from .settings import flatten
 
+PARTS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
 NAME = re.compile(r"checkpoint-(\d{6,})-(\d{6,})-([0-9a-f]{64})\.pt")
 
 

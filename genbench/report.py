@@ -12,21 +12,24 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
-from .catalogue import Catalogue
-from .comparison import Report, brief, called, cell, compared, differing
+from .catalogue import GROUPS, Catalogue
+from .comparison import SAMPLER, Report, brief, called, cell, compared
 from .console import Patient, say
 from .errors import UserError, report
 from .files import CannotWrite, write
 from .record import quoted
-from .results import Measure, short, slug
+from .results import Measure, is_number, short, slug
 from .settings import written
+from .verdicts import Problem, listed, problems, said, verdicts, warnings
 
 OPTION = "report.dir"
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "|", "%")  # what a text begins with that spreadsheets may run
 
 
 def main(words: list[str], catalogue: Catalogue) -> int:
@@ -85,42 +88,57 @@ def leave(told: Report, folder: Path) -> None:
 
 def as_csv(told: Report) -> str:
     """Every setting that differs and every number as it is, with the ends of its interval."""
-    settings = differing(told.rows)
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    ends = [f"{told.names[m]}{end}" for m in told.measures for end in ("", " low", " high")]
-    lines.writerow(["model", "dataset", *settings, "seeds", *ends, "best", "runs"])
-    for i, row in enumerate(told.rows):
-        cells = [row.cells.get(m) for m in told.measures]
-        values = [value for cell in cells for value in (cell[:3] if cell else (None,) * 3)]
+    ends = [[told.names[m]] if m == SAMPLER else [f"{told.names[m]}{end}" for end in ("", " low", " high")] for m in told.measures]
+    kinds = [(name, [row.kind[i] for row in told.lines]) for i, name in enumerate(GROUPS)]
+    kept = [*kinds, *((name, values) for name, values in told.kept_in_all if name not in GROUPS)]
+    lines.writerow(map(_inert, [*(name for name, _ in kept), *(end for some in ends for end in some), "best", "runs"]))
+    for i, row in enumerate(told.lines):
+        values = [v for m in told.measures for v in ([row.sampler] if m == SAMPLER else (row.cells.get(m) or (None,) * 3)[:3])]
         top = "; ".join(told.names[m] for m in told.measures if (i, m) in told.best)
-        kept = [written(row.settings[s]) if s in row.settings else "" for s in settings]
-        lines.writerow([*row.kind, *kept, len(row.runs), *values, top, " ".join(run.folder for run in row.runs)])
+        folders = " ".join(folder for run in row.runs for folder in run.folders)
+        own = [value if is_number(value) else written(value) for _, some in kept for value in some[i : i + 1]]
+        lines.writerow(map(_inert, [*own, *values, top, folders]))
     return text.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip().startswith(FORMULAS) else value
 
 
 def as_markdown(told: Report) -> str:
     """The same for readers: first what tells most, then all, and what is missing."""
-    lines = [f"# {_marked_down(told.title)}", "", f"{told.counts}. {told.note}".strip()]
+    lines = [f"# {_marked_down(told.title)}", "", f"{told.counts}. {_marked_down(told.note)}".strip()]
     if told.rows:
-        settings = [(name, [row.settings.get(name, "") for row in told.rows]) for name in differing(told.rows)]
-        kinds = [(name, [row.kind[i] for row in told.rows]) for i, name in enumerate(("model", "dataset"))]
-        seeds = ("seeds", [len(row.runs) for row in told.rows])
         lines += ["", *_table(told, told.kept, told.overview, brief)]
-        lines += ["", "## All measures", "", told.note_on_all, "", *_table(told, [*kinds, *settings, seeds], told.heads, cell)]
+        lines += [line for text in said(told) for line in ("", _marked_down(text))]
+        lines += ["", "## All measures", "", told.note_on_all, "", *_table(told, told.kept_in_all, told.heads, cell)]
+    found = problems(told)
+    if found:
+        lines += ["", "## Diagnosis", ""]
+        for problem in found:
+            lines.append(f"- {_marked_down(problem.text)}: {_marked_down(listed(problem.rows))}")
+            lines += [f"  - try `{setting.replace('`', '')}`" + _for(whom, problem) for setting, whom in problem.settings]
     if told.missing:
         lines += ["", "## Runs without results", "", *_rule(["run", "state", "reason"], 3)]
         lines += [_joined(map(_marked_down, trouble)) for trouble in told.missing]
     return "\n".join(lines) + "\n"
 
 
+def _for(whom: list[str], problem: Problem) -> str:
+    return "" if len(problem.settings) == 1 else f" ({_marked_down(listed(whom))})"
+
+
 def _table(told: Report, kept: list[tuple[str, list]], heads: dict[Measure, str], words: Callable) -> Iterator[str]:
     """The lines of a table: what tells the rows apart, and these measures in words."""
     yield from _rule([*(head for head, _ in kept), *heads.values()], len(kept))
-    for i, row in enumerate(told.rows):
-        cells = [_marked_down(words(row.cells.get(m))) for m in heads]
+    for i, row in enumerate(told.lines):
+        cells = [_marked_down(told.text(row, m, words)) for m in heads]
         cells = [f"**{c}**" if (i, m) in told.best else c for c, m in zip(cells, heads)]
-        yield _joined([*(_marked_down(short(values[i])) for _, values in kept), *cells])
+        cells = [*(_marked_down(short(values[i])) for _, values in kept), *cells]
+        yield _joined(cells if row.runs else [f"*{c}*" if c else c for c in cells])
 
 
 def _rule(heads: list[str], left: int) -> list[str]:
@@ -143,13 +161,14 @@ def show(told: Report) -> None:
     if told.rows:
         kept = [(head, [short(v) for v in values]) for head, values in told.kept]
         if sum(map(_width, kept)) > console.width // 2:  # else there were no room for numbers
-            kept = [("", [called(row, told.rows) for row in told.rows])]
+            kept = [("", [called(row, told.rows) if row.runs else ", ".join(row.kind) for row in told.lines])]
         columns = [*kept, *_fitting(told, console.width - min(sum(map(_width, kept)), console.width // 2))]
         table = Table(*(Column(Text(head), overflow="fold") for head, _ in columns), box=box.SIMPLE_HEAD, title_justify="left")
         for line in zip(*(cells for _, cells in columns)):
             table.add_row(*(c if isinstance(c, Text) else Text(c) for c in line))
         console.print(table)
-        say(f"{told.counts}; {told.note}".rstrip("; "))
+        for text in (f"{told.counts}. {told.note}".strip(), *verdicts(told), *warnings(told)):
+            console.print(Text(text))
         numbers = len(columns) - len(kept)
         if numbers < len(told.measures):
             say(f"{numbers} of {len(told.measures)} measures; the page has all, and says what they are of")
@@ -163,7 +182,7 @@ def show(told: Report) -> None:
 def _fitting(told: Report, room: int) -> Iterator[tuple[str, list[Text]]]:
     """The first columns of numbers, as long as there is room."""
     for measure, head in told.overview.items():
-        cells = [Text(brief(row.cells.get(measure))) for row in told.rows]
+        cells = [Text(told.text(row, measure, brief)) for row in told.lines]
         for i, text in enumerate(cells):
             if (i, measure) in told.best:
                 text.append(" *").stylize("bold green")

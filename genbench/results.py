@@ -1,6 +1,5 @@
 """What the files of runs tell: their settings, how they ended, and every number they measured."""
 
-import json
 import math
 import re
 from collections.abc import Iterable
@@ -10,11 +9,14 @@ from typing import Any, NamedTuple
 from .catalogue import Catalogue
 from .config import ASIDE, check, known_settings, title
 from .errors import UserError
-from .record import LENGTH, in_words, quoted
+from .files import Unreadable, read_json
+from .record import LENGTH, PARTS, quoted
 from .request import recorded
 from .settings import flatten, written
 
-PARTS = ("train", "validation", "test")
+SAMPLES = "samples"  # the group of a report card that depends on what samples are drawn from
+IDENTIFYING = (*LENGTH, "device", "validate_every")  # of what names leave out: what can change what comes out
+REPEAT = "repeat the run's own command"
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)  # what damaged files raise
 
 
@@ -33,20 +35,35 @@ class Measure(NamedTuple):
 
 
 class Value(NamedTuple):
-    """A number, and the ends of its interval where there is one; of how many seeds it is the mean, and how many lack it."""
+    """A number, and the ends of its interval where there is one; of how many seeds it is the mean, and how many lack it.
+
+    Of a mean over seeds, `within` is how far the interval that each run has measured reaches, on average.
+    """
 
     mean: float
     low: float | None = None
     high: float | None = None
     seeds: int = 1
     lacking: int = 0
+    within: float = 0.0
+
+
+class Finding(NamedTuple):
+    """Something that may be wrong with a run: its kind in a word or two, a sentence, and the setting to try."""
+
+    kind: str
+    text: str
+    setting: str
 
 
 class Result(NamedTuple):
-    """What a run's files tell: model and dataset, the settings that tell runs apart, the criterion by part of the data.
+    """What a run's files say: model and dataset, the settings that identify the run, the criterion by part of the data.
 
     `own` are the settings that are not at their defaults. `inside` names those that the criterion itself contains, as
-    weights of its terms. A run that is not done has no numbers, and `reason` says why.
+    weights of its terms. A run that is not done has no numbers, and `reason` says why. `digest` is that of the data that
+    it was trained on, "" where an earlier version did not store it, and `root` the folder that they came from. `abilities`
+    is None where they are not known. `real` holds the sample measures of training points in place of samples. `folders`
+    are those of all runs that this one stands for.
     """
 
     path: Path
@@ -62,12 +79,29 @@ class Result(NamedTuple):
     values: dict[str, float] = {}
     numbers: dict[str, dict[str, float]] = {}  # by part of the data
     measures: dict[Measure, Value] = {}
-    diagnosis: list[str] = []
+    diagnosis: list[Finding] = []
+    digest: str = ""
+    root: str = ""
+    sampler: str = ""
+    abilities: frozenset[str] | None = None
+    real: dict[Measure, Value] = {}
+    has_card: bool = False
+    folders: tuple[str, ...] = ()
 
     @property
-    def seeds(self) -> str:
-        """The seeds in words, which tell apart runs of the same settings."""
+    def seed(self) -> str:
+        """The seed in words, which tells apart runs with the same settings."""
         return " ".join(written(value) for name, value in self.settings.items() if is_seed(name))
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """What the data are told apart by: their digest or, where it is not known, the folder that they came from."""
+        return ("digest", self.digest) if self.digest else ("root", self.root)
+
+    @property
+    def data_settings(self) -> tuple[tuple[str, str], ...]:
+        """The settings of the dataset, which may be why two digests differ."""
+        return tuple((name, written(v)) for name, v in self.settings.items() if name.startswith("dataset."))
 
 
 class Trouble(NamedTuple):
@@ -103,7 +137,60 @@ def gathered(folders: Iterable[Path], catalogue: Catalogue) -> tuple[list[Result
         for file in summaries:
             for trouble in _unbegun(file):
                 lost.setdefault((file.parent / trouble.folder).resolve(), trouble)
-    return list(found.values()), list(lost.values())
+    return with_data_named(found.values()), list(lost.values())
+
+
+def with_data_named(found: Iterable[Result]) -> list[Result]:
+    """The same runs; where data of one name and the same settings differ, each is called by its own name.
+
+    That is the name of the folder that they came from where it tells them apart, else the beginning of their digest.
+    """
+    found, names = list(found), {}
+    done = [r for r in found if r.state == "done"]
+    for dataset in dict.fromkeys(r.kind[1] for r in done):
+        alike: dict[tuple, dict[tuple, None]] = {}  # by the settings of the dataset, which data there are
+        folders: dict[tuple, str] = {}
+        for r in done:
+            if r.kind[1] == dataset:
+                alike.setdefault(r.data_settings, {})[r.data] = None
+                folders.setdefault(r.data, Path(r.root).name)
+        if any(len(some) > 1 for some in alike.values()):
+            called = [[folders[data] for data in some] for some in alike.values()]
+            repeated = {name for some in called for name in some if some.count(name) > 1}
+            for data, folder in folders.items():
+                names[dataset, data] = f"{dataset} {_data_name(*data, folder, folder in repeated)}"
+    return [_with_data_called(r, names.get((r.kind[1], r.data), r.kind[1])) for r in found]
+
+
+def _data_name(known_by: str, value: str, folder: str, is_repeated: bool) -> str:
+    """The folder that data came from, or what else tells them apart."""
+    exact = value[:8] if known_by == "digest" else f"from {value or 'an earlier version'}"
+    return " ".join([folder] * bool(folder) + [exact] * (is_repeated or not folder))
+
+
+def _with_data_called(result: Result, name: str) -> Result:
+    model, dataset = result.kind
+    rest = result.title.removeprefix(f"{model} on {dataset}")
+    return result._replace(kind=(model, name), title=f"{model} on {name}{rest}")
+
+
+def merged(repeats: list[Result]) -> Result:
+    """Runs of the same settings, data and seed as one, with the measures of all: they may differ in their evaluation.
+
+    What several have measured in the same way is told by the run that has measured most.
+    """
+    fullest = max(repeats, key=lambda r: (len(r.measures), bool(r.diagnosis)))
+    others = [r for r in repeats if r is not fullest]
+    measures, real = fullest.measures, fullest.real
+    for other in others:
+        measures, real = other.measures | measures, other.real | real
+    order = {m: None for m in [*fullest.measures, *measures]}
+    return fullest._replace(
+        measures={m: measures[m] for m in order},
+        real=real,
+        has_card=any(r.has_card for r in repeats),
+        folders=tuple(name for r in [fullest, *others] for name in r.folders),
+    )
 
 
 def troubles(found: Iterable[Result], lost: Iterable[Trouble]) -> list[Trouble]:
@@ -115,39 +202,58 @@ def _result(folder: Path, catalogue: Catalogue) -> Result:
     config, status = check(recorded(folder, catalogue), catalogue), _json(folder / "status.json")
     kind, flat = (config["model"]["name"], config["dataset"]["name"]), flatten(config)
     defaults = {name: setting.default for name, setting in known_settings(catalogue, *kind, flat).items()}
-    settings = {name: printable(value) for name, value in flat.items() if name in LENGTH or name not in ASIDE}
+    settings = {name: printable(value) for name, value in flat.items() if name in IDENTIFYING or name not in ASIDE}
+    if flat.get("patience") is None:
+        settings["validate_every"] = ""  # it has no effect but on when to stop
     own = {name for name in settings if flat[name] != defaults.get(name, flat[name])}
-    state = str(status["state"])
-    told = Result(folder, printable(folder.name), kind, printable(title(config, catalogue)), settings, own, state, _reason(status))
-    if state != "done":
-        return told
-    metrics = _json(folder / "metrics.json")
-    auto = metrics.get("auto")
-    if isinstance(auto, dict):  # runs compare by what they were, not by how that was chosen
-        settings |= {name: printable(value) for name, value in auto.items() if settings.get(name) == "auto"}
-    return told._replace(**_measured(metrics, kind[0], settings))
+    known = {"root": printable(flat.get("dataset.root") or ""), "folders": (printable(folder.name),)}
+    state, named = str(status["state"]), printable(title(config, catalogue))
+    found = Result(folder, printable(folder.name), kind, named, settings, own, state, _reason(status), **known)
+    return found if state != "done" else _measured(found, _json(folder / "metrics.json"))
 
 
-def _measured(metrics: dict, model: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What metrics.json tells, as fields of a result."""
+def _measured(run: Result, metrics: dict) -> Result:
+    """The run with what metrics.json says."""
+    chosen = _block(metrics, "auto")  # runs compare by what they were, not by how that was chosen
+    settings = run.settings | {name: value for name, value in chosen.items() if run.settings.get(name) == "auto"}
     numbers = {part: _numbers(values) for part, values in metrics.items() if isinstance(values, dict)}
-    cost = metrics["cost"]
+    cost, model = metrics["cost"], _block(metrics, "model")
     criterion, inside = cost.get("criterion"), [str(name) for name in cost.get("criterion_contains", [])]
-    values = {part: numbers[part][criterion] for part in PARTS if criterion in numbers.get(part, {})}
-    diagnosis = [in_words(found) for found in metrics.get("diagnosis", []) if _is_finding(found)]
     weights = ", ".join(f"{name}={short(settings[name])}" for name in inside if name in settings)
-    measures = _on_card(metrics.get("card")) | _terms(numbers, model, criterion, weights)
+    card = _on_card(metrics.get("card"))
+    measures = card | _terms(numbers, run.kind[0], criterion, weights)
     for group, named in (("time", "seconds"), ("cost", "parameters")):
         if named in numbers.get(group, {}) and not any(measure.name == named for measure in measures):
             measures[Measure(named, group)] = Value(numbers[group][named])
-    told = {"criterion": criterion, "inside": inside, "values": values, "numbers": numbers}
-    return told | {"measures": measures, "diagnosis": diagnosis}
+    abilities, device = model.get("abilities"), _block(metrics, "machine").get("device")
+    return run._replace(
+        settings=settings | ({"device": str(device)} if device else {}),
+        criterion=criterion,
+        inside=inside,
+        values={part: numbers[part][criterion] for part in PARTS if criterion in numbers.get(part, {})},
+        numbers=numbers,
+        measures=measures,
+        diagnosis=[one for one in map(_finding, metrics.get("diagnosis", [])) if one is not None],
+        digest=str(_block(metrics, "data").get("digest") or ""),
+        sampler=str(model.get("sampler") or settings.get("sampler", "")),
+        abilities=frozenset(map(str, abilities)) if isinstance(abilities, list) else None,
+        real={m: value for m, value in _on_card(metrics.get("real_data")).items() if m.group == SAMPLES},
+        has_card=bool(card),
+    )
 
 
-def _is_finding(found: Any) -> bool:
-    """Whether this is an entry of a diagnosis: its text, or that with what else is known of it."""
-    known = found if isinstance(found, dict) else {}
-    return isinstance(found, str) or all(isinstance(known.get(field), str) for field in ("kind", "text", "setting"))
+def _block(metrics: dict, name: str) -> dict:
+    found = metrics.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _finding(found: Any) -> Finding | None:
+    """An entry of a diagnosis; of earlier versions, which wrote texts, what is wrong and what to do about it."""
+    if isinstance(found, str):
+        what, _, fix = found.partition("; ")
+        return Finding(what, what, fix)
+    fields = [found.get(field) for field in Finding._fields] if isinstance(found, dict) else []
+    return Finding(*fields) if fields and all(isinstance(field, str) for field in fields) else None
 
 
 def _on_card(card: Any) -> dict[Measure, Value]:
@@ -196,8 +302,8 @@ def is_number(value: Any) -> bool:
 
 
 def is_seed(name: str) -> bool:
-    """Whether a setting only says which random numbers are drawn."""
-    return name.rpartition(".")[2] == "seed"
+    """Whether a setting only says which random numbers a run draws; another `dataset.seed` makes other data."""
+    return name == "seed"
 
 
 def printable(value: Any) -> Any:
@@ -248,11 +354,11 @@ def _jobs(summary: Path) -> list[dict]:
 
 def _json(path: Path) -> dict:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(path.name, "is lost or damaged", fix="repeat the run's own command") from error
+        found = read_json(path)
+    except Unreadable as error:
+        raise UserError(path.name, error.what, fix=REPEAT) from error
     if not isinstance(found, dict):
-        raise UserError(path.name, "is damaged", fix="repeat the run's own command")
+        raise UserError(path.name, "is damaged: it does not hold what it should", fix=REPEAT)
     return printable(found)
 
 

@@ -35,9 +35,9 @@ from .errors import UserError
 from .events import Events
 from .figures import Viewer
 from .files import CannotWrite, append, finite, sweep_temporaries, sync, write, write_json
-from .model import Model
+from .model import ABILITIES, Model, can
 from .projector import write_projection
-from .record import Lock, Record, quoted, require_same
+from .record import PARTS, Lock, Record, quoted, require_same
 from .settings import Settings, flatten
 from .sheet import film, png
 from .train import EarlyStopping, Position, Stopwatch
@@ -283,7 +283,7 @@ class Run:
         content = {
             "settings": self.config,
             "data": self.data.digest,
-            "machine": _machine(model),
+            "machine": machine(model),
             "length": self.length,
             "at": at.progress(),
             "model": model.state_dict(),
@@ -324,7 +324,7 @@ class Run:
         self.epoch, self.step = at.epoch, at.step
         self._rewind(at.epoch, content["events"])
         self.say(f"resuming after epoch {at.epoch}" + f" and {at.batches} of {at.of} batches of the next" * bool(at.batches))
-        before, now = content["machine"], _machine(model)
+        before, now = content["machine"], machine(model)
         changed = [f"{name} {before[name]} then, {now[name]} now" for name in now if before[name] != now[name]]
         if changed:
             self.say(f"warning: the last digits may differ from those of an uninterrupted run: {', '.join(changed)}")
@@ -375,8 +375,15 @@ class Log(logging.FileHandler):
 
 def parts_of(found: dict) -> dict[str, dict]:
     """Of the content of metrics.json, the numbers by part of the data."""
-    aside = ("auto", "cost", "time", "card", "real_data", "diagnosis")
-    return {part: numbers for part, numbers in found.items() if part not in aside}
+    return {part: found[part] for part in PARTS if part in found}
+
+
+def identity(model: Model, data: Data) -> dict[str, dict]:
+    """What metrics.json says of a run beside its settings and numbers: on which data it was trained, and what its model
+    can do, what it draws samples from included."""
+    abilities = [name for name in ABILITIES if can(model, name)]
+    about = {"abilities": abilities} | ({"sampler": model.sampler} if "sample" in abilities else {})
+    return {"data": {"digest": data.digest}, "model": about}
 
 
 def require_same_data(digest: str, data: Data, folder: Path) -> None:
@@ -386,7 +393,7 @@ def require_same_data(digest: str, data: Data, folder: Path) -> None:
         raise UserError(f"dataset={data.name}", f"these are not the data that the run in {folder} was started with", fix=fix)
 
 
-def _machine(model: Model) -> dict[str, str]:
+def machine(model: Model) -> dict[str, str]:
     """What the bits of a result depend on, beside the settings."""
     return {"torch": str(torch.__version__), "threads": str(torch.get_num_threads()), "device": model.device.type}
 

@@ -29,7 +29,7 @@ def sweep(tmp_path):
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         (folder / "status.json").write_text(json.dumps({"state": state}))
         if state == "done":
-            (folder / "metrics.json").write_text(json.dumps(parts | {"cost": cost}))
+            (folder / "metrics.json").write_text(json.dumps(parts | {"cost": cost, "machine": {"device": "cpu"}}))
 
     job.folder = tmp_path
     job.curves = lambda: list(curves.curves(curves.results(tmp_path, builtin_catalogue())))
@@ -112,7 +112,7 @@ def test_every_swept_number_has_its_curve_with_a_line_for_each_choice_of_the_oth
         sweep("gmm", changes, train=2.0, validation=k + tol, test=1.0)
     sweep("gmm", {"n_components": 2}, dataset="ring", validation=1.0)
     by_setting = {curve.setting: curve for curve in sweep.curves()}
-    assert set(by_setting) == {"n_components", "tol"}, "where a run is computed tells none apart"
+    assert set(by_setting) == {"n_components", "tol"}, "the device that was used tells runs apart, not the one that was asked for"
     names = [line.name for line in by_setting["n_components"].lines]
     assert names[0] == "covariance=full, tol=0.0" and len(set(names)) == 4
     assert len(by_setting["tol"].lines) == 6 and by_setting["tol"].title == "gmm on digits"

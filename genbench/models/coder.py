@@ -68,6 +68,13 @@ class Coder(Model):
         """Where `codes` come from, in words."""
         return "the prior" if self.s.sampler == "prior" else f"the density ({self.s.sampler}) fitted to the training codes"
 
+    adds_noise = False  # whether `emit` adds the noise of a likelihood
+
+    @property
+    def sampler(self) -> str:
+        """What samples are drawn from, in a word or two."""
+        return self.s.sampler + " + noise" * self.adds_noise
+
     def emit(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """Data [n, *shape] given codes z [n, latent_dim]: a draw, or the mean where a draw would only be a noisier picture."""
         return self.decode(z)

@@ -65,6 +65,7 @@ class Adversarial(GradientModel):
     criterion = None
     judge = "discriminator"  # the attribute that holds the judge
     source_of_codes = "the prior"
+    sampler = "prior"
 
     def __init__(self, space, s):
         super().__init__(space, s)

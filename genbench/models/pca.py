@@ -135,6 +135,8 @@ class PCA(Coder):
         z = torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
         return z * (self.eigenvalues[: self.s.latent_dim] - self.noise).clamp(min=0).sqrt()
 
+    adds_noise = True
+
     def emit(self, z, rng):
         noise = torch.randn(len(z), *self.space.shape, generator=rng, device=rng.device)
         return self.decode(z) + self.noise.sqrt().float() * noise

@@ -65,6 +65,11 @@ class VAE(Coder, GradientModel):
         """The mean of p(x|z): [n, latent_dim] -> [n, *shape]."""
         return self.likelihood.mean(self.raw(z))
 
+    @property
+    def adds_noise(self) -> bool:
+        """Whether `emit` adds the noise of a likelihood."""
+        return self.likelihood.adds_noise
+
     def emit(self, z, rng):
         return self.likelihood.sample(self.raw(z), rng)
 
