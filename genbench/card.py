@@ -102,6 +102,11 @@ def measures() -> dict[str, Measure]:
     return dict(sorted(MEASURES.items(), key=lambda item: _place(item[1].group)))
 
 
+def headlines() -> list[str]:
+    """The names of the few measures that tell at a glance what a model is good at, in the order of a card."""
+    return [m.name for m in measures().values() if m.headline]
+
+
 def _place(group: str) -> tuple[int, str]:
     return GROUPS.index(group) if group in GROUPS else len(GROUPS), group
 

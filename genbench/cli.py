@@ -3,7 +3,8 @@
     genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
     genbench --cfg job [SETTING=VALUE...] its settings, without running it
     genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped
-    genbench evaluate RUN_DIR [k=N]       the report card of a finished run: evaluation=quick, metrics=fid,ndb
+    genbench show RUN_DIR                 every number of a finished run, as it was measured
+    genbench evaluate RUN_DIR [k=N]       measure a finished run anew: evaluation=quick, metrics=fid,ndb
     genbench sample RUN_DIR [n=N]         draw a finished run's samples: a picture, and arrays
     genbench reconstruct RUN_DIR [n=N]    likewise points of its data, encoded and decoded
     genbench interpolate RUN_DIR [n=N]    what lies between the codes of two points
@@ -142,8 +143,9 @@ def _sweep(flags: list[str], words: list[str], jobs: list[list[str]], catalogue:
 def _resume(words: list[str], catalogue: Catalogue) -> int:
     if not words:
         raise UserError("resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN")
+    from .record import SUMMARY
     from .request import recorded
-    from .sweep import SUMMARY, resume_sweep
+    from .sweep import resume_sweep
 
     folder, changes = Path(words[0]), words[1:]
     if (folder / SUMMARY).exists() and not (folder / "config.yaml").exists():
@@ -194,13 +196,39 @@ def _evaluate(words: list[str], catalogue: Catalogue) -> int:
     config = check(recorded(folder, catalogue), catalogue)
     catalogue.let_import()
     from .card import Asked
-    from .console import Measuring, Patient, show_card
+    from .console import MeasuringDisplay, show_card
     from .experiment import evaluate
 
     names = [name for name in (chosen.metrics or "").split(",") if name]
     asked = Asked(chosen.k, chosen.points, chosen.bins, chosen.level)
-    made = evaluate(config, folder, chosen.evaluation, names, asked, Measuring(Patient(highlight=False, soft_wrap=True)))
-    show_card(Patient(highlight=False, soft_wrap=True), made["card"], made.get("diagnosis", []))
+    with MeasuringDisplay() as display:
+        made = evaluate(config, folder, chosen.evaluation, names, asked, display.measuring)
+    show_card(display.console, made)
+    return 0
+
+
+def _show(words: list[str], catalogue: Catalogue) -> int:
+    """Print all numbers of a finished run as they were measured."""
+    from .console import Patient, show_run
+    from .launch import run_title
+    from .record import SUMMARY, Record, quoted, read_json
+    from .request import recorded
+    from .results import printable
+
+    if len(words) != 1:
+        raise UserError("show", "needs the directory of one finished run", " ".join(words) or None, "genbench show outputs/RUN")
+    folder = Path(words[0])
+    if (folder / SUMMARY).exists() and not (folder / "config.yaml").exists():
+        raise UserError("show", "shows one run, and this is a sweep", str(folder), f"genbench report {quoted(folder)}")
+    config = check(recorded(folder, catalogue), catalogue)
+    state, found = Record(folder, config).status.get("state"), printable(read_json(folder / "metrics.json"))
+    if not found:
+        what = f"has no numbers to show, as the run is {state or 'not finished'}"
+        raise UserError(str(folder), what, fix=f"genbench resume {quoted(folder)}")
+    try:
+        show_run(Patient(highlight=False, soft_wrap=True), run_title(config, folder, catalogue), found)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(str(folder / "metrics.json"), "is damaged", fix=f"genbench evaluate {quoted(folder)}") from error
     return 0
 
 
@@ -248,6 +276,7 @@ COMMANDS = {
     "resume": _resume,
     **{command: partial(_generate, command) for command in ("sample", "reconstruct", "interpolate", "traverse")},
     "report": _report,
+    "show": _show,
     "evaluate": _evaluate,
     "verify": _verify,
     **{f"{group}s": partial(_choices, group) for group in GROUPS},

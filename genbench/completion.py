@@ -168,6 +168,7 @@ def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
 ARGUMENTS = {
     "resume": _resumed,
     "report": _reported,
+    "show": lambda before, word, catalogue: [] if before else _folders(RUNS, word, catalogue),
     "evaluate": lambda before, *rest: _options("evaluate", before, *rest) + _whole(["--list"] * (not before)),
     "verify": _recipes,
     "help": lambda before, word, catalogue: _whole({*names(catalogue), *catalogue.names("command")} - set(before)),

@@ -1,6 +1,6 @@
 """The config of a run: which settings a model has on a dataset, the check of their values, and what tells runs apart."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -73,12 +73,14 @@ ASIDE = (
 )
 
 
-def title(config: dict, catalogue: Catalogue) -> str:
-    """What a run's pictures say of it: model, data, and the settings that are not at their defaults."""
+def title(config: dict, catalogue: Catalogue, swept: Collection[str] = ()) -> str:
+    """What a run's pictures say of it: model, data, and the settings that are swept or not at their defaults."""
     model, dataset = config["model"]["name"], config["dataset"]["name"]
     values = flatten(config)
     known = known_settings(catalogue, model, dataset, values)
-    own = {name: values[name] for name in known if name not in ASIDE and values[name] != known[name].default}
+    own = {name: values[name] for name in known if name in swept or (name not in ASIDE and values[name] != known[name].default)}
+    if "dataset.root" in own:  # of a path, what tells two apart
+        own["dataset.root"] = str(own["dataset.root"]).rstrip("/").rpartition("/")[2]
     return ", ".join([f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())])
 
 

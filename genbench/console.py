@@ -1,10 +1,12 @@
-"""What a person sees while a run goes on: live lines on a terminal, plain lines anywhere else."""
+"""What a person sees of a run or of a job: live lines on a terminal, plain lines anywhere else; a screen at its end."""
 
 import os
 import sys
+import textwrap
 import time
 from collections.abc import Iterable
 from itertools import groupby
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,7 +15,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
-from .record import in_words
+from .record import PARTS, in_words, quoted
+
+STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow"}
+MOST_HEADLINES = 8  # measures at the end of a run
+MOST_LINES = 4  # of the first diagnosis at the end of a run
+QUIET = 10.0  # seconds after which a slow measure is announced where there is no live line
 
 
 class Patient(Console):
@@ -30,78 +37,83 @@ def say(text: str) -> None:
     Patient(highlight=False, soft_wrap=True).print(text, markup=False)
 
 
-class Measuring:
-    """Lines that say which measure is computed, at most one in ten seconds: none of a card that is ready by then."""
-
-    def __init__(self, console: Console):
-        self.console, self.said = console, time.perf_counter()
-
-    def __call__(self, at: int, of: int, name: str) -> None:
-        if time.perf_counter() - self.said > 10:
-            self.console.print(f"measuring {at} of {of}: {name}", markup=False)
-            self.said = time.perf_counter()
+# --- while a run goes on --------------------------------------------------------------------------------------
 
 
 class Display:
-    """Progress through the epochs of one run, and a summary table at its end."""
+    """The progress of one run: a live line on a terminal, elsewhere about twenty lines in all."""
 
-    def __init__(self, title: str, epochs: int, console: Console | None = None):
-        self.title, self.epochs = title, epochs
+    transient = False  # whether the live lines vanish when the run ends
+
+    def __init__(self, title: str, console: Console | None = None):
+        self.title = title
         self.console = console or Patient(highlight=False, soft_wrap=True)
+        self.is_live = self.console.is_terminal
         self.live: Live | None = None
         self.first: int | None = None
         self.unsaid = ""
-        self.measures: Measuring | None = None
+        self.last_said = 0.0
 
     def say(self, text: str) -> None:
         """A line of plain words."""
         self.console.print(text, markup=False)
+        self.last_said = time.perf_counter()
 
-    def start(self) -> None:
-        """The clock runs; on a terminal the live line appears."""
-        self.started = time.perf_counter()
-        if self.console.is_terminal:
+    def start(self, epochs: int, criterion: str | None = None) -> None:
+        """The clock runs; on a terminal the live line appears. `criterion` is the term that training lowers, if any."""
+        self.epochs, self.criterion, self.started = epochs, criterion, time.perf_counter()
+        if self.is_live:
             columns = (
-                TextColumn("[bold]{task.description}"),
+                TextColumn(
+                    "{task.description}", "bold", markup=False, table_column=Column(no_wrap=True, max_width=self.console.width // 2)
+                ),
                 BarColumn(bar_width=None),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[speed]}"),
                 TimeRemainingColumn(),
                 TextColumn("left"),
             )
-            self.progress = Progress(*columns, expand=True)
-            self.task = self.progress.add_task(self.title, total=self.epochs, speed="")
-            self.live = Live(self.progress, console=self.console, refresh_per_second=4)
+            self.progress = Progress(*columns, expand=True, console=self.console)
+            self.task = self.progress.add_task(self.title, total=epochs, speed="")
+            self.live = Live(self.progress, console=self.console, refresh_per_second=4, transient=self.transient)
             self.live.start()
 
-    def epoch(self, epoch: int, numbers: str, speed: str) -> None:
-        """Show that an epoch is over, with its numbers and how fast it went."""
+    def epoch(self, epoch: int, point: dict[str, dict[str, float]], speed: str) -> None:
+        """Show that an epoch is over, with its terms by part of the data and how fast it went."""
         if self.live is not None:
             self.progress.update(self.task, completed=epoch, speed=speed)
-            self.live.update(Group(self.progress, Text(numbers)))
+            self._below(terms(point, self.criterion, self.console.width))
             return
         first = self.first is None
         if first:
             self.first = epoch - 1
         left = (time.perf_counter() - self.started) / (epoch - self.first) * (self.epochs - epoch)
-        self.unsaid = f"{self.title}  epoch {epoch}/{self.epochs}  {numbers}  {speed}  {left:.0f} s left"
+        begin, end = f"epoch {epoch}/{self.epochs}  ", f"  {speed}  {duration(left)} left"
+        self.unsaid = begin + terms(point, self.criterion, self.console.width - len(begin + end)) + end
         if first or epoch % max(1, self.epochs // 20) == 0:
             self._say_last()
 
+    def measuring(self, i: int, of: int, name: str) -> None:
+        """Show that the i-th measure of a report card comes next."""
+        text = f"measuring {i} of {of}: {name}"
+        if self.live is not None:
+            self._below(text)
+        elif i == 1 or time.perf_counter() - self.last_said > QUIET:
+            self._say_last()
+            self._announce(text)
+
+    def _below(self, text: str) -> None:
+        """Show one line below the progress bar."""
+        self.live.update(Group(self.progress, Text(text, no_wrap=True, overflow="ellipsis")))
+
+    def _announce(self, text: str) -> None:
+        """A line of progress where there is no live line."""
+        self.say(text)
+
     def _say_last(self) -> None:
         if self.unsaid:
-            self.say(self.unsaid)
+            self._announce(self.unsaid)
             self.unsaid = ""
-
-    def measuring(self, at: int, of: int, name: str) -> None:
-        """Show which of the measures of the report card is computed."""
-        if self.live is not None:
-            self.live.update(Group(self.progress, Text(f"measuring {at} of {of}: {name}")))
-            return
-        if self.measures is None:
-            self._say_last()
-            self.measures = Measuring(self.console)
-        self.measures(at, of, name)
 
     def close(self) -> None:
         """Leave the live lines as they are and go on below them; elsewhere say how the last epoch ended."""
@@ -110,33 +122,218 @@ class Display:
             self.live.stop()
             self.live = None
 
-    def summary(self, found: dict[str, dict]) -> None:
-        """The final numbers, a column per part of the data."""
-        table = Table(title=self.title, title_justify="left")
-        table.add_column("")
-        for part in found:
-            table.add_column(part, justify="right")
-        for row in dict.fromkeys(name for numbers in found.values() for name in numbers):
-            table.add_row(row, *[number(numbers[row]) if row in numbers else "" for numbers in found.values()])
-        self.console.print(table)
+    def result(self, folder: Path, found: dict, headlines: Iterable[str], pictures: list[str], look: str) -> None:
+        """The end of a run that has `found` these numbers, in at most a screen."""
+        show_result(self.console, self.title, folder, found, headlines, pictures, look)
 
 
-def show_card(console: Console, card: list[dict], diagnosis: list[dict[str, str]]) -> None:
-    """A report card as a table with a section per group, and what it says is wrong."""
+class MeasuringDisplay(Display):
+    """The progress of measuring a finished run. Use as a context manager."""
+
+    def __init__(self, console: Console | None = None):
+        super().__init__("", console)
+
+    def __enter__(self) -> "MeasuringDisplay":
+        if self.is_live:
+            self.live = Live(console=self.console, refresh_per_second=4, transient=True)
+            self.live.start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _below(self, text: str) -> None:
+        """There is no progress bar to show it below."""
+        self.live.update(Text(text))
+
+
+class JobDisplay(Display):
+    """A job of a sweep: a line when it ends and, where there is no live line, one when it starts.
+
+    Whatever else the run has to say is in its run.log.
+    """
+
+    transient = True
+
+    def __init__(self, label: str, i: int, of: int | None = None, width: int = 0, console: Console | None = None):
+        """The i-th of so many jobs; `width` is that of the longest label. Without `of` others may run at the same time,
+        which leaves no place for a live line."""
+        self.label = label.ljust(min(width, 40))
+        self.number = f"{i:>{len(str(of))}}/{of}" if of else f"job {i}"
+        super().__init__(f"{self.number} {label}", console)
+        self.is_live = self.console.is_terminal and of is not None
+        self.warnings = 0
+
+    def begin(self) -> None:
+        """The clock of the job runs."""
+        self.began = time.perf_counter()
+        if not self.is_live:
+            self._line("started", "", [])
+
+    def say(self, text: str) -> None:
+        """Only count the warnings."""
+        self.warnings += text.startswith("warning:")
+
+    def _announce(self, text: str) -> None:
+        """Progress is shown on live lines only."""
+
+    def result(self, *args) -> None:
+        """`ended` shows it."""
+
+    def ended(self, state: str, numbers: Iterable[str] = ()) -> None:
+        """The line of a job that has ended, with as many of these numbers as there is room for."""
+        end = [duration(time.perf_counter() - self.began)]
+        if self.warnings:
+            end.append(f"{counted(self.warnings, 'warning')} in run.log")
+        self._line(state, ", ".join(end), numbers)
+
+    def _line(self, state: str, end: str, numbers: Iterable[str]) -> None:
+        line = Text.assemble(f"{self.number} ", (f"{state:<11}", STYLES.get(state, "")), f" {self.label}  ")
+        shown: list[str] = []
+        for text in numbers:
+            if shown and len(line) + len(", ".join([*shown, text, end])) > self.console.width:
+                break
+            shown.append(text)
+        line.append(", ".join(filter(None, [*shown, end])))
+        line.rstrip()
+        self.console.print(line)
+
+
+def terms(point: dict[str, dict[str, float]], criterion: str | None, width: int) -> str:
+    """The terms of an epoch by part of the data, the criterion first, and as many others as fit into so many columns.
+
+    Each part has the same terms, so that training and validation compare. At least one is shown.
+    """
+    names = dict.fromkeys([criterion] * bool(criterion) + [name for numbers in point.values() for name in numbers if name != "lr"])
+    known = [name for name in names if any(name in numbers for numbers in point.values())]
+    for count in range(len(known), 0, -1):
+        shown = {part: [f"{name} {number(numbers[name])}" for name in known[:count] if name in numbers] for part, numbers in point.items()}
+        text = "  ".join(" ".join([part, *some]) for part, some in shown.items() if some)
+        if len(text) <= width or count == 1:
+            return text
+    return ""
+
+
+# --- at the end of a run --------------------------------------------------------------------------------------
+
+
+def parts_of(found: dict) -> dict[str, dict]:
+    """Of the content of metrics.json, the numbers by part of the data."""
+    return {part: found[part] for part in PARTS if part in found}
+
+
+def objective(found: dict) -> list[str]:
+    """What training lowers on each part of the data, and its terms on held-out data: a line each."""
+    parts, criterion = parts_of(found), found.get("cost", {}).get("criterion")
+    held_out = next((part for part in ("test", "validation", "train") if part in parts), None)
+    if held_out is None:
+        return []
+    values = ", ".join(f"{number(numbers[criterion])} {part}" for part, numbers in parts.items() if criterion in numbers)
+    others = ", ".join(f"{name} {number(value)}" for name, value in parts[held_out].items() if name not in ("n", criterion))
+    lines = [f"objective: {criterion} {values}"] * bool(values)
+    return lines + [f"terms on {held_out} data: {others}"] * bool(others)
+
+
+def headlines(found: dict, names: Iterable[str]) -> list[dict]:
+    """Of a card, the newest number of each measure with one of these names, in their order."""
+    card = newest(found.get("card", []))
+    return [card[name] for name in names if name in card and card[name]["group"] != "cost"][:MOST_HEADLINES]
+
+
+def brief(found: dict, names: Iterable[str]) -> list[str]:
+    """A run in few words: its objective on held-out data, then a headline measure of each group."""
+    parts, criterion = parts_of(found), found.get("cost", {}).get("criterion")
+    values = [f"{criterion} {parts[part][criterion]:.4g}" for part in ("test", "validation", "train") if criterion in parts.get(part, {})]
+    groups = {entry["group"]: entry for entry in reversed(headlines(found, names))}
+    order = sorted(groups.values(), key=lambda entry: entry["group"] != "samples")  # which every model that generates has
+    return values[:1] + [f"{entry['name']} {_value(entry, 4)}" for entry in order[:2]]
+
+
+def show_result(console: Console, title: str, folder: Path, found: dict, names: Iterable[str], pictures: list[str], look: str) -> None:
+    """A finished run on at most 24 lines of 80 columns: objective, headline measures, the first diagnosis, where to look.
+
+    `names` are the measures that are headlines, `pictures` the files in the folder, `look` a command that shows them.
+    """
+    epochs, seconds = found.get("cost", {}).get("epochs"), found.get("time", {}).get("seconds")
+    took = [counted(epochs, "epoch")] if epochs is not None else []
+    took += [duration(seconds)] if seconds is not None else []
+    _wrapped(console, f"{title}: done" + f" ({', '.join(took)})" * bool(took), 2)
+    for line in objective(found):
+        _wrapped(console, line, 2)
+    shown = headlines(found, names)
+    if shown:
+        real = newest(found.get("real_data", []))
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for head, justify in (("", "left"), ("value", "right"), ("95 %", "left"), *[("real data", "right")] * bool(real)):
+            table.add_column(head, justify=justify, no_wrap=True)
+        for entry in shown:
+            yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
+            table.add_row(*_cells(entry)[:3], *yardstick * bool(real))
+        console.print(table)
+    card, diagnosis = found.get("card", []), remarks(found)
+    if diagnosis:
+        _wrapped(console, f"diagnosis: {diagnosis[0]}", MOST_LINES)
     if card:
-        own = [Column("", no_wrap=True), Column("", justify="right", no_wrap=True), Column("95 %", no_wrap=True), "n"]
-        table = Table(*own, title="report card (↑ higher is better, ↓ lower; what each is: genbench evaluate --list)", title_justify="left")
+        more = f" and {counted(len(diagnosis), 'remark')}" * (len(diagnosis) > 1)
+        console.print(f"all {counted(len(card), 'measure')}{more}: genbench show {quoted(folder)}", markup=False)
+    else:
+        console.print(f"to measure more: genbench evaluate {quoted(folder)}", markup=False)
+    others = f" and {len(pictures) - 1} more" * (len(pictures) > 1)
+    drawn = [f"pictures: {quoted(folder / pictures[0])}{others}"] if pictures else []
+    console.print("; ".join([*drawn, f"look: {look}"]), markup=False)
+
+
+def show_run(console: Console, title: str, found: dict) -> None:
+    """All numbers of a finished run: the objective's terms by part of the data, the report card, the diagnosis."""
+    parts = parts_of(found)
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for part in parts:
+        table.add_column(part, justify="right")
+    for row in dict.fromkeys(name for numbers in parts.values() for name in numbers):
+        table.add_row(row, *[number(numbers[row]) if row in numbers else "" for numbers in parts.values()])
+    console.print(table)
+    show_card(console, found)
+
+
+def show_card(console: Console, found: dict) -> None:
+    """A report card as a table with a section per group, beside real data where they are measured, and the diagnosis."""
+    card, real = found.get("card", []), newest(found.get("real_data", []))
+    if card:
+        own = [Column("", no_wrap=True), Column("", justify="right", no_wrap=True), Column("95 %", no_wrap=True)]
+        own += [Column("real data", justify="right")] * bool(real)
+        table = Table(
+            *own, "n", title="report card (↑ higher is better, ↓ lower; what each is: genbench evaluate --list)", title_justify="left"
+        )
         for group in dict.fromkeys(entry["group"] for entry in card):
             table.add_section()
             table.add_row(Text(group, "bold"))
             for entry in card:
                 if entry["group"] == group:
-                    table.add_row(*_cells(entry))
+                    *cells, n = _cells(entry)
+                    yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
+                    table.add_row(*cells, *yardstick * bool(real), n)
         console.print(table)
         for words, names in _words(card).items():
             console.print(f"{', '.join(names)}: {words}", markup=False)
-    for line in diagnosis:
-        console.print(f"diagnosis: {in_words(line)}", markup=False)
+    for line in remarks(found):
+        console.print(f"diagnosis: {line}", markup=False)
+
+
+def remarks(found: dict) -> list[str]:
+    """What seems to be wrong, the most important first."""
+    return [in_words(finding) for finding in found.get("diagnosis", [])]
+
+
+def newest(card: list[dict]) -> dict[str, dict]:
+    """The entries of a card by name; of several with one name, the last that was measured."""
+    return {entry["name"]: entry for entry in card}
+
+
+def _wrapped(console: Console, text: str, lines: int) -> None:
+    """Print a text on at most so many lines of the console's width."""
+    for line in textwrap.wrap(text, min(console.width, 100), max_lines=lines, placeholder=" ...", break_on_hyphens=False):
+        console.print(line, markup=False)
 
 
 def show_measures(console: Console, measures: Iterable) -> None:
@@ -152,10 +349,14 @@ def show_measures(console: Console, measures: Iterable) -> None:
 
 def _cells(entry: dict) -> list[str]:
     """A number of a card as cells of its table."""
-    value = number(entry["value"]) + (f" {entry['of']}" if _is_total(entry["of"]) else "")
     between = "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
     arrow = {"higher": " ↑", "lower": " ↓"}.get(entry["better"], "")
-    return [entry["name"] + arrow, value, between, sizes(entry["n"])]
+    return [entry["name"] + arrow, _value(entry), between, sizes(entry["n"])]
+
+
+def _value(entry: dict, digits: int = 5) -> str:
+    """The number of an entry of a card, with the total where it counts something."""
+    return number(entry["value"], digits) + (f" {entry['of']}" if _is_total(entry["of"]) else "")
 
 
 def sizes(n: dict[str, int]) -> str:
@@ -185,11 +386,25 @@ def _words(card: list[dict]) -> dict[str, list[str]]:
     return found
 
 
-def number(value: float) -> str:
-    """Five significant digits, and whole numbers whole."""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.5g}"
+def number(value: float, digits: int = 5) -> str:
+    """So many significant digits, and whole numbers whole."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of what the noun names, in words: 1 epoch, 2 epochs."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def epochs(count: int) -> str:
     """So many epochs, in words."""
-    return f"{count} epoch{'s' * (count != 1)}"
+    return counted(count, "epoch")
+
+
+def duration(seconds: float) -> str:
+    """A time in words: 0.4 s, 19 s, 3.2 min, 1.5 h."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"

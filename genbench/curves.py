@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.table import Table
 
 from .catalogue import Catalogue
 from .comparison import on_log
-from .console import Patient, number, say
+from .console import number, say
 from .errors import report
 from .files import CannotWrite, write
 from .plots import Line, against
@@ -186,21 +185,7 @@ def table(curve: Curve) -> str:
 
 
 def tell(curve: Curve) -> None:
-    """The means that are drawn as a table on the terminal, and what is marked in them."""
-    parts = [part for part in PARTS if any(part in line.parts for line in curve.shown)]
-    averaged = f", mean of {curve.counted}" * (curve.seeds[1] > 1)
-    shown = Table(title=f"{curve.criterion} against {curve.setting}: {curve.title}{averaged}", title_justify="left")
-    for column in (curve.setting, *parts):
-        shown.add_column(column, justify="right")
-    shown.add_column("")
-    for line in curve.shown:
-        shown.add_section()
-        for i, x in enumerate(line.x):
-            means = [number(float(line.parts[part][i, 0])) if part in line.parts else "" for part in parts]
-            shown.add_row(f"{x:g}", *means, "  ".join([line.name] * (i == 0) + [f"< {line.word}"] * (i == line.at)).strip())
-    console = Patient(highlight=False, soft_wrap=True)
-    console.print()
-    console.print(shown)
+    """What is marked in the curve's lines, and which runs it lacks; its numbers are in the file beside the picture."""
     for line in curve.shown:
         said = sentence(curve, line)
         if said:

@@ -12,7 +12,7 @@ import torch
 from .auto import resolved
 from .card import USUAL, Asked, Watch, evaluated, merged
 from .checkpoints import read_finished, read_newest
-from .console import epochs
+from .console import Display, counted
 from .data import Data, load, locate
 from .errors import UserError
 from .files import write_json
@@ -126,14 +126,15 @@ def _shape(*sizes) -> str:
     return f"[{', '.join(map(str, sizes))}]"
 
 
-def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Trained | None:
+def run(config: dict, folder: Path, resume: str = "", title: str = "", display: Display | None = None) -> Trained | None:
     """Run (or resume) the experiment that `config` describes in `folder`.
 
-    `resume` is the command that would go on with it, which the run tells its user; `title` is for its pictures.
+    `resume` is the command that would go on with it, which the run tells its user; `title` is for its pictures;
+    `display` shows how the run goes on.
     Returns None if the folder holds the finished run already. Raises UserError for whatever a user can mend.
     """
     s = Settings(config)
-    with Run(folder, config, resume, title) as record:
+    with Run(folder, config, resume, title, display) as record:
         if record.record.done:
             record.display.say(f"{record.title} is done already: {folder}")
             return None
@@ -146,9 +147,9 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "") -> Traine
         record.resolved(s)
         fitted = fit(model, data, record, s)
         if model.converged:
-            record.say(f"converged after {epochs(fitted.epochs)}: another would change nothing")
+            record.say(f"converged after {counted(fitted.epochs, 'epoch')}: another would change nothing")
         elif fitted.kept < fitted.epochs:
-            record.say(f"kept the weights after {epochs(fitted.kept)}, which did best on the validation data")
+            record.say(f"kept the weights after {counted(fitted.kept, 'epoch')}, which did best on the validation data")
         for remark in model.remarks():
             record.say(f"warning: {remark}")
         with fitted.watch.running():

@@ -14,13 +14,12 @@ import torch
 
 from . import figures
 from .catalogue import Catalogue
-from .config import title
 from .console import say
 from .errors import UserError
 from .experiment import Trained, load_run
 from .figures import Picture, Viewer
 from .files import write
-from .launch import run_name
+from .launch import run_title, unique_name
 from .model import Model, can
 from .record import quoted
 from .settings import Settings, written
@@ -108,10 +107,10 @@ def generate(name: str, config: dict, folder: Path, options: Settings, catalogue
     if part and part not in trained.data.parts:
         raise UserError("part", "the data of this run have no such part", part, f"choose from {', '.join(trained.data.parts)}")
     look = {"theme": config["theme"], "upscaling": config["upscaling"]}
-    viewer = Viewer(trained.data, config["seed"], title(config, catalogue), part, **look)
+    viewer = Viewer(trained.data, config["seed"], run_title(config, folder, catalogue), part, **look)
     viewer.at(trained.metrics["cost"]["kept_epoch"])
     arrays, picture = COMMANDS[name].function(trained, viewer, options)
-    path = _made(folder, options.to) / run_name(name, [f"{key}={written(v)}" for key, v in options.items() if _tells(key, v)])
+    path = _made(folder, options.to) / unique_name(name, [f"{key}={written(v)}" for key, v in options.items() if _tells(key, v)])
     write(path.with_name(f"{path.name}.npz"), packed(arrays))
     say(f"{quoted(path)}.npz: {', '.join(f'{key} {list(array.shape)}' for key, array in arrays.items())}")
     if picture is None:

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from .catalogue import Catalogue
 from .config import check, title
+from .console import Display, JobDisplay, brief
 from .errors import UserError, report, unexpected
-from .record import Record, quoted
+from .record import Record, quoted, read_json, swept
 from .settings import Varying
 
 _failure: UserError | None = None  # of the single run that Hydra was handed
@@ -55,24 +56,36 @@ def job(cfg) -> None:
     catalogue = Catalogue(user + [s.path for s in info.runtime.config_sources if s.provider == "main"])
     folder = Path(info.runtime.output_dir)
 
-    def run() -> None:
+    def run(display: Display | None = None) -> None:
         try:
             config = OmegaConf.to_container(cfg, resolve=True)
         except OmegaConfBaseException as error:
             raise UserError("settings", str(error), fix="mend what ${...} refers to") from error
-        execute(config, folder, catalogue)
+        execute(config, folder, catalogue, display=display)
 
     if info.mode == RunMode.RUN:
         _failure = attempt(run)
         return
-    from .isolation import isolated
+    display = JobDisplay(" ".join(info.overrides.task) or "default settings", info.job.num + 1)
+    failure = run_job(run, folder, display)
+    if failure is not None and not (folder / "status.json").exists():  # failed before there was a run to record it
+        Record(folder, {}).tell("failed", reason=str(failure))
 
+
+def run_job(run: Callable[[Display], Any], folder: Path, display: JobDisplay) -> UserError | None:
+    """Let one of several jobs run in its folder, and show on a line how it ended; returns what it failed with, if it did."""
+    from .card import headlines
+    from .isolation import isolated  # which imports torch, as the jobs will
+
+    display.begin()
     with isolated():
-        failure = attempt(run)
-    if failure is not None:
+        failure = attempt(lambda: run(display))
+    if failure is None:
+        display.ended("done", brief(read_json(folder / "metrics.json"), headlines()))
+    else:
+        display.ended("failed")
         report(failure)
-        if not (folder / "status.json").exists():  # failed before there was a run to record it
-            Record(folder, {}).tell("failed", reason=str(failure))
+    return failure
 
 
 def attempt(run: Callable[[], Any]) -> UserError | None:
@@ -89,13 +102,18 @@ def attempt(run: Callable[[], Any]) -> UserError | None:
     return None
 
 
-def execute(config: dict, folder: Path, catalogue: Catalogue, resume: str = ""):
+def execute(config: dict, folder: Path, catalogue: Catalogue, resume: str = "", display: Display | None = None):
     """Check a composed config once more (files may have changed it) and run it in `folder`; see `experiment.run`."""
     config = check(config, catalogue)
     from .experiment import run
 
     catalogue.let_import()
-    return run(config, folder, resume=resume or resume_command(folder, catalogue), title=title(config, catalogue))
+    return run(config, folder, resume or resume_command(folder, catalogue), run_title(config, folder, catalogue), display)
+
+
+def run_title(config: dict, folder: Path, catalogue: Catalogue) -> str:
+    """What the run in a folder is called: in a sweep, each swept value is named, the default too."""
+    return title(config, catalogue, swept(folder))
 
 
 def resume_command(folder: Path, catalogue: Catalogue) -> str:
@@ -108,27 +126,54 @@ def own_configs(catalogue: Catalogue) -> list[str]:
     return [] if len(catalogue.folders) == 1 else ["--config-dir", str(catalogue.folders[0])]
 
 
-# A word and a value as names of folders keep them: =, commas and brackets become -, which takes no meaning away.
+UNNAMED = ("device", "evaluation", "draw_every", "save_every", "dataset.root")  # where and how a run is computed and watched
+
+
+def run_name(model: str, overrides: Iterable[str], named: Collection[str] = (), limit: int = 80) -> str:
+    """A folder name of at most so many bytes that says what a run is: model, dataset if one was chosen, chosen values.
+
+    `named` are settings that are part of the name although they do not say what the run is, since jobs differ in them; of
+    a path, its last component is. The name is one path component and needs no quotes, neither in a shell nor in Hydra's
+    grammar (so `beta-4`, not `beta=4`). Two runs may have the same one.
+    """
+    given = [override.lstrip("+~").partition("=")[::2] for override in overrides]
+    words = [model, *(value for name, value in given if name == "dataset")]
+    for name, value in given:
+        if name == "dataset.root" and name in named:
+            words.append(f"root={value.rstrip('/').rpartition('/')[2]}")
+        elif name not in ("model", "dataset") and not name.startswith("hydra") and (name in named or name not in UNNAMED):
+            words.append(f"{name}={value}")
+    return _cut(_component(words), limit)
+
+
+# A word and a value that keep their meaning as parts of a name, where =, commas and brackets become -.
 _VALUE = r"[+-]?\.?[^\W_]+(?:[.+-][^\W_]+)*\.?"
 PLAIN = re.compile(rf"[\w.]+=(?:{_VALUE}|\[{_VALUE}(?:,{_VALUE})*\])")
 
 
-def run_name(model: str, overrides: Iterable[str], limit: int = 80) -> str:
-    """A folder name that tells a run's settings: the model, then its overrides.
+def unique_name(model: str, overrides: Iterable[str], limit: int = 80) -> str:
+    """A folder name that no other overrides lead to, for jobs that do not know of each other: it names every override.
 
-    It is one path component and needs no quotes, neither in a shell nor in Hydra's grammar (so `beta-4`, not `beta=4`).
-    A digest tells apart what then looks the same, or is longer than so many bytes.
+    A digest tells apart what looks the same otherwise, or is longer than so many bytes.
     """
     words = [word for word in (o.lstrip("+~") for o in overrides) if not word.startswith(("model=", "hydra"))]
-    name = "_".join(re.sub(r"[^\w.+-]+", "-", word).strip("-") for word in (model, *words))
+    name = _component([model, *words])
     whole = re.fullmatch(_VALUE, model.replace("_", "-")) and all(PLAIN.fullmatch(word) for word in words)
     return name if whole and len(name.encode()) <= limit else marked(name, "\0".join([model, *words]), limit)
+
+
+def _component(words: Iterable[str]) -> str:
+    return "_".join(re.sub(r"[^\w.+-]+", "-", word).strip("-") for word in words)
+
+
+def _cut(name: str, limit: int) -> str:
+    return name.encode()[:limit].decode(errors="ignore")
 
 
 def marked(name: str, text: str, limit: int = 80) -> str:
     """The name with a digest of the text, within so many bytes."""
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:8]
-    return name.encode()[: limit - 9].decode(errors="ignore") + "-" + digest
+    return f"{_cut(name, limit - 9)}-{digest}"
 
 
 def by(name: str, choices: dict, *, _root_) -> Any:
@@ -138,4 +183,5 @@ def by(name: str, choices: dict, *, _root_) -> Any:
 
 # At import, because the workers of a parallel launcher import this module and nothing else.
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("unique_name", unique_name, replace=True)
 OmegaConf.register_new_resolver("by", by, replace=True)

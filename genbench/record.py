@@ -16,6 +16,7 @@ from .files import write, write_json
 from .settings import flatten
 
 PARTS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
+SUMMARY = "sweep_summary.json"
 NAME = re.compile(r"checkpoint-(\d{6,})-(\d{6,})-([0-9a-f]{64})\.pt")
 
 
@@ -160,6 +161,21 @@ def _require_longer(before: dict, now: dict, length: dict) -> None:
 
 def _differs(name: str, what: str, old: Any, new: Any) -> UserError:
     return UserError(name, what, f"{name}={new}", f"use {name}={old}, or another hydra.run.dir=FOLDER")
+
+
+def swept(folder: Path) -> set[str]:
+    """The settings in which the jobs of a sweep differ, where the folder is that of one of its jobs; else none."""
+    jobs = read_json(folder.absolute().parent / SUMMARY).get("jobs")
+    if not isinstance(jobs, list):
+        return set()
+    given = [job["overrides"] for job in jobs if isinstance(job, dict) and isinstance(job.get("overrides"), list)]
+    return differing([[word for word in words if isinstance(word, str)] for words in given])
+
+
+def differing(jobs: list[list[str]]) -> set[str]:
+    """The settings in which the overrides of some jobs differ."""
+    common = set.intersection(*map(set, jobs)) if jobs else set()
+    return {word.lstrip("+~").partition("=")[0] for words in jobs for word in words if word not in common}
 
 
 def digest(config: dict) -> str:

@@ -27,9 +27,10 @@ from pathlib import Path
 import torch
 
 from . import interruption
+from .card import headlines
 from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
 from .config import ASIDE
-from .console import Display, conditions, number, show_card
+from .console import Display, conditions, number, parts_of
 from .data import Data
 from .errors import UserError
 from .events import Events
@@ -37,7 +38,7 @@ from .figures import Viewer
 from .files import CannotWrite, append, finite, sweep_temporaries, sync, write, write_json
 from .model import ABILITIES, Model, can
 from .projector import write_projection
-from .record import PARTS, Lock, Record, quoted, require_same
+from .record import Lock, Record, quoted, require_same
 from .settings import Settings, flatten
 from .sheet import film, png
 from .train import EarlyStopping, Position, Stopwatch
@@ -48,13 +49,12 @@ logger = logging.getLogger("genbench")
 class Run:
     """Use as a context manager: it holds the directory's lock, and records how the run ended."""
 
-    def __init__(self, folder: Path, config: dict, resume: str = "", title: str = ""):
+    def __init__(self, folder: Path, config: dict, resume: str = "", title: str = "", display: Display | None = None):
         self.folder, self.config, self.s = Path(folder), config, Settings(config)
         self.record, self.lock = Record(self.folder, config), Lock(self.folder)
         self.resume = resume or f"genbench resume {quoted(self.folder)}"
-        self.name = f"{config['model']['name']} on {config['dataset']['name']}"
-        self.title = title or self.name
-        self.display = Display(self.name, config["epochs"])
+        self.title = title or f"{config['model']['name']} on {config['dataset']['name']}"
+        self.display = display or Display(self.title)
         self.viewer: Viewer | None = None
         self.epoch = self.step = 0  # passes that were logged, and the step that the newest checkpoint is of
         self.mark: dict | None = None  # of the event file before the newest epoch was logged
@@ -107,7 +107,6 @@ class Run:
     def resolved(self, s: Settings) -> None:
         """Take note of what `auto` stands for in this run, of which these are the resolved settings, and say so."""
         self.auto = {name: s[name] for name, asked in self.config.items() if asked == "auto" != s[name]}
-        self.display.epochs = s.epochs
         if self.auto:
             self.say(f"auto is here {' '.join(f'{name}={value}' for name, value in self.auto.items())}")
 
@@ -170,7 +169,7 @@ class Run:
         text = "  ".join(f"{part} " + " ".join(f"{k} {number(v)}" for k, v in numbers.items()) for part, numbers in point.items())
         speed = f"{images_per_second:,.0f}/s"
         logger.info("epoch %d  %s  %s", epoch, text, speed)
-        self.display.epoch(epoch, text, speed)
+        self.display.epoch(epoch, point, speed)
 
     def _plot(self, line: dict) -> None:
         """A line of metrics.jsonl as points of TensorBoard's curves."""
@@ -260,11 +259,8 @@ class Run:
         with self._spared("curves"):
             self.events.sync()
         self.display.close()
-        self.display.summary(parts_of(found))
-        show_card(self.display.console, found.get("card", []), found.get("diagnosis", []))
-        made = sorted(p.name for p in [*self.folder.glob("*.png"), *self.folder.glob("*.gif")])
-        self.say(f"pictures: {', '.join(made)} in {self.folder}")
-        self.say(f"look: tensorboard --logdir {quoted(self.folder.parent)}")
+        look = f"tensorboard --logdir {quoted(self.folder.parent)}"
+        self.display.result(self.folder, found, headlines(), pictures_in(self.folder), look)
         self._status("done", epochs=self.s.epochs, steps=self.s.get("steps"))
 
     def keep(self, finished: dict[str, torch.Tensor]) -> None:
@@ -309,7 +305,7 @@ class Run:
         if content is not None:
             require_same(content["settings"], self.config, content["length"])
             require_same_data(content["data"], self.data, self.folder)
-        self.display.start()
+        self.display.start(self.length["epochs"], model.criterion)
         for path in damaged:
             self.say(f"warning: {path.name} is damaged, and set aside")
             path.rename(path.with_suffix(".damaged"))
@@ -373,17 +369,19 @@ class Log(logging.FileHandler):
             super().close()
 
 
-def parts_of(found: dict) -> dict[str, dict]:
-    """Of the content of metrics.json, the numbers by part of the data."""
-    return {part: found[part] for part in PARTS if part in found}
-
-
 def identity(model: Model, data: Data) -> dict[str, dict]:
     """What metrics.json says of a run beside its settings and numbers: on which data it was trained, and what its model
     can do, what it draws samples from included."""
     abilities = [name for name in ABILITIES if can(model, name)]
     about = {"abilities": abilities} | ({"sampler": model.sampler} if "sample" in abilities else {})
     return {"data": {"digest": data.digest}, "model": about}
+
+
+def pictures_in(folder: Path) -> list[str]:
+    """The names of the pictures in a run's folder, samples and reconstructions first."""
+    first = ["samples.png", "reconstructions.png"]
+    names = sorted(p.name for kind in ("*.png", "*.gif") for p in folder.glob(kind))
+    return [name for name in first if name in names] + [name for name in names if name not in first]
 
 
 def require_same_data(digest: str, data: Data, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Many runs from one command: which there are and where, one after another, and a summary from which it can go on.
 
-SWEEP/JOB/                  the run directory of each job, under a name that tells its settings
+SWEEP/JOB/                  the run directory of each job, named by its model, dataset and chosen values
 SWEEP/sweep_summary.json    the command, and for each job its overrides, state, reason, directory and the command for it alone
 """
 
@@ -11,25 +11,19 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-from rich import box
-from rich.table import Column, Table
-from rich.text import Text
 
 from . import interruption
 from .catalogue import Catalogue
 from .config import check, known_settings
-from .console import Patient, say
+from .console import JobDisplay, counted, say
 from .errors import UserError, report
 from .files import CannotWrite, sweep_temporaries, write_json
-from .launch import attempt, execute, marked, own_configs, resume_command, run_name
-from .record import Lock, Record, digest, quoted, read_json
+from .launch import execute, marked, own_configs, resume_command, run_job, run_name, unique_name
+from .record import SUMMARY, Lock, Record, differing, digest, quoted, read_json
 from .request import absolute, check_request, is_hydras, recorded, resolved, typed
 from .settings import flatten, written
-
-SUMMARY = "sweep_summary.json"
-STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow"}
 
 
 @dataclass
@@ -77,7 +71,7 @@ def run_elsewhere(launch: Callable[[], int], words: list[str], jobs: list[list[s
 
     A sweeper that chooses its jobs as it goes gives none beforehand.
     """
-    sweep = Sweep(words, jobs, folder, catalogue)
+    sweep = Sweep(words, jobs, folder, catalogue, unique_name)
     with sweep.held():
         sweep.save()
         try:
@@ -85,7 +79,7 @@ def run_elsewhere(launch: Callable[[], int], words: list[str], jobs: list[list[s
         finally:
             sweep.gather()
             sweep.save()
-            sweep.show()
+            sweep.tell()
         sweep.draw()
     return sweep.status
 
@@ -106,13 +100,16 @@ def resume_sweep(folder: Path, catalogue: Catalogue) -> int:
 class Sweep:
     """The jobs of one command in one folder."""
 
-    def __init__(self, words: list[str], jobs: list[list[str]], folder: Path, catalogue: Catalogue):
-        """UserError for a job whose settings are refused."""
+    def __init__(self, words: list[str], jobs: list[list[str]], folder: Path, catalogue: Catalogue, name: Callable[..., str] | None = None):
+        """`name` makes a folder name of a model and overrides; by default one that tells the jobs apart if that can be
+        short. UserError for a job whose settings are refused."""
+        name = name or partial(run_name, named=differing([_own(job) for job in jobs]))
         self.folder, self.catalogue, self.resume = folder, catalogue, resume_command(folder, catalogue)
         self.jobs = []
         for overrides in (_own(job) for job in jobs):
             config = resolved(overrides, catalogue)
-            self.jobs.append(Job(absolute(overrides, [config], catalogue), config, folder / _name(config, overrides)))
+            place = folder / name(config["model"]["name"], overrides)
+            self.jobs.append(Job(absolute(overrides, [config], catalogue), config, place))
         self.words = absolute(_own(words), [job.config for job in self.jobs], catalogue)
         self.before = 0  # how many jobs were done already
 
@@ -156,30 +153,39 @@ class Sweep:
 
     def run(self) -> None:
         """Run what is left, whatever becomes of each. Being asked to stop is recorded, and goes on up."""
-        from .isolation import isolated  # which imports torch, as the jobs will
-
-        say(f"{_count(len(self.jobs))} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}")
+        labels = self.labels()
+        width = max(map(len, labels))
+        say(f"{counted(len(self.jobs), 'job')} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}")
         if self.before:
             say(f"{self.before} done already")
+        for job in self.jobs:
+            if job.first is not None:
+                say(f"job {self.jobs.index(job) + 1} has {job.reason} and runs once with it")
         self.save()
         try:
             for job in self.left():
                 interruption.check()
-                say(f"\njob {self.jobs.index(job) + 1} of {len(self.jobs)}: {job.name}")
+                at = self.jobs.index(job)
+                display = JobDisplay(labels[at], at + 1, len(self.jobs), width)
                 self.note(job, "running")
-                with isolated():
-                    failure = attempt(lambda job=job: execute(job.config, job.folder, self.catalogue, self.resume))
-                if failure is not None:
-                    report(failure)
+                failure = run_job(partial(self._execute, job), job.folder, display)
                 self.note(job, "failed" if failure else "done", str(failure or ""))
         except BaseException:
             for job in self.jobs:
                 if job.state == "running":
                     self.note(job, "interrupted")
-            self.show()
+            self.tell()
             say(f"interrupted; go on with: {self.resume}")
             raise
-        self.show()
+        self.tell()
+
+    def _execute(self, job: Job, display: JobDisplay) -> None:
+        execute(job.config, job.folder, self.catalogue, self.resume, display)
+
+    def labels(self) -> list[str]:
+        """What tells each job from the others, in a line: the overrides that not all of them have."""
+        common = set.intersection(*(set(job.overrides) for job in self.jobs)) if len(self.jobs) > 1 else set()
+        return [" ".join(o for o in job.overrides if o not in common) or job.name for job in self.jobs]
 
     def gather(self) -> None:
         """See from the jobs' folders how they ended."""
@@ -234,21 +240,11 @@ class Sweep:
         told = {"overrides": job.overrides, "state": job.state, "reason": job.reason, "directory": job.folder.name}
         return told | {"command": shlex.join(alone)}
 
-    def show(self) -> None:
-        """A table of the jobs by what tells them apart, and how many are done."""
-        common = set.intersection(*(set(job.overrides) for job in self.jobs)) if len(self.jobs) > 1 else set()
-        table = Table("state", Column("job", overflow="fold"), Column("reason or directory", overflow="fold"), box=box.SIMPLE_HEAD)
-        for job in self.jobs:
-            own = Text("\n".join(o for o in job.overrides if o not in common) or "default settings")
-            table.add_row(Text(job.state, STYLES.get(job.state, "")), own, Text(job.reason or job.folder.name))
-        Patient(highlight=False).print(table)
-        self.tell()
-
     def tell(self) -> None:
         """How many jobs are done, and where one reads more."""
         done = sum(job.state == "done" for job in self.jobs)
         already = f" ({self.before} already)" * bool(self.before)
-        say(f"{done} of {_count(len(self.jobs))} done{already}: {quoted(self.folder / SUMMARY)}")
+        say(f"{done} of {counted(len(self.jobs), 'job')} done{already}: {quoted(self.folder / SUMMARY)}")
 
 
 def runs(folder: Path, catalogue: Catalogue) -> Iterator[tuple[Path, dict]]:
@@ -266,10 +262,6 @@ def _is_anothers(folder: Path, config: dict) -> bool:
     return bool(record.settings()) or record.status.get("config", digest(config)) != digest(config)
 
 
-def _name(config: dict, overrides: list[str]) -> str:
-    return run_name(config["model"]["name"], overrides)
-
-
 def _own(overrides: list[str]) -> list[str]:
     return [o for o in overrides if not is_hydras(o)]
 
@@ -284,7 +276,3 @@ def _given(config: dict, catalogue: Catalogue) -> list[str]:
     known = known_settings(catalogue, model, dataset, values)
     own = [f"{name}={written(values[name])}" for name in known if values[name] != known[name].default]
     return [f"model={model}", f"dataset={dataset}", *own]
-
-
-def _count(jobs: int) -> str:
-    return f"{jobs} job{'s' * (jobs != 1)}"

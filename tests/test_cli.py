@@ -17,7 +17,7 @@ from runs import differences, forked, outcome
 
 from genbench.catalogue import GROUPS
 from genbench.cli import builtin_catalogue, main
-from genbench.launch import run_name
+from genbench.launch import run_name, unique_name
 
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
 
@@ -147,7 +147,7 @@ def test_a_run_leaves_what_the_readme_says_and_resumes(genbench, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)  # a process of its own, as a user's
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "outputs").iterdir()
-    assert folder.name.endswith("_vae_beta-4_epochs-2_dataset.limit-100_device-cpu_evaluation-none")
+    assert re.fullmatch(r"[\d_.-]+_vae_beta-4_epochs-2_dataset.limit-100", folder.name)
     assert f"genbench resume {Path('outputs') / folder.name}" in done.stdout and "tensorboard --logdir outputs" in done.stdout
     names = {re.sub(r"\d{6}-\d{6}-[0-9a-f]{64}", "*", p.name) for p in folder.iterdir()}
     assert names == {
@@ -324,9 +324,16 @@ def test_a_reader_that_leaves_does_not_stop_the_run(tmp_path):
     assert done.stderr == "" and json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
 
 
-def test_installed_configs_name_each_run_apart_and_safely():
+def test_a_folder_is_named_by_model_dataset_and_chosen_values():
     assert run_name("vae", ["model=vae", "beta=4", "hydra.sweep.dir=x"]) == "vae_beta-4"
-    assert run_name("beta-vae", ["lr=1e-3", "hidden=[8,8]", "prior=salt-and-pepper"]) == "beta-vae_lr-1e-3_hidden-8-8_prior-salt-and-pepper"
+    chosen = ["lr=1e-3", "++hidden=[8,8]", "prior=salt-and-pepper", "dataset=ring"]
+    assert run_name("beta-vae", chosen) == "beta-vae_ring_lr-1e-3_hidden-8-8_prior-salt-and-pepper"
+    aside = ["device=cpu", "evaluation=quick", "draw_every=2", "save_every=3", "dataset.root='/some where/cats'"]
+    assert run_name("pca", [*aside, "dataset=image-folder"]) == "pca_image-folder"
+    assert run_name("pca", aside, named={"dataset.root", "evaluation"}) == "pca_evaluation-quick_root-cats"
+
+
+def test_jobs_that_do_not_know_of_each_other_have_names_of_their_own():
     texts = [
         "a/b",
         "a-b",
@@ -347,7 +354,10 @@ def test_installed_configs_name_each_run_apart_and_safely():
         "100," * 100,
     ]
     texts += ["100," * 100 + "1", "é" * 300, "a\\b", "a\nb", "\udce9"]
-    names = [run_name("vae", [f"tag={text}"]) for text in texts]
+    names = [unique_name("vae", [f"tag={text}"]) for text in texts]
     assert len({*names, "vae_tag"}) == len(texts) + 1
     assert all(re.fullmatch(r"vae_tag[\w.+-]*", name) and len(name.encode()) <= 80 for name in names), names
-    assert run_name("vae", ["x=a", "y=b"]) != run_name("vae", ["x=a_y=b"])
+    assert unique_name("vae", ["x=a", "y=b"]) != unique_name("vae", ["x=a_y=b"])
+    assert all(
+        re.fullmatch(r"vae_tag[\w.+-]*", name) and len(name.encode()) <= 80 for name in (run_name("vae", [f"tag={t}"]) for t in texts)
+    )

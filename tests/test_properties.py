@@ -6,6 +6,7 @@ import os
 import random
 import re
 import string
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from genbench.config import known_settings
 from genbench.data import Data, Part, Space, locate, order_seed
 from genbench.errors import UserError
 from genbench.experiment import build
-from genbench.launch import run_name
+from genbench.launch import run_name, unique_name
 from genbench.model import GradientModel, can
 from genbench.request import configured
 from genbench.settings import Settings
@@ -151,8 +152,9 @@ VALUES = st.text(max_size=30) | st.sampled_from(["a/b", "a-b", "a b", "../x", ".
 
 
 @given(VALUES)
-def test_names_of_folders_stay_in_the_sweep(value):
-    sweep, name = Path("/outputs/sweep"), run_name("vae", [f"dataset.root={value}"])
+@pytest.mark.parametrize("named", [unique_name, partial(run_name, named={"dataset.root"})], ids=["unique", "short"])
+def test_names_of_folders_stay_in_the_sweep(named, value):
+    sweep, name = Path("/outputs/sweep"), named("vae", [f"dataset.root={value}"])
     assert (sweep / name).parent == sweep and os.path.normpath(sweep / name) == str(sweep / name)
     assert name.isprintable() and len(name.encode()) <= 255 and re.fullmatch(r"[\w.+-]+", name)
 

@@ -1,0 +1,220 @@
+"""What a person sees of runs and sweeps: within a screen at the end of a run, a line per job, nothing but lines in a pipe."""
+
+import io
+import json
+import re
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from genbench import console
+from genbench.card import headlines, measures
+from genbench.cli import builtin_catalogue
+from genbench.console import Display, JobDisplay, Patient, counted, duration, terms
+from genbench.record import swept
+from genbench.request import check_request
+from genbench.sweep import Sweep
+
+SCREEN = 24  # lines of 80 columns
+TINY = ["epochs=2", "dataset.limit=60", "device=cpu"]
+POINT = {"train": {"nll": 90.1, "kl": 11.2, "loss": 133.17, "lr": 0.001}, "validation": {"nll": 95.2, "kl": 10.9, "loss": 138.58}}
+
+
+def printed(is_terminal: bool = False, width: int = 80) -> Patient:
+    """A console that keeps what it prints."""
+    return Patient(file=io.StringIO(), force_terminal=is_terminal, width=width, highlight=False, soft_wrap=True)
+
+
+def entry(name: str, value: float = 0.123456, group: str = "samples") -> dict:
+    """A number of a report card."""
+    sizes = {"n": {"samples": 360, "test": 360}, "on": "test", "features": "values", "of": "", "unit": "", "better": "lower"}
+    return {"group": group, "name": name, "value": value, "low": 0.1, "high": 0.2, **sizes}
+
+
+FOUND = {
+    **{part: {"n": 100, "loss": 139.1, "nll": 94.8, "kl": 11.1} for part in ("train", "validation", "test")},
+    "cost": {"epochs": 200, "criterion": "loss"},
+    "time": {"seconds": 21.0},
+    "card": [entry(m.name, group=m.group) for m in measures().values() if m.headline or m.name in ("mmd", "parameters")],
+    "diagnosis": ["a long remark about what seems to be wrong " * 20, "another"],
+}
+
+
+def rows(text: str, width: int = 80) -> int:
+    """How many rows of a terminal a text takes."""
+    return sum(max(1, -(-len(line) // width)) for line in text.splitlines())
+
+
+@pytest.mark.parametrize("real", [False, True])
+def test_the_end_of_a_run_is_a_screen_at_most_whatever_was_measured(real, tmp_path):
+    folder = tmp_path / "outputs" / "2026-01-01_00-00-00.000000_vae_beta-4_latent_dim-16_hidden-400-400"
+    yardstick = {"real_data": [entry("fid", 2.75)]} if real else {}
+    on = printed()
+    pictures = ["samples.png", "codes.png", "traversal.png"]
+    Display("vae on digits, beta=4", on).result(folder, FOUND | yardstick, headlines(), pictures, "tensorboard --logdir outputs")
+    told = on.file.getvalue()
+    assert rows(told) <= SCREEN
+    assert "objective: loss 139.1 train, 139.1 validation, 139.1 test" in told and "200 epochs, 21 s" in told
+    shown = [name for name in headlines() if re.search(rf"^{name}\b.* 0\.1 to 0\.2", told, re.M)]
+    assert 6 <= len(shown) <= 8 and "mmd" not in told and ("real data" in told and "2.75" in told) == real
+    assert f"all {len(FOUND['card'])} measures and 2 remarks: genbench show " in told
+    last = told.splitlines()[-1]
+    assert last.endswith("samples.png and 2 more; look: tensorboard --logdir outputs") and str(folder) in last
+
+
+def test_the_end_of_a_game_and_of_a_run_without_a_card_say_what_there_is(tmp_path):
+    on = printed()
+    found = {"test": {"n": 10, "d_real": 0.7, "d_fake": 0.3}, "cost": {"epochs": 1, "criterion": None}}
+    Display("gan on ring", on).result(tmp_path, found, headlines(), [], "tensorboard --logdir .")
+    told = on.file.getvalue().splitlines()
+    assert told[:2] == ["gan on ring: done (1 epoch)", "terms on test data: d_real 0.7, d_fake 0.3"]
+    assert told[-2].startswith("to measure more: genbench evaluate ") and told[-1] == "look: tensorboard --logdir ."
+
+
+@pytest.mark.parametrize("width", [10, 40, 60, 80, 200])
+def test_training_and_validation_are_shown_side_by_side_as_far_as_there_is_room(width):
+    text = terms(POINT, "loss", width)
+    assert text.startswith("train loss 133.17") and "validation loss 138.58" in text and "lr" not in text
+    assert len(text) <= max(width, 41) and ("kl 10.9" in text) == (width >= 80)
+    game = {"train": {"d_real": 0.7, "d_fake": 0.2}, "validation": {"d_real": 0.6}}
+    assert terms(game, None, 80) == "train d_real 0.7 d_fake 0.2  validation d_real 0.6"
+    assert terms({"train": {}}, "loss", 80) == "" and terms({"train": {"a": 1.0}}, "loss", 1) == "train a 1"
+
+
+def test_the_live_line_of_80_columns_has_both_parts_and_what_is_being_measured():
+    on = printed(is_terminal=True)
+    display = Display("vae on mnist, " + "a_long_setting=12345, " * 9, on)
+    display.start(200, "loss")
+    display.epoch(35, POINT, "37,807/s")
+    display.live.refresh()
+    display.measuring(9, 27, "mmd")
+    display.live.refresh()
+    display.close()
+    told = on.file.getvalue()
+    assert "35/200" in told and "train loss 133.17" in told and "validation loss 138.58" in told and "measuring 9 of 27: mmd" in told
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", told)
+    assert all(len(line) <= 80 for line in re.split(r"[\r\n]", plain))
+
+
+def test_without_a_terminal_measuring_is_announced_once_and_then_only_where_it_takes_long(monkeypatch):
+    on, now = printed(), [100.0]
+    monkeypatch.setattr(console.time, "perf_counter", lambda: now[0])
+    display = Display("vae", on)
+    for i, name in enumerate(("mse", "fid", "kid", "mmd"), 1):
+        display.measuring(i, 4, name)
+        now[0] += 6
+    assert on.file.getvalue().splitlines() == ["measuring 1 of 4: mse", "measuring 3 of 4: kid"]
+
+
+def test_a_job_has_a_line_at_its_start_and_one_at_its_end_within_the_width():
+    on = printed()
+    display = JobDisplay("beta=4 latent_dim=2", 3, 12, 20, on)
+    display.begin()
+    display.say("stop with Ctrl-C")
+    display.say("warning: something")
+    display.start(200, "loss")
+    display.epoch(1, POINT, "1/s")
+    display.measuring(1, 2, "mse")
+    display.close()
+    display.result()
+    display.ended("done", ["loss 139.1", "fid 5.716", "an_uncommonly_long_name 1234567"])
+    started, done = on.file.getvalue().splitlines()
+    assert started.split() == ["3/12", "started", "beta=4", "latent_dim=2"]
+    assert re.fullmatch(r" 3/12 done +beta=4 latent_dim=2 +loss 139.1, 0.0 s, 1 warning in run.log", done) and len(done) <= 80
+
+
+def test_of_a_job_the_objective_and_a_number_of_two_groups_are_told():
+    objective, of_samples, other = console.brief(FOUND, headlines())
+    groups = {m.name: m.group for m in measures().values()}
+    assert objective == "loss 139.1" and groups[of_samples.split()[0]] == "samples" != groups[other.split()[0]]
+    assert console.brief({"test": {"n": 1, "d_real": 0.5}, "cost": {"criterion": None}}, headlines()) == []
+
+
+def test_counts_and_times_read_as_english():
+    assert [counted(n, "point") for n in (0, 1, 2, 1234)] == ["0 points", "1 point", "2 points", "1,234 points"]
+    assert [duration(s) for s in (0.44, 19.2, 192, 5400, 7200)] == ["0.4 s", "19 s", "3.2 min", "90 min", "2 h"]
+
+
+def test_all_numbers_of_a_finished_run_are_shown_without_measuring(genbench, tmp_path, undrawn):
+    assert genbench("model=pca", *TINY, "hydra.run.dir=outputs/run").returncode == 0
+    file = tmp_path / "outputs" / "run" / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: FOUND[key] for key in ("card", "diagnosis")}))
+    before = file.read_bytes()
+    done = genbench("show", "outputs/run")
+    assert done.returncode == 0 and all(name in done.stdout for name in ("mmd", "parameters", "squared_error", "validation", "another"))
+    assert file.read_bytes() == before
+    assert "outputs/run \n" in genbench("completion", "--", "show", "").stdout
+    for content in ('{"card": [3]}', '{"test": {"n": 1}, "card": 3}'):
+        file.write_text(content)
+        assert "metrics.json: is damaged; fix: " in genbench("show", "outputs/run").stderr
+    file.unlink()
+    for words, says in (
+        (["show", "outputs/run"], "has no numbers to show, as the run is done; fix: genbench resume outputs/run"),
+        (["show"], "needs the directory of one finished run; fix: genbench show outputs/RUN"),
+        (["show", "outputs"], "is not a run directory"),
+    ):
+        refused = genbench(*words)
+        assert refused.returncode == 2 and says in refused.stderr, refused.stderr
+
+
+def test_a_sweep_prints_a_line_for_a_job_as_it_starts_and_ends_and_one_table(genbench, undrawn, tmp_path):
+    done = genbench("-m", "model=pca", "latent_dim=2,100,3", *TINY, "hydra.sweep.dir=sweep")
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert [line.split()[:3] for line in lines[1:7]] == [
+        [f"{i}/3", state, f"latent_dim={k}"]
+        for i, (k, end) in enumerate(((2, "done"), (100, "failed"), (3, "done")), 1)
+        for state in ("started", end)
+    ]
+    assert all(re.search(r"squared_error [\d.]+, .* s$", line) for line in lines[1:7] if " done " in line)
+    assert lines[7].startswith("2 of 3 jobs done: ") and not re.search(r"epoch \d|resume(?! sweep)", done.stdout)
+    assert sum("───" in line for line in lines) == 2, "the report, and what has no results"
+    assert "epoch 2" in next(Path("sweep").glob("*dim-3*")).joinpath("run.log").read_text()
+    show = genbench("show", "sweep")
+    assert show.returncode == 2 and "this is a sweep" not in show.stdout and "fix: genbench report sweep" in show.stderr
+
+
+def test_a_swept_value_is_in_the_title_of_each_run_also_where_it_is_the_default(genbench, monkeypatch):
+    titles = []
+    monkeypatch.setattr("genbench.experiment.Run", lambda folder, config, resume, title, display: titles.append(title) or 1 / 0)
+    monkeypatch.setattr(Sweep, "draw", lambda sweep: None)
+    for words, named in (
+        (["-m", "beta=1,4", "evaluation=full,quick"], [f"evaluation={e}, beta={b}" for b in (1, 4) for e in ("full", "quick")]),
+        (["-m", "beta=1,4", "hydra/launcher=basic"], ["beta=1", "beta=4"]),
+        (["beta=1"], [""]),
+    ):
+        genbench("model=vae", *words, *["hydra.sweep.dir=sweep" if "-m" in words else "hydra.run.dir=run"])
+        assert titles == [f"vae on digits, {some}".rstrip(", ") for some in named]
+        titles.clear()
+
+
+def test_what_was_swept_is_read_from_a_summary_whatever_is_in_it(tmp_path):
+    file = tmp_path / "sweep_summary.json"
+    for content, names in (
+        ('{"jobs": [{"overrides": ["a=1", "++b.c=2"]}, {"overrides": ["a=1", "b.c=3"]}]}', {"b.c"}),
+        ('{"jobs": [{"overrides": [3]}, 4, {"overrides": null}, {}]}', set()),
+        ('{"jobs": 3}', set()),
+        ("{", set()),
+    ):
+        file.write_text(content)
+        assert swept(tmp_path / "job") == names
+
+
+def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_path):
+    catalogue = builtin_catalogue()
+
+    def directories(*words):
+        args = Namespace(overrides=list(words), multirun=True, cfg=None)
+        sweep = Sweep(list(words), check_request(args, catalogue, ()), tmp_path, catalogue)
+        sweep.place()
+        return [job.folder.name for job in sweep.jobs]
+
+    both = directories("model=pca,kmeans", "device=cpu", "dataset=digits,ring")
+    assert both == ["pca_digits", "pca_ring", "kmeans_digits", "kmeans_ring"]
+    folders = directories("model=pca", "dataset=image-folder", "dataset.root=/x/cats,/x/dogs")
+    assert folders == ["pca_image-folder_root-cats", "pca_image-folder_root-dogs"]
+    first, second = directories("model=pca", "dataset=image-folder", "dataset.root=/x/cats,/y/cats")
+    assert first == "pca_image-folder_root-cats" and re.fullmatch(first + "-[0-9a-f]{8}", second)
+    long = directories("model=pca", "dataset=image-folder", f"dataset.root=/x/{'a' * 90},/x/{'a' * 90}b")
+    assert len({*long}) == 2 and all(len(name) <= 80 for name in long)
