@@ -244,8 +244,10 @@ def brief(found: dict, names: Iterable[str]) -> list[str]:
     """A run in few words: its objective on held-out data, then a headline measure of each group."""
     parts, criterion = parts_of(found), found.get("cost", {}).get("criterion")
     values = [f"{criterion} {parts[part][criterion]:.4g}" for part in ("test", "validation", "train") if criterion in parts.get(part, {})]
-    groups = {entry["group"]: entry for entry in reversed(headlines(found, names))}
-    order = sorted(groups.values(), key=lambda entry: entry["group"] != "samples")  # which every model that generates has
+    firsts: dict[str, dict] = {}
+    for entry in headlines(found, names):
+        firsts.setdefault(entry["group"], entry)
+    order = sorted(firsts.values(), key=lambda entry: entry["group"] != "samples")  # which every model that generates has
     return values[:1] + [f"{entry['name']} {_value(entry, 4)}" for entry in order[:2]]
 
 

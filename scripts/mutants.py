@@ -178,8 +178,17 @@ MUTANTS = [
         ("rate and distortion in any order", "genbench/charts.py", "key=lambda row: [row.settings[name] for name in weights]", "key=lambda row: 0"),
     ),
     *of(
-        "tests/test_cli.py -k name_each_run",
+        "tests/test_cli.py -k names_of_their_own",
         ("names of folders collide", "genbench/launch.py", 'return name if whole and', "return name if"),
+    ),
+    *of(
+        "tests/test_console.py",
+        ("more than a screen", "genbench/console.py", "[:MOST_HEADLINES]", ""),
+        ("a long diagnosis fills the screen", "genbench/console.py", "max_lines=lines, ", ""),
+        ("a job tells everything", "genbench/console.py", '        """Only count the warnings."""\n', "        super().say(text)\n"),
+        ("a swept default is in no title", "genbench/config.py", "if name in swept or (", "if ("),
+        ("names of jobs collide", "genbench/sweep.py", "job.folder in taken or", "False or"),
+        ("what jobs differ in is not in their names", "genbench/sweep.py", "named=differing([_own(job) for job in jobs])", "named=()"),
     ),
     *of(
         "tests/test_downloads.py tests/test_formats.py",

@@ -170,7 +170,7 @@ def test_a_sweep_prints_a_line_for_a_job_as_it_starts_and_ends_and_one_table(gen
     assert all(re.search(r"squared_error [\d.]+, .* s$", line) for line in lines[1:7] if " done " in line)
     assert lines[7].startswith("2 of 3 jobs done: ") and not re.search(r"epoch \d|resume(?! sweep)", done.stdout)
     assert sum("───" in line for line in lines) == 2, "the report, and what has no results"
-    assert "epoch 2" in next(Path("sweep").glob("*dim-3*")).joinpath("run.log").read_text()
+    assert "epoch 1" in next(Path("sweep").glob("*dim-3*")).joinpath("run.log").read_text()
     show = genbench("show", "sweep")
     assert show.returncode == 2 and "this is a sweep" not in show.stdout and "fix: genbench report sweep" in show.stderr
 

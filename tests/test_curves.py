@@ -45,7 +45,7 @@ def test_the_least_held_out_value_is_marked_and_told_with_the_test_value_there(s
     assert (line.at, line.word, line.judged, curve.log) == (4, "least", "validation", True)
     curves.draw_curves(sweep.folder, builtin_catalogue())
     told = capsys.readouterr().out
-    assert "least validation nll at n_components=8: 3; test nll there: 3.125" in told and "gmm on digits, covariance=diag" in told
+    assert "least validation nll at n_components=8: 3; test nll there: 3.125" in told and curve.title == "gmm on digits, covariance=diag"
     with Image.open(sweep.folder / "nll_against_n_components_gmm_on_digits.png") as picture:
         assert picture.width > 500
     with open(sweep.folder / "nll_against_n_components_gmm_on_digits.csv", newline="") as file:
