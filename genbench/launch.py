@@ -126,7 +126,8 @@ def own_configs(catalogue: Catalogue) -> list[str]:
     return [] if len(catalogue.folders) == 1 else ["--config-dir", str(catalogue.folders[0])]
 
 
-UNNAMED = ("device", "evaluation", "draw_every", "save_every", "dataset.root")  # where and how a run is computed and watched
+# Settings that say where and how a run is computed, watched and drawn.
+UNNAMED = ("device", "evaluation", "draw_every", "save_every", "theme", "upscaling", "dataset.root")
 
 
 def run_name(model: str, overrides: Iterable[str], named: Collection[str] = (), limit: int = 80) -> str:
