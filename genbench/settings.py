@@ -91,9 +91,13 @@ class Setting:
         """What is allowed, one by one, each with the `NAME=VALUE` beside which it is, or "" where it always is."""
         return [alternative.partition(" if ")[::2] for alternative in self.allowed.split(" | ")]
 
+    def in_force(self, others: Mapping[str, Any]) -> list[str]:
+        """What is allowed beside these other settings; nothing where the setting has no effect."""
+        return [kind for kind, condition in self.alternatives if _holds(condition, others)]
+
     def check(self, value: Any, others: Mapping[str, Any]) -> Any:
         """The value in its declared type (4 becomes 4.0 for a float); UserError if it is not allowed beside the others."""
-        in_force = [kind for kind, condition in self.alternatives if _holds(condition, others)]
+        in_force = self.in_force(others)
         for kind in in_force:
             try:
                 return _kind(kind)(value)

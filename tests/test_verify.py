@@ -15,9 +15,11 @@ from conftest import CONFIGS, config_of
 from genbench import oracles
 from genbench.cli import COMMANDS, builtin_catalogue
 from genbench.completion import candidates
+from genbench.config import ASIDE, known_settings
 from genbench.data import load, locate
 from genbench.experiment import Trained, build, run
 from genbench.recipes import USUAL, Recipe, read, sets
+from genbench.settings import flatten
 
 SHIPPED = sorted(f.stem for f in (CONFIGS / "experiment").glob("*.yaml"))
 HEAD = "# What it shows.\n# Somebody 1999\n"
@@ -224,6 +226,25 @@ def test_recipes_that_ship_are_whole_and_would_run():
         assert len(recipe.configs({}, catalogue)) == len(recipe.runs) and recipe.sets
         assert not recipe.calls or callable(locate(recipe.ours, "ours"))
     assert sum(recipe.minutes for recipe in recipes.values() if USUAL in recipe.sets) <= 10
+
+
+def test_recipes_that_ship_do_not_change_with_the_defaults_of_models():
+    catalogue = builtin_catalogue()
+    off = (None, 0, False, "none", "auto", [])  # a default that changes nothing may stay unsaid while it is that
+    decided_by_data = {"epochs", "batch_size", "network", "latent_dim"}  # where auto is not nothing
+    for recipe in read(catalogue).values():
+        for run_settings, config in zip(recipe.runs, recipe.configs({}, catalogue)):
+            values = flatten(config)
+            known = known_settings(catalogue, config["model"]["name"], config["dataset"]["name"], values)
+            relied_on = {
+                name
+                for name, setting in known.items()
+                if name not in {*ASIDE, "seed"} - {"epochs", "steps"}
+                and (setting.default not in off or (name in decided_by_data and values.get("steps") is None))
+                and (setting.in_force(values) or name in run_settings)
+            }
+            assert not relied_on - run_settings.keys(), f"{recipe.file} leaves {relied_on - run_settings.keys()} to defaults"
+            assert "auto" not in [values[name] for name in decided_by_data & relied_on], recipe.file
 
 
 @pytest.fixture(scope="module")
