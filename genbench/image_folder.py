@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from .interruption import check
 from .settings import Settings
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that would start another program, as EPS does
+DEPTH = (0, 65535)  # values of 16 bits
 
 
 def image_folder(s: Settings) -> Source:
@@ -25,6 +26,8 @@ def image_folder(s: Settings) -> Source:
     pictures, or a folder for every class. Raises UserError for a folder that is laid out otherwise or holds other files,
     except that files that cannot be read are left out with `skip_bad`.
     """
+    if s.levels != "auto" and s.levels[0] >= s.levels[1]:
+        raise UserError("dataset.levels", "the first, black, must be below the second, white", s.levels, "dataset.levels=auto")
     root = Path(s.root)
     halves = [half for half in (root / "train", root / "test") if half.is_dir()]
     if len(halves) == 1:
@@ -43,6 +46,7 @@ def image_folder(s: Settings) -> Source:
     parts = [{name: [file for file in files if file in found] for name, files in part.items()} for part in parts]
     for folder, part in zip(halves or [root], parts):
         _check_filled(part, folder, "holds no pictures that can be read")
+    _level(found, s)
     x = _stacked([found[file] for part in parts for files in part.values() for file in files])
     y = torch.tensor([classes.index(name) for part in parts for name, files in part.items() for _ in files])
     sizes = [sum(map(len, part.values())) for part in parts]
@@ -141,6 +145,32 @@ def _tell(bad: list[str], n: int, root: Path, s: Settings) -> None:
     say(f"warning: {what}; left out, as dataset.skip_bad=true says")
 
 
+def _level(pictures: dict[Path, np.ndarray], s: Settings) -> None:
+    """Turn 16-bit pictures into bytes, in place: `levels` are black and white, by default the least and the largest value.
+
+    Cameras, microscopes and depth sensors use a small part of 16 bits, of which all would be black.
+    """
+    deep = [file for file, picture in pictures.items() if picture.dtype == np.uint16]
+    if not deep:
+        if s.levels != "auto":
+            say("warning: dataset.levels has no effect: none of the pictures has 16 bits")
+        return
+    low, high = _range(pictures[file] for file in deep) if s.levels == "auto" else s.levels
+    if s.levels == "auto":
+        whole = f"dataset.levels=[{DEPTH[0]},{DEPTH[1]}] keeps the whole range"
+        say(f"16-bit pictures: {low} is black and {high} is white, the least and the largest value; {whole}")
+    for file in deep:
+        shares = (pictures[file].astype(np.float32) - low) / (high - low)
+        pictures[file] = (255 * shares.clip(0, 1)).round().astype(np.uint8)
+
+
+def _range(pictures: Iterable[np.ndarray]) -> tuple[int, int]:
+    """The least and the largest value of 16-bit pictures; the whole range if those are the same."""
+    ends = [(int(picture.min()), int(picture.max())) for picture in pictures]
+    low, high = min(least for least, _ in ends), max(largest for _, largest in ends)
+    return (low, high) if low < high else DEPTH
+
+
 def _stacked(pictures: list[np.ndarray]) -> torch.Tensor:
     """Pictures [H, W, C] of one size as bytes [N, C, H, W]; grey ones repeat themselves in every channel."""
     h, w = pictures[0].shape[:2]
@@ -151,14 +181,22 @@ def _stacked(pictures: list[np.ndarray]) -> torch.Tensor:
 
 
 def _picture(file: Path, s: Settings) -> np.ndarray:
-    """One file as bytes [H, W, C], upright, transparent parts on white; C is 1 for a grey picture unless `channels` is 3."""
+    """One file as bytes [H, W, C], upright, transparent parts on white; C is 1 for a grey picture unless `channels` is 3.
+
+    A picture of 16 bits, which is grey, keeps them.
+    """
     if not file.is_file():  # a pipe would be waited for
         raise ValueError("no regular file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a picture that Pillow merely wonders at is read, whatever python -W says
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(file, formats=FORMATS) as opened:
-            image = _eight_bits(ImageOps.exif_transpose(opened))
+            image = ImageOps.exif_transpose(opened)
+            image.load()
+    if image.mode == "F":
+        raise ValueError("floating-point values have no agreed white")
+    if image.mode.startswith("I"):
+        return _sixteen_bits(image, s)
     grey = ImageMode.getmode(image.mode).basemode == "L"
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -169,13 +207,12 @@ def _picture(file: Path, s: Settings) -> np.ndarray:
     return np.asarray(image).reshape(image.height, image.width, -1)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit grey values, which `convert` would clip at 255."""
-    if image.mode == "F":
-        raise ValueError("floating-point values have no agreed white")
-    if not image.mode.startswith("I"):
-        return image
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
+def _sixteen_bits(image: Image.Image, s: Settings) -> np.ndarray:
+    """A grey picture of 16 bits [H, W, C], which `convert` would clip at 255."""
+    values = np.asarray(image).astype(np.float32)
+    if values.min() < DEPTH[0] or values.max() > DEPTH[1]:
         raise ValueError("values are beyond 16 bits")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    if s.resize:
+        resized = np.asarray(Image.fromarray(values).resize(s.resize[::-1]))
+        values = resized.clip(values.min(), values.max())  # which bicubic interpolation exceeds at edges
+    return np.repeat(values.round().astype(np.uint16)[..., None], 3 if s.channels == 3 else 1, axis=2)

@@ -94,6 +94,10 @@ class Sheet:
             axes.tick_params(colors=self.theme.soft, labelsize=8)
             axes.xaxis.label.set(color=self.theme.ink, size=9)
             axes.yaxis.label.set(color=self.theme.ink, size=9)
+            if "xscale" not in options:
+                axes.ticklabel_format(scilimits=(-3, 5))  # longer numbers would run over the label
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.get_offset_text().set(color=self.theme.soft, size=8)
         return axes
 
     def heading(self, axes, text: str) -> None:

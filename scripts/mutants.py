@@ -202,8 +202,16 @@ MUTANTS = [
         ("labels are trusted", "genbench/formats.py", "    if len(wrong):", "    if False:"),
     ),
     *of(
+        "tests/test_figures.py -k 'enlarged or names_of_classes or told_by or readable'",
+        ("small images are blocks", "genbench/plots.py", '    if upscaling == "nearest":', "    if True:"),
+        ("legends are cut", "genbench/plots.py", "max(text_width(name, 8) for name, _ in groups) + 40", "70"),
+        ("two classes look alike", "genbench/sheet.py", '"#1fa5b8", "#914d06"', '"#1fa5b8", "#1ca0b4"'),
+        ("titles are dark on dark", "genbench/sheet.py", '"color": self.theme.ink, "linespacing"', '"color": INK, "linespacing"'),
+    ),
+    *of(
         "tests/test_image_folder.py",
         ("bad pictures are skipped unasked", "genbench/image_folder.py", "    if not s.skip_bad:", "    if False:"),
+        ("16-bit pictures are black", "genbench/image_folder.py", "return (low, high) if low < high else DEPTH", "return DEPTH"),
     ),
     *of(
         "tests/test_edges.py -k 'only_test_points or only_some_points'",

@@ -278,6 +278,66 @@ def viewed(name, *overrides, dataset="digits"):
         return model, x, model.views(x, generator(3))
 
 
+@pytest.mark.parametrize("classes", [2, 10, 30])
+def test_the_page_has_room_for_the_names_of_classes(classes, bounded):
+    names = ["automobile", "a class whose name is the name of a folder, and long", *(f"class number {i}" for i in range(28))]
+    z, y = torch.randn(60, 2, generator=generator(4)) * 1e5, torch.arange(60) % classes
+    for codes in (z, z[:, :1]):
+        plots.codes(codes, y, lambda c: names[c], None, ["first", "second"], PAGE)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_pictures_are_light_or_dark_and_readable(theme):
+    viewer = Viewer(made(1, 8, 8), 0, "title", theme=theme)
+    viewer.at(1)
+    picture = figures.draw_samples(viewer, torch.rand(9, 1, 8, 8))
+    ground = torch.tensor([int(THEMES[theme].ground[i : i + 2], 16) for i in (1, 3, 5)])
+    assert (picture[0, 0] == ground).all() and (picture[60:][:, 0] == ground).all()
+    header = picture[:50].float().mean(2)
+    assert (header - ground.float().mean()).abs().max() > 120, "the title stands out"
+
+
+def test_components_have_the_numbers_that_responsibilities_have(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(plots, "grid", lambda images, page, captions, wide: drawn.update(images=images, captions=captions))
+    viewer = Viewer(made(1, 8, 8), 0, "title")
+    viewer.at(1)
+    weights, points = torch.tensor([0.2, 0.5, 0.3]), torch.rand(3, 1, 8, 8)
+    figures.VIEWS["components"](viewer, None, viewer.page("means"), points, weights)
+    assert drawn["captions"] == ["2: 50.0%", "3: 30.0%", "1: 20.0%"] and torch.equal(drawn["images"], points[[1, 2, 0]])
+
+
+def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(plots, "pair_plot", lambda data, samples, features, page: drawn.update(features=features, note=page.note))
+    x = torch.randn(50, 6, generator=generator(5)) * torch.tensor([1.0, 9.0, 0.0, 5.0, 2.0, 7.0])
+    viewer = Viewer(Data("made", {"train": Part(x, None), "test": Part(x, None)}, Space((6,), unit=False)), 0, "title")
+    viewer.at(1)
+    figures.draw_samples(viewer, x)
+    assert drawn["features"] == [1, 3, 4, 5]
+    assert drawn["note"].startswith("the 4 features of most variance of 50 samples and 50 training points")
+    monkeypatch.setattr(plots, "profiles", lambda named, page: drawn.update(named))
+    figures.draw_reconstructions(viewer, x, 2 * x)
+    means, deviations = x.mean(0), x.std(0, correction=0).clamp(min=1e-9)
+    varying = [0, 1, 3, 4, 5]
+    for name, values in (("original", x), ("reconstructed", 2 * x)):
+        assert torch.allclose(drawn[name][:, varying], ((values - means) / deviations)[:6, varying], atol=1e-5)
+    assert torch.isfinite(drawn["original"]).all(), "also of a feature that is always the same"
+
+
+def test_interpolations_have_reconstructions_beside_the_originals(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(plots, "rows", lambda named, page, headings, flanks: drawn.append((named, page.note, headings, flanks)))
+    viewer, pairs, points = Viewer(made(1, 8, 8), 0, "title"), torch.rand(2, 2, 1, 8, 8), torch.rand(2, 4, 1, 8, 8)
+    viewer.at(1)
+    for conditional in (False, True):
+        figures.draw_interpolation(viewer, pairs, points, conditional)
+    (named, note, headings, flanks), (_, other, ends, _) = drawn
+    assert headings == ["original", "reconstructed", "", "", "reconstructed", "original"] and flanks == 1
+    assert all(torch.equal(x, torch.cat([pairs[i, :1], points[i], pairs[i, 1:]])) for i, x in enumerate(named.values()))
+    assert "class" not in note and "keeps the class of its first point" in other and ends[-2] == "end"
+
+
 def test_views_return_what_the_model_computes():
     model, x, views = viewed("dae")
     rows = views["denoising"].data

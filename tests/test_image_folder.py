@@ -166,6 +166,27 @@ def test_every_mode_becomes_bytes(name, image, pixel, tmp_path):
     assert found.shape == (len(pixel), 3, 4) and torch.equal(found, torch.tensor(pixel, dtype=torch.uint8)[:, None, None].expand_as(found))
 
 
+def test_pictures_of_16_bits_use_the_range_of_the_data(tmp_path, capsys):
+    shades = np.array([[500, 1500], [2500, 1000]], np.uint16)
+    for i in range(4):
+        save(tmp_path / f"{i}.png", shades[:, ::-1] if i % 2 else shades)
+    bytes_of = {500: 0, 1000: 64, 1500: 128, 2500: 255}  # 0.25 and 0.5 of 255, rounded to even
+    wanted = sorted(bytes_of.values())
+    data = loaded(tmp_path)
+    assert all(sorted(x.flatten().tolist()) == wanted for part in data.parts.values() for x in part.raw)
+    said = capsys.readouterr().out
+    assert "16-bit pictures: 500 is black and 2500 is white" in said and "dataset.levels=[0,65535]" in said
+    assert loaded(tmp_path, levels=[0, 65535]).train.raw.max() == 10, "as dark as before"
+    assert sorted(loaded(tmp_path, levels=[1000, 2000]).train.raw[0].flatten().tolist()) == [0, 0, 128, 255], "others are cut"
+    assert loaded(tmp_path, channels=3, resize=[4, 6]).space.shape == (3, 4, 6) and "500 is black" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"dataset.levels: the first, black, must be below the second, white"):
+        loaded(tmp_path, levels=[9, 9])
+    save(tmp_path / "few" / "a.png", flat(7, "L"))
+    only(tmp_path / "few")
+    loaded(tmp_path / "few", levels=[0, 9])
+    assert "warning: dataset.levels has no effect" in capsys.readouterr().out
+
+
 def test_pictures_are_set_upright(tmp_path):
     picture = np.zeros((2, 5), np.uint8)
     picture[0, 0] = 255
