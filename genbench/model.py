@@ -157,7 +157,10 @@ def available_if(condition: Callable[[Model], bool]):
 
 
 class Player(NamedTuple):
-    """One side of the game that training is: it moves its own parameters to lower its own loss."""
+    """One side of the game that training is: it moves its own parameters to lower its own loss.
+
+    Where a model has a setting NAME_lr for the player NAME, that is its learning rate, unless it is null.
+    """
 
     loss: str = "loss"  # name of a method (batch, noise, hp) -> (scalar, logs)
     owns: str | tuple[str, ...] = ""  # prefix, or prefixes, of the parameters that this player moves
@@ -200,7 +203,7 @@ class GradientModel(Model):
         self.batches = -(-len(train) // self.s.batch_size)  # in an epoch
         self.rng = torch.Generator(self.device)
         self.moved = {name: list(self.owned(name).values()) for name in self.players}
-        self.optimizers = {name: optimizer(self.moved[name], self.s) for name in self.players}
+        self.optimizers = {name: optimizer(self.moved[name], self.s, self.s.get(f"{name}_lr")) for name in self.players}
 
     def step(self, batch):
         logs = {}
@@ -229,7 +232,9 @@ class GradientModel(Model):
         return {name: value * share for name, value in self.hp.items()}
 
     def end_epoch(self):
-        used = {"lr": self.s.lr * rate(self.clock - 1, self.steps, self.batches, self.s)}
+        rates = {name: self.s[name] for name in ("lr", *(f"{player}_lr" for player in self.players)) if self.s.get(name)}
+        factor = rate(self.clock - 1, self.steps, self.batches, self.s)
+        used = {name: value * factor for name, value in rates.items()}
         hp = self.annealed(self.clock - 1)
         if hp is not self.hp:
             used |= hp

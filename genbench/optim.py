@@ -8,16 +8,17 @@ import torch
 from .settings import Settings
 
 
-def optimizer(parameters: Iterable[torch.Tensor], s: Settings) -> torch.optim.Optimizer:
-    """The optimiser that `optimizer`, `lr` and their companions describe; each group keeps its `initial_lr`."""
+def optimizer(parameters: Iterable[torch.Tensor], s: Settings, lr: float | None = None) -> torch.optim.Optimizer:
+    """The optimiser that `optimizer`, `lr` (or a rate in its place) and their companions describe; each group keeps its
+    `initial_lr`."""
     adam = {"betas": tuple(s.adam_betas), "eps": s.adam_eps, "fused": True}  # fused: one kernel over all parameters, also on CPU
     make, options = {
         "adam": (torch.optim.Adam, adam),
         "adamw": (torch.optim.AdamW, adam),
         "sgd": (torch.optim.SGD, {"momentum": s.momentum}),
-        "rmsprop": (torch.optim.RMSprop, {"momentum": s.momentum}),
+        "rmsprop": (torch.optim.RMSprop, {"momentum": s.momentum, "centered": s.centered}),
     }[s.optimizer]
-    made = make(list(parameters), lr=s.lr, weight_decay=s.weight_decay, **options)
+    made = make(list(parameters), lr=lr or s.lr, weight_decay=s.weight_decay, **options)
     for group in made.param_groups:
         group["initial_lr"] = group["lr"]
         if s.adam_start and s.optimizer in ("adam", "adamw"):

@@ -152,8 +152,10 @@ def _require_longer(before: dict, now: dict, length: dict) -> None:
         raise _differs(name, f"this directory holds a run with {name}={old}", old, new)
     if new == old and (name == "steps" or steps % per_epoch == 0):
         return
-    if now.get("schedule", "constant") not in ("constant", "stages"):
-        raise _differs(name, f"the {now['schedule']} schedule was laid out for {old} {name}", old, new)
+    laid_out = f"{now['schedule']} schedule" if now.get("schedule", "constant") not in ("constant", "stages") else ""
+    laid_out = "instance noise" if now.get("instance_noise") else laid_out
+    if laid_out:
+        raise _differs(name, f"the {laid_out} was laid out for {old} {name}", old, new)
     if steps % per_epoch:
         what = f"this directory holds a run that ends within an epoch, after {steps} steps of {per_epoch} each"
         raise _differs("steps", what, steps, now.get("steps") or new * per_epoch)

@@ -72,7 +72,9 @@ def defaults_of(setting: Setting) -> list:
 def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
     """A model's real config on few points and with small shapes."""
     own = own_settings(model)
-    idle = "hidden" if "network=conv" in overrides else "channels"
+    chosen = [o.removeprefix("network=") for o in overrides if o.startswith("network=")]
+    network = (chosen or defaults_of(own["network"]) if "network" in own else ["mlp"])[0]
+    idle = {"mlp": "channels", "conv": "hidden"}.get(network)
     small = [f"{k}={v}" for k, v in SMALL.items() if k in own and k != idle]
     few = ["epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", "evaluation=none"]
     return config_of(model, *few, *small, *overrides, dataset=dataset)
@@ -100,7 +102,7 @@ def accepts(model: str, name: str, value) -> bool:
     return True
 
 
-REMEMBERING = {"patience": 2, "annealing": "linear", "ema": 0.9, "grad_clip": 1.0}
+REMEMBERING = {"patience": 2, "annealing": "linear", "ema": 0.9, "grad_clip": 1.0, "instance_noise": 0.1}
 
 
 def config_with_all_state(model: str, *overrides: str) -> dict:

@@ -145,10 +145,16 @@ OPTIONS = {  # beside the defaults, each choice that changes what a loss compute
     "sparse-ae": ["sparsity=l1"],
     "swae": ["prior=uniform", "prior=ring", "supervision=2.0"],
     "vae": ["draws=3", "likelihood=bernoulli", "likelihood=continuous-bernoulli", "likelihood=gaussian", "optimizer=rmsprop"],
-    "gan": ["generator_loss=saturating", "optimizer=sgd", "generator=identity latent_dim=64"],
+    "gan": [
+        "generator_loss=saturating",
+        "optimizer=sgd",
+        "generator=identity latent_dim=64",
+        "r1_gamma=3.0",
+        "instance_noise=0.5 r1_gamma=0.5 discriminator_lr=0.01",
+    ],
     "wgan": ["constraint=clipping", "schedule=cosine"],
 }
-SHARED_OPTIONS = {"network": "conv", "annealing": "cyclical", "ema": 0.9}  # of every model that has the setting
+SHARED_OPTIONS = {"network": "conv", "annealing": "cyclical", "ema": 0.9, "norm": "layer"}  # of every model that has the setting
 PAIRS = [
     (name, option)
     for name in MODELS
@@ -178,7 +184,7 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
     parameters, buffers = stack_module_state(members)
     template = members[0]
     own = {p: [n for n, _ in template.named_parameters() if n.startswith(player.owns)] for p, player in template.players.items()}
-    rules = {p: optimizer([parameters[n] for n in own[p]], template.s) for p in template.players}
+    rules = {p: optimizer([parameters[n] for n in own[p]], template.s, template.s.get(f"{p}_lr")) for p in template.players}
     for clock, batch in enumerate(batches):
         hp = {name: torch.tensor([m.annealed(clock)[name] for m in members]) for name in template.hp}
         for name, player in template.players.items():

@@ -6,8 +6,9 @@ import pytest
 import torch
 from conftest import small_config
 from torch.distributions import Bernoulli, Normal
+from torch.nn.functional import binary_cross_entropy_with_logits
 
-from genbench.data import load
+from genbench.data import Batch, load
 from genbench.experiment import build
 from genbench.model import GradientModel
 from genbench.seeds import generator
@@ -134,6 +135,60 @@ def test_gan_generator(play, kind):
     model, _, noise, loss, _ = play("gan", f"generator_loss={kind}", player="generator")
     fake = torch.sigmoid(model.discriminator(model.generator(noise["z"])))
     close(loss, (1 - fake).log().mean() if kind == "saturating" else -fake.log().mean())
+
+
+@pytest.mark.parametrize(("real", "fake"), [(0.0, 0.0), (0.1, 0.0), (0.1, 0.3)])
+def test_gan_label_smoothing(play, real, fake):
+    model, x, noise, loss, _ = play("gan", f"label_smoothing={real}", f"fake_label_smoothing={fake}")
+    on_data, on_samples = model.discriminator(x), model.discriminator(model.generator(noise["z"]))
+    wanted = [(on_data, 1 - real), (on_samples, fake)]
+    close(loss, sum(binary_cross_entropy_with_logits(said, torch.full_like(said, label)) for said, label in wanted))
+    bound = model.held_out(Batch(x, None), generator(2))["jsd_bound"]  # of the discriminator, whatever it was taught
+    close(bound, math.log(2) + (torch.sigmoid(on_data).log().mean() + (1 - torch.sigmoid(on_samples)).log().mean()) / 2)
+
+
+def test_gan_instance_noise_is_on_all_that_the_discriminator_sees_and_falls_to_zero(play):
+    model, x, noise, _, _ = play("gan", "instance_noise=0.5")
+    model.steps = 10
+    assert [model.annealed(clock)["instance_noise"] for clock in (0, 5, 10)] == [0.5, 0.25, 0.0]
+    assert model.hp["instance_noise"] == 0, "measurements are without"
+    plain = play("gan")
+    for name, player in (("discriminator_loss", "discriminator"), ("generator_loss", "generator")):
+        drawn = model.draw(player, 40, generator(2))
+        bare = {"z": plain[0].draw(player, 40, generator(2))["z"]}
+        loss = getattr(model, name)
+        ours, wanted = loss(Batch(x, None), drawn, model.hp)[0], getattr(plain[0], name)(Batch(x, None), bare, plain[0].hp)[0]
+        assert torch.equal(ours, wanted), "at level 0 nothing has changed"
+        seen = model.discriminator(model.generator(drawn["z"]) + 0.2 * drawn["samples"])
+        wanted = -torch.sigmoid(seen).log().mean()
+        if player == "discriminator":
+            on_data = model.discriminator(x + 0.2 * drawn["data"])
+            wanted = -torch.sigmoid(on_data).log().mean() - (1 - torch.sigmoid(seen)).log().mean()
+        close(loss(Batch(x, None), drawn, {**model.hp, "instance_noise": 0.2})[0], wanted)
+
+
+class Quadratic(torch.nn.Module):
+    """x'x a / 2, whose gradient is a x."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = torch.nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, x):
+        return self.a * x.flatten(1).square().sum(1, keepdim=True) / 2
+
+
+def test_gan_r1_is_the_squared_slope_on_data_of_a_discriminator_that_is_known(play):
+    model, x, noise, *_ = play("gan", dataset="moons")
+    model.discriminator = Quadratic()
+    without, _ = model.discriminator_loss(Batch(x, None), noise, model.hp)
+    model.s["r1_gamma"], model.hp["r1_gamma"] = 4.0, 4.0
+    loss, terms = model.discriminator_loss(Batch(x, None), noise, model.hp)
+    square = x.square().sum(1).mean()
+    close(terms["r1"], 9 * square)
+    close(loss, without + 2 * 9 * square)
+    (slope,) = torch.autograd.grad(terms["r1"], model.discriminator.a)
+    close(slope, 2 * 3 * square)  # of a^2 E x'x
 
 
 @pytest.mark.parametrize("weight", [0.0, 10.0])

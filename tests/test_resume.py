@@ -270,10 +270,13 @@ def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_once(tmp_path, undra
     with pytest.raises(UserError, match="the cosine schedule was laid out for 4 epochs") as refused:
         run(small_config("ae", "schedule=cosine", "epochs=4"), tmp_path / "cosine")
         run(small_config("ae", "schedule=cosine", "epochs=7"), tmp_path / "cosine")
+    with pytest.raises(UserError, match="the instance noise was laid out for 1 epochs"):
+        for epochs in (1, 2):
+            run(small_config("gan", "schedule=constant", "instance_noise=0.1", f"epochs={epochs}"), tmp_path / "noise")
     assert refused.value.code == 2
 
 
-@pytest.mark.parametrize("model", ["ae", "gan"])
+@pytest.mark.parametrize("model", ["ae", "wgan"])
 def test_a_run_of_so_many_steps_is_one_of_as_many_epochs_and_may_end_within_one(model, tmp_path, undrawn):
     def ran(name, *overrides):
         run(config_with_all_state(model, "schedule=constant", *overrides), tmp_path / name)

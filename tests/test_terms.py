@@ -207,6 +207,21 @@ def test_learning_rates():
     assert [rate(c, 35, 10, stages) for c in (0, 9, 10, 29, 30, 34)] == [1, 1, 0.5, 0.5, 0.1, 0.1]
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_rmsprop_divides_by_the_root_of_the_second_moment_or_of_the_variance(centred):
+    config = config_of("ae", "optimizer=rmsprop", f"centered={str(centred).lower()}", "lr=0.01")
+    x = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
+    rule = optimizer([x], Settings(config))
+    wanted, first, second = x.detach().clone(), torch.zeros(2), torch.zeros(2)
+    for _ in range(3):
+        x.grad = 3 * x.detach()
+        g = 3 * wanted
+        first, second = 0.99 * first + 0.01 * g, 0.99 * second + 0.01 * g**2
+        wanted = wanted - 0.01 * g / ((second - (first**2 if centred else 0)).sqrt() + 1e-8)
+        rule.step()
+        torch.testing.assert_close(x.detach(), wanted)
+
+
 def test_adam_starts_from_the_second_moment_it_is_given():
     config = config_of("ae", "adam_start=0.25", "adam_eps=0.001", "adam_betas=[0.9,0.99]", "lr=0.1")
     x = torch.nn.Parameter(torch.tensor([1.0, -2.0]))

@@ -120,6 +120,30 @@ def stepped(model, *overrides, steps=6):
     return model, batches
 
 
+RATES = [
+    ("gan n_discriminator=1", "discriminator"),
+    ("gan n_discriminator=1", "generator"),
+    ("wgan n_critic=1", "critic"),
+    ("wgan n_critic=1", "generator"),
+    ("aae", "discriminator"),
+    ("aae", "encoder"),
+]
+
+
+@pytest.mark.parametrize(("model", "player"), RATES)
+def test_each_player_moves_at_its_own_rate(model, player):
+    def moved(*rates):
+        model_, batches = stepped(*model.split(), "optimizer=sgd", "schedule=constant", "lr=0.02", *rates)
+        before = {n: p.detach().clone() for n, p in model_.owned(player).items()}
+        logged = model_.step(batches[0]) | model_.end_epoch()
+        return torch.cat([(p.detach() - before[n]).flatten() for n, p in model_.owned(player).items()]), logged
+
+    (usual, plain), (twice, own), (thrice, _) = moved(), moved(f"{player}_lr=0.04"), moved(f"{player}_lr=0.06")
+    assert (twice - usual).norm() > 0
+    torch.testing.assert_close(thrice - twice, twice - usual, rtol=1e-3, atol=1e-6)  # the rate times one gradient
+    assert own[f"{player}_lr"].item() == pytest.approx(0.04) and f"{player}_lr" not in plain and own["lr"] == plain["lr"]
+
+
 @pytest.mark.parametrize(("model", "overrides"), [("ae", []), ("gan", ["n_discriminator=1"])])
 def test_no_gradient_is_longer_than_the_clip(model, overrides):
     free, batches = stepped(model, *overrides)

@@ -25,7 +25,7 @@ class AAE(Autoencoder):
     def __init__(self, space, s):
         super().__init__(space, s)
         widths = [s.latent_dim, *s.discriminator_hidden, 1]
-        self.discriminator = nn.Sequential(*nets.MLP.layers(widths, s))
+        self.discriminator = nets.initialised(nn.Sequential(*nets.MLP.layers(widths, s)), s)
 
     def draw(self, player, n, rng):
         return {"prior": self.prior(n, rng)} if player == "discriminator" else {}

@@ -85,14 +85,19 @@ class Adversarial(GradientModel):
         """n codes [n, latent_dim] from the prior, N(0, I)."""
         return torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
 
-    def judge_both(self, x, z):
-        """What the judge says of data x [n, *shape] and of samples from codes z [n, latent_dim], and those samples.
+    @torch.no_grad()
+    def samples(self, z):
+        """Samples [n, *shape] from codes z [n, latent_dim] as the judge learns from them: the generator stands still."""
+        return self.generator(z)
 
-        The generator is not differentiated.
-        """
-        with torch.no_grad():
-            fake = self.generator(z)
-        return *getattr(self, self.judge)(torch.cat([x, fake])).chunk(2), fake
+    def judge_both(self, x, samples):
+        """What the judge says [n, 1] of data x [n, *shape], and of as many samples."""
+        return getattr(self, self.judge)(torch.cat([x, samples])).chunk(2)
+
+    def slopes(self, x):
+        """The gradient [n, size] of what the judge says with respect to each of the points x [n, *shape]."""
+        judge = getattr(self, self.judge)
+        return torch.func.grad(lambda x: judge(x).sum())(x).flatten(1)
 
     @torch.no_grad()
     def settle(self, player):
@@ -125,18 +130,46 @@ class Adversarial(GradientModel):
 class GAN(Adversarial):
     """min_G max_D E log D(x) + E log(1 - D(G(z))), D = sigmoid(discriminator) (Algorithm 1 of the paper).
 
-    The generator minimises E log(1 - D(G(z))) when `saturating`, else -E log D(G(z)).
+    The generator minimises E log(1 - D(G(z))) when `saturating`, else -E log D(G(z)). The discriminator may learn from
+    smoothed labels, and be kept from becoming too steep by `r1_gamma` or by noise on all that it sees, which falls to
+    zero over the run and is zero in evaluation.
     """
 
+    numbers = ("r1_gamma",)
     usual_batch_size = 100
 
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        self.hp["instance_noise"] = 0.0
+
+    def annealed(self, clock):
+        if not self.s.instance_noise:
+            return super().annealed(clock)
+        return super().annealed(clock) | {"instance_noise": self.s.instance_noise * max(0.0, 1 - clock / self.steps)}
+
+    def draw(self, player, n, rng):
+        noise = super().draw(player, n, rng)
+        if self.s.instance_noise:
+            for seen in ("data", "samples") if player == "discriminator" else ("samples",):
+                noise[seen] = torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
+        return noise
+
+    def seen(self, name, x, noise, hp):
+        """Data or samples x [n, *shape] as the discriminator sees them."""
+        return x + hp["instance_noise"] * noise[name] if name in noise else x
+
     def discriminator_loss(self, batch, noise, hp):
-        real, fake, _ = self.judge_both(batch.x, noise["z"])
-        loss = F.softplus(-real).mean() + F.softplus(fake).mean()
-        return loss, {"d_real": real.sigmoid().mean(), "d_fake": fake.sigmoid().mean()}
+        x = self.seen("data", batch.x, noise, hp)
+        real, fake = self.judge_both(x, self.seen("samples", self.samples(noise["z"]), noise, hp))
+        loss = cross_entropy(real, 1 - self.s.label_smoothing) + cross_entropy(fake, self.s.fake_label_smoothing)
+        terms = {"d_real": real.sigmoid().mean(), "d_fake": fake.sigmoid().mean()}
+        if self.s.r1_gamma:
+            terms["r1"] = self.slopes(x).square().sum(1).mean()
+            loss = loss + hp["r1_gamma"] / 2 * terms["r1"]
+        return loss, terms
 
     def generator_loss(self, batch, noise, hp):
-        fake = self.discriminator(self.generator(noise["z"]))
+        fake = self.discriminator(self.seen("samples", self.generator(noise["z"]), noise, hp))
         return -F.softplus(fake).mean() if self.s.generator_loss == "saturating" else F.softplus(-fake).mean(), {}
 
     @torch.no_grad()
@@ -144,9 +177,14 @@ class GAN(Adversarial):
         """`jsd_bound`: (V(D, G) + 2 log 2) / 2, in nats, at most the Jensen-Shannon divergence between data and samples,
         as V is largest at the best discriminator, where the two are equal (theorem 1 of the paper). On points that the
         discriminator has learnt from it may exceed it."""
-        loss, _ = self.discriminator_loss(batch, self.draw("discriminator", len(batch.x), rng), self.hp)
-        return {"jsd_bound": math.log(2) - loss / 2}
+        real, fake = self.judge_both(batch.x, self.samples(self.codes(len(batch.x), rng)))
+        return {"jsd_bound": math.log(2) - (cross_entropy(real, 1.0) + cross_entropy(fake, 0.0)) / 2}
 
     def judgement(self, x):
         """D(x) [n], the probability that points x [n, *shape] are data."""
         return super().judgement(x).sigmoid()
+
+
+def cross_entropy(logits, label):
+    """The mean cross-entropy, in nats, of predictions sigmoid(logits) with one label in [0, 1] for all."""
+    return label * F.softplus(-logits).mean() + (1 - label) * F.softplus(logits).mean()

@@ -24,18 +24,18 @@ class WGAN(Adversarial):
         gap, samples = self.gap(batch.x, noise["z"])
         if self.s.constraint == "clipping":
             return -gap, {"gap": gap}
-        penalty = (self.slopes(batch.x, samples, noise["between"]) - 1).square().mean()
+        penalty = (self.steepness(batch.x, samples, noise["between"]) - 1).square().mean()
         return -gap + hp["lambda"] * penalty, {"gap": gap, "penalty": penalty}
 
     def gap(self, x, z):
         """E f(x) - E f(G(z)) over data x [n, *shape] and codes z [n, latent_dim], and the samples G(z)."""
-        on_data, on_samples, samples = self.judge_both(x, z)
+        samples = self.samples(z)
+        on_data, on_samples = self.judge_both(x, samples)
         return on_data.mean() - on_samples.mean(), samples
 
-    def slopes(self, x, samples, between):
+    def steepness(self, x, samples, between):
         """||grad f|| [n] at points between data and samples [n, *shape], as far from x as `between` [n, 1, ...] in [0, 1] says."""
-        point = x + between * (samples - x)
-        return torch.func.grad(lambda x: self.critic(x).sum())(point).flatten(1).norm(dim=1)
+        return self.slopes(x + between * (samples - x)).norm(dim=1)
 
     def generator_loss(self, batch, noise, hp):
         return -self.critic(self.generator(noise["z"])).mean(), {}
@@ -47,7 +47,7 @@ class WGAN(Adversarial):
         densities that lie a apart is a (1 + a / 2 lambda), with clipping any multiple of a."""
         noise = self.draw("critic", len(batch.x), rng)
         gap, samples = self.gap(batch.x, noise["z"])
-        return {"wasserstein": gap / self.slopes(batch.x, samples, noise["between"]).mean()}
+        return {"wasserstein": gap / self.steepness(batch.x, samples, noise["between"]).mean()}
 
     @torch.no_grad()
     def settle(self, player):

@@ -1,0 +1,66 @@
+"""Networks: which one a setting chooses, its layers, and where its weights start."""
+
+import pytest
+import torch
+from conftest import small_config
+
+from genbench import nets
+from genbench.data import load
+from genbench.experiment import build
+from genbench.seeds import generator
+from genbench.settings import Settings
+
+CPU = torch.device("cpu")
+USUAL = {"network": "mlp", "hidden": [5, 7], "channels": 4, "activation": "relu"}
+
+
+@pytest.mark.parametrize(("dataset", "chosen"), [("digits", "conv"), ("moons", "mlp")])
+def test_auto_takes_convolutions_for_images(dataset, chosen):
+    config = small_config("ae", "network=auto", "latent_dim=2", dataset=dataset)
+    data = load(config["dataset"], CPU)
+    model, other = (build(config | {"network": network}, data) for network in ("auto", chosen))
+    assert model.s.network == chosen
+    assert [(n, p.tolist()) for n, p in model.named_parameters()] == [(n, p.tolist()) for n, p in other.named_parameters()]
+
+
+def linear(net):
+    """What a network computes, if its activations are taken away."""
+    return [layer for layer in net if isinstance(layer, torch.nn.Linear)]
+
+
+def test_layers_are_normalised_each_point_by_itself():
+    s = Settings(USUAL | {"norm": "layer"})
+    for net in (nets.encoder((3,), 2, s), nets.decoder(3, (2,), s)):
+        x = torch.randn(6, 3, generator=generator(0))
+        h = x
+        for i, layer in enumerate(layers := linear(net)):
+            h = layer(h)
+            if i < len(layers) - 1:
+                h = torch.nn.functional.layer_norm(h, h.shape[1:]).relu()
+        torch.testing.assert_close(net(x), h)
+    conv = nets.encoder((1, 16, 16), 2, Settings(USUAL | {"network": "conv", "norm": "layer"}))
+    x = torch.randn(6, 1, 16, 16, generator=generator(0))
+    torch.testing.assert_close(conv(x)[:1], conv(x[:1]), msg="a point is normalised without the others")
+    first = torch.nn.functional.layer_norm(conv[0](x), (4, 8, 8))
+    torch.testing.assert_close(conv[:2](x), first)
+
+
+@pytest.mark.parametrize(("dense", "widths"), [("auto", [4 * 4 * 8, 64, 3]), (10, [4 * 4 * 8, 10, 3]), (0, [4 * 4 * 8, 3])])
+def test_the_fully_connected_layer_beside_convolutions_is_as_wide_as_one_says(dense, widths):
+    s = Settings(USUAL | {"network": "conv", "dense": dense})
+    encoder, decoder = linear(nets.encoder((1, 16, 16), 3, s)), linear(nets.decoder(3, (1, 16, 16), s))
+    assert [encoder[0].in_features, *(layer.out_features for layer in encoder)] == widths
+    assert [decoder[0].in_features, *(layer.out_features for layer in decoder)] == widths[::-1]
+    assert nets.decoder(3, (1, 16, 16), s)(torch.zeros(2, 3)).shape == (2, 1, 16, 16)
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_initial_weights_have_the_standard_deviation_that_is_asked_for(network):
+    s = Settings(USUAL | {"network": network, "hidden": [200], "channels": 16, "norm": "layer", "init_std": 0.02})
+    for net in (nets.encoder((1, 16, 16), 9, s), nets.decoder(9, (1, 16, 16), s)):
+        for name, weight in net.named_parameters():
+            if weight.dim() > 1:
+                assert weight.std().item() == pytest.approx(0.02, rel=0.15), name
+                assert abs(weight.mean().item()) < 0.004
+            else:  # biases; and the scale of a normalisation, which stays one
+                assert weight.unique().tolist() in ([0.0], [1.0]), name
