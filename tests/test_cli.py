@@ -50,7 +50,7 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
         ("adam_betas=[0.9]", ["must be list of 2 float in [0, 1)"]),
         ("optimizer=sgd momentum=1", ["must be float in [0, 1)"]),
         ("momentum=.9", ["momentum: has no effect with optimizer=adam (got 0.9)", "or set optimizer=sgd or optimizer=rmsprop"]),
-        ("network=conv hidden=[9]", ["hidden: has no effect with network=conv (got [9]); fix: leave it out, or set network=mlp or network=auto"]),
+        ("network=conv hidden=[9]", ["hidden: has no effect with network=conv (got [9]); fix: leave it out, or set network=mlp"]),
         ("-m network=mlp,conv channels=8", ["channels: has no effect with network=mlp"]),
         ("model=wgan constraint=clipping lambda=10", ["lambda: has no effect with constraint=clipping"]),
         ("device=gpu", ["auto | cpu | cuda | cuda:N | mps"]),
