@@ -51,8 +51,9 @@ class Display:
         self.is_live = self.console.is_terminal
         self.live: Live | None = None
         self.first: int | None = None
-        self.unsaid = ""
+        self.unsaid = self.latest = ""
         self.last_said = 0.0
+        self.has_announced = False
 
     def say(self, text: str) -> None:
         """A line of plain words."""
@@ -82,7 +83,8 @@ class Display:
         """Show that an epoch is over, with its terms by part of the data and how fast it went."""
         if self.live is not None:
             self.progress.update(self.task, completed=epoch, speed=speed)
-            self._below(terms(point, self.criterion, self.console.width))
+            self.latest = terms(point, self.criterion, self.console.width)
+            self._below(self.latest)
             return
         first = self.first is None
         if first:
@@ -98,9 +100,15 @@ class Display:
         text = f"measuring {i} of {of}: {name}"
         if self.live is not None:
             self._below(text)
-        elif i == 1 or time.perf_counter() - self.last_said > QUIET:
+        elif not self.has_announced or time.perf_counter() - self.last_said > QUIET:
+            self.has_announced = True
             self._say_last()
             self._announce(text)
+
+    def drawing(self) -> None:
+        """Show on the live line that pictures are drawn."""
+        if self.live is not None:
+            self._below("drawing pictures")
 
     def _below(self, text: str) -> None:
         """Show one line below the progress bar."""
@@ -119,6 +127,7 @@ class Display:
         """Leave the live lines as they are and go on below them; elsewhere say how the last epoch ended."""
         self._say_last()
         if self.live is not None:
+            self._below(self.latest)
             self.live.stop()
             self.live = None
 

@@ -215,6 +215,7 @@ class Run:
         return self.viewer
 
     def _draw(self, epoch: int, pictures: Iterable[tuple[str, torch.Tensor]], in_events: bool = True) -> None:
+        self.display.drawing()
         for name, picture in pictures:
             interruption.check()
             encoded = png(picture)

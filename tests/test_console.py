@@ -88,11 +88,14 @@ def test_the_live_line_of_80_columns_has_both_parts_and_what_is_being_measured()
     display.start(200, "loss")
     display.epoch(35, POINT, "37,807/s")
     display.live.refresh()
+    display.drawing()
+    display.live.refresh()
     display.measuring(9, 27, "mmd")
     display.live.refresh()
     display.close()
     told = on.file.getvalue()
     assert "35/200" in told and "train loss 133.17" in told and "validation loss 138.58" in told and "measuring 9 of 27: mmd" in told
+    assert told.index("drawing pictures") < told.index("measuring") < told.rindex("validation loss"), "the last epoch's terms stay"
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", told)
     assert all(len(line) <= 80 for line in re.split(r"[\r\n]", plain))
 
