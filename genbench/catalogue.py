@@ -1,13 +1,13 @@
 """The catalogue of what is declared: models, datasets and commands, and the settings of each, from the files in configs/."""
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import UserError
+from .files import MOST_YAML, Unreadable, parse_yaml, read_text
 from .settings import Setting, declarations, flatten, varying
 
 GROUPS = ("model", "dataset")  # what a run is chosen from; what the former sets wins over what the latter does
@@ -36,15 +36,23 @@ class Catalogue:
         """The comment lines at the head of a file: what it is, then its source."""
         return self._file(path)[1]
 
-    def chain(self, path: str) -> list[str]:
-        """The file and those that its defaults list includes, in the order in which they are applied."""
+    def chain(self, path: str, within: tuple[str, ...] = ()) -> list[str]:
+        """The file and those that its defaults list includes, in the order in which they are applied.
+
+        UserError if one includes itself; `within` are the files that led here.
+        """
+        if path in within:
+            raise UserError(f"{path}.yaml", "includes itself", " > ".join([*within, path]), "correct its defaults list")
         group = path.rpartition("/")[0]
         found: list[str] = []
-        for entry in [*self._file(path)[0].get("defaults", []), "_self_"]:
+        listed = self._file(path)[0].get("defaults") or []
+        if not isinstance(listed, list):
+            raise UserError(f"{path}.yaml: defaults", "must be a list", listed, "such as defaults: [/base/latent, _self_]")
+        for entry in [*listed, "_self_"]:
             if entry == "_self_":
                 found = [p for p in found if p != path] + [path]
             elif isinstance(entry, str):
-                found += self.chain(entry[1:] if entry.startswith("/") else f"{group}/{entry}")
+                found += self.chain(entry[1:] if entry.startswith("/") else f"{group}/{entry}", (*within, path))
         return found
 
     def settings(self, path: str) -> dict[str, Setting]:
@@ -79,14 +87,17 @@ class Catalogue:
 
     def _file(self, path: str):
         if path not in self._read:
-            file = next((f for folder in self.folders if (f := folder / f"{path}.yaml").is_file()), None)
+            file = next((f for folder in self.folders if (f := folder / f"{path}.yaml").exists()), None)
             if file is None:
                 raise UserError(path, "no such config file", fix=f"put {path}.yaml into {self.folders[0]}")
-            text = file.read_text(encoding="utf-8")
             try:
-                values = {name: varying(value) for name, value in flatten(yaml.safe_load(text) or {}).items()}
-            except yaml.YAMLError as error:
-                raise UserError(str(file), f"is not valid YAML: {error}", fix="correct the file") from error
+                text = read_text(Path(os.path.realpath(file)), MOST_YAML)  # one's own configs may well be links
+                content = parse_yaml(text, file) or {}
+            except Unreadable as error:
+                raise UserError(str(file), error.what, fix="correct the file") from error
+            if not isinstance(content, dict):
+                raise UserError(str(file), "holds no settings by name", fix="write NAME: VALUE in each line")
+            values = {name: varying(value) for name, value in flatten(content).items()}
             lines = text.splitlines()
             head = [line[2:] for line in lines[: next((i for i, x in enumerate(lines) if not x.startswith("#")), None)]]
             head = [line for line in head if not line.startswith("@package")]

@@ -3,13 +3,14 @@ appear in one rename."""
 
 import hashlib
 import io
+import zipfile
 from pathlib import Path
 
 import torch
 
 from .errors import UserError
-from .files import write
-from .record import checkpoints, intact
+from .files import kind, read_bytes, set_aside, write
+from .record import MEMORY, checkpoints, named_digest, plausible
 
 KEPT = 2
 FORMAT = 2  # of the content; counted up when an earlier one cannot be read any more
@@ -27,7 +28,7 @@ def write_checkpoint(folder: Path, epoch: int, batches: int, content: dict) -> N
             raise UserError(f"epoch {epoch}", f"{bad} is not finite", fix="lower lr where there is one, and look at the data", code=1)
     _require_plain(content, "checkpoint")
     _write(folder, f"checkpoint-{epoch:06d}-{batches:06d}", {"format": FORMAT, **content})
-    for old in checkpoints(folder)[KEPT:]:
+    for old in [path for path in checkpoints(folder) if not kind(path)][KEPT:]:
         old.unlink()
 
 
@@ -73,7 +74,9 @@ def write_finished(folder: Path, content: dict[str, torch.Tensor]) -> None:
     before = list(folder.glob("finished-*.pt"))
     kept = _write(folder, "finished", content) if content else None
     for old in before:
-        if old != kept:
+        if kind(old):
+            set_aside(old)
+        elif old != kept:
             old.unlink()
 
 
@@ -93,9 +96,19 @@ def _write(folder: Path, stem: str, content: dict) -> Path:
 
 def _read(path: Path, device: torch.device) -> dict | None:
     """The content of a file that is named by its digest; None if it is damaged, or holds more than plain values."""
+    if not plausible(path):
+        return None
     try:
-        data = path.read_bytes()
-        content = torch.load(io.BytesIO(data), map_location=device, weights_only=True) if intact(path, data) else None
+        data = read_bytes(path, MEMORY)
+        if hashlib.sha256(data).hexdigest() != named_digest(path) or not _is_as_large_as_it_says(data):
+            return None
+        content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
     except Exception:  # torch raises nine kinds; of a file with the right digest too, if somebody else made it
         return None
     return content if isinstance(content, dict) else None
+
+
+def _is_as_large_as_it_says(data: bytes) -> bool:
+    """Whether an archive holds its members as they are, so that reading it takes no more memory than it has bytes."""
+    members = zipfile.ZipFile(io.BytesIO(data)).infolist()
+    return all(member.compress_type == zipfile.ZIP_STORED for member in members) and sum(m.file_size for m in members) <= len(data)

@@ -6,9 +6,7 @@ from typing import Any
 
 from .catalogue import GROUPS, Catalogue
 from .errors import UserError
-from .settings import Setting, Varying, flatten, nearest
-
-FIXED = {"model.name", "model.class", "dataset.name", "dataset.loader"}  # set by a YAML file, not by a user
+from .settings import FIXED, Setting, Varying, flatten, nearest
 
 
 def check(config: dict, catalogue: Catalogue, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -12,12 +12,21 @@ class UserError(ValueError):
 
     def __init__(self, key: str, what: str, got=None, fix: str = "", code: int = 2):
         self.key, self.what, self.got, self.fix, self.code = key, what, got, fix, code
-        shown = "" if got is None else f" (got {got})"
+        shown = "" if got is None else f" (got {_short(str(got))})"
         line = f"{key}: {what}{shown}" + (f"; fix: {fix}" if fix else "")
-        super().__init__(" ".join(line.split()))
+        super().__init__(plain(" ".join(line.split())))
 
     def __reduce__(self):  # launchers that run jobs in other processes send errors back pickled
         return type(self), (self.key, self.what, self.got, self.fix, self.code)
+
+
+def plain(text: str) -> str:
+    """The text without what would steer a terminal: such characters as escapes, as in Python."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _short(text: str, most: int = 300) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
 
 
 def report(error: UserError) -> None:

@@ -21,7 +21,7 @@ from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from .files import append, sync
+from .files import Growing, opened, set_aside, sync
 
 
 class Events:
@@ -30,16 +30,19 @@ class Events:
     def __init__(self, path: Path, mark: dict | None = None):
         """Go on in `path` after what an earlier `mark` was of; `resumed` tells whether that is still there. Else begin anew."""
         self.path, self.size, self.digest = path, 0, hashlib.sha256()
-        append(path, b"")
+        self.file = Growing(path)
         if mark is not None:
-            with open(path, "rb") as file:
-                self.digest.update(file.read(mark["bytes"]))
+            with open(opened(path), "rb") as file:
+                self.digest.update(file.read(min(mark["bytes"], os.fstat(file.fileno()).st_size)))
         self.resumed = mark is not None and mark["sha256"] == self.digest.hexdigest()
         if self.resumed:
             self.size = mark["bytes"]
         else:
             self.digest = hashlib.sha256()
-        os.truncate(path, self.size)
+            if mark is not None and path.stat().st_size:
+                set_aside(path)
+                self.file = Growing(path)
+        self.file.truncate(self.size)
         if not self.resumed:
             self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
@@ -104,6 +107,6 @@ class Events:
     def _write(self, event: Event) -> None:
         record = io.BytesIO()
         RecordWriter(record).write(event.SerializeToString())
-        append(self.path, record.getvalue())
+        self.file.append(record.getvalue())
         self.digest.update(record.getvalue())
         self.size += record.tell()

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,8 @@ def set_aside(path: Path, why: str = "") -> Path:
     from .console import say
 
     why = why or f"is {kind(path) or 'damaged'}"
-    names = (path.with_name(f"{path.name}.damaged{number}") for number in ("", *(f"-{i}" for i in range(2, 1000))))
+    name = path.name.replace("tfevents", "events")  # TensorBoard reads whatever has that word in its name
+    names = (path.with_name(f"{name}.damaged{number}") for number in ("", *(f"-{i}" for i in range(2, 1000))))
     aside = next(name for name in names if not os.path.lexists(name))
     os.rename(path, aside)
     text = f"warning: {path.name} {why}, and set aside as {aside.name}"
@@ -195,26 +196,61 @@ def append(path: Path, content: bytes) -> None:
 
 def truncate(path: Path, size: int) -> None:
     """Cut a file to so many bytes."""
+    _in_place(path, size, lambda file: os.ftruncate(file, size))
+
+
+def sync(path: Path) -> None:
+    """Force what was appended to a file onto the disk."""
+    _in_place(path, 0, os.fsync)
+
+
+def _in_place(path: Path, size: int, change: Callable[[int], None]) -> None:
     try:
-        file = _appended(path)
+        file = _appended(path, 0)
         try:
-            os.ftruncate(file, size)
+            change(file)
         finally:
             os.close(file)
     except OSError as error:
         raise CannotWrite.because(error, path, size) from error
 
 
-def sync(path: Path) -> None:
-    """Force what was appended to a file onto the disk."""
-    try:
-        file = _appended(path)
+class Growing:
+    """A file that only this process adds to. It can tell whether somebody else has removed, replaced or changed it."""
+
+    def __init__(self, path: Path):
+        """Go on in the file, or begin one; what is no regular file is set aside. CannotWrite if there is no room."""
+        self.path = path
+        if kind(path):
+            set_aside(path)
+        self.append(b"")
+
+    def append(self, content: bytes) -> None:
+        """Add `content`, or on CannotWrite nothing of it."""
+        append(self.path, content)
+        self._seen = self._identity()
+
+    def truncate(self, size: int) -> None:
+        """Cut it to so many bytes."""
+        truncate(self.path, size)
+        self._seen = self._identity()
+
+    @property
+    def untouched(self) -> bool:
+        """Whether it is as it was left."""
+        return self._identity() == self._seen
+
+    @property
+    def there(self) -> bool:
+        """Whether it is the same file, changed or not."""
+        return self._identity()[:2] == self._seen[:2]
+
+    def _identity(self) -> tuple[int, int, int]:
         try:
-            os.fsync(file)
-        finally:
-            os.close(file)
-    except OSError as error:
-        raise CannotWrite.because(error, path, 0) from error
+            found = os.lstat(self.path)
+        except OSError:
+            return -1, -1, -1
+        return found.st_dev, found.st_ino, found.st_size
 
 
 def write_json(path: Path, value) -> None:
@@ -242,14 +278,18 @@ def sweep_temporaries(folder: Path) -> None:
 
 
 def chunks(path: Path, most: int) -> Iterator[bytes]:
-    """The content of a regular file of at most so many bytes, piece by piece; Unreadable otherwise, Interrupted on request."""
+    """The content of a regular file of at most so many bytes, piece by piece; Unreadable otherwise.
+
+    Interrupted on request, unless the file is small.
+    """
     try:
         with open(opened(path), "rb") as content:
             size = os.fstat(content.fileno()).st_size
             if size > most:
                 raise Unreadable(path, f"is damaged: it has {size:,} bytes, where at most {most:,} are expected")
             while chunk := content.read(CHUNK):
-                check()
+                if len(chunk) == CHUNK:  # else it takes no time, and may be read to record that the program was stopped
+                    check()
                 yield chunk
     except FileNotFoundError as error:
         raise Unreadable(path, "is not there") from error
@@ -329,4 +369,7 @@ def tree(value: Any) -> Any:
 def _reason(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
+    mark = getattr(error, "problem_mark", None)  # PyYAML's own text shows lines of the file
+    if mark is not None:
+        return f"{error.problem} in line {mark.line + 1}"
     return " ".join(str(error).split()) or type(error).__name__

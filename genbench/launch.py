@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -37,6 +38,8 @@ def launch(argv: list[str], catalogue: Catalogue) -> int:
         hydra.main(version_base="1.3", config_path=str(catalogue.folders[-1]), config_name="config")(job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError("settings", str(error), fix="see 'genbench --help'") from error
+    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:  # in a file that only Hydra reads
+        raise UserError("--config-dir", f"holds a file that is damaged: {error}", fix="correct it") from error
     except OSError as error:
         raise UserError(str(error.filename), error.strerror or "cannot be used", fix="choose another hydra.run.dir=FOLDER") from error
     if _failure is None:

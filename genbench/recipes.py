@@ -18,16 +18,16 @@ where that comes from. Its keys:
 """
 
 import math
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .catalogue import GROUPS, Catalogue
 from .errors import UserError
+from .files import Unreadable, read_yaml
 from .request import configured
 from .settings import Loader, Setting, nearest, written
 
@@ -130,11 +130,11 @@ def sets(recipes: Mapping[str, Recipe]) -> list[str]:
 
 
 def _read(name: str, catalogue: Catalogue) -> Recipe:
-    file = next(found for folder in catalogue.folders if (found := folder / GROUP / f"{name}.yaml").is_file())
+    file = next(found for folder in catalogue.folders if (found := folder / GROUP / f"{name}.yaml").exists())
     try:
-        content = yaml.load(file.read_text(encoding="utf-8"), Loader)
-    except yaml.YAMLError as error:
-        raise UserError(str(file), f"is not valid YAML: {error}", fix="correct the file") from error
+        content = read_yaml(Path(os.path.realpath(file)), Loader)
+    except Unreadable as error:
+        raise UserError(str(file), error.what, fix="correct the file") from error
     if not isinstance(content, dict):
         raise UserError(str(file), "holds no keys with values", fix="such as ours: test.nll")
     what, *source = [*catalogue.about(f"{GROUP}/{name}"), ""]

@@ -11,13 +11,24 @@ from typing import Any
 
 import yaml
 
+from . import files
 from .errors import UserError
-from .files import write, write_json
-from .settings import flatten
+from .files import Unreadable, digest_of, kind, opened, set_aside, write, write_json
+from .settings import FIXED, flatten
 
 PARTS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
 SUMMARY = "sweep_summary.json"
 NAME = re.compile(r"checkpoint-(\d{6,})-(\d{6,})-([0-9a-f]{64})\.pt")
+ARCHIVE_END = b"PK\5\6"  # what the last 22 bytes of a file that torch writes begin with
+MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # bytes: no checkpoint that was in use has more
+
+
+class PlainDumper(yaml.SafeDumper):
+    """YAML without aliases, which would stand for values that are the same object by chance."""
+
+    def ignore_aliases(self, data) -> bool:
+        """Write every value in full."""
+        return True
 
 
 class Lock:
@@ -29,28 +40,60 @@ class Lock:
     def __init__(self, folder: Path, setting: str = "hydra.run.dir"):
         """`setting` is the one that chooses another folder, which an error names."""
         self.folder, self.setting, self.file = folder, setting, None
+        self.taken: os.stat_result | None = None  # the folder as it was when it was taken
 
     def take(self) -> None:
         """UserError if another process holds the folder, or it cannot be written."""
         elsewhere = f"choose another {self.setting}=FOLDER"
+        self.release()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            file = open(self.folder / ".lock", "a+")  # noqa: SIM115 (closing it would let go)
+            while not self._hold(self.folder / ".lock", elsewhere):
+                pass
+            self.taken = os.stat(self.folder)
         except OSError as error:
             raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix=elsewhere) from error
+
+    def _hold(self, path: Path, elsewhere: str) -> bool:
+        """Lock the file at `path`; False if somebody has replaced it meanwhile, so that it is to be tried again."""
+        if kind(path):
+            set_aside(path)
+        file = open(opened(path, os.O_RDWR | os.O_CREAT), "r+", errors="replace")  # noqa: SIM115 (closing it would let go)
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            file.seek(0)
-            owner = file.read().strip()
+            owner = file.read(20).strip()
             file.close()
-            what = f"process {owner or 'another'} is at work here"
+            what = f"process {owner if owner.isdecimal() else 'another'} is at work here"
             raise UserError(str(self.folder), what, fix=f"wait for it, or {elsewhere}") from None
         self.file = file
+        if self.held and os.fstat(file.fileno()).st_nlink == 1:
+            return True
+        if self.held:  # a copy made by `cp -l` has the same file
+            write(path, b"")
+        self.release()
+        return False
+
+    @property
+    def held(self) -> bool:
+        """Whether the lock at this path is the one that was taken; not so if it, or the folder, was removed or replaced."""
+        try:
+            return self.file is not None and os.path.samestat(os.fstat(self.file.fileno()), os.lstat(self.folder / ".lock"))
+        except OSError:
+            return False
+
+    @property
+    def moved(self) -> bool:
+        """Whether there is a folder at this path, and another one than that which was taken."""
+        try:
+            return self.taken is not None and not os.path.samestat(self.taken, os.stat(self.folder))
+        except OSError:
+            return False
 
     def sign(self) -> None:
         """Tell others whose it is."""
-        self.file.truncate(0)
+        self.file.seek(0)
+        self.file.truncate()
         self.file.write(str(os.getpid()))
         self.file.flush()
 
@@ -81,19 +124,19 @@ class Record:
         if not (finished and same and read_json(self.folder / "metrics.json") and self.settings()):
             return False
         newest = next(iter(checkpoints(self.folder)), None)
-        return newest is not None and intact(newest, newest.read_bytes())
+        return newest is not None and intact(newest)
 
     def settings(self) -> dict:
         """What config.yaml says; nothing if it is not a config."""
         try:
-            found = yaml.safe_load((self.folder / "config.yaml").read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError):
+            found = files.read_yaml(self.folder / "config.yaml")
+        except Unreadable:
             return {}
         return found if isinstance(found, dict) and "epochs" in found else {}
 
     def keep_settings(self) -> None:
         """Write config.yaml."""
-        write(self.folder / "config.yaml", yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True).encode())
+        write(self.folder / "config.yaml", yaml.dump(self.config, Dumper=PlainDumper, sort_keys=False, allow_unicode=True).encode())
 
     def tell(self, state: str, **more) -> None:
         """Write status.json: running, done, failed or interrupted, and more."""
@@ -122,19 +165,41 @@ def checkpoints(folder: Path) -> list[Path]:
     return [p for _, p in sorted(((int(m[1]), int(m[2]), p.name), p) for m, p in named if m)][::-1]
 
 
-def intact(path: Path, content: bytes) -> bool:
-    """Whether this content is what the file's name says: the SHA-256 at its end."""
-    return hashlib.sha256(content).hexdigest() == path.stem.rpartition("-")[2]
+def intact(path: Path) -> bool:
+    """Whether the content of a checkpoint is what the file's name says: the SHA-256 at its end."""
+    try:
+        return plausible(path) and digest_of(path, MEMORY) == named_digest(path)
+    except Unreadable:
+        return False
+
+
+def plausible(path: Path) -> bool:
+    """Whether a file ends as torch ends its own, at a glance: not where zeros were added, be it 50 GB of them."""
+    try:
+        with open(opened(path), "rb") as file:
+            file.seek(-22, os.SEEK_END)
+            return file.read(4) == ARCHIVE_END
+    except OSError:
+        return False
+
+
+def named_digest(path: Path) -> str:
+    """The SHA-256 that a file's name ends in."""
+    return path.stem.rpartition("-")[2]
 
 
 def require_same(before: dict, now: dict, length: dict) -> None:
     """UserError naming the first setting in which these configs differ, and both values.
 
     The run may have become longer than it was: `length` is what the settings before came to, in `epochs` and `steps`, of
-    which an epoch has `steps_per_epoch`; nothing where that is lost.
+    which an epoch has `steps_per_epoch`; nothing where that is lost. It is advised to set what was set before only where
+    that is a setting: a folder may be somebody else's, and name code to run.
     """
     a, b = flatten(before), flatten(now)
     for name in sorted(a.keys() | b.keys()):
+        if a.get(name) != b.get(name) and (name in FIXED or name not in b or name not in a):
+            what = f"the run in this directory was started by another version of genbench or its configs, or was changed: it has {name}"
+            raise UserError(name, what, a.get(name), "choose another hydra.run.dir=FOLDER")
         if a.get(name) != b.get(name) and name not in LENGTH:
             raise _differs(name, f"this directory holds a run with {name}={a.get(name)}", a.get(name), b.get(name))
     if any(before.get(name) != now.get(name) for name in LENGTH):
@@ -189,8 +254,8 @@ def digest(config: dict) -> str:
 def read_json(path: Path) -> dict:
     """What a JSON file holds; nothing if it is lost or damaged."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = files.read_json(path)
+    except Unreadable:
         return {}
     return found if isinstance(found, dict) else {}
 

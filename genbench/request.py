@@ -13,6 +13,7 @@ import yaml
 from .catalogue import GROUPS, Catalogue
 from .config import check, known_settings, require_one_length, unknown
 from .errors import UserError
+from .files import Unreadable, parse_yaml, read_yaml
 from .settings import Loader, Settings, nearest
 
 
@@ -39,6 +40,8 @@ def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[l
     try:
         overrides = parser.parse_overrides(args.overrides)
         jobs = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0] if args.multirun else [args.overrides]
+    except RecursionError as error:
+        raise UserError("command line", "a value is nested too deeply", fix="write settings as NAME=VALUE") from error
     except HydraException as error:
         hint = "list values as NAME=1,2,3 and quote special characters: 'NAME=\"a b\"'"
         raise UserError("command line", str(error).splitlines()[0], fix=hint) from error
@@ -81,8 +84,11 @@ def composed(overrides: list[str], catalogue: Catalogue) -> dict:
     from hydra import compose
     from omegaconf import OmegaConf
 
-    with _composing(catalogue) as own:
-        return OmegaConf.to_container(compose("config", overrides=[*overrides, *own]), resolve=True)
+    try:
+        with _composing(catalogue) as own:
+            return OmegaConf.to_container(compose("config", overrides=[*overrides, *own]), resolve=True)
+    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:  # in a file that only Hydra reads
+        raise UserError("--config-dir", f"holds a file that is damaged: {error}", fix="correct it") from error
 
 
 def sweep_folder(overrides: list[str], catalogue: Catalogue) -> Path:
@@ -174,13 +180,16 @@ def resolved(job: list[str], catalogue: Catalogue) -> dict:
 def recorded(folder: Path, catalogue: Catalogue) -> dict:
     """The config of a run that its directory holds, unchecked."""
     file = folder / "config.yaml"
-    if not file.is_file():
+    if not os.path.lexists(file):
         raise UserError(str(folder), "is not a run directory", fix="give one that holds a config.yaml")
+    again = f"repeat the run's own command with hydra.run.dir={folder}"
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+        config = read_yaml(file)
         chosen = {group: config[group]["name"] for group in GROUPS}
-    except (yaml.YAMLError, TypeError, KeyError) as error:
-        raise UserError(str(file), "is damaged", fix=f"repeat the run's own command with hydra.run.dir={folder}") from error
+    except Unreadable as error:
+        raise UserError(str(file), error.what, fix=again) from error
+    except (TypeError, LookupError) as error:
+        raise UserError(str(file), "is damaged: it names no model and dataset", fix=again) from error
     for group, choice in chosen.items():
         if choice not in catalogue.names(group):
             raise UserError(group, f"no such {group}", choice, "give the --config-dir the run was started with")
@@ -206,8 +215,8 @@ def options(command: str, words: list[str], catalogue: Catalogue) -> tuple[Path,
             fix = f"did you mean '{near}={known[near].words()[0]}'?" if near else f"it has {', '.join(known)}"
             raise UserError(name, f"{command} has no such option", word, fix)
         try:
-            values[name] = yaml.load(text, Loader)
-        except yaml.YAMLError:
+            values[name] = parse_yaml(text, name, Loader)
+        except Unreadable:
             values[name] = text
     return Path(words[0]), Settings({name: setting.check(values[name], values) for name, setting in known.items()})
 

@@ -35,7 +35,7 @@ from .data import Data
 from .errors import UserError
 from .events import Events
 from .figures import Viewer
-from .files import CannotWrite, append, finite, sweep_temporaries, sync, write, write_json
+from .files import CannotWrite, Growing, Unreadable, finite, kind, read_lines, set_aside, sweep_temporaries, sync, write, write_json
 from .model import ABILITIES, Model, can
 from .projector import write_projection
 from .record import Lock, Record, quoted, require_same
@@ -62,6 +62,9 @@ class Run:
         self.auto: dict = {}  # what `auto` stands for, by the name of the setting
         self.length: dict[str, int] = {}  # epochs and steps that the run was given
         self.data: Data | None = None
+        self.lines: list[str] = []  # of metrics.jsonl
+        self.curve: Growing | None = None  # metrics.jsonl
+        self.events: Events | None = None
         self.started = time.perf_counter()
 
     @property
@@ -78,7 +81,7 @@ class Run:
             self.lock.release()
             raise
         sweep_temporaries(self.folder)
-        self.handler = Log(self.folder / "run.log", encoding="utf-8", delay=True)
+        self.handler = Log(self.folder / "run.log", self.lock)
         self.handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.setLevel(logging.INFO)
         logger.propagate = False
@@ -119,11 +122,12 @@ class Run:
         self.display.close()
         failed = kind is not None and issubclass(kind, (Exception, SystemExit))
         told = error if isinstance(error, UserError) else self._explained(error) if failed else None
+        if failed:
+            logger.error("failed\n%s", "".join(traceback.format_exception(error)))
         with suppress(CannotWrite):  # there may be no room to tell that there is no room
-            if failed:
-                logger.error("failed\n%s", "".join(traceback.format_exception(error)))
+            if failed and self.lock.held:  # else the folder is gone or somebody else's
                 self._status("failed", reason=str(told))
-            elif kind is not None:
+            elif kind is not None and self.lock.held:
                 self._status("interrupted")
         if kind is not None and not failed:
             self.say(f"interrupted after {self.step:,} steps; go on with: {self.resume}")
@@ -155,13 +159,55 @@ class Run:
                 self.given_up.add(what)
                 self.say(f"warning: the run goes on without some {what}: {error}")
 
+    # --- what others do to the folder meanwhile ---------------------------------------------------------------
+
+    def _look(self) -> None:
+        """See whether somebody has removed or changed files of this run since it wrote them. What is in memory is
+        written anew, and the rest is told. UserError if the folder has become another."""
+        if not self.lock.held:
+            self._take_again()
+        if self.handler.lost:
+            self.say("warning: run.log was removed or replaced, and is begun anew")
+        if self.curve is not None and not self.curve.untouched:
+            self._warn_of_change(self.curve.path, "written anew")
+            write(self.curve.path, "".join(f"{line}\n" for line in self.lines).encode())
+            self.curve = Growing(self.curve.path)
+        if self.events is not None and not self.events.file.untouched:
+            with self._spared("curves"):
+                self._warn_of_change(self.events.path, "its curves are drawn anew, its earlier pictures are lost")
+                self.events = Events(self.events.path)
+                self._draw_anew()
+                self.mark = self.events.mark()
+
+    def _take_again(self) -> None:
+        """Go on in a folder that was removed, or whose lock was."""
+        if self.lock.moved and any(self.folder.iterdir()):
+            fix = f"bring the run's own folder back, then {self.resume}"
+            raise UserError(str(self.folder), "is another folder than the one in which the run began", fix=fix, code=1)
+        gone = not self.folder.is_dir() or self.lock.moved
+        self.lock.take()
+        self.lock.sign()
+        self.say(f"warning: {'the folder' if gone else '.lock'} was removed while the run was at work, and is made anew: {self.folder}")
+        if gone:
+            self.record.keep_settings()
+            self._status("running")
+
+    def _warn_of_change(self, path: Path, what: str) -> None:
+        if kind(path) or path.exists():
+            set_aside(path, "was changed by another program")
+            self.say(f"warning: {path.name} is begun again; {what}")
+        else:
+            self.say(f"warning: {path.name} was removed; {what}")
+
     # --- what comes out ---------------------------------------------------------------------------------------
 
     def log(self, epoch: int, point: dict[str, dict[str, float]], images_per_second: float) -> None:
         """One point of every curve: terms by part of the data, and the speed."""
+        self._look()
         self.mark, self.epoch = self.events.mark(), epoch
         line = finite({"epoch": epoch, **point, "time": {"images_per_second": images_per_second}})
-        append(self.folder / "metrics.jsonl", (json.dumps(line, allow_nan=False) + "\n").encode())
+        self.lines.append(json.dumps(line, allow_nan=False))
+        self.curve.append(f"{self.lines[-1]}\n".encode())
         with self._spared("curves"):
             if epoch == 1:
                 self._lay_out(line)
@@ -190,11 +236,13 @@ class Run:
 
     def draw(self, epoch: int, model: Model, data: Data) -> None:
         """Pictures of what is watched as the model trains, as PNG files and in TensorBoard."""
+        self._look()
         self._draw(epoch, self._viewer(data).watched(model, epoch))
 
     def show(self, epoch: int, model: Model, data: Data, drawn: bool) -> None:
         """Pictures of all that the trained model, with the weights of `epoch`, can show; a film of its samples; its
         codes for TensorBoard's projector. `drawn` says that what is watched is in TensorBoard at this epoch already."""
+        self._look()
         viewer = self._viewer(data)
         self._draw(epoch, viewer.watched(model, epoch), in_events=not drawn)
         self._draw(epoch, viewer.finished(model, epoch))
@@ -240,6 +288,7 @@ class Run:
 
     def measured(self, found: dict) -> dict:
         """Keep the final numbers by part of the data, the report card and what all of it took."""
+        self._look()
         found = found | {"auto": self.auto, "time": found["time"] | {"seconds": self.seconds}}
         with self._spared("curves"):
             for part, numbers in parts_of(found).items():
@@ -257,6 +306,7 @@ class Run:
 
     def finish(self, found: dict) -> None:
         """Tell how the run ended; from here on it is done."""
+        self._look()
         with self._spared("curves"):
             self.events.sync()
         self.display.close()
@@ -272,8 +322,9 @@ class Run:
 
     def save(self, at: Position, model: Model, stopping: EarlyStopping) -> None:
         """Write a checkpoint that `restore` can go on from. UserError if a weight is not finite, or there is no room."""
+        self._look()
         if at.epoch:
-            sync(self.folder / "metrics.jsonl")  # a checkpoint must not outlive the points it says were logged
+            sync(self.curve.path)  # a checkpoint must not outlive the points it says were logged
         with self._spared("curves"):
             self.events.sync()
         mark = self.mark if at.epoch < self.epoch else self.events.mark()  # stopped amid the pictures of an epoch
@@ -308,8 +359,7 @@ class Run:
             require_same_data(content["data"], self.data, self.folder)
         self.display.start(self.length["epochs"], model.criterion)
         for path in damaged:
-            self.say(f"warning: {path.name} is damaged, and set aside")
-            path.rename(path.with_suffix(".damaged"))
+            set_aside(path, f"is damaged ({kind(path)})" if kind(path) else "is damaged")
         if content is None:
             self._rewind(0, None)
             return False
@@ -332,42 +382,60 @@ class Run:
 
         Curves of a damaged event file are drawn anew from metrics.jsonl.
         """
-        curve = self.folder / "metrics.jsonl"
-        text = curve.read_text(encoding="utf-8", errors="replace") if curve.exists() else ""
-        lines = [line for line in text.splitlines() if _epoch_of(line) <= epoch]
-        if len(lines) < epoch:
-            self.say(f"warning: {curve.name} is damaged and holds {len(lines)} of the {epoch} points before")
-        if curve.exists():
-            write(curve, "".join(f"{line}\n" for line in lines).encode())
+        path = self.folder / "metrics.jsonl"
+        try:
+            lines = read_lines(path)
+        except Unreadable:
+            lines = []
+        self.lines = [line for line in lines if _epoch_of(line) <= epoch]
+        if len(self.lines) < epoch:
+            self.say(f"warning: {path.name} is damaged and holds {len(self.lines)} of the {epoch} points before")
+        if kind(path) or path.exists():
+            write(path, "".join(f"{line}\n" for line in self.lines).encode())
+        self.curve = Growing(path)
         self.events = Events(self.folder / "events.out.tfevents.genbench", mark)
-        if self.events.resumed:
-            return
-        with self._spared("curves"):
-            settings = {name: value for name, value in flatten(self.config).items() if name not in ASIDE}
-            # TensorBoard sorts the columns by their names, so the capital letter puts the model first.
-            names = {"Model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
-            self.events.hparams(names | settings, f"{self.folder.name} in {self.folder.parent.name}")
+        if not self.events.resumed:
             if epoch:
                 self.say(f"warning: {self.events.path.name} is damaged; its curves are drawn anew, its earlier pictures are lost")
-                points = [json.loads(line) for line in lines]
-                self._lay_out(points[0] if points else {})
-                for point in points:
-                    self._plot(point)
+            with self._spared("curves"):
+                self._draw_anew()
+
+    def _draw_anew(self) -> None:
+        """Write what belongs at the beginning of an event file, and every point that was logged."""
+        settings = {name: value for name, value in flatten(self.config).items() if name not in ASIDE}
+        # TensorBoard sorts the columns by their names, so the capital letter puts the model first.
+        names = {"Model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
+        self.events.hparams(names | settings, f"{self.folder.name} in {self.folder.parent.name}")
+        points = [json.loads(line) for line in self.lines]
+        if points:
+            self._lay_out(points[0])
+        for point in points:
+            self._plot(point)
 
     def _status(self, state: str, **more) -> None:
         self.record.tell(state, epoch=self.epoch, step=self.step, length=self.length, **more)
 
 
-class Log(logging.FileHandler):
+class Log(logging.Handler):
     """run.log, which does without lines that there is no room for: what they tell is told elsewhere, too."""
 
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Called by `emit` when a write fails."""
+    def __init__(self, path: Path, lock: Lock):
+        """Nothing is written while the lock is not held, as the folder is another's then."""
+        super().__init__()
+        self.path, self.held_by = path, lock
+        self.file: Growing | None = None
 
-    def close(self) -> None:
-        """Write what is left, if that goes."""
-        with suppress(OSError):
-            super().close()
+    def emit(self, record: logging.LogRecord) -> None:
+        """Add a line."""
+        with suppress(CannotWrite):
+            if self.held_by.held:
+                self.file = self.file if self.file is not None and self.file.there else Growing(self.path)
+                self.file.append(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+
+    @property
+    def lost(self) -> bool:
+        """Whether somebody has removed or replaced the file since the last line."""
+        return self.file is not None and not self.file.there
 
 
 def identity(model: Model, data: Data) -> dict[str, dict]:
@@ -400,5 +468,5 @@ def machine(model: Model) -> dict[str, str]:
 def _epoch_of(line: str) -> float:
     try:
         return json.loads(line)["epoch"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return float("inf")  # a line cut short by a crash belongs to no epoch

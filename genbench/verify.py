@@ -19,11 +19,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from . import __version__
 from .catalogue import Catalogue
 from .errors import UserError
+from .files import parse_yaml
 from .recipes import BOUNDS, DISTANCES, USUAL, WHERE, Recipe, read, sets
 from .settings import nearest
 
@@ -116,7 +115,7 @@ def _understood(words: Iterable[str]) -> tuple[bool, list[str], dict[str, Any]]:
         elif not equals:
             names.append(word)
         elif name in WHERE:
-            where[name] = yaml.safe_load(value)
+            where[name] = parse_yaml(value, name)
         else:
             raise UserError(name, "is for a recipe to say", word, f"leave it out; what may be given is {', '.join(WHERE)}")
     return listed, names, where

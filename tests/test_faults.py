@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -14,13 +15,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import small_config
+from conftest import sketch, small_config
 from runs import differences, forked, newest, outcome
 
-from genbench import events, experiment, files
+from genbench import experiment, files
 from genbench.cli import main
 from genbench.errors import UserError
-from genbench.experiment import run
+from genbench.experiment import load_run, run
+from genbench.figures import Viewer
 from genbench.models.ae import Autoencoder
 from genbench.record import Lock
 
@@ -68,7 +70,8 @@ def full(path, content):
 
 
 def test_metrics_that_find_no_room_end_the_run(tmp_path, monkeypatch, undrawn):
-    monkeypatch.setattr("genbench.run.append", full)
+    appended = files.append
+    monkeypatch.setattr(files, "append", lambda path, content: (full if content and "jsonl" in path.name else appended)(path, content))
     with pytest.raises(UserError, match=r"metrics.jsonl: cannot be written: No space left on device; it takes \d+ bytes, and") as told:
         run(small_config("ae"), tmp_path)
     assert told.value.code == 1
@@ -96,13 +99,15 @@ def test_curves_that_find_no_room_cost_one_warning_and_come_back(tmp_path, monke
     config, calls = small_config("ae"), []
     run(config, tmp_path / "whole")
 
+    append = files.append
+
     def fails_later(path, content):
-        calls.append(path)
-        return full(path, content) if len(calls) > 10 else files.append(path, content)
+        calls.extend([path] if "tfevents" in path.name else [])
+        return full(path, content) if calls[10:] and path == calls[-1] else append(path, content)
 
     capsys.readouterr()
     with monkeypatch.context() as patch:
-        patch.setattr(events, "append", fails_later)
+        patch.setattr(files, "append", fails_later)
         run(config | {"epochs": 3}, tmp_path / "parts")
     assert capsys.readouterr().out.count("warning: the run goes on without some curves") == 1
     run(config, tmp_path / "parts")
@@ -175,6 +180,61 @@ def test_a_file_with_a_second_name_elsewhere_changes_under_its_own_name_only(tmp
         assert theirs.read_bytes() == b"one\n" and ours.read_bytes() != b"one\n"
 
 
+def both(self, model, epoch):
+    """What `Viewer.watched` and `finished` are, but for a moment's work: two pictures each time."""
+    ((_, pixels),) = sketch(self, model, epoch)
+    return iter([("samples", pixels), ("codes", pixels)])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run with something of everything that runs leave, and how it ends if it is left alone."""
+    folder, config = tmp_path_factory.mktemp("finished"), small_config("ae", "sampler=gmm", "epochs=3")
+    with pytest.MonkeyPatch.context() as patch:
+        for some in ("watched", "finished"):
+            patch.setattr(Viewer, some, both)
+        run(config, folder / "run")
+    (folder / "run" / "skipped.txt").write_text("one\n")
+    return config, folder / "run", outcome(folder / "run")
+
+
+def names_of(folder: Path) -> list[str]:
+    """All files of a run but the older of its checkpoints."""
+    older = min(folder.glob("checkpoint-*.pt"))
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and p != older)
+
+
+@pytest.mark.parametrize("kind", [*STRANGE, "50 GB"])
+def test_a_run_whose_files_are_none_goes_on_from_its_older_checkpoint(kind, finished, tmp_path, monkeypatch):
+    config, original, whole = finished
+    for some in ("watched", "finished"):
+        monkeypatch.setattr(Viewer, some, both)
+    folder, outside = tmp_path / "run", tmp_path / "outside"
+    shutil.copytree(original, folder)
+    outside.mkdir()
+    monkeypatch.chdir(folder)
+    for name in names_of(original):
+        put(kind, Path(name), outside / name.replace("/", "-"))
+    if kind == "a link":
+        (folder / "projector").rename(outside / "codes")
+        (folder / "projector").symlink_to(outside / "codes")
+
+    def left_alone():
+        return {
+            path: (path.lstat().st_mtime_ns, path.is_symlink() or path.read_bytes()) for path in outside.rglob("*") if not path.is_dir()
+        }
+
+    before, started = left_alone(), time.perf_counter()
+    with pytest.raises(UserError, match="holds no finished run, or a damaged one"):
+        load_run(config, folder, "cpu")
+    assert time.perf_counter() - started < 1
+    assert run(config, folder) is not None
+    assert set(differences(whole, outcome(folder))) <= {"curve", "scalars", "images"}, "what was lost before the older checkpoint"
+    assert load_run(config, folder, "cpu").metrics["test"] and left_alone() == before
+    assert not any(files.kind(Path(name)) for name in names_of(original) if name != "skipped.txt"), "no file was left out of these data"
+    assert kind == "50 GB" or len(list(folder.glob("*.damaged"))) > 8, "all are kept under another name"
+
+
 SELF_REFERRING = "a: &a [*a]"
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi")
@@ -200,8 +260,9 @@ def test_json_that_no_program_could_work_with_is_damaged(text, tmp_path):
         files.read_json(tmp_path / "metrics.json")
 
 
-def test_a_log_that_finds_no_room_does_not_stop_the_run(tmp_path, capfd, undrawn):
-    (tmp_path / "run.log").symlink_to("/dev/full")
+def test_a_log_that_finds_no_room_does_not_stop_the_run(tmp_path, capfd, undrawn, monkeypatch):
+    append = files.append
+    monkeypatch.setattr(files, "append", lambda path, content: (full if path.name == "run.log" else append)(path, content))
     run(small_config("pca"), tmp_path)
     assert not capfd.readouterr().err
 

@@ -143,7 +143,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(how, interrup
     damaged = bad.read_bytes()
     run(config, tmp_path)
     assert f"{bad.name} is damaged" in capsys.readouterr().out
-    assert bad.with_suffix(".damaged").read_bytes() == damaged
+    assert bad.with_name(f"{bad.name}.damaged").read_bytes() == damaged
     assert not differences(whole, outcome(tmp_path))
 
 
