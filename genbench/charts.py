@@ -238,6 +238,7 @@ def _panels(names: list[str], lines: list[Line], what: str, title: str, note: st
 
 def _draw(axes, lines: list[Line], x_label: str, y_label: str, bands=False, joined=True) -> None:
     """Lines in a panel with their intervals, as bands or as bars, and a legend below."""
+    all_x = [value.mean for line in lines for value in line.x]
     for line, colour in zip(lines, [*CLASSES, *["#777777"] * len(lines)]):
         x, y = (np.array([value.mean for value in some]) for some in (line.x, line.y))
         style = {"lw": 1.6 if joined else 0, "marker": "" if bands else "o", "ms": 5}
@@ -247,8 +248,11 @@ def _draw(axes, lines: list[Line], x_label: str, y_label: str, bands=False, join
         else:
             axes.vlines(x, *_ends(line.y), color=colour, lw=1)
             axes.hlines(y, *_ends(line.x), color=colour, lw=1)
+        middle = (max(all_x) + min(all_x)) / 2
         for at, word in enumerate(line.words):
-            axes.annotate(unmathed(word), (x[at], y[at]), xytext=(5, 4), textcoords="offset points", size=7, color=SOFT)
+            side, reach = ("left", 5) if x[at] <= middle else ("right", -5)  # inwards, where there is room
+            place = {"xytext": (reach, 4), "textcoords": "offset points", "ha": side}
+            axes.annotate(unmathed(word), (x[at], y[at]), size=7, color=SOFT, **place)
     axes.set(xlabel=unmathed(x_label), ylabel=unmathed(y_label))
     if any(line.name for line in lines):
         axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -38 / axes.bbox.height), frameon=False, fontsize=8, borderpad=0)

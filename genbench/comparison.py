@@ -376,6 +376,8 @@ def cell(value: Value | None) -> str:
 
 def _reach(value: Value) -> str:
     reach = value.high - value.mean
+    if reach <= SAME * abs(value.mean):  # rounding
+        return "0"
     return f"{reach:,.0f}" if reach >= 10 else f"{reach:.2g}"
 
 

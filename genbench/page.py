@@ -18,7 +18,7 @@ from .verdicts import listed, problems, said
 MOST_PICTURES, LARGEST = 60, 40_000_000  # settings with pictures in the page, and pixels of a picture that is read
 MOST_BYTES = 1 << 26  # of a picture that is read
 PNG = b"\x89PNG\r\n\x1a\n"  # what every such file begins with
-PANEL = 480  # pixels of width for which a chart gets a column of the page
+COLUMNS = (600, 850)  # pixels of width above which a chart takes two columns of the page, and three
 PICTURES = ("samples", "reconstructions")
 
 
@@ -36,8 +36,8 @@ class Chart(NamedTuple):
 
     @property
     def columns(self) -> int:
-        """How many of the page's columns it takes, at most three."""
-        return min(3, max(1, round(self.width / PANEL)))
+        """How many of the page's three columns it takes."""
+        return 1 + sum(self.width > least for least in COLUMNS)
 
 
 class Cell(NamedTuple):

@@ -169,9 +169,10 @@ def show(told: Report) -> None:
         console.print(table)
         for text in (f"{told.counts}. {told.note}".strip(), *verdicts(told), *warnings(told)):
             console.print(Text(text))
-        numbers = len(columns) - len(kept)
-        if numbers < len(told.measures):
-            say(f"{numbers} of {len(told.measures)} measures; the page has all, and says what they are of")
+        numbers = sum(head != SAMPLER.name for head, _ in columns[len(kept) :])
+        of = sum(m != SAMPLER for m in told.measures)
+        if numbers < of:
+            say(f"{numbers} of {of} measures; the page has all, and says what they are of")
     if told.missing:
         table = Table(*(Column(head, overflow="fold") for head in ("run without results", "state", "reason")), box=box.SIMPLE_HEAD)
         for trouble in told.missing:
@@ -179,18 +180,21 @@ def show(told: Report) -> None:
         console.print(table)
 
 
-def _fitting(told: Report, room: int) -> Iterator[tuple[str, list[Text]]]:
-    """The first columns of numbers, as long as there is room."""
+def _fitting(told: Report, room: int) -> list[tuple[str, list[Text]]]:
+    """The first columns of numbers, as long as there is room; the sampler not without a measure of samples beside it."""
+    found = []
     for measure, head in told.overview.items():
         cells = [Text(told.text(row, measure, brief)) for row in told.lines]
         for i, text in enumerate(cells):
             if (i, measure) in told.best:
                 text.append(" *").stylize("bold green")
-        column = head, cells
-        room -= _width(column)
+        room -= _width((head, cells))
         if room < 0:
-            return
-        yield column
+            break
+        found.append((measure, (head, cells)))
+    if found and found[-1][0] == SAMPLER:
+        found.pop()
+    return [column for _, column in found]
 
 
 def _width(column: tuple[str, list]) -> int:

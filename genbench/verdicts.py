@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .comparison import BY_THE_CLOCK, SAMPLER, Report, Row, called, telling
+from .comparison import BY_THE_CLOCK, SAMPLER, Report, Row, telling
 from .console import number
 from .record import PARTS, quoted
 from .results import SAMPLES, Finding, Measure, short
 
-MOST_NAMES, MOST_SENTENCES = 4, 12
+MOST_NAMES, MOST_SENTENCES = 3, 12
 NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 LACKS = {  # what a model without an ability cannot do, in words
     "sample": "it cannot generate",
@@ -44,8 +44,9 @@ def verdicts(told: Report) -> list[str]:
         for c in mine:
             if not c.won and not c.uncertain:
                 close.setdefault(tuple(c.leaders), []).append(shown[c.measure])
-        for leaders, names in close.items():
-            found.append(f"{on}Too close to call in {listed(names)}: {listed([name(told.rows[i], told) for i in leaders])}.")
+        if close:
+            between = [f"{listed(names)} between {listed(name(told.rows[i], told) for i in leaders)}" for leaders, names in close.items()]
+            found.append(f"{on}Too close to call: {'; '.join(between)}.")
         unsure = [shown[c.measure] for c in mine if c.uncertain]
         if unsure:
             found.append(f"{on}Nobody is called best at {listed(unsure)}, which have no interval; runs with seed=0,1,2 give one.")
@@ -150,10 +151,15 @@ def _range(words: list[str]) -> str:
 
 
 def name(row: Row, told: Report) -> str:
-    """What a row is called in a sentence: model and dataset, and in brackets the settings that tell it from the others."""
-    settings = [f"{s}={short(row.settings[s])}" for s in telling(told.rows) if s in row.settings]
-    kind = called(row, told.rows, without=told.settings) or row.kind[0]
-    return kind.replace(", ", " on ") + (f" ({', '.join(settings)})" if settings else "")
+    """What a row is called in a sentence: its model and, in brackets, the settings that tell it from others of this model."""
+    alike = [other for other in told.rows if other.kind == row.kind]
+    settings = [f"{s}={short(row.settings[s])}" for s in telling(alike) if s in row.settings]
+    return _kind(row, told) + (f" ({', '.join(settings)})" if settings else "")
+
+
+def _kind(row: Row, told: Report) -> str:
+    """The model of a row, and its data where there are several."""
+    return " on ".join(row.kind if len({other.kind[1] for other in told.rows}) > 1 else row.kind[:1])
 
 
 def _models(rows: list[Row], told: Report) -> list[str]:
@@ -162,7 +168,7 @@ def _models(rows: list[Row], told: Report) -> list[str]:
     for row in rows:
         alike = [other for other in told.rows if other.kind == row.kind]
         whole = all(any(other is one for one in rows) for other in alike)
-        found[called(row, told.rows, without=told.settings).replace(", ", " on ") or row.kind[0] if whole else name(row, told)] = None
+        found[_kind(row, told) if whole else name(row, told)] = None
     return [*found]
 
 

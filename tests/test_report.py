@@ -353,7 +353,7 @@ def test_the_best_has_an_interval_apart_from_all_others(left, capsys):
     assert {(i, m.name) for i, m in told.best} == {(2, "density"), (0, "parameters")}, "time is not compared"
     texts, _ = everywhere(left.folder, capsys)
     for text in texts:
-        assert "Too close to call in fid: gmm (n_components=2) and gmm (n_components=3)." in text
+        assert "Too close to call: fid between gmm (n_components=2) and gmm (n_components=3)." in text
         assert "With one seed that interval says nothing of another training" in text
 
 
