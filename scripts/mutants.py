@@ -285,7 +285,11 @@ MUTANTS = [
         ("a part is as sure as the whole", "genbench/estimates.py", "if jackknife else 1) / 10**0.5", "if jackknife else 1)"),
         ("a classifier of other weights is taken", "genbench/evaluation/features.py", 'return classifier.digest() == content["digest"]', "return classifier.digest() != 0"),
         ("all starts are parts of the model", "genbench/em.py", "t[self.best].numel()", "t.numel()"),
-        ("a collapse goes untold", "genbench/evaluation/diagnosis.py", ">= 0.1 * e.model.latent_dim", ">= 0"),
+        ("a collapse goes untold", "genbench/evaluation/diagnosis.py", 'units["value"] == 0:', 'units["value"] < 0:'),
+        ("idle units are a collapse", "genbench/evaluation/diagnosis.py", 'units["value"] == 0:', 'units["value"] < 0.5 * e.model.latent_dim:'),
+        ("few steps go untold", "genbench/evaluation/diagnosis.py", "steps >= FEW_STEPS", "steps >= 0"),
+        ("real data are test points", "genbench/card.py", "return [drawn(self.data.train.spread(n))]", "return [self.x]"),
+        ("kept numbers are of any data", "genbench/card.py", "e.data.digest, e.features.name, e.size,", "e.size,"),
     ),
     *of(
         "tests/test_tensorboard.py tests/test_report.py",

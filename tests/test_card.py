@@ -519,6 +519,8 @@ def test_collapse_is_judged_by_what_is_lost():
     none = [{"name": "active_units", "value": 0}]
     assert collapsed(lambda x: 0.01 * x, lambda z: z, none, lambda x: (x, x), beta=4.0) == [("posterior collapse", "beta=1")]
     assert collapsed(lambda x: 0.01 * x, lambda z: z, none, lambda x: (x, x), beta=0.5) == [("posterior collapse", "beta=0.05")]
+    # What labels alone decode to differs, too: then the latents say so.
+    assert collapsed(lambda x: 0.01 * x, lambda z: 100 * z, none, lambda x: (x, x)) == [("posterior collapse", "")]
     iwae = {"beta": 4.0, "objective": "iwae", "lr": 0.001}
     assert collapsed(lambda x: 0 * x, lambda z: z, none, lambda x: (x, x), **iwae) == [("posterior collapse", "lr=0.0003")]
     assert collapsed(lambda x: 0 * x + 3, lambda z: z, lr=0.01) == [("collapse", "lr=0.003")]
