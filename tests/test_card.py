@@ -177,6 +177,7 @@ def test_a_kernel_density_copies_its_points_however_wide(tmp_path, undrawn):
 def test_the_nearest_is_exact_where_single_precision_sees_no_difference(monkeypatch):
     for scale, offset, d in ((1.0, 0.0, 4), (1e-4, 1.0, 4), (1e-6, 1000.0, 2), (0.0, 5.0, 3), (0.1, 0.0, 300)):
         x, y = (offset + scale * normal(n, d, n).double() for n in (50, 700))
+        x[::2], y[::2] = x[::2] + 1000, y[::2] + 1000  # far from the mean of all, whatever that is
         expected = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").min(1)
         for block in (2**22, 3000):
             monkeypatch.setattr(divergences, "BLOCK", block)
@@ -562,9 +563,10 @@ def test_real_data_are_the_yardstick_of_samples_and_are_measured_once(monkeypatc
 
 
 def test_real_data_that_are_fewer_than_test_points_meet_as_many_of_these():
-    few = load(config_of("ae", "dataset.limit=100")["dataset"], CPU)
-    (entry,) = real_data(Evaluation(model_with(few, sample=lambda n, rng: None), few, {}), ["fid"])
-    assert entry["n"] == {"samples": 100, "test": 100}
+    for limit, n in ((400, 360), (100, 100)):  # which are kept apart
+        few = load(config_of("ae", f"dataset.limit={limit}")["dataset"], CPU)
+        (entry,) = real_data(Evaluation(model_with(few, sample=lambda n, rng: None), few, {}), ["fid"])
+        assert entry["n"] == {"samples": n, "test": n}
 
 
 def test_a_finished_run_is_evaluated_on_demand(genbench, tmp_path, undrawn, carded):
