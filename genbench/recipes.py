@@ -15,6 +15,8 @@ where that comes from. Its keys:
     differs    what is not as in the source
     minutes    how long it takes on two cores, about
     sets       names of the sets that it belongs to
+    last_run   the day of its last run, such as "2026-11-27"; left out where it has never been run
+    measured   what that run measured: ours of the worst seed, or [ours, expected] where both follow from the data
 """
 
 import math
@@ -22,6 +24,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +50,10 @@ KEYS = {  # beside `run`: what is allowed, in the grammar of settings, and an ex
     "at_least": ("float", "0.9"),
     "published": ("bool", "true"),
     "differs": ("text", "trained on 55,000 images, not 60,000"),
+    "last_run": ("text", '"2026-11-27"'),
+    "measured": ("float | list of 2 float", "107.2"),
 }
+PARTS = ("train", "validation", "test", "cost", "time")  # of metrics.json: a recipe's runs measure no report card
 DISTANCES, BOUNDS = ("tolerance", "relative"), ("at_most", "at_least")
 
 
@@ -72,6 +78,16 @@ class Recipe:
     at_least: float | None = None
     published: bool = False
     differs: str = ""
+    last_run: str = ""
+    measured: float | list[float] | None = None
+
+    @property
+    def record(self) -> str:
+        """When it was last run, and whether it held then: "2026-11-27: met", "2026-11-27: missed" or "never"."""
+        if self.measured is None:
+            return "never"
+        found = self.measured if isinstance(self.measured, list) else (self.measured, self.expected)
+        return f"{self.last_run}: {'met' if self.excess(*found) <= 0 else 'missed'}"
 
     @property
     def bounded(self) -> bool:
@@ -182,11 +198,29 @@ def _require_sense(file: Path, values: Mapping[str, Any], runs: list[dict], call
         raise UserError(f"{file}: tolerance", "ours is compared in one way", " and ".join(distances + bounds) or "none", fix)
     if "seeds" in values and not (runs and values["seeds"]):
         raise UserError(f"{file}: seeds", "must be of a run, and at least one", written(values["seeds"]), "leave it out")
-    if not calls and (len(runs) != 1 or not re.fullmatch(r"\w+\.\w+", values["ours"])):
+    if not calls and (len(runs) != 1 or not re.fullmatch(rf"({'|'.join(PARTS)})\.\w+", values["ours"])):
         what = "names neither a function of genbench or of your config folder, nor a number that one run measures"
         raise UserError(f"{file}: ours", what, values["ours"], "such as test.nll, or genbench.oracles.NAME")
     if not calls and distances and "expected" not in values:
         raise UserError(f"{file}: expected", "is missing", fix=f"such as expected: {KEYS['expected'][1]}")
+    _require_record(file, values)
+
+
+def _require_record(file: Path, values: Mapping[str, Any]) -> None:
+    """UserError where what is said of the last run is not whole."""
+    said = [key for key in ("last_run", "measured") if key in values]
+    if len(said) == 1:
+        what = "is given alone, and says nothing without the other of last_run, measured"
+        raise UserError(f"{file}: {said[0]}", what, values[said[0]], "give both, or none of a recipe that has never been run")
+    if not said:
+        return
+    try:
+        date.fromisoformat(values["last_run"])
+    except ValueError as error:
+        raise UserError(f"{file}: last_run", "must be a day", values["last_run"], f"such as {KEYS['last_run'][1]}") from error
+    compared = any(key in values for key in DISTANCES) and "expected" not in values
+    if compared and not isinstance(values["measured"], list):
+        raise UserError(f"{file}: measured", "must be what was measured and what was expected", values["measured"], "[ours, expected]")
 
 
 def _is_function(ours: str, catalogue: Catalogue) -> bool:

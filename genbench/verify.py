@@ -27,6 +27,7 @@ from .recipes import BOUNDS, DISTANCES, USUAL, WHERE, Recipe, read, sets
 from .settings import nearest
 
 STYLES = {"PASS": "green", "FAIL": "bold red", "ERROR": "bold red"}
+LIST_STYLES = {"met": "green", "missed": "bold red", "never": "yellow"}
 Found = tuple[float, float | None]  # ours, and what is expected if that is a number
 
 
@@ -159,11 +160,17 @@ def _print_list(recipes: list[Recipe]) -> None:
 
     from .console import Patient
 
-    table = Table(Column("recipe", overflow="fold"), "sets", "minutes", box=box.HORIZONTALS, show_lines=True)
+    columns = (Column("recipe", overflow="fold"), "sets", "minutes", "last run")
+    table = Table(*columns, box=box.HORIZONTALS, show_lines=True)
     for recipe in recipes:
         about = Text.assemble((recipe.name, "bold"), "\n", recipe.what, "\n", (recipe.source, "dim"))
-        table.add_row(about, ", ".join(recipe.sets), f"{recipe.minutes:g}")
-    Patient(highlight=False).print(table)
+        last = Text(recipe.record.replace(": ", "\n"), LIST_STYLES.get(recipe.record.rpartition(" ")[2], ""))
+        table.add_row(about, ", ".join(recipe.sets), f"{recipe.minutes:g}", last)
+    console = Patient(highlight=False)
+    console.print(table)
+    never = [recipe.name for recipe in recipes if recipe.record == "never"]
+    if never:
+        console.print(f"never run: {', '.join(never)}", markup=False, soft_wrap=True)
 
 
 class Session:

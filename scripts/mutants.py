@@ -298,6 +298,13 @@ MUTANTS = [
         ("a seed stands for all", "genbench/comparison.py", " and not rows[i].cells[measure].lacking", ""),
         ("a sweep's order is lost", "genbench/results.py", "asked.get(path, math.inf)", "math.inf"),
     ),
+    *of(
+        "tests/test_verify.py",
+        ("a recipe leaves a setting to the defaults", "configs/experiment/gan-parzen.yaml", "  network: mlp\n", ""),
+        ("a missed run is listed as met", "genbench/recipes.py", "'met' if self.excess(*found) <= 0 else 'missed'", "'met'"),
+        ("a recipe may name a number of the card", "genbench/recipes.py", "rf\"({'|'.join(PARTS)})\\.\\w+\"", "r\"\\w+\\.\\w+\""),
+        ("a bound of few draws", "genbench/oracles.py", "run.model.log_prob(batch.x, draws)", "run.model.log_prob(batch.x, 100)"),
+    ),
 ]
 # fmt: on
 

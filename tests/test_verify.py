@@ -2,6 +2,7 @@
 
 import json
 import math
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ from genbench.settings import flatten
 SHIPPED = sorted(f.stem for f in (CONFIGS / "experiment").glob("*.yaml"))
 HEAD = "# What it shows.\n# Somebody 1999\n"
 RUN = "run: {model: pca, latent_dim: 2, dataset.limit: 50}\n"
+ROOT = {"dataset.root": "/data"}  # which some datasets must be given
 CHECKS = """
 def seed(runs):
     return float(runs[0].model.s.seed)
@@ -142,6 +144,14 @@ def test_what_counts_as_near_enough(allowed, cases):
         (RUN.replace("2", "none") + "ours: own_checks.seed\nat_most: 1\nminutes: 1", ["run: latent_dim: must be", "got none"]),
         (RUN + "ours: own_checks.sed\nat_most: 1\nminutes: 1", ["ours: cannot be imported", "got own_checks.sed"]),
         (RUN + "ours: nll\nat_most: 1\nminutes: 1", ["ours: names neither", "got nll", "test.nll"]),
+        (RUN + "ours: likelihood.log_prob\nat_most: 1\nminutes: 1", ["ours: names neither", "got likelihood.log_prob"]),
+        (RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nlast_run: '2026-11-27'", ["last_run: is given alone", "measured"]),
+        (RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nmeasured: 1", ["measured: is given alone", "last_run"]),
+        (RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nmeasured: 1\nlast_run: today", ["last_run: must be a day", "got today"]),
+        (
+            RUN + "ours: own_checks.twice\ntolerance: 1\nminutes: 1\nmeasured: 1\nlast_run: '2026-11-27'",
+            ["measured: must be what was measured and what was expected", "[ours, expected]"],
+        ),
         (RUN + "ours: test.nll\ntolerance: 1\nminutes: 1", ["expected: is missing"]),
         (RUN + "ours: test.nll\nexpected: 1\nminutes: 1", ["tolerance: ours is compared in one way", "got none"]),
         (RUN + "ours: test.nll\nexpected: 1\ntolerance: 1\nat_most: 1\nminutes: 1", ["got tolerance and at_most", "fix: give one of"]),
@@ -207,6 +217,46 @@ def test_the_list_tells_what_there_is_without_torch(tmp_path):
     assert all(name in done.stdout for name in SHIPPED) and USUAL in done.stdout
 
 
+def test_the_list_tells_what_was_last_run_and_how_that_ended(genbench, own):
+    ran = "at_most: 1\nminutes: 1\nlast_run: '2026-11-27'\n"
+    words = own(
+        good=f"{RUN}ours: own_checks.seed\nmeasured: 1\n{ran}",
+        bad=f"{RUN}ours: own_checks.seed\nmeasured: 1.1\n{ran}",
+        pair=f"{RUN}ours: own_checks.twice\nmeasured: [1, 1.2]\n{ran.replace('at_most: 1', 'tolerance: 0.1')}",
+        new=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1\n",
+    )
+    recipes = read(builtin_catalogue(words[1]))
+    records = {"good": "2026-11-27: met", "bad": "2026-11-27: missed", "pair": "2026-11-27: missed", "new": "never"}
+    assert {name: recipes[name].record for name in records} == records
+    shown = genbench(*words, "verify", "good", "bad", "new", "--list").stdout
+    assert [shown.split().count(word) for word in ("met", "missed", "2026-11-27")] == [1, 1, 2] and "\nnever run: new\n" in shown
+
+
+def test_a_table_is_recorded_in_the_recipes_it_measured(tmp_path):
+    (tmp_path / "first.yaml").write_text(f"{HEAD}{RUN}ours: test.nll\nexpected: 3\ntolerance: 1\nlast_run: x\nmeasured: 2\nminutes: 1\n")
+    (tmp_path / "second.yaml").write_text(f"{HEAD}{RUN}ours: own_checks.twice\nrelative: 0.1\nminutes: 1\n")
+    numbers = {"tolerance": None, "relative": None, "expected": 3, "error": ""}
+    rows = [
+        numbers | {"name": "first", "ours": 2.51234567, "tolerance": 1},
+        numbers | {"name": "second", "ours": 2.5, "relative": 0.1},
+        numbers | {"name": "third", "ours": None, "error": "ValueError"},
+    ]
+    (tmp_path / "table.json").write_text(json.dumps({"date": "2026-11-27T09:28:40+00:00", "recipes": rows}))
+    script = runpy.run_path(str(CONFIGS.parent / "scripts" / "record_recipes.py"))
+    assert script["record"](tmp_path / "table.json", tmp_path) == ["first", "second"]
+    first, second = (yaml.safe_load((tmp_path / f"{name}.yaml").read_text()) for name in ("first", "second"))
+    assert (first["last_run"], first["measured"], first["minutes"]) == ("2026-11-27", 2.51235, 1)
+    assert (second["last_run"], second["measured"]) == ("2026-11-27", [2.5, 3])
+
+
+def test_the_page_on_verification_has_every_recipe_where_it_belongs():
+    text = (CONFIGS.parent / "docs" / "verification.md").read_text()
+    _, _, not_run = text.partition("\n## Not run\n")
+    for recipe in read(builtin_catalogue()).values():
+        assert recipe.name in text, f"docs/verification.md does not mention {recipe.name}"
+        assert (f"`{recipe.name}`" in not_run.partition("\n## ")[0]) == (recipe.record == "never"), recipe.name
+
+
 def test_tab_offers_recipes_sets_and_where_to_run():
     catalogue = builtin_catalogue()
 
@@ -223,7 +273,7 @@ def test_recipes_that_ship_are_whole_and_would_run():
     recipes = read(catalogue)
     assert [*recipes] == SHIPPED and not {*recipes} & {*sets(recipes)} and USUAL in sets(recipes)
     for recipe in recipes.values():
-        assert len(recipe.configs({}, catalogue)) == len(recipe.runs) and recipe.sets
+        assert len(recipe.configs(ROOT, catalogue)) == len(recipe.runs) and recipe.sets
         assert not recipe.calls or callable(locate(recipe.ours, "ours"))
     assert sum(recipe.minutes for recipe in recipes.values() if USUAL in recipe.sets) <= 10
 
@@ -233,7 +283,7 @@ def test_recipes_that_ship_do_not_change_with_the_defaults_of_models():
     off = (None, 0, False, "none", "auto", [])  # a default that changes nothing may stay unsaid while it is that
     decided_by_data = {"epochs", "batch_size", "network", "latent_dim"}  # where auto is not nothing
     for recipe in read(catalogue).values():
-        for run_settings, config in zip(recipe.runs, recipe.configs({}, catalogue)):
+        for run_settings, config in zip(recipe.runs, recipe.configs(ROOT, catalogue)):
             values = flatten(config)
             known = known_settings(catalogue, config["model"]["name"], config["dataset"]["name"], values)
             relied_on = {
@@ -290,6 +340,20 @@ def test_oracles_see_what_is_not_the_optimum(exact):
         exact.model.decoder[0].weight[0] -= 0.01
 
 
+def test_bounds_rise_towards_the_exact_likelihood_with_the_draws(exact):
+    weights, offset = oracles._affine_decoder(exact)
+    points = exact.data.parts["test"].values().flatten(1).double().numpy()
+    likelihood = oracles._log_density(points, offset, weights, oracles._noise(exact))
+    # The posterior of the best parameters is that of every training point, so that the bound is exact from one draw on.
+    assert oracles.bound_200([exact]) == pytest.approx(likelihood, abs=1e-3)
+    with torch.no_grad():
+        exact.model.encoder[1].bias[5:] -= 2  # a posterior that is too narrow
+        few, many = oracles.bound_200([exact]), oracles.bound_5000([exact])
+        exact.model.encoder[1].bias[5:] += 2
+    assert few < many - 0.1 < likelihood
+    assert oracles.gain_in_bound([exact, exact]) == 0
+
+
 def test_oracles_read_models_as_they_are(tmp_path, undrawn):
     def runs(*commands):
         words = ("dataset.limit=200", "device=cpu")
@@ -304,5 +368,7 @@ def test_oracles_read_models_as_they_are(tmp_path, undrawn):
         ours, theirs = oracle(kept)
         assert ours == pytest.approx(theirs, rel=1e-5)
     assert 0.9 < oracles.inertia_ratio(runs(("kmeans", "n_components=4", "tol=1"))) < 1.5
+    ours, theirs = oracles.kernel_density(runs(("kde", "dataset.dequantize=true")))
+    assert ours == pytest.approx(theirs, rel=1e-5)
     ours, closed = oracles.estimated_bound(runs(("vae", "hidden=[]", "likelihood=gaussian", "latent_dim=1", "epochs=2")))
     assert ours == pytest.approx(closed, rel=0.05)  # a draw for each of 200 points
