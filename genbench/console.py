@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from .record import PARTS, in_words, quoted
+from .settings import counted
 
 STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow"}
 MOST_HEADLINES = 8  # measures at the end of a run
@@ -76,8 +77,7 @@ class Display:
             )
             self.progress = Progress(*columns, expand=True, console=self.console)
             self.task = self.progress.add_task(self.title, total=epochs, speed="")
-            self.live = Live(self.progress, console=self.console, refresh_per_second=4, transient=self.transient)
-            self.live.start()
+            self._start_live(self.progress)
 
     def epoch(self, epoch: int, point: dict[str, dict[str, float]], speed: str) -> None:
         """Show that an epoch is over, with its terms by part of the data and how fast it went."""
@@ -94,6 +94,13 @@ class Display:
         self.unsaid = begin + terms(point, self.criterion, self.console.width - len(begin + end)) + end
         if first or epoch % max(1, self.epochs // 20) == 0:
             self._say_last()
+
+    def _start_live(self, shown: RenderableType) -> None:
+        """Show something on live lines, which are drawn anew four times a second."""
+        if self.live is not None:
+            self.live.stop()
+        self.live = Live(shown, console=self.console, refresh_per_second=4, transient=self.transient)
+        self.live.start()
 
     def measuring(self, i: int, of: int, name: str) -> None:
         """Show that the i-th measure of a report card comes next."""
@@ -127,7 +134,8 @@ class Display:
         """Leave the live lines as they are and go on below them; elsewhere say how the last epoch ended."""
         self._say_last()
         if self.live is not None:
-            self._below(self.latest)
+            if self.latest:
+                self._below(self.latest)
             self.live.stop()
             self.live = None
 
@@ -139,13 +147,14 @@ class Display:
 class MeasuringDisplay(Display):
     """The progress of measuring a finished run. Use as a context manager."""
 
+    transient = True
+
     def __init__(self, console: Console | None = None):
         super().__init__("", console)
 
     def __enter__(self) -> "MeasuringDisplay":
         if self.is_live:
-            self.live = Live(console=self.console, refresh_per_second=4, transient=True)
-            self.live.start()
+            self._start_live(Text("reading the run"))
         return self
 
     def __exit__(self, *_) -> None:
@@ -176,7 +185,9 @@ class JobDisplay(Display):
     def begin(self) -> None:
         """The clock of the job runs."""
         self.began = time.perf_counter()
-        if not self.is_live:
+        if self.is_live:
+            self._start_live(Text(f"{self.title}: starting", no_wrap=True, overflow="ellipsis"))
+        else:
             self._line("started", "", [])
 
     def say(self, text: str) -> None:
@@ -191,6 +202,7 @@ class JobDisplay(Display):
 
     def ended(self, state: str, numbers: Iterable[str] = ()) -> None:
         """The line of a job that has ended, with as many of these numbers as there is room for."""
+        self.close()
         end = [duration(time.perf_counter() - self.began)]
         if self.warnings:
             end.append(f"{counted(self.warnings, 'warning')} in run.log")
@@ -400,16 +412,6 @@ def _words(card: list[dict]) -> dict[str, list[str]]:
 def number(value: float, digits: int = 5) -> str:
     """So many significant digits, and whole numbers whole."""
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
-
-
-def counted(count: int, noun: str) -> str:
-    """So many of what the noun names, in words: 1 epoch, 2 epochs."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def epochs(count: int) -> str:
-    """So many epochs, in words."""
-    return counted(count, "epoch")
 
 
 def duration(seconds: float) -> str:

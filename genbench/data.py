@@ -18,7 +18,7 @@ from . import interruption
 from .console import say
 from .errors import UserError
 from .seeds import fold, generator
-from .settings import Settings
+from .settings import Settings, counted
 
 
 class Space(NamedTuple):
@@ -361,7 +361,10 @@ def _set_aside(points: Part, setting: str, s: Settings, purpose: str, last: bool
     n, size = len(points), count(s[setting], len(points))
     if size >= n:
         raise UserError(
-            f"dataset.{setting}", f"leaves nothing to train on: there are {n} points", s[setting], f"a share, such as dataset.{setting}=0.1"
+            f"dataset.{setting}",
+            f"leaves nothing to train on of {counted(n, 'point')}",
+            s[setting],
+            f"a share, such as dataset.{setting}=0.1",
         )
     if last:
         return points.at(slice(n - size, n)), points.at(slice(n - size))

@@ -12,7 +12,7 @@ import torch
 from .auto import resolved
 from .card import USUAL, Asked, Watch, evaluated, merged
 from .checkpoints import read_finished, read_newest
-from .console import Display, counted
+from .console import Display
 from .data import Data, load, locate
 from .errors import UserError
 from .files import write_json
@@ -21,7 +21,7 @@ from .model import Model, can
 from .record import Lock, Record, quoted, read_json
 from .run import Run, identity, machine, require_same_data
 from .seeds import fold, generator
-from .settings import Settings
+from .settings import Settings, counted
 from .standardized import Standardized
 from .train import fit, is_drawn
 

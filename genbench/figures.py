@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 
 from . import planes, plots
-from .console import epochs
 from .data import Data
 from .model import Model, can
 from .seeds import generator
+from .settings import counted
 from .sheet import THEMES, Page
 
 FIGURES: list[tuple[tuple[str, ...], tuple[str, ...], bool, Callable]] = []
@@ -84,7 +84,7 @@ class Viewer:
 
     def at(self, epoch: int) -> None:
         """Look at a model as it was after so many epochs."""
-        self.when = f"after {epochs(epoch)}"
+        self.when = f"after {counted(epoch, 'epoch')}"
 
     def rng(self, purpose: str) -> torch.Generator:
         """The same noise at every call, for one purpose."""
@@ -128,7 +128,7 @@ def draw_samples(
 
     Below images stand a few originals and their reconstructions, if there are any: `again`.
     """
-    many = f"{len(samples):,} samples{of}"
+    many = f"{counted(len(samples), 'sample')}{of}"
     if v.kind == "images":
         shown = samples[: plots.fitting(samples)]
         many = _first(len(shown), len(samples), many)
@@ -209,7 +209,7 @@ def draw_reconstructions(v: Viewer, originals: torch.Tensor, again: torch.Tensor
         rows = plots.pairs(originals[:shown], again[:shown], columns)
         return plots.mosaic(rows, page, plots.zoom_to(originals, columns))
     if v.kind == "plane":
-        return planes.cloud(again, v.plane, v.page(f"{many} points reconstructed"))
+        return planes.cloud(again, v.plane, v.page(f"{many} {'point' if len(originals) == 1 else 'points'} reconstructed"))
     if v.kind == "vectors":
         page = v.page(f"the first {min(len(originals), MOST_PROFILES)} {v.part} points and their reconstructions")
         return _profiles(v, page, original=originals, reconstructed=again)

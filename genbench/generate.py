@@ -22,7 +22,7 @@ from .files import write
 from .launch import run_title, unique_name
 from .model import Model, can
 from .record import quoted
-from .settings import Settings, written
+from .settings import Settings, counted, written
 from .sheet import png
 
 Generated = tuple[dict[str, torch.Tensor], Picture]
@@ -91,7 +91,7 @@ def _require_points(v: Viewer, n: int, points: int) -> None:
     if points > len(v.held_out):
         most = n * len(v.held_out) // points
         fix = f"n={most}, or another part" if most else "another part"
-        raise UserError("n", f"there are {len(v.held_out):,} {v.part} points, and this takes {points:,}", n, fix)
+        raise UserError("n", f"this takes {counted(points, 'point')}, and the {v.part} part has {len(v.held_out):,}", n, fix)
 
 
 @torch.no_grad()

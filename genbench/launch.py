@@ -77,12 +77,16 @@ def job(cfg) -> None:
 
 def run_job(run: Callable[[Display], Any], folder: Path, display: JobDisplay) -> UserError | None:
     """Let one of several jobs run in its folder, and show on a line how it ended; returns what it failed with, if it did."""
+    display.begin()
     from .card import headlines
     from .isolation import isolated  # which imports torch, as the jobs will
 
-    display.begin()
-    with isolated():
-        failure = attempt(lambda: run(display))
+    try:
+        with isolated():
+            failure = attempt(lambda: run(display))
+    except BaseException:
+        display.ended("interrupted")
+        raise
     if failure is None:
         display.ended("done", brief(read_json(folder / "metrics.json"), headlines()))
     else:

@@ -14,7 +14,7 @@ import yaml
 from . import files
 from .errors import UserError
 from .files import Unreadable, digest_of, kind, opened, set_aside, write, write_json
-from .settings import FIXED, flatten
+from .settings import FIXED, counted, flatten
 
 PARTS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
 SUMMARY = "sweep_summary.json"
@@ -220,7 +220,7 @@ def _require_longer(before: dict, now: dict, length: dict) -> None:
     laid_out = f"{now['schedule']} schedule" if now.get("schedule", "constant") not in ("constant", "stages") else ""
     laid_out = "instance noise" if now.get("instance_noise") else laid_out
     if laid_out:
-        raise _differs(name, f"the {laid_out} was laid out for {old} {name}", old, new)
+        raise _differs(name, f"the {laid_out} was laid out for {counted(old, name[:-1])}", old, new)
     if steps % per_epoch:
         what = f"this directory holds a run that ends within an epoch, after {steps} steps of {per_epoch} each"
         raise _differs("steps", what, steps, now.get("steps") or new * per_epoch)

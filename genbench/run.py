@@ -39,7 +39,7 @@ from .files import CannotWrite, Growing, Unreadable, finite, kind, read_lines, s
 from .model import ABILITIES, Model, can
 from .projector import write_projection
 from .record import Lock, Record, quoted, require_same
-from .settings import Settings, flatten
+from .settings import Settings, counted, flatten
 from .sheet import film, png
 from .train import EarlyStopping, Position, Stopwatch
 
@@ -130,7 +130,7 @@ class Run:
             elif kind is not None and self.lock.held:
                 self._status("interrupted")
         if kind is not None and not failed:
-            self.say(f"interrupted after {self.step:,} steps; go on with: {self.resume}")
+            self.say(f"interrupted after {counted(self.step, 'step')}; go on with: {self.resume}")
         for source in (logger, logging.getLogger("py.warnings")):
             source.removeHandler(self.handler)
         logging.captureWarnings(False)

@@ -157,6 +157,11 @@ def written(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def counted(count: int, noun: str) -> str:
+    """So many of what the noun names, in words: 1 epoch, 2 epochs."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The one of the names that was probably meant: the same but for what stands before its dot, or spelt alike."""
     names = list(names)

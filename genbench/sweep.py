@@ -17,13 +17,13 @@ from pathlib import Path
 from . import interruption
 from .catalogue import Catalogue
 from .config import check, known_settings
-from .console import JobDisplay, counted, say
+from .console import JobDisplay, say
 from .errors import UserError, report
 from .files import CannotWrite, sweep_temporaries, write_json
 from .launch import execute, marked, own_configs, resume_command, run_job, run_name, unique_name
 from .record import SUMMARY, Lock, Record, differing, digest, quoted, read_json
 from .request import absolute, check_request, is_hydras, recorded, resolved, typed
-from .settings import flatten, written
+from .settings import counted, flatten, written
 
 
 @dataclass

@@ -127,6 +127,19 @@ def test_a_job_has_a_line_at_its_start_and_one_at_its_end_within_the_width():
     assert re.fullmatch(r" 3/12 done +beta=4 latent_dim=2 +loss 139.1, 0.0 s, 1 warning in run.log", done) and len(done) <= 80
 
 
+def test_on_a_terminal_a_job_leaves_its_last_line_only():
+    on = printed(is_terminal=True)
+    display = JobDisplay("beta=4", 1, 2, 6, on)
+    display.begin()
+    display.start(200, "loss")
+    display.epoch(1, POINT, "1/s")
+    display.live.refresh()
+    display.ended("failed")
+    told = on.file.getvalue()
+    assert "1/2 beta=4: starting" in told and "started" not in told and "\x1b[2K" in told and display.live is None
+    assert re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", told).splitlines()[-1].split()[:3] == ["1/2", "failed", "beta=4"]
+
+
 def test_of_a_job_the_objective_and_a_number_of_two_groups_are_told():
     objective, of_samples, other = console.brief(FOUND, headlines())
     groups = {m.name: m.group for m in measures().values()}

@@ -239,8 +239,8 @@ def test_a_refusal_imports_neither_torch_nor_hydra(tmp_path):
 def test_what_a_run_cannot_give_is_told(finished, genbench, tmp_path):
     folder = finished("vae")
     for words, says in (
-        (("reconstruct", "n=361"), "n: there are 360 test points, and this takes 361 (got 361); fix: n=360, or another part"),
-        (("interpolate", "n=200"), "n: there are 360 test points, and this takes 400 (got 200); fix: n=180, or another part"),
+        (("reconstruct", "n=361"), "n: this takes 361 points, and the test part has 360 (got 361); fix: n=360, or another part"),
+        (("interpolate", "n=200"), "n: this takes 400 points, and the test part has 360 (got 200); fix: n=180, or another part"),
         (("sample", f"to={folder}/config.yaml"), "to: cannot be made: File exists"),
     ):
         done = genbench(words[0], str(folder), *words[1:])

@@ -270,7 +270,7 @@ def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_once(tmp_path, undra
     with pytest.raises(UserError, match="the cosine schedule was laid out for 4 epochs") as refused:
         run(small_config("ae", "schedule=cosine", "epochs=4"), tmp_path / "cosine")
         run(small_config("ae", "schedule=cosine", "epochs=7"), tmp_path / "cosine")
-    with pytest.raises(UserError, match="the instance noise was laid out for 1 epochs"):
+    with pytest.raises(UserError, match=r"the instance noise was laid out for 1 epoch\\b"):
         for epochs in (1, 2):
             run(small_config("gan", "schedule=constant", "instance_noise=0.1", f"epochs={epochs}"), tmp_path / "noise")
     assert refused.value.code == 2

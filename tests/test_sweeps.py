@@ -191,6 +191,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was_and_a_finished_one_is_lef
         done = genbench(*command)
     assert done.returncode == 143 and done.stderr == "" and done.stdout.count("go on with: genbench resume 'a sweep'") >= 2
     assert states("a sweep") == ["done", "interrupted", "pending", "pending"]
+    assert re.search(r"^2/4 interrupted beta=2 +[\d.]+ s", done.stdout, re.M)
     first, second = (next(Path("a sweep").glob(f"*beta-{beta}*")) for beta in (1, 2))
     status = json.loads((second / "status.json").read_text())
     (second / "status.json").write_text(json.dumps(status | {"state": "running"}))  # as after kill -9

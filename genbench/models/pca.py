@@ -7,6 +7,7 @@ import torch
 from ..errors import UserError
 from ..losses import per_point
 from ..model import View, available_if
+from ..settings import counted
 from .coder import Coder
 
 
@@ -25,7 +26,7 @@ class PCA(Coder):
         super().__init__(space, s)
         d = space.size
         if s.latent_dim > d:
-            raise UserError("latent_dim", f"a data point of {d} values has no more components", s.latent_dim, f"latent_dim={d}")
+            raise UserError("latent_dim", f"a data point of {counted(d, 'value')} has no more components", s.latent_dim, f"latent_dim={d}")
         for name, shape in {"mean": (d,), "components": (s.latent_dim, d), "eigenvalues": (d,)}.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("solved", torch.tensor(False))
