@@ -20,7 +20,6 @@ from genbench.experiment import build, pick_device
 from genbench.metrics import final
 from genbench.model import can
 from genbench.request import resolved
-from genbench.settings import Settings
 from genbench.train import Silent, fit
 
 
@@ -30,7 +29,8 @@ def main() -> None:
     size = next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith("evaluation=")), "full")
     config = resolved(given or ["model=vae", "dataset=mnist", "epochs=1"], builtin_catalogue())
     data = load(config["dataset"], pick_device(config["device"]))
-    model, s = build(config, data), Settings(config)
+    model = build(config, data)
+    s = model.s
     fit(model, data, Silent(), s)
     model.finish(data.train, seed=s.seed)
     e = Evaluation(model, data, final(model, data, s.batch_size, s.seed), size)
