@@ -160,7 +160,8 @@ def png(picture: torch.Tensor) -> bytes:
 
     pixels, out = picture.numpy(), io.BytesIO()
     grey = (pixels == pixels[..., :1]).all()
-    Image.fromarray(pixels[..., 0] if grey else pixels).save(out, "png")
+    image = Image.fromarray(pixels[..., 0] if grey else pixels)
+    image.save(out, "png", compress_level=3)  # twice as fast as the default, and hardly larger
     return out.getvalue()
 
 
@@ -170,10 +171,12 @@ def film(frames: Sequence[bytes], longest: int = 60) -> bytes:
 
     step = math.ceil(len(frames) / longest)
     kept = [*frames[:-1][::step], frames[-1]]
-    images = [Image.open(io.BytesIO(frame)).convert("RGB") for frame in kept]
+    images = [Image.open(io.BytesIO(frame)) for frame in kept]
+    if all(i.mode == "L" for i in images):  # 64 greys look the same and make the file half as large
+        images = [i.point(lambda grey: grey // 4 * 255 // 63) for i in images]
+    else:
+        images = [i.convert("RGB") for i in images]
     images = [i if i.size == images[-1].size else i.resize(images[-1].size) for i in images]
-    # Fewer shades, evenly chosen, make the file half as large, and one does not see it.
-    images = [i.quantize(64, dither=Image.Dither.NONE) for i in images]
     out = io.BytesIO()
     images[0].save(out, "gif", save_all=True, append_images=images[1:], duration=[300] * (len(images) - 1) + [2000], loop=0)
     return out.getvalue()
