@@ -311,7 +311,7 @@ def _warn_of_unseen(test: Part, absent: tuple[int, ...], names: tuple[str, ...])
     if unseen:
         called = ", ".join(names[c] if names else str(c) for c in unseen[:5]) + (", ..." if len(unseen) > 5 else "")
         kinds = f"{len(unseen)} class{'es' * (len(unseen) > 1)}"
-        say(f"warning: {kinds} of the test points ({called}) have no training point: a model that uses labels must fail there")
+        say(f"warning: no training point is of {kinds} that test points have ({called}): a model that uses labels must fail there")
 
 
 def _of_classes(source: Source, classes: list[int] | None) -> Source:

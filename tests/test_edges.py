@@ -129,7 +129,7 @@ def test_a_class_that_only_test_points_have_is_reported_and_measured(model_name,
     few = ["epochs=2", "dataset.val_size=0", "dataset.limit=null", "dataset.test_size=0.2", "evaluation=quick", *supervised]
     found = run(small_config(model_name, *few), tmp_path)
     said = capsys.readouterr().out
-    assert "2 classes of the test points (b, f) have no training point" in said
+    assert "no training point is of 2 classes that test points have (b, f)" in said
     assert found.metrics["card"] and found.data.space.classes == 6 and found.data.space.absent == (1, 3, 4, 5)
     if model_name == "supervised-ae":
         assert found.metrics["test"]["accuracy"] <= 0.4, "what cannot be learnt counts as wrong"
