@@ -2,7 +2,7 @@
 
     genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
     genbench --cfg job [SETTING=VALUE...] its settings, without running it
-    genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped
+    genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped; on another device with device=cpu
     genbench show RUN_DIR                 every number of a finished run, as it was measured
     genbench evaluate RUN_DIR [k=N]       measure a finished run anew: evaluation=quick, metrics=fid,ndb
     genbench sample RUN_DIR [n=N]         draw a finished run's samples: a picture, and arrays
@@ -17,9 +17,10 @@
     genbench --help                       every setting: meaning, range, default
     genbench completion bash|zsh|fish     a script that lets TAB complete this
 
-Exit status: 0 all done, 1 a run failed, 2 the request is wrong, 130 and 143 stopped by SIGINT and SIGTERM.
+Exit status: 0 all done, 1 a run failed, 2 the request is wrong, 129, 130 and 143 stopped by SIGHUP, SIGINT and SIGTERM.
 """
 
+import io
 import os
 import signal
 import sys
@@ -43,6 +44,9 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     argv = sys.argv[1:] if argv is None else argv
     interruption.listen()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # say what an ASCII terminal cannot show, too
     try:
         sys.exit(_dispatch(argv))
     except UserError as error:
@@ -106,7 +110,7 @@ def builtin_catalogue(config_dir: str | None = None) -> Catalogue:
 def _run(argv: list[str]) -> int:
     from hydra._internal.utils import get_args_parser
 
-    from .request import check_request
+    from .request import check_request, quoted_words
 
     for word in takewhile(lambda word: word != "--", argv):
         name = word.lstrip("-").partition("=")[0]
@@ -115,8 +119,9 @@ def _run(argv: list[str]) -> int:
     parser = get_args_parser()
     args = parser.parse_intermixed_args(argv)
     catalogue = builtin_catalogue(args.config_dir)
-    jobs = [] if args.hydra_help or args.info or args.shell_completion else check_request(args, catalogue, COMMANDS)
     flags = [word for word in argv if word not in args.overrides]
+    args.overrides = quoted_words(args.overrides)
+    jobs = [] if args.hydra_help or args.info or args.shell_completion else check_request(args, catalogue, COMMANDS)
     if args.cfg == "job" and not args.resolve:
         flags.append("--resolve")  # show the values themselves, not what they depend on
     told = {name for name, value in vars(args).items() if value != parser.get_default(name)}
@@ -147,21 +152,24 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
     from .request import recorded
     from .sweep import resume_sweep
 
-    folder, changes = Path(words[0]), words[1:]
+    folder, changes, device = Path(words[0]), [word for word in words[1:] if not word.startswith("device=")], None
+    for word in words[1:]:
+        if word not in changes:
+            device = catalogue.shared()["device"].check(word.partition("=")[2], {})
     if (folder / SUMMARY).exists() and not (folder / "config.yaml").exists():
         if changes:
             raise UserError(changes[0], "a sweep is resumed as it is", fix=f"repeat its command with {changes[0]}")
-        return resume_sweep(folder, catalogue)
+        return resume_sweep(folder, catalogue, device)
     config = recorded(folder, catalogue)
     for change in changes:
         key, _, value = change.partition("=")
         if key not in LENGTH or key not in config:
-            raise UserError(key, "only epochs or steps may change when a run is resumed", change, "start a new run")
+            raise UserError(key, "only epochs, steps or device may change when a run is resumed", change, "start a new run")
         config |= {"epochs": "auto", "steps": None} if "steps" in config else {}
         config[key] = int(value) if value.isdecimal() else value
     from .launch import execute
 
-    execute(config, folder, catalogue)
+    execute(config, folder, catalogue, device=device)
     return 0
 
 
@@ -202,7 +210,7 @@ def _evaluate(words: list[str], catalogue: Catalogue) -> int:
     names = [name for name in (chosen.metrics or "").split(",") if name]
     asked = Asked(chosen.k, chosen.points, chosen.bins, chosen.level)
     with MeasuringDisplay() as display:
-        made = evaluate(config, folder, chosen.evaluation, names, asked, display.measuring)
+        made = evaluate(config, folder, chosen.evaluation, names, asked, display.measuring, chosen.device)
     show_card(display.console, made)
     return 0
 

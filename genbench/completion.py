@@ -137,7 +137,7 @@ def _folders(holding: Iterable[str], word: str, catalogue: Catalogue) -> list[st
 
 def _resumed(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
     """Directories of runs, sweeps and their runs; then what may change."""
-    return ["epochs=", "steps="] if before else _folders((*RUNS, *SWEEPS), word, catalogue)
+    return ["epochs=", "steps=", "device="] if before else _folders((*RUNS, *SWEEPS), word, catalogue)
 
 
 def _options(command: str, before: list[str], word: str, catalogue: Catalogue) -> list[str]:

@@ -12,6 +12,7 @@ from . import formats
 from .data import Source
 from .downloads import Download, cache_folder, fetched
 from .errors import UserError
+from .places import FOLDERS
 from .settings import Settings
 
 
@@ -84,7 +85,7 @@ def _idx(at: str, base: str, sums: Sequence[str], names: Sequence[str]) -> Publi
 
 
 mnist = _idx(
-    "MNIST/raw",
+    FOLDERS["mnist"],
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     (
         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -95,7 +96,7 @@ mnist = _idx(
     "0123456789",
 )
 fashion_mnist = _idx(
-    "FashionMNIST/raw",
+    FOLDERS["fashion_mnist"],
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     (
         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
@@ -106,7 +107,7 @@ fashion_mnist = _idx(
     ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
 )
 kmnist = _idx(
-    "KMNIST/raw",
+    FOLDERS["kmnist"],
     "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
     (
         "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
@@ -117,7 +118,7 @@ kmnist = _idx(
     ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
 )
 cifar10 = Published(
-    "cifar-10-batches-py",
+    FOLDERS["cifar10"],
     (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
     re.compile(r"(?:cifar-10-batches-py/)?(data_batch_[1-5]|test_batch|batches\.meta)"),
     (
@@ -130,7 +131,7 @@ cifar10 = Published(
     formats.cifar,
 )
 lfw = Published(
-    "lfw_home",
+    FOLDERS["lfw"],
     ("lfw_funneled/",),
     re.compile(r"(lfw_funneled/[^/]+/[^/.][^/]*\.jpg)"),
     (
@@ -144,7 +145,7 @@ lfw = Published(
 )
 AMAT = tuple(f"binarized_mnist_{part}.amat" for part in ("train", "valid", "test"))
 binarized_mnist = Published(
-    "binarized_mnist",
+    FOLDERS["binarized_mnist"],
     AMAT,
     re.compile(f"({'|'.join(map(re.escape, AMAT))})"),
     (),

@@ -64,7 +64,7 @@ class Events:
         from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 
         found = []
-        for record in RawEventFileLoader(str(self.path)).Load():
+        for record in RawEventFileLoader(os.fsencode(self.path)).Load():
             event = Event.FromString(record)
             found += [(event.step, v.image.encoded_image_string) for v in event.summary.value if v.tag == tag]
         return [png for _, png in sorted(found, key=lambda pair: pair[0])]

@@ -126,11 +126,13 @@ def _shape(*sizes) -> str:
     return f"[{', '.join(map(str, sizes))}]"
 
 
-def run(config: dict, folder: Path, resume: str = "", title: str = "", display: Display | None = None) -> Trained | None:
+def run(
+    config: dict, folder: Path, resume: str = "", title: str = "", display: Display | None = None, device: str | None = None
+) -> Trained | None:
     """Run (or resume) the experiment that `config` describes in `folder`.
 
     `resume` is the command that would go on with it, which the run tells its user; `title` is for its pictures;
-    `display` shows how the run goes on.
+    `display` shows how the run goes on; `device` is where to compute, if not where the settings say.
     Returns None if the folder holds the finished run already. Raises UserError for whatever a user can mend.
     """
     s = Settings(config)
@@ -138,9 +140,9 @@ def run(config: dict, folder: Path, resume: str = "", title: str = "", display: 
         if record.record.done:
             record.display.say(f"{record.title} is done already: {folder}")
             return None
-        device = pick_device(s.device)
+        at = pick_device(device or s.device)
         record.start()
-        data = load(s.dataset, device)
+        data = load(s.dataset, at)
         record.loaded(data)
         model = build(config, data)
         s = model.s
@@ -189,8 +191,11 @@ def evaluate(
     names: Collection[str] = (),
     asked: Asked = USUAL,
     watch: Watch | None = None,
+    device: str | None = None,
 ) -> dict[str, list]:
     """Measure the report card of a finished run anew, or only what these names choose, and add it to its metrics.json.
+
+    `device` is where to compute, if not where the run was trained.
 
     Returns what was measured: see `evaluated`. UserError as `load_run` and `evaluated`.
     """
@@ -198,7 +203,7 @@ def evaluate(
     lock.take()
     try:
         lock.sign()
-        run = load_run(config, folder, config["device"])
+        run = load_run(config, folder, device or config["device"])
         made = evaluated(run.model, run.data, run.metrics, size, names, asked, watch)
         kept = {name: merged(run.metrics.get(name, []), made[name]) for name in ("card", "real_data") if name in made}
         known = identity(run.model, run.data)  # which runs of earlier versions lack

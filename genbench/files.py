@@ -238,12 +238,13 @@ class Growing:
     @property
     def untouched(self) -> bool:
         """Whether it is as it was left."""
-        return self._identity() == self._seen
+        return self._identity() == self._seen and not kind(self.path)
 
     @property
     def there(self) -> bool:
-        """Whether it is the same file, changed or not."""
-        return self._identity()[:2] == self._seen[:2]
+        """Whether it is the same file, with what was written and maybe more. A number of a file is given again."""
+        *same, size = self._identity()
+        return same == [*self._seen[:2]] and size >= self._seen[2] and not kind(self.path)
 
     def _identity(self) -> tuple[int, int, int]:
         try:

@@ -13,7 +13,7 @@ from .console import say
 from .data import Source
 from .errors import UserError
 from .interruption import check
-from .settings import Settings
+from .settings import Settings, counted
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that would start another program, as EPS does
 DEPTH = (0, 65535)  # values of 16 bits
@@ -138,7 +138,7 @@ def _name(file: Path, root: Path) -> str:
 def _tell(bad: list[str], n: int, root: Path, s: Settings) -> None:
     """Warn of files that are left out, or raise UserError where they may not be."""
     more = f" and {len(bad) - 10} more" if len(bad) > 10 else ""
-    what = f"{len(bad)} of {n} files cannot be read: {', '.join(bad[:10])}{more}"
+    what = f"{len(bad)} of {counted(n, 'file')} cannot be read: {', '.join(bad[:10])}{more}"
     if not s.skip_bad:
         fix = "remove them, hide them by a leading dot, or leave them out by dataset.skip_bad=true"
         raise UserError("dataset.root", what, root, fix)

@@ -1,6 +1,9 @@
 """Stopping on request: the handler of a signal only sets a flag; whatever loops looks at it between two of its steps."""
 
+import errno
+import os
 import signal
+import termios
 
 
 class Interrupted(BaseException):
@@ -15,17 +18,30 @@ _asked: int | None = None
 
 
 def listen() -> None:
-    """Let SIGINT and SIGTERM set the flag."""
+    """Let SIGINT, SIGTERM and SIGHUP set the flag; not SIGHUP where nohup has it ignored."""
     global _asked
     _asked = None
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, ask)
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, ask)
 
 
 def ask(signum: int, frame=None) -> None:
     """Set the flag."""
     global _asked
     _asked = signum
+    if signum == signal.SIGHUP:
+        _leave_terminal()
+
+
+def _leave_terminal() -> None:
+    """Let output go nowhere if the terminal it went to has gone, as each further line would fail."""
+    for stream in (1, 2):
+        try:
+            termios.tcgetattr(stream)
+        except termios.error as error:
+            if error.args[0] == errno.EIO:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def check() -> None:

@@ -109,13 +109,13 @@ def attempt(run: Callable[[], Any]) -> UserError | None:
     return None
 
 
-def execute(config: dict, folder: Path, catalogue: Catalogue, resume: str = "", display: Display | None = None):
+def execute(config: dict, folder: Path, catalogue: Catalogue, resume: str = "", display: Display | None = None, device: str | None = None):
     """Check a composed config once more (files may have changed it) and run it in `folder`; see `experiment.run`."""
     config = check(config, catalogue)
     from .experiment import run
 
     catalogue.let_import()
-    return run(config, folder, resume or resume_command(folder, catalogue), run_title(config, folder, catalogue), display)
+    return run(config, folder, resume or resume_command(folder, catalogue), run_title(config, folder, catalogue), display, device)
 
 
 def run_title(config: dict, folder: Path, catalogue: Catalogue) -> str:

@@ -40,7 +40,7 @@ class Lock:
     def __init__(self, folder: Path, setting: str = "hydra.run.dir"):
         """`setting` is the one that chooses another folder, which an error names."""
         self.folder, self.setting, self.file = folder, setting, None
-        self.taken: os.stat_result | None = None  # the folder as it was when it was taken
+        self.place: int | None = None  # the folder that was taken, held open lest another gets its number
 
     def take(self) -> None:
         """UserError if another process holds the folder, or it cannot be written."""
@@ -50,7 +50,7 @@ class Lock:
             self.folder.mkdir(parents=True, exist_ok=True)
             while not self._hold(self.folder / ".lock", elsewhere):
                 pass
-            self.taken = os.stat(self.folder)
+            self.place = os.open(self.folder, os.O_RDONLY)
         except OSError as error:
             raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix=elsewhere) from error
 
@@ -86,7 +86,7 @@ class Lock:
     def moved(self) -> bool:
         """Whether there is a folder at this path, and another one than that which was taken."""
         try:
-            return self.taken is not None and not os.path.samestat(self.taken, os.stat(self.folder))
+            return self.place is not None and not os.path.samestat(os.fstat(self.place), os.stat(self.folder))
         except OSError:
             return False
 
@@ -102,6 +102,9 @@ class Lock:
         if self.file is not None:
             self.file.close()
             self.file = None
+        if self.place is not None:
+            os.close(self.place)
+            self.place = None
 
 
 class Record:

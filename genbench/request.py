@@ -14,6 +14,7 @@ from .catalogue import GROUPS, Catalogue
 from .config import check, known_settings, require_one_length, unknown
 from .errors import UserError
 from .files import Unreadable, parse_yaml, read_yaml
+from .places import require_folders
 from .settings import Loader, Settings, nearest
 
 
@@ -54,6 +55,18 @@ def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[l
         if "${" in "".join(job):
             resolved(job, catalogue)
     return jobs
+
+
+def quoted_words(words: list[str]) -> list[str]:
+    """The settings of a command line with quotes around letters beyond ASCII, which Hydra's grammar wants there."""
+    return [word if word.isascii() else _quoted(word) for word in words]
+
+
+def _quoted(word: str) -> str:
+    name, equals, value = word.partition("=")
+    if not equals or re.search(r"[\[\]{}()'\"\\$]", value):
+        return word
+    return f"{name}={','.join(piece if piece.isascii() else typed(piece) for piece in value.split(','))}"
 
 
 def _config_loader(catalogue: Catalogue):
@@ -249,6 +262,7 @@ def _check_job(overrides, catalogue: Catalogue) -> None:
         if name in known:
             known[name].check(values[name], values)
     require_one_length(values, known)
+    require_folders(values, known, catalogue.value(f"dataset/{chosen['dataset']}", "dataset.loader") or "")
 
 
 def _choice(group: str, value: Any, catalogue: Catalogue) -> str:

@@ -30,9 +30,9 @@ from . import interruption
 from .card import headlines
 from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
 from .config import ASIDE
-from .console import Display, conditions, number, parts_of
+from .console import Display, conditions, number, parts_of, say
 from .data import Data
-from .errors import UserError
+from .errors import UserError, plain
 from .events import Events
 from .figures import Viewer
 from .files import CannotWrite, Growing, Unreadable, finite, kind, read_lines, set_aside, sweep_temporaries, sync, write, write_json
@@ -166,8 +166,6 @@ class Run:
         written anew, and the rest is told. UserError if the folder has become another."""
         if not self.lock.held:
             self._take_again()
-        if self.handler.lost:
-            self.say("warning: run.log was removed or replaced, and is begun anew")
         if self.curve is not None and not self.curve.untouched:
             self._warn_of_change(self.curve.path, "written anew")
             write(self.curve.path, "".join(f"{line}\n" for line in self.lines).encode())
@@ -307,6 +305,8 @@ class Run:
     def finish(self, found: dict) -> None:
         """Tell how the run ended; from here on it is done."""
         self._look()
+        if self.record.settings() != self.config:
+            self.record.keep_settings()
         with self._spared("curves"):
             self.events.sync()
         self.display.close()
@@ -389,7 +389,7 @@ class Run:
             lines = []
         self.lines = [line for line in lines if _epoch_of(line) <= epoch]
         if len(self.lines) < epoch:
-            self.say(f"warning: {path.name} is damaged and holds {len(self.lines)} of the {epoch} points before")
+            self.say(f"warning: {path.name} is damaged and holds {len(self.lines)} of {counted(epoch, 'point')} before")
         if kind(path) or path.exists():
             write(path, "".join(f"{line}\n" for line in self.lines).encode())
         self.curve = Growing(path)
@@ -405,7 +405,7 @@ class Run:
         settings = {name: value for name, value in flatten(self.config).items() if name not in ASIDE}
         # TensorBoard sorts the columns by their names, so the capital letter puts the model first.
         names = {"Model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
-        self.events.hparams(names | settings, f"{self.folder.name} in {self.folder.parent.name}")
+        self.events.hparams(names | settings, plain(f"{self.folder.name} in {self.folder.parent.name}"))
         points = [json.loads(line) for line in self.lines]
         if points:
             self._lay_out(points[0])
@@ -428,14 +428,13 @@ class Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Add a line."""
         with suppress(CannotWrite):
-            if self.held_by.held:
-                self.file = self.file if self.file is not None and self.file.there else Growing(self.path)
-                self.file.append(f"{self.format(record)}\n".encode(errors="backslashreplace"))
-
-    @property
-    def lost(self) -> bool:
-        """Whether somebody has removed or replaced the file since the last line."""
-        return self.file is not None and not self.file.there
+            if not self.held_by.held:
+                return
+            if self.file is None or not self.file.there:
+                anew, self.file = self.file is not None, Growing(self.path)
+                if anew:
+                    say(f"warning: {self.path.name} was removed or replaced, and is begun anew")
+            self.file.append(f"{self.format(record)}\n".encode(errors="backslashreplace"))
 
 
 def identity(model: Model, data: Data) -> dict[str, dict]:

@@ -48,12 +48,14 @@ class Job:
         return _text(self.config)
 
 
-def run_sweep(words: list[str], jobs: list[list[str]], folder: Path, catalogue: Catalogue) -> int:
+def run_sweep(words: list[str], jobs: list[list[str]], folder: Path, catalogue: Catalogue, device: str | None = None) -> int:
     """Run those jobs that are not done, one after another in this process; returns the exit status.
 
-    `words` are the overrides of the command, `jobs` those of each of its jobs.
+    `words` are the overrides of the command, `jobs` those of each of its jobs. `device` is where to compute, if not
+    where they say.
     """
     sweep = Sweep(words, jobs, folder, catalogue)
+    sweep.device = device
     sweep.place()
     if not sweep.left():  # nothing is touched, not even the lock
         sweep.save()
@@ -84,7 +86,7 @@ def run_elsewhere(launch: Callable[[], int], words: list[str], jobs: list[list[s
     return sweep.status
 
 
-def resume_sweep(folder: Path, catalogue: Catalogue) -> int:
+def resume_sweep(folder: Path, catalogue: Catalogue, device: str | None = None) -> int:
     """Repeat the command that a sweep's folder holds. As that may be somebody else's, it names settings and no code."""
     fix = f"repeat the sweep's own command with hydra.sweep.dir={folder}"
     words = read_json(folder / SUMMARY).get("command")
@@ -94,7 +96,7 @@ def resume_sweep(folder: Path, catalogue: Catalogue) -> int:
         if is_hydras(word) or not re.match(r"(\+\+)?[\w.]+=", word) or re.search(r"\$\{.*:", word, re.DOTALL):
             raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
     jobs = check_request(Namespace(overrides=words, multirun=True, cfg=None), catalogue, ())
-    return run_sweep(words, jobs, folder.absolute(), catalogue)
+    return run_sweep(words, jobs, folder.absolute(), catalogue, device)
 
 
 class Sweep:
@@ -105,6 +107,7 @@ class Sweep:
         short. UserError for a job whose settings are refused."""
         name = name or partial(run_name, named=differing([_own(job) for job in jobs]))
         self.folder, self.catalogue, self.resume = folder, catalogue, resume_command(folder, catalogue)
+        self.device: str | None = None  # where to compute, if not where the jobs say
         self.jobs = []
         for overrides in (_own(job) for job in jobs):
             config = resolved(overrides, catalogue)
@@ -180,7 +183,7 @@ class Sweep:
         self.tell()
 
     def _execute(self, job: Job, display: JobDisplay) -> None:
-        execute(job.config, job.folder, self.catalogue, self.resume, display)
+        execute(job.config, job.folder, self.catalogue, self.resume, display, self.device)
 
     def labels(self) -> list[str]:
         """What tells each job from the others, in a line: the overrides that not all of them have."""

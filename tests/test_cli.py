@@ -56,6 +56,19 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
         ("device=gpu", ["auto | cpu | cuda | cuda:N | mps"]),
         ("model=swae prior=rings", ["normal | uniform | ring", "prior=ring"]),
         ("model=vea", ["no such model", "model=vae"]),
+        ("dataset=MNIST", ["no such dataset", "dataset=mnist"]),
+        ("dataset=FashionMNIST", ["dataset=fashion-mnist"]),
+        ("model=Beta_VAE", ["model=beta-vae"]),
+        ("learning_rate=1", ["did you mean 'lr'"]),
+        ("model=dae learning_rate=1", ["did you mean 'lr'"]),
+        ("bs=64", ["did you mean 'batch_size'"]),
+        ("n_epochs=3", ["did you mean 'epochs'"]),
+        ("z_dim=3", ["did you mean 'latent_dim'"]),
+        ("random_state=3", ["did you mean 'seed'"]),
+        ("dataset=mnist dataset.root=nowhere", ["dataset.root: no such folder", "nowhere"]),
+        ("dataset=mnist dataset.root=/", ["dataset.root: does not hold MNIST/raw (got /); fix: give the folder above MNIST/raw"]),
+        ("-m dataset=image-folder dataset.root=/dev/null,/", ["dataset.root: is a file, not a folder"]),
+        ("hidden=" + "[" * 900 + "]" * 900, ["nested too deeply"]),
         ("dataset=mnits", ["no such dataset", "dataset=mnist"]),
         ("dataset=ring dataset.binarize=static", ["dataset=ring has no setting", "kmnist, lfw, mnist"]),
         ("dataset.binarize=static dataset.dequantize=true", ["dataset.dequantize: has no effect with dataset.binarize=static"]),
@@ -107,7 +120,13 @@ def test_a_wrong_request_is_refused_in_one_line(args, says, genbench, tmp_path):
 
 def test_a_refused_request_does_not_import_torch(tmp_path):
     code = "import sys; from genbench.cli import main\ntry: main({})\nfinally: print('torch' in sys.modules)"
-    for args, status in ((["beta=x"], 2), (["--help"], 0), (["models"], 0), (["-m", "model=pca,vae", "lr=1"], 2)):
+    for args, status in (
+        (["beta=x"], 2),
+        (["--help"], 0),
+        (["models"], 0),
+        (["-m", "model=pca,vae", "lr=1"], 2),
+        (["dataset.root=/x", "dataset=mnist"], 2),
+    ):
         done = subprocess.run([sys.executable, "-c", code.format(args)], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == status and done.stdout.splitlines()[-1] == "False", done
 
@@ -232,7 +251,7 @@ def test_numbers_and_curves_that_were_lost_come_back_or_are_missed(genbench, tmp
 
     (folder / "metrics.jsonl").write_bytes(b"\xff\xfe" + (folder / "metrics.jsonl").read_bytes()[:-20])
     done = genbench("resume", str(folder), "epochs=4")
-    assert done.returncode == 0 and "holds 1 of the 3 points" in done.stdout
+    assert done.returncode == 0 and "holds 1 of 3 points" in done.stdout
 
 
 def test_a_missing_gpu_is_told_and_on_record(genbench, tmp_path):

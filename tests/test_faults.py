@@ -4,10 +4,13 @@ import ast
 import errno
 import json
 import os
+import pty
 import resource
+import select
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
@@ -18,13 +21,14 @@ import torch
 from conftest import sketch, small_config
 from runs import differences, forked, newest, outcome
 
-from genbench import experiment, files
+from genbench import experiment, files, interruption
 from genbench.cli import main
 from genbench.errors import UserError
 from genbench.experiment import load_run, run
 from genbench.figures import Viewer
 from genbench.models.ae import Autoencoder
-from genbench.record import Lock
+from genbench.record import Lock, require_same
+from genbench.run import Run
 
 PACKAGE = Path(files.__file__).parent
 LINUX = sys.platform == "linux"
@@ -235,6 +239,83 @@ def test_a_run_whose_files_are_none_goes_on_from_its_older_checkpoint(kind, fini
     assert kind == "50 GB" or len(list(folder.glob("*.damaged"))) > 8, "all are kept under another name"
 
 
+def meddled(folder, config, meddle):
+    """Run, and after the second epoch let somebody meddle with the run's folder."""
+    log = Run.log
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "log", lambda self, epoch, *args, **more: (log(self, epoch, *args, **more), epoch == 2 and meddle())[0])
+        return run(config, folder)
+
+
+MEDDLED = {  # what somebody does to a file of a run at work, and what must not be lost by it
+    "removed": lambda path: path.unlink(),
+    "changed": lambda path: path.write_text("something else"),
+    "a link": lambda path: put("a link", path, path.parent.parent / "elsewhere"),
+    "a folder": lambda path: put("a folder", path, path),
+    "a pipe": lambda path: put("a pipe", path, path),
+}
+
+
+@pytest.mark.parametrize("how", MEDDLED)
+def test_files_that_somebody_removes_or_replaces_during_a_run_are_told_of_and_written_anew(how, tmp_path, capsys, undrawn):
+    config, folder = small_config("ae", "epochs=4"), tmp_path / "run"
+    run(config, tmp_path / "whole")
+    names = ["metrics.jsonl", "events.out.tfevents.genbench", "config.yaml", "status.json", "run.log", ".lock"]
+    names = names[:-1] if how == "changed" else names  # nobody reads what is in it
+    capsys.readouterr()
+    assert meddled(folder, config, lambda: [MEDDLED[how](folder / name) for name in names]) is not None
+    said = capsys.readouterr().out
+    assert not differences(outcome(tmp_path / "whole"), outcome(folder))
+    assert all(name in said for name in names[:2]) and ("run.log" in said or how == "changed")
+    assert not (tmp_path / "elsewhere").exists() or (tmp_path / "elsewhere").read_text() == "somebody else's"
+    assert how == "removed" or (folder / "metrics.jsonl.damaged").exists() or how == "a link"
+    assert run(config, folder) is None, "it is done, and on record with its settings"
+
+
+def test_a_run_whose_folder_is_removed_goes_on_in_a_new_one(tmp_path, capsys, undrawn):
+    config, folder = small_config("ae", "epochs=4"), tmp_path / "run"
+    run(config, tmp_path / "whole")
+    assert meddled(folder, config, lambda: shutil.rmtree(folder)) is not None
+    assert "the folder was removed while the run was at work, and is made anew" in capsys.readouterr().out
+    assert not differences(outcome(tmp_path / "whole"), outcome(folder)) and run(config, folder) is None
+    assert "epoch 3" in (folder / "run.log").read_text()
+
+
+def test_a_run_whose_folder_has_become_another_stops_and_touches_nothing(tmp_path, undrawn):
+    config, folder = small_config("ae", "epochs=4"), tmp_path / "run"
+    run(config, tmp_path / "other")
+    before = {p.name: p.read_bytes() for p in (tmp_path / "other").iterdir() if p.is_file()}
+
+    def replace():
+        folder.rename(tmp_path / "moved")
+        (tmp_path / "other").rename(folder)
+
+    with pytest.raises(UserError, match=r"is another folder than the one in which the run began; fix: bring the run's own folder") as told:
+        meddled(folder, config, replace)
+    assert told.value.code == 1 and before == {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+    assert run(config, tmp_path / "moved") is not None, "what was done up to there is kept"
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [(errno.ENOSPC, "make room"), (errno.EDQUOT, "make room"), (errno.EACCES, "choose another folder"), (errno.EROFS, "choose another")],
+)
+def test_room_is_asked_for_only_where_it_lacks(error, fix, tmp_path):
+    assert fix in str(files.CannotWrite.because(OSError(error, os.strerror(error)), tmp_path / "file", 9))
+    assert "its folder is gone; fix: bring" in str(files.CannotWrite.because(OSError(error, ""), tmp_path / "gone" / "file", 9))
+
+
+def test_what_strangers_wrote_into_a_runs_settings_is_never_advised(finished, tmp_path):
+    config, original, _ = finished
+    before = config | {"model": config["model"] | {"class": "os.system"}}
+    with pytest.raises(UserError, match=r"another hydra\.run\.dir=FOLDER") as told:
+        require_same(before, config, {})
+    assert "use " not in str(told.value)
+    with pytest.raises(UserError) as told:
+        require_same(config | {"x\x1b[2J": "$(reboot)"}, config, {})
+    assert "use " not in told.value.fix and str(told.value).isprintable()
+
+
 SELF_REFERRING = "a: &a [*a]"
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi")
@@ -342,7 +423,33 @@ def test_output_to_a_file_holds_lines_and_nothing_else(genbench, tmp_path):
     assert any("epoch 2/2" in line for line in done.stdout.splitlines())
 
 
-@pytest.mark.parametrize(("signals", "status"), [([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130)])
+def test_a_terminal_that_closes_stops_a_run(tmp_path):
+    words = [sys.executable, "-c", "from genbench.cli import main; main()", "model=ae", "epochs=100000", *TINY[1:], "hydra.run.dir=run"]
+    terminal, inside = pty.openpty()
+    with subprocess.Popen(words, cwd=tmp_path, stdin=inside, stdout=inside, stderr=inside, start_new_session=True) as process:
+        os.close(inside)
+        while not list((tmp_path / "run").glob("checkpoint-*.pt")):
+            assert process.poll() is None
+            if select.select([terminal], [], [], 0.01)[0]:
+                os.read(terminal, 10_000)
+        os.close(terminal)
+        process.send_signal(signal.SIGHUP)  # as the kernel does to what a terminal controls
+        assert process.wait(20) == 129
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "interrupted"
+
+
+def test_nohup_is_heeded():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    others = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        interruption.listen()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        for signum, handler in {**others, signal.SIGHUP: before}.items():
+            signal.signal(signum, handler)
+
+
+@pytest.mark.parametrize(("signals", "status"), [([signal.SIGTERM], 143), ([signal.SIGINT, signal.SIGINT], 130), ([signal.SIGHUP], 129)])
 def test_a_signal_stops_the_command_within_seconds(signals, status, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     child = forked(lambda: main(["model=ae", "epochs=100000", *TINY[1:], "hydra.run.dir=run"]), said=tmp_path / "said")
