@@ -2,12 +2,11 @@
 
 import math
 
-from .data import Data, Space
+from .data import Data
 from .model import Model
-from .nets import LEAST_SIDE
 from .settings import Settings
 
-LEAST_EPOCHS, LEAST_STEPS = 40, 2_000  # of a run whose length is auto
+EPOCHS, CONV_EPOCHS, LEAST_STEPS = 40, 15, 2_000  # of a run whose length is auto
 BATCHES = 10  # in an epoch over few data, about: the batch shrinks before the steps of an epoch get fewer
 
 
@@ -19,8 +18,6 @@ def resolved(s: Settings, made: type[Model], data: Data) -> Settings:
     s = Settings(s)
     if s.get("latent_dim") == "auto":
         s["latent_dim"] = min(made.usual_latent_dim, data.space.size)
-    if s.get("network") == "auto":
-        s["network"] = "conv" if is_image(data.space) else "mlp"
     return Settings(s | length(s, len(data.train), made.usual_batch_size))
 
 
@@ -28,8 +25,9 @@ def length(s: Settings, n: int, usual_batch_size: int = 128) -> dict[str, int]:
     """`batch_size` and `epochs` (the last may be partial) of a run with these settings on n training points.
 
     A batch that is `auto` is the model's usual one, or the power of two nearest to a tenth of the points where that is
-    less. A run ends after `steps` batches where these are given, else after `epochs`; of which `auto` is 40, or as many
-    as make 2,000 steps, so that a run on few points learns as well.
+    less. A run ends after `steps` batches where these are given, else after `epochs`; of which `auto` is 40 (15 of
+    convolutions, whose steps take longer and achieve more), or as many as make 2,000 steps, so that a run on few points
+    learns as well.
     """
     batch_size = s.batch_size
     if batch_size == "auto":
@@ -38,10 +36,7 @@ def length(s: Settings, n: int, usual_batch_size: int = 128) -> dict[str, int]:
     if s.get("steps") is not None:
         epochs = math.ceil(s.steps / batches)
     elif epochs == "auto":
-        epochs = max(LEAST_EPOCHS, math.ceil(LEAST_STEPS / batches))
+        usual = CONV_EPOCHS if s.get("network") == "conv" else EPOCHS
+        epochs = max(usual, math.ceil(LEAST_STEPS / batches))
     return {"batch_size": batch_size, "epochs": epochs}
 
-
-def is_image(space: Space) -> bool:
-    """Whether points are images that are large enough to be halved by convolutions."""
-    return len(space.shape) == 3 and min(space.shape[1:]) >= LEAST_SIDE

@@ -57,11 +57,16 @@ def known_settings(catalogue: Catalogue, model: str, dataset: str, values: Mappi
             default = catalogue.value(choice, name)
             if default is not None:
                 known[name] = replace(known[name], default=default)
-    others = {name: setting.default for name, setting in known.items()} | dict(values or {})
-    for name, setting in known.items():
-        if isinstance(setting.default, Varying):
-            known[name] = replace(setting, default=setting.default.beside(others))
-    return known
+    others = {name: setting.default for name, setting in known.items()}
+    others |= {"dataset.kind": catalogue.value(f"dataset/{dataset}", "dataset.kind"), **(values or {})}
+
+    def fixed(default: Any) -> Any:
+        """What a default is beside the others, which may depend on others in their turn."""
+        if not isinstance(default, Varying):
+            return default
+        return fixed(default.beside({default.name: fixed(others.get(default.name))}))
+
+    return {name: replace(setting, default=fixed(setting.default)) for name, setting in known.items()}
 
 
 # What does not tell runs apart: where they run, how they are watched, how far they have come, what names say already.

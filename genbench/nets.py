@@ -107,8 +107,7 @@ class Conv:
     @staticmethod
     def dense(s: Settings) -> list[int]:
         """The widths of the fully connected layers beside the convolutions: one, or none."""
-        width = 16 * s.channels if s.get("dense", "auto") == "auto" else s.dense
-        return [width] if width else []
+        return [s.dense] if s.dense else []
 
     @staticmethod
     def stages(shape: tuple[int, ...], s: Settings) -> list[Stage]:

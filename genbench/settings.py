@@ -34,7 +34,7 @@ NUMBER = re.compile(
     r"(?P<type>int|float)(?: (?P<op>>=|>|<=|<) (?P<bound>\S+)| in (?P<open>[\[(])(?P<low>\S+), (?P<high>\S+)(?P<close>[\])]))?"
 )
 VARYING = re.compile(r"\$\{by:(?P<name>[\w.]+),(?P<choices>\{.*\})\}")
-FIXED = {"model.name", "model.class", "dataset.name", "dataset.loader"}  # set by a YAML file, not by a user
+FIXED = {"model.name", "model.class", "dataset.name", "dataset.loader", "dataset.kind"}  # set by a YAML file, not by a user
 COMPARE = {
     ">=": lambda v, b: v >= b,
     ">": lambda v, b: v > b,

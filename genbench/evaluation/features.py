@@ -74,7 +74,7 @@ def _network(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     kind = "conv" if min(shape[1:]) >= nets.LEAST_SIDE else "mlp"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return nets.encoder(shape, classes, Settings(network=kind, channels=8, hidden=[128], activation="relu"))
+        return nets.encoder(shape, classes, Settings(network=kind, channels=8, dense=128, hidden=[128], activation="relu"))
 
 
 def features_of(data: Data) -> Features:

@@ -136,7 +136,7 @@ class GAN(Adversarial):
     """
 
     numbers = ("r1_gamma",)
-    usual_batch_size = 100
+    usual_batch_size = 64
 
     def __init__(self, space, s):
         super().__init__(space, s)
