@@ -31,7 +31,16 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS = sorted(f.stem for f in (CONFIGS / "model").glob("*.yaml"))
 
 # Small enough to train in a moment; a setting that a model does not have is left out.
-SMALL = {"hidden": [16], "channels": 4, "latent_dim": 3, "n_components": 3, "projections": 5, "n_critic": 2, "n_discriminator": 2}
+SMALL = {
+    "hidden": [16],
+    "channels": 4,
+    "dense": 16,
+    "latent_dim": 3,
+    "n_components": 3,
+    "projections": 5,
+    "n_critic": 2,
+    "n_discriminator": 2,
+}
 SMALL |= {"discriminator_hidden": [8]}
 
 
@@ -70,12 +79,11 @@ def defaults_of(setting: Setting) -> list:
 
 
 def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
-    """A model's real config on few points and with small shapes."""
+    """A model's real config on few points and with small shapes; its layers are fully connected unless an override says."""
     own = own_settings(model)
-    chosen = [o.removeprefix("network=") for o in overrides if o.startswith("network=")]
-    network = (chosen or defaults_of(own["network"]) if "network" in own else ["mlp"])[0]
-    idle = {"mlp": "channels", "conv": "hidden"}.get(network)
-    small = [f"{k}={v}" for k, v in SMALL.items() if k in own and k != idle]
+    network = next((o.removeprefix("network=") for o in overrides if o.startswith("network=")), "mlp")
+    idle = {"mlp": ("channels", "dense"), "conv": ("hidden",)}[network]
+    small = [f"{k}={v}" for k, v in ({"network": network} | SMALL).items() if k in own and k not in idle]
     few = ["epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", "evaluation=none"]
     return config_of(model, *few, *small, *overrides, dataset=dataset)
 

@@ -2,25 +2,19 @@
 
 import pytest
 import torch
-from conftest import small_config
+from conftest import config_of
 
 from genbench import nets
-from genbench.data import load
-from genbench.experiment import build
 from genbench.seeds import generator
 from genbench.settings import Settings
 
-CPU = torch.device("cpu")
-USUAL = {"network": "mlp", "hidden": [5, 7], "channels": 4, "activation": "relu"}
+USUAL = {"network": "mlp", "hidden": [5, 7], "channels": 4, "dense": 64, "activation": "relu"}
 
 
 @pytest.mark.parametrize(("dataset", "chosen"), [("digits", "conv"), ("moons", "mlp")])
-def test_auto_takes_convolutions_for_images(dataset, chosen):
-    config = small_config("ae", "network=auto", "latent_dim=2", dataset=dataset)
-    data = load(config["dataset"], CPU)
-    model, other = (build(config | {"network": network}, data) for network in ("auto", chosen))
-    assert model.s.network == chosen
-    assert [(n, p.tolist()) for n, p in model.named_parameters()] == [(n, p.tolist()) for n, p in other.named_parameters()]
+def test_images_are_convolved_unless_something_else_is_asked_for(dataset, chosen):
+    assert config_of("vae", dataset=dataset)["network"] == chosen
+    assert config_of("vae", "network=mlp", dataset=dataset)["network"] == "mlp"
 
 
 def linear(net):
@@ -45,7 +39,7 @@ def test_layers_are_normalised_each_point_by_itself():
     torch.testing.assert_close(conv[:2](x), first)
 
 
-@pytest.mark.parametrize(("dense", "widths"), [("auto", [4 * 4 * 8, 64, 3]), (10, [4 * 4 * 8, 10, 3]), (0, [4 * 4 * 8, 3])])
+@pytest.mark.parametrize(("dense", "widths"), [(10, [4 * 4 * 8, 10, 3]), (0, [4 * 4 * 8, 3])])
 def test_the_fully_connected_layer_beside_convolutions_is_as_wide_as_one_says(dense, widths):
     s = Settings(USUAL | {"network": "conv", "dense": dense})
     encoder, decoder = linear(nets.encoder((1, 16, 16), 3, s)), linear(nets.decoder(3, (1, 16, 16), s))

@@ -125,7 +125,7 @@ def stepped(*overrides, steps=4):
 
 @pytest.mark.parametrize(("name", "judge", "setting"), [("gan", "discriminator", "n_discriminator"), ("wgan", "critic", "n_critic")])
 def test_players_move_only_their_own_parameters_and_in_turn(name, judge, setting):
-    _, states = stepped(name, f"{setting}=3")
+    _, states = stepped(name, f"{setting}=3", "ema=0")
     for i, (before, after) in enumerate(pairwise(states)):
         moved = {k.partition(".")[0] for k in before if not torch.equal(before[k], after[k])}
         assert moved == ({judge, "generator"} if (i + 1) % 3 == 0 else {judge})
@@ -157,7 +157,7 @@ def test_gradient_penalty_equals_autograd():
 
 def test_an_optimal_discriminator_loss_is_known_for_equal_densities():
     # V(D*, G) = -2 log 2 when samples and data have one density: at D = 1/2 the loss is 2 log 2 and cannot fall.
-    config = small_config("gan")
+    config = small_config("gan", "r1_gamma=0")
     data = load(config["dataset"], CPU)
     model = build(config, data)
     for p in model.discriminator.parameters():
@@ -171,7 +171,7 @@ def test_an_optimal_discriminator_loss_is_known_for_equal_densities():
 
 
 def test_sparsity_reaches_rho():
-    config = small_config("sparse-ae", "lambda=100", "rho=0.1", "latent_dim=12", "hidden=[]", "lr=0.02", "epochs=60")
+    config = small_config("sparse-ae", "lambda=100", "rho=0.1", "latent_dim=12", "hidden=[]", "lr=0.02", "schedule=constant")
     data = load(config["dataset"], CPU)
     model = build(config, data)
     model.setup(data.train, seed=0, steps=1)

@@ -72,10 +72,10 @@ def test_training_stops_when_validation_does_not_improve_and_keeps_the_best(scri
     ("n", "given", "batch_size", "epochs"),
     [
         (55_000, {}, 128, 40),  # MNIST: 430 steps an epoch
-        (1_257, {}, 128, 200),  # digits: 2,000 steps
-        (62, {}, 8, 250),  # of 86 pictures: 2,000 steps, not one an epoch
-        (1, {}, 1, 2000),
-        (62, {"batch_size": 62}, 62, 2000),
+        (1_257, {}, 128, 400),  # digits: 4,000 steps
+        (62, {}, 8, 500),  # of 86 pictures: 4,000 steps, not one an epoch
+        (1, {}, 1, 4000),
+        (62, {"batch_size": 62}, 62, 4000),
         (62, {"epochs": 3}, 8, 3),
         (100, {"steps": 25, "batch_size": 10}, 10, 3),  # the third epoch is half of one
         (100, {"steps": 25, "batch_size": 10, "epochs": 100}, 10, 3),
