@@ -31,17 +31,8 @@ CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS = sorted(f.stem for f in (CONFIGS / "model").glob("*.yaml"))
 
 # Small enough to train in a moment; a setting that a model does not have is left out.
-SMALL = {
-    "hidden": [16],
-    "channels": 4,
-    "dense": 16,
-    "latent_dim": 3,
-    "n_components": 3,
-    "projections": 5,
-    "n_critic": 2,
-    "n_discriminator": 2,
-}
-SMALL |= {"discriminator_hidden": [8]}
+SMALL = {"hidden": [16], "channels": 4, "dense": 16, "latent_dim": 3, "n_components": 3, "projections": 5}
+SMALL |= {"n_critic": 2, "n_discriminator": 2, "discriminator_hidden": [8]}
 
 
 def config_of(model: str, *overrides: str, dataset: str = "digits") -> dict:
