@@ -253,6 +253,8 @@ class Sweep:
 def runs(folder: Path, catalogue: Catalogue) -> Iterator[tuple[Path, dict]]:
     """The run directories in a folder with their checked settings, but for those that are damaged or of another version."""
     for file in sorted(folder.glob("*/config.yaml")):
+        if file.parent.is_symlink():  # it leads out of the sweep
+            continue
         try:
             yield file.parent, check(recorded(file.parent, catalogue), catalogue)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -262,7 +264,7 @@ def runs(folder: Path, catalogue: Catalogue) -> Iterator[tuple[Path, dict]]:
 def _is_anothers(folder: Path, config: dict) -> bool:
     """Whether a folder that is not known to hold a run with these settings holds one with others."""
     record = Record(folder, config)
-    return bool(record.settings()) or record.status.get("config", digest(config)) != digest(config)
+    return folder.is_symlink() or bool(record.settings()) or record.status.get("config", digest(config)) != digest(config)
 
 
 def _own(overrides: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from conftest import MODELS, config_with_all_state, sketch, small_config
-from runs import differences, outcome
+from runs import STRANGE, differences, outcome, put
 
 from genbench import interruption
 from genbench.cli import builtin_catalogue, main
@@ -37,7 +37,7 @@ from genbench.sweep import SUMMARY, run_sweep
 
 TICKS = ("open", "os.rename", "os.remove", "os.truncate")
 FAULTS = ("kill", "SIGTERM", "SIGINT", "full disk")
-DAMAGES = ("none", "none", "none", "bit", "truncate", "zeros", "events", "temporary", "metrics", "status")
+DAMAGES = ("none", "none", "none", "bit", "truncate", "zeros", "events", "temporary", "metrics", "status", *STRANGE, "50 GB")
 
 
 class Clock:
@@ -88,8 +88,8 @@ def started(words: list[str], folder: Path, fault: str | None = None, tick: int 
     return status, said.read_text(), int(told.read_text()) if told.exists() else 0
 
 
-def befall(folder: Path, damage: str, rng: random.Random) -> None:
-    """Do this damage to a run's files, sparing one checkpoint."""
+def befall(folder: Path, damage: str, rng: random.Random, done: bool) -> str:
+    """Do this damage to a run's files, sparing one checkpoint, and the curves of a run that is done; tells to which file."""
     checkpoints = sorted(folder.glob("checkpoint-*.pt"))
     spared = checkpoints[:-1] if damage in ("bit", "truncate", "zeros") else []
     if damage in ("bit", "truncate", "zeros") and spared:
@@ -106,6 +106,12 @@ def befall(folder: Path, damage: str, rng: random.Random) -> None:
         (folder / "metrics.json").unlink(missing_ok=True)
     elif damage == "status" and (folder / "status.json").exists():
         (folder / "status.json").write_text('{"sta')
+    elif damage in (*STRANGE, "50 GB"):  # in place of a file
+        names = [".lock", "run.log", "status.json", "metrics.json", *(path.name for path in checkpoints[1:][-1:])]
+        name = rng.choice(names + ["events.out.tfevents.genbench"] * (not done))
+        put(damage, folder / name, folder.with_suffix(".elsewhere"))
+        return name
+    return damage
 
 
 class Trials:
@@ -174,9 +180,9 @@ class Trials:
             if fault == "full disk" and (status == 0 or kind == "sweep"):
                 lost |= {"pictures", "images", "scalars"}  # a run ended without those that there was no room for
             damage = rng.choice(DAMAGES) if kind != "sweep" else "none"
-            befall(folder, damage, rng)
-            tell(f"{kind}: damage: {damage}")
-            if damage == "events" or fault == "full disk":
+            where = befall(folder, damage, rng, done=status == 0)
+            tell(f"{kind}: damage: {damage} ({where})")
+            if where.startswith("events") or fault == "full disk":
                 lost |= {"images", "scalars"} if status == 0 else {"images"}  # nothing draws the curves of what is done anew
         status, said, _ = started(words, folder)
         if status != 0 or said:

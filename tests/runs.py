@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 import sys
 from pathlib import Path
 
@@ -72,6 +73,29 @@ def forked(function, said=os.devnull):
         finally:
             os._exit(99)
     return child
+
+
+def put(kind: str, path: Path, elsewhere: Path) -> None:
+    """Something that is no regular file, in the place of one; a link leads to a file elsewhere."""
+    path.unlink(missing_ok=True)
+    if kind == "a link":
+        elsewhere.write_text("somebody else's")
+        path.symlink_to(elsewhere)
+    elif kind == "a folder":
+        path.mkdir()
+        (path / "inside").touch()
+    elif kind == "a pipe":
+        os.mkfifo(path)
+    elif kind == "a device":
+        path.symlink_to("/dev/zero")  # making one takes root; what a link leads to is looked at no further
+    elif kind == "a socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    else:
+        with open(path, "wb") as file:
+            file.truncate(50 << 30)
+
+
+STRANGE = ("a link", "a folder", "a pipe", "a socket", "a device")
 
 
 class Crashes:

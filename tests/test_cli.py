@@ -15,6 +15,7 @@ import yaml
 from conftest import CONFIGS, MODELS, config_of, defaults_of
 from runs import differences, forked, outcome
 
+from genbench import experiment
 from genbench.catalogue import GROUPS
 from genbench.cli import builtin_catalogue, main
 from genbench.launch import run_name, unique_name
@@ -262,6 +263,27 @@ def test_a_missing_gpu_is_told_and_on_record(genbench, tmp_path):
     assert "go on with" not in done.stdout, "there is nothing to go on with"
     status = json.loads((tmp_path / "run" / "status.json").read_text())
     assert status["state"] == "failed" and "no CUDA device" in status["reason"]
+
+
+def test_a_run_made_on_a_gpu_goes_on_elsewhere(genbench, tmp_path, undrawn, carded, monkeypatch):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    words = ["model=ae", *TINY[:2], "evaluation=none", "device=cuda"]
+    pick = experiment.pick_device
+    with monkeypatch.context() as patch:  # as on a machine that has one
+        patch.setattr(experiment, "pick_device", lambda name: pick("cpu"))
+        assert genbench(*words, "hydra.run.dir=run").returncode == 0
+        assert genbench("-m", *words, "seed=0,1", "hydra.sweep.dir=sweep").returncode == 0
+    for command in (["evaluate", "run", "evaluation=quick", "metrics=parameters"], ["resume", "run", "epochs=3"]):
+        done = genbench(*command)
+        assert done.returncode == 2 and "device: torch finds no CUDA device" in done.stderr and "fix: device=auto" in done.stderr
+        assert genbench(*command, "device=auto").returncode == 0
+    assert "is done already" in genbench("resume", "run", "epochs=3").stdout and genbench("sample", "run", "n=2").returncode == 0
+    (job, _) = sorted((tmp_path / "sweep").glob("*/metrics.json"))
+    job.unlink()
+    assert "no CUDA device" in genbench("resume", "sweep").stderr
+    assert genbench("resume", "sweep", "device=cpu").returncode == 0
+    assert "device: must be" in genbench("resume", "run", "device=gpu").stderr
 
 
 def test_the_version_is_genbenchs_own(genbench):

@@ -9,7 +9,6 @@ import resource
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import sketch, small_config
-from runs import differences, forked, newest, outcome
+from runs import STRANGE, differences, forked, newest, outcome, put
 
 from genbench import experiment, files, interruption
 from genbench.cli import main
@@ -128,30 +127,6 @@ def test_a_picture_that_cannot_be_written_does_not_stop_the_run(tmp_path, capsys
 
 
 # --- what is no file, and what no parser should be given --------------------------------------------------------
-
-
-def put(kind: str, path: Path, elsewhere: Path) -> None:
-    """Something that is no regular file, in the place of one; a link leads to a file elsewhere."""
-    path.unlink(missing_ok=True)
-    if kind == "a link":
-        elsewhere.write_text("somebody else's")
-        path.symlink_to(elsewhere)
-    elif kind == "a folder":
-        path.mkdir()
-        (path / "inside").touch()
-    elif kind == "a pipe":
-        os.mkfifo(path)
-    elif kind == "a device":
-        path.symlink_to("/dev/zero")  # making one takes root; what a link leads to is looked at no further
-    elif kind == "a socket":
-        with socket.socket(socket.AF_UNIX) as bound:
-            bound.bind(os.path.relpath(path))
-    else:
-        with open(path, "wb") as file:
-            file.truncate(50 << 30)
-
-
-STRANGE = ("a link", "a folder", "a pipe", "a socket", "a device")
 
 
 @pytest.mark.parametrize("kind", [*STRANGE, "50 GB"])

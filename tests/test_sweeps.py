@@ -239,6 +239,17 @@ def test_a_signal_between_two_jobs_stops_the_sweep_there(genbench, uncurved, mon
 # --- what tells jobs apart ------------------------------------------------------------------------------------
 
 
+def test_a_link_in_place_of_a_jobs_folder_is_not_followed(genbench, uncurved, tmp_path):
+    assert genbench(*PCA, "latent_dim=2,3").returncode == 0
+    job = next(Path("sweep").glob("*latent_dim-2"))
+    before = [*files(job).values()]
+    job.rename(tmp_path / "elsewhere")
+    job.symlink_to(tmp_path / "elsewhere")
+    done = genbench(*PCA, "latent_dim=2,3")
+    assert done.returncode == 0 and "2 of 2 jobs done (1 already)" in done.stdout and [*files(tmp_path / "elsewhere").values()] == before
+    assert len(summary()[0]["directory"]) == len(job.name) + 9
+
+
 def test_jobs_are_known_by_their_settings_whatever_their_number_order_or_name(genbench, uncurved):
     assert genbench(*PCA, "latent_dim=2,3").returncode == 0
     two, three = (next(Path("sweep").glob(f"*latent_dim-{k}")) for k in (2, 3))
