@@ -167,6 +167,14 @@ class Player(NamedTuple):
     every: int = 1  # it moves on every k-th batch
 
 
+def laid_out_as(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """The gradient with the strides of its parameter, which fused optimisers ask for: second derivatives of
+    convolutions on a GPU, for one, come with others."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
 class GradientModel(Model):
     """A model that descends the gradient of a loss; a GAN is one with two players.
 
@@ -213,7 +221,7 @@ class GradientModel(Model):
                 continue
             loss, terms = self.play(name, batch, self.rng.manual_seed(fold(self.seed, self.clock, name)), hp)
             for parameter, gradient in zip(self.moved[name], torch.autograd.grad(loss, self.moved[name]), strict=True):
-                parameter.grad = gradient
+                parameter.grad = laid_out_as(parameter, gradient)
             if self.s.grad_clip is not None:
                 terms[f"{name}_gradient_norm"] = torch.nn.utils.clip_grad_norm_(self.moved[name], self.s.grad_clip)
             for group in self.optimizers[name].param_groups:

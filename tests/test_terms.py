@@ -16,6 +16,7 @@ from genbench.data import Data, Part, Space, load
 from genbench.densities import Mixture, Moons
 from genbench.errors import UserError
 from genbench.experiment import build
+from genbench.model import GradientModel
 from genbench.models.dae import CORRUPTIONS
 from genbench.optim import optimizer, rate
 from genbench.seeds import generator
@@ -234,3 +235,25 @@ def test_adam_starts_from_the_second_moment_it_is_given():
         wanted = wanted - 0.1 * (first / (1 - 0.9**t)) / ((second / (1 - 0.99**t)).sqrt() + 0.001)
         rule.step()
         torch.testing.assert_close(x.detach(), wanted)
+
+
+class Transposed(GradientModel):
+    """A model whose gradient comes with other strides than its parameter has."""
+
+    def __init__(self, space, s):
+        super().__init__(space, s)
+        self.weight = torch.nn.Parameter(torch.ones(2, 3))
+
+    def loss(self, batch, noise, weights):
+        return (self.weight.T * torch.arange(6.0).reshape(3, 2)).sum(), {}
+
+
+def test_gradients_of_any_layout_reach_the_optimiser():
+    s = Settings(config_of("vae", "lr=0.5", "schedule=constant", "steps=1", dataset="ring"))
+    model = Transposed(Space((2,), unit=False), Settings(s | {"batch_size": 4}))
+    data = Part(torch.zeros(4, 2), None)
+    model.setup(data, seed=0, steps=1)
+    model.step(next(data.batches(4)))
+    moved = torch.tensor([[1.0, 0.5, 0.5], [0.5, 0.5, 0.5]])  # Adam's first step is lr times the sign of the gradient
+    torch.testing.assert_close(model.weight.detach(), moved)
+    assert model.weight.grad.stride() == model.weight.stride(), "or fused Adam refuses it on a GPU"
