@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -281,20 +282,19 @@ def test_recipes_that_ship_are_whole_and_would_run():
 def test_recipes_that_ship_do_not_change_with_the_defaults_of_models():
     catalogue = builtin_catalogue()
     off = (None, 0, False, "none", "auto", [])  # a default that changes nothing may stay unsaid while it is that
-    decided_by_data = {"epochs", "batch_size", "network", "latent_dim"}  # where auto is not nothing
+    by_data = {"batch_size", "network", "latent_dim"}  # where auto is not nothing
     for recipe in read(catalogue).values():
-        for run_settings, config in zip(recipe.runs, recipe.configs(ROOT, catalogue)):
+        for said, config in zip(recipe.runs, recipe.configs(ROOT, catalogue)):
             values = flatten(config)
             known = known_settings(catalogue, config["model"]["name"], config["dataset"]["name"], values)
             relied_on = {
                 name
                 for name, setting in known.items()
-                if name not in {*ASIDE, "seed"} - {"epochs", "steps"}
-                and (setting.default not in off or (name in decided_by_data and values.get("steps") is None))
-                and (setting.in_force(values) or name in run_settings)
+                if name not in {*ASIDE, "seed"} and (name in by_data or setting.default not in off) and setting.in_force(values)
             }
-            assert not relied_on - run_settings.keys(), f"{recipe.file} leaves {relied_on - run_settings.keys()} to defaults"
-            assert "auto" not in [values[name] for name in decided_by_data & relied_on], recipe.file
+            assert not relied_on - said.keys(), f"{recipe.file} leaves {relied_on - said.keys()} to defaults"
+            assert {"epochs", "steps"} & said.keys(), f"{recipe.file} does not say how long its runs are"
+            assert "auto" not in [values[name] for name in by_data & relied_on], recipe.file
 
 
 @pytest.fixture(scope="module")
@@ -338,6 +338,21 @@ def test_oracles_see_what_is_not_the_optimum(exact):
         exact.model.decoder[0].weight[0] += 0.01
         assert oracles.subspace_angle([exact]) > 0.1
         exact.model.decoder[0].weight[0] -= 0.01
+
+
+def test_codes_on_the_ring_have_no_distance_to_it():
+    rng = np.random.default_rng(1)
+    angle, radius = 2 * np.pi * rng.random(10_000), rng.uniform(0.8, 1, 10_000)
+    ring = torch.as_tensor(radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1))
+    data = SimpleNamespace(parts={"test": SimpleNamespace(values=lambda: ring)})
+
+    def distance(encode):
+        return oracles.distance_to_ring([SimpleNamespace(encode=encode, data=data)])
+
+    assert distance(lambda x: x) < 5e-4
+    # A shift by a adds the mean over directions of its projections' squares, |a|^2 / 2; a scale c, (c - 1)^2 E r^2 / 2.
+    assert distance(lambda x: x + torch.tensor([0.6, 0.8])) == pytest.approx(0.5, rel=0.05)
+    assert distance(lambda x: 2 * x) == pytest.approx(float(ring.square().sum(1).mean()) / 2, rel=0.05)
 
 
 def test_bounds_rise_towards_the_exact_likelihood_with_the_draws(exact):
