@@ -300,9 +300,10 @@ MUTANTS = [
     ),
     *of(
         "tests/test_verify.py",
-        ("a recipe leaves a setting to the defaults", "configs/experiment/gan-parzen.yaml", "  network: mlp\n", ""),
+        ("a recipe leaves a setting to the defaults", "configs/experiment/gan-parzen.yaml", "  network: conv\n", ""),
         ("a missed run is listed as met", "genbench/recipes.py", "'met' if self.excess(*found) <= 0 else 'missed'", "'met'"),
         ("a recipe may name a number of the card", "genbench/recipes.py", "rf\"({'|'.join(PARTS)})\\.\\w+\"", "r\"\\w+\\.\\w+\""),
+        ("codes against a ring of another radius", "genbench/oracles.py", "rng.uniform(0.8, 1, len(codes))", "rng.uniform(0.7, 1, len(codes))"),
         ("a bound of few draws", "genbench/oracles.py", "run.model.log_prob(batch.x, draws)", "run.model.log_prob(batch.x, 100)"),
     ),
 ]
