@@ -26,7 +26,7 @@ from .interruption import check
 MOST = 1 << 24  # bytes of a text that a run writes at once; a run's metrics.json has some 30,000
 MOST_YAML = 100_000  # bytes of a YAML file, of which PyYAML reads about as many per second
 MOST_LINES = 1 << 28  # bytes of a file that grows by a line per epoch
-DEEPEST, LARGEST = 50, 1_000_000  # levels and values of a nested value, what aliases stand for counted each time
+DEEPEST, LARGEST = 50, 200_000  # levels and values of a nested value, what aliases stand for counted each time
 CHUNK = 1 << 22  # bytes between two looks at whether to stop
 UNPARSABLE = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError, MemoryError, yaml.YAMLError)
 KINDS = {
@@ -349,7 +349,8 @@ def parse_yaml(text: str, path: Path | str, loader: type = yaml.SafeLoader) -> A
     try:
         return tree(yaml.load(text, loader))
     except UNPARSABLE as error:
-        raise Unreadable(path, f"is damaged: it is not valid YAML: {_reason(error)}") from error
+        kind = "it is not valid YAML: " * isinstance(error, yaml.YAMLError)
+        raise Unreadable(path, f"is damaged: {kind}{_reason(error)}") from error
 
 
 def tree(value: Any) -> Any:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -23,6 +22,7 @@ from .config import check, title
 from .console import Display, JobDisplay, brief
 from .errors import UserError, report, unexpected
 from .record import Record, quoted, read_json, swept
+from .request import undamaged_configs
 from .settings import Varying
 
 _failure: UserError | None = None  # of the single run that Hydra was handed
@@ -35,11 +35,10 @@ def launch(argv: list[str], catalogue: Catalogue) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here instead of printing tracebacks and help of its own
     sys.argv = [sys.argv[0], *argv]
     try:
-        hydra.main(version_base="1.3", config_path=str(catalogue.folders[-1]), config_name="config")(job)()
+        with undamaged_configs():
+            hydra.main(version_base="1.3", config_path=str(catalogue.folders[-1]), config_name="config")(job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError("settings", str(error), fix="see 'genbench --help'") from error
-    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:  # in a file that only Hydra reads
-        raise UserError("--config-dir", f"holds a file that is damaged: {error}", fix="correct it") from error
     except OSError as error:
         raise UserError(str(error.filename), error.strerror or "cannot be used", fix="choose another hydra.run.dir=FOLDER") from error
     if _failure is None:

@@ -97,10 +97,16 @@ def composed(overrides: list[str], catalogue: Catalogue) -> dict:
     from hydra import compose
     from omegaconf import OmegaConf
 
+    with undamaged_configs(), _composing(catalogue) as own:
+        return OmegaConf.to_container(compose("config", overrides=[*overrides, *own]), resolve=True)
+
+
+@contextmanager
+def undamaged_configs() -> Iterator[None]:
+    """UserError where Hydra stumbles over a file that only it reads."""
     try:
-        with _composing(catalogue) as own:
-            return OmegaConf.to_container(compose("config", overrides=[*overrides, *own]), resolve=True)
-    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:  # in a file that only Hydra reads
+        yield
+    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise UserError("--config-dir", f"holds a file that is damaged: {error}", fix="correct it") from error
 
 
@@ -116,7 +122,7 @@ def sweep_folder(overrides: list[str], catalogue: Catalogue) -> Path:
         what = "a sweep names its folders by the settings of its jobs"
         raise UserError("hydra.sweep.subdir", what, fix="leave it out; hydra.sweep.dir=FOLDER chooses the folder they are in")
     try:
-        with _composing(catalogue) as own:
+        with undamaged_configs(), _composing(catalogue) as own:
             hydra = GlobalHydra.instance().hydra
             config = hydra.compose_config("config", [*overrides, *own], RunMode.MULTIRUN, with_log_configuration=False)
             HydraConfig.instance().set_config(config)

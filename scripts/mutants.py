@@ -43,8 +43,33 @@ def of(tests: str, *mutants: tuple[str, str, str, str]) -> list[Mutant]:
 # ruff: noqa: E501
 MUTANTS = [
     *of(
+        "tests/test_faults.py -k 'regular or whose_files or second_name'",
+        ("links are followed", "genbench/files.py", "    found = kind(path)\n    if found:\n        raise NotAFile(path, found)\n    file = os.open(path, flags | os.O_NOFOLLOW", "    file = os.open(path, flags"),
+        ("every name of a file is changed", "genbench/files.py", "    if os.fstat(file).st_nlink > 1:", "    if False:"),
+        ("a linked folder is written into", "genbench/files.py", 'if os.path.lexists(path) and kind(path) != "a folder":', "if False:"),
+    ),
+    *of(
+        "tests/test_faults.py -k 'somebody or folder_is_removed or become'",
+        ("changed files go unnoticed", "genbench/files.py", "        return self._identity() == self._seen and not kind(self.path)", "        return True"),
+        ("a folder that is gone goes unnoticed", "genbench/run.py", "        if not self.lock.held:\n            self._take_again()\n", ""),
+        ("another's folder is written into", "genbench/run.py", "        if self.lock.moved and any(self.folder.iterdir()):", "        if False:"),
+    ),
+    *of(
+        "tests/test_faults.py -k 'no_program or advised or terminal or nohup'",
+        ("values that contain themselves are walked through", "genbench/files.py", "        if depth > DEEPEST or seen > LARGEST:", "        if False:"),
+        ("a stranger's class is advised", "genbench/record.py", "(name in FIXED or name not in b or name not in a)", "False"),
+        ("a closed terminal is written to", "genbench/interruption.py", "            if error.args[0] == errno.EIO:", "            if False:"),
+        ("nohup is not heeded", "genbench/interruption.py", "        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:", "        if True:"),
+    ),
+    *of(
+        "tests/test_cli.py -k 'elsewhere or wrong_request or torch'",
+        ("a GPU's run needs a GPU", "genbench/experiment.py", "pick_device(device or s.device)", "pick_device(s.device)"),
+        ("a wrong folder is found out late", "genbench/request.py", "    require_folders(values,", "    _ = (values,"),
+        ("synonyms are unknown", "genbench/settings.py", 'called = [n for n in names if bare in SYNONYMS.get(n, "").split()]', "called = []"),
+    ),
+    *of(
         "tests/test_resume.py -k killed_within",
-        ("a write that is not atomic", "genbench/files.py", 'with open(temporary, "wb")', 'with open(path, "wb")'),
+        ("a write that is not atomic", "genbench/files.py", 'os.O_EXCL, 0o666), "wb")', 'os.O_EXCL, 0o666), "wb") as nothing, open(path, "wb")'),
         ("temporaries are never swept", "genbench/run.py", "sweep_temporaries(self.folder)", "None"),
         ("done before the pictures", "genbench/experiment.py", "        found = record.measured(", "        record._status('done', epochs=record.config['epochs'])\n        found = record.measured("),
         ("points after the checkpoint stay", "genbench/run.py", "if _epoch_of(line) <= epoch]", "if _epoch_of(line) < 1e9]"),
@@ -81,9 +106,9 @@ MUTANTS = [
     ),
     *of(
         "tests/test_resume.py tests/test_properties.py -k 'damaged or pickle or flipped or corruption'",
-        ("the digest is not checked", "genbench/record.py", 'return hashlib.sha256(content).hexdigest() == path.stem.rpartition("-")[2]', "return True"),
-        ("damaged weights are done", "genbench/record.py", "return newest is not None and intact(newest, newest.read_bytes())", "return True"),
-        ("a damaged checkpoint is deleted", "genbench/run.py", 'path.rename(path.with_suffix(".damaged"))', "path.unlink()"),
+        ("the digest is not checked", "genbench/checkpoints.py", "if hashlib.sha256(data).hexdigest() != named_digest(path) or not", "if not"),
+        ("damaged weights are done", "genbench/record.py", "return newest is not None and intact(newest)", "return True"),
+        ("a damaged checkpoint is deleted", "genbench/files.py", "    os.rename(path, aside)\n", "    path.unlink()\n"),
         ("with all damaged it starts over", "genbench/checkpoints.py", "    if damaged:\n", "    if False:\n"),
         ("pickles are run", "genbench/checkpoints.py", "weights_only=True", "weights_only=False"),
         ("one checkpoint is kept", "genbench/checkpoints.py", "KEPT = 2", "KEPT = 1"),
@@ -91,10 +116,10 @@ MUTANTS = [
     ),
     *of(
         "tests/test_resume.py -k 'another or other_data or gpu or more_epochs or may_differ'",
-        ("another run's checkpoint is used", "genbench/run.py", 'require_same(content["settings"], self.config)', "pass"),
+        ("another run's checkpoint is used", "genbench/run.py", 'require_same(content["settings"], self.config, content["length"])', "pass"),
         ("other data are used", "genbench/run.py", "    if digest != data.digest:", "    if False:"),
         ("a checkpoint stays on its device", "genbench/checkpoints.py", "map_location=device, ", ""),
-        ("any schedule goes on", "genbench/record.py", 'if now.get("schedule", "constant") in ("constant", "stages"):', "if True:"),
+        ("any schedule goes on", "genbench/record.py", 'if now.get("schedule", "constant") not in ("constant", "stages") else ""', 'if False else ""'),
         ("another machine goes unsaid", "genbench/run.py", "        if changed:", "        if False:"),
     ),
     *of(

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -117,6 +118,38 @@ def test_a_wrong_request_is_refused_in_one_line(args, says, genbench, tmp_path):
     assert done.returncode == 2 and re.fullmatch(r"genbench: error: [^\n]+: [^\n]+; fix: [^\n]+\n", done.stderr), done.stderr
     assert all(part in done.stderr for part in says), done.stderr
     assert not list(tmp_path.iterdir()), "a refused request leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[" * 90_000, "model/mine.yaml: is damaged: it is nested too deeply"),
+        ("a: &a [*a]", "model/mine.yaml: is damaged: it is nested too deeply"),
+        ("a: \xff", "model/mine.yaml: is damaged: it is no UTF-8 text"),
+        ("a: 2020-99-99", "model/mine.yaml: is damaged: month must be in 1..12"),
+        ("a: !!python/object/apply:os.system [id]", "model/mine.yaml: is damaged: it is not valid YAML: could not determine a constructor"),
+        ("[1, 2]", "model/mine.yaml: holds no settings by name"),
+        ("defaults: [mine]", "model/mine.yaml: includes itself"),
+        ("defaults: 3", "model/mine.yaml: defaults: must be a list"),
+        (None, "model/mine.yaml: is damaged: it is a pipe"),
+    ],
+    ids=range(9),
+)
+def test_damaged_configs_of_ones_own_are_refused_in_one_line(text, says, genbench, tmp_path):
+    for name in ("model/mine.yaml", "hydra/launcher/basic.yaml"):
+        shutil.rmtree(tmp_path / "own", ignore_errors=True)
+        (tmp_path / "own" / name).parent.mkdir(parents=True)
+        if text is None:
+            os.mkfifo(tmp_path / "own" / name)
+        else:
+            (tmp_path / "own" / name).write_text(text, encoding="latin-1")
+        if name.startswith("model"):
+            for words in (["model=mine"], ["models"], ["-m", "model=mine,vae"], ["betta=4"]):
+                done = genbench(*words, "--config-dir", "own")
+                assert done.returncode == 2 and says in done.stderr, words
+        elif "damaged: it is n" in says:  # what only Hydra reads
+            assert genbench("-m", "seed=1,2", "--config-dir", "own").returncode == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["own"]
 
 
 def test_a_refused_request_does_not_import_torch(tmp_path):
