@@ -44,8 +44,8 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
         ("epochs=1.5", ["must be int >= 1"]),
         ("epochs=true", ["must be int >= 1"]),
         ("batch_size=0", ["must be int >= 1"]),
-        ("hidden=400", ["must be list of int >= 1", "hidden=[400]"]),
-        ("hidden=[400,0]", ["must be list of int >= 1"]),
+        ("network=mlp hidden=400", ["must be list of int >= 1", "hidden=[400]"]),
+        ("network=mlp hidden=[400,0]", ["must be list of int >= 1"]),
         ("model=dae corruption=masking level=2", ["level: must be float in [0, 1], or float > 1 with corruption=gaussian", "got 2"]),
         ("model=dae corruption=masking level=${lr} lr=2", ["level: must be float in [0, 1]"]),
         ("-m model=dae corruption=gaussian,masking level=2", ["level: must be float in [0, 1]"]),
@@ -91,7 +91,7 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
         ("-m model=glob(v*) lr=-1", ["lr: must be float > 0"]),
         ("-m beta=interval(0,1)", ["does not support"]),
         ("-m beta=1,2 --cfg job", ["--cfg"]),
-        ("beta=${activation}", ["beta: must be float >= 0", "got relu"]),
+        ("beta=${activation}", ["beta: must be float >= 0", "got silu"]),
         ("beta=${nope}", ["beta: Interpolation key 'nope' not found"]),
         ("beta=1" + "0" * 400, ["beta: must be float >= 0"]),
         ("-m model=pca,vae beta=1,2", ["model=pca has no setting 'beta'"]),
@@ -196,11 +196,11 @@ def test_help_and_lists_tell_every_setting(group, genbench):
 
 
 def test_a_run_leaves_what_the_readme_says_and_resumes(genbench, tmp_path):
-    command = [sys.executable, "-c", "from genbench.cli import main; main()", "model=vae", "beta=4", *TINY]
+    command = [sys.executable, "-c", "from genbench.cli import main; main()", "model=vae", "beta=4", "schedule=constant", *TINY]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)  # a process of its own, as a user's
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "outputs").iterdir()
-    assert re.fullmatch(r"[\d_.-]+_vae_beta-4_epochs-2_dataset.limit-100", folder.name)
+    assert re.fullmatch(r"[\d_.-]+_vae_beta-4_schedule-constant_epochs-2_dataset.limit-100", folder.name)
     assert f"genbench resume {Path('outputs') / folder.name}" in done.stdout and "tensorboard --logdir outputs" in done.stdout
     names = {re.sub(r"\d{6}-\d{6}-[0-9a-f]{64}", "*", p.name) for p in folder.iterdir()}
     assert names == {
@@ -216,14 +216,14 @@ def test_a_run_leaves_what_the_readme_says_and_resumes(genbench, tmp_path):
     longer = genbench("resume", str(folder), "epochs=3")
     assert longer.returncode == 0 and "resuming after epoch 2" in longer.stdout
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
-    other = genbench("model=vae", "beta=5", *TINY, f"hydra.run.dir={folder}")
+    other = genbench("model=vae", "beta=5", "schedule=constant", *TINY, f"hydra.run.dir={folder}")
     assert other.returncode == 2 and "beta=4.0" in other.stderr and "beta=5.0" in other.stderr
 
 
 def test_the_same_command_with_the_runs_directory_goes_on(genbench, tmp_path):
     """Also where Hydra's grammar, not a shell, reads the directory's name."""
     assert genbench("model=pca", "latent_dim=[3]", *TINY).returncode == 2
-    args = ["model=ae", "hidden=[8,8]", *TINY]
+    args = ["model=ae", "network=mlp", "hidden=[8,8]", *TINY]
     assert genbench(*args).returncode == 0
     (folder,) = (tmp_path / "outputs").iterdir()
     again = genbench(*args, f"hydra.run.dir=outputs/{folder.name}")
@@ -232,7 +232,7 @@ def test_the_same_command_with_the_runs_directory_goes_on(genbench, tmp_path):
 
 def test_only_the_settings_of_a_run_go_on_in_its_directory(genbench, tmp_path, undrawn):
     folder = tmp_path / "run"
-    run = ["model=ae", *TINY, f"hydra.run.dir={folder}"]
+    run = ["model=ae", "schedule=constant", *TINY, f"hydra.run.dir={folder}"]
     assert genbench(*run).returncode == 0
     kept = {p: p.read_bytes() for p in folder.iterdir() if p.is_file()}
 
@@ -251,7 +251,7 @@ def test_only_the_settings_of_a_run_go_on_in_its_directory(genbench, tmp_path, u
         other = genbench(*run, "lr=0.1")
         assert other.returncode == 2 and ("lr=0.1" in other.stderr or "config.yaml" in other.stderr), without
         assert genbench(*run).returncode == 0
-    files(config=(folder / "config.yaml").read_text().replace("lr: 0.001", "lr: 0.1"))
+    files(config=re.sub("(?m)^lr: .*$", "lr: 0.1", (folder / "config.yaml").read_text()))
     changed = genbench("resume", str(folder), "epochs=3")
     assert changed.returncode == 2 and "is not what the run here was started with" in changed.stderr
     for damaged in ("hello: [", "", "model: {name: ae}"):
@@ -267,7 +267,7 @@ def test_numbers_and_curves_that_were_lost_come_back_or_are_missed(genbench, tmp
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder = tmp_path / "run"
-    genbench("model=ae", *TINY, f"hydra.run.dir={folder}")
+    genbench("model=ae", "schedule=constant", *TINY, f"hydra.run.dir={folder}")
     numbers = (folder / "metrics.json").read_text()
     (folder / "metrics.json").unlink()
     assert genbench("resume", str(folder)).returncode == 0
@@ -301,7 +301,7 @@ def test_a_missing_gpu_is_told_and_on_record(genbench, tmp_path):
 def test_a_run_made_on_a_gpu_goes_on_elsewhere(genbench, tmp_path, undrawn, carded, monkeypatch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    words = ["model=ae", *TINY[:2], "evaluation=none", "device=cuda"]
+    words = ["model=ae", "schedule=constant", *TINY[:2], "evaluation=none", "device=cuda"]
     pick = experiment.pick_device
     with monkeypatch.context() as patch:  # as on a machine that has one
         patch.setattr(experiment, "pick_device", lambda name: pick("cpu"))
@@ -327,7 +327,7 @@ def test_the_version_is_genbenchs_own(genbench):
 
 def test_damaged_checkpoints_are_noticed(genbench, tmp_path):
     folder = tmp_path / "run"
-    args = ["model=ae", *TINY, f"hydra.run.dir={folder}"]
+    args = ["model=ae", "schedule=constant", *TINY, f"hydra.run.dir={folder}"]
     assert genbench(*args).returncode == 0
     newest = max(folder.glob("checkpoint-*.pt"))
     content = bytearray(newest.read_bytes())
@@ -336,7 +336,7 @@ def test_damaged_checkpoints_are_noticed(genbench, tmp_path):
     done = genbench("resume", str(folder), "epochs=3")
     assert done.returncode == 0 and "is damaged" in done.stdout and "resuming after epoch 1" in done.stdout
     whole = tmp_path / "whole"
-    assert genbench("model=ae", *TINY[1:], "epochs=3", f"hydra.run.dir={whole}").returncode == 0
+    assert genbench("model=ae", "schedule=constant", *TINY[1:], "epochs=3", f"hydra.run.dir={whole}").returncode == 0
     ours, theirs = (max(d.glob("checkpoint-*.pt")) for d in (folder, whole))
     ours, theirs = (torch.load(path, weights_only=True)["model"] for path in (ours, theirs))
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)

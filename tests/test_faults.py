@@ -49,10 +49,10 @@ def no_file_larger_than(size):
 
 
 def test_a_checkpoint_that_finds_no_room_ends_the_run_and_the_last_good_one_is_kept(tmp_path, undrawn):
-    config = small_config("ae", "epochs=3")
+    config = small_config("ae", "schedule=constant", "epochs=3")
     run(config, tmp_path / "whole")
     room = newest(tmp_path / "whole").stat().st_size
-    run(small_config("ae", "epochs=2"), tmp_path / "full")
+    run(small_config("ae", "schedule=constant", "epochs=2"), tmp_path / "full")
     kept = {p.name for p in (tmp_path / "full").glob("checkpoint-*")}
     with (
         no_file_larger_than(room - 1000),
@@ -99,7 +99,7 @@ def test_half_a_line_is_never_left_behind(tmp_path):
 
 
 def test_curves_that_find_no_room_cost_one_warning_and_come_back(tmp_path, monkeypatch, capsys, undrawn):
-    config, calls = small_config("ae"), []
+    config, calls = small_config("ae", "schedule=constant"), []
     run(config, tmp_path / "whole")
 
     append = files.append
