@@ -57,7 +57,7 @@ def fetched(downloads: Sequence[Download], folder: Path, key: str, otherwise: st
 
 def _is_there(folder: Path, download: Download) -> bool:
     file = folder / download.name
-    if not file.exists():
+    if not file.is_file():  # a pipe would be waited for; a link to a file elsewhere is the user's own
         return False
     digest = hashlib.sha256()
     with open(file, "rb") as content:
@@ -97,12 +97,13 @@ def _alone(folder: Path) -> Iterator[None]:
 def _fetch(download: Download, folder: Path, key: str, otherwise: str) -> None:
     """Download a file, at the second attempt if the first fails, to where no half of it is ever seen."""
     file, temporary = folder / download.name, folder / f".{download.name}.{os.getpid()}.tmp"
-    if file.exists():
+    if os.path.lexists(file):
         damaged = file.with_name(f"{file.name}.damaged")
         os.replace(file, damaged)
         say(f"warning: {file} is not as it was published; kept as {damaged.name}, and downloaded again")
     say(f"downloading {download.url} into {folder}")
     for last in (False, True):
+        temporary.unlink(missing_ok=True)
         try:
             _receive(download, temporary)
             break
@@ -118,7 +119,7 @@ def _fetch(download: Download, folder: Path, key: str, otherwise: str) -> None:
 def _receive(download: Download, temporary: Path) -> None:
     """Write the file under another name, compare, and rename it: all of that so that it outlasts a crash."""
     digest = hashlib.sha256()
-    with open(temporary, "wb") as file:
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
         for chunk in _response(download.url):
             digest.update(chunk)
             file.write(chunk)

@@ -19,6 +19,7 @@ import pytest
 import torch
 from conftest import defaults
 from published import PUBLISHED, write
+from runs import put
 
 import genbench
 from genbench import datasets, downloads, interruption
@@ -156,6 +157,12 @@ def test_a_damaged_file_is_set_aside_and_fetched_again(damage, server, tmp_path,
     assert get(download, tmp_path) == CONTENT
     assert (tmp_path / "file.gz.damaged").read_bytes() == damage(CONTENT) and visible(tmp_path) == ["file.gz", "file.gz.damaged"]
     assert f"warning: {tmp_path / 'file.gz'} is not as it was published; kept as file.gz.damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a link"])
+def test_what_is_no_file_is_set_aside_and_fetched(kind, server, tmp_path):
+    put(kind, tmp_path / "file.gz", tmp_path / "elsewhere")
+    assert get(published(server), tmp_path) == CONTENT and os.path.lexists(tmp_path / "file.gz.damaged")
 
 
 def test_what_dead_processes_left_is_swept(server, tmp_path):
