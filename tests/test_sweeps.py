@@ -185,7 +185,7 @@ def test_all_jobs_are_checked_before_any_starts(genbench, tmp_path):
 
 
 def test_a_sweep_that_was_stopped_goes_on_where_it_was_and_a_finished_one_is_left_alone(genbench, uncurved, monkeypatch):
-    command = ["-m", "model=vae", "beta=1,2,3,4", "hidden=[8]", "epochs=3", *TINY[1:], "hydra.sweep.dir=a sweep"]
+    command = ["-m", "model=vae", "beta=1,2,3,4", "network=mlp", "hidden=[8]", "epochs=3", *TINY[1:], "hydra.sweep.dir=a sweep"]
     with monkeypatch.context() as patch:
         stopped_at(patch, "beta-2", 2)
         done = genbench(*command)
