@@ -26,6 +26,8 @@ from genbench.sheet import Sheet
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process of several, which would only be in one another's way
     torch.set_num_threads(1)
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored, which the programs under test would inherit
+
 DIGITS = cache(sklearn.datasets.load_digits)
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS = sorted(f.stem for f in (CONFIGS / "model").glob("*.yaml"))
