@@ -583,7 +583,7 @@ def test_a_finished_run_is_evaluated_on_demand(genbench, tmp_path, undrawn, card
     assert ks["7 importance samples"] < ks["100 importance samples"]
     for words, says in (
         ((), "needs the directory of a finished run"),
-        (("run", "beta=4"), "it has evaluation, metrics, k, points, bins, level"),
+        (("run", "beta=4"), "it has evaluation, metrics, device, k, points, bins, level"),
         (("run", "evaluation=none"), "must be full | quick"),
         (("run", "k=0"), "must be int >= 1"),
         (("run", "metrics=fidd"), "no such measure"),

@@ -219,6 +219,8 @@ def test_what_was_swept_is_read_from_a_summary_whatever_is_in_it(tmp_path):
 
 def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_path):
     catalogue = builtin_catalogue()
+    for folder in ("x/cats", "x/dogs", "y/cats", f"x/{'a' * 90}", f"x/{'a' * 90}b"):
+        (tmp_path / folder).mkdir(parents=True)
 
     def directories(*words):
         args = Namespace(overrides=list(words), multirun=True, cfg=None)
@@ -228,9 +230,9 @@ def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_p
 
     both = directories("model=pca,kmeans", "device=cpu", "dataset=digits,ring")
     assert both == ["pca_digits", "pca_ring", "kmeans_digits", "kmeans_ring"]
-    folders = directories("model=pca", "dataset=image-folder", "dataset.root=/x/cats,/x/dogs")
+    folders = directories("model=pca", "dataset=image-folder", f"dataset.root={tmp_path}/x/cats,{tmp_path}/x/dogs")
     assert folders == ["pca_image-folder_root-cats", "pca_image-folder_root-dogs"]
-    first, second = directories("model=pca", "dataset=image-folder", "dataset.root=/x/cats,/y/cats")
+    first, second = directories("model=pca", "dataset=image-folder", f"dataset.root={tmp_path}/x/cats,{tmp_path}/y/cats")
     assert first == "pca_image-folder_root-cats" and re.fullmatch(first + "-[0-9a-f]{8}", second)
-    long = directories("model=pca", "dataset=image-folder", f"dataset.root=/x/{'a' * 90},/x/{'a' * 90}b")
+    long = directories("model=pca", "dataset=image-folder", f"dataset.root={tmp_path}/x/{'a' * 90},{tmp_path}/x/{'a' * 90}b")
     assert len({*long}) == 2 and all(len(name) <= 80 for name in long)

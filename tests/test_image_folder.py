@@ -297,5 +297,5 @@ def test_loading_stops_on_request(tmp_path, monkeypatch):
 def test_decompression_bombs_are_refused(limit, tmp_path, monkeypatch):
     save(tmp_path / "bomb.png", flat(0, "L", size=(100, 100)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(UserError, match=r"1 of 1 files cannot be read: bomb.png \(Image size \(10000 pixels\) exceeds limit"):
+    with pytest.raises(UserError, match=r"1 of 1 file cannot be read: bomb.png \(Image size \(10000 pixels\) exceeds limit"):
         loaded(tmp_path)

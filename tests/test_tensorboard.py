@@ -14,7 +14,7 @@ from PIL import Image
 from genbench.experiment import run
 from genbench.projector import write_projection
 
-RUNS = {"pca": [], "vae": ["beta=4", "latent_dim=2"], "kmeans": [], "wgan": []}
+RUNS = {"pca": [], "vae": ["beta=4", "latent_dim=2", "schedule=constant"], "kmeans": [], "wgan": []}
 
 
 @pytest.fixture(scope="module")
