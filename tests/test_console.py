@@ -221,6 +221,7 @@ def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_p
     catalogue = builtin_catalogue()
     for folder in ("x/cats", "x/dogs", "y/cats", f"x/{'a' * 90}", f"x/{'a' * 90}b"):
         (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "picture.png").touch()
 
     def directories(*words):
         args = Namespace(overrides=list(words), multirun=True, cfg=None)

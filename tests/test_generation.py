@@ -158,6 +158,7 @@ def test_a_few_labels_lead_classes_to_their_parts():
         "dataset.labelled=100",
         "epochs=60",
         "lr=0.003",
+        "schedule=constant",
         "network=mlp",
         "hidden=[128]",
         "device=cpu",

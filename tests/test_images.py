@@ -63,7 +63,8 @@ def test_a_run_on_a_folder_goes_on_from_anywhere_and_says_why_it_ended(genbench,
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert genbench("resume", "../run", "epochs=2").returncode == 0
     assert "converged after 1 epoch" in genbench("model=pca", "dataset.limit=100", "device=cpu").stdout
-    stopped = genbench("model=ae", "dataset.limit=100", "epochs=50", "lr=0.5", "patience=1", "device=cpu").stdout
+    rough = ["network=mlp", "activation=relu", "schedule=constant", "lr=0.5", "patience=1"]
+    stopped = genbench("model=ae", "dataset.limit=100", "epochs=50", *rough, "device=cpu").stdout
     assert "kept the weights after" in stopped
     refused = genbench("model=ae", "network=conv", "dataset=moons", "device=cpu")
     assert refused.returncode == 2 and "go on with" not in refused.stdout

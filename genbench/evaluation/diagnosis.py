@@ -179,7 +179,8 @@ def copies(e: Evaluation, card: Card) -> Finding | None:
     s = e.model.s
     # A bandwidth that was chosen, not given, is the best for the likelihood: another model is what helps.
     wider = _scaled(e, "bandwidth", 2) if isinstance(s.get("bandwidth"), float | int) else ""
-    sampler = "sampler=gmm" if s.get("sampler") == "kde" else ""
+    density = getattr(e.model, "density", None)  # of codes
+    sampler = "sampler=gmm" if density is not None and density.keeps_data else ""
     patience = "patience=10" if "patience" in s and s.get("patience") is None and e.model.criterion else ""
     ways = wider, sampler, _scaled(e, "n_components", 0.5), patience
     return Finding("copies", f"samples copy training points: {told}", _first(*ways, "model=gmm" if "bandwidth" in s else ""))
