@@ -57,7 +57,8 @@ def test_a_convolutional_vae_learns_images_of_any_size_and_draws_all_it_can_show
 
 def test_a_run_on_a_folder_goes_on_from_anywhere_and_says_why_it_ended(genbench, tmp_path, monkeypatch, undrawn):
     image_folder(tmp_path / "mine", np.random.default_rng(0))
-    done = genbench("model=ae", "dataset=image-folder", "dataset.root=mine", "epochs=1", "schedule=constant", "device=cpu", "hydra.run.dir=run")
+    words = ["model=ae", "dataset=image-folder", "dataset.root=mine", "epochs=1", "schedule=constant"]
+    done = genbench(*words, "device=cpu", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
