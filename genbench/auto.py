@@ -6,7 +6,7 @@ from .data import Data
 from .model import Model
 from .settings import Settings
 
-EPOCHS, CONV_EPOCHS, LEAST_STEPS = 40, 15, 4_000  # of a run whose length is auto
+EPOCHS, CONV_EPOCHS, LEAST_STEPS = 40, 18, 4_000  # of a run whose length is auto
 BATCHES = 10  # in an epoch over few data, about: the batch shrinks before the steps of an epoch get fewer
 
 
@@ -25,7 +25,7 @@ def length(s: Settings, n: int, usual_batch_size: int = 128) -> dict[str, int]:
     """`batch_size` and `epochs` (the last may be partial) of a run with these settings on n training points.
 
     A batch that is `auto` is the model's usual one, or the power of two nearest to a tenth of the points where that is
-    less. A run ends after `steps` batches where these are given, else after `epochs`; of which `auto` is 40 (15 of
+    less. A run ends after `steps` batches where these are given, else after `epochs`; of which `auto` is 40 (18 of
     convolutions, whose steps take longer and achieve more), or as many as make 4,000 steps, so that a run on few points
     learns as well.
     """

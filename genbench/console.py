@@ -293,11 +293,13 @@ def show_result(console: Console, title: str, folder: Path, found: dict, names: 
             yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
             table.add_row(*_cells(entry)[:3], *yardstick * bool(real))
         console.print(table)
-    card, diagnosis = found.get("card", []), remarks(found)
-    if diagnosis:
-        _wrapped(console, f"diagnosis: {diagnosis[0]}", MOST_LINES)
+    card, diagnosis = found.get("card", []), found.get("diagnosis", [])
+    faults = [finding for finding in diagnosis if isinstance(finding, str) or finding["kind"] != "note"]
+    if faults:
+        _wrapped(console, f"diagnosis: {in_words(faults[0])}", MOST_LINES)
     if card:
-        more = f" and {counted(len(diagnosis), 'remark')}" * (len(diagnosis) > 1)
+        unsaid = len(diagnosis) - bool(faults)
+        more = f" and {counted(unsaid, 'more remark' if faults else 'remark')}" if unsaid else ""
         console.print(f"all {counted(len(card), 'measure')}{more}: genbench show {quoted(folder)}", markup=False)
     else:
         console.print(f"to measure more: genbench evaluate {quoted(folder)}", markup=False)

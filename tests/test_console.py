@@ -37,7 +37,7 @@ FOUND = {
     "cost": {"epochs": 200, "criterion": "loss"},
     "time": {"seconds": 21.0},
     "card": [entry(m.name, group=m.group) for m in measures().values() if m.headline or m.name in ("mmd", "parameters")],
-    "diagnosis": ["a long remark about what seems to be wrong " * 20, "another"],
+    "diagnosis": ["a long remark about what seems to be wrong " * 20, {"kind": "note", "text": "no fault", "setting": ""}],
 }
 
 
@@ -58,7 +58,7 @@ def test_the_end_of_a_run_is_a_screen_at_most_whatever_was_measured(real, tmp_pa
     assert "objective: loss 139.1 train, 139.1 validation, 139.1 test" in told and "200 epochs, 21 s" in told
     shown = [name for name in headlines() if re.search(rf"^{name}\b.* 0\.1 to 0\.2", told, re.M)]
     assert 6 <= len(shown) <= 8 and "mmd" not in told and ("real data" in told and "2.75" in told) == real
-    assert f"all {len(FOUND['card'])} measures and 2 remarks: genbench show " in told
+    assert f"all {len(FOUND['card'])} measures and 1 more remark: genbench show " in told
     last = told.splitlines()[-1]
     assert last.endswith("samples.png and 2 more; look: tensorboard --logdir outputs") and str(folder) in last
 
@@ -237,3 +237,11 @@ def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_p
     assert first == "pca_image-folder_root-cats" and re.fullmatch(first + "-[0-9a-f]{8}", second)
     long = directories("model=pca", "dataset=image-folder", f"dataset.root={tmp_path}/x/{'a' * 90},{tmp_path}/x/{'a' * 90}b")
     assert len({*long}) == 2 and all(len(name) <= 80 for name in long)
+
+
+def test_a_note_is_no_diagnosis(tmp_path):
+    note = {"kind": "note", "text": "beta=4 is 0.6 in other units", "setting": ""}
+    on = printed()
+    Display("vae", on).result(tmp_path, FOUND | {"diagnosis": [note]}, headlines(), ["samples.png"], "tensorboard")
+    shown = on.file.getvalue()
+    assert "diagnosis:" not in shown and note["text"] not in shown and "and 1 remark: genbench show" in shown

@@ -20,7 +20,6 @@ class VAE(Coder, GradientModel):
     importance-weighted bound -E log 1/k sum_i p(x, z_i) / q(z_i|x), where k is `draws`."""
 
     numbers = ("beta",)
-    usual_latent_dim = 10  # in 16, draws from the prior fit the codes less well (MNIST), for 2 nats of the bound
     log_prob_kind = f"lower bound, {IMPORTANCE_DRAWS} importance samples"
 
     def __init__(self, space, s):
