@@ -87,7 +87,7 @@ MUTANTS = [
     ),
     *of(
         "tests/test_resume.py -k 'stopped_at_any_step and pca'",
-        ("loops over data do not look", "genbench/data.py", "            interruption.check()\n", ""),
+        ("loops over data do not look", "genbench/data.py", "            interruption.check()\n            at = slice", "            at = slice"),
         ("PCA forgets its partial sums", "genbench/models/pca.py", "vars(self).update(progress)", "pass"),
         ("an epoch is learnt from twice", "genbench/train.py", "    if at.train is None:\n", "    if True:\n"),
     ),
@@ -262,6 +262,7 @@ MUTANTS = [
     ),
     *of(
         "tests/test_generation.py tests/test_objectives.py tests/test_terms.py",
+        ("gradients keep a layout of their own", "genbench/model.py", "    if gradient.stride() == parameter.stride():\n", "    if True:\n"),
         ("samples ignore the fitted density", "genbench/models/coder.py", "self.prior(n, rng) if self.density is None else self.density.sample(n, rng)", "self.prior(n, rng)"),
         ("a kernel density is not normalised", "genbench/models/kde.py", "kernels - math.log(len(self.points))", "kernels"),
         ("kernels see all points at once", "genbench/models/kde.py", "x.flatten(1).split(CHUNK)", "x.flatten(1).split(len(x))"),
