@@ -1,11 +1,13 @@
 """Time each measure of the report card, in CPU seconds, for a model on a dataset, and then those of real data.
 
-    python scripts/benchmark_card.py [evaluation=quick] [model=vae dataset=mnist epochs=1 ...]
+    python scripts/benchmark_card.py                                                           bundled digits
+    python scripts/benchmark_card.py model=vae dataset=mnist dataset.root=FOLDER epochs=1      any settings of a run
 
 What several measures need (samples, features, codes, nearest neighbours) is paid for by the first of them. The classifier
 that points are compared by is timed apart; it is trained once for a dataset and then kept in the cache folder.
 """
 
+import argparse
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ import torch
 from genbench.card import Evaluation, Measure, RealData, measured, measures, measures_of_samples
 from genbench.cli import builtin_catalogue
 from genbench.data import load
+from genbench.errors import UserError
 from genbench.estimates import Measured
 from genbench.experiment import build, pick_device
 from genbench.metrics import final
@@ -25,9 +28,15 @@ from genbench.train import Silent, fit
 
 def main() -> None:
     """Train, then print CPU seconds and value of each measure, and their sum."""
-    given = [word for word in sys.argv[1:] if not word.startswith("evaluation=")]
-    size = next((word.partition("=")[2] for word in sys.argv[1:] if word.startswith("evaluation=")), "full")
-    config = resolved(given or ["model=vae", "dataset=mnist", "epochs=1"], builtin_catalogue())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("settings", nargs="*", default=["model=vae", "epochs=1"], metavar="NAME=VALUE")
+    parser.add_argument("--evaluation", choices=("quick", "full"), default="full")
+    given = parser.parse_args()
+    try:
+        config = resolved(given.settings, builtin_catalogue())
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    size = given.evaluation
     data = load(config["dataset"], pick_device(config["device"]))
     model = build(config, data)
     s = model.s

@@ -26,10 +26,12 @@ from genbench.data import load
 from genbench.experiment import build
 from genbench.request import composed
 from genbench.run import Run
-from genbench.settings import Settings
 from genbench.train import fit
 
-OVERRIDES = ["model=vae", "dataset=mnist", "latent_dim=20", "hidden=[400]", "batch_size=128", "lr=1e-3", "epochs=1", "device=cpu"]
+OVERRIDES = [
+    *("model=vae", "dataset=mnist", "latent_dim=20", "network=mlp", "hidden=[400]", "activation=relu"),
+    *("batch_size=128", "lr=1e-3", "schedule=constant", "epochs=1", "device=cpu"),
+]
 
 
 def plain_epoch(root: str, images: int, workers: int) -> float:
@@ -58,6 +60,7 @@ def our_epoch(config: dict, data) -> tuple[float, float, float]:
     with tempfile.TemporaryDirectory() as folder, Run(Path(folder), config) as run:
         run.display.console.quiet = True
         run.start()
+        run.loaded(data)
         passes = []
         log = run.log
 
@@ -67,7 +70,7 @@ def our_epoch(config: dict, data) -> tuple[float, float, float]:
 
         run.log = timed
         started, model = time.perf_counter(), build(config, data)
-        fit(model, data, run, Settings(config))
+        fit(model, data, run, model.s)
         trained = time.perf_counter()
         run.show(1, model, data, drawn=True)
         return passes[0], trained - started, time.perf_counter() - trained
