@@ -13,7 +13,7 @@ from .cli import builtin_catalogue
 from .config import check
 from .experiment import Trained, load_run
 from .launch import execute, run_name
-from .request import configured, recorded
+from .request import configured, recorded, require_data
 from .settings import written
 
 
@@ -34,6 +34,7 @@ def fit(
     named = {name.rstrip("_").replace("__", "."): _plain(value) for name, value in settings.items()}
     catalogue = builtin_catalogue(config_dir and str(config_dir))
     config = configured({"model": model, "dataset": dataset} | named, catalogue)
+    require_data(named, config["dataset"]["name"], catalogue)
     if folder is None:
         words = [f"{name}={written(value)}" for name, value in named.items()] + [f"dataset={dataset}"] * bool(dataset)
         folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(config['model']['name'], words)}"

@@ -268,7 +268,13 @@ def _check_job(overrides, catalogue: Catalogue) -> None:
         if name in known:
             known[name].check(values[name], values)
     require_one_length(values, known)
-    require_folders(values, known, catalogue.value(f"dataset/{chosen['dataset']}", "dataset.loader") or "")
+    require_data(values, chosen["dataset"], catalogue)
+
+
+def require_data(values: Mapping[str, Any], dataset: str, catalogue: Catalogue) -> None:
+    """UserError where the folders among these settings, by dotted name, do not hold the dataset."""
+    known = catalogue.settings(f"dataset/{dataset}")
+    require_folders(values, known, catalogue.value(f"dataset/{dataset}", "dataset.loader") or "")
 
 
 def _choice(group: str, value: Any, catalogue: Catalogue) -> str:

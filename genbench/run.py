@@ -66,6 +66,7 @@ class Run:
         self.curve: Growing | None = None  # metrics.jsonl
         self.events: Events | None = None
         self.started = time.perf_counter()
+        self.begun = False  # whether the status is that of this session
 
     @property
     def seconds(self) -> float:
@@ -95,6 +96,7 @@ class Run:
         self.lock.sign()
         self.record.keep_settings()
         self._status("running")
+        self.begun = True
         with suppress(OSError):  # forget the peak of runs before this one in the process; there is such a file on Linux only
             Path("/proc/self/clear_refs").write_text("5")
         logger.info("settings: %s", json.dumps(self.config))
@@ -125,10 +127,9 @@ class Run:
         if failed:
             logger.error("failed\n%s", "".join(traceback.format_exception(error)))
         with suppress(CannotWrite):  # there may be no room to tell that there is no room
-            if failed and self.lock.held:  # else the folder is gone or somebody else's
-                self._status("failed", reason=str(told))
-            elif kind is not None and self.lock.held:
-                self._status("interrupted")
+            if kind is not None and self.lock.held:  # else the folder is gone or somebody else's
+                if self.begun or not self.record.status:  # what was refused at once leaves an earlier run as it was
+                    self._status("failed" if failed else "interrupted", **({"reason": str(told)} if failed else {}))
         if kind is not None and not failed:
             self.say(f"interrupted after {counted(self.step, 'step')}; go on with: {self.resume}")
         for source in (logger, logging.getLogger("py.warnings")):

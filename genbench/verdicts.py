@@ -45,8 +45,10 @@ def verdicts(told: Report) -> list[str]:
             if not c.won and not c.uncertain:
                 close.setdefault(tuple(c.leaders), []).append(shown[c.measure])
         if close:
-            between = [f"{listed(names)} between {listed(name(told.rows[i], told) for i in leaders)}" for leaders, names in close.items()]
-            found.append(f"{on}Too close to call: {'; '.join(between)}.")
+            fewest = sorted(close.items(), key=lambda item: len(item[0]))  # of two rivals there is more to know than of ten
+            between = [f"{listed(names)} between {listed(name(told.rows[i], told) for i in leaders)}" for leaders, names in fewest]
+            more = [f"{number(len(between) - MOST_NAMES)} more in the table"] if len(between) > MOST_NAMES else []
+            found.append(f"{on}Too close to call: {'; '.join([*between[:MOST_NAMES], *more])}.")
         unsure = [shown[c.measure] for c in mine if c.uncertain]
         if unsure:
             found.append(f"{on}Nobody is called best at {listed(unsure)}, which have no interval; runs with seed=0,1,2 give one.")

@@ -124,12 +124,14 @@ def test_defaults_are_those_of_the_command_line():
         ({"dataset__rot": "x"}, "dataset.rot: no such setting"),
         ({"beta__x": 1}, "beta.x: no such setting"),
         ({"model__class": "os.system"}, "model.class: class is fixed by configs/model/"),
+        ({"dataset": "mnist", "dataset__root": "/nowhere"}, "dataset.root: no such folder"),
         ({"dataset__name": "moons"}, "dataset.name: name is fixed by configs/dataset/"),
     ],
 )
 def test_what_the_command_line_refuses_is_refused(settings, says):
     with pytest.raises(ValueError, match=says):
         genbench.fit(**settings)
+    assert not Path("outputs").exists(), "nothing is left of what could not begin"
 
 
 def test_numbers_of_numpy_and_paths_are_taken_and_own_configs_found(tmp_path):

@@ -307,9 +307,11 @@ def test_a_run_made_on_a_gpu_goes_on_elsewhere(genbench, tmp_path, undrawn, card
         patch.setattr(experiment, "pick_device", lambda name: pick("cpu"))
         assert genbench(*words, "hydra.run.dir=run").returncode == 0
         assert genbench("-m", *words, "seed=0,1", "hydra.sweep.dir=sweep").returncode == 0
+    status = tmp_path / "run" / "status.json"
     for command in (["evaluate", "run", "evaluation=quick", "metrics=parameters"], ["resume", "run", "epochs=3"]):
         done = genbench(*command)
         assert done.returncode == 2 and "device: torch finds no CUDA device" in done.stderr and "fix: device=auto" in done.stderr
+        assert json.loads(status.read_text())["state"] == "done", "the run is as good as it was"
         assert genbench(*command, "device=auto").returncode == 0
     assert "is done already" in genbench("resume", "run", "epochs=3").stdout and genbench("sample", "run", "n=2").returncode == 0
     (job, _) = sorted((tmp_path / "sweep").glob("*/metrics.json"))

@@ -17,7 +17,7 @@ from torch import nn
 from .. import interruption, nets
 from ..data import Data, Part, Reference, order_seed
 from ..downloads import cache_folder
-from ..files import CannotWrite, write
+from ..files import CannotWrite, read_bytes, write
 from ..settings import Settings
 
 VERSION = 3  # of how a classifier is made; counted up when another one comes out
@@ -98,7 +98,7 @@ def _key(reference: Reference) -> str:
 def _read(file, classifier: Classifier) -> bool:
     """Give the classifier the weights that are kept in a file; tells whether they are there and undamaged."""
     try:
-        content = torch.load(io.BytesIO(file.read_bytes()), weights_only=True)
+        content = torch.load(io.BytesIO(read_bytes(file)), weights_only=True)
         classifier.net.load_state_dict(content["weights"])
         return classifier.digest() == content["digest"]
     except Exception:  # absent, cut short, of another version: torch raises nine kinds
