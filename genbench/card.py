@@ -189,6 +189,11 @@ class Evaluation:
         return features_of(self.data)
 
     @cached_property
+    def values(self) -> Features:
+        """Points as rows of values, those of a table standardized."""
+        return Features(self.data.moments)
+
+    @cached_property
     def classes(self) -> torch.Tensor:
         """The classes [k] that the data have and the features tell apart, in ascending order."""
         labels = [part.y.cpu() for part in self.data.parts.values() if part.y is not None]

@@ -163,7 +163,9 @@ class Reference(NamedTuple):
 class Data(NamedTuple):
     """A dataset ready to train on: parts by name ("validation" is absent when val_size=0), and facts about it.
 
-    `reference` is None for data that are not images with classes.
+    `reference` is None for data that are not images with classes. `moments` are the mean [D] and the standard
+    deviation [D] of each value over the points of the source, for tables: vectors that are drawn from no known density,
+    whose values may have different units.
     """
 
     name: str
@@ -174,6 +176,7 @@ class Data(NamedTuple):
     skipped: tuple[str, ...] = ()
     digest: str = ""
     reference: Reference | None = None
+    moments: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def called(self, label: int) -> str:
         """What a label is called."""
@@ -192,7 +195,7 @@ def load(settings: dict, device: torch.device) -> Data:
     """
     s = Settings(settings)
     source = _source(s)
-    reference = _reference(source, s)
+    reference, moments = _reference(source, s), moments_of(source)
     source = _of_classes(source, s.get("classes"))
     parts = _split(source, s)
     classes, absent = _classes(parts)
@@ -206,7 +209,7 @@ def load(settings: dict, device: torch.device) -> Data:
         space = space._replace(trials=noise.trials, cell=noise.cell)
     on_device = {name: part.to(device) for name, part in parts.items()}
     digest = _digest(parts.values())
-    return Data(s.name, on_device, space, source.density, source.names, source.skipped, digest, reference)
+    return Data(s.name, on_device, space, source.density, source.names, source.skipped, digest, reference, moments)
 
 
 def _source(s: Settings) -> Source:
@@ -236,6 +239,18 @@ def _reference(source: Source, s: Settings) -> Reference | None:
         return Part(again.x, again.y, again.scale)
 
     return Reference(digest, int(source.y.max()) + 1, source.test_x is not None, read)
+
+
+def moments_of(source: Source) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """The `moments` of the values of a table, whatever a run keeps of it; None for other data."""
+    return None if source.x.dim() != 2 or source.density is not None else moments(source.x.double() * source.scale)
+
+
+def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean [*shape] and standard deviation [*shape] of the values of points x [n, *shape]; 1 where a value is constant."""
+    mean, deviation = x.mean(0), x.std(0, correction=0)
+    constant = deviation <= torch.finfo(torch.float32).eps * x.abs().amax(0)
+    return mean, torch.where(constant, 1.0, deviation)
 
 
 def _images_digest(source: Source) -> str:

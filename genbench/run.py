@@ -127,9 +127,9 @@ class Run:
         if failed:
             logger.error("failed\n%s", "".join(traceback.format_exception(error)))
         with suppress(CannotWrite):  # there may be no room to tell that there is no room
-            if kind is not None and self.lock.held:  # else the folder is gone or somebody else's
-                if self.begun or not self.record.status:  # what was refused at once leaves an earlier run as it was
-                    self._status("failed" if failed else "interrupted", **({"reason": str(told)} if failed else {}))
+            mine = kind is not None and self.lock.held  # else the folder is gone or somebody else's
+            if mine and (self.begun or not self.record.status):  # what was refused at once leaves an earlier run as it was
+                self._status("failed" if failed else "interrupted", **({"reason": str(told)} if failed else {}))
         if kind is not None and not failed:
             self.say(f"interrupted after {counted(self.step, 'step')}; go on with: {self.resume}")
         for source in (logger, logging.getLogger("py.warnings")):

@@ -4,7 +4,7 @@ import functools
 
 import torch
 
-from .data import Batch, Part
+from .data import Batch, Part, moments
 from .model import Model, View
 
 TAKE_POINTS = ("encode", "posterior", "classify", "log_prob", "score")  # capabilities whose first argument is points
@@ -62,11 +62,9 @@ class Standardized(Model):
         return Part(self.standard(train.values()), train.y)
 
     def setup(self, train, *, seed, steps):
-        x = train.values().to(self.mean)
-        deviation = x.std(0, correction=0)
-        constant = deviation <= torch.finfo(torch.float32).eps * x.abs().amax(0)
-        self.mean.copy_(x.mean(0))
-        self.deviation.copy_(torch.where(constant, 1.0, deviation))
+        mean, deviation = moments(train.values().to(self.mean))
+        self.mean.copy_(mean)
+        self.deviation.copy_(deviation)
         self.inner.setup(self.part(train), seed=seed, steps=steps)
 
     def initialise(self, train, *, seed):

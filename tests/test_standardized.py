@@ -11,7 +11,7 @@ from test_resume import stopped_in
 
 from genbench import data as data_module
 from genbench.card import evaluated
-from genbench.data import Data, Part, Source, Space, load
+from genbench.data import Data, Part, Source, Space, load, moments_of
 from genbench.experiment import build, load_run, run
 from genbench.metrics import final
 from genbench.model import can
@@ -33,7 +33,9 @@ def table():
 
     def data(points):
         parts = {"train": slice(0, 200), "validation": slice(200, 250), "test": slice(250, None)}
-        return Data("table", {name: Part(points[at], y[at]) for name, at in parts.items()}, Space((5,), False, classes=3))
+        moments = moments_of(Source(points, y, None, None, unit=False))
+        found = {name: Part(points[at], y[at]) for name, at in parts.items()}
+        return Data("table", found, Space((5,), False, classes=3), moments=moments)
 
     return data(x), data(x * UNITS + OFFSETS)
 
@@ -86,6 +88,21 @@ def test_variances_are_in_data_units(table):
     view = model.views(scaled.parts["test"].values(), generator(0))["components"].data
     torch.testing.assert_close(view["covariances"][0].float(), scaled.train.values().T.cov(correction=0), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(view["points"][0], scaled.train.values().mean(0), rtol=1e-4, atol=1e-4)
+
+
+def test_samples_of_a_table_are_compared_alike_in_any_units(table):
+    config = small_config("gmm", "dataset.limit=null", "n_components=2", dataset="moons")
+    config["dataset"]["standardize"] = True
+    cards = []
+    for data in table:
+        model = trained(config, data)
+        found = evaluated(model, data, final(model, data, 100, 0), "quick")["card"]
+        cards.append({entry["name"]: entry for entry in found if entry["group"] == "samples"})
+    one, other = cards
+    assert {"fid", "coverage", "sliced_wasserstein", "mmd", "memorisation", "copied", "ndb"} <= one.keys() == other.keys()
+    for name, entry in one.items():
+        assert entry["features"] == other[name]["features"] == "standardized values"
+        assert other[name]["value"] == pytest.approx(entry["value"], rel=0.05, abs=0.03), name
 
 
 def test_a_standardized_run_is_resumed_and_loaded_as_any_other(tmp_path, monkeypatch, undrawn):

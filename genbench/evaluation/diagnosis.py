@@ -101,7 +101,7 @@ def _idle_units(e: Evaluation) -> int:
 
 def _kept_variance(e: Evaluation) -> float:
     """The variance of the reconstructions of test points, over that of the points."""
-    again, points = (x.flatten(1).double().var(0, correction=0).sum() for x in (e.reconstructions, e.x))
+    again, points = (e.values(x).double().var(0, correction=0).sum() for x in (e.reconstructions, e.x))
     e.need(float(points) > 0)
     return float(again / points)
 

@@ -26,14 +26,25 @@ BLOCK = 1000
 
 
 class Features:
-    """The values of points themselves."""
+    """The values of points themselves; those of a table standardized, as its columns have units of their own.
+
+    `moments` are the mean [D] and the standard deviation [D] of each value.
+    """
 
     name = "values"
     classes: int = 0  # that `predict` tells apart; 0 where it cannot
 
+    def __init__(self, moments: tuple[torch.Tensor, torch.Tensor] | None = None):
+        self.moments = moments
+        if moments is not None:
+            self.name = "standardized values"
+
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Features [n, d] of points x [n, *shape]."""
-        return x.flatten(1)
+        if self.moments is None:
+            return x.flatten(1)
+        mean, deviation = (moment.to(x.device) for moment in self.moments)
+        return ((x - mean) / deviation).to(x.dtype)
 
 
 class Classifier(Features):
@@ -81,7 +92,7 @@ def features_of(data: Data) -> Features:
     """The features to compare points of this dataset by: a classifier's if they are images with classes, else values."""
     reference = data.reference
     if reference is None:
-        return Features()
+        return Features(data.moments)
     found = Classifier(data.space.shape, reference.classes)
     file = cache_folder() / "features" / f"{_key(reference)}.pt"
     if not _read(file, found):

@@ -25,7 +25,7 @@ def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
         pairs, points = slice(start, start + 50), slice(start * (STEPS + 1), (start + 50) * (STEPS + 1))
         lines = ((1 - t) * a[pairs, None] + t * b[pairs, None]).to(e.test.raw.device)
         given = e.model.given(None if y is None else y[points])
-        found.append(given.decode(lines.flatten(0, 1)).cpu().double().flatten(1).unflatten(0, lines.shape[:2]))
+        found.append(e.values(given.decode(lines.flatten(0, 1)).cpu().double()).unflatten(0, lines.shape[:2]))
     points = torch.cat(found)
     steps, ends = points.diff(dim=1).norm(dim=2), (points[:, -1] - points[:, 0]).norm(dim=1)
     apart = ends > 1e-6 * points.abs().amax(dim=(1, 2))
@@ -45,7 +45,7 @@ def largest_step(e: Evaluation) -> Measured:
 
 def median(e: Evaluation, values: torch.Tensor) -> Measured:
     """The median of a value per pair [n]."""
-    return e.resampled(lambda of: of(values).median(), {"pairs": len(values), "steps": STEPS}, features="values")
+    return e.resampled(lambda of: of(values).median(), {"pairs": len(values), "steps": STEPS}, features=e.values.name)
 
 
 @measure("encode", "decode", group="latent space", unit="distances of the ends", better="lower")

@@ -107,7 +107,7 @@ def coverage(e: Evaluation) -> Measured:
 def sliced_wasserstein(e: Evaluation) -> Measured:
     """Sliced 2-Wasserstein distance of samples and test points: the root of the mean square over 200 directions."""
     e.need(len(e.test) > 1)
-    return sliced(e, e.x.flatten(1), e.samples.flatten(1), n=each(len(e.test)), features="values")
+    return sliced(e, e.values(e.x), e.values(e.samples), n=each(len(e.test)), features=e.values.name)
 
 
 def sliced(e: Evaluation, x: torch.Tensor, y: torch.Tensor, n: dict[str, int], **more) -> Measured:
@@ -125,10 +125,10 @@ def mmd(e: Evaluation, most: int = 5000) -> Measured:
 
     Unbiased, so that it may be a little below zero.
     """
-    x, y = (points[spread(len(points), most)].flatten(1) for points in (e.x, e.samples))
+    x, y = (e.values(points[spread(len(points), most)]) for points in (e.x, e.samples))
     e.need(len(x) > 1)
     found = parts(partial(divergences.mmd, bandwidth=divergences.median_distance(x)), x, y)
-    return found.of(float).measured(each(len(x)), features="values")
+    return found.of(float).measured(each(len(x)), features=e.values.name)
 
 
 NDB = "Richardson & Weiss 2018, arXiv:1805.12462"
@@ -136,7 +136,7 @@ NDB = "Richardson & Weiss 2018, arXiv:1805.12462"
 
 def clustered(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     """The centres [bins, D] of clusters of training points by their values, and the cluster [n] of each."""
-    points = e.train.flatten(1)
+    points = e.values(e.train)
     bins = min(e.asked.bins or min(BINS, len(points) // 10, len(e.test) // 10), len(points))
     e.need(bins > 1)
     return cluster_points(points, bins)
@@ -145,7 +145,7 @@ def clustered(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
 def binned(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor, int]:
     """The bins of training points [n] and of samples [m], and how many bins there are."""
     centres, mine = e.once(clustered, of_data=True)
-    return mine, members(e.unseen.flatten(1), centres), len(centres)
+    return mine, members(e.values(e.unseen), centres), len(centres)
 
 
 @measure("sample", group="samples", unit="share of bins", better="lower", source=NDB, within=SHARE)
@@ -159,7 +159,7 @@ def ndb(e: Evaluation) -> Measured:
     mine, theirs, bins = e.once(binned)
     level = e.asked.level or LEVEL
     n = {"samples": len(theirs), "train": len(mine), "bins": bins}
-    more = {"on": "train", "features": "values", "of": "" if level == LEVEL else f"at the level {level:g}"}
+    more = {"on": "train", "features": e.values.name, "of": "" if level == LEVEL else f"at the level {level:g}"}
     return e.resampled(lambda of: different_bins(of(mine), of(theirs), bins, level) / bins, n, **more)
 
 
@@ -175,7 +175,7 @@ def bin_divergence(e: Evaluation) -> Measured:
     def divergence(of):
         return divergences.jsd_discrete(*(torch.bincount(of(some), minlength=bins).double() / len(some) for some in (mine, theirs)))
 
-    return e.resampled(divergence, n, on="train", features="values")
+    return e.resampled(divergence, n, on="train", features=e.values.name)
 
 
 def cluster_points(x: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -314,10 +314,10 @@ class InTraining(NamedTuple):
 def in_training(e: Evaluation, most: int = 2000) -> InTraining:
     """The nearest training points of test points and of samples, at most so many of each."""
     e.need(not e.real)  # training points are their own nearest
-    fresh, generated = (points[spread(len(points), most)].flatten(1) for points in (e.x, e.samples))
+    fresh, generated = (e.values(points[spread(len(points), most)]) for points in (e.x, e.samples))
     nearest = divergences.Nearest(torch.cat([fresh, generated]))
     for x, _ in e.data.train.batches(1000):
-        nearest.see(x.flatten(1).cpu())
+        nearest.see(e.values(x.cpu()))
     return InTraining(fresh, generated, nearest)
 
 
@@ -332,7 +332,7 @@ def memorisation(e: Evaluation) -> Measured:
     usual, ours = found.nearest.distance.split([len(found.test), len(found.samples)])
     e.need(float(usual.median()) > 0)
     n = {"samples": len(ours), "test": len(usual), "train": len(e.data.train)}
-    return e.resampled(lambda of: of(ours).median() / of(usual).median(), n, on="train", features="values")
+    return e.resampled(lambda of: of(ours).median() / of(usual).median(), n, on="train", features=e.values.name)
 
 
 @measure(
@@ -352,7 +352,7 @@ def copied(e: Evaluation) -> Measured:
     """
     found, train = e.once(in_training), len(e.data.train)
     test, n = len(e.x), len(found.samples)
-    fresh = divergences.Nearest(found.samples).see(e.x.flatten(1))
+    fresh = divergences.Nearest(found.samples).see(e.values(e.x))
     seen, index = (some[len(found.test) :] for some in (found.nearest.square, found.nearest.index))
     of_test = (fresh.square < seen).double() + (fresh.square == seen).double() / 2
     # A share of the samples belongs to each point of the data. Were training and test points drawn from all of these
@@ -361,6 +361,6 @@ def copied(e: Evaluation) -> Measured:
     shares.index_add_(0, fresh.index, of_test / n).index_add_(0, test + index, (1 - of_test) / n)
     expected = test / (test + train)
     error = float((test * (1 - expected) * shares.var()).sqrt()) / expected
-    more = {"on": "train", "features": "values"}
+    more = {"on": "train", "features": e.values.name}
     value = 1 - float(shares[:test].sum()) / expected
     return around(value, error, n, {"samples": n, "test": test, "train": train}, more)
