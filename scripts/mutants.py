@@ -325,6 +325,14 @@ MUTANTS = [
         ("a sweep's order is lost", "genbench/results.py", "asked.get(path, math.inf)", "math.inf"),
     ),
     *of(
+        "tests/test_standardized.py -k alike",
+        ("tables are compared in their units", "genbench/evaluation/features.py", "        if self.moments is None:", "        if True:"),
+    ),
+    *of(
+        "tests/test_cli.py -k elsewhere",
+        ("a refused resume spoils a finished run", "genbench/run.py", "mine and (self.begun or not self.record.status)", "mine"),
+    ),
+    *of(
         "tests/test_verify.py",
         ("a recipe leaves a setting to the defaults", "configs/experiment/gan-parzen.yaml", "  network: conv\n", ""),
         ("a missed run is listed as met", "genbench/recipes.py", "'met' if self.excess(*found) <= 0 else 'missed'", "'met'"),
