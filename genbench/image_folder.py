@@ -13,9 +13,9 @@ from .console import say
 from .data import Source
 from .errors import UserError
 from .interruption import check
+from .places import PICTURES
 from .settings import Settings, counted
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that would start another program, as EPS does
 DEPTH = (0, 65535)  # values of 16 bits
 
 
@@ -34,7 +34,8 @@ def image_folder(s: Settings) -> Source:
         fix = f"add the other, or give dataset.root={halves[0]} to split it by dataset.test_size"
         raise UserError("dataset.root", f"has {halves[0].name}/, but not both train/ and test/", root, fix)
     try:
-        parts = [_by_class(folder, {_identity(root), _identity(folder)}) for folder in halves or [root]]
+        entered = {_identity(root)}
+        parts = [_by_class(folder, entered) for folder in halves or [root]]
     except OSError as error:
         raise UserError("dataset.root", f"cannot be read: {error.strerror}", error.filename, "give a folder of pictures") from error
     classes = sorted({name for part in parts for name in part})
@@ -57,18 +58,23 @@ def image_folder(s: Settings) -> Source:
     return Source(x, y, test_x, test_y, unit=True, scale=1 / 255, names=names, skipped=tuple(bad))
 
 
-def _by_class(folder: Path, above: set[tuple[int, int]]) -> dict[str, list[Path]]:
+def _by_class(folder: Path, entered: set[tuple[int, int]]) -> dict[str, list[Path]]:
     """The files of every class folder by its name; by an empty name those of a folder without class folders.
 
-    `above` identifies the folders that are not to be entered from below.
+    `entered` identifies the folders that were read already: else pictures that a link repeats, under another class or in
+    the test part, would be counted twice.
     """
+    if folder.name in ("train", "test") and _identity(folder) in entered:
+        raise UserError("dataset.root", "train/ and test/ are the same folder", folder, "give each pictures of its own")
+    entered.add(_identity(folder))
     entries = _visible(folder)
     folders = [entry for entry in entries if entry.is_dir()]
     if folders and len(folders) < len(entries):
         file = next(entry for entry in entries if not entry.is_dir())
         fix = "move the files into class folders, or hide them by a leading dot"
         raise UserError("dataset.root", f"holds files such as {file.name} beside folders such as {folders[0].name}/", folder, fix)
-    found = {entry.name: list(_files(entry, set(above))) for entry in folders} or {"": entries}
+    files = {entry.name: list(_files(entry, entered)) for entry in sorted(folders, key=Path.is_symlink)}  # links last
+    found = {name: files[name] for name in sorted(files)} or {"": entries}
     _check_filled(found, folder, "holds no pictures")
     return found
 
@@ -86,7 +92,7 @@ def _visible(folder: Path) -> list[Path]:
 def _files(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
     """The files in a folder and in those below it, each of which is entered once, as links may lead back to it."""
     if _identity(folder) in entered:
-        say(f"warning: {_name(folder, folder.parent)} in {folder.parent} is a link to a folder that was read already; skipped")
+        say(f"warning: {_name(folder, folder.parent)} in {folder.parent} is a folder that was read already, by another way; skipped")
         return
     entered.add(_identity(folder))
     check()
@@ -190,7 +196,7 @@ def _picture(file: Path, s: Settings) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a picture that Pillow merely wonders at is read, whatever python -W says
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(file, formats=FORMATS) as opened:
+        with Image.open(file, formats=PICTURES) as opened:
             image = ImageOps.exif_transpose(opened)
             image.load()
     if image.mode == "F":

@@ -79,7 +79,7 @@ class Stage(NamedTuple):
 
 class Conv:
     """Convolutions that halve the image and double the channels while its smaller side is at least 8, then one fully
-    connected layer, of the width `dense`, that sees the whole image.
+    connected layer, of the width `dense`, that sees the whole image; of an image that is too small, this layer alone.
 
     Kernels of 4 at stride 2 (Radford et al. 2016, arXiv:1511.06434): a multiple of the stride, so that transposed
     convolutions cover every pixel alike and draw no chequerboard (Odena et al. 2016). An odd side is halved rounding
@@ -111,9 +111,9 @@ class Conv:
 
     @staticmethod
     def stages(shape: tuple[int, ...], s: Settings) -> list[Stage]:
-        """The image and what it is after each halving; UserError if `shape` is no image of at least 8x8."""
-        if len(shape) != 3 or min(shape[1:]) < LEAST_SIDE:
-            what = f"needs images of at least {LEAST_SIDE}x{LEAST_SIDE}, and points have the shape {'x'.join(map(str, shape))}"
+        """The image and what it is after each halving; UserError if `shape` is not that of images."""
+        if len(shape) != 3:
+            what = f"needs images, and points have the shape {'x'.join(map(str, shape))}"
             raise UserError("network", what, s.network, "network=mlp")
         stages, channels = [Stage(*shape)], s.channels
         while min(stages[-1][1:]) >= LEAST_SIDE:

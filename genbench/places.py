@@ -1,13 +1,16 @@
-"""Where the files of published data lie below the folder that a user gives, so that a wrong folder is refused at once,
-before torch is imported to read them."""
+"""What the folder that a user gives data in has to hold, so that a wrong one is refused at once, before torch is imported
+to read it."""
 
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from .errors import UserError
 from .settings import Setting
 
-FOLDERS = {  # by the name of the loader in `datasets`
+PICTURES = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that would start another program, as EPS does
+FOLDERS = {  # above which published data lie, by the name of the loader in `datasets`
     "mnist": "MNIST/raw",
     "fashion_mnist": "FashionMNIST/raw",
     "kmnist": "KMNIST/raw",
@@ -17,8 +20,8 @@ FOLDERS = {  # by the name of the loader in `datasets`
 }
 
 
-def require_folders(values: dict, known: dict[str, Setting], loader: str) -> None:
-    """UserError for a folder to read from that is not there, is empty, or is not the one above the data of this loader.
+def require_folders(values: Mapping[str, Any], known: dict[str, Setting], loader: str) -> None:
+    """UserError for a folder to read from that is not there, is empty, or holds nothing that this loader reads.
 
     `values` and `known` are settings by dotted name, `loader` is the dotted path of a function.
     """
@@ -42,3 +45,36 @@ def _require(name: str, folder: Path, loader: str) -> None:
         raise UserError(name, "holds no data", folder, "give a folder that holds some")
     if below and not (folder / below).is_dir():
         raise UserError(name, f"does not hold {below}", folder, f"give the folder above {below}")
+    if loader == "genbench.image_folder.image_folder":
+        _require_pictures(name, folder)
+
+
+def _require_pictures(name: str, folder: Path) -> None:
+    """UserError if no file in the folder, or below it, begins as pictures do."""
+    from PIL import Image, UnidentifiedImageError
+
+    first = None
+    for file in _files(folder):
+        if file is None:
+            return
+        try:
+            with Image.open(file, formats=PICTURES):
+                return
+        except UnidentifiedImageError:
+            first = first or file
+        except Exception:  # a damaged picture, of which more is said when all are read
+            return
+    if first is not None:
+        shown = os.fsencode(first.relative_to(folder)).decode(errors="backslashreplace")
+        raise UserError(name, f"holds no pictures, but files such as {shown}", folder, "give a folder of pictures")
+
+
+def _files(folder: Path) -> Iterator[Path | None]:
+    """The visible regular files in a folder and below it; None for a link to a folder, behind which there may be more."""
+    for above, folders, names in os.walk(folder):
+        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
+        for file in sorted(Path(above, entry) for entry in names if not entry.startswith(".")):
+            if file.is_file():
+                yield file
+        if any(Path(above, entry).is_symlink() for entry in folders):
+            yield None

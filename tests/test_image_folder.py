@@ -12,8 +12,10 @@ from conftest import defaults
 from PIL import Image
 
 from genbench import interruption
+from genbench.cli import builtin_catalogue
 from genbench.data import load
 from genbench.errors import UserError
+from genbench.places import require_folders
 
 
 def loaded(root, **settings):
@@ -120,11 +122,48 @@ def test_links_that_lead_back_are_followed_once(tmp_path, capsys):
         (tmp_path / "dog" / name).mkdir()
         for other in ("one", "two"):
             (tmp_path / "dog" / name / other).symlink_to(tmp_path / "dog" / other)
-    (tmp_path / "elsewhere").symlink_to(tmp_path / "dog" / "far")  # a class of its own: nothing leads back
+    (tmp_path / "dog" / "kitten").symlink_to(tmp_path / "cat" / "far")
     data = loaded(tmp_path)
-    assert data.names == ("cat", "dog", "elsewhere") and sum(len(part) for part in data.parts.values()) == 12
+    assert data.names == ("cat", "dog") and sum(len(part) for part in data.parts.values()) == 8
     said = capsys.readouterr().out
-    assert "warning: up in" in said and "warning: root in" in said and "is a link to a folder that was read already; skipped" in said
+    for name in ("up", "root", "kitten"):
+        assert f"warning: {name} in" in said
+    assert "is a folder that was read already, by another way; skipped" in said
+
+
+def test_no_picture_is_of_two_classes_or_parts(tmp_path):
+    for half in ("train", "test"):
+        for i in range(4):
+            save(tmp_path / "two" / half / "dog" / f"{i}.png", flat((10 * i, 0, 0)))
+    (tmp_path / "two" / "train" / "cat").symlink_to(tmp_path / "two" / "train" / "dog")  # whose name comes first
+    with pytest.raises(UserError, match=r"holds no pictures \(got .*train/cat\)"):
+        loaded(tmp_path / "two")
+    (tmp_path / "one").mkdir()
+    for half in ("train", "test"):
+        (tmp_path / "one" / half).symlink_to(tmp_path / "two" / "test")
+    with pytest.raises(UserError, match="train/ and test/ are the same folder"):
+        loaded(tmp_path / "one")
+
+
+def test_a_folder_without_pictures_is_refused_before_torch_is_there(tmp_path):
+    known = builtin_catalogue().settings("dataset/image-folder")
+    root = tmp_path / "root"
+
+    def required():
+        require_folders({"dataset.root": str(root)}, known, "genbench.image_folder.image_folder")
+
+    (root / ".hidden").mkdir(parents=True)
+    save(root / ".hidden" / "0.png", flat((0, 0, 0)))
+    (root / "deep" / "er").mkdir(parents=True)
+    (root / "deep" / "er" / "text.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"holds no pictures, but files such as deep/er/text.png"):
+        required()
+    (root / "deep" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").mkdir()
+    required()  # there may be some behind the link
+    (root / "deep" / "link").unlink()
+    save(root / "deep" / "0.png", flat((0, 0, 0)))
+    required()
 
 
 def test_channels_are_as_many_as_the_pictures_or_the_setting_say(tmp_path):

@@ -5,6 +5,7 @@ import torch
 from conftest import config_of
 
 from genbench import nets
+from genbench.errors import UserError
 from genbench.seeds import generator
 from genbench.settings import Settings
 
@@ -46,6 +47,17 @@ def test_the_fully_connected_layer_beside_convolutions_is_as_wide_as_one_says(de
     assert [encoder[0].in_features, *(layer.out_features for layer in encoder)] == widths
     assert [decoder[0].in_features, *(layer.out_features for layer in decoder)] == widths[::-1]
     assert nets.decoder(3, (1, 16, 16), s)(torch.zeros(2, 3)).shape == (2, 1, 16, 16)
+
+
+@pytest.mark.parametrize("side", [1, 5, 7])
+def test_images_too_small_to_halve_have_the_fully_connected_layer_alone(side):
+    s = Settings(USUAL | {"network": "conv"})
+    encoder, decoder = nets.encoder((2, side, 9), 3, s), nets.decoder(3, (2, side, 9), s)
+    assert [layer.out_features for layer in linear(encoder)] == [64, 3]
+    assert [layer.out_features for layer in linear(decoder)] == [64, 2 * side * 9]
+    assert decoder(encoder(torch.zeros(4, 2, side, 9))).shape == (4, 2, side, 9)
+    with pytest.raises(UserError, match="needs images, and points have the shape 9"):
+        nets.encoder((9,), 3, s)
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])

@@ -81,11 +81,10 @@ def _blocks(x: torch.Tensor):
 
 
 def _network(shape: tuple[int, ...], classes: int) -> nn.Sequential:
-    """Convolutions and a hidden layer of 128, rectified; for tiny images the hidden layer alone."""
-    kind = "conv" if min(shape[1:]) >= nets.LEAST_SIDE else "mlp"
+    """Convolutions and a hidden layer of 128, rectified; for images below 8x8 the hidden layer alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return nets.encoder(shape, classes, Settings(network=kind, channels=8, dense=128, hidden=[128], activation="relu"))
+        return nets.encoder(shape, classes, Settings(network="conv", channels=8, dense=128, activation="relu"))
 
 
 def features_of(data: Data) -> Features:

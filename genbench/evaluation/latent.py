@@ -1,5 +1,7 @@
 """Whether the space of codes is continuous (small steps decode to small steps) and complete (what is drawn decodes to data)."""
 
+import math
+
 import torch
 
 from .. import divergences
@@ -33,7 +35,7 @@ def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     return steps[apart], ends[apart]
 
 
-@measure("encode", "decode", group="latent space", unit="mean steps", better="lower")
+@measure("encode", "decode", group="latent space", unit="mean steps", better="lower", within=(1.0, float(STEPS)))
 def largest_step(e: Evaluation) -> Measured:
     """Continuity: the largest of 16 steps over the mean step, of what straight lines between two test codes decode to.
 
@@ -48,7 +50,7 @@ def median(e: Evaluation, values: torch.Tensor) -> Measured:
     return e.resampled(lambda of: of(values).median(), {"pairs": len(values), "steps": STEPS}, features=e.values.name)
 
 
-@measure("encode", "decode", group="latent space", unit="distances of the ends", better="lower")
+@measure("encode", "decode", group="latent space", unit="distances of the ends", better="lower", within=(1.0, math.inf))
 def path_length(e: Evaluation) -> Measured:
     """Continuity: how long the way is that a straight line between two test codes decodes to, over the distance of its ends.
 

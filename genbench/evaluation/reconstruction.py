@@ -1,9 +1,11 @@
 """How near decode(encode(x)) is to test points."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 
-from ..card import Evaluation, measure
+from ..card import POSITIVE, Evaluation, measure
 from ..estimates import Measured
 
 WIDTH, SIGMA = 11, 1.5  # of the window that structural similarity looks through
@@ -15,14 +17,20 @@ def squared_errors(e: Evaluation) -> torch.Tensor:
     return (e.reconstructions - e.x).double().square().flatten(1).mean(1)
 
 
-@measure("encode", "decode", group="reconstruction", unit="squared error per value", better="lower", headline=True)
+@measure("encode", "decode", group="reconstruction", unit="squared error per value", better="lower", headline=True, within=POSITIVE)
 def mse(e: Evaluation) -> Measured:
     """Mean squared error per value of decode(encode(x))."""
     return e.mean(e.once(squared_errors))
 
 
 @measure(
-    "encode", "decode", group="reconstruction", unit="dB", better="higher", source="Huynh-Thu & Ghanbari 2008, doi:10.1049/el:20080522"
+    "encode",
+    "decode",
+    group="reconstruction",
+    unit="dB",
+    better="higher",
+    source="Huynh-Thu & Ghanbari 2008, doi:10.1049/el:20080522",
+    within=(-math.inf, -10 * math.log10(LEAST)),
 )
 def psnr(e: Evaluation) -> Measured | None:
     """Peak signal-to-noise ratio of reconstructions: the mean over points of -10 log10 of their mean squared error.
@@ -32,7 +40,15 @@ def psnr(e: Evaluation) -> Measured | None:
     return e.mean(-10 * e.once(squared_errors).clamp(min=LEAST).log10()) if e.data.space.unit else None
 
 
-@measure("encode", "decode", group="reconstruction", unit="index", better="higher", source="Wang et al. 2004, doi:10.1109/TIP.2003.819861")
+@measure(
+    "encode",
+    "decode",
+    group="reconstruction",
+    unit="index",
+    better="higher",
+    source="Wang et al. 2004, doi:10.1109/TIP.2003.819861",
+    within=(-1.0, 1.0),
+)
 def ssim(e: Evaluation) -> Measured | None:
     """Mean structural similarity of test images and their reconstructions, from -1 to 1 for equal ones.
 
