@@ -88,6 +88,10 @@ class Trained:
                 raise UserError("y", "this model does not depend on labels", fix="leave it out")
             if y.is_floating_point() or not (len(y) and y.min() >= 0 and y.max() < self.data.space.classes):
                 raise UserError("y", f"labels are whole numbers from 0 to {self.data.space.classes - 1}", y.tolist(), "such as y=0")
+            unseen = sorted({*y.tolist()} & {*self.data.space.absent})
+            if unseen and ability == "sample":
+                there = [label for label in range(self.data.space.classes) if label not in self.data.space.absent]
+                raise UserError("y", "no training point has this label", unseen[0], f"such as y={there[0]}")
             if len(y) not in (1, n):
                 raise UserError("y", f"there is one label for all {n} points, or one for each", len(y), "such as y=0")
         elif self.model.conditional and ability in ("encode", "decode"):

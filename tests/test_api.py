@@ -77,6 +77,13 @@ def test_many_points_are_asked_about_a_block_at_a_time(monkeypatch):
         trained.encode(x, [1, 2, 3])
 
 
+def test_no_class_is_sampled_that_was_never_seen():
+    trained = genbench.fit(model="cvae", latent_dim=2, **(SMALL | {"dataset__classes": [3, 8]}))
+    assert len(trained.sample(2, y=8)) == 2
+    with pytest.raises(ValueError, match=r"y: no training point has this label \(got 5\); fix: such as y=3"):
+        trained.sample(2, y=[3, 5])
+
+
 def test_codes_of_clusters_are_their_numbers():
     trained = genbench.fit(model="kmeans", n_components=3, **SMALL)
     x = trained.data.parts["test"].values()
