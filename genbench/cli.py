@@ -20,10 +20,12 @@
 Exit status: 0 all done, 1 a run failed, 2 the request is wrong, 129, 130 and 143 stopped by SIGHUP, SIGINT and SIGTERM.
 """
 
+import errno
 import io
 import os
 import signal
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -34,6 +36,7 @@ from .completion import SCRIPTS, candidates
 from .config import check
 from .errors import UserError, report, unexpected
 from .help import choices_help, command_help, name_help, names, settings_help
+from .output import Output
 from .record import LENGTH
 from .settings import nearest
 
@@ -47,22 +50,39 @@ def main(argv: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # say what an ASCII terminal cannot show, too
+    out, err = (stream and Output(stream) for stream in (sys.stdout, sys.stderr))
+    with redirect_stdout(out), redirect_stderr(err):
+        status = _status(argv)
+        if out is not None:
+            out.flush()
+            if out.error is not None and out.error.errno != errno.EPIPE:  # else its reader has read enough, as in `... | head`
+                fix = "make room, or send the output elsewhere"
+                report(UserError("standard output", f"cannot be written: {out.error.strerror or out.error}", fix=fix))
+                status = status or int(_only_tells(argv))
+    sys.exit(status)
+
+
+def _status(argv: list[str]) -> int:
+    """Do what the command line asks for, and tell what it failed with; returns the exit status."""
     try:
-        sys.exit(_dispatch(argv))
+        return _dispatch(argv)
     except UserError as error:
         report(error)
-        sys.exit(error.code)
+        return error.code
     except interruption.Interrupted as stopped:
-        sys.exit(128 + stopped.signum)
+        return 128 + stopped.signum
     except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
-    except BrokenPipeError:  # the reader of our output has gone, as in `genbench --help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 128 + signal.SIGINT
     except Exception as error:
         error = unexpected(error)
         report(error)
-        sys.exit(error.code)
+        return error.code
+
+
+def _only_tells(argv: list[str]) -> bool:
+    """Whether a command leaves no files, so that it has failed where its output cannot be written."""
+    flags = {word for word in argv if word.startswith("-")}
+    return bool({*argv[:1]} & TELLING or flags - {"-m", "--multirun", "--config-dir", "-cd"})
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -280,6 +300,7 @@ def _completion(words: list[str], catalogue: Catalogue) -> int:
     return 0
 
 
+TELLING = {"show", "help", "completion", *(f"{group}s" for group in GROUPS)}
 COMMANDS = {
     "resume": _resume,
     **{command: partial(_generate, command) for command in ("sample", "reconstruct", "interpolate", "traverse")},

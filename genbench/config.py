@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from .catalogue import GROUPS, Catalogue
-from .errors import UserError
+from .errors import UserError, plain
 from .settings import FIXED, Setting, Varying, flatten, nearest
 
 
@@ -84,7 +84,7 @@ def title(config: dict, catalogue: Catalogue, swept: Collection[str] = ()) -> st
     own = {name: values[name] for name in known if name in swept or (name not in ASIDE and values[name] != known[name].default)}
     if "dataset.root" in own:  # of a path, what tells two apart
         own["dataset.root"] = str(own["dataset.root"]).rstrip("/").rpartition("/")[2]
-    return ", ".join([f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())])
+    return plain(", ".join([f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())]))
 
 
 def _short(value: Any) -> str:

@@ -1,20 +1,21 @@
 """What a person sees of a run or of a job: live lines on a terminal, plain lines anywhere else; a screen at its end."""
 
-import os
-import sys
 import textwrap
 import time
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
+from .errors import plain
+from .output import Output
 from .record import PARTS, in_words, quoted
 from .settings import counted
 
@@ -25,17 +26,24 @@ QUIET = 10.0  # seconds after which a slow measure is announced where there is n
 
 
 class Patient(Console):
-    """A console that falls silent, and lets the work go on, when nobody reads it any more (`genbench ... | head`)."""
+    """A console that lets the work go on when it cannot be written, and on which no text of anybody steers a terminal."""
 
-    def on_broken_pipe(self) -> None:
-        """Called by rich when a write fails."""
-        self.quiet = True
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    @property
+    def file(self) -> Output:
+        """The stream that is written to."""
+        stream = Console.file.fget(self)
+        return stream if isinstance(stream, Output) else Output(stream)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """The pieces of what is printed, in which characters that cannot be printed are escaped."""
+        for piece in super().render(renderable, options):
+            shown = piece.control or piece.text.isprintable()
+            yield piece if shown else piece._replace(text="\n".join(map(plain, piece.text.split("\n"))))
 
 
 def say(text: str) -> None:
     """A line of plain words outside a run."""
-    Patient(highlight=False, soft_wrap=True).print(text, markup=False)
+    Patient(highlight=False, soft_wrap=True).print(plain(text), markup=False)
 
 
 # --- while a run goes on --------------------------------------------------------------------------------------
@@ -47,7 +55,7 @@ class Display:
     transient = False  # whether the live lines vanish when the run ends
 
     def __init__(self, title: str, console: Console | None = None):
-        self.title = title
+        self.title = plain(title)
         self.console = console or Patient(highlight=False, soft_wrap=True)
         self.is_live = self.console.is_terminal
         self.live: Live | None = None
@@ -58,7 +66,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """A line of plain words."""
-        self.console.print(text, markup=False)
+        self.console.print(plain(text), markup=False)
         self.last_said = time.perf_counter()
 
     def start(self, epochs: int, criterion: str | None = None) -> None:
@@ -176,7 +184,7 @@ class JobDisplay(Display):
     def __init__(self, label: str, i: int, of: int | None = None, width: int = 0, console: Console | None = None):
         """The i-th of so many jobs; `width` is that of the longest label. Without `of` others may run at the same time,
         which leaves no place for a live line."""
-        self.label = label.ljust(min(width, 40))
+        self.label = plain(label).ljust(min(width, 40))
         self.number = f"{i:>{len(str(of))}}/{of}" if of else f"job {i}"
         super().__init__(f"{self.number} {label}", console)
         self.is_live = self.console.is_terminal and of is not None

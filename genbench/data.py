@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from . import interruption
 from .console import say
-from .errors import UserError
+from .errors import UserError, plain
 from .seeds import fold, generator
 from .settings import Settings, counted
 
@@ -223,7 +223,8 @@ def _source(s: Settings) -> Source:
         if len(bad):
             raise UserError(f"dataset={s.name}", f"{name} {int(bad[0])} is not finite, counted from 0", fix="clean the data")
     _check_labels(source, s)
-    return _resized(source, s.get("resize"))
+    texts = {name: tuple(map(plain, getattr(source, name))) for name in ("names", "skipped")}
+    return _resized(source._replace(**texts), s.get("resize"))
 
 
 def _reference(source: Source, s: Settings) -> Reference | None:

@@ -21,8 +21,19 @@ class UserError(ValueError):
 
 
 def plain(text: str) -> str:
-    """The text without what would steer a terminal: such characters as escapes, as in Python."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """A text of anybody as one line that can be printed and drawn.
+
+    Control characters, line ends and bytes of names that are not UTF-8 become escapes, as in Python.
+    """
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(c: str) -> str:
+    if c.isprintable():
+        return c
+    if "\udc80" <= c <= "\udcff":  # what Python makes of a byte of a file's name that is not UTF-8
+        return f"\\x{ord(c) - 0xDC00:02x}"
+    return c.encode("unicode_escape").decode()
 
 
 def _short(text: str, most: int = 300) -> str:

@@ -10,6 +10,7 @@ import os
 import time
 from pathlib import Path
 
+from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -65,7 +66,10 @@ class Events:
 
         found = []
         for record in RawEventFileLoader(os.fsencode(self.path)).Load():
-            event = Event.FromString(record)
+            try:
+                event = Event.FromString(record)
+            except DecodeError:  # what a stranger wrote between two marks
+                continue
             found += [(event.step, v.image.encoded_image_string) for v in event.summary.value if v.tag == tag]
         return [png for _, png in sorted(found, key=lambda pair: pair[0])]
 

@@ -1,6 +1,5 @@
 """A folder of one's own pictures, of any size, mode and number, as bytes of one shape."""
 
-import os
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
 
 from .console import say
 from .data import Source
-from .errors import UserError
+from .errors import UserError, plain
 from .interruption import check
 from .places import PICTURES
 from .settings import Settings, counted
@@ -137,8 +136,8 @@ def _pictures(files: list[Path], root: Path, s: Settings) -> tuple[dict[Path, np
 
 
 def _name(file: Path, root: Path) -> str:
-    """What a file is called below the root, in letters that can be printed even if its name is in another encoding."""
-    return os.fsencode(file.relative_to(root)).decode(errors="backslashreplace")
+    """What a file is called below the root, in letters that can be printed."""
+    return plain(str(file.relative_to(root)))
 
 
 def _tell(bad: list[str], n: int, root: Path, s: Settings) -> None:

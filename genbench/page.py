@@ -3,7 +3,6 @@
 import base64
 import io
 import os
-import warnings
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from pathlib import Path
@@ -13,11 +12,11 @@ from .comparison import SAMPLER, Report, Row, brief, called, cell, differing
 from .files import Unreadable, read_bytes
 from .record import PARTS
 from .results import Measure, Value, is_number, printable, short
+from .sheet import read_png
 from .verdicts import listed, problems, said
 
-MOST_PICTURES, LARGEST = 60, 40_000_000  # settings with pictures in the page, and pixels of a picture that is read
+MOST_PICTURES = 60  # settings with pictures in the page
 MOST_BYTES = 1 << 26  # of a picture that is read
-PNG = b"\x89PNG\r\n\x1a\n"  # what every such file begins with
 COLUMNS = (600, 850)  # pixels of width above which a chart takes two columns of the page, and three
 PICTURES = ("samples", "reconstructions")
 
@@ -143,8 +142,8 @@ def _galleries(told: Report) -> tuple[list[tuple[str, list[tuple[str, str]]]], l
                 shown.append((_called(row, told), _picture(path)))
             except FileNotFoundError:
                 continue
-            except Exception as error:  # whatever is wrong with one picture, the others are shown
-                reason = error.what if isinstance(error, Unreadable) else f"cannot be drawn: {error or type(error).__name__}"
+            except ValueError as error:  # whatever is wrong with one picture, the others are shown
+                reason = error.what if isinstance(error, Unreadable) else error
                 unread.append(printable(f"{path.parent.name}/{path.name} {reason}"))
         if shown:
             found.append((name, shown))
@@ -152,22 +151,12 @@ def _galleries(told: Report) -> tuple[list[tuple[str, list[tuple[str, str]]]], l
 
 
 def _picture(path: Path, width: int = 520) -> str:
-    """A PNG file at a moderate size as an address of itself. FileNotFoundError where there is none; whatever the decoder
-    raises for one that is damaged, and Unreadable for anything else: no other decoder is ever asked."""
-    from PIL import Image
-
+    """A PNG file at a moderate size as an address of itself. FileNotFoundError where there is none, ValueError for
+    anything else."""
     if not os.path.lexists(path):
         raise FileNotFoundError(path)
-    content = read_bytes(path, MOST_BYTES)
-    if not content.startswith(PNG):
-        raise Unreadable(path, "is no PNG file")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # of Pillow, about pictures that are absurdly large
-        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-            if image.width * image.height > LARGEST:
-                raise Unreadable(path, f"is too large: {image.width:,} x {image.height:,} pixels")
-            image = image.convert("RGB")
-            image.thumbnail((width, 4 * width))
+    image = read_png(read_bytes(path, MOST_BYTES)).convert("RGB")
+    image.thumbnail((width, 4 * width))
     encoded = {}
     for kind, options in (("jpeg", {"quality": 85}), ("png", {"optimize": True})):
         out = io.BytesIO()

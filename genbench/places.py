@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, plain
 from .settings import Setting
 
 PICTURES = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that would start another program, as EPS does
@@ -65,7 +65,7 @@ def _require_pictures(name: str, folder: Path) -> None:
         except Exception:  # a damaged picture, of which more is said when all are read
             return
     if first is not None:
-        shown = os.fsencode(first.relative_to(folder)).decode(errors="backslashreplace")
+        shown = plain(str(first.relative_to(folder)))
         raise UserError(name, f"holds no pictures, but files such as {shown}", folder, "give a folder of pictures")
 
 

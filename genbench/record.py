@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from . import files
-from .errors import UserError
+from .errors import UserError, plain
 from .files import Unreadable, digest_of, kind, opened, set_aside, write, write_json
 from .settings import FIXED, counted, flatten
 
@@ -273,4 +273,8 @@ def in_words(finding: dict[str, str] | str) -> str:
 def quoted(path: Path) -> str:
     """A path as one would type it into a shell, relative to the working directory where that is shorter."""
     relative = os.path.relpath(path)
-    return shlex.quote(relative if len(relative) < len(str(path)) else str(path))
+    shorter = relative if len(relative) < len(str(path)) else str(path)
+    if shorter.isprintable():
+        return shlex.quote(shorter)
+    escaped = plain(shorter.replace("\\", r"\\").replace("'", r"\'"))
+    return f"$'{escaped}'"  # as bash, zsh and fish's relatives read escapes

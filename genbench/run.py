@@ -117,7 +117,7 @@ class Run:
 
     def say(self, text: str) -> None:
         """A line for the console and the log."""
-        logger.info(text)
+        logger.info(plain(text))
         self.display.say(text)
 
     def __exit__(self, kind, error, trace) -> bool:
@@ -247,8 +247,10 @@ class Run:
         self._draw(epoch, viewer.finished(model, epoch))
         frames = self.events.pictures(self._tag("samples"))
         with self._spared("pictures"):
-            if len(frames) > 1:
-                encoded = film(frames)
+            encoded, lost = film(frames)
+            if lost:
+                self.say(f"warning: the film leaves out {counted(lost, 'frame')} of {self.events.path.name}, no PNG pictures")
+            if encoded:
                 write(self.folder / "samples.gif", encoded)
                 self.events.picture(self._tag("film"), encoded, (1, 1), epoch)
             points = viewer.projection(model)
@@ -435,7 +437,8 @@ class Log(logging.Handler):
                 anew, self.file = self.file is not None, Growing(self.path)
                 if anew:
                     say(f"warning: {self.path.name} was removed or replaced, and is begun anew")
-            self.file.append(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+            lines = map(plain, self.format(record).split("\n"))
+            self.file.append("".join(f"{line}\n" for line in lines).encode())
 
 
 def identity(model: Model, data: Data) -> dict[str, dict]:

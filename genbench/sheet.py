@@ -1,7 +1,9 @@
 """The page that everything is drawn on, with its colours and its text, and the files that it becomes."""
 
+import contextlib
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +32,8 @@ BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe & Ito
 # page, and any two at least 12 as people with deuteranopia or protanopia see them (found by random search).
 CLASSES = ["#536cdc", "#ff9e1b", "#157352", "#bf0783", "#1fa5b8", "#914d06", "#fb80ff", "#12d286", "#a38786", "#8b8600"]
 LEAST_WIDTH, MARGIN = 480, 16  # pixels
+PNG = b"\x89PNG\r\n\x1a\n"  # what every such file begins with
+LARGEST = 40_000_000  # pixels of a picture that is read
 
 
 def shades(theme: Theme, colour: str = BLUE):
@@ -165,13 +169,40 @@ def png(picture: torch.Tensor) -> bytes:
     return out.getvalue()
 
 
-def film(frames: Sequence[bytes], longest: int = 60) -> bytes:
-    """PNG files as the bytes of one GIF film that ends with a pause; of many frames every k-th, and the last."""
+def read_png(content: bytes):
+    """The picture that a PNG file holds, decoded. ValueError for anything else: no other decoder is ever asked, as Pillow's
+    for PostScript starts another program."""
     from PIL import Image
 
-    step = math.ceil(len(frames) / longest)
-    kept = [*frames[:-1][::step], frames[-1]]
-    images = [Image.open(io.BytesIO(frame)) for frame in kept]
+    if not content.startswith(PNG):
+        raise ValueError("is no PNG file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of Pillow, about pictures that are absurdly large
+            with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+                if image.width * image.height > LARGEST:
+                    raise ValueError(f"is too large: {image.width:,} x {image.height:,} pixels")
+                image.load()
+                return image
+    except ValueError:
+        raise
+    except Exception as error:  # decoders raise whatever a damaged file makes them stumble over
+        raise ValueError(f"cannot be drawn: {error or type(error).__name__}") from error
+
+
+def film(frames: Sequence[bytes], longest: int = 60) -> tuple[bytes, int]:
+    """PNG files as the bytes of one GIF film that ends with a pause; of many frames every k-th, and the last.
+
+    Also how many of these are left out as they are no PNG files; where fewer than two are left, there is no film.
+    """
+    step = max(1, math.ceil(len(frames) / longest))
+    kept, images = [*frames[:-1][::step], *frames[-1:]], []
+    for frame in kept:
+        with contextlib.suppress(ValueError):
+            images.append(read_png(frame))
+    lost = len(kept) - len(images)
+    if len(images) < 2:
+        return b"", lost
     if all(i.mode == "L" for i in images):  # 64 greys look the same and make the file half as large
         images = [i.point(lambda grey: grey // 4 * 255 // 63) for i in images]
     else:
@@ -179,4 +210,4 @@ def film(frames: Sequence[bytes], longest: int = 60) -> bytes:
     images = [i if i.size == images[-1].size else i.resize(images[-1].size) for i in images]
     out = io.BytesIO()
     images[0].save(out, "gif", save_all=True, append_images=images[1:], duration=[300] * (len(images) - 1) + [2000], loop=0)
-    return out.getvalue()
+    return out.getvalue(), lost

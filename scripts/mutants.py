@@ -43,6 +43,18 @@ def of(tests: str, *mutants: tuple[str, str, str, str]) -> list[Mutant]:
 # ruff: noqa: E501
 MUTANTS = [
     *of(
+        "tests/test_faults.py tests/test_report.py -k 'frames or only_png or decoders'",
+        ("a picture may be in any format", "genbench/sheet.py", '    if not content.startswith(PNG):\n        raise ValueError("is no PNG file")\n', ""),
+        ("any decoder is asked", "genbench/sheet.py", ', formats=("PNG",)', ""),
+    ),
+    *of(
+        "tests/test_faults.py -k 'printable_line or steers or output_that or full_disk'",
+        ("names of classes are not escaped", "genbench/data.py", "tuple(map(plain, getattr(source, name)))", "getattr(source, name)"),
+        ("lines are not escaped", "genbench/console.py", "soft_wrap=True).print(plain(text)", "soft_wrap=True).print(text"),
+        ("texts steer a terminal", "genbench/console.py", "yield piece if shown else", "yield piece if True else"),
+        ("a full disk behind the output fails a run", "genbench/output.py", "        except OSError as error:", "        except BrokenPipeError as error:"),
+    ),
+    *of(
         "tests/test_faults.py -k 'regular or whose_files or second_name'",
         ("links are followed", "genbench/files.py", "    found = kind(path)\n    if found:\n        raise NotAFile(path, found)\n    file = os.open(path, flags | os.O_NOFOLLOW", "    file = os.open(path, flags"),
         ("every name of a file is changed", "genbench/files.py", "    if os.fstat(file).st_nlink > 1:", "    if False:"),

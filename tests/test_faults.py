@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import io
 import json
 import os
 import pty
@@ -15,18 +16,23 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import sketch, small_config
+from PIL import EpsImagePlugin, Image
+from rich.table import Table
+from rich.text import Text
 from runs import STRANGE, differences, forked, newest, outcome, put
 
 from genbench import experiment, files, interruption
 from genbench.cli import main
+from genbench.console import Patient, say
 from genbench.errors import UserError
 from genbench.experiment import load_run, run
 from genbench.figures import Viewer
 from genbench.models.ae import Autoencoder
-from genbench.record import Lock, require_same
+from genbench.record import Lock, quoted, require_same
 from genbench.run import Run
 
 PACKAGE = Path(files.__file__).parent
@@ -441,3 +447,97 @@ def test_a_signal_stops_the_command_within_seconds(signals, status, tmp_path, mo
     found = json.loads((tmp_path / "run" / "status.json").read_text())
     content = torch.load(newest(tmp_path / "run"), weights_only=True)
     assert found["state"] == "interrupted" and found["step"] == content["progress"]["clock"]
+
+
+# --- what strangers wrote and called their files ----------------------------------------------------------------
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+def test_frames_that_are_no_pictures_start_no_program_and_cost_only_themselves(tmp_path, capsys, monkeypatch, sketched):
+    shown = Run.show
+
+    def meddled(self, epoch, *args, **more):
+        for content in (POSTSCRIPT, b"\x89PNG\r\n\x1a\n and nothing more"):
+            self.events.picture(self._tag("samples"), content, (9, 9), 0)
+        shown(self, epoch, *args, **more)
+
+    monkeypatch.setattr(Run, "show", meddled)
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args, **more: pytest.fail("a program was started"))
+    run(small_config("pca"), tmp_path)
+    assert "the film leaves out 2 frames of events.out.tfevents.genbench" in capsys.readouterr().out
+    assert json.loads((tmp_path / "status.json").read_text())["state"] == "done"
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.stem)
+def test_pictures_are_opened_by_decoders_that_are_named(file):
+    for call in ast.walk(ast.parse(file.read_text())):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("Image.open"):
+            assert any(k.arg == "formats" for k in call.keywords), f"{file.name}:{call.lineno}"
+
+
+EVIL = "bad\x1b[32mY\nZ\udcff"
+
+
+def test_names_of_folders_and_files_are_one_printable_line_wherever_they_come_out(genbench, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("good", EVIL):
+        (tmp_path / "root" / name).mkdir(parents=True)
+        for i in range(20):
+            Image.fromarray(rng.integers(0, 255, (8, 8), dtype=np.uint8)).save(tmp_path / "root" / name / f"{i}.png")
+    (tmp_path / "root" / "good" / f"{EVIL}.png").write_bytes(b"none")
+    (tmp_path / "root" / "good" / f"loop{EVIL}").symlink_to(tmp_path / "root" / "good")
+    words = ["model=pca", "dataset=image-folder", "dataset.root=root", "dataset.skip_bad=true", "device=cpu"]
+    done = genbench(*words, "hydra.run.dir=run")
+    assert done.returncode == 0, done.stderr
+    escaped = r"bad\x1b[32mY\nZ\xff"
+    assert f"{escaped}.png" in done.stdout and f"loop{escaped}" in done.stdout
+    assert all(line.isprintable() for line in done.stdout.splitlines())
+    for name in ("skipped.txt", "projector/labels.tsv"):
+        text = (tmp_path / "run" / name).read_text(encoding="utf-8")
+        assert escaped in text and all(line.replace("\t", "").isprintable() for line in text.split("\n"))
+    labels = (tmp_path / "run" / "projector" / "labels.tsv").read_text().splitlines()
+    assert len(labels) == len((tmp_path / "run" / "projector" / "codes.tsv").read_text().splitlines())
+
+
+def test_no_text_steers_a_terminal_and_a_path_can_be_typed(tmp_path, monkeypatch, capsys):
+    on = Patient(file=io.StringIO(), width=80)
+    on.print("a\x1b[2Jb", Text("c\x07\x9bd"), markup=False)
+    table = Table("e\x1b]0;f")
+    table.add_row("g\x1bh")
+    on.print(table)
+    say(f"one{EVIL}line")
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and said.rstrip("\n").isprintable()
+    assert "\x1b" not in on.file.getvalue() and "\\x1b" in on.file.getvalue()
+    monkeypatch.chdir(tmp_path)
+    for name in (EVIL, "it's\\x\n'", "plain", "a b"):
+        folder = tmp_path / name
+        folder.mkdir()
+        assert quoted(folder).isprintable()
+        found = subprocess.run(["bash", "-c", f"cd {quoted(folder)} && pwd"], capture_output=True, check=True).stdout
+        assert os.fsencode(folder) + b"\n" == found
+
+
+class Full(io.StringIO):
+    """A stream to a disk without room."""
+
+    def write(self, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("words", "status"), [(["models"], 1), (["--help"], 1), (["model=pca", "device=cpu", "hydra.run.dir=run"], 0)], ids=lambda w: str(w)[:9]
+)
+def test_output_that_cannot_be_written_fails_no_run(words, status, genbench, tmp_path, monkeypatch, undrawn):
+    monkeypatch.setattr(sys, "stdout", Full())
+    done = genbench(*words)
+    assert done.returncode == status and "standard output: cannot be written: No space left on device; fix: " in done.stderr
+    assert status or json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
+
+
+@pytest.mark.skipif(not LINUX, reason="there is such a device on Linux only")
+def test_a_full_disk_behind_the_output_is_told_in_a_line():
+    with open("/dev/full", "w") as full_disk:
+        done = subprocess.run([sys.executable, "-m", "genbench", "models"], stdout=full_disk, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr

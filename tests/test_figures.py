@@ -403,9 +403,12 @@ def test_kmeans_tells_the_share_of_points_at_each_centre():
 def test_a_film_has_its_frames_in_order_and_ends_with_the_last():
     for colours in ([2, 2, 2], [2, 0, 1]):
         frames = [png((torch.ones(4, 4, 1) * torch.tensor(colours) * i).byte()) for i in range(100)]
-        made = Image.open(io.BytesIO(film(frames, longest=10)))
+        encoded, lost = film(frames, longest=10)
+        made = Image.open(io.BytesIO(encoded))
         shades = []
         for i in range(made.n_frames):
             made.seek(i)
             shades.append(made.convert("RGB").getpixel((0, 0))[0])
-        assert shades == sorted(shades) and abs(shades[-1] - 198) <= 4 and 10 <= made.n_frames <= 11
+        assert shades == sorted(shades) and abs(shades[-1] - 198) <= 4 and 10 <= made.n_frames <= 11 and lost == 0
+    broken = [b"%!PS-Adobe-3.0 EPSF-3.0", frames[0][:40], b""]
+    assert film([*broken, *frames[:2], *broken])[1] == 6 and film([*frames[:1], *broken]) == (b"", 3) and film([]) == (b"", 0)
