@@ -3,8 +3,6 @@
 Each function takes rows of runs and yields pictures by name, as many as there is something to show of.
 """
 
-import json
-import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -12,7 +10,7 @@ import numpy as np
 
 from .comparison import Row, called, differing, labels, on_log, ranked, same_but, swept
 from .curves import curves, drawn
-from .files import Unreadable, read_lines
+from .metrics import validation_curve
 from .results import Measure, Result, Value, is_number, short
 from .sheet import CLASSES, INK, SOFT, Sheet, unmathed
 
@@ -132,28 +130,10 @@ def learning(rows: list[Row]) -> Iterator[Chart]:
 
 def _learnt(row: Row, criterion: str, name: str) -> Line:
     """Means and ranges over the seeds at the epochs that all runs tell of."""
-    runs = [_points(run, criterion) for run in row.runs]
+    runs = [validation_curve(run.path, criterion) for run in row.runs]
     epochs = sorted(set.intersection(*(set(points) for points in runs)))
     at = [[points[epoch] for points in runs] for epoch in epochs]
     return Line(name, [Value(epoch) for epoch in epochs], [Value(sum(v) / len(v), min(v), max(v), len(v)) for v in at])
-
-
-def _points(run: Result, criterion: str) -> dict[int, float]:
-    """The criterion on the validation data by epoch, as far as metrics.jsonl can be read."""
-    found = {}
-    try:
-        lines = read_lines(run.path / "metrics.jsonl")
-    except Unreadable:
-        return {}
-    for line in lines:
-        try:
-            point = json.loads(line)
-            epoch, value = int(point["epoch"]), float(point["validation"][criterion])
-        except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
-            continue
-        if math.isfinite(value):
-            found[epoch] = value
-    return found
 
 
 def heat_maps(rows: list[Row], most: int = 4) -> Iterator[Chart]:

@@ -306,7 +306,7 @@ def show_result(console: Console, title: str, folder: Path, found: dict, names: 
     if faults:
         _wrapped(console, f"diagnosis: {in_words(faults[0])}", MOST_LINES)
     if card:
-        unsaid = len(diagnosis) - bool(faults)
+        unsaid = len(remarks(found)) - bool(faults)
         more = f" and {counted(unsaid, 'more remark' if faults else 'remark')}" if unsaid else ""
         console.print(f"all {counted(len(card), 'measure')}{more}: genbench show {quoted(folder)}", markup=False)
     else:
@@ -355,7 +355,7 @@ def show_card(console: Console, found: dict) -> None:
 
 def remarks(found: dict) -> list[str]:
     """What seems to be wrong, the most important first."""
-    return [in_words(finding) for finding in found.get("diagnosis", [])]
+    return [in_words(finding) for finding in [*found.get("diagnosis", []), *found.get("remarks", [])]]
 
 
 def newest(card: list[dict]) -> dict[str, dict]:

@@ -16,7 +16,7 @@ from .console import Display
 from .data import Data, load, locate
 from .errors import UserError
 from .files import write_json
-from .metrics import final
+from .metrics import final, late_fall, validation_curve
 from .model import Model, can
 from .record import Lock, Record, quoted, read_json
 from .run import Run, identity, machine, require_same_data
@@ -163,6 +163,8 @@ def run(
         record.keep(model.finished())
         cost = {"epochs": fitted.epochs, "steps": fitted.steps, "kept_epoch": fitted.kept, "parameters": model.size}
         cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "numbers", ()))}
+        late = late_fall(validation_curve(record.folder, model.criterion)) if model.criterion else None
+        cost |= {"late_fall": late} if late is not None else {}
         cost = {"cost": cost, "time": record.fitted(fitted.watch), "machine": machine(model)}
         found = final(model, data, s.batch_size, s.seed) | cost | identity(model, data)
         found = record.measured(found | evaluated(model, data, found, s.evaluation, watch=record.measuring))

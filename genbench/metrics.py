@@ -1,10 +1,17 @@
 """The objective of a trained model, measured on every part of the data. All else that is measured is the report card's."""
 
+import json
+import math
+from pathlib import Path
+
 import torch
 
 from .data import Data, Part
+from .files import Unreadable, read_lines
 from .model import Logs, Model
 from .seeds import generator
+
+FEWEST_POINTS = 4  # of a curve that has two halves
 
 
 @torch.no_grad()
@@ -26,3 +33,30 @@ def final(model: Model, data: Data, batch_size: int, seed: int) -> dict[str, dic
     """The objective of a finished run, under the part of the data it was measured on, with that part's size `n`."""
     parts = {name: part for name, part in data.parts.items() if name != "train" or not model.keeps_data}
     return {name: {"n": len(part)} | means(model, part, batch_size, seed, learnt=name == "train") for name, part in parts.items()}
+
+
+def validation_curve(folder: Path, criterion: str) -> dict[int, float]:
+    """The criterion on the validation data by epoch, as far as a run's metrics.jsonl can be read."""
+    found = {}
+    try:
+        lines = read_lines(folder / "metrics.jsonl")
+    except Unreadable:
+        return {}
+    for line in lines:
+        try:
+            point = json.loads(line)
+            epoch, value = int(point["epoch"]), float(point["validation"][criterion])
+        except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
+            continue
+        if math.isfinite(value):
+            found[epoch] = value
+    return found
+
+
+def late_fall(curve: dict[int, float]) -> float | None:
+    """The share of the whole fall of a curve that its second half brought; None if it has few points or does not fall."""
+    values = [curve[epoch] for epoch in sorted(curve)]
+    if len(values) < FEWEST_POINTS or values[0] <= values[-1]:
+        return None
+    middle = values[(len(values) - 1) // 2]
+    return (middle - values[-1]) / (values[0] - values[-1])

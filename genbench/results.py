@@ -63,7 +63,7 @@ class Result(NamedTuple):
     weights of its terms. A run that is not done has no numbers, and `reason` says why. `digest` is that of the data that
     it was trained on, "" where an earlier version did not store it, and `root` the folder that they came from. `abilities`
     is None where they are not known. `real` holds the sample measures of training points in place of samples. `folders`
-    are those of all runs that this one stands for.
+    are those of all runs that this one stands for. `remarks` are what the model says of its fit, no faults.
     """
 
     path: Path
@@ -80,6 +80,7 @@ class Result(NamedTuple):
     numbers: dict[str, dict[str, float]] = {}  # by part of the data
     measures: dict[Measure, Value] = {}
     diagnosis: list[Finding] = []
+    remarks: list[Finding] = []
     digest: str = ""
     root: str = ""
     sampler: str = ""
@@ -233,7 +234,8 @@ def _measured(run: Result, metrics: dict) -> Result:
         values={part: numbers[part][criterion] for part in PARTS if criterion in numbers.get(part, {})},
         numbers=numbers,
         measures=measures,
-        diagnosis=[one for one in map(_finding, metrics.get("diagnosis", [])) if one is not None],
+        diagnosis=_findings(metrics.get("diagnosis")),
+        remarks=[Finding(text, text, "") for text in _listed(metrics.get("remarks")) if isinstance(text, str)],
         digest=str(_block(metrics, "data").get("digest") or ""),
         sampler=str(model.get("sampler") or settings.get("sampler", "")),
         abilities=frozenset(map(str, abilities)) if isinstance(abilities, list) else None,
@@ -245,6 +247,14 @@ def _measured(run: Result, metrics: dict) -> Result:
 def _block(metrics: dict, name: str) -> dict:
     found = metrics.get(name)
     return found if isinstance(found, dict) else {}
+
+
+def _listed(found: Any) -> list:
+    return found if isinstance(found, list) else []
+
+
+def _findings(found: Any) -> list[Finding]:
+    return [finding for finding in map(_finding, _listed(found)) if finding is not None]
 
 
 def _finding(found: Any) -> Finding | None:
@@ -259,7 +269,7 @@ def _finding(found: Any) -> Finding | None:
 def _on_card(card: Any) -> dict[Measure, Value]:
     """The numbers of a report card, if there is one."""
     found = {}
-    for entry in card if isinstance(card, list) else []:
+    for entry in _listed(card):
         if isinstance(entry, dict) and isinstance(entry.get("name"), str) and _is_finite(entry.get("value")):
             words = {field: _words(entry.get(field)) for field in ("name", "group", "on", "n", "features", "of", "unit", "better")}
             words["better"] = words["better"] if words["better"] in ("lower", "higher") else ""

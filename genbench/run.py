@@ -441,12 +441,12 @@ class Log(logging.Handler):
             self.file.append("".join(f"{line}\n" for line in lines).encode())
 
 
-def identity(model: Model, data: Data) -> dict[str, dict]:
-    """What metrics.json says of a run beside its settings and numbers: on which data it was trained, and what its model
-    can do, what it draws samples from included."""
+def identity(model: Model, data: Data) -> dict[str, dict | list]:
+    """What metrics.json says of a run beside its settings and numbers: the data that it was trained on, what its model can
+    do and draws samples from, and what a user should know of the fit."""
     abilities = [name for name in ABILITIES if can(model, name)]
     about = {"abilities": abilities} | ({"sampler": model.sampler} if "sample" in abilities else {})
-    return {"data": {"digest": data.digest}, "model": about}
+    return {"data": {"digest": data.digest}, "model": about, "remarks": model.remarks()}
 
 
 def pictures_in(folder: Path) -> list[str]:

@@ -31,6 +31,7 @@ from genbench.evaluation.diagnosis import diagnosed
 from genbench.evaluation.reconstruction import structural_similarity
 from genbench.evaluation.samples import cluster_points, different_bins, members
 from genbench.experiment import evaluate, load_run, run
+from genbench.metrics import late_fall
 from genbench.model import Model
 from genbench.seeds import generator
 from genbench.settings import Settings
@@ -480,6 +481,9 @@ def test_a_measure_is_one_function_in_one_place(monkeypatch, genbench):
 def test_what_went_wrong_is_told_with_the_setting_to_paste():
     data = load(config_of("vae")["dataset"], CPU)
 
+    def quality(precision, coverage):
+        return [{"name": "precision", "value": precision}, {"name": "coverage", "value": coverage}]
+
     def told(found, card=(), **settings):
         model = model_with(data, 10)
         model.s.update(settings)
@@ -488,15 +492,27 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     assert told({"train": {"d_real": 0.995, "d_fake": 0.001}}, lr=0.1) == [("saturated discriminator", "lr=0.05")]
     modes = [{"name": "modes", "value": 3, "of": "of 8"}]
     assert told({}, modes, ema=0.0) == [("missing modes", "ema=0.999")]
-    assert told({}, modes, n_components=3) == [("missing modes", "n_components=6")]
+    assert told({}, modes, n_components=3) == [("missing modes", "n_components=8")], "as many as there are modes"
+    assert told({}, modes, n_components=8) == [("missing modes", "n_components=16")]
     assert told({}, [{"name": "classes_covered", "value": 7, "of": "of 10"}], epochs=3) == [("missing classes", "epochs=6")]
-    assert told({}, [{"name": "memorisation", "value": 0.1}], bandwidth=0.01) == [("copies", "bandwidth=0.02")]
+    assert told({}, [{"name": "memorisation", "value": 0.01}], bandwidth=0.01) == [("copies", "bandwidth=0.02")]
+    blurred = {"name": "memorisation", "value": 0.4}
+    assert told({}, [blurred]) == told({}, [blurred, {"name": "copied", "value": -3.6, "low": -7.3}]) == []
+    assert told({}, [blurred, {"name": "copied", "value": 0.3, "low": 0.1}]) == [("copies", "")]
+    assert told({}, quality(0.33, 0.22), sampler="prior") == [("samples unlike data", "sampler=gmm")]
+    assert told({}, quality(0.9, 0.22), sampler="prior") == [("low coverage", "sampler=gmm")]
+    assert told({}, quality(0.9, 0.8), sampler="prior") == []
     assert told({}, [{"name": "memorisation", "value": 1.0}, {"name": "active_units", "value": 5}]) == []
     # Nothing explains as much as that there was hardly any training, so it comes first.
     few, many = ({"cost": {"epochs": 4, "steps": steps}} for steps in (40, 400))
     assert told(few, modes, steps=None)[0] == ("undertrained", "steps=2000")
     assert told(many, modes, steps=None, epochs=4) == [("missing modes", "epochs=8")]
     assert told(many, modes, steps=400, epochs=4) == [("missing modes", "steps=800")]
+    # The remedies agree on the length, also where the curve says that the training was too short.
+    both = [("undertrained", "steps=2000"), ("missing modes", "steps=2000")]
+    falling, flat, long = ({"cost": {"steps": n, "late_fall": late}} for n, late in ((400, 0.1), (400, 0.01), (4000, 0.1)))
+    assert told(few, modes, steps=40) == told(falling, modes, steps=400) == both
+    assert [kind for kind, _ in told(flat, steps=400) + told(long, steps=4000)] == []
     assert told(few, modes, epochs=4) == [("missing modes", "epochs=8")]  # what solves in an epoch makes no steps
 
 
@@ -515,18 +531,46 @@ def test_collapse_is_judged_by_what_is_lost():
         return torch.cat([x[:, :1], torch.zeros(len(x), x.shape[1] - 1)], 1)
 
     active = [{"name": "active_units", "value": 11}]
-    assert collapsed(lambda x: x, lambda z: z, active, lambda x: (x, x), d=128) == []
+    assert collapsed(lambda x: x, lambda z: 0.9 * z, active, lambda x: (x, x), d=128) == []
     assert collapsed(one, lambda z: z, [{"name": "active_units", "value": 1}], lambda x: (x, x), d=20, beta=4.0) == []
     none = [{"name": "active_units", "value": 0}]
     assert collapsed(lambda x: 0.01 * x, lambda z: z, none, lambda x: (x, x), beta=4.0) == [("posterior collapse", "beta=1")]
     assert collapsed(lambda x: 0.01 * x, lambda z: z, none, lambda x: (x, x), beta=0.5) == [("posterior collapse", "beta=0.05")]
     # What labels alone decode to differs, too: then the latents say so.
-    assert collapsed(lambda x: 0.01 * x, lambda z: 100 * z, none, lambda x: (x, x)) == [("posterior collapse", "")]
+    assert collapsed(lambda x: 0.01 * x, lambda z: 90 * z, none, lambda x: (x, x)) == [("posterior collapse", "")]
     iwae = {"beta": 4.0, "objective": "iwae", "lr": 0.001}
     assert collapsed(lambda x: 0 * x, lambda z: z, none, lambda x: (x, x), **iwae) == [("posterior collapse", "lr=0.0003")]
     assert collapsed(lambda x: 0 * x + 3, lambda z: z, lr=0.01) == [("collapse", "lr=0.003")]
     assert collapsed(lambda x: x, lambda z: 0.01 * z, **{"lambda": 10.0}) == [("collapse", "lambda=1")]
     assert collapsed(one, lambda z: z) == [("idle units", "latent_dim=1")]
+    assert collapsed(lambda x: x, lambda z: z) == [("nothing to compress", "latent_dim=4")]
+
+
+def test_samples_that_are_one_point_are_no_copies_and_lie_near_nothing():
+    x = normal(300, 5, 0)
+    near = [{"name": "memorisation", "value": 0.01}, {"name": "precision", "value": 1.0}, {"name": "coverage", "value": 0.1}]
+
+    def told(width, **more):
+        model = model_with(data := made(x, x), 5, sample=lambda n, rng: width * normal(n, 5, 1), **more)
+        model.s.update(lr=0.1)
+        return [(entry["kind"], entry["setting"]) for entry in diagnosed(Evaluation(model, data, {}), near)]
+
+    assert told(0.01) == [("samples alike", "lr=0.03")]
+    assert told(0.01, encode=lambda x: 0 * x + 3) == [("collapse", "lr=0.03")], "which explains the samples, too"
+    assert [kind for kind, _ in told(1.0)] == ["low coverage", "copies"]
+
+
+def test_a_curve_that_still_falls_in_its_second_half_is_known():
+    assert late_fall({3: 6.0, 1: 10.0, 2: 7.0, 4: 5.0, 5: 2.0}) == 0.5
+    assert late_fall({epoch: 100 * 0.9**epoch for epoch in range(1, 200)}) < 1e-4
+    assert late_fall({1: 3.0, 2: 2.0, 3: 1.0}) is late_fall({epoch: float(epoch) for epoch in range(9)}) is None
+
+
+def test_what_a_model_says_of_its_fit_is_kept_with_its_numbers(tmp_path, undrawn, genbench):
+    done = run(small_config("gmm", "n_components=2"), tmp_path / "run")
+    (remark,) = json.loads((tmp_path / "run" / "metrics.json").read_text())["remarks"]
+    assert [remark] == done.model.remarks() and "covariances would be singular" in remark
+    assert remark in " ".join(genbench("show", "run").stdout.split())
 
 
 def test_cross_entropy_on_grey_values_and_the_scale_of_beta_are_told(tmp_path, undrawn):

@@ -3,10 +3,16 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
+
 from ..card import Evaluation, Unmeasurable
 from ..model import can
 
 FEW_STEPS, ENOUGH_STEPS = 200, 2000  # gradient steps of a run that has hardly begun, and of one that may be judged
+LATE_FALL = 0.05  # of all that the validation loss fell: what the second half of a finished training does not add
+ALIKE = 0.01  # of the data's variance: samples or reconstructions that vary less are all alike
+IS_COPY, NEAR = 0.1, 0.5  # `memorisation` of copies, and of samples that may be copies or blurred
+EXACT = 1e-9  # of the data's variance: a squared error that is rounding
 
 
 class Finding(NamedTuple):
@@ -67,10 +73,22 @@ def not_finite(e: Evaluation, card: Card) -> Finding | None:
 
 @sign
 def undertrained(e: Evaluation, card: Card) -> Finding | None:
-    steps = e.found.get("cost", {}).get("steps")
-    if steps is None or "steps" not in e.model.s or e.model.converged or steps >= FEW_STEPS:  # only what learns by steps has these
+    """A training that was too short: by its number of steps, or as its validation loss still fell in the second half.
+
+    The second half counts, not the end, where a falling learning rate makes every curve flat. A run that makes
+    `ENOUGH_STEPS` is judged by neither: where an epoch is long, the curve begins after the steep part.
+    """
+    cost = e.found.get("cost", {})
+    steps, late = cost.get("steps"), cost.get("late_fall")
+    if steps is None or "steps" not in e.model.s or e.model.converged:  # only what learns by steps has these
         return None
-    return Finding("undertrained", f"undertrained: {steps} gradient steps are few", f"steps={ENOUGH_STEPS}")
+    if steps < FEW_STEPS:
+        text = f"{steps} gradient steps are few"
+    elif steps < ENOUGH_STEPS and late is not None and late > LATE_FALL:
+        text = f"the second half of {steps} gradient steps still brought {late:.0%} of the fall of the validation loss"
+    else:
+        return None
+    return Finding("undertrained", f"undertrained: {text}", f"steps={max(ENOUGH_STEPS, 2 * steps)}")
 
 
 @sign
@@ -83,7 +101,7 @@ def collapse(e: Evaluation, card: Card) -> Finding | None:
         what = f"none of {e.model.latent_dim} latents depends on the data"
     elif _idle_units(e) == e.codes.shape[1]:
         what = "the codes of all points are the same"
-    elif can(e.model, "decode") and (share := _kept_variance(e)) < 0.01:
+    elif can(e.model, "decode") and (share := _share_of_variance(e, e.reconstructions)) < ALIKE:
         what = f"the reconstructions are all alike (their variance is {share:.1%} of the data's)"
     else:
         return None
@@ -99,11 +117,41 @@ def _idle_units(e: Evaluation) -> int:
     return int((codes.var(0, correction=0) <= 1e-8 * codes.square().mean().clamp(min=1e-300)).sum())
 
 
-def _kept_variance(e: Evaluation) -> float:
-    """The variance of the reconstructions of test points, over that of the points."""
-    again, points = (e.values(x).double().var(0, correction=0).sum() for x in (e.reconstructions, e.x))
-    e.need(float(points) > 0)
-    return float(again / points)
+def _share_of_variance(e: Evaluation, points: torch.Tensor) -> float:
+    """The variance of points [n, *shape], over that of the test points."""
+    found, of_data = (float(e.values(some).double().var(0, correction=0).sum()) for some in (points, e.x))
+    e.need(of_data > 0)
+    return found / of_data
+
+
+@sign
+def samples_alike(e: Evaluation, card: Card) -> Finding | None:
+    """Samples that are nearly one point, which a collapse of the codes explains where there is one."""
+    if _seen(collapse, e, card) is not None or not can(e.model, "sample") or len(e.test) < 2:
+        return None
+    share = _share_of_variance(e, e.samples)
+    if share >= ALIKE:
+        return None
+    too_short = _seen(undertrained, e, card)
+    text = f"the samples are all alike (their variance is {share:.2%} of the data's)"
+    return Finding("samples alike", text, _first(too_short.setting if too_short else "", _scaled(e, "lr", 0.3)))
+
+
+def _is_one_point(e: Evaluation, card: Card) -> bool:
+    """Whether the model has collapsed, which explains whatever else is wrong with its samples."""
+    return any(_seen(look, e, card) is not None for look in (collapse, samples_alike))
+
+
+@sign
+def nothing_to_compress(e: Evaluation, card: Card) -> Finding | None:
+    """Codes with as many values as a point, from which a model may learn to copy its input."""
+    size = e.data.space.size
+    if not (e.vectors and can(e.model, "decode") and e.model.latent_dim >= size and len(e.test) > 1):
+        return None
+    if _share_of_variance(e, e.reconstructions - e.x) > EXACT:
+        return None
+    text = f"reconstructions are exact, as a code has {e.model.latent_dim} values and a point {size}: they show nothing that was learnt"
+    return Finding("nothing to compress", text, f"latent_dim={size - 1}" if size > 1 else "")
 
 
 @sign
@@ -118,41 +166,54 @@ def saturated(e: Evaluation, card: Card) -> Finding | None:
 
 @sign
 def missing_modes(e: Evaluation, card: Card) -> Finding | None:
-    return _missing(e, card.get("modes"), "modes")
+    return _missing(e, card, "modes", "modes")
 
 
 @sign
 def missing_classes(e: Evaluation, card: Card) -> Finding | None:
-    return _missing(e, card.get("classes_covered"), "classes")
+    return _missing(e, card, "classes_covered", "classes")
 
 
-def _missing(e: Evaluation, covered: dict | None, what: str) -> Finding | None:
+def _missing(e: Evaluation, card: Card, name: str, what: str) -> Finding | None:
+    covered = card.get(name)
     there = int(covered["of"].removeprefix("of ")) if covered else 0
     if covered is None or covered["value"] >= there:
         return None
-    return Finding(f"missing {what}", f"samples cover {covered['value']} of {there} {what}", _more(e))
+    text = f"samples cover {covered['value']} of {there} {what}"
+    return Finding(f"missing {what}", text, "" if _is_one_point(e, card) else _more(e, card, there))
 
 
 @sign
-def low_coverage(e: Evaluation, card: Card) -> Finding | None:
+def poor_samples(e: Evaluation, card: Card) -> Finding | None:
+    """Samples of which most are unlike data, or that are near data, but near little of it."""
     near, reached = (card.get(name, {"value": None})["value"] for name in ("precision", "coverage"))
-    if near is None or near < 0.5 or reached > 0.5 * near:
+    if near is None or reached is None or _is_one_point(e, card):
+        return None
+    if near < 0.5:
+        text = f"few samples look like data (precision {near:.2f}), and they reach {reached:.0%} of it (coverage {reached:.2f})"
+        return Finding("samples unlike data", text, _more(e, card))
+    if reached > 0.5 * near:
         return None
     text = f"samples are near data (precision {near:.2f}), but near little of it (coverage {reached:.2f})"
-    return Finding("low coverage", text, _more(e))
+    return Finding("low coverage", text, _more(e, card))
 
 
-def _more(e: Evaluation) -> str:
-    """The setting by which a model covers more."""
+def _more(e: Evaluation, card: Card, modes: int = 0) -> str:
+    """The setting by which a model covers more of the data, which has so many modes, if that is known."""
     s = e.model.s
     ema = "ema=0.999" if s.get("ema") == 0 else ""
     sampler = "sampler=gmm" if s.get("sampler") in ("prior", "gaussian") else ""
-    return _first(ema, sampler, _scaled(e, "n_components", 2), "" if e.model.converged else _longer(e))
+    k = s.get("n_components")
+    components = f"n_components={max(modes, 2 * k)}" if isinstance(k, int) else ""
+    return _first(ema, sampler, components, "" if e.model.converged else _longer(e, card))
 
 
-def _longer(e: Evaluation) -> str:
-    """The setting that makes the run twice as long, counted as its length is."""
+def _longer(e: Evaluation, card: Card) -> str:
+    """The setting that makes a run long enough, or else twice as long, counted as its length is."""
+    too_short = _seen(undertrained, e, card)
     steps = e.found.get("cost", {}).get("steps")
+    if too_short is not None:
+        return too_short.setting
     return f"steps={2 * steps}" if steps and e.model.s.get("steps") else _scaled(e, "epochs", 2)
 
 
@@ -169,10 +230,16 @@ def dead_units(e: Evaluation, card: Card) -> Finding | None:
 
 @sign
 def copies(e: Evaluation, card: Card) -> Finding | None:
+    """Samples that are tied to training points, or so near to them as only copies are.
+
+    Blurred samples are near to everything without being copies, and so is one point in the midst of the data.
+    """
     copied, ratio = card.get("copied"), card.get("memorisation")
-    if copied is not None and copied["value"] > 0.5 and (copied["low"] or 0) > 0:
+    tied = copied is not None and (copied["low"] or 0) > 0
+    near = ratio is not None and ratio["value"] < (NEAR if tied else IS_COPY)
+    if tied and copied["value"] > 0.5:
         told = f"{copied['value']:.0%} of them are tied to one training point"
-    elif ratio is not None and ratio["value"] < 0.5:
+    elif near and not _is_one_point(e, card):
         told = f"they are {ratio['value']:.2f} times as far from training points as new data are"
     else:
         return None
