@@ -140,6 +140,22 @@ def folder_in(folder: Path, name: str) -> Path:
     return path
 
 
+def require_regular(folder: Path, setting: str) -> None:
+    """Make a folder safe for another program that writes files straight into it and follows whatever is there.
+
+    UserError for a link, pipe or device, which this `setting` avoids; a file with a second name elsewhere becomes a copy.
+    """
+    if not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        found = kind(path)
+        if found not in ("", "a folder"):
+            what = f"holds {path.name}, {found}, through which Hydra might write elsewhere"
+            raise UserError(str(folder), what, fix=f"move it away, or choose another {setting}=FOLDER")
+        if not found and path.stat().st_nlink > 1:
+            write(path, read_bytes(path))
+
+
 # --- writing --------------------------------------------------------------------------------------------------
 
 

@@ -70,8 +70,9 @@ def job(cfg) -> None:
         return
     display = JobDisplay(" ".join(info.overrides.task) or "default settings", info.job.num + 1)
     failure = run_job(run, folder, display)
-    if failure is not None and not (folder / "status.json").exists():  # failed before there was a run to record it
-        Record(folder, {}).tell("failed", reason=str(failure))
+    record = Record(folder, {})
+    if failure is not None and not ((folder / "status.json").exists() or record.foreign):
+        record.tell("failed", reason=str(failure))  # it failed before there was a run to record it
 
 
 def run_job(run: Callable[[Display], Any], folder: Path, display: JobDisplay) -> UserError | None:

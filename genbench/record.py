@@ -18,6 +18,9 @@ from .settings import FIXED, counted, flatten
 
 PARTS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
 SUMMARY = "sweep_summary.json"
+EVENTS = "events.out.tfevents.genbench"
+STATES = ("running", "done", "failed", "interrupted")
+REPLACED = ("config.yaml", "status.json", "metrics.json", "metrics.jsonl", "skipped.txt", "samples.png", "reconstructions.png")
 NAME = re.compile(r"checkpoint-(\d{6,})-(\d{6,})-([0-9a-f]{64})\.pt")
 ARCHIVE_END = b"PK\5\6"  # what the last 22 bytes of a file that torch writes begin with
 MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # bytes: no checkpoint that was in use has more
@@ -136,6 +139,27 @@ class Record:
         except Unreadable:
             return {}
         return found if isinstance(found, dict) and "epochs" in found else {}
+
+    @property
+    def foreign(self) -> str:
+        """The name of a file that a run would replace, in a folder that shows no trace of a run; else nothing.
+
+        A trace is a checkpoint, an event file, a status, or a config.yaml that names code, whatever else is damaged.
+        """
+        there = [name for name in REPLACED if (self.folder / name).is_file() and not kind(self.folder / name)]
+        if not there or checkpoints(self.folder) or os.path.lexists(self.folder / EVENTS):
+            return ""
+        status, config = self.status, self.settings()
+        told = status.get("state") in STATES and re.fullmatch("[0-9a-f]{64}", str(status.get("config")))
+        parts = [config.get(group) for group in ("model", "dataset")]
+        own = all(isinstance(part, dict) and "name" in part and {"class", "loader"} & part.keys() for part in parts)
+        return "" if told or own else there[0]
+
+    def require_own(self) -> None:
+        """UserError if a run here would replace files that no run has written."""
+        if self.foreign:
+            what = f"holds {self.foreign}, which no run of genbench wrote"
+            raise UserError(str(self.folder), what, fix="choose another hydra.run.dir=FOLDER, or move the file away")
 
     def keep_settings(self) -> None:
         """Write config.yaml."""

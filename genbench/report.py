@@ -38,6 +38,8 @@ def main(words: list[str], catalogue: Catalogue) -> int:
     for word in words:
         name, equals, value = word.partition("=")
         if name == OPTION and equals:
+            if not value:
+                raise UserError(OPTION, "names no folder", word, f"write {OPTION}=FOLDER, or leave it out")
             target = Path(value)
         elif not Path(word).is_dir():
             raise UserError("report", "no such folder", word, f"give folders of runs or sweeps, and {OPTION}=FOLDER for the report")

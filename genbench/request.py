@@ -1,5 +1,7 @@
 """Checking a command line before anything starts: every job, every setting, without torch and mostly without Hydra."""
 
+import itertools
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,8 +16,13 @@ from .catalogue import GROUPS, Catalogue
 from .config import check, known_settings, require_one_length, unknown
 from .errors import UserError
 from .files import Unreadable, parse_yaml, read_yaml
+from .interruption import check as check_stop
 from .places import require_folders
 from .settings import Loader, Settings, nearest
+
+MOST_JOBS = 100_000  # of a sweep: each has a folder, and its settings are checked before the first one starts
+# What makes Hydra itself write into the folders of runs, without regard to what is there.
+HYDRAS_FILES = re.compile(r"hydra([./](output_subdir|job_logging|hydra_logging)\b.*|\.(mode|output)\b.*|/output)")
 
 
 def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[list[str]]:
@@ -27,6 +34,7 @@ def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[l
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    _check_hydras(args.overrides)
     if any(o.startswith("hydra/sweeper=") for o in args.overrides):
         return []  # another sweeper chooses its jobs as it goes; each is checked when it starts
     if args.multirun and args.cfg:
@@ -40,6 +48,7 @@ def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[l
     parser = OverridesParser.create(config_loader=_config_loader(catalogue) if "glob(" in " ".join(args.overrides) else None)
     try:
         overrides = parser.parse_overrides(args.overrides)
+        _check_count(overrides)
         jobs = BasicSweeper.split_arguments(overrides, max_batch_size=None)[0] if args.multirun else [args.overrides]
     except RecursionError as error:
         raise UserError("command line", "a value is nested too deeply", fix="write settings as NAME=VALUE") from error
@@ -51,10 +60,47 @@ def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[l
             values = override.input_line.partition("=")[2]
             raise UserError(override.key_or_group, "several values make a sweep", values, "add -m to run each of them")
     for job in jobs:
+        check_stop()
         _check_job(parser.parse_overrides(job), catalogue)
         if "${" in "".join(job):
             resolved(job, catalogue)
     return jobs
+
+
+def _check_hydras(words: Iterable[str]) -> None:
+    """UserError for words to Hydra that name no folder, or let it write files of its own into the folders of runs."""
+    for word in words:
+        name, _, value = re.sub(r"^[+~\s]+", "", word).partition("=")
+        if name in ("hydra.run.dir", "hydra.sweep.dir") and value.strip(" '\"") in ("", "null"):
+            raise UserError(name, "names no folder", word, f"write {name}=FOLDER, or leave it out")
+        if HYDRAS_FILES.fullmatch(name) and value not in ("null", "none", "disabled"):
+            fix = "leave it out; a run keeps its settings and its log itself, and -m makes a sweep"
+            raise UserError(name, "is not for a command of genbench to set", value, fix)
+
+
+def _check_count(overrides: list) -> None:
+    """UserError for a sweep of more jobs than anybody can run, before they are listed."""
+    count = math.prod(map(_choices, (o for o in overrides if o.is_sweep_override())))
+    if count > MOST_JOBS:
+        shown = f"{count:,}" if count < 10**15 else f"{count:.3g}"
+        raise UserError("command line", f"asks for {shown} jobs, and a sweep has at most {MOST_JOBS:,}", fix="give fewer values")
+
+
+def _choices(override) -> float:
+    """How many values a setting is given."""
+    from hydra.core.override_parser.types import RangeSweep
+
+    value = override.value()
+    if not override.is_discrete_sweep():
+        return 1
+    if not isinstance(value, RangeSweep):
+        return len([*itertools.islice(override.sweep_iterator(), MOST_JOBS + 1)])
+    try:
+        return max(0, math.ceil((value.stop - value.start) / value.step))
+    except ZeroDivisionError:
+        raise UserError(override.key_or_group, "a range has a step other than 0", override.input_line, "leave the step out") from None
+    except (OverflowError, ValueError):
+        return math.inf
 
 
 def quoted_words(words: list[str]) -> list[str]:

@@ -38,7 +38,7 @@ from .figures import Viewer
 from .files import CannotWrite, Growing, Unreadable, finite, kind, read_lines, set_aside, sweep_temporaries, sync, write, write_json
 from .model import ABILITIES, Model, can
 from .projector import write_projection
-from .record import Lock, Record, quoted, require_same
+from .record import EVENTS, Lock, Record, quoted, require_same
 from .settings import Settings, counted, flatten
 from .sheet import film, png
 from .train import EarlyStopping, Position, Stopwatch
@@ -74,6 +74,7 @@ class Run:
         return time.perf_counter() - self.started
 
     def __enter__(self) -> "Run":
+        self.record.require_own()
         self.lock.take()
         try:
             if checkpoints(self.folder) or self.record.status.get("state") == "done":
@@ -396,7 +397,7 @@ class Run:
         if kind(path) or path.exists():
             write(path, "".join(f"{line}\n" for line in self.lines).encode())
         self.curve = Growing(path)
-        self.events = Events(self.folder / "events.out.tfevents.genbench", mark)
+        self.events = Events(self.folder / EVENTS, mark)
         if not self.events.resumed:
             if epoch:
                 self.say(f"warning: {self.events.path.name} is damaged; its curves are drawn anew, its earlier pictures are lost")

@@ -19,7 +19,7 @@ from .catalogue import Catalogue
 from .config import check, known_settings
 from .console import JobDisplay, say
 from .errors import UserError, report
-from .files import CannotWrite, sweep_temporaries, write_json
+from .files import CannotWrite, require_regular, sweep_temporaries, write_json
 from .launch import execute, marked, own_configs, resume_command, run_job, run_name, unique_name
 from .record import SUMMARY, Lock, Record, differing, digest, quoted, read_json
 from .request import absolute, check_request, is_hydras, recorded, resolved, typed
@@ -74,6 +74,7 @@ def run_elsewhere(launch: Callable[[], int], words: list[str], jobs: list[list[s
     A sweeper that chooses its jobs as it goes gives none beforehand.
     """
     sweep = Sweep(words, jobs, folder, catalogue, unique_name)
+    require_regular(folder, "hydra.sweep.dir")
     with sweep.held():
         sweep.save()
         try:
@@ -110,6 +111,7 @@ class Sweep:
         self.device: str | None = None  # where to compute, if not where the jobs say
         self.jobs = []
         for overrides in (_own(job) for job in jobs):
+            interruption.check()
             config = resolved(overrides, catalogue)
             place = folder / name(config["model"]["name"], overrides)
             self.jobs.append(Job(absolute(overrides, [config], catalogue), config, place))
@@ -264,7 +266,7 @@ def runs(folder: Path, catalogue: Catalogue) -> Iterator[tuple[Path, dict]]:
 def _is_anothers(folder: Path, config: dict) -> bool:
     """Whether a folder that is not known to hold a run with these settings holds one with others."""
     record = Record(folder, config)
-    return folder.is_symlink() or bool(record.settings()) or record.status.get("config", digest(config)) != digest(config)
+    return folder.is_symlink() or bool(record.settings() or record.foreign) or record.status.get("config", digest(config)) != digest(config)
 
 
 def _own(overrides: list[str]) -> list[str]:

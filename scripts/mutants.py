@@ -43,6 +43,12 @@ def of(tests: str, *mutants: tuple[str, str, str, str]) -> list[Mutant]:
 # ruff: noqa: E501
 MUTANTS = [
     *of(
+        "tests/test_sweeps.py -k 'leads_elsewhere or second_name or jobs_than or left_alone'",
+        ("Hydra writes through links", "genbench/sweep.py", '    require_regular(folder, "hydra.sweep.dir")\n', ""),
+        ("absurd sweeps are listed", "genbench/request.py", "    if count > MOST_JOBS:", "    if False:"),
+        ("files of others are replaced", "genbench/run.py", "        self.record.require_own()\n", ""),
+    ),
+    *of(
         "tests/test_faults.py tests/test_report.py -k 'frames or only_png or decoders'",
         ("a picture may be in any format", "genbench/sheet.py", '    if not content.startswith(PNG):\n        raise ValueError("is no PNG file")\n', ""),
         ("any decoder is asked", "genbench/sheet.py", ', formats=("PNG",)', ""),

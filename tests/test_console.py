@@ -7,6 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from genbench import console
 from genbench.card import headlines, measures
@@ -221,7 +222,7 @@ def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_p
     catalogue = builtin_catalogue()
     for folder in ("x/cats", "x/dogs", "y/cats", f"x/{'a' * 90}", f"x/{'a' * 90}b"):
         (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "picture.png").touch()
+        Image.new("L", (1, 1)).save(tmp_path / folder / "picture.png")
 
     def directories(*words):
         args = Namespace(overrides=list(words), multirun=True, cfg=None)

@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from runs import put
 
 from genbench import cli, curves, interruption, report
 from genbench.cli import builtin_catalogue
@@ -385,3 +387,98 @@ def test_an_error_that_nobody_foresaw_is_one_line(genbench, monkeypatch, tmp_pat
     assert done.returncode == 1 and done.stderr.startswith("genbench: error: unexpected: RuntimeError: a bug; fix: ")
     (file,) = tmp_path.glob("genbench-*.log")
     assert str(file) in done.stderr and len(done.stderr.splitlines()) == 1 and "Traceback" in file.read_text()
+
+
+@pytest.mark.parametrize("kind", ["a link", "a pipe", "a device"])
+def test_hydra_writes_through_nothing_that_leads_elsewhere(kind, genbench, tmp_path):
+    Path("sweep").mkdir()
+    for name in ("multirun.yaml", ".submitit"):
+        put(kind, Path("sweep", name), tmp_path / "outside")
+        before = files()
+        done = genbench(*PCA, "latent_dim=2,3", "hydra.verbose=true")
+        assert done.returncode == 2 and f"holds {name}, " in done.stderr and "hydra.sweep.dir=FOLDER" in done.stderr
+        assert files() == before
+        Path("sweep", name).unlink()
+
+
+def test_hydra_changes_a_file_with_a_second_name_elsewhere_under_its_own_name_only(genbench, undrawn, tmp_path):
+    Path("sweep").mkdir()
+    Path("theirs").write_text("somebody else's")
+    os.link("theirs", "sweep/multirun.yaml")
+    assert genbench(*PCA, "latent_dim=2", "hydra.verbose=true").returncode == 0
+    assert Path("theirs").read_text() == "somebody else's" and "hydra" in Path("sweep/multirun.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("hydra.output_subdir=.hydra", "++hydra.output_subdir=x", "hydra/job_logging=default", "hydra.mode=MULTIRUN"),
+        *("hydra.job_logging.root.level=INFO", "hydra/output=default"),
+        *("hydra.run.dir=", "hydra.run.dir=''", "+hydra.sweep.dir=", "hydra.run.dir=null", "~hydra.run.dir"),
+    ],
+)
+def test_hydra_keeps_no_files_of_its_own_in_folders_of_runs_and_each_folder_has_a_name(word, genbench, tmp_path):
+    for more in ([], ["-m"]):
+        done = genbench("model=pca", *TINY, *more, word)
+        assert done.returncode == 2 and "hydra" in done.stderr and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("values", "count"),
+    [
+        (["seed=range(0,3000000000)"], "3,000,000,000"),
+        (["seed=shuffle(range(0,100001))"], "100,001"),
+        (["seed=range(0,1000)", "latent_dim=range(1,1000)"], "999,000"),
+        (["beta=range(0,1e300,1e-9)"], "inf"),
+    ],
+)
+def test_a_sweep_of_more_jobs_than_anybody_can_run_is_refused_at_once(values, count, genbench):
+    started = time.perf_counter()
+    Path("sweep").mkdir()
+    Path("sweep", "sweep_summary.json").write_text(json.dumps({"command": ["model=vae", *values]}))
+    for command in (["-m", "model=vae", *values], ["resume", "sweep"]):
+        done = genbench(*command)
+        assert done.returncode == 2 and f"asks for {count} jobs, and a sweep has at most 100,000" in done.stderr
+    assert time.perf_counter() - started < 2
+    done = genbench("-m", "model=vae", "beta=range(1,2,0)")
+    assert done.returncode == 2 and "a step other than 0" in done.stderr
+
+
+def test_many_jobs_can_be_counted_and_be_stopped(genbench, monkeypatch):
+    monkeypatch.setattr(interruption, "check", lambda: (_ for _ in ()).throw(interruption.Interrupted(signal.SIGTERM)))
+    monkeypatch.setattr("genbench.request.check_stop", interruption.check)
+    assert genbench("-m", "model=pca", "seed=range(0,100000)").returncode == 143
+
+
+# --- files of others ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.yaml", "epochs: 3\nmodel: {name: mine}\ndataset: {name: mine}\n"),
+        ("config.yaml", "[project"),
+        ("metrics.json", '{"accuracy": 0.9}'),
+        ("status.json", '{"state": "done"}'),
+        ("samples.png", "mine"),
+    ],
+)
+def test_files_that_no_run_has_written_are_left_alone(name, content, genbench, undrawn, tmp_path):
+    for folder in ("project", "sweep/pca"):
+        Path(folder).mkdir(parents=True)
+        Path(folder, name).write_text(content)
+    before = files()
+    done = genbench("model=pca", *TINY, "hydra.run.dir=project")
+    assert done.returncode == 2 and f"holds {name}, which no run of genbench wrote" in done.stderr and files() == before
+    done = genbench(*PCA)
+    assert done.returncode == 0 and states() == ["done"], "a job has another folder"
+    assert Path("sweep/pca", name).read_text() == content and len(list(Path("sweep").glob("pca*/metrics.json"))) >= 1
+
+
+@pytest.mark.parametrize("lost", [["config.yaml", "status.json"], ["status.json"], ["config.yaml"], ["metrics.json", "config.yaml"]])
+def test_a_run_is_known_as_one_by_any_trace_of_it(lost, genbench, undrawn):
+    assert genbench("model=pca", *TINY, "hydra.run.dir=run").returncode == 0
+    for name in lost:
+        Path("run", name).write_text("no longer readable: [")
+    assert genbench("model=pca", *TINY, "hydra.run.dir=run").returncode == 0
+    assert json.loads(Path("run", "status.json").read_text())["state"] == "done"
