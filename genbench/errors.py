@@ -45,11 +45,18 @@ def report(error: UserError) -> None:
     print(f"genbench: error: {error}", file=sys.stderr, flush=True)
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error, which may be torch's own for a CPU or a GPU, says that the memory does not suffice."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "CUDA out of memory" in str(error)
+
+
 def unexpected(error: BaseException) -> UserError:
     """The error for one that nobody foresaw: its traceback goes to a file, which the line names."""
     import tempfile
     import traceback
 
+    if lacks_memory(error):
+        return UserError("memory", "does not suffice", fix="ask for less at once", code=1)
     with tempfile.NamedTemporaryFile("w", prefix="genbench-", suffix=".log", encoding="utf-8", delete=False) as file:
         file.writelines(traceback.format_exception(error))
     return UserError("unexpected", f"{type(error).__name__}: {error}", fix=f"see the traceback in {file.name}", code=1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from . import interruption
 from .auto import resolved
 from .card import USUAL, Asked, Watch, evaluated, merged
 from .checkpoints import read_finished, read_newest
@@ -102,6 +103,7 @@ class Trained:
         found, device = [], self.model.device
         with torch.no_grad():
             for start in range(0, max(n, 1), BLOCK):
+                interruption.check()
                 block = slice(start, min(start + BLOCK, n))
                 given = y if y is None else (y if len(y) == 1 else y[block]).to(device)
                 args = (block.stop - start, rng) if rng is not None else (points[block].to(device),)

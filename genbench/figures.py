@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from . import planes, plots
+from . import interruption, planes, plots
 from .data import Data
 from .model import Model, can
 from .seeds import generator
@@ -151,6 +151,7 @@ def draw_samples(
 
 
 MOST_FEATURES = 4  # in a pair plot
+BLOCK = 1000  # points that a model is asked about together
 
 
 def _first(shown: int, of: int, what: str) -> str:
@@ -195,8 +196,22 @@ def reconstructions(v: Viewer, model: Model) -> Picture:
 
 def reconstructed(v: Viewer, model: Model, n: int) -> tuple[torch.Tensor, torch.Tensor]:
     """n points [n, *shape], and what becomes of them when they are encoded and decoded."""
-    x, given = v.shown(model, n)
-    return x, given.decode(given.encode(x))
+    parts = []
+    for start in range(0, n, BLOCK):
+        interruption.check()
+        x, given = v.shown(model, min(BLOCK, n - start), start)
+        parts.append((x, given.decode(given.encode(x))))
+    x, again = (torch.cat(some) for some in zip(*parts))
+    return x, again
+
+
+def _decoded(given: Model, z: torch.Tensor) -> torch.Tensor:
+    """The points [n, *shape] of codes z [n, d], a block at a time."""
+    parts = []
+    for part in z.split(BLOCK):
+        interruption.check()
+        parts.append(given.decode(part))
+    return torch.cat(parts)
 
 
 def draw_reconstructions(v: Viewer, originals: torch.Tensor, again: torch.Tensor) -> Picture:
@@ -272,13 +287,13 @@ def interpolation(v: Viewer, model: Model, pairs: int = 6, steps: int = 9) -> Pi
 
 def interpolated(v: Viewer, model: Model, pairs: int, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Pairs of points [n, 2, *shape], straight lines between their codes [n, steps, d], and what those are decoded to."""
-    x, given = v.shown(model, 2 * pairs)
-    z = given.encode(x)
+    parts = [v.shown(model, min(BLOCK, 2 * pairs - start), start) for start in range(0, 2 * pairs, BLOCK)]
+    x, z = (torch.cat(some) for some in zip(*((part, given.encode(part)) for part, given in parts)))
     t = torch.linspace(0, 1, steps, device=z.device)[:, None]
     lines = [(1 - t) * a + t * b for a, b in zip(z[::2], z[1::2])]
     # A conditional model needs one class for all of a line: that of the point it starts at.
     first = [v.shown(model, 1, start=2 * i)[1] for i in range(pairs)]
-    points = [start.decode(line) for start, line in zip(first, lines)]
+    points = [_decoded(start, line) for start, line in zip(first, lines)]
     return x.unflatten(0, (pairs, 2)), torch.stack(lines), torch.stack(points)
 
 
@@ -342,7 +357,7 @@ def traversed(v: Viewer, model: Model, cloud: torch.Tensor, low: torch.Tensor, h
     codes = start.repeat(len(latents), steps, 1)
     for line, i in zip(codes, latents.tolist()):
         line[:, i] = torch.linspace(low[i].item(), high[i].item(), steps)
-    points = torch.stack([given.decode(line) for line in codes])
+    points = torch.stack([_decoded(given, line) for line in codes])
     return Traversal(latents, codes, points, f"as in the first {v.part} point" if encoding else "at their means")
 
 

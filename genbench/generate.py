@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from . import figures
+from . import figures, interruption
 from .catalogue import Catalogue
 from .console import say
 from .errors import UserError
@@ -21,7 +21,7 @@ from .figures import Picture, Viewer
 from .files import write
 from .launch import run_title, unique_name
 from .model import Model, can
-from .record import quoted
+from .record import MEMORY, quoted
 from .settings import Settings, counted, written
 from .sheet import png
 
@@ -109,9 +109,11 @@ def generate(name: str, config: dict, folder: Path, options: Settings, catalogue
     look = {"theme": config["theme"], "upscaling": config["upscaling"]}
     viewer = Viewer(trained.data, config["seed"], run_title(config, folder, catalogue), part, **look)
     viewer.at(trained.metrics["cost"]["kept_epoch"])
+    _require_room(trained, options)
     arrays, picture = COMMANDS[name].function(trained, viewer, options)
     path = _made(folder, options.to) / unique_name(name, [f"{key}={written(v)}" for key, v in options.items() if _tells(key, v)])
     write(path.with_name(f"{path.name}.npz"), packed(arrays))
+    interruption.check()
     say(f"{quoted(path)}.npz: {', '.join(f'{key} {list(array.shape)}' for key, array in arrays.items())}")
     if picture is None:
         say(f"no picture: {name} has none of points {list(trained.data.space.shape)}, only of images and of the plane")
@@ -119,6 +121,20 @@ def generate(name: str, config: dict, folder: Path, options: Settings, catalogue
         write(path.with_name(f"{path.name}.png"), png(picture))
         say(f"{quoted(path)}.png")
     return 0
+
+
+def _require_room(trained: Trained, s: Settings) -> None:
+    """UserError for so many points that they cannot fit the memory of this machine, before any is drawn."""
+    width = trained.model.latent_dim or 0
+    points = s.get("n", width) * s.get("steps", 1)
+    size = 4 * COPIES * points * (trained.data.space.size + width)  # bytes
+    if size > MEMORY:
+        name = max(("n", "steps"), key=lambda option: s.get(option, 0))
+        what = f"{points:,} points would take {size / 2**30:,.3g} GiB of memory, and this machine has {MEMORY / 2**30:,.3g}"
+        raise UserError(name, what, s[name], f"{name}={max(1, MEMORY // (size // s[name]))} at most")
+
+
+COPIES = 4  # of a point in single precision: as drawn, side by side, in an archive, and as its bytes
 
 
 def _require_able(name: str, trained: Trained) -> None:

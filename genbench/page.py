@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from . import interruption
 from .comparison import SAMPLER, Report, Row, brief, called, cell, differing
 from .files import Unreadable, read_bytes
 from .record import PARTS
@@ -137,6 +138,7 @@ def _galleries(told: Report) -> tuple[list[tuple[str, list[tuple[str, str]]]], l
     for name in PICTURES:
         shown = []
         for row in told.rows[:MOST_PICTURES]:
+            interruption.check()
             path = row.runs[0].path / f"{name}.png"
             try:
                 shown.append((_called(row, told), _picture(path)))

@@ -12,11 +12,11 @@ from typing import Any
 
 import yaml
 
+from . import interruption
 from .catalogue import GROUPS, Catalogue
 from .config import check, known_settings, require_one_length, unknown
 from .errors import UserError
 from .files import Unreadable, parse_yaml, read_yaml
-from .interruption import check as check_stop
 from .places import require_folders
 from .settings import Loader, Settings, nearest
 
@@ -60,7 +60,7 @@ def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[l
             values = override.input_line.partition("=")[2]
             raise UserError(override.key_or_group, "several values make a sweep", values, "add -m to run each of them")
     for job in jobs:
-        check_stop()
+        interruption.check()
         _check_job(parser.parse_overrides(job), catalogue)
         if "${" in "".join(job):
             resolved(job, catalogue)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import interruption
 from .catalogue import Catalogue
 from .config import ASIDE, check, known_settings, title
 from .errors import UserError
@@ -131,6 +132,7 @@ def gathered(folders: Iterable[Path], catalogue: Catalogue) -> tuple[list[Result
         summaries = sorted(folder.rglob("sweep_summary.json"), key=_in_order)
         asked = {file.parent / job["directory"]: i for file in summaries for i, job in enumerate(_jobs(file))}
         for path in sorted(paths, key=lambda path: (_in_order(path.parent), asked.get(path, math.inf), _in_order(path))):
+            interruption.check()
             try:
                 found.setdefault(path.resolve(), _result(path, catalogue))
             except UNREADABLE as error:

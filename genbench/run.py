@@ -32,7 +32,7 @@ from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finis
 from .config import ASIDE
 from .console import Display, conditions, number, parts_of, say
 from .data import Data
-from .errors import UserError, plain
+from .errors import UserError, lacks_memory, plain
 from .events import Events
 from .figures import Viewer
 from .files import CannotWrite, Growing, Unreadable, finite, kind, read_lines, set_aside, sweep_temporaries, sync, write, write_json
@@ -145,7 +145,7 @@ class Run:
     def _explained(self, error: BaseException) -> UserError:
         """What a user needs to know of an error that nobody foresaw."""
         log = self.folder / "run.log"
-        if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)) or "can't allocate memory" in str(error):
+        if lacks_memory(error):
             fix = f"a smaller batch_size or model; see {log}"
             return UserError("batch_size", "the memory does not suffice", self.auto.get("batch_size", self.s.batch_size), fix, code=1)
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

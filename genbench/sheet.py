@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from . import interruption
+
 
 class Theme(NamedTuple):
     """The colours of a page that depend on how light it is: its ground, text, lesser text, grid lines, and data that
@@ -120,6 +122,7 @@ class Sheet:
 
     def picture(self) -> torch.Tensor:
         """What was drawn."""
+        interruption.check()
         self.figure.canvas.draw()
         return torch.from_numpy(np.array(self.figure.canvas.buffer_rgba())[..., :3])
 
@@ -127,6 +130,7 @@ class Sheet:
         """What was drawn as lines and text; the same bytes for the same drawing."""
         import matplotlib
 
+        interruption.check()
         out = io.BytesIO()
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "genbench"}):
             self.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
@@ -162,6 +166,7 @@ def png(picture: torch.Tensor) -> bytes:
     """A picture as the bytes of a PNG file; one without colours as a grey one, which is smaller."""
     from PIL import Image
 
+    interruption.check()
     pixels, out = picture.numpy(), io.BytesIO()
     grey = (pixels == pixels[..., :1]).all()
     image = Image.fromarray(pixels[..., 0] if grey else pixels)

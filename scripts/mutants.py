@@ -43,6 +43,12 @@ def of(tests: str, *mutants: tuple[str, str, str, str]) -> list[Mutant]:
 # ruff: noqa: E501
 MUTANTS = [
     *of(
+        "tests/test_generate.py tests/test_report.py -k 'fit_the_memory or thousand or can_be_stopped'",
+        ("any number of points is drawn", "genbench/generate.py", "    if size > MEMORY:", "    if False:"),
+        ("many draws cannot be stopped", "genbench/experiment.py", "                interruption.check()\n                block", "                block"),
+        ("a report cannot be stopped", "genbench/results.py", "            interruption.check()\n            try:", "            try:"),
+    ),
+    *of(
         "tests/test_sweeps.py -k 'leads_elsewhere or second_name or jobs_than or left_alone'",
         ("Hydra writes through links", "genbench/sweep.py", '    require_regular(folder, "hydra.sweep.dir")\n', ""),
         ("absurd sweeps are listed", "genbench/request.py", "    if count > MOST_JOBS:", "    if False:"),

@@ -3,9 +3,11 @@
 import io
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from conftest import sketch, small_config
 from PIL import Image
 from scipy import ndimage
 
-from genbench import figures, load, plots
+from genbench import figures, interruption, load, plots
 from genbench.cli import COMMANDS, builtin_catalogue
 from genbench.completion import candidates
 from genbench.data import Data, Part, Space
@@ -282,3 +284,52 @@ def test_help_and_tab_know_every_option(command, genbench, tmp_path):
     assert offered("outputs/run", "device=cpu", "") == sorted(f"{name}=" for name in known if name != "device")
     assert offered("outputs/run", "nonsense=") == []
     assert command + " " in candidates(["help"], command[:3], CATALOGUE, COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [("sample", "n"), ("traverse", "steps"), ("interpolate", "steps")],
+)
+def test_more_points_than_fit_the_memory_are_refused_before_any_is_drawn(command, options, finished, genbench, tmp_path):
+    done = genbench(command, str(finished("vae")), f"{options}=10000000000000", "to=asked", "device=cpu")
+    assert done.returncode == 2 and not (tmp_path / "asked").exists()
+    assert re.search(rf"error: {options}: [\d,]+ points would take .* GiB of memory, .*; fix: {options}=\d+ at most", done.stderr)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")])
+def test_memory_that_runs_out_is_a_line_without_a_traceback(error, finished, genbench, monkeypatch):
+    monkeypatch.setattr(figures, "draw_samples", lambda *args: (_ for _ in ()).throw(error))
+    done = genbench("sample", str(finished("vae")), "device=cpu")
+    assert done.returncode == 1 and done.stderr == "genbench: error: memory: does not suffice; fix: ask for less at once\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "looks"),
+    [("sample", "n=5000", 5), ("traverse", "steps=2500", 3), ("interpolate", "steps=2500", 3), ("reconstruct", "n=150", 1)],
+)
+def test_many_points_can_be_stopped_at_each_thousand_and_come_out_as_at_once(command, option, looks, finished, genbench, monkeypatch):
+    asked = []
+    monkeypatch.setattr(figures, "BLOCK", 1000 if command != "reconstruct" else 40)
+    monkeypatch.setattr(plots, "mosaic", lambda *args, **more: torch.zeros(9, 9, 3, dtype=torch.uint8))
+    monkeypatch.setattr(interruption, "check", lambda: asked.append(len(asked)))
+    words = [command, str(finished("vae")), option, "device=cpu"]
+    assert genbench(*words, "to=whole").returncode == 0 and len(asked) > looks
+    for last in (0, len(asked) - 1):
+        left = iter([None] * last)
+        monkeypatch.setattr(interruption, "check", lambda left=left: next(left, STOP) is STOP and stop())
+        assert genbench(*words, "to=stopped").returncode == 143
+    monkeypatch.setattr(interruption, "check", lambda: None)
+    monkeypatch.setattr(figures, "BLOCK", 10**6)
+    monkeypatch.setattr("genbench.experiment.BLOCK", 1000)
+    assert genbench(*words, "to=again").returncode == 0
+    files = [next(Path(folder).glob("*.npz")) for folder in ("whole", "again")]
+    with np.load(files[0]) as one, np.load(files[1]) as other:
+        assert all(np.allclose(one[name], other[name], atol=1e-6) for name in one)
+
+
+STOP = object()
+
+
+def stop():
+    """What `check` does once the program is asked to stop."""
+    raise interruption.Interrupted(signal.SIGTERM)

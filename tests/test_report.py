@@ -5,6 +5,8 @@ import itertools
 import json
 import math
 import os
+import signal
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -13,7 +15,7 @@ import yaml
 from conftest import config_of
 from PIL import EpsImagePlugin, Image
 
-from genbench import charts, comparison, report, verdicts
+from genbench import charts, comparison, interruption, report, verdicts
 from genbench.cli import builtin_catalogue
 from genbench.comparison import averaged, compared, labels
 from genbench.results import Measure, Value, results
@@ -471,6 +473,23 @@ def test_only_png_files_are_opened_as_pictures_and_a_bad_one_leaves_the_rest(lef
     assert [tag for tag, attributes in found.tags if "loading" in attributes] == ["img"]
     for k, (_, why) in enumerate(NO_PICTURES):
         assert f"{k}_gmm/samples.png " in found.words and why in found.words
+
+
+def test_a_report_can_be_stopped_at_every_run_picture_and_chart(left, monkeypatch):
+    for k in (2, 3, 4):
+        Image.new("L", (9, 9)).save(left(changes={"n_components": k}, metrics=card(("fid", k, {}))) / "samples.png")
+    callers = []
+    monkeypatch.setattr(interruption, "check", lambda: callers.append(sys._getframe(1).f_code.co_name))
+    left.report()
+    assert callers.count("gathered") == 3 and callers.count("_galleries") >= 3
+    assert callers.count("svg") == len([*left.folder.glob("report_*.svg")]) > 0
+
+    def stop():
+        raise interruption.Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(interruption, "check", stop)
+    with pytest.raises(interruption.Interrupted):
+        left.report()
 
 
 def test_files_that_are_none_are_reported_and_not_waited_for(left, capsys):

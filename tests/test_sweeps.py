@@ -446,7 +446,6 @@ def test_a_sweep_of_more_jobs_than_anybody_can_run_is_refused_at_once(values, co
 
 def test_many_jobs_can_be_counted_and_be_stopped(genbench, monkeypatch):
     monkeypatch.setattr(interruption, "check", lambda: (_ for _ in ()).throw(interruption.Interrupted(signal.SIGTERM)))
-    monkeypatch.setattr("genbench.request.check_stop", interruption.check)
     assert genbench("-m", "model=pca", "seed=range(0,100000)").returncode == 143
 
 
