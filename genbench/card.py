@@ -50,6 +50,7 @@ class Measure(NamedTuple):
     better: str | None
     source: str
     headline: bool  # whether it is among the few that tell at a glance what a model is good at
+    only: str  # of which of these models, or on which data, it is measured only: "of ..." or "on ..."
     within: tuple[float, float]  # what it can be
 
     @property
@@ -85,11 +86,20 @@ class Unmeasurable(Exception):
 MEASURES: dict[str, Measure] = {}
 
 
-def measure(*needs: str, group: str, unit: str = "", better: str | None = None, source: str = OWN, headline=False, within=ANY):
+def measure(
+    *needs: str,
+    group: str,
+    unit: str = "",
+    better: str | None = None,
+    source: str = OWN,
+    headline: bool = False,
+    within: tuple[float, float] = ANY,
+    only: str = "",
+):
     """List a function as a measure of every model that has these abilities; `better` is higher, lower or neither."""
 
     def listed(function):
-        MEASURES[function.__name__] = Measure(function, needs, group, unit, better, source, headline, within)
+        MEASURES[function.__name__] = Measure(function, needs, group, unit, better, source, headline, only, within)
         return function
 
     return listed

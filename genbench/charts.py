@@ -24,6 +24,7 @@ TRADES = {
     "prior_match_against_reconstruction": (("sliced_wasserstein", "sliced Wasserstein distance to the prior"), ("reconstruction",) * 2),
     "sparsity_against_reconstruction": (("sparsity", "sparsity"), ("reconstruction", "reconstruction")),
 }
+LABEL_HEIGHTS = (4, -11, 13, -20, 22, -29, 31)  # points above a mark at which there may be room for its word
 Chart = tuple[str, Sheet]
 
 
@@ -54,6 +55,7 @@ def trades(rows: list[Row]) -> Iterator[Chart]:
                 lines = [_trade(at, some, across, up) for at in same_but(some, _weights(some)).values()]
                 sheet, (axes,) = _panels([""], lines, f"{y_label} against {x_label}", _title(some), _told(some), wide=440, high=300)
                 _draw(axes, lines, x_label, y_label)
+                _label(axes, lines)
                 yield f"{name}_on_{data}", sheet
 
 
@@ -177,22 +179,23 @@ def _heat(values: dict[tuple[float, float], float], across: str, up: str, title:
 
 
 def cost(rows: list[Row]) -> Iterator[Chart]:
-    """How long runs took, and how good they are by the first measure that most have."""
-    for data, some in _by_data(row for row in rows if row.seconds):
+    """How long models took to learn, and how good they are by the first measure that most have."""
+    for data, some in _by_data(row for row in rows if row.fit_seconds):
         covered = {m: [row for row in some if m in row.cells] for m in ranked(some) if m.group not in ("time", "cost")}
         measure = max(covered, key=lambda m: len(covered[m]), default=None)
         if measure is None or len(covered[measure]) < 2:
             continue
         by_model = {model: [r for r in covered[measure] if r.kind[0] == model] for model in dict.fromkeys(r.kind[0] for r in some)}
         lines = [
-            Line(model, [Value(r.seconds) for r in mine], [r.cells[measure] for r in mine], [called(r, mine) for r in mine])
+            Line(model, [Value(r.fit_seconds) for r in mine], [r.cells[measure] for r in mine], [called(r, mine) for r in mine])
             for model, mine in by_model.items()
             if mine
         ]
         name = labels(covered)[measure]
-        sheet, (axes,) = _panels([""], lines, f"{name} against seconds", _title(some), _told(some), wide=440, high=300)
-        _draw(axes, lines, "seconds", name + _direction(measure), joined=False)
-        _spaced(axes, [row.seconds for row in covered[measure]])
+        sheet, (axes,) = _panels([""], lines, f"{name} against fit_seconds", _title(some), _told(some), wide=440, high=300)
+        _draw(axes, lines, "fit_seconds: time to learn, s", name + _direction(measure), joined=False)
+        _spaced(axes, [row.fit_seconds for row in covered[measure]])
+        _label(axes, lines)
         yield f"cost_against_{measure.name}_on_{data}", sheet
 
 
@@ -218,7 +221,6 @@ def _panels(names: list[str], lines: list[Line], what: str, title: str, note: st
 
 def _draw(axes, lines: list[Line], x_label: str, y_label: str, bands=False, joined=True) -> None:
     """Lines in a panel with their intervals, as bands or as bars, and a legend below."""
-    all_x = [value.mean for line in lines for value in line.x]
     for line, colour in zip(lines, [*CLASSES, *["#777777"] * len(lines)]):
         x, y = (np.array([value.mean for value in some]) for some in (line.x, line.y))
         style = {"lw": 1.6 if joined else 0, "marker": "" if bands else "o", "ms": 5}
@@ -228,14 +230,31 @@ def _draw(axes, lines: list[Line], x_label: str, y_label: str, bands=False, join
         else:
             axes.vlines(x, *_ends(line.y), color=colour, lw=1)
             axes.hlines(y, *_ends(line.x), color=colour, lw=1)
-        middle = (max(all_x) + min(all_x)) / 2
-        for at, word in enumerate(line.words):
-            side, reach = ("left", 5) if x[at] <= middle else ("right", -5)  # inwards, where there is room
-            place = {"xytext": (reach, 4), "textcoords": "offset points", "ha": side}
-            axes.annotate(unmathed(word), (x[at], y[at]), size=7, color=SOFT, **place)
     axes.set(xlabel=unmathed(x_label), ylabel=unmathed(y_label))
     if any(line.name for line in lines):
         axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -38 / axes.bbox.height), frameon=False, fontsize=8, borderpad=0)
+
+
+def _label(axes, lines: list[Line]) -> None:
+    """The words of points beside them, where no other word is; to be called when the axes have their final scale and limits.
+
+    A word stands inwards of its point, where there is room, and above it; if that place is taken, below or further away.
+    """
+    axes.autoscale_view()
+    points = [(x.mean, y.mean, word) for line in lines for x, y, word in zip(line.x, line.y, line.words)]
+    middle = (axes.bbox.x0 + axes.bbox.x1) / 2
+    taken = []  # boxes of words
+    for x, y, word in points:
+        at, _ = axes.transData.transform((x, y))
+        side, reach = ("left", 5) if at <= middle else ("right", -5)
+        place = {"xytext": (reach, 4), "textcoords": "offset points", "ha": side, "size": 7, "color": SOFT}
+        text = axes.annotate(unmathed(word), (x, y), **place)
+        for up in LABEL_HEIGHTS:
+            text.set_position((reach, up))
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(box)
 
 
 def _ends(values: list[Value]) -> np.ndarray:

@@ -54,21 +54,23 @@ class Row(NamedTuple):
         return None
 
     @property
-    def seconds(self) -> float | None:
-        """How long a run took, on average."""
-        took = [run.numbers["time"]["seconds"] for run in self.runs if "seconds" in run.numbers.get("time", {})]
+    def fit_seconds(self) -> float | None:
+        """How long the model took to learn, on average."""
+        took = [run.numbers["time"]["fit_seconds"] for run in self.runs if "fit_seconds" in run.numbers.get("time", {})]
         return sum(took) / len(took) if took else None
 
 
 class Contest(NamedTuple):
     """Runs on the same data compared by one measure: the numbers of their rows, best first.
 
-    `leaders` are the best and those that cannot be told from it; `uncertain` that it is not known how sure a number is.
+    `leaders` are the best and those that cannot be told from it, `rivals` all that have the number; `uncertain` says that it
+    is not known how sure a number is.
     """
 
     data: tuple
     measure: Measure
     leaders: list[int]
+    rivals: list[int]
     uncertain: bool
 
     @property
@@ -264,7 +266,7 @@ def held(rows: list[Row], measure: Measure) -> list[Contest]:
         if len(mine) > 1 and order and len({value.mean for value in mine.values()}) > 1:
             best = mine[order[0]]
             leaders = [i for i in order if i == order[0] or not apart(best, mine[i])]
-            found.append(Contest(data, measure, leaders, any(mine[i].low is None for i in leaders)))
+            found.append(Contest(data, measure, leaders, [*mine], any(mine[i].low is None for i in leaders)))
     return found
 
 

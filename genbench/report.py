@@ -26,7 +26,7 @@ from .files import CannotWrite, write
 from .record import quoted
 from .results import Measure, is_number, short, slug
 from .settings import written
-from .verdicts import Problem, listed, problems, said, verdicts, warnings
+from .verdicts import Problem, listed, problems, said, said_at_the_end
 
 OPTION = "report.dir"
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "|", "%")  # what a text begins with that spreadsheets may run
@@ -169,7 +169,7 @@ def show(told: Report) -> None:
         for line in zip(*(cells for _, cells in columns)):
             table.add_row(*(c if isinstance(c, Text) else Text(c) for c in line))
         console.print(table)
-        for text in (f"{told.counts}. {told.note}".strip(), *verdicts(told), *warnings(told)):
+        for text in (f"{told.counts}. {told.note}".strip(), *said_at_the_end(told)):
             console.print(Text(text))
         numbers = sum(head != SAMPLER.name for head, _ in columns[len(kept) :])
         of = sum(m != SAMPLER for m in told.measures)

@@ -88,6 +88,7 @@ class Result(NamedTuple):
     abilities: frozenset[str] | None = None
     real: dict[Measure, Value] = {}
     has_card: bool = False
+    has_whole_card: bool = False  # of all measures, not only of those that were asked for
     folders: tuple[str, ...] = ()
 
     @property
@@ -192,6 +193,7 @@ def merged(repeats: list[Result]) -> Result:
         measures={m: measures[m] for m in order},
         real=real,
         has_card=any(r.has_card for r in repeats),
+        has_whole_card=any(r.has_whole_card for r in repeats),
         folders=tuple(name for r in [fullest, *others] for name in r.folders),
     )
 
@@ -243,6 +245,7 @@ def _measured(run: Result, metrics: dict) -> Result:
         abilities=frozenset(map(str, abilities)) if isinstance(abilities, list) else None,
         real={m: value for m, value in _on_card(metrics.get("real_data")).items() if m.group == SAMPLES},
         has_card=bool(card),
+        has_whole_card=bool(card) and "diagnosis" in metrics,
     )
 
 

@@ -346,6 +346,9 @@ MUTANTS = [
     *of(
         "tests/test_tensorboard.py tests/test_report.py",
         ("columns of HParams do not compare", "genbench/run.py", "final/{entry['name']}: {conditions(entry)}", "final/{entry['name']}"),
+        ("who is best is praised whatever is wrong", "genbench/verdicts.py", 'qualified = f" (but {', 'qualified = "" and f" (but {'),
+        ("rivals go unnamed", "genbench/verdicts.py", 'return "" if whole else', 'return "" if True else'),
+        ("any change is a trend", "genbench/verdicts.py", "if not word or not apart(first, last):", "if not word:"),
         ("every measure is a headline", "genbench/comparison.py", "for m in measures().values() if m.headline", "for m in measures().values()"),
         ("a seed stands for all", "genbench/comparison.py", " and not rows[i].cells[measure].lacking", ""),
         ("a sweep's order is lost", "genbench/results.py", "asked.get(path, math.inf)", "math.inf"),

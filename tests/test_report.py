@@ -355,7 +355,7 @@ def test_the_best_has_an_interval_apart_from_all_others(left, capsys):
     assert {(i, m.name) for i, m in told.best} == {(2, "density"), (0, "parameters")}, "time is not compared"
     texts, _ = everywhere(left.folder, capsys)
     for text in texts:
-        assert "Too close to call: fid between gmm (n_components=2) and gmm (n_components=3)." in text
+        assert "Too close to call: fid between n_components=2 and n_components=3." in text
         assert "With one seed that interval says nothing of another training" in text
 
 
@@ -368,9 +368,10 @@ def test_a_report_says_who_is_best_at_what_and_why_cells_are_empty(left, capsys)
     left("kde", metrics=card(("fid", 3.0, {"n": 7}), ("mse", 2.0, mse | {"n": 7})) | drawing("prior", "encode", "decode"))
     told = left.report()
     text = " ".join(verdicts.said(told))
-    assert "gan is best at fid." in text or "gan is best at fid (1)." in text
-    assert "pca is best at mse" in text and "of gan: it cannot encode." in text
-    assert "of vae: evaluation=none; genbench evaluate" in text and "measured under other conditions" in text
+    assert "gan is best at fid among gan, pca and ae." in text
+    assert "pca is best at mse among pca and ae." in text and "of gan: it cannot encode." in text
+    assert "of vae: evaluation=none; genbench evaluate" in text
+    assert "of kde: the number does not compare, as it is n=7, not 100;" in text
     assert "No log_prob of ae and kde: it has no likelihood of these data" in text
     page_words = " ".join(page(left.folder).words.split())
     assert "of gan: it cannot encode." in page_words and "it cannot encode" in (left.folder / "report.md").read_text()
@@ -383,11 +384,99 @@ def test_a_kind_of_problem_is_told_once_with_its_runs_and_the_setting_to_paste(l
         left(changes={"n_components": k, "seed": seed}, metrics=card(("fid", 1.0, {}), diagnosis=[*found, 3, {"kind": 1}]))
     told = left.report()
     modes, copies = verdicts.problems(told)
-    assert modes.text == "samples cover 2 to 4 of 9 modes" and modes.rows == ["gmm (n_components=2)", "gmm (n_components=3)"]
-    assert modes.settings == [("n_components=4", ["gmm (n_components=2)"]), ("n_components=6", ["gmm (n_components=3)"])]
-    assert copies.rows == ["gmm (n_components=2) (1 of 2 seeds)", "gmm (n_components=3) (1 of 2 seeds)"] and copies.settings == []
+    assert modes.text == "samples cover 2 to 4 of 9 modes" and modes.rows == ["n_components=2", "n_components=3"]
+    assert modes.settings == [("n_components=4", ["n_components=2"]), ("n_components=6", ["n_components=3"])]
+    assert copies.rows == ["n_components=2 (1 of 2 seeds)", "n_components=3 (1 of 2 seeds)"] and copies.settings == []
     assert "n_components=6" in page(left.folder).words
-    assert "- samples cover 2 to 4 of 9 modes: gmm (n\\_components=2) and" in (left.folder / "report.md").read_text()
+    assert "- samples cover 2 to 4 of 9 modes: n\\_components=2 and" in (left.folder / "report.md").read_text()
+
+
+def fault(kind, text="it is bad", setting=""):
+    return {"kind": kind, "text": text, "setting": setting}
+
+
+def test_who_is_best_is_qualified_by_its_faults_and_remarks_in_the_same_sentence(left, capsys):
+    complete, log_prob = {"group": "latent space", "better": "higher"}, {"group": "likelihood", "better": "higher"}
+    collapsed = [fault("note", "no fault"), fault("posterior collapse", "0 of 2 latents"), fault("copies", "copies")]
+    left("vae", metrics=card(("completeness", 1.0, complete | sure(1)), ("fid", 9.0, sure(9)), diagnosis=collapsed))
+    remarks = ["3 of 10 covariances are singular"]
+    own = [("completeness", 0.5, complete | sure(0.5)), ("fid", 1.0, sure(1)), ("log_prob", 5.0, log_prob | sure(5))]
+    left("gmm", metrics=card(*own, diagnosis=[fault("nothing to compress")], remarks=remarks))
+    left("kde", metrics=card(("completeness", 0.4, complete | sure(0.4)), ("fid", 2.0, sure(2)), ("log_prob", 1.0, log_prob | sure(1))))
+    told = left.report()
+    assert verdicts.verdicts(told) == [
+        "gmm is best at fid, and at log_prob among gmm and kde (but 3 of 10 covariances are singular).",
+        "vae is best at completeness (but 0 of 2 latents).",
+    ]
+    texts, _ = everywhere(left.folder, capsys)
+    assert all("3 of 10 covariances are singular" in text and "0 of 2 latents" in text for text in texts)
+    assert "diagnosis: 0 of 2 latents: vae" in texts[0] and "no fault" not in texts[0] and "no fault" in texts[1]
+    assert [problem.text for problem in verdicts.problems(told)][-2:] == ["no fault", remarks[0]], "the worst are first"
+
+
+def test_the_reason_of_an_empty_cell_is_one_and_the_right_one(left, capsys):
+    nmi, likely = ("nmi", 0.5, {"group": "representation"}), {"group": "likelihood", "better": "higher"}
+    able = drawing("prior", "encode", "decode", "log_prob")
+    for k, model in enumerate(("gmm", "kmeans")):
+        of = "density of test values, in cells; exact"
+        left(model, metrics=card(("fid", k, {}), nmi, ("log_prob", k, likely | {"of": of}), diagnosis=[]) | able)
+    of = "probability of dot counts; at least, by 100 importance samples"
+    left("vae", metrics=card(("fid", 3.0, {}), ("log_prob", 3.0, likely | {"of": of}), diagnosis=[]) | able)
+    left("pca", metrics=card(("fid", 2.0, {}), ("log_prob", 3.0, likely | {"of": of})) | able)
+    told = left.report()
+    text = " ".join(verdicts.gaps(told))
+    assert "No nmi of vae: it is measured only of models whose codes are clusters, on data with labels." in text
+    assert "No nmi of pca: it was not asked for; genbench evaluate" in text and "metrics=nmi measures it" in text
+    kinds = "of another kind: probability of dot counts, not density of test values, in cells"
+    assert f"No log_prob (1) of vae and pca: the number does not compare, as it is {kinds};" in text
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"as it is {kinds};" in shown and "No nmi" not in shown
+
+
+def test_sentences_name_rows_by_what_differs_in_them(left):
+    for beta, latent_dim in itertools.product((1.0, 2.0), (2, 10)):
+        left(
+            "vae", {"beta": beta, "latent_dim": latent_dim}, under="one", metrics=card(("fid", beta * latent_dim, sure(beta * latent_dim)))
+        )
+    assert verdicts.verdicts(left.report(left.folder.parent / "one")) == ["beta=1 latent_dim=2 is best at fid."]
+    for dataset, k in itertools.product(("ring", "grid"), (2, 3)):
+        left("gmm", {"n_components": k}, dataset=dataset, metrics=card(("fid", k, sure(k))))
+    left("kde", dataset="ring", metrics=card(("fid", 9.0, sure(9)), ("mse", 9.0, {})))
+    told = left.report(left.folder)
+    assert verdicts.verdicts(told) == ["On ring: gmm (n_components=2) is best at fid.", "On grid: n_components=2 is best at fid."]
+    assert [verdicts.name(row, told) for row in told.rows][::4] == ["gmm (n_components=2) on ring", "kde on ring"]
+
+
+def test_what_rises_and_falls_with_a_swept_number_is_a_sentence(left, capsys):
+    for beta, latent_dim in itertools.product((1.0, 2.0, 4.0, 8.0), (2, 10)):
+        values = {"mse": beta / 100, "fid": 9 - beta if latent_dim == 10 else (beta - 3) ** 2, "kid": 1.0, "coverage": beta / 1e6}
+        found = card(*((name, value, sure(value, 1e-3)) for name, value in values.items()), ("parameters", beta, {"group": "cost"}))
+        left("vae", {"beta": beta, "latent_dim": latent_dim}, metrics=found)
+    told = left.report()
+    assert verdicts.effects(told) == [
+        "At latent_dim=2, mse rises from 0.01 to 0.08 as beta grows from 1 to 8.",
+        "At latent_dim=10, mse rises from 0.01 to 0.08 and fid falls from 8 to 1 as beta grows from 1 to 8.",
+    ], "two values show no trend, and what does not always change, or by less than its interval, is none"
+    assert "At latent_dim=10, mse rises" in " ".join(capsys.readouterr().out.split())
+    assert "At latent_dim=10, mse rises" in page(left.folder).words
+
+
+def test_a_sweep_over_samplers_is_not_told_to_sweep_them(left):
+    for sampler in ("prior", "gmm"):
+        left("ae", {"sampler": sampler}, metrics=card(("fid", 3.0, {})) | drawing(sampler))
+    assert verdicts.warnings(left.report()) == [], "of one model the sampler is all that differs"
+    left("gmm", metrics=card(("fid", 1.0, {})) | drawing("model"))
+    (text,) = verdicts.warnings(left.report())
+    assert "compare different samplers" in text and "sampler=prior,gmm" not in text
+    left("vae", metrics=card(("fid", 3.0, {})) | drawing("prior"))
+    (text,) = verdicts.warnings(left.report())
+    assert "sampler=prior,gmm" in text
+
+
+def test_one_measure_without_an_interval_is_one(left):
+    for k in (2, 3):
+        left(changes={"n_components": k}, metrics=card(("fid", k, {})))
+    assert verdicts.verdicts(left.report()) == ["Nobody is called best at fid, which has no interval; seed=0,1,2 gives one."]
 
 
 # --- what is not there ----------------------------------------------------------------------------------------
@@ -591,12 +680,23 @@ def test_rate_and_distortion_are_those_of_the_files_in_the_order_of_beta(left):
     assert line == ((9.5, 5.5, 2.5), (11.5, 19.5, 29.5))
 
 
+def test_words_in_a_chart_do_not_lie_on_one_another(left):
+    for beta in (1.0, 2.0, 3.0, 4.0):
+        test = {"n": 9, "kl": 5 + beta / 100 + 9 * (beta == 1), "nll": 20 - beta / 100, "loss": 1.0}
+        left("vae", {"beta": beta}, metrics={"test": test, "cost": {"criterion": "loss", "criterion_contains": ["beta"]}})
+    rows = averaged(results(left.folder, builtin_catalogue()))
+    ((_, sheet),) = charts.trades(rows)
+    boxes = {text.get_text(): text.get_window_extent() for text in sheet.figure.axes[0].texts}
+    assert {*boxes} == {f"beta={beta}" for beta in (1, 2, 3, 4)}
+    assert not [pair for pair in itertools.combinations(boxes, 2) if boxes[pair[0]].overlaps(boxes[pair[1]])]
+
+
 def test_each_chart_is_there_where_it_applies(left):
     for latent_dim, lam in itertools.product((2, 4), (1.0, 10.0)):
         test = {"n": 9, "reconstruction": latent_dim + lam, "sliced_wasserstein": 1 / lam, "loss": 1.0, "mse": latent_dim * lam}
         curve = [{"epoch": e, "validation": {"loss": lam / e}} for e in (1, 2, 3)]
         cost = {"criterion": "loss", "criterion_contains": ["lambda"]}
-        metrics = {"validation": {"n": 9, "loss": lam}, "test": test, "cost": cost, "time": {"seconds": lam}}
+        metrics = {"validation": {"n": 9, "loss": lam}, "test": test, "cost": cost, "time": {"fit_seconds": lam, "seconds": 99.0}}
         left("swae", {"latent_dim": latent_dim, "lambda": lam}, metrics=metrics, curve=curve)
     found = drawn(left.folder)
     assert set(found) == {
@@ -609,8 +709,8 @@ def test_each_chart_is_there_where_it_applies(left):
     }
     assert set(found["prior_match_against_reconstruction_on_digits"]) == {((1.0, 0.1), (3.0, 12.0)), ((1.0, 0.1), (5.0, 14.0))}
     assert ((1, 2, 3), (10.0, 5.0, 10 / 3)) in found["learning_curves"] and len(found["learning_curves"]) == 4
-    (seconds,) = (name for name in found if name.startswith("cost_against"))
-    assert sorted(found[seconds][0][0]) == [1, 1, 10, 10]
+    (chart,) = (name for name in found if name.startswith("cost_against"))
+    assert sorted(found[chart][0][0]) == [1, 1, 10, 10]
 
 
 def test_a_measure_that_only_some_lines_have_is_drawn_for_these(left):

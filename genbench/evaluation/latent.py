@@ -35,7 +35,15 @@ def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     return steps[apart], ends[apart]
 
 
-@measure("encode", "decode", group="latent space", unit="mean steps", better="lower", within=(1.0, float(STEPS)))
+@measure(
+    "encode",
+    "decode",
+    group="latent space",
+    unit="mean steps",
+    better="lower",
+    within=(1.0, float(STEPS)),
+    only="of models whose codes are vectors",
+)
 def largest_step(e: Evaluation) -> Measured:
     """Continuity: the largest of 16 steps over the mean step, of what straight lines between two test codes decode to.
 
@@ -50,7 +58,15 @@ def median(e: Evaluation, values: torch.Tensor) -> Measured:
     return e.resampled(lambda of: of(values).median(), {"pairs": len(values), "steps": STEPS}, features=e.values.name)
 
 
-@measure("encode", "decode", group="latent space", unit="distances of the ends", better="lower", within=(1.0, math.inf))
+@measure(
+    "encode",
+    "decode",
+    group="latent space",
+    unit="distances of the ends",
+    better="lower",
+    within=(1.0, math.inf),
+    only="of models whose codes are vectors",
+)
 def path_length(e: Evaluation) -> Measured:
     """Continuity: how long the way is that a straight line between two test codes decodes to, over the distance of its ends.
 

@@ -31,6 +31,7 @@ def mse(e: Evaluation) -> Measured:
     better="higher",
     source="Huynh-Thu & Ghanbari 2008, doi:10.1049/el:20080522",
     within=(-math.inf, -10 * math.log10(LEAST)),
+    only="on data in [0, 1]",
 )
 def psnr(e: Evaluation) -> Measured | None:
     """Peak signal-to-noise ratio of reconstructions: the mean over points of -10 log10 of their mean squared error.
@@ -48,6 +49,7 @@ def psnr(e: Evaluation) -> Measured | None:
     better="higher",
     source="Wang et al. 2004, doi:10.1109/TIP.2003.819861",
     within=(-1.0, 1.0),
+    only="on images in [0, 1] with sides of at least 11",
 )
 def ssim(e: Evaluation) -> Measured | None:
     """Mean structural similarity of test images and their reconstructions, from -1 to 1 for equal ones.

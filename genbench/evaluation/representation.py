@@ -23,7 +23,15 @@ def correct(e: Evaluation, classifier) -> Measured | None:
     return e.mean(predicted == e.test.y.cpu(), n={"test": len(predicted), "train": len(codes)})
 
 
-@measure("encode", group="representation", unit="share of test points", better="higher", source="Cover & Hart 1967", headline=True)
+@measure(
+    "encode",
+    group="representation",
+    unit="share of test points",
+    better="higher",
+    source="Cover & Hart 1967",
+    headline=True,
+    only="of models whose codes are vectors made without labels, on data with labels",
+)
 def knn_accuracy(e: Evaluation) -> Measured | None:
     """Accuracy of the majority of the 5 nearest training codes: whether codes of a class are neighbours."""
     from sklearn.neighbors import KNeighborsClassifier
@@ -31,7 +39,14 @@ def knn_accuracy(e: Evaluation) -> Measured | None:
     return correct(e, KNeighborsClassifier(K))
 
 
-@measure("encode", group="representation", unit="share of test points", better="higher", source="Alain & Bengio 2016, arXiv:1610.01644")
+@measure(
+    "encode",
+    group="representation",
+    unit="share of test points",
+    better="higher",
+    source="Alain & Bengio 2016, arXiv:1610.01644",
+    only="of models whose codes are vectors made without labels, on data with labels, by evaluation=full",
+)
 def linear_probe(e: Evaluation) -> Measured | None:
     """Accuracy of a logistic regression on standardised codes: whether planes tell the codes of classes apart."""
     if e.size == "quick":
@@ -57,6 +72,7 @@ def clusters(e: Evaluation) -> torch.Tensor:
     source="Vinh et al. 2010, JMLR 11:2837",
     headline=True,
     within=SHARE,
+    only="of models whose codes are clusters, on data with labels",
 )
 def nmi(e: Evaluation) -> Measured:
     """Mutual information of clusters and classes over the mean of their entropies: 0 for none, 1 where each tells the other."""
@@ -65,7 +81,14 @@ def nmi(e: Evaluation) -> Measured:
     return agreement(e, normalized_mutual_info_score)
 
 
-@measure("encode", group="representation", unit="index", better="higher", source="Hubert & Arabie 1985, doi:10.1007/BF01908075")
+@measure(
+    "encode",
+    group="representation",
+    unit="index",
+    better="higher",
+    source="Hubert & Arabie 1985, doi:10.1007/BF01908075",
+    only="of models whose codes are clusters, on data with labels",
+)
 def ari(e: Evaluation) -> Measured:
     """Adjusted Rand index of clusters and classes: 0 by chance, 1 where they are the same."""
     from sklearn.metrics import adjusted_rand_score
@@ -95,7 +118,14 @@ def active_units(e: Evaluation) -> Measured:
 
 
 @measure(
-    "encode", "codes", group="representation", unit="units of the codes", better="lower", source="Tolstikhin et al. 2018", within=POSITIVE
+    "encode",
+    "codes",
+    group="representation",
+    unit="units of the codes",
+    better="lower",
+    source="Tolstikhin et al. 2018",
+    within=POSITIVE,
+    only="of models whose codes are vectors",
 )
 def code_mismatch(e: Evaluation) -> Measured | None:
     """Sliced 2-Wasserstein distance between the codes of test points (drawn, where they are distributions) and those that

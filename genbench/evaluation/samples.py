@@ -31,6 +31,7 @@ def each(n: int) -> dict[str, int]:
     source="Heusel et al. 2017, arXiv:1706.08500",
     headline=True,
     within=POSITIVE,
+    only="with at most 2,048 features or test points",
 )
 def fid(e: Evaluation) -> Measured:
     """Fréchet distance of Gaussians with the moments of the samples' and of the test points' features.
@@ -220,7 +221,7 @@ def counts(e: Evaluation, found: torch.Tensor) -> torch.Tensor:
     return torch.bincount(found, minlength=e.features.classes).double()
 
 
-@measure("sample", group="samples", unit="classes", better="higher")
+@measure("sample", group="samples", unit="classes", better="higher", only="on data with labels")
 def classes_covered(e: Evaluation) -> Measured:
     """Number of classes, by a classifier, that have at least a tenth of the share of samples that they have of the data."""
     data, samples = (counts(e, found) for found in e.once(classes))
@@ -228,7 +229,15 @@ def classes_covered(e: Evaluation) -> Measured:
     return Measured(int(covered.sum()), each(len(e.test)), features=e.features.name, of=f"of {int((data > 0).sum())}")
 
 
-@measure("sample", group="samples", unit="nats", better="lower", source="Santurkar et al. 2018, arXiv:1711.00970", within=POSITIVE)
+@measure(
+    "sample",
+    group="samples",
+    unit="nats",
+    better="lower",
+    source="Santurkar et al. 2018, arXiv:1711.00970",
+    within=POSITIVE,
+    only="on data with labels",
+)
 def class_divergence(e: Evaluation) -> Measured:
     """KL divergence of the classes that samples are taken for from those that test points are taken for.
 
@@ -243,7 +252,15 @@ def class_divergence(e: Evaluation) -> Measured:
     return e.resampled(divergence, each(len(x)), features=e.features.name)
 
 
-@measure("sample", group="samples", unit="nats", better="lower", source="Santurkar et al. 2018, arXiv:1711.00970", within=POSITIVE)
+@measure(
+    "sample",
+    group="samples",
+    unit="nats",
+    better="lower",
+    source="Santurkar et al. 2018, arXiv:1711.00970",
+    within=POSITIVE,
+    only="on data with labels",
+)
 def class_imbalance(e: Evaluation) -> Measured:
     """KL divergence of the classes that samples are taken for from all that the data have being as frequent: 0 where they
     are, log K where only one of K is there."""
@@ -275,7 +292,15 @@ def near_modes(e: Evaluation, n: int = 10_000) -> tuple[torch.Tensor, torch.Tens
     return distance < 3 * density.scales[mode], mode
 
 
-@measure("sample", group="samples", unit="modes", better="higher", source="Srivastava et al. 2017, arXiv:1705.07761", headline=True)
+@measure(
+    "sample",
+    group="samples",
+    unit="modes",
+    better="higher",
+    source="Srivastava et al. 2017, arXiv:1705.07761",
+    headline=True,
+    only="on data whose modes are known",
+)
 def modes(e: Evaluation) -> Measured:
     """Number of modes of a known density near which, within 3 standard deviations, at least .5 % of the samples lie."""
     near, mode = e.once(near_modes)
@@ -284,7 +309,14 @@ def modes(e: Evaluation) -> Measured:
     return Measured(int(found.sum()), {"samples": len(near)}, on="the density", of=f"of {there}")
 
 
-@measure("sample", group="samples", unit="modes", better="higher", source="Srivastava et al. 2017, arXiv:1705.07761")
+@measure(
+    "sample",
+    group="samples",
+    unit="modes",
+    better="higher",
+    source="Srivastava et al. 2017, arXiv:1705.07761",
+    only="on data whose modes are known",
+)
 def modes_loose(e: Evaluation) -> Measured:
     """Number of modes of a known density near which, within 3 standard deviations, any of 2,500 samples lies, as published."""
     near, mode = (points[:2500] for points in e.once(near_modes))
@@ -292,7 +324,13 @@ def modes_loose(e: Evaluation) -> Measured:
 
 
 @measure(
-    "sample", group="samples", unit="share of samples", better="higher", source="Srivastava et al. 2017, arXiv:1705.07761", headline=True
+    "sample",
+    group="samples",
+    unit="share of samples",
+    better="higher",
+    source="Srivastava et al. 2017, arXiv:1705.07761",
+    headline=True,
+    only="on data whose modes are known",
 )
 def high_quality(e: Evaluation) -> Measured:
     """Share of samples within 3 standard deviations of any mode of a known density."""
