@@ -1,23 +1,34 @@
-"""What `auto` stands for, which only the data can say: the size of a model and the length of its training."""
+"""What `auto` stands for, which depends on the data: the size of a model and the length of its training."""
 
 import math
 
 from .data import Data
+from .errors import UserError
 from .model import Model
-from .settings import Settings
+from .settings import Settings, counted
 
 EPOCHS, CONV_EPOCHS, LEAST_STEPS = 40, 18, 4_000  # of a run whose length is auto
+COMPONENTS = 10  # clusters, or components of a mixture
 BATCHES = 10  # in an epoch over few data, about: the batch shrinks before the steps of an epoch get fewer
 
 
 def resolved(s: Settings, made: type[Model], data: Data) -> Settings:
     """The settings of a model of this class for these data, with every `auto` that depends on them replaced.
 
-    Doing it again changes nothing.
+    Doing it again changes nothing. UserError for a value above the model's `largest` for these data.
     """
-    s = Settings(s)
+    s, points, size = Settings(s), len(data.train), data.space.size
+    largest = made.largest(s, points, size)
     if s.get("latent_dim") == "auto":
-        s["latent_dim"] = min(made.usual_latent_dim, data.space.size)
+        s["latent_dim"] = min(made.usual_latent_dim, size, largest.get("latent_dim", size))
+    for name, most in largest.items():
+        if most < 1:
+            raise UserError(name, f"needs more than {counted(points, 'training point')}", fix="more training points")
+        if s[name] == "auto":
+            s[name] = min(COMPONENTS, most)
+        if s[name] > most:
+            what = f"must be at most {most:,} with {counted(points, 'training point')} of {counted(size, 'value')}"
+            raise UserError(name, what, s[name], f"{name}={most}")
     return Settings(s | length(s, len(data.train), made.usual_batch_size))
 
 

@@ -2,11 +2,9 @@
 
 import torch
 
-from .data import Part
 from .errors import UserError
 from .model import Model
 from .seeds import generator
-from .settings import Settings
 
 Sums = dict[str, torch.Tensor]
 
@@ -19,12 +17,6 @@ def rows(x: torch.Tensor) -> torch.Tensor:
 def add(sums: Sums, more: Sums) -> Sums:
     """Sums over some points and over more of them, by name."""
     return {name: sums[name] + value if name in sums else value for name, value in more.items()}
-
-
-def require_points(train: Part, s: Settings) -> None:
-    """UserError unless each of `n_components` may start at a point of its own."""
-    if len(train) < s.n_components:
-        raise UserError("n_components", f"there are only {len(train)} training points", s.n_components, f"at most {len(train)}")
 
 
 class EM(Model):
@@ -67,7 +59,6 @@ class EM(Model):
         if train.noise is not None:
             key = f"dataset.{train.noise.setting}"
             raise UserError(key, "EM needs the same data at every pass", "dynamic", f"{key}={train.noise.once}")
-        require_points(train, self.s)
 
     def initialise(self, train, *, seed):
         x = rows(train.values())

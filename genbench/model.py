@@ -51,6 +51,14 @@ class Model(nn.Module):
     mass = False  # True if `log_prob` is of a probability, False if of a density
     bounded = False  # True if `log_prob` is defined for values in [0, 1] only
 
+    @classmethod
+    def largest(cls, s: Settings, points: int, size: int) -> dict[str, int]:
+        """The largest value of each setting that so many training points, of `size` values each, bound.
+
+        A larger one is refused, and `auto` stays within. A setting without a bound is not among them.
+        """
+        return {}
+
     def __init__(self, space: Space, s: Settings):
         super().__init__()
         self.space, self.s = space, s

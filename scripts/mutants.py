@@ -336,6 +336,7 @@ MUTANTS = [
         ("a classifier of other weights is taken", "genbench/evaluation/features.py", 'return classifier.digest() == content["digest"]', "return classifier.digest() != 0"),
         ("all starts are parts of the model", "genbench/em.py", "t[self.best].numel()", "t.numel()"),
         ("a collapse goes untold", "genbench/evaluation/diagnosis.py", 'units["value"] == 0:', 'units["value"] < 0:'),
+        ("auto exceeds what the points allow", "genbench/auto.py", "min(COMPONENTS, most)", "COMPONENTS"),
         ("idle units are a collapse", "genbench/evaluation/diagnosis.py", 'units["value"] == 0:', 'units["value"] < 0.5 * e.model.latent_dim:'),
         ("few steps go untold", "genbench/evaluation/diagnosis.py", "if steps < FEW_STEPS", "if steps < 0"),
         ("a curve that still falls goes untold", "genbench/evaluation/diagnosis.py", "late > LATE_FALL", "late > 1"),

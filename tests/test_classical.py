@@ -270,8 +270,11 @@ def test_a_singular_covariance_names_its_component():
 
 def test_more_components_than_points_is_refused():
     for name in ("kmeans", "gmm", "kmeans-sgd", "gmm-sgd"):
-        with pytest.raises(UserError, match=r"n_components: there are only 20"):
-            built(name, np.ones((20, 2)), "n_components=21").setup(data_of(np.ones((20, 2))).train, seed=0, steps=1)
+        with pytest.raises(UserError, match=r"n_components: must be at most 20 with 20 .* \(got 21\); fix: n_components=20$"):
+            built(name, np.ones((20, 2)), "n_components=21")
+    for points, largest in ((9, 4), (4, 3)):  # a plane through four points has no more than three directions
+        with pytest.raises(UserError, match=rf"latent_dim: must be at most {largest} .* \(got 5\); fix: latent_dim={largest}$"):
+            built("pca", np.ones((points, 4)), "latent_dim=5")
 
 
 def test_kmeans_samples_spread_as_far_as_its_points():

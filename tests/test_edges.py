@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from conftest import small_config
+from conftest import config_of, small_config
 
 from genbench import data
 from genbench.data import Source
@@ -67,6 +67,21 @@ def test_every_model_ends_finite_or_refuses(edge, model_name, tmp_path, points, 
     assert json.loads((tmp_path / "status.json").read_text())["step"] >= 1
     numbers = [v for part in trained.metrics.values() for v in part.values() if isinstance(v, float)]
     assert numbers and all(math.isfinite(v) for v in numbers), trained.metrics
+
+
+def test_the_defaults_of_every_model_work_on_three_points(model_name, tmp_path, points, undrawn):
+    points(images(3).repeat(1, 1, 2, 2), trials=16)
+    length = "steps=2" if "steps" in config_of(model_name) else "epochs=2"
+    trained = run(config_of(model_name, length, "dataset.val_size=0", "evaluation=none", "device=cpu"), tmp_path)
+    assert all(trained.model.s[name] <= most for name, most in trained.model.largest(trained.model.s, 3, 64).items())
+    assert all(math.isfinite(value) for value in trained.metrics["test"].values())
+
+
+def test_a_mixture_of_codes_has_no_more_components_than_there_are_points(tmp_path, points):
+    points(images(3).repeat(1, 1, 2, 2))
+    few = ["dataset.val_size=0", "sampler=gmm", "evaluation=none"]
+    with pytest.raises(UserError, match=r"sampler_components: must be at most 3 .* \(got 4\); fix: sampler_components=3$"):
+        run(config_of("ae", "sampler_components=4", *few), tmp_path)
 
 
 @pytest.mark.parametrize(

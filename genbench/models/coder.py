@@ -46,6 +46,10 @@ class Coder(Model):
     that `finish` fits to the codes of the training data.
     """
 
+    @classmethod
+    def largest(cls, s, points, size):
+        return super().largest(s, points, size) | ({"sampler_components": points} if s.sampler == "gmm" else {})
+
     def __init__(self, space, s):
         super().__init__(space, s)
         self.density: Model | None = None

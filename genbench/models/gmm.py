@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from ..em import require_points, rows
+from ..em import rows
 from ..model import GradientModel
 from ..seeds import generator
 from .gaussians import FORMS
@@ -66,10 +66,6 @@ class GradientGMM(GaussianMixture, GradientModel):
     def mixture(self):
         mixture = self.components(log_weights=self.logits.log_softmax(0), means=self.means, factors=self.free)
         return replace(mixture, factors=mixture.constrained(self.free))
-
-    def setup(self, train, *, seed, steps):
-        require_points(train, self.s)
-        super().setup(train, seed=seed, steps=steps)
 
     @torch.no_grad()
     def initialise(self, train, *, seed):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from .. import interruption
-from ..em import EM, require_points, rows
+from ..em import EM, rows
 from ..model import GradientModel, Model, Player, View
 from ..seeds import generator
 
@@ -74,6 +74,10 @@ class Clustering(Model):
     """
 
     criterion = "inertia"
+
+    @classmethod
+    def largest(cls, s, points, size):
+        return super().largest(s, points, size) | {"n_components": points}  # each begins at a point of its own
 
     @property
     def clusters(self) -> Clusters:
@@ -170,7 +174,6 @@ class GradientKMeans(Clustering, GradientModel):
         return Clusters(self.centres, self.sizes, self.reached)
 
     def setup(self, train, *, seed, steps):
-        require_points(train, self.s)
         super().setup(train, seed=seed, steps=steps)
         self.forget()
 

@@ -55,6 +55,10 @@ class Mixture(Model):
 
     criterion = "nll"
 
+    @classmethod
+    def largest(cls, s, points, size):
+        return super().largest(s, points, size) | {"n_components": points}  # each begins at a point of its own
+
     @property
     def mixture(self) -> Components:
         """The components that were fitted."""

@@ -4,10 +4,8 @@ import math
 
 import torch
 
-from ..errors import UserError
 from ..losses import per_point
 from ..model import View, available_if
-from ..settings import counted
 from .coder import Coder
 
 
@@ -22,11 +20,13 @@ class PCA(Coder):
     criterion = "squared_error"
     few = False  # fewer points than values in each
 
+    @classmethod
+    def largest(cls, s, points, size):
+        return super().largest(s, points, size) | {"latent_dim": min(points - 1, size)}  # centred points span no more
+
     def __init__(self, space, s):
         super().__init__(space, s)
         d = space.size
-        if s.latent_dim > d:
-            raise UserError("latent_dim", f"a data point of {counted(d, 'value')} has no more components", s.latent_dim, f"latent_dim={d}")
         for name, shape in {"mean": (d,), "components": (s.latent_dim, d), "eigenvalues": (d,)}.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("solved", torch.tensor(False))
@@ -43,13 +43,6 @@ class PCA(Coder):
         return bool(self.solved)
 
     def setup(self, train, *, seed, steps):
-        if len(train) <= self.s.latent_dim:
-            raise UserError(
-                "latent_dim",
-                f"there must be more points than components, and there are {len(train)}",
-                self.s.latent_dim,
-                "lower latent_dim",
-            )
         self.few = len(train) < self.space.size
 
     def step(self, batch):
