@@ -69,9 +69,13 @@ class Display:
         self.console.print(plain(text), markup=False)
         self.last_said = time.perf_counter()
 
-    def start(self, epochs: int, criterion: str | None = None) -> None:
-        """The clock runs; on a terminal the live line appears. `criterion` is the term that training lowers, if any."""
+    def start(self, epochs: int, criterion: str | None = None, may_end_early: bool = False) -> None:
+        """The clock runs; on a terminal the live line appears. `criterion` is the term that training lowers, if any.
+
+        No time left is shown of a run that may end before its last epoch, as it is not known.
+        """
         self.epochs, self.criterion, self.started = epochs, criterion, time.perf_counter()
+        self.may_end_early = may_end_early
         if self.is_live:
             columns = (
                 TextColumn(
@@ -80,8 +84,7 @@ class Display:
                 BarColumn(bar_width=None),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[speed]}"),
-                TimeRemainingColumn(),
-                TextColumn("left"),
+                *([] if may_end_early else [TimeRemainingColumn(), TextColumn("left")]),
             )
             self.progress = Progress(*columns, expand=True, console=self.console)
             self.task = self.progress.add_task(self.title, total=epochs, speed="")
@@ -98,7 +101,7 @@ class Display:
         if first:
             self.first = epoch - 1
         left = (time.perf_counter() - self.started) / (epoch - self.first) * (self.epochs - epoch)
-        begin, end = f"epoch {epoch}/{self.epochs}  ", f"  {speed}  {duration(left)} left"
+        begin, end = f"epoch {epoch}/{self.epochs}  ", f"  {speed}" + ("" if self.may_end_early else f"  {duration(left)} left")
         self.unsaid = begin + terms(point, self.criterion, self.console.width - len(begin + end)) + end
         if first or epoch % max(1, self.epochs // 20) == 0:
             self._say_last()
@@ -115,9 +118,11 @@ class Display:
         text = f"measuring {i} of {of}: {name}"
         if self.live is not None:
             self._below(text)
-        elif not self.has_announced or time.perf_counter() - self.last_said > QUIET:
+        elif not self.has_announced:
             self.has_announced = True
             self._say_last()
+            self._announce(f"measuring {counted(of, 'number')}")
+        elif time.perf_counter() - self.last_said > QUIET:
             self._announce(text)
 
     def drawing(self) -> None:
@@ -280,15 +285,26 @@ def brief(found: dict, names: Iterable[str]) -> list[str]:
     return values[:1] + [f"{entry['name']} {_value(entry, 4)}" for entry in order[:2]]
 
 
+def headline(title: str, found: dict) -> str:
+    """What a finished run is called, with its seed, what it took, and on how much it was measured."""
+    if "seed" in found and "seed=" not in title:
+        title += f", seed {found['seed']}"
+    epochs, seconds = found.get("cost", {}).get("epochs"), found.get("time", {}).get("seconds")
+    took = [counted(epochs, "epoch")] if epochs is not None else []
+    took += [duration(seconds)] if seconds is not None else []
+    samples = max((entry["n"].get("samples", 0) for entry in found.get("card", [])), default=0)
+    points = found.get("test", {}).get("n")
+    sizes = [counted(points, "test point")] if points is not None else []
+    sizes += [counted(samples, "sample")] if samples else []
+    return f"{title}: done" + f" ({', '.join(took)})" * bool(took) + f"; {', '.join(sizes)}" * bool(sizes)
+
+
 def show_result(console: Console, title: str, folder: Path, found: dict, names: Iterable[str], pictures: list[str], look: str) -> None:
     """A finished run on at most 24 lines of 80 columns: objective, headline measures, the first diagnosis, where to look.
 
     `names` are the measures that are headlines, `pictures` the files in the folder, `look` a command that shows them.
     """
-    epochs, seconds = found.get("cost", {}).get("epochs"), found.get("time", {}).get("seconds")
-    took = [counted(epochs, "epoch")] if epochs is not None else []
-    took += [duration(seconds)] if seconds is not None else []
-    _wrapped(console, f"{title}: done" + f" ({', '.join(took)})" * bool(took), 2)
+    _wrapped(console, headline(title, found), 2)
     for line in objective(found):
         _wrapped(console, line, 2)
     shown = headlines(found, names)
@@ -299,7 +315,7 @@ def show_result(console: Console, title: str, folder: Path, found: dict, names: 
             table.add_column(head, justify=justify, no_wrap=True)
         for entry in shown:
             yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
-            table.add_row(*_cells(entry)[:3], *yardstick * bool(real))
+            table.add_row(_name(entry), _value(entry), _between(entry), *yardstick * bool(real))
         console.print(table)
     card, diagnosis = found.get("card", []), found.get("diagnosis", [])
     faults = [finding for finding in diagnosis if isinstance(finding, str) or finding["kind"] != "note"]
@@ -319,38 +335,48 @@ def show_result(console: Console, title: str, folder: Path, found: dict, names: 
 def show_run(console: Console, title: str, found: dict) -> None:
     """All numbers of a finished run: the objective's terms by part of the data, the report card, the diagnosis."""
     parts = parts_of(found)
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for part in parts:
-        table.add_column(part, justify="right")
-    for row in dict.fromkeys(name for numbers in parts.values() for name in numbers):
-        table.add_row(row, *[number(numbers[row]) if row in numbers else "" for numbers in parts.values()])
-    console.print(table)
+    names = dict.fromkeys(name for numbers in parts.values() for name in numbers)
+    values = [[name, *(number(numbers[name]) if name in numbers else "" for numbers in parts.values())] for name in names]
+    console.print(Text(title, "bold"))
+    for line in _aligned([["", *parts], *values], "<" + ">" * len(parts)):
+        console.print(line, markup=False)
     show_card(console, found)
 
 
 def show_card(console: Console, found: dict) -> None:
-    """A report card as a table with a section per group, beside real data where they are measured, and the diagnosis."""
+    """A report card with a line for each measure, beside real data where they are measured, and the diagnosis.
+
+    What numbers were measured on, and from, is said once above all of a group that have it in common.
+    """
     card, real = found.get("card", []), newest(found.get("real_data", []))
     if card:
-        own = [Column("", no_wrap=True), Column("", justify="right", no_wrap=True), Column("95 %", no_wrap=True)]
-        own += [Column("real data", justify="right")] * bool(real)
-        table = Table(
-            *own, "n", title="report card (↑ higher is better, ↓ lower; what each is: genbench evaluate --list)", title_justify="left"
-        )
-        for group in dict.fromkeys(entry["group"] for entry in card):
-            table.add_section()
-            table.add_row(Text(group, "bold"))
-            for entry in card:
-                if entry["group"] == group:
-                    *cells, n = _cells(entry)
-                    yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
-                    table.add_row(*cells, *yardstick * bool(real), n)
-        console.print(table)
-        for words, names in _words(card).items():
-            console.print(f"{', '.join(names)}: {words}", markup=False)
+        blocks: dict[str, dict[str, list[dict]]] = {}
+        for entry in card:
+            blocks.setdefault(entry["group"], {}).setdefault(_basis(entry), []).append(entry)
+        entries = [entry for block in blocks.values() for some in block.values() for entry in some]
+        rows = [["", "value", "95 %", *["real data"] * bool(real)]]
+        for entry in entries:
+            yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
+            rows.append([f" {_name(entry)}", _value(entry), _between(entry), *yardstick * bool(real)])
+        head, *lines = _aligned(rows, "<><>")
+        console.print("report card (↑ higher is better, ↓ lower; what each is: genbench evaluate --list)", markup=False)
+        console.print(head, markup=False)
+        left = iter(lines)
+        for group, block in blocks.items():
+            for basis, some in block.items():
+                text = ": ".join(filter(None, [group, basis]))
+                for line in textwrap.wrap(text, min(console.width, 100), subsequent_indent="    ", break_on_hyphens=False):
+                    console.print(Text(line, "bold"))
+                for _ in some:
+                    console.print(next(left), markup=False)
     for line in remarks(found):
         console.print(f"diagnosis: {line}", markup=False)
+
+
+def _aligned(rows: list[list[str]], sides: str) -> list[str]:
+    """Rows of cells as lines, in columns as wide as their longest cell; `<` stands for a column's left side, `>` for its right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths)).rstrip() for row in rows]
 
 
 def remarks(found: dict) -> list[str]:
@@ -380,11 +406,14 @@ def show_measures(console: Console, measures: Iterable) -> None:
             console.print(Padding(Text.assemble(m.meaning, (f" Source: {m.source}.", "dim")), (0, 0, 0, 6)))
 
 
-def _cells(entry: dict) -> list[str]:
-    """A number of a card as cells of its table."""
-    between = "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
-    arrow = {"higher": " ↑", "lower": " ↓"}.get(entry["better"], "")
-    return [entry["name"] + arrow, _value(entry), between, sizes(entry["n"])]
+def _name(entry: dict) -> str:
+    """What a number is called, with an arrow towards what is better."""
+    return entry["name"] + {"higher": " ↑", "lower": " ↓"}.get(entry["better"], "")
+
+
+def _between(entry: dict) -> str:
+    """The interval of a number."""
+    return "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
 
 
 def _value(entry: dict, digits: int = 5) -> str:
@@ -409,14 +438,19 @@ def _is_total(of: str) -> bool:
     return of.startswith("of ")
 
 
-def _words(card: list[dict]) -> dict[str, list[str]]:
-    """What is said of numbers in words, each with the names of the numbers that it is said of."""
-    found: dict[str, list[str]] = {}
-    for entry in card:
-        for words in ("" if _is_total(entry["of"]) else entry["of"], entry["features"] or ""):
-            if words:
-                found.setdefault(words, []).append(entry["name"])
-    return found
+def _basis(entry: dict) -> str:
+    """What a number was measured on, from and by, in words."""
+    on = "" if entry["on"] in entry["n"] or not entry["n"] else f"on {entry['on']} data"
+    features = entry["features"] and (entry["features"] if "features" in entry["features"] else f"by their {entry['features']}")
+    return ", ".join(filter(None, [_sizes(entry["n"]), on, features, "" if _is_total(entry["of"]) else entry["of"]]))
+
+
+COUNTED = {"test": "test point", "train": "training point", "validation": "validation point"}
+
+
+def _sizes(n: dict[str, int]) -> str:
+    """How many of what a number was measured from."""
+    return ", ".join(counted(size, COUNTED.get(what, what.rstrip("s"))) for what, size in n.items())
 
 
 def number(value: float, digits: int = 5) -> str:

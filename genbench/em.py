@@ -32,6 +32,7 @@ class EM(Model):
     """
 
     criterion = "objective"
+    until_converged = True
 
     def __init__(self, space, s):
         super().__init__(space, s)

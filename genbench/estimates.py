@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 Z = 1.959964  # standard errors that 95 % of a normal distribution lie within
+FEWEST = 3  # points that an interval needs: the spread of two says next to nothing
 MANY = 2000  # points above which measuring anew nearly all of them takes long
 
 
@@ -29,12 +30,12 @@ class Measured(NamedTuple):
 def mean(values: torch.Tensor, n: dict[str, int], **more) -> Measured:
     """The mean of a value per point [n]."""
     count, value = len(values), float(values.double().mean())
+    if _too_few(count, n):
+        return Measured(value, n, **more)
     if values.dtype == torch.bool:  # Wilson's (1927), as a share lies between 0 and 1
         scale = 1 + Z**2 / count
         centre, reach = value + Z**2 / (2 * count), Z * (value * (1 - value) / count + Z**2 / (4 * count**2)) ** 0.5
         return Measured(value, n, low=(centre - reach) / scale, high=(centre + reach) / scale, **more)
-    if count < 2:
-        return Measured(value, n, **more)
     return around(value, float(values.double().std()) / count**0.5, count, n, more)
 
 
@@ -42,10 +43,15 @@ def around(value: float, error: float, count: int, n: dict[str, int], more: dict
     """A number with Student's interval for a standard error that was estimated from so many numbers."""
     from scipy.special import stdtrit
 
-    if not math.isfinite(error):
+    if _too_few(count, n) or not math.isfinite(error):
         return Measured(value, n, **more)
     reach = float(stdtrit(count - 1, 0.975)) * error
     return Measured(value, n, low=value - reach, high=value + reach, **more)
+
+
+def _too_few(count: int, n: dict[str, int]) -> bool:
+    """Whether so many numbers, or the test points or samples behind them, are too few for an interval."""
+    return min([count, *(size for what, size in n.items() if what in ("test", "samples"))]) < FEWEST
 
 
 class Parts(NamedTuple):

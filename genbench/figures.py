@@ -424,11 +424,11 @@ def _histograms(v, model, page, **panels):
     return plots.histograms({name.replace("_", " "): panel for name, panel in panels.items()}, page)
 
 
-def _components(v, model, page, points, weights, covariances=None):
+def _components(v, model, page, points, weights, covariances=None, called="component"):
     if v.kind == "plane":
         return planes.components(points, weights, covariances, v.plane, page)
     heaviest = weights.argsort(descending=True)[:64]
-    captions = [f"{k + 1}: {weights[k]:.1%}" for k in heaviest.tolist()]
+    captions = [f"{called} {k + 1}, {weights[k]:.1%}" for k in heaviest.tolist()]
     if v.kind == "images":
         return plots.grid(points[heaviest], page, captions, wide=600)
     if v.kind == "vectors":
@@ -455,7 +455,7 @@ VIEWS: dict[str, Callable[..., Picture]] = {
     "rows": _rows,  # by name, equally many points each, the n-th of all belonging together
     "spectrum": _spectrum,  # shares [D] of the variance, of which the first `kept` are the model's
     "histograms": _histograms,  # by name, (values, a value that is wanted or None)
-    "components": _components,  # points [K, ...] of these weights [K], perhaps covariances [K, D, D]
+    "components": _components,  # points [K, ...] of these weights [K], perhaps covariances [K, D, D], and what one is called
     "memberships": _memberships,  # shares [n, K] of points x [n, ...]
     "landscape": _landscape,  # a function of points that the data and the samples are judged by
 }

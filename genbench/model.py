@@ -41,6 +41,7 @@ class Model(nn.Module):
     """
 
     converged = False  # True ends the run early
+    until_converged = False  # True if a run usually ends early, so that its last epoch is not known
     criterion: str | None = None  # the term of `evaluate` that training lowers; None where there is none, as in a game
     usual_latent_dim = 16  # what latent_dim=auto is, unless the data have fewer dimensions
     usual_batch_size = 128  # what batch_size=auto is, unless the data are few

@@ -315,7 +315,7 @@ class Run:
             self.events.sync()
         self.display.close()
         look = f"tensorboard --logdir {quoted(self.folder.parent)}"
-        self.display.result(self.folder, found, headlines(), pictures_in(self.folder), look)
+        self.display.result(self.folder, found | {"seed": self.s.seed}, headlines(), pictures_in(self.folder), look)
         self._status("done", epochs=self.s.epochs, steps=self.s.get("steps"))
 
     def keep(self, finished: dict[str, torch.Tensor]) -> None:
@@ -361,7 +361,8 @@ class Run:
         if content is not None:
             require_same(content["settings"], self.config, content["length"])
             require_same_data(content["data"], self.data, self.folder)
-        self.display.start(self.length["epochs"], model.criterion)
+        may_end_early = model.until_converged or self.s.get("patience") is not None
+        self.display.start(self.length["epochs"], model.criterion, may_end_early)
         for path in damaged:
             set_aside(path, f"is damaged ({kind(path)})" if kind(path) else "is damaged")
         if content is None:

@@ -9,7 +9,15 @@ from .model import Model, View
 
 TAKE_POINTS = ("encode", "posterior", "classify", "log_prob", "score")  # capabilities whose first argument is points
 RETURN_POINTS = ("decode", "emit", "sample")
-SAME = ("criterion", "keeps_data", "log_prob_kind", "conditional", "mass", "bounded")  # facts of a model that do not change
+SAME = (
+    "criterion",
+    "until_converged",
+    "keeps_data",
+    "log_prob_kind",
+    "conditional",
+    "mass",
+    "bounded",
+)  # facts of a model that do not change
 
 
 class Standardized(Model):

@@ -25,7 +25,7 @@ from genbench import divergences
 from genbench.card import MEASURES, Evaluation, card, evaluated, measure, measures, real_data
 from genbench.data import Data, Part, Space, load
 from genbench.errors import UserError
-from genbench.estimates import Measured, parts
+from genbench.estimates import Measured, around, mean, parts
 from genbench.evaluation import features
 from genbench.evaluation.diagnosis import diagnosed
 from genbench.evaluation.reconstruction import structural_similarity
@@ -635,3 +635,12 @@ def test_a_finished_run_is_evaluated_on_demand(genbench, tmp_path, undrawn, card
     ):
         refused = genbench("evaluate", *words)
         assert refused.returncode == 2 and says in refused.stderr
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bool])
+def test_a_number_of_fewer_than_three_points_has_no_interval(kind):
+    for points in (1, 2, 3):
+        values = torch.tensor([1, 0, 1][:points], dtype=kind)
+        for n in ({"test": points}, {"samples": points, "train": 1000}):
+            assert (mean(values, n).low is None) == (points < 3)
+        assert (around(0.5, 0.1, 1000, {"samples": 1000, "test": points, "train": 2}, {}).high is None) == (points < 3)

@@ -53,10 +53,13 @@ def test_the_end_of_a_run_is_a_screen_at_most_whatever_was_measured(real, tmp_pa
     yardstick = {"real_data": [entry("fid", 2.75)]} if real else {}
     on = printed()
     pictures = ["samples.png", "codes.png", "traversal.png"]
-    Display("vae on digits, beta=4", on).result(folder, FOUND | yardstick, headlines(), pictures, "tensorboard --logdir outputs")
+    Display("vae on digits, beta=4", on).result(
+        folder, FOUND | yardstick | {"seed": 7}, headlines(), pictures, "tensorboard --logdir outputs"
+    )
     told = on.file.getvalue()
     assert rows(told) <= SCREEN
     assert "objective: loss 139.1 train, 139.1 validation, 139.1 test" in told and "200 epochs, 21 s" in told
+    assert "vae on digits, beta=4, seed 7: done (200 epochs, 21 s); 100 test points, 360 samples" in " ".join(told.split())
     shown = [name for name in headlines() if re.search(rf"^{name}\b.* 0\.1 to 0\.2", told, re.M)]
     assert 6 <= len(shown) <= 8 and "mmd" not in told and ("real data" in told and "2.75" in told) == real
     assert f"all {len(FOUND['card'])} measures and 1 more remark: genbench show " in told
@@ -69,7 +72,7 @@ def test_the_end_of_a_game_and_of_a_run_without_a_card_say_what_there_is(tmp_pat
     found = {"test": {"n": 10, "d_real": 0.7, "d_fake": 0.3}, "cost": {"epochs": 1, "criterion": None}}
     Display("gan on ring", on).result(tmp_path, found, headlines(), [], "tensorboard --logdir .")
     told = on.file.getvalue().splitlines()
-    assert told[:2] == ["gan on ring: done (1 epoch)", "terms on test data: d_real 0.7, d_fake 0.3"]
+    assert told[:2] == ["gan on ring: done (1 epoch); 10 test points", "terms on test data: d_real 0.7, d_fake 0.3"]
     assert told[-2].startswith("to measure more: genbench evaluate ") and told[-1] == "look: tensorboard --logdir ."
 
 
@@ -108,7 +111,7 @@ def test_without_a_terminal_measuring_is_announced_once_and_then_only_where_it_t
     for i, name in enumerate(("mse", "fid", "kid", "mmd"), 1):
         display.measuring(i, 4, name)
         now[0] += 6
-    assert on.file.getvalue().splitlines() == ["measuring 1 of 4: mse", "measuring 3 of 4: kid"]
+    assert on.file.getvalue().splitlines() == ["measuring 4 numbers", "measuring 3 of 4: kid"]
 
 
 def test_a_job_has_a_line_at_its_start_and_one_at_its_end_within_the_width():
@@ -139,6 +142,35 @@ def test_on_a_terminal_a_job_leaves_its_last_line_only():
     told = on.file.getvalue()
     assert "1/2 beta=4: starting" in told and "started" not in told and "\x1b[2K" in told and display.live is None
     assert re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", told).splitlines()[-1].split()[:3] == ["1/2", "failed", "beta=4"]
+
+
+def test_all_numbers_are_shown_in_full_on_80_columns_with_a_line_for_each():
+    card = [entry(m.name, -1.23456e-05, m.group) | {"low": -1.23456e-05, "high": 1.23457e-05} for m in measures().values()]
+    card[0] |= {"of": "of 10", "value": 7}
+    different = {"n": {"samples": 10_000, "train": 55_000, "bins": 100}, "features": "features of classifier 0123456789ab"}
+    card[-1] |= different
+    on = printed()
+    console.show_run(on, "vae on digits", FOUND | {"card": card, "real_data": card, "diagnosis": []})
+    lines = on.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80 and "…" not in "".join(lines)
+    for one in card:
+        (line,) = [line for line in lines if line.strip().startswith(f"{one['name']} ")]
+        assert line.count("7 of 10" if one is card[0] else "-1.2346e-05") == 3 - (one is card[0]), line
+        assert line.rstrip().endswith("7 of 10" if one is card[0] else "-1.2346e-05") and "-1.2346e-05 to 1.2346e-05" in line
+    assert sum("360 samples, 360 test points, by their values" in line for line in lines) == len({one["group"] for one in card})
+    assert "10,000 samples, 55,000 training points, 100 bins, features of classifier 0123456789ab" in " ".join(" ".join(lines).split())
+    assert len(lines) <= len(card) + 25
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_no_time_left_is_shown_of_a_run_that_may_end_early(is_terminal):
+    for may_end_early in (False, True):
+        on = printed(is_terminal)
+        display = Display("kmeans on digits", on)
+        display.start(300, "inertia", may_end_early)
+        display.epoch(1, POINT, "1/s")
+        display.close()
+        assert (" left" in on.file.getvalue()) != may_end_early
 
 
 def test_of_a_job_the_objective_and_a_number_of_two_groups_are_told():

@@ -304,7 +304,9 @@ def test_components_have_the_numbers_that_responsibilities_have(monkeypatch):
     viewer.at(1)
     weights, points = torch.tensor([0.2, 0.5, 0.3]), torch.rand(3, 1, 8, 8)
     figures.VIEWS["components"](viewer, None, viewer.page("means"), points, weights)
-    assert drawn["captions"] == ["2: 50.0%", "3: 30.0%", "1: 20.0%"] and torch.equal(drawn["images"], points[[1, 2, 0]])
+    assert drawn["captions"] == ["component 2, 50.0%", "component 3, 30.0%", "component 1, 20.0%"] and torch.equal(
+        drawn["images"], points[[1, 2, 0]]
+    )
 
 
 def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
@@ -396,7 +398,9 @@ def test_kmeans_tells_the_share_of_points_at_each_centre():
     data = load(config["dataset"], CPU)
     model = trained(config, data)
     nearest = model.encode(data.train.values())
-    shown = model.views(data.train.values(), generator(0))["centres"].data["weights"]
+    centres = model.views(data.train.values(), generator(0))["centres"].data
+    shown = centres["weights"]
+    assert centres["called"] == "centre", "or its number would read as a class"
     assert torch.allclose(shown, torch.bincount(nearest, minlength=4).double() / 300)
 
 

@@ -46,10 +46,6 @@ class Coder(Model):
     that `finish` fits to the codes of the training data.
     """
 
-    @classmethod
-    def largest(cls, s, points, size):
-        return super().largest(s, points, size) | ({"sampler_components": points} if s.sampler == "gmm" else {})
-
     def __init__(self, space, s):
         super().__init__(space, s)
         self.density: Model | None = None
@@ -93,17 +89,17 @@ class Coder(Model):
             with torch.no_grad():
                 z = torch.cat([self.given(y).encode(x) for x, y in train.batches(1000)])
             data = Data("codes", {"train": Part(z, None)}, Space((self.s.latent_dim,), unit=False))
-            density = self.blank_density(seed).to(z.device)
+            density = self.blank_density(seed, min(self.s.sampler_components, len(z))).to(z.device)
             try:
                 fit(density, data, Silent(), density.s)
             except UserError as error:
                 raise UserError(f"sampler={self.s.sampler}", f"cannot be fitted to the codes: {error}", fix="another sampler") from error
             self.density = density
 
-    def blank_density(self, seed: int) -> Model:
-        """The density that the settings name, before it is fitted."""
+    def blank_density(self, seed: int, components: int) -> Model:
+        """The density that the settings name, before it is fitted; a mixture of so many components."""
         made, own = DENSITIES[self.s.sampler]
-        settings = USUAL | {"n_components": self.s.sampler_components, "seed": seed} | own
+        settings = USUAL | {"n_components": components, "seed": seed} | own
         return made(Space((self.s.latent_dim,), unit=False), Settings(settings))
 
     def finished(self):
@@ -111,5 +107,6 @@ class Coder(Model):
 
     def take_finished(self, state):
         if state:
-            self.density = self.blank_density(self.s.seed).to(self.device)
+            components = state["log_weights"].shape[1] if "log_weights" in state else 1  # after the start
+            self.density = self.blank_density(self.s.seed, components).to(self.device)
             self.density.load_state_dict(state)

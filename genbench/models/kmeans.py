@@ -112,7 +112,7 @@ class Clustering(Model):
     def views(self, x, rng):
         points = self.decode(torch.arange(self.s.n_components, device=self.device))
         note = "centres, with the share of the training points that are nearest to them"
-        return {"centres": View("components", note, {"points": points, "weights": self.clusters.sizes})}
+        return {"centres": View("components", note, {"points": points, "weights": self.clusters.sizes, "called": "centre"})}
 
 
 class KMeans(Clustering, EM):
