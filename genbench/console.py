@@ -357,9 +357,9 @@ def show_card(console: Console, found: dict) -> None:
         rows = [["", "value", "95 %", *["real data"] * bool(real)]]
         for entry in entries:
             yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
-            rows.append([f" {_name(entry)}", _value(entry), _between(entry), *yardstick * bool(real)])
+            rows.append([f"  {_name(entry)}", _value(entry), _between(entry), *yardstick * bool(real)])
         head, *lines = _aligned(rows, "<><>")
-        console.print("report card (↑ higher is better, ↓ lower; what each is: genbench evaluate --list)", markup=False)
+        console.print("report card (↑ higher is better, ↓ lower; meanings: genbench evaluate --list)", markup=False)
         console.print(head, markup=False)
         left = iter(lines)
         for group, block in blocks.items():

@@ -147,7 +147,7 @@ def test_on_a_terminal_a_job_leaves_its_last_line_only():
 def test_all_numbers_are_shown_in_full_on_80_columns_with_a_line_for_each():
     card = [entry(m.name, -1.23456e-05, m.group) | {"low": -1.23456e-05, "high": 1.23457e-05} for m in measures().values()]
     card[0] |= {"of": "of 10", "value": 7}
-    different = {"n": {"samples": 10_000, "train": 55_000, "bins": 100}, "features": "features of classifier 0123456789ab"}
+    different = {"on": "train", "n": {"samples": 10_000, "train": 55_000, "bins": 100}, "features": "features of classifier 0123456789ab"}
     card[-1] |= different
     on = printed()
     console.show_run(on, "vae on digits", FOUND | {"card": card, "real_data": card, "diagnosis": []})
