@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 
 from .console import say
 from .errors import UserError
-from .files import rename, sweep_temporaries
+from .files import opened, rename, sweep_temporaries
 from .interruption import check
 
 CHUNK = 1 << 20  # bytes between two looks at whether to stop
@@ -60,7 +60,7 @@ def _is_there(folder: Path, download: Download) -> bool:
     if not file.is_file():  # a pipe would be waited for; a link to a file elsewhere is the user's own
         return False
     digest = hashlib.sha256()
-    with open(file, "rb") as content:
+    with open(opened(file, links=True), "rb") as content:
         for chunk in chunks(content):
             digest.update(chunk)
     return digest.hexdigest() == download.sha256

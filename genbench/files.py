@@ -87,18 +87,20 @@ def kind(path: Path) -> str:
         return ""
 
 
-def opened(path: Path, flags: int = os.O_RDONLY) -> int:
+def opened(path: Path, flags: int = os.O_RDONLY, links: bool = False) -> int:
     """A descriptor of the regular file at `path`, to be closed; OSError where there is none, NotAFile for anything else.
 
-    Nothing else is ever opened: a link leads to somebody else's file, and a pipe or a device may wait forever.
+    Nothing else is ever opened: a link leads to somebody else's file, and a pipe or a device may wait forever. With
+    `links` it may be a link to a regular file, as data that a user chose may be.
     """
-    found = kind(path)
+    found = "" if links else kind(path)
     if found:
         raise NotAFile(path, found)
-    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
-    if not stat.S_ISREG(os.fstat(file).st_mode):  # it has changed since
+    file = os.open(path, flags | os.O_NONBLOCK | (0 if links else os.O_NOFOLLOW), 0o666)
+    mode = os.fstat(file).st_mode
+    if not stat.S_ISREG(mode):  # with links, or as it has changed since
         os.close(file)
-        raise NotAFile(path, kind(path) or "no regular file")
+        raise NotAFile(path, KINDS.get(stat.S_IFMT(mode), "no regular file"))
     return file
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from .errors import UserError
+from .files import opened
 from .interruption import check
 
 Parts = list[tuple[torch.Tensor, torch.Tensor | None]]
@@ -29,21 +30,18 @@ Parts = list[tuple[torch.Tensor, torch.Tensor | None]]
 
 @dataclass(frozen=True)
 class Member:
-    """A file out of an archive; it reads, and is called, as a path would be."""
+    """A file out of an archive; it is called as a path would be."""
 
     archive: Path
     name: str
     content: bytes
-
-    def read_bytes(self) -> bytes:
-        """All of it."""
-        return self.content
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.name}"
 
 
 LONGEST_TEXT = 200_000_000  # bytes; the longest of the files of binarized MNIST has 78,400,000
+LONGEST = 1 << 28  # bytes of a file that is read at once; a batch of CIFAR-10 has 31,000,000
 Files = Mapping[str, Path | Member]
 
 
@@ -84,7 +82,7 @@ def idx(files: Files, names: Sequence[str]) -> tuple[Parts, Sequence[str]]:
 def _idx_bytes(path: Path, dimensions: int) -> torch.Tensor:
     """The unsigned bytes of an IDX file: a magic number, a size for each dimension as 4 bytes, the highest first, values."""
     magic = bytes([0, 0, 8, dimensions])  # 8 says unsigned bytes
-    with open(path, "rb") as stored:
+    with open(opened(path, links=True), "rb") as stored:
         packed = stored.read(2) == b"\x1f\x8b"
         stored.seek(0)
         with gzip.GzipFile(fileobj=stored) if packed else nullcontext(stored) as file:
@@ -118,6 +116,17 @@ def _at_most(file: BinaryIO, size: int) -> bytearray:
     return found
 
 
+def _content(file: Path | Member) -> bytes:
+    """All of a file. ValueError for one of absurd size."""
+    if isinstance(file, Member):
+        return file.content
+    with open(opened(file, links=True), "rb") as stored:
+        content = bytes(_at_most(stored, LONGEST + 1))
+    if len(content) > LONGEST:
+        raise ValueError(f"it has more than {LONGEST:,} bytes")
+    return content
+
+
 def _check_labels(y: torch.Tensor, count: int, classes: int, file: Path | Member) -> None:
     if len(y) != count:
         raise damaged(file, f"expected {count:,} labels, one for each image", f"{len(y):,}")
@@ -137,7 +146,7 @@ def amat(files: Files, names: Sequence[str], side: int) -> tuple[Parts, Sequence
 
 
 def _amat_bytes(path: Path, side: int) -> torch.Tensor:
-    with open(path, "rb") as file:
+    with open(opened(path, links=True), "rb") as file:
         text = np.frombuffer(_at_most(file, LONGEST_TEXT + 1), np.uint8)
     if len(text) > LONGEST_TEXT:
         raise damaged(path, f"expected at most {LONGEST_TEXT:,} bytes", "more")
@@ -211,7 +220,7 @@ class _Unpickler(pickle.Unpickler):
 def _plain(file: Path | Member):
     """The value that a pickle holds."""
     try:
-        return _Unpickler(BytesIO(file.read_bytes()), encoding="latin-1").load()
+        return _Unpickler(BytesIO(_content(file)), encoding="latin-1").load()
     except Exception as error:  # damaged pickles raise whatever they stumble over
         raise damaged(file, f"cannot be unpickled: {error}") from error
 
@@ -242,7 +251,7 @@ def _face(file: Path | Member) -> np.ndarray:
 
     check()
     try:
-        with Image.open(BytesIO(file.read_bytes()), formats=["JPEG"]) as image:
+        with Image.open(BytesIO(_content(file)), formats=["JPEG"]) as image:
             if image.size != (250, 250):  # known before any pixel is unpacked
                 raise ValueError(f"expected 250x250 pixels, got {image.height}x{image.width}")
             middle = image.convert("RGB").crop((78, 70, 172, 195)).resize((47, 62))

@@ -25,7 +25,7 @@ from rich.table import Table
 from rich.text import Text
 from runs import STRANGE, differences, forked, newest, outcome, put
 
-from genbench import experiment, files, interruption
+from genbench import experiment, files, formats, interruption
 from genbench.cli import main
 from genbench.console import Patient, say
 from genbench.errors import UserError
@@ -474,6 +474,33 @@ def test_pictures_are_opened_by_decoders_that_are_named(file):
     for call in ast.walk(ast.parse(file.read_text())):
         if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("Image.open"):
             assert any(k.arg == "formats" for k in call.keywords), f"{file.name}:{call.lineno}"
+
+
+@pytest.mark.parametrize("file", sorted(PACKAGE.rglob("*.py")), ids=lambda file: file.stem)
+def test_no_file_is_opened_but_as_a_regular_one(file):
+    """Nothing waits for a pipe: what is opened is known to be regular, new, in memory, or the program's own."""
+    for call in ast.walk(ast.parse(file.read_text())):
+        if not isinstance(call, ast.Call) or file.name in ("files.py", "output.py", "interruption.py"):
+            continue
+        text, (*owner, name) = ast.unparse(call), ast.unparse(call.func).split(".")
+        raw = text.startswith("open(") or (owner and name in ("read_bytes", "read_text"))
+        raw = raw or ".".join([*owner, name]) in ("torch.load", "np.load", "Image.open")
+        own = any(known in text for known in ("opened(", "O_EXCL", "BytesIO", "__file__", "PICTURES"))
+        assert not raw or own or (file.name, text) == ("card.py", "file.read_bytes()"), f"{file.name}:{call.lineno}: {text}"
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a folder", "a socket"])
+def test_data_may_be_links_to_files_and_nothing_else(kind, tmp_path):
+    (tmp_path / "file").write_bytes(b"data")
+    (tmp_path / "link").symlink_to("file")
+    with open(files.opened(tmp_path / "link", links=True), "rb") as content:
+        assert content.read() == b"data"
+    put(kind, tmp_path / "strange", tmp_path / "elsewhere")
+    started = time.perf_counter()
+    for read in (formats._content, lambda path: formats._idx_bytes(path, 1), lambda path: formats._amat_bytes(path, 28)):
+        with pytest.raises(OSError, match=r"it is (a|no) |No such device"):
+            read(tmp_path / "strange")
+    assert time.perf_counter() - started < 1
 
 
 EVIL = "bad\x1b[32mY\nZ\udcff"

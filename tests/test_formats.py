@@ -269,9 +269,16 @@ def test_an_archive_reaches_nothing_outside_of_it(tmp_path, monkeypatch):
         add("in/away")
         add("../in/a")
     found = formats.members(work / "evil.tar.gz", re.compile(r"in/(a|link\d)"))
-    assert {name: member.read_bytes() for name, member in found.items()} == {"a": b"good"}
+    assert {name: member.content for name, member in found.items()} == {"a": b"good"}
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {"work", "work/evil.tar.gz", "secret"}
     monkeypatch.setattr(interruption, "_asked", 15)
     with pytest.raises(interruption.Interrupted):
         formats.members(work / "evil.tar.gz", re.compile("(nothing)"))
     assert secret.read_bytes() == b"secret" and str(found["a"]) == f"{work / 'evil.tar.gz'}/in/a"
+
+
+def test_a_file_of_absurd_size_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "LONGEST", 1000)
+    (tmp_path / "batch").write_bytes(bytes(1001))
+    with pytest.raises(UserError, match=r"batch: cannot be unpickled: it has more than 1,000 bytes"):
+        formats._plain(tmp_path / "batch")
