@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from .cli import builtin_catalogue
-from .config import check
 from .experiment import Trained, load_run
 from .launch import execute, run_name
 from .request import configured, recorded, require_data
@@ -50,4 +49,4 @@ def load(folder: str | Path, config_dir: str | Path | None = None, device: str =
     """The trained model of a finished run's folder, on a device of this machine."""
     catalogue = builtin_catalogue(config_dir and str(config_dir))
     catalogue.let_import()
-    return load_run(check(recorded(Path(folder), catalogue), catalogue), Path(folder), device)
+    return load_run(recorded(Path(folder), catalogue), Path(folder), device)

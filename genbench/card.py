@@ -23,6 +23,7 @@ from .errors import UserError
 from .estimates import Measured, Parts, around, mean, parts
 from .evaluation.features import Features, features_of
 from .files import CannotWrite, write_json
+from .forms import ENTRY
 from .model import Model, can
 from .record import read_json
 from .seeds import generator
@@ -379,7 +380,7 @@ def real_data(e: Evaluation, names: Collection[str] = (), watch: Watch | None = 
     chosen = {m.name: m for m in measures_of_samples(names)}
     key = repr((_code(), torch.__version__, e.data.digest, e.features.name, e.size, e.asked.bins, e.asked.level))
     file = cache_folder() / "real_data" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
-    found = {name: entry for name, entry in read_json(file).items() if e.data.digest and isinstance(entry, dict | None)}
+    found = read_json(file, {str: (ENTRY, None)}) if e.data.digest else {}
     missing = [m for name, m in chosen.items() if name not in found]
     if missing:
         found |= _entries(RealData(e), missing, watch, "real data, ")

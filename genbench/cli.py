@@ -33,7 +33,6 @@ from pathlib import Path
 from . import __version__, interruption
 from .catalogue import GROUPS, Catalogue
 from .completion import SCRIPTS, candidates
-from .config import check
 from .errors import UserError, report, unexpected
 from .help import choices_help, command_help, name_help, names, settings_help
 from .output import Output
@@ -91,6 +90,10 @@ def _dispatch(argv: list[str]) -> int:
     if "--version" in flags:
         print(f"genbench {__version__}")
         return 0
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UserError("working directory", "is gone", fix="cd to a folder that is there") from error
     catalogue = builtin_catalogue(config_dir)
     if flags & {"--help", "-h"}:
         return _help([], catalogue)
@@ -169,7 +172,7 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
     if not words:
         raise UserError("resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN")
     from .record import SUMMARY
-    from .request import recorded
+    from .request import given, recorded
     from .sweep import resume_sweep
 
     folder, changes, device = Path(words[0]), [word for word in words[1:] if not word.startswith("device=")], None
@@ -186,7 +189,7 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
         if key not in LENGTH or key not in config:
             raise UserError(key, "only epochs, steps or device may change when a run is resumed", change, "start a new run")
         config |= {"epochs": "auto", "steps": None} if "steps" in config else {}
-        config[key] = int(value) if value.isdecimal() else value
+        config[key] = given(key, value)
     from .launch import execute
 
     execute(config, folder, catalogue, device=device)
@@ -198,7 +201,7 @@ def _generate(command: str, words: list[str], catalogue: Catalogue) -> int:
     from .request import options, recorded
 
     folder, chosen = options(command, words, catalogue)
-    config = check(recorded(folder, catalogue), catalogue)
+    config = recorded(folder, catalogue)
     from .generate import generate
 
     return generate(command, config, folder, chosen, catalogue)
@@ -221,7 +224,7 @@ def _evaluate(words: list[str], catalogue: Catalogue) -> int:
     from .request import options, recorded
 
     folder, chosen = options("evaluate", words, catalogue)
-    config = check(recorded(folder, catalogue), catalogue)
+    config = recorded(folder, catalogue)
     catalogue.let_import()
     from .card import Asked
     from .console import MeasuringDisplay, show_card
@@ -239,7 +242,7 @@ def _show(words: list[str], catalogue: Catalogue) -> int:
     """Print all numbers of a finished run as they were measured."""
     from .console import Patient, show_run
     from .launch import run_title
-    from .record import SUMMARY, Record, quoted, read_json
+    from .record import SUMMARY, Record, quoted, read_metrics
     from .request import recorded
     from .results import printable
 
@@ -248,15 +251,12 @@ def _show(words: list[str], catalogue: Catalogue) -> int:
     folder = Path(words[0])
     if (folder / SUMMARY).exists() and not (folder / "config.yaml").exists():
         raise UserError("show", "shows one run, and this is a sweep", str(folder), f"genbench report {quoted(folder)}")
-    config = check(recorded(folder, catalogue), catalogue)
-    state, found = Record(folder, config).status.get("state"), printable(read_json(folder / "metrics.json"))
-    if not found:
-        what = f"has no numbers to show, as the run is {state or 'not finished'}"
-        raise UserError(str(folder), what, fix=f"genbench resume {quoted(folder)}")
-    try:
-        show_run(Patient(highlight=False, soft_wrap=True), run_title(config, folder, catalogue), found)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(str(folder / "metrics.json"), "is damaged", fix=f"genbench evaluate {quoted(folder)}") from error
+    config = recorded(folder, catalogue)
+    state = Record(folder, config).status.get("state", "not on record")
+    if state != "done" and not os.path.lexists(folder / "metrics.json"):
+        raise UserError(str(folder), f"has no numbers to show, as the run is {state}", fix=f"genbench resume {quoted(folder)}")
+    found = printable(read_metrics(folder))
+    show_run(Patient(highlight=False, soft_wrap=True), run_title(config, folder, catalogue), found)
     return 0
 
 

@@ -26,7 +26,13 @@ QUIET = 10.0  # seconds after which a slow measure is announced where there is n
 
 
 class Patient(Console):
-    """A console that lets the work go on when it cannot be written, and on which no text of anybody steers a terminal."""
+    """A console that lets the work go on when it cannot be written, and on which no text of anybody steers a terminal.
+
+    A text is printed as it is, in tables and titles, too: much of it is from files, and none is in rich's markup.
+    """
+
+    def __init__(self, **more):
+        super().__init__(**{"highlight": False, "markup": False, "emoji": False, **more})
 
     @property
     def file(self) -> Output:
@@ -277,7 +283,9 @@ def headlines(found: dict, names: Iterable[str]) -> list[dict]:
 def brief(found: dict, names: Iterable[str]) -> list[str]:
     """A run in few words: its objective on held-out data, then a headline measure of each group."""
     parts, criterion = parts_of(found), found.get("cost", {}).get("criterion")
-    values = [f"{criterion} {parts[part][criterion]:.4g}" for part in ("test", "validation", "train") if criterion in parts.get(part, {})]
+    values = [
+        f"{criterion} {number(parts[part][criterion], 4)}" for part in ("test", "validation", "train") if criterion in parts.get(part, {})
+    ]
     firsts: dict[str, dict] = {}
     for entry in headlines(found, names):
         firsts.setdefault(entry["group"], entry)
@@ -453,8 +461,10 @@ def _sizes(n: dict[str, int]) -> str:
     return ", ".join(counted(size, COUNTED.get(what, what.rstrip("s"))) for what, size in n.items())
 
 
-def number(value: float, digits: int = 5) -> str:
-    """So many significant digits, and whole numbers whole."""
+def number(value: float | None, digits: int = 5) -> str:
+    """So many significant digits, and whole numbers whole; what was not finite, as JSON has it, is no number."""
+    if value is None:
+        return "nan"
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from numbers import Integral
@@ -12,15 +13,15 @@ import torch
 from . import interruption
 from .auto import resolved
 from .card import USUAL, Asked, Watch, evaluated, merged
-from .checkpoints import read_finished, read_newest
+from .checkpoints import Unusable, read_checkpoint, read_finished, taken
 from .console import Display
 from .data import Data, load, locate
 from .errors import UserError
 from .files import write_json
 from .metrics import final, late_fall, validation_curve
 from .model import Model, can
-from .record import Lock, Record, quoted, read_json
-from .run import Run, identity, machine, require_same_data
+from .record import Lock, Record, quoted, read_metrics
+from .run import Run, identity, machine, refuse
 from .seeds import fold, generator
 from .settings import Settings, counted
 from .standardized import Standardized
@@ -176,20 +177,30 @@ def run(
 
 
 def load_run(config: dict, folder: Path, device: str) -> Trained:
-    """The model of a finished run as it was measured. UserError if its weights or numbers are lost, or the data are others."""
-    if not Record(folder, config).done:
+    """The model of a finished run as it was measured. UserError if its weights or numbers are lost or another run's, or the
+    data are others."""
+    record = Record(folder, config)
+    if not record.done:
         raise UserError(str(folder), "holds no finished run, or a damaged one", fix=f"genbench resume {quoted(folder)}")
+    path, finished, metrics = record.last, record.status.get("finished"), read_metrics(folder)
     data = load(config["dataset"], pick_device(device))
     model = build(config, data)
-    content, _ = read_newest(folder, model.device)
-    require_same_data(content["data"], data, folder)
-    model.load_state_dict(content["stopping"]["best"].get("weights", content["model"]))
-    state = read_finished(folder, model.device)
-    if state is None:  # lost: the same weights and data give the same again
-        model.finish(data.train, seed=config["seed"])
-    else:
-        model.take_finished(state)
-    return Trained(model, data, read_json(folder / "metrics.json"), folder)
+    try:
+        content = read_checkpoint(path, config, data.digest, model.device)
+    except Unusable as error:
+        refuse(error, config, data)
+    taken(path, content["stopping"]["best"].get("weights", content["model"]), model.load_state_dict)
+    _finish(model, data, config["seed"], folder / finished if finished else None)
+    return Trained(model, data, metrics, folder)
+
+
+def _finish(model: Model, data: Data, seed: int, path: Path | None) -> None:
+    """Give a trained model what was fitted once training was over, or where that is lost, fit it anew to the same bits."""
+    state = None if path is None else read_finished(path, model.device)
+    if state is not None:
+        with suppress(Unusable):
+            return taken(path, state, model.take_finished)
+    model.finish(data.train, seed=seed)
 
 
 def evaluate(

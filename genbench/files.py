@@ -14,13 +14,15 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .errors import UserError
+from .forms import fault
 from .interruption import check
 
 MOST = 1 << 24  # bytes of a text that a run writes at once; a run's metrics.json has some 30,000
@@ -28,6 +30,7 @@ MOST_YAML = 100_000  # bytes of a YAML file, of which PyYAML reads about as many
 MOST_LINES = 1 << 28  # bytes of a file that grows by a line per epoch
 DEEPEST, LARGEST = 50, 200_000  # levels and values of a nested value, what aliases stand for counted each time
 CHUNK = 1 << 22  # bytes between two looks at whether to stop
+ANY = object  # the form of any value
 UNPARSABLE = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError, MemoryError, yaml.YAMLError)
 KINDS = {
     stat.S_IFLNK: "a link",
@@ -156,6 +159,21 @@ def require_regular(folder: Path, setting: str) -> None:
             raise UserError(str(folder), what, fix=f"move it away, or choose another {setting}=FOLDER")
         if not found and path.stat().st_nlink > 1:
             write(path, read_bytes(path))
+
+
+def within(folder: Path, names: Collection[str]) -> list[Path]:
+    """The files of these names in a folder and in those within it, however deep; links to folders are not followed, and
+    folders that cannot be read are left out."""
+    found, left = [], [folder]
+    while left:
+        here = left.pop()
+        with suppress(OSError), os.scandir(here) as entries:
+            for entry in entries:
+                if entry.name in names:
+                    found.append(here / entry.name)
+                elif entry.is_dir(follow_symlinks=False):
+                    left.append(here / entry.name)
+    return sorted(found)
 
 
 # --- writing --------------------------------------------------------------------------------------------------
@@ -347,19 +365,40 @@ def read_lines(path: Path, most: int = MOST_LINES) -> list[str]:
     return read_bytes(path, most).decode(errors="replace").splitlines()
 
 
-def read_json(path: Path, most: int = MOST) -> Any:
-    """What a JSON file holds. Unreadable for anything else, and for values that are nested too deeply to work with."""
+def read_json(path: Path, form: Any = ANY, most: int = MOST) -> Any:
+    """What a JSON file of this form holds (see `forms`). Unreadable for anything else, and for values that are nested too
+    deeply to work with."""
     text = read_text(path, most)
     try:
-        return tree(json.loads(text))
+        value = tree(json.loads(text))
     except UNPARSABLE as error:
         raise Unreadable(path, f"is damaged: {_reason(error)}") from error
+    return _of(form, value, path)
 
 
-def read_yaml(path: Path, loader: type = yaml.SafeLoader) -> Any:
-    """What a YAML file holds. Unreadable for anything else, for values that are nested too deeply or contain themselves,
-    and for aliases that stand for absurdly many values."""
-    return parse_yaml(read_text(path, MOST_YAML), path, loader)
+def read_json_lines(path: Path, form: Any) -> Iterator[tuple[str, Any]]:
+    """The lines of a regular file that hold JSON of this form, and what they hold; lines that are damaged are left out.
+    Unreadable where there is no such file."""
+    for line in read_lines(path):
+        try:
+            value = tree(json.loads(line))
+        except UNPARSABLE:  # cut short by a crash
+            continue
+        if not fault(value, form):
+            yield line, value
+
+
+def read_yaml(path: Path, form: Any = ANY, loader: type = yaml.SafeLoader) -> Any:
+    """What a YAML file of this form holds. Unreadable for anything else, for values that are nested too deeply or contain
+    themselves, and for aliases that stand for absurdly many values."""
+    return _of(form, parse_yaml(read_text(path, MOST_YAML), path, loader), path)
+
+
+def _of(form: Any, value: Any, path: Path) -> Any:
+    what = fault(value, form)
+    if what:
+        raise Unreadable(path, f"is damaged: {what}")
+    return value
 
 
 def parse_yaml(text: str, path: Path | str, loader: type = yaml.SafeLoader) -> Any:
@@ -372,14 +411,17 @@ def parse_yaml(text: str, path: Path | str, loader: type = yaml.SafeLoader) -> A
 
 
 def tree(value: Any) -> Any:
-    """The nested value itself; ValueError if it is too deep or too large to walk through, as one that contains itself."""
+    """The nested value itself; ValueError if it is too deep or too large to walk through, as one that contains itself, or
+    holds text that cannot be written."""
     left, seen = [(value, 0)], 0
     while left:
         item, depth = left.pop()
         seen += 1
         if depth > DEEPEST or seen > LARGEST:
             raise ValueError("it is nested too deeply" if depth > DEEPEST else "it stands for too many values")
-        if isinstance(item, dict):
+        if isinstance(item, str):
+            item.encode()
+        elif isinstance(item, dict):
             left += [(inner, depth + 1) for inner in itertools.chain(item.keys(), item.values())]
         elif isinstance(item, (list, tuple, set)):
             left += [(inner, depth + 1) for inner in item]

@@ -21,6 +21,7 @@ from .catalogue import Catalogue
 from .config import check, title
 from .console import Display, JobDisplay, brief
 from .errors import UserError, report, unexpected
+from .forms import METRICS
 from .record import Record, quoted, read_json, swept
 from .request import undamaged_configs
 from .settings import Varying
@@ -88,7 +89,7 @@ def run_job(run: Callable[[Display], Any], folder: Path, display: JobDisplay) ->
         display.ended("interrupted")
         raise
     if failure is None:
-        display.ended("done", brief(read_json(folder / "metrics.json"), headlines()))
+        display.ended("done", brief(read_json(folder / "metrics.json", METRICS), headlines()))
     else:
         display.ended("failed")
         report(failure)

@@ -1,14 +1,13 @@
 """The objective of a trained model, measured on every part of the data. All else that is measured is the report card's."""
 
-import json
-import math
 from pathlib import Path
 
 import torch
 
 from .data import Data, Part
-from .files import Unreadable, read_lines
+from .files import Unreadable
 from .model import Logs, Model
+from .record import read_points
 from .seeds import generator
 
 FEWEST_POINTS = 4  # of a curve that has two halves
@@ -37,20 +36,12 @@ def final(model: Model, data: Data, batch_size: int, seed: int) -> dict[str, dic
 
 def validation_curve(folder: Path, criterion: str) -> dict[int, float]:
     """The criterion on the validation data by epoch, as far as a run's metrics.jsonl can be read."""
-    found = {}
     try:
-        lines = read_lines(folder / "metrics.jsonl")
+        points = [point for _, point in read_points(folder)]
     except Unreadable:
         return {}
-    for line in lines:
-        try:
-            point = json.loads(line)
-            epoch, value = int(point["epoch"]), float(point["validation"][criterion])
-        except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
-            continue
-        if math.isfinite(value):
-            found[epoch] = value
-    return found
+    values = {point["epoch"]: point.get("validation", {}).get(criterion) for point in points}
+    return {epoch: float(value) for epoch, value in values.items() if value is not None}
 
 
 def late_fall(curve: dict[int, float]) -> float | None:

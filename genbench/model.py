@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from .data import Batch, Part, Space
-from .optim import annealing, optimizer, rate
+from .optim import annealing, optimizer, rate, take_back
 from .seeds import fold
 from .settings import Settings
 
@@ -274,5 +274,5 @@ class GradientModel(Model):
 
     def resume(self, progress):
         self.clock = progress["clock"]
-        for name, state in progress["optimizers"].items():
-            self.optimizers[name].load_state_dict(state)
+        for name, one in self.optimizers.items():
+            take_back(one, progress["optimizers"][name])

@@ -28,6 +28,14 @@ def optimizer(parameters: Iterable[torch.Tensor], s: Settings, lr: float | None 
     return made
 
 
+def take_back(optimizer: torch.optim.Optimizer, state: dict) -> None:
+    """Give an optimiser what its `state_dict` returned; ValueError if that is of other parameters, which torch would not notice."""
+    optimizer.load_state_dict(state)
+    for p, kept in optimizer.state.items():
+        if any(isinstance(value, torch.Tensor) and value.dim() and value.shape != p.shape for value in kept.values()):
+            raise ValueError("the state of the optimiser is of other parameters")
+
+
 def rate(clock: int, steps: int, steps_per_epoch: int, s: Settings) -> float:
     """What the learning rate is multiplied by at step `clock` (from 0) of `steps`.
 

@@ -148,7 +148,7 @@ def sets(recipes: Mapping[str, Recipe]) -> list[str]:
 def _read(name: str, catalogue: Catalogue) -> Recipe:
     file = next(found for folder in catalogue.folders if (found := folder / GROUP / f"{name}.yaml").exists())
     try:
-        content = read_yaml(Path(os.path.realpath(file)), Loader)
+        content = read_yaml(Path(os.path.realpath(file)), loader=Loader)
     except Unreadable as error:
         raise UserError(str(file), error.what, fix="correct the file") from error
     if not isinstance(content, dict):

@@ -13,7 +13,8 @@ import yaml
 
 from . import files
 from .errors import UserError, plain
-from .files import Unreadable, digest_of, kind, opened, set_aside, write, write_json
+from .files import Unreadable, digest_of, kind, opened, read_json_lines, set_aside, write, write_json
+from .forms import CONFIG, JOB, METRICS, STATUS, fault, point
 from .settings import FIXED, counted, flatten
 
 PARTS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
@@ -119,26 +120,35 @@ class Record:
     @property
     def status(self) -> dict:
         """What status.json says; nothing if it is lost or damaged."""
-        return read_json(self.folder / "status.json")
+        return read_json(self.folder / "status.json", STATUS)
 
     @property
     def done(self) -> bool:
         """Whether an earlier process finished exactly this run, and its settings, numbers and weights are still there."""
-        status = self.status
-        finished = status.get("state") == "done" and all(status.get(n) == self.config.get(n) for n in LENGTH)
-        same = status.get("config") == digest(self.config)
-        if not (finished and same and read_json(self.folder / "metrics.json") and self.settings()):
+        finished = self.known and self.status["state"] == "done" and all(self.status.get(n) == self.config.get(n) for n in LENGTH)
+        if not (finished and self.settings() == self.config and read_json(self.folder / "metrics.json", METRICS)):
             return False
-        newest = next(iter(checkpoints(self.folder)), None)
-        return newest is not None and intact(newest)
+        last = self.last
+        return last is not None and intact(last)
+
+    @property
+    def known(self) -> bool:
+        """Whether the run in this folder is on record with these settings, whatever its length."""
+        return self.status.get("config") == digest(self.config)
+
+    @property
+    def last(self) -> Path | None:
+        """The checkpoint that the run ended with: the one that status.json names or, of earlier versions, the newest."""
+        named = {path.name: path for path in checkpoints(self.folder)}
+        name = self.status.get("checkpoint")
+        return next(iter(named.values()), None) if name is None else named.get(name)
 
     def settings(self) -> dict:
-        """What config.yaml says; nothing if it is not a config."""
+        """What config.yaml says; nothing if it is lost or damaged."""
         try:
-            found = files.read_yaml(self.folder / "config.yaml")
+            return files.read_yaml(self.folder / "config.yaml", CONFIG)
         except Unreadable:
             return {}
-        return found if isinstance(found, dict) and "epochs" in found else {}
 
     @property
     def foreign(self) -> str:
@@ -176,14 +186,15 @@ class Record:
         damaged or changed by hand. Should both be lost, a checkpoint has its settings with it.
         """
         status, before = self.status, self.settings()
-        if before:
-            require_same(before, self.config, status.get("length") or {})
         recorded = status.get("config")
+        if self.known:
+            before = self.config | {name: before[name] for name in LENGTH if name in before}
+        if before and recorded in (None, digest(before)):
+            require_same(before, self.config, status.get("length") or {})
         if recorded not in (None, digest(self.config)):
             what = "is not what the run here was started with" if before else "is lost or damaged, and the run here had other settings"
-            raise UserError(
-                str(self.folder / "config.yaml"), what, fix="repeat the run's own command, or choose another hydra.run.dir=FOLDER"
-            )
+            fix = "repeat the run's own command, or choose another hydra.run.dir=FOLDER"
+            raise UserError(str(self.folder / "config.yaml"), what, fix=fix)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -259,11 +270,30 @@ def _differs(name: str, what: str, old: Any, new: Any) -> UserError:
 
 def swept(folder: Path) -> set[str]:
     """The settings in which the jobs of a sweep differ, where the folder is that of one of its jobs; else none."""
-    jobs = read_json(folder.absolute().parent / SUMMARY).get("jobs")
-    if not isinstance(jobs, list):
-        return set()
-    given = [job["overrides"] for job in jobs if isinstance(job, dict) and isinstance(job.get("overrides"), list)]
-    return differing([[word for word in words if isinstance(word, str)] for words in given])
+    return differing([job["overrides"] for job in jobs(folder.absolute().parent / SUMMARY, {"overrides": [str]})])
+
+
+def jobs(summary: Path, form: dict = JOB) -> list[dict]:
+    """The jobs of this form in the summary of a sweep, in the order in which they were asked for."""
+    return [job for job in read_json(summary, {"jobs": list}).get("jobs", []) if not fault(job, form)]
+
+
+def read_metrics(folder: Path) -> dict:
+    """The numbers of a finished run. Unreadable if they are lost or damaged."""
+    try:
+        return files.read_json(folder / "metrics.json", METRICS)
+    except Unreadable as error:
+        raise Unreadable(error.key, error.what, f"genbench resume {quoted(folder)}") from error
+
+
+def read_points(folder: Path) -> list[tuple[str, dict]]:
+    """The points of a run's curves in the order of their epochs: lines of metrics.jsonl, and what they hold. Damaged lines
+    are left out. Unreadable where there are none."""
+    found: list[tuple[str, dict]] = []
+    for line, value in read_json_lines(folder / "metrics.jsonl", point):
+        if not found or value["epoch"] > found[-1][1]["epoch"]:
+            found.append((line, value))
+    return found
 
 
 def differing(jobs: list[list[str]]) -> set[str]:
@@ -278,13 +308,12 @@ def digest(config: dict) -> str:
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
-def read_json(path: Path) -> dict:
-    """What a JSON file holds; nothing if it is lost or damaged."""
+def read_json(path: Path, form: Any = dict) -> dict:
+    """What a JSON file of this form holds; nothing if it is lost or damaged."""
     try:
-        found = files.read_json(path)
+        return files.read_json(path, form)
     except Unreadable:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
 def in_words(finding: dict[str, str] | str) -> str:

@@ -22,9 +22,9 @@ from .catalogue import GROUPS, Catalogue
 from .comparison import SAMPLER, Report, brief, called, cell, compared
 from .console import Patient, say
 from .errors import UserError, report
-from .files import CannotWrite, write
+from .files import CannotWrite, within, write
 from .record import quoted
-from .results import Measure, is_number, short, slug
+from .results import FILES, Measure, is_number, short, slug
 from .settings import written
 from .verdicts import Problem, listed, problems, said, said_at_the_end
 
@@ -48,7 +48,7 @@ def main(words: list[str], catalogue: Catalogue) -> int:
     if not paths:
         raise UserError("report", "needs the folders of runs or sweeps", fix="genbench report outputs")
     for path in paths:
-        if not any(file for name in ("status.json", "config.yaml", "sweep_summary.json") for file in path.rglob(name)):
+        if not within(path, FILES):
             raise UserError(quoted(path), "holds no runs", fix="give folders of runs or sweeps, such as outputs")
     told = compared(paths, catalogue)
     usual = Path("outputs", f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_report")

@@ -17,6 +17,7 @@ from .catalogue import GROUPS, Catalogue
 from .config import check, known_settings, require_one_length, unknown
 from .errors import UserError
 from .files import Unreadable, parse_yaml, read_yaml
+from .forms import CONFIG
 from .places import require_folders
 from .settings import Loader, Settings, nearest
 
@@ -243,25 +244,34 @@ def resolved(job: list[str], catalogue: Catalogue) -> dict:
 
 
 def recorded(folder: Path, catalogue: Catalogue) -> dict:
-    """The config of a run that its directory holds, unchecked."""
+    """The checked config of a run that its directory holds. UserError if it is lost or damaged, or of another version."""
     file = folder / "config.yaml"
     if not os.path.lexists(file):
         raise UserError(str(folder), "is not a run directory", fix="give one that holds a config.yaml")
     again = f"repeat the run's own command with hydra.run.dir={folder}"
     try:
-        config = read_yaml(file)
-        chosen = {group: config[group]["name"] for group in GROUPS}
+        config = read_yaml(file, CONFIG)
     except Unreadable as error:
         raise UserError(str(file), error.what, fix=again) from error
-    except (TypeError, LookupError) as error:
-        raise UserError(str(file), "is damaged: it names no model and dataset", fix=again) from error
-    for group, choice in chosen.items():
+    for group in GROUPS:
+        choice = config[group]["name"]
         if choice not in catalogue.names(group):
             raise UserError(group, f"no such {group}", choice, "give the --config-dir the run was started with")
         # Which code runs is for configs/ to say, never for a run directory, which may be somebody else's.
         part = {"model": "class", "dataset": "loader"}[group]
         config[group][part] = catalogue.value(f"{group}/{choice}", f"{group}.{part}")
-    return config
+    try:
+        return check(config, catalogue)
+    except UserError as error:
+        raise UserError(str(file), f"is damaged, or of another version: {error.key}: {error.what}", error.got, again) from error
+
+
+def given(name: str, text: str) -> Any:
+    """The value that is given to an option on the command line, as YAML has it; the text itself where that is none."""
+    try:
+        return parse_yaml(text, name, Loader)
+    except Unreadable:
+        return text
 
 
 def options(command: str, words: list[str], catalogue: Catalogue) -> tuple[Path, Settings]:
@@ -279,10 +289,7 @@ def options(command: str, words: list[str], catalogue: Catalogue) -> tuple[Path,
             near = nearest(name, known)
             fix = f"did you mean '{near}={known[near].words()[0]}'?" if near else f"it has {', '.join(known)}"
             raise UserError(name, f"{command} has no such option", word, fix)
-        try:
-            values[name] = parse_yaml(text, name, Loader)
-        except Unreadable:
-            values[name] = text
+        values[name] = given(name, text)
     return Path(words[0]), Settings({name: setting.check(values[name], values) for name, setting in known.items()})
 
 

@@ -1,6 +1,7 @@
 """What the files of runs tell: their settings, how they ended, and every number they measured."""
 
 import math
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,15 +9,17 @@ from typing import Any, NamedTuple
 
 from . import interruption
 from .catalogue import Catalogue
-from .config import ASIDE, check, known_settings, title
+from .config import ASIDE, known_settings, title
 from .errors import UserError
-from .files import Unreadable, read_json
-from .record import LENGTH, PARTS, quoted
+from .files import Unreadable, read_json, within
+from .forms import STATUS, number
+from .record import LENGTH, PARTS, SUMMARY, jobs, quoted
 from .request import recorded
 from .settings import flatten, written
 
 SAMPLES = "samples"  # the group of a report card that depends on what samples are drawn from
 IDENTIFYING = (*LENGTH, "device", "validate_every")  # of what names leave out: what can change what comes out
+FILES = ("status.json", "config.yaml", SUMMARY)  # which tell that there are runs
 REPEAT = "repeat the run's own command"
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)  # what damaged files raise
 
@@ -129,9 +132,10 @@ def gathered(folders: Iterable[Path], catalogue: Catalogue) -> tuple[list[Result
     found: dict[Path, Result] = {}
     lost: dict[Path, Trouble] = {}
     for folder in folders:
-        paths = {file.parent for name in ("status.json", "config.yaml") for file in folder.rglob(name)}
-        summaries = sorted(folder.rglob("sweep_summary.json"), key=_in_order)
-        asked = {file.parent / job["directory"]: i for file in summaries for i, job in enumerate(_jobs(file))}
+        files = within(folder, FILES)
+        paths = {file.parent for file in files if file.name != SUMMARY}
+        summaries = sorted((file for file in files if file.name == SUMMARY), key=_in_order)
+        asked = {file.parent / job["directory"]: i for file in summaries for i, job in enumerate(jobs(file))}
         for path in sorted(paths, key=lambda path: (_in_order(path.parent), asked.get(path, math.inf), _in_order(path))):
             interruption.check()
             try:
@@ -204,7 +208,7 @@ def troubles(found: Iterable[Result], lost: Iterable[Trouble]) -> list[Trouble]:
 
 
 def _result(folder: Path, catalogue: Catalogue) -> Result:
-    config, status = check(recorded(folder, catalogue), catalogue), _json(folder / "status.json")
+    config, status = recorded(folder, catalogue), _json(folder / "status.json", STATUS)
     kind, flat = (config["model"]["name"], config["dataset"]["name"]), flatten(config)
     defaults = {name: setting.default for name, setting in known_settings(catalogue, *kind, flat).items()}
     settings = {name: printable(value) for name, value in flat.items() if name in IDENTIFYING or name not in ASIDE}
@@ -275,10 +279,10 @@ def _on_card(card: Any) -> dict[Measure, Value]:
     """The numbers of a report card, if there is one."""
     found = {}
     for entry in _listed(card):
-        if isinstance(entry, dict) and isinstance(entry.get("name"), str) and _is_finite(entry.get("value")):
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str) and number(entry.get("value")):
             words = {field: _words(entry.get(field)) for field in ("name", "group", "on", "n", "features", "of", "unit", "better")}
             words["better"] = words["better"] if words["better"] in ("lower", "higher") else ""
-            ends = [entry.get(end) if _is_finite(entry.get(end)) else None for end in ("low", "high")]
+            ends = [entry.get(end) if number(entry.get(end)) else None for end in ("low", "high")]
             found[Measure(**words)] = Value(entry["value"], *(ends if None not in ends else (None, None)))
     return found
 
@@ -293,11 +297,7 @@ def _terms(numbers: dict[str, dict[str, float]], model: str, criterion: str | No
 
 
 def _numbers(values: dict) -> dict[str, float]:
-    return {name: value for name, value in values.items() if _is_finite(value)}
-
-
-def _is_finite(value: Any) -> bool:
-    return is_number(value) and abs(value) < 1e300  # with room for sums; whole numbers in JSON have no bound
+    return {name: value for name, value in values.items() if number(value)}
 
 
 def _words(value: Any) -> str:
@@ -354,27 +354,18 @@ def _lost(folder: Path, error: Exception) -> Trouble:
 def _unbegun(summary: Path) -> list[Trouble]:
     """The jobs of a sweep that left no folder of their own to tell of them."""
     found = []
-    for job in _jobs(summary):
-        if job.get("state") != "done" and not (summary.parent / job["directory"] / "status.json").exists():
+    for job in jobs(summary):
+        if job.get("state") != "done" and not os.path.lexists(summary.parent / job["directory"] / "status.json"):
             reason = str(job.get("reason") or f"has not begun; genbench resume {quoted(summary.parent)}")
             found.append(Trouble(*map(printable, (job["directory"], str(job.get("state")), reason))))
     return found
 
 
-def _jobs(summary: Path) -> list[dict]:
-    """The jobs of a sweep that have a folder, in the order in which they were asked for."""
-    jobs = _json_or_nothing(summary).get("jobs")
-    return [job for job in jobs if isinstance(job, dict) and isinstance(job.get("directory"), str)] if isinstance(jobs, list) else []
-
-
-def _json(path: Path) -> dict:
+def _json(path: Path, form: Any = dict) -> dict:
     try:
-        found = read_json(path)
+        return printable(read_json(path, form))
     except Unreadable as error:
         raise UserError(path.name, error.what, fix=REPEAT) from error
-    if not isinstance(found, dict):
-        raise UserError(path.name, "is damaged: it does not hold what it should", fix=REPEAT)
-    return printable(found)
 
 
 def _json_or_nothing(path: Path) -> dict:

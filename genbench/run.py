@@ -1,7 +1,8 @@
 """A run directory: everything one experiment leaves behind, and what it needs to go on.
 
 config.yaml     the resolved settings
-status.json     running, done, failed or interrupted, the last epoch and step, and the length that the run was given
+status.json     running, done, failed or interrupted, the last epoch and step, and the length that the run was given; once
+                it is done, the names of the checkpoint and the file below that it ended with
 run.log         every line of the run, with the traceback of a failure
 skipped.txt     files that were left out of the data, if any
 metrics.jsonl   a line per logged epoch
@@ -23,22 +24,23 @@ import traceback
 from collections.abc import Iterable
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
 from . import interruption
 from .card import headlines
-from .checkpoints import checkpoints, read_newest, write_checkpoint, write_finished
+from .checkpoints import Unusable, checkpoints, read_newest, write_checkpoint, write_finished
 from .config import ASIDE
 from .console import Display, conditions, number, parts_of, say
 from .data import Data
 from .errors import UserError, lacks_memory, plain
 from .events import Events
 from .figures import Viewer
-from .files import CannotWrite, Growing, Unreadable, finite, kind, read_lines, set_aside, sweep_temporaries, sync, write, write_json
+from .files import CannotWrite, Growing, Unreadable, finite, kind, set_aside, sweep_temporaries, sync, write, write_json
 from .model import ABILITIES, Model, can
 from .projector import write_projection
-from .record import EVENTS, Lock, Record, quoted, require_same
+from .record import EVENTS, Lock, Record, digest, quoted, read_points, require_same
 from .settings import Settings, counted, flatten
 from .sheet import film, png
 from .train import EarlyStopping, Position, Stopwatch
@@ -67,6 +69,8 @@ class Run:
         self.events: Events | None = None
         self.started = time.perf_counter()
         self.begun = False  # whether the status is that of this session
+        self.known = False  # whether the folder was on record as this run's before this session
+        self.kept: dict[str, str | None] = {"checkpoint": None, "finished": None}  # the names of what the model can be read from
 
     @property
     def seconds(self) -> float:
@@ -77,6 +81,7 @@ class Run:
         self.record.require_own()
         self.lock.take()
         try:
+            self.known = self.record.known
             if checkpoints(self.folder) or self.record.status.get("state") == "done":
                 self.record.require_same_settings()
         except UserError:
@@ -316,11 +321,12 @@ class Run:
         self.display.close()
         look = f"tensorboard --logdir {quoted(self.folder.parent)}"
         self.display.result(self.folder, found | {"seed": self.s.seed}, headlines(), pictures_in(self.folder), look)
-        self._status("done", epochs=self.s.epochs, steps=self.s.get("steps"))
+        self._status("done", epochs=self.s.epochs, steps=self.s.get("steps"), **self.kept)
 
     def keep(self, finished: dict[str, torch.Tensor]) -> None:
         """Keep what the model fitted once training was over."""
-        write_finished(self.folder, finished)
+        path = write_finished(self.folder, finished)
+        self.kept["finished"] = path and path.name
 
     # --- checkpoints ------------------------------------------------------------------------------------------
 
@@ -344,43 +350,58 @@ class Run:
             "events": None if "curves" in self.given_up else mark,
             "seconds": self.seconds,
         }
-        write_checkpoint(self.folder, at.epoch, at.batches, content)
+        self.kept["checkpoint"] = write_checkpoint(self.folder, at.epoch, at.batches, content).name
         self.step = at.step
         self._status("running")
 
     def restore(self, at: Position, model: Model, stopping: EarlyStopping) -> bool:
         """Bring position, model, early stopping and curves back to the newest good checkpoint; tells whether there is one.
 
-        Damaged ones are set aside. Raises UserError if there are checkpoints and none is good, or it is of a run with
-        other settings or data. Nothing was refused up to here, so this is where to tell how the run can be stopped and
-        resumed.
+        Newer ones that are damaged, or of another run, are set aside. Raises UserError if there are checkpoints and none
+        can be used, or the run cannot be made as long as is asked. Nothing was refused up to here, so this is where to
+        tell how the run can be stopped and resumed.
         """
         self.say(f"stop with Ctrl-C, go on with: {self.resume}")
         self.length = {"epochs": -(-at.total // at.of), "steps": at.total, "steps_per_epoch": at.of}
-        content, damaged = read_newest(self.folder, model.device)
-        if content is not None:
+        found: dict = {}
+
+        def take(content: dict) -> None:
             require_same(content["settings"], self.config, content["length"])
-            require_same_data(content["data"], self.data, self.folder)
+            if content["progress"].keys() != model.progress().keys():
+                raise ValueError("it is of another kind of model")
+            at.resume(content["at"])
+            model.load_state_dict(content["model"])
+            model.resume(content["progress"])
+            stopping.resume(content["stopping"])
+            found.update(content)
+
+        try:
+            path, passed = read_newest(self.folder, self.config, self.data.digest, model.device, take)
+        except Unusable as error:
+            self._refuse(error)
         may_end_early = model.until_converged or self.s.get("patience") is not None
         self.display.start(self.length["epochs"], model.criterion, may_end_early)
-        for path in damaged:
-            set_aside(path, f"is damaged ({kind(path)})" if kind(path) else "is damaged")
-        if content is None:
+        for other, error in passed.items():
+            set_aside(other, f"is damaged ({kind(other)})" if kind(other) else error.what)
+        if path is None:
             self._rewind(0, None)
             return False
-        at.resume(content["at"])
-        model.load_state_dict(content["model"])
-        model.resume(content["progress"])
-        stopping.resume(content["stopping"])
-        self.started -= content["seconds"]
+        self.kept["checkpoint"] = path.name
+        self.started -= found["seconds"]
         self.epoch, self.step = at.epoch, at.step
-        self._rewind(at.epoch, content["events"])
+        self._rewind(at.epoch, found["events"])
         self.say(f"resuming after epoch {at.epoch}" + f" and {at.batches} of {at.of} batches of the next" * bool(at.batches))
-        before, now = content["machine"], machine(model)
+        before, now = found["machine"], machine(model)
         changed = [f"{name} {before[name]} then, {now[name]} now" for name in now if before[name] != now[name]]
         if changed:
             self.say(f"warning: the last digits may differ from those of an uninterrupted run: {', '.join(changed)}")
         return True
+
+    def _refuse(self, error: Unusable) -> NoReturn:
+        """Raise why the newest checkpoint is another's: where nothing else is on record, it tells what the run here is."""
+        if error.content is not None and not self.known:
+            require_same(error.content["settings"], self.config, error.content["length"])
+        refuse(error, self.config, self.data)
 
     def _rewind(self, epoch: int, mark: dict | None) -> None:
         """Drop the points logged after the checkpoint, so that every curve has each point exactly once.
@@ -389,10 +410,10 @@ class Run:
         """
         path = self.folder / "metrics.jsonl"
         try:
-            lines = read_lines(path)
+            points = read_points(self.folder)
         except Unreadable:
-            lines = []
-        self.lines = [line for line in lines if _epoch_of(line) <= epoch]
+            points = []
+        self.lines = [line for line, point in points if point["epoch"] <= epoch]
         if len(self.lines) < epoch:
             self.say(f"warning: {path.name} is damaged and holds {len(self.lines)} of {counted(epoch, 'point')} before")
         if kind(path) or path.exists():
@@ -465,13 +486,13 @@ def require_same_data(digest: str, data: Data, folder: Path) -> None:
         raise UserError(f"dataset={data.name}", f"these are not the data that the run in {folder} was started with", fix=fix)
 
 
+def refuse(error: Unusable, config: dict, data: Data) -> NoReturn:
+    """Raise why a checkpoint cannot be used: where its settings are those of the run, the data are others than then."""
+    if error.content is not None and digest(error.content["settings"]) == digest(config):
+        require_same_data(error.content["data"], data, Path(error.key).parent)
+    raise error
+
+
 def machine(model: Model) -> dict[str, str]:
     """What the bits of a result depend on, beside the settings."""
     return {"torch": str(torch.__version__), "threads": str(torch.get_num_threads()), "device": model.device.type}
-
-
-def _epoch_of(line: str) -> float:
-    try:
-        return json.loads(line)["epoch"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return float("inf")  # a line cut short by a crash belongs to no epoch

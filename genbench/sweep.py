@@ -16,7 +16,7 @@ from pathlib import Path
 
 from . import interruption
 from .catalogue import Catalogue
-from .config import check, known_settings
+from .config import known_settings
 from .console import JobDisplay, say
 from .errors import UserError, report
 from .files import CannotWrite, require_regular, sweep_temporaries, write_json
@@ -90,8 +90,8 @@ def run_elsewhere(launch: Callable[[], int], words: list[str], jobs: list[list[s
 def resume_sweep(folder: Path, catalogue: Catalogue, device: str | None = None) -> int:
     """Repeat the command that a sweep's folder holds. As that may be somebody else's, it names settings and no code."""
     fix = f"repeat the sweep's own command with hydra.sweep.dir={folder}"
-    words = read_json(folder / SUMMARY).get("command")
-    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+    words = read_json(folder / SUMMARY, {"command": [str]}).get("command")
+    if words is None:
         raise UserError(str(folder / SUMMARY), "is damaged", fix=fix)
     for word in words:
         if is_hydras(word) or not re.match(r"(\+\+)?[\w.]+=", word) or re.search(r"\$\{.*:", word, re.DOTALL):
@@ -258,7 +258,7 @@ def runs(folder: Path, catalogue: Catalogue) -> Iterator[tuple[Path, dict]]:
         if file.parent.is_symlink():  # it leads out of the sweep
             continue
         try:
-            yield file.parent, check(recorded(file.parent, catalogue), catalogue)
+            yield file.parent, recorded(file.parent, catalogue)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             continue
 

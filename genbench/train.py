@@ -75,7 +75,9 @@ class Position:
         return vars(self) | {"meter": vars(self.meter), "watch": vars(self.watch)}
 
     def resume(self, progress: dict) -> None:
-        """Take back what `progress` returned."""
+        """Take back what `progress` returned; ValueError if it is of a run that this one is not."""
+        if progress["of"] != self.of or progress["batches"] > self.of or progress["epoch"] * self.of >= self.total + self.of:
+            raise ValueError("it is of epochs of another length, or beyond the end")
         vars(self).update(progress | {"total": self.total})  # a run may have been made longer
         self.meter, self.watch = Meter(), Stopwatch()
         vars(self.meter).update(progress["meter"])

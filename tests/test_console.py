@@ -196,10 +196,10 @@ def test_all_numbers_of_a_finished_run_are_shown_without_measuring(genbench, tmp
     assert "outputs/run \n" in genbench("completion", "--", "show", "").stdout
     for content in ('{"card": [3]}', '{"test": {"n": 1}, "card": 3}'):
         file.write_text(content)
-        assert "metrics.json: is damaged; fix: " in genbench("show", "outputs/run").stderr
+        assert "metrics.json: is damaged: " in genbench("show", "outputs/run").stderr
     file.unlink()
     for words, says in (
-        (["show", "outputs/run"], "has no numbers to show, as the run is done; fix: genbench resume outputs/run"),
+        (["show", "outputs/run"], "metrics.json: is not there; fix: genbench resume outputs/run"),
         (["show"], "needs the directory of one finished run; fix: genbench show outputs/RUN"),
         (["show", "outputs"], "is not a run directory"),
     ):

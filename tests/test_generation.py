@@ -119,7 +119,7 @@ def test_a_sampler_is_fitted_saved_and_taken_up_again(name, sampler, tmp_path, u
     assert len(files) == (sampler != "prior")
     for file in files:
         file.write_bytes(file.read_bytes()[:-1])
-        assert read_finished(tmp_path, CPU) is None
+        assert read_finished(file, CPU) is None
         assert torch.equal(load_run(config, tmp_path, "cpu").sample(20, seed=0), first.sample(20, seed=0))  # fitted anew, to the same bits
 
 

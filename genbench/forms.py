@@ -1,0 +1,147 @@
+"""What a file of a run must hold: forms, and where a value departs from one. Readers rely on it, and check nothing again.
+
+A form is one of these:
+    int, str, ...           a type; True and False are no numbers
+    None                    nothing
+    [form]                  a list of such
+    {name: form, ...}       these names, and maybe others; `Maybe(form)` for one that may be left out
+    {str: form}             any names; or those for which a function is true
+    (form, form)            either
+    a function              a value for which it is true
+"""
+
+import math
+from typing import Any, NamedTuple
+
+
+class Maybe(NamedTuple):
+    """The form of a name that may be left out."""
+
+    form: Any
+
+
+def fault(value: Any, form: Any, where: str = "it") -> str:
+    """Where a value is not of this form, in words; nothing if it is."""
+    if isinstance(form, Maybe):
+        form = form.form
+    if isinstance(form, tuple):
+        wrong = all(fault(value, one) for one in form)
+        alike = [one for one in form if isinstance(one, (dict, list)) and isinstance(value, type(one))]
+        if wrong and alike:
+            return fault(value, alike[0], where)
+    elif isinstance(form, list):
+        if isinstance(value, list):
+            return next((what for i, item in enumerate(value) if (what := fault(item, form[0], f"{where}[{i}]"))), "")
+        wrong = True
+    elif isinstance(form, dict):
+        if isinstance(value, dict):
+            return next(filter(None, _faults(value, form, where)), "")
+        wrong = True
+    elif isinstance(form, type):
+        wrong = not isinstance(value, form) or (isinstance(value, bool) and form in (int, float))
+    else:
+        wrong = value is not None if form is None else not form(value)
+    return f"{where} is {_brief(value)}" if wrong else ""
+
+
+def _faults(value: dict, form: dict, where: str):
+    inside = "" if where == "it" else f"{where}."
+    for name, one in form.items():
+        if callable(name):
+            yield from (f"{where} has the name {_brief(key)}" for key in value if fault(key, name))
+            yield from (fault(item, one, f"{inside}{key}") for key, item in value.items() if key not in form)
+        elif name in value:
+            yield fault(value[name], one, f"{inside}{name}")
+        elif not isinstance(one, Maybe):
+            yield f"{inside}{name} is missing"
+
+
+def _brief(value: Any) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of more digits than Python writes
+        text = "a number of too many digits"
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+# --- forms that several files have in common ------------------------------------------------------------------
+
+
+def number(value: Any) -> bool:
+    """A finite number, with room for sums; whole numbers in JSON have no bound."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
+
+
+def whole(value: Any) -> bool:
+    """A count."""
+    return isinstance(value, int) and number(value) and value >= 0
+
+
+def positive(value: Any) -> bool:
+    """A count of something that is there."""
+    return whole(value) and value > 0
+
+
+def component(value: Any) -> bool:
+    """The name of a file or folder in another folder: it leads nowhere else, and no file system refuses it."""
+    return isinstance(value, str) and value not in ("", ".", "..") and not {"/", "\0"} & {*value} and len(value.encode()) <= 255
+
+
+NUMBERS = {str: (number, None)}  # by their names; None for what was not finite
+PART = {"n": Maybe(whole), **NUMBERS}  # what was measured on a part of the data
+STATUS = {
+    "state": str,
+    "config": Maybe((str, None)),
+    "reason": Maybe(str),
+    "epoch": Maybe(whole),
+    "step": Maybe(whole),
+    "length": Maybe({str: positive}),
+    "epochs": Maybe((int, str, None)),
+    "steps": Maybe((int, str, None)),
+    "checkpoint": Maybe((component, None)),
+    "finished": Maybe((component, None)),
+}
+JOB = {"directory": component}  # of a sweep
+FINDING = {"kind": str, "text": str, "setting": str}
+ENTRY = {  # of a report card
+    **{name: str for name in ("name", "group", "on", "of", "unit")},
+    "value": number,
+    "low": (number, None),
+    "high": (number, None),
+    "n": {str: whole},
+    "better": (str, None),
+    "features": (str, None),
+}
+METRICS = {
+    **{part: Maybe(PART) for part in ("train", "validation", "test")},
+    "cost": {
+        **{name: whole for name in ("epochs", "steps", "kept_epoch", "parameters")},
+        "criterion": (str, None),
+        "criterion_contains": [str],
+    },
+    "time": NUMBERS,
+    "machine": Maybe({str: str}),
+    "data": Maybe({"digest": (str, None)}),
+    "model": Maybe({"abilities": [str], "sampler": Maybe((str, None))}),
+    "auto": Maybe({str: (number, str, None)}),
+    "card": Maybe([ENTRY]),
+    "real_data": Maybe([ENTRY]),
+    "diagnosis": Maybe([(str, FINDING)]),
+}
+
+
+def point(value: Any) -> bool:
+    """A line of metrics.jsonl: an epoch, and numbers by part of the data."""
+    if fault(value, {"epoch": positive}):
+        return False
+    return not fault({name: numbers for name, numbers in value.items() if name != "epoch"}, {str: NUMBERS})
+
+
+def undotted(name: Any) -> bool:
+    """The name of a setting; a dot in it would stand for a setting within another."""
+    return isinstance(name, str) and "." not in name
+
+
+SETTINGS: dict = {}
+SETTINGS[undotted] = (None, bool, int, float, str, [(None, bool, int, float, str, list)], SETTINGS)
+CONFIG = {"model": {"name": str}, "dataset": {"name": str}, "epochs": (int, str, None), **SETTINGS}
