@@ -274,7 +274,7 @@ def worst(told: Report) -> list[str]:
     lines = []
     for text, rows, settings, _ in found[:MOST_PROBLEMS]:
         tried = "; or ".join(setting + f" ({listed(whom)})" * (len(settings) > 1) for setting, whom in settings[:MOST_PROBLEMS])
-        lines.append(f"diagnosis: {text}: {listed(rows)}" + f"; try {tried}" * bool(tried))
+        lines.append(f"diagnosis of {listed(rows)}: {text}" + f"; try {tried}" * bool(tried))
     return lines + [f"diagnosis: {number(len(found) - MOST_PROBLEMS)} more in the page"] * (len(found) > MOST_PROBLEMS)
 
 

@@ -65,7 +65,7 @@ def test_every_model_ends_finite_or_refuses(edge, model_name, tmp_path, points, 
         assert "; fix: " in str(refused)
         return
     assert json.loads((tmp_path / "status.json").read_text())["step"] >= 1
-    numbers = [v for part in trained.metrics.values() for v in part.values() if isinstance(v, float)]
+    numbers = [v for part in trained.metrics.values() if isinstance(part, dict) for v in part.values() if isinstance(v, float)]
     assert numbers and all(math.isfinite(v) for v in numbers), trained.metrics
 
 

@@ -150,7 +150,8 @@ def nothing_to_compress(e: Evaluation, card: Card) -> Finding | None:
         return None
     if _share_of_variance(e, e.reconstructions - e.x) > EXACT:
         return None
-    text = f"reconstructions are exact, as a code has {e.model.latent_dim} values and a point {size}: they show nothing that was learnt"
+    held = f"a code of {e.model.latent_dim} values can hold a whole point of {size}"
+    text = f"reconstructions are exact, as {held}: they show nothing that was learnt"
     return Finding("nothing to compress", text, f"latent_dim={size - 1}" if size > 1 else "")
 
 
