@@ -49,7 +49,7 @@ MUTANTS = [
         ("a report cannot be stopped", "genbench/results.py", "            interruption.check()\n            try:", "            try:"),
     ),
     *of(
-        "tests/test_sweeps.py -k 'leads_elsewhere or second_name or jobs_than or left_alone'",
+        "tests/test_sweeps.py -k 'leads_elsewhere or second_name or jobs_are_counted or left_alone'",
         ("Hydra writes through links", "genbench/sweep.py", '    require_regular(folder, "hydra.sweep.dir")\n', ""),
         ("absurd sweeps are listed", "genbench/request.py", "    if count > MOST_JOBS:", "    if False:"),
         ("files of others are replaced", "genbench/run.py", "        self.record.require_own()\n", ""),
