@@ -187,8 +187,6 @@ class Record:
         """
         status, before = self.status, self.settings()
         recorded = status.get("config")
-        if self.known:
-            before = self.config | {name: before[name] for name in LENGTH if name in before}
         if before and recorded in (None, digest(before)):
             require_same(before, self.config, status.get("length") or {})
         if recorded not in (None, digest(self.config)):
