@@ -23,6 +23,7 @@ Exit status: 0 all done, 1 a run failed, 2 the request is wrong, 129, 130 and 14
 import errno
 import io
 import os
+import re
 import signal
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -96,7 +97,7 @@ def _dispatch(argv: list[str]) -> int:
         raise UserError("working directory", "is gone", fix="cd to a folder that is there") from error
     catalogue = builtin_catalogue(config_dir)
     if flags & {"--help", "-h"}:
-        return _help([], catalogue)
+        return _help([word for word in words[:1] if word in COMMANDS], catalogue)
     if words and words[0] in COMMANDS:
         return COMMANDS[words[0]](words[1:], catalogue)
     return _run(argv)
@@ -229,12 +230,14 @@ def _evaluate(words: list[str], catalogue: Catalogue) -> int:
     from .card import Asked
     from .console import MeasuringDisplay, show_card
     from .experiment import evaluate
+    from .record import quoted
 
     names = [name for name in (chosen.metrics or "").split(",") if name]
     asked = Asked(chosen.k, chosen.points, chosen.bins, chosen.level)
     with MeasuringDisplay() as display:
         made = evaluate(config, folder, chosen.evaluation, names, asked, display.measuring, chosen.device)
     show_card(display.console, made)
+    display.console.print(f"saved in {quoted(folder / 'metrics.json')}", markup=False)
     return 0
 
 
@@ -251,12 +254,17 @@ def _show(words: list[str], catalogue: Catalogue) -> int:
     folder = Path(words[0])
     if (folder / SUMMARY).exists() and not (folder / "config.yaml").exists():
         raise UserError("show", "shows one run, and this is a sweep", str(folder), f"genbench report {quoted(folder)}")
-    config = recorded(folder, catalogue)
-    state = Record(folder, config).status.get("state", "not on record")
+    try:
+        named = run_title(recorded(folder, catalogue), folder, catalogue)
+    except UserError as error:
+        if error.key not in GROUPS:
+            raise
+        named = folder.resolve().name  # the numbers are there even where nothing declares the model any more
+    state = Record(folder, {}).status.get("state", "not on record")
     if state != "done" and not os.path.lexists(folder / "metrics.json"):
         raise UserError(str(folder), f"has no numbers to show, as the run is {state}", fix=f"genbench resume {quoted(folder)}")
     found = printable(read_metrics(folder))
-    show_run(Patient(highlight=False, soft_wrap=True), run_title(config, folder, catalogue), found)
+    show_run(Patient(highlight=False, soft_wrap=True), named, found)
     return 0
 
 
@@ -279,8 +287,11 @@ def _help(words: list[str], catalogue: Catalogue) -> int:
 
 
 def _page(word: str, catalogue: Catalogue) -> str:
+    if word in catalogue.names("command"):
+        return command_help(word, catalogue)
     if word in COMMANDS:
-        return command_help(word, catalogue) if word in catalogue.names("command") else USAGE
+        (line,) = [line for line in USAGE.splitlines() if line.split()[1] == word]
+        return re.sub(r"(?<=\S)\s{2,}", "\n\n  ", line.strip())
     return name_help(word, catalogue)
 
 

@@ -388,8 +388,13 @@ def _set_aside(points: Part, setting: str, s: Settings, purpose: str, last: bool
     return points.at(order[:size]), points.at(order[size:])
 
 
-def count(size: int | float, n: int) -> int:
-    """A number of points that is given as such, or as a share of n (rounded up, so that it is never none)."""
+USUAL_VALIDATION = 5000  # points, unless that is more than a tenth of all
+
+
+def count(size: int | float | str, n: int) -> int:
+    """A number of points that is given as such, or as a share of n (rounded up, so that it is never none), or as `auto`."""
+    if size == "auto":
+        return min(USUAL_VALIDATION, math.ceil(n / 10))
     return math.ceil(size * n) if isinstance(size, float) else size
 
 

@@ -76,8 +76,11 @@ def job(cfg) -> None:
         record.tell("failed", reason=str(failure))  # it failed before there was a run to record it
 
 
-def run_job(run: Callable[[Display], Any], folder: Path, display: JobDisplay) -> UserError | None:
-    """Let one of several jobs run in its folder, and show on a line how it ended; returns what it failed with, if it did."""
+def run_job(run: Callable[[Display], Any], folder: Path, display: JobDisplay, known: Collection[str] = ()) -> UserError | None:
+    """Let one of several jobs run in its folder, and show on a line how it ended; returns what it failed with, if it did.
+
+    A reason that is `known`, as earlier jobs failed with it, is not told again.
+    """
     display.begin()
     from .card import headlines
     from .isolation import isolated  # which imports torch, as the jobs will
@@ -92,7 +95,8 @@ def run_job(run: Callable[[Display], Any], folder: Path, display: JobDisplay) ->
         display.ended("done", brief(read_json(folder / "metrics.json", METRICS), headlines()))
     else:
         display.ended("failed")
-        report(failure)
+        if str(failure) not in known:
+            report(failure)
     return failure
 
 

@@ -44,7 +44,10 @@ def check_request(args, catalogue: Catalogue, commands: Iterable[str]) -> list[l
         if "=" not in word and not word.startswith("~"):
             choices = [f"{group}={word}" for group in GROUPS if word in catalogue.names(group)]
             meant = choices[0] if choices else nearest(word, commands)
+            before = "".join(args.overrides[: args.overrides.index(word)])
             hint = f"did you mean 'genbench {meant}'?" if meant else "write settings as NAME=VALUE"
+            if before.count("[") > before.count("]"):
+                hint = "a value with spaces needs quotes, such as 'NAME=[1, 2]', or no spaces: NAME=[1,2]"
             raise UserError(word, "neither a command nor a setting", fix=hint)
     parser = OverridesParser.create(config_loader=_config_loader(catalogue) if "glob(" in " ".join(args.overrides) else None)
     try:

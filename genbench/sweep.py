@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -173,7 +174,8 @@ class Sweep:
                 at = self.jobs.index(job)
                 display = JobDisplay(labels[at], at + 1, len(self.jobs), width)
                 self.note(job, "running")
-                failure = run_job(partial(self._execute, job), job.folder, display)
+                known = {job.reason for job in self.jobs if job.state == "failed"}
+                failure = run_job(partial(self._execute, job), job.folder, display, known)
                 self.note(job, "failed" if failure else "done", str(failure or ""))
         except BaseException:
             for job in self.jobs:
@@ -247,6 +249,10 @@ class Sweep:
 
     def tell(self) -> None:
         """How many jobs are done, and where one reads more."""
+        reasons = Counter(job.reason for job in self.jobs if job.state == "failed" and job.first is None)
+        for reason, failed in reasons.items():
+            if failed > 1:
+                say(f"{failed} jobs failed: {reason}")
         done = sum(job.state == "done" for job in self.jobs)
         already = f" ({self.before} already)" * bool(self.before)
         say(f"{done} of {counted(len(self.jobs), 'job')} done{already}: {quoted(self.folder / SUMMARY)}")

@@ -97,6 +97,7 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
         ("-m model=pca,vae beta=1,2", ["model=pca has no setting 'beta'"]),
         ("hydra.nonsense=1", ["hydra.nonsense"]),
         ("vae", ["neither a command nor a setting", "did you mean 'genbench model=vae'"]),
+        ("hidden=[100, 50]", ["neither a command nor a setting", "a value with spaces needs quotes"]),
         ("modles", ["did you mean 'genbench models'"]),
         ("models vae", ["genbench models"]),
         ("datasets mnist", ["genbench datasets"]),

@@ -197,6 +197,15 @@ def test_all_numbers_of_a_finished_run_are_shown_without_measuring(genbench, tmp
     for content in ('{"card": [3]}', '{"test": {"n": 1}, "card": 3}'):
         file.write_text(content)
         assert "metrics.json: is damaged: " in genbench("show", "outputs/run").stderr
+    for command in ("show", "sample", "resume", "report", "verify", "models", "help", "completion"):
+        own = genbench(command, "--help").stdout
+        assert own == genbench("help", command).stdout and own.startswith(f"genbench {command}") and "latent_dim" not in own
+    file.write_text('{"test": {"n": 3, "nll": 2.5}}')
+    config = tmp_path / "outputs" / "run" / "config.yaml"
+    kept = config.read_text()
+    config.write_text(kept.replace("name: pca", "name: mine"))
+    assert genbench("show", "outputs/run").stdout.startswith("run\n") and "2.5" in genbench("show", "outputs/run").stdout
+    config.write_text(kept)
     file.unlink()
     for words, says in (
         (["show", "outputs/run"], "metrics.json: is not there; fix: genbench resume outputs/run"),
@@ -222,6 +231,14 @@ def test_a_sweep_prints_a_line_for_a_job_as_it_starts_and_ends_and_one_table(gen
     assert "epoch 1" in next(Path("sweep").glob("*dim-3*")).joinpath("run.log").read_text()
     show = genbench("show", "sweep")
     assert show.returncode == 2 and "this is a sweep" not in show.stdout and "fix: genbench report sweep" in show.stderr
+
+
+def test_jobs_that_fail_for_one_reason_are_told_of_once(genbench, undrawn):
+    failing = ["model=kmeans", "n_components=99", "n_init=1,2,3", *TINY]
+    done = genbench("-m", *failing, "hydra.sweep.dir=sweep")
+    reason = "n_components: must be at most 60 with 60 training points of 64 values (got 99); fix: n_components=60"
+    assert done.returncode == 1 and done.stderr.splitlines() == [f"genbench: error: {reason}"]
+    assert f"3 jobs failed: {reason}" in done.stdout.splitlines()
 
 
 def test_a_swept_value_is_in_the_title_of_each_run_also_where_it_is_the_default(genbench, monkeypatch):

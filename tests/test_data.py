@@ -10,7 +10,7 @@ from PIL import Image
 from published import IN_IDX, PUBLISHED, write, write_amat
 
 from genbench import formats
-from genbench.data import Part, Space, load, order_seed, uniform
+from genbench.data import Part, Space, count, load, order_seed, uniform
 from genbench.errors import UserError
 
 CPU = torch.device("cpu")
@@ -259,3 +259,10 @@ def test_gaussians_of_ones_own():
         loaded("gaussians", means=[[0.0], [1.0]], scales=[1.0], weights=[1.0, 1.0])
     with pytest.raises(UserError, match="one dimension, or all two"):
         loaded("gaussians", means=[[0.0], [1.0, 2.0], [1.0, 2.0]])
+
+
+def test_auto_sets_at_most_a_tenth_of_the_points_aside_for_validation():
+    assert [count("auto", n) for n in (4000, 50_000, 60_000)] == [400, 5000, 5000]
+    dataset = config_of("pca", "dataset.size=4000", dataset="grid")["dataset"]
+    parts = load(dataset, torch.device("cpu")).parts
+    assert (len(parts["train"]), len(parts["validation"])) == (3600, 400)
