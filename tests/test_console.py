@@ -200,11 +200,11 @@ def test_all_numbers_of_a_finished_run_are_shown_without_measuring(genbench, tmp
     for command in ("show", "sample", "resume", "report", "verify", "models", "help", "completion"):
         own = genbench(command, "--help").stdout
         assert own == genbench("help", command).stdout and own.startswith(f"genbench {command}") and "latent_dim" not in own
-    file.write_text('{"test": {"n": 3, "nll": 2.5}}')
+    file.write_bytes(before)
     config = tmp_path / "outputs" / "run" / "config.yaml"
     kept = config.read_text()
     config.write_text(kept.replace("name: pca", "name: mine"))
-    assert genbench("show", "outputs/run").stdout.startswith("run\n") and "2.5" in genbench("show", "outputs/run").stdout
+    assert genbench("show", "outputs/run").stdout.splitlines()[1:] == done.stdout.splitlines()[1:], "no configs needed"
     config.write_text(kept)
     file.unlink()
     for words, says in (
