@@ -195,8 +195,8 @@ def reconstructions(v: Viewer, model: Model) -> Picture:
 
 
 def reconstructed(v: Viewer, model: Model, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """n points [n, *shape], and what becomes of them when they are encoded and decoded."""
-    parts = []
+    """At most n points [n, *shape], and what becomes of them when they are encoded and decoded."""
+    parts, n = [], min(n, len(v.held_out))
     for start in range(0, n, BLOCK):
         interruption.check()
         x, given = v.shown(model, min(BLOCK, n - start), start)
