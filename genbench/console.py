@@ -1,5 +1,6 @@
 """What a person sees of a run or of a job: live lines on a terminal, plain lines anywhere else; a screen at its end."""
 
+import re
 import textwrap
 import time
 from collections.abc import Iterable
@@ -295,7 +296,7 @@ def brief(found: dict, names: Iterable[str]) -> list[str]:
 
 def headline(title: str, found: dict) -> str:
     """What a finished run is called, with its seed, what it took, and on how much it was measured."""
-    if "seed" in found and "seed=" not in title:
+    if "seed" in found and not re.search(r"(?<![.\w])seed=", title):
         title += f", seed {found['seed']}"
     epochs, seconds = found.get("cost", {}).get("epochs"), found.get("time", {}).get("seconds")
     took = [counted(epochs, "epoch")] if epochs is not None else []
@@ -378,7 +379,7 @@ def show_card(console: Console, found: dict) -> None:
                 for _ in some:
                     console.print(next(left), markup=False)
     for line in remarks(found):
-        console.print(f"diagnosis: {line}", markup=False)
+        console.print(line)
 
 
 def _aligned(rows: list[list[str]], sides: str) -> list[str]:
@@ -389,7 +390,8 @@ def _aligned(rows: list[list[str]], sides: str) -> list[str]:
 
 def remarks(found: dict) -> list[str]:
     """What seems to be wrong, the most important first."""
-    return [in_words(finding) for finding in [*found.get("diagnosis", []), *found.get("remarks", [])]]
+    findings, said = found.get("diagnosis", []), found.get("remarks", [])
+    return [f"diagnosis: {in_words(finding)}" for finding in findings] + [f"remark: {text}" for text in said]
 
 
 def newest(card: list[dict]) -> dict[str, dict]:

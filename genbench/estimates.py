@@ -43,15 +43,15 @@ def around(value: float, error: float, count: int, n: dict[str, int], more: dict
     """A number with Student's interval for a standard error that was estimated from so many numbers."""
     from scipy.special import stdtrit
 
-    if _too_few(count, n) or not math.isfinite(error):
+    if _too_few(count, n) or not math.isfinite(error) or error == 0:  # which no scatter is no proof of
         return Measured(value, n, **more)
     reach = float(stdtrit(count - 1, 0.975)) * error
     return Measured(value, n, low=value - reach, high=value + reach, **more)
 
 
 def _too_few(count: int, n: dict[str, int]) -> bool:
-    """Whether so many numbers, or the test points or samples behind them, are too few for an interval."""
-    return min([count, *(size for what, size in n.items() if what in ("test", "samples"))]) < FEWEST
+    """Whether so many numbers, or the test points, samples or pairs behind them, are too few for an interval."""
+    return min([count, *(size for what, size in n.items() if what in ("test", "samples", "pairs"))]) < FEWEST
 
 
 class Parts(NamedTuple):

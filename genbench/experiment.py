@@ -166,7 +166,9 @@ def run(
         record.keep(model.finished())
         cost = {"epochs": fitted.epochs, "steps": fitted.steps, "kept_epoch": fitted.kept, "parameters": model.size}
         cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "numbers", ()))}
-        late = late_fall(validation_curve(record.folder, model.criterion)) if model.criterion else None
+        curve = validation_curve(record.folder, model.criterion) if model.criterion else {}
+        whole = curve.keys() >= {*range(s.validate_every, fitted.epochs + 1, s.validate_every)}  # else points were lost
+        late = late_fall(curve) if whole else None
         cost |= {"late_fall": late} if late is not None else {}
         cost = {"cost": cost, "time": record.fitted(fitted.watch), "machine": machine(model)}
         found = final(model, data, s.batch_size, s.seed) | cost | identity(model, data)

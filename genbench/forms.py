@@ -25,10 +25,11 @@ def fault(value: Any, form: Any, where: str = "it") -> str:
     if isinstance(form, Maybe):
         form = form.form
     if isinstance(form, tuple):
-        wrong = all(fault(value, one) for one in form)
-        alike = [one for one in form if isinstance(one, (dict, list)) and isinstance(value, type(one))]
-        if wrong and alike:
-            return fault(value, alike[0], where)
+        faults = [fault(value, one, where) for one in form]
+        wrong = all(faults)
+        inside = [what for one, what in zip(form, faults) if isinstance(one, (dict, list)) and isinstance(value, type(one))]
+        if wrong and inside:
+            return inside[0]
     elif isinstance(form, list):
         if isinstance(value, list):
             return next((what for i, item in enumerate(value) if (what := fault(item, form[0], f"{where}[{i}]"))), "")
@@ -118,6 +119,7 @@ METRICS = {
         **{name: whole for name in ("epochs", "steps", "kept_epoch", "parameters")},
         "criterion": (str, None),
         "criterion_contains": [str],
+        "late_fall": Maybe((number, None)),
     },
     "time": NUMBERS,
     "machine": Maybe({str: str}),
@@ -127,6 +129,7 @@ METRICS = {
     "card": Maybe([ENTRY]),
     "real_data": Maybe([ENTRY]),
     "diagnosis": Maybe([(str, FINDING)]),
+    "remarks": Maybe([str]),
 }
 
 

@@ -14,7 +14,7 @@ from .console import say
 from .data import Source
 from .errors import UserError, plain
 from .interruption import check
-from .places import PICTURES
+from .places import opened_picture
 from .settings import Settings, counted
 
 DEPTH = (0, 65535)  # values of 16 bits
@@ -35,6 +35,8 @@ def image_folder(s: Settings) -> Source:
         fix = f"add the other, or give dataset.root={halves[0]} to split it by dataset.test_size"
         raise UserError("dataset.root", f"has {halves[0].name}/, but not both train/ and test/", root, fix)
     try:
+        if len({_identity(half) for half in halves}) < len(halves):
+            raise UserError("dataset.root", "train/ and test/ are the same folder", root, "give each pictures of its own")
         entered = {_identity(root)}
         parts = [_by_class(folder, entered) for folder in halves or [root]]
     except OSError as error:
@@ -65,8 +67,6 @@ def _by_class(folder: Path, entered: set[tuple[int, int]]) -> dict[str, list[Pat
     `entered` identifies the folders that were read already: else pictures that a link repeats, under another class or in
     the test part, would be counted twice.
     """
-    if folder.name in ("train", "test") and _identity(folder) in entered:
-        raise UserError("dataset.root", "train/ and test/ are the same folder", folder, "give each pictures of its own")
     entered.add(_identity(folder))
     entries = _visible(folder)
     folders = [entry for entry in entries if entry.is_dir()]
@@ -157,7 +157,8 @@ def _commonest_size(files: list[Path]) -> tuple[int, int] | None:
     """The height and width that most of up to 1,000 pictures have, as their headers say; None if none can be read."""
     sizes: Counter[tuple[int, int]] = Counter()
     for file in files[:: 1 + len(files) // 1000]:
-        with suppress(Exception), Image.open(file, formats=PICTURES) as image:  # a damaged picture has no vote
+        check()
+        with suppress(Exception), opened_picture(file) as image:  # a damaged picture has no vote
             sizes[image.height, image.width] += 1
     return sizes.most_common(1)[0][0] if sizes else None
 
@@ -202,12 +203,10 @@ def _picture(file: Path, s: Settings) -> np.ndarray:
 
     A picture of 16 bits, which is grey, keeps them.
     """
-    if not file.is_file():  # a pipe would be waited for
-        raise ValueError("no regular file")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a picture that Pillow merely wonders at is read, whatever python -W says
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(file, formats=PICTURES) as opened:
+        with opened_picture(file) as opened:
             image = ImageOps.exif_transpose(opened)
             image.load()
     if image.mode == "F":

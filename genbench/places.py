@@ -4,10 +4,14 @@ to read it."""
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import UserError, plain
+from .interruption import check
 from .settings import Setting
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 PICTURES = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that would start another program, as EPS does
 FOLDERS = {  # above which published data lie, by the name of the loader in `datasets`
@@ -51,14 +55,15 @@ def _require(name: str, folder: Path, loader: str) -> None:
 
 def _require_pictures(name: str, folder: Path) -> None:
     """UserError if no file in the folder, or below it, begins as pictures do."""
-    from PIL import Image, UnidentifiedImageError
+    from PIL import UnidentifiedImageError
 
     first = None
     for file in _files(folder):
+        check()
         if file is None:
             return
         try:
-            with Image.open(file, formats=PICTURES):
+            with opened_picture(file):
                 return
         except UnidentifiedImageError:
             first = first or file
@@ -67,6 +72,16 @@ def _require_pictures(name: str, folder: Path) -> None:
     if first is not None:
         shown = plain(str(first.relative_to(folder)))
         raise UserError(name, f"holds no pictures, but files such as {shown}", folder, "give a folder of pictures")
+
+
+def opened_picture(file: Path) -> "Image.Image":
+    """A picture, to be closed, of which only the header was read. ValueError for what is no regular file: a pipe would be
+    waited for."""
+    from PIL import Image
+
+    if not file.is_file():
+        raise ValueError("no regular file")
+    return Image.open(file, formats=PICTURES)
 
 
 def _files(folder: Path) -> Iterator[Path | None]:

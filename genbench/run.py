@@ -118,6 +118,8 @@ class Run:
     def resolved(self, s: Settings) -> None:
         """Take note of what `auto` stands for in this run, of which these are the resolved settings, and say so."""
         self.auto = {name: s[name] for name, asked in self.config.items() if asked == "auto" != s[name]}
+        if self.config["dataset"].get("val_size") == "auto":
+            self.auto["dataset.val_size"] = len(self.data.parts.get("validation", ()))
         if self.auto:
             self.say(f"auto is here {' '.join(f'{name}={value}' for name, value in self.auto.items())}")
 

@@ -33,6 +33,7 @@ TOUCHES = {  # the groups of measures that a fault puts in doubt; None are all
     "low coverage": (SAMPLES, "latent space"),
     "samples unlike data": (SAMPLES,),
     "copies": (SAMPLES, "latent space"),
+    "saturated discriminator": (SAMPLES,),
 }
 CONDITIONS = {"of": "of another kind: ", "on": "on ", "n": "n=", "features": "by features ", "unit": "in ", "better": ""}  # of a measure
 
@@ -133,10 +134,11 @@ def effects(told: Report) -> list[str]:
     found = []
     for kind in dict.fromkeys(row.kind for row in told.rows):
         some = [row for row in told.rows if row.kind == kind]
-        for setting in (name for name in swept(some) if name in telling(some)):
+        numbers = [name for name in swept(some) if name in telling(some) and name.rpartition(".")[2] != "seed"]
+        for setting in numbers:
             for rows in same_but(some, [setting]).values():
                 rows = sorted(rows, key=lambda row: row.settings[setting])
-                moves = [move for m in told.overview for move in _moves(m, rows, told)] if len(rows) >= FEWEST_VALUES else []
+                moves = [move for m in _ranked(told) for move in _moves(m, rows, told)] if len(rows) >= FEWEST_VALUES else []
                 if moves:
                     ends = " to ".join(short(row.settings[setting]) for row in (rows[0], rows[-1]))
                     found.append(f"{_where(rows[0], some, setting, told)}{listed(moves[:MOST_NAMES])} as {setting} grows from {ends}.")

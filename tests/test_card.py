@@ -641,6 +641,7 @@ def test_a_finished_run_is_evaluated_on_demand(genbench, tmp_path, undrawn, card
 def test_a_number_of_fewer_than_three_points_has_no_interval(kind):
     for points in (1, 2, 3):
         values = torch.tensor([1, 0, 1][:points], dtype=kind)
-        for n in ({"test": points}, {"samples": points, "train": 1000}):
+        for n in ({"test": points}, {"samples": points, "train": 1000}, {"pairs": points, "steps": 16}):
             assert (mean(values, n).low is None) == (points < 3)
         assert (around(0.5, 0.1, 1000, {"samples": 1000, "test": points, "train": 2}, {}).high is None) == (points < 3)
+    assert around(0.5, 0.0, 1000, {"test": 1000}, {}).high is None, "numbers that do not differ say nothing of their error"

@@ -12,7 +12,7 @@ from PIL import Image
 from genbench import console
 from genbench.card import headlines, measures
 from genbench.cli import builtin_catalogue
-from genbench.console import Display, JobDisplay, Patient, counted, duration, terms
+from genbench.console import Display, JobDisplay, Patient, counted, duration, headline, terms
 from genbench.record import swept
 from genbench.request import check_request
 from genbench.sweep import Sweep
@@ -59,6 +59,8 @@ def test_the_end_of_a_run_is_a_screen_at_most_whatever_was_measured(real, tmp_pa
     told = on.file.getvalue()
     assert rows(told) <= SCREEN
     assert "objective: loss 139.1 train, 139.1 validation, 139.1 test" in told and "200 epochs, 21 s" in told
+    assert headline("vae on moons, dataset.seed=3", {"seed": 7}) == "vae on moons, dataset.seed=3, seed 7: done"
+    assert headline("vae on digits, seed=3", {"seed": 3}) == "vae on digits, seed=3: done"
     assert "vae on digits, beta=4, seed 7: done (200 epochs, 21 s); 100 test points, 360 samples" in " ".join(told.split())
     shown = [name for name in headlines() if re.search(rf"^{name}\b.* 0\.1 to 0\.2", told, re.M)]
     assert 6 <= len(shown) <= 8 and "mmd" not in told and ("real data" in told and "2.75" in told) == real

@@ -217,6 +217,8 @@ NUMBERS = {
     "a part is a list": having([1], "test"),
     "a measure is no text": having([1], "card", 0, "name"),
     "a number is none": having("x", "time", "fit_seconds"),
+    "remarks are numbers": having([3], "remarks"),
+    "a fall is a text": having("x", "cost", "late_fall"),
     "no such letter": having("\ud800", "cost", "criterion"),
 }
 
@@ -356,6 +358,17 @@ def test_a_working_directory_that_is_gone_is_told(tmp_path, genbench, monkeypatc
 )
 def test_a_form_tells_where_a_value_departs_from_it(value, form, says):
     assert fault(value, form) == says
+
+
+def test_a_deep_value_is_looked_at_once():
+    seen = []
+    form = [(lambda value: seen.append(value) or False, [(str, None)], {str: int})]
+    for _ in range(45):
+        form = [(int, form, {str: form})]
+    value = [3.0]
+    for _ in range(45):
+        value = [value]
+    assert fault(value, form).endswith("[0] is 3.0") and len(seen) == 1
 
 
 def test_other_checkpoints_do_not_push_out_the_runs_own(originals, tmp_path, undrawn):

@@ -108,6 +108,10 @@ def test_sizes_that_differ_are_named_or_resized(tmp_path):
     save(tmp_path / "d.png", flat((10, 20, 30), size=(8, 7)))
     with pytest.raises(UserError, match=r"fix: 'dataset.resize=\[7,8\]'"):  # the commonest
         loaded(tmp_path)
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(UserError, match="pictures differ in height x width"):
+        loaded(tmp_path)
+    (tmp_path / "pipe.png").unlink()
     data = loaded(tmp_path, resize=[5, 6])
     assert data.space.shape == (3, 5, 6)
     for part in data.parts.values():
@@ -141,6 +145,7 @@ def test_no_picture_is_of_two_classes_or_parts(tmp_path):
     (tmp_path / "two" / "train" / "cat").symlink_to(tmp_path / "two" / "train" / "dog")  # whose name comes first
     with pytest.raises(UserError, match=r"holds no pictures \(got .*train/cat\)"):
         loaded(tmp_path / "two")
+    assert len(loaded(tmp_path / "two" / "test", val_size=1, test_size=1).train) == 2, "which is no half of anything"
     (tmp_path / "one").mkdir()
     for half in ("train", "test"):
         (tmp_path / "one" / half).symlink_to(tmp_path / "two" / "test")

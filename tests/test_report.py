@@ -457,6 +457,9 @@ def test_what_rises_and_falls_with_a_swept_number_is_a_sentence(left, capsys):
         "At latent_dim=2, mse rises from 0.01 to 0.08 as beta grows from 1 to 8.",
         "At latent_dim=10, mse rises from 0.01 to 0.08 and fid falls from 8 to 1 as beta grows from 1 to 8.",
     ], "two values show no trend, and what does not always change, or by less than its interval, is none"
+    for seed in (0, 1, 2):
+        left("kde", {"dataset.seed": seed}, metrics=card(("fid", 1.0 + seed, sure(seed, 1e-3))))
+    assert len(verdicts.effects(left.report())) == 2, "a seed is no quantity that anything could grow with"
     assert "At latent_dim=10, mse rises" in " ".join(capsys.readouterr().out.split())
     assert "At latent_dim=10, mse rises" in page(left.folder).words
 

@@ -235,12 +235,14 @@ def copies(e: Evaluation, card: Card) -> Finding | None:
 
     Blurred samples are near to everything without being copies, and so is one point in the midst of the data.
     """
+    if _is_one_point(e, card):
+        return None
     copied, ratio = card.get("copied"), card.get("memorisation")
     tied = copied is not None and (copied["low"] or 0) > 0
     near = ratio is not None and ratio["value"] < (NEAR if tied else IS_COPY)
     if tied and copied["value"] > 0.5:
         told = f"{copied['value']:.0%} of them are tied to one training point"
-    elif near and not _is_one_point(e, card):
+    elif near:
         told = f"they are {ratio['value']:.2f} times as far from training points as new data are"
     else:
         return None
