@@ -1,6 +1,7 @@
 """The objective of a trained model, measured on every part of the data. All else that is measured is the report card's."""
 
 from pathlib import Path
+from statistics import fmean
 
 import torch
 
@@ -45,9 +46,13 @@ def validation_curve(folder: Path, criterion: str) -> dict[int, float]:
 
 
 def late_fall(curve: dict[int, float]) -> float | None:
-    """The share of the whole fall of a curve that its second half brought; None if it has few points or does not fall."""
+    """The share of a curve's height that its second half fell by: at most 1, and below 0 if it rose; None of few points.
+
+    The middle and the end are means over a tenth of the points, as curves are noisy.
+    """
     values = [curve[epoch] for epoch in sorted(curve)]
-    if len(values) < FEWEST_POINTS or values[0] <= values[-1]:
+    height = max(values, default=0.0) - min(values, default=0.0)
+    if len(values) < FEWEST_POINTS or not height:
         return None
-    middle = values[(len(values) - 1) // 2]
-    return (middle - values[-1]) / (values[0] - values[-1])
+    middle, some = (len(values) + 1) // 2, max(1, len(values) // 10)
+    return (fmean(values[middle - some : middle]) - fmean(values[-some:])) / height

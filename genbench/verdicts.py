@@ -28,6 +28,7 @@ TOUCHES = {  # the groups of measures that a fault puts in doubt; None are all
     "collapse": None,
     "posterior collapse": None,
     "samples alike": None,
+    "overfitted": ("likelihood",),
     "nothing to compress": ("reconstruction",),
     "missing": (SAMPLES, "latent space"),
     "low coverage": (SAMPLES, "latent space"),
@@ -56,10 +57,13 @@ def verdicts(told: Report) -> list[str]:
     for data in dict.fromkeys(c.data for c in told.contests):
         mine = [c for c in told.contests if c.data == data and c.measure in _ranked(told)]
         found += [f"{_on(data, told)}{text}" for text in [*_won(mine, told), *_too_close(mine, told)]]
-        unsure = [_ranked(told)[c.measure] for c in mine if c.uncertain]
-        if unsure:
-            have = "have" if len(unsure) > 1 else "has"
-            found.append(f"{_on(data, told)}Nobody is called best at {listed(unsure)}, which {have} no interval; seed=0,1,2 gives one.")
+        unsure: dict[str, list[str]] = {}
+        for c in (c for c in mine if c.uncertain):
+            lack = listed(name(told.rows[i], told) for i in c.rivals if told.rows[i].cells[c.measure].high is None)
+            unsure.setdefault(lack, []).append(_ranked(told)[c.measure])
+        for lack, names in unsure.items():
+            text = f"Nobody is called best at {listed(names)}: no interval is known for {lack}; seed=0,1,2 may give one."
+            found.append(f"{_on(data, told)}{text}")
     more = f"The table has {len(found) - MOST_SENTENCES + 1} more such comparisons."
     return found if len(found) <= MOST_SENTENCES else [*found[: MOST_SENTENCES - 1], more]
 
@@ -275,7 +279,8 @@ def worst(told: Report) -> list[str]:
     found = [problem for problem in problems(told) if problem.is_fault]
     lines = []
     for text, rows, settings, _ in found[:MOST_PROBLEMS]:
-        tried = "; or ".join(setting + f" ({listed(whom)})" * (len(settings) > 1) for setting, whom in settings[:MOST_PROBLEMS])
+        some = [(setting, whom if len(settings) > 1 or len(whom) < len(rows) else []) for setting, whom in settings[:MOST_PROBLEMS]]
+        tried = "; or ".join(setting + f" ({listed(whom)})" * bool(whom) for setting, whom in some)
         lines.append(f"diagnosis of {listed(rows)}: {text}" + f"; try {tried}" * bool(tried))
     return lines + [f"diagnosis: {number(len(found) - MOST_PROBLEMS)} more in the page"] * (len(found) > MOST_PROBLEMS)
 

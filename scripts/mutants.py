@@ -350,7 +350,7 @@ MUTANTS = [
         ("idle units are a collapse", "genbench/evaluation/diagnosis.py", 'units["value"] == 0:', 'units["value"] < 0.5 * e.model.latent_dim:'),
         ("few steps go untold", "genbench/evaluation/diagnosis.py", "if steps < FEW_STEPS", "if steps < 0"),
         ("a curve that still falls goes untold", "genbench/evaluation/diagnosis.py", "late > LATE_FALL", "late > 1"),
-        ("grey mush is called a copy", "genbench/evaluation/diagnosis.py", "elif near and not _is_one_point(e, card):", "elif near:"),
+        ("grey mush is called a copy", "genbench/evaluation/diagnosis.py", "    if _is_one_point(e, card):\n        return None\n    copied, ratio", "    copied, ratio"),
         ("real data are test points", "genbench/card.py", "return [drawn(self.data.train.spread(n))]", "return [self.x]"),
         ("kept numbers are of any data", "genbench/card.py", "e.data.digest, e.features.name, e.size,", "e.size,"),
     ),

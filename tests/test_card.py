@@ -505,7 +505,11 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     assert told({}, [{"name": "memorisation", "value": 1.0}, {"name": "active_units", "value": 5}]) == []
     # Nothing explains as much as that there was hardly any training, so it comes first.
     few, many = ({"cost": {"epochs": 4, "steps": steps}} for steps in (40, 400))
-    assert told(few, modes, steps=None)[0] == ("undertrained", "steps=2000")
+    assert told(few, modes, steps=None)[0] == ("undertrained", "epochs=200")
+    for better in ({"late_fall": -0.1}, {"late_fall": 0.3, "kept_epoch": 3}):  # where more steps would be worse
+        assert [kind for kind, _ in told({"cost": few["cost"] | better}, modes, steps=None)] == ["missing modes"]
+    told_of = [told({"train": {"nll": 1.0}, "test": {"nll": 1 + gap * data.space.size}}, reg_covar=0.01) for gap in (0.4, 0.6)]
+    assert told_of == [[], [("overfitted", "reg_covar=0.1")]], "half a nat for each value"
     assert told(many, modes, steps=None, epochs=4) == [("missing modes", "epochs=8")]
     assert told(many, modes, steps=400, epochs=4) == [("missing modes", "steps=800")]
     # The remedies agree on the length, also where the curve says that the training was too short.
@@ -563,7 +567,9 @@ def test_samples_that_are_one_point_are_no_copies_and_lie_near_nothing():
 def test_a_curve_that_still_falls_in_its_second_half_is_known():
     assert late_fall({3: 6.0, 1: 10.0, 2: 7.0, 4: 5.0, 5: 2.0}) == 0.5
     assert late_fall({epoch: 100 * 0.9**epoch for epoch in range(1, 200)}) < 1e-4
-    assert late_fall({1: 3.0, 2: 2.0, 3: 1.0}) is late_fall({epoch: float(epoch) for epoch in range(9)}) is None
+    assert late_fall({1: 3.0, 2: 2.0, 3: 1.0}) is late_fall(dict.fromkeys(range(9), 1.0)) is None
+    assert late_fall({epoch: float(epoch) for epoch in range(9)}) == -0.5
+    assert late_fall({1: 5.0, 2: 9.0, 3: 9.0, 4: 4.0, 5: 4.0}) == 1, "a loss that rises before it falls"
 
 
 def test_what_a_model_says_of_its_fit_is_kept_with_its_numbers(tmp_path, undrawn, genbench):

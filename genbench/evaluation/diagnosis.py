@@ -1,5 +1,6 @@
 """What the numbers of a run say is wrong with it, each with the setting to try; what explains most comes first."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ FEW_STEPS, ENOUGH_STEPS = 200, 2000  # gradient steps of a run that has hardly b
 LATE_FALL = 0.05  # of all that the validation loss fell: what the second half of a finished training does not add
 ALIKE = 0.01  # of the data's variance: samples or reconstructions that vary less are all alike
 IS_COPY, NEAR = 0.1, 0.5  # `memorisation` of copies, and of samples that may be copies or blurred
+OVERFITTED = 0.5  # nats by which a value of a training point may be likelier than one of a test point
 EXACT = 1e-9  # of the data's variance: a squared error that is rounding
 
 
@@ -76,11 +78,14 @@ def undertrained(e: Evaluation, card: Card) -> Finding | None:
     """A training that was too short: by its number of steps, or as its validation loss still fell in the second half.
 
     The second half counts, not the end, where a falling learning rate makes every curve flat. A run that makes
-    `ENOUGH_STEPS` is judged by neither: where an epoch is long, the curve begins after the steep part.
+    `ENOUGH_STEPS` is judged by neither: where an epoch is long, the curve begins after the steep part. Nor is one whose
+    validation loss rose again, or that stopped early for that reason: more steps would make it worse.
     """
     cost = e.found.get("cost", {})
     steps, late = cost.get("steps"), cost.get("late_fall")
     if steps is None or "steps" not in e.model.s or e.model.converged:  # only what learns by steps has these
+        return None
+    if cost.get("kept_epoch", math.inf) < cost.get("epochs", 0) or (late is not None and late < 0):
         return None
     if steps < FEW_STEPS:
         text = f"{steps} gradient steps are few"
@@ -88,7 +93,31 @@ def undertrained(e: Evaluation, card: Card) -> Finding | None:
         text = f"the second half of {steps} gradient steps still brought {late:.0%} of the fall of the validation loss"
     else:
         return None
-    return Finding("undertrained", f"undertrained: {text}", f"steps={max(ENOUGH_STEPS, 2 * steps)}")
+    return Finding("undertrained", f"undertrained: {text}", _lasting(e, max(ENOUGH_STEPS, 2 * steps)))
+
+
+def _lasting(e: Evaluation, steps: int) -> str:
+    """The setting of a run of about so many steps, counted as the length of this one is."""
+    cost = e.found["cost"]
+    if e.model.s.get("steps") or "epochs" not in cost:
+        return f"steps={steps}"
+    return f"epochs={math.ceil(steps * cost['epochs'] / cost['steps'])}"
+
+
+@sign
+def overfitted(e: Evaluation, card: Card) -> Finding | None:
+    """A likelihood that is much higher on training points than on test points, by more than `OVERFITTED` for each value."""
+    parts = [e.found.get(part, {}) for part in ("train", "test")]
+    name = "negative_elbo" if "negative_elbo" in parts[0] else "nll"
+    if any(part.get(name) is None for part in parts):
+        return None
+    gap = parts[1][name] - parts[0][name]
+    if gap <= OVERFITTED * e.data.space.size:
+        return None
+    patience = "patience=10" if "patience" in e.model.s and e.model.s.get("patience") is None else ""
+    ways = _scaled(e, "reg_covar", 10), _scaled(e, "n_components", 0.5), patience, _scaled(e, "latent_dim", 0.5)
+    text = f"overfitted: {name} is {parts[0][name]:.4g} on training points, and {parts[1][name]:.4g} on test points"
+    return Finding("overfitted", text, _first(*ways))
 
 
 @sign
