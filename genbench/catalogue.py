@@ -1,6 +1,7 @@
 """The catalogue of what is declared: models, datasets and commands, and the settings of each, from the files in configs/."""
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 
 from .errors import UserError
 from .files import MOST_YAML, Unreadable, parse_yaml, read_text
-from .settings import Setting, declarations, flatten, varying
+from .settings import FIXED, Setting, declarations, flatten, varying
 
 GROUPS = ("model", "dataset")  # what a run is chosen from; what the former sets wins over what the latter does
+CODE = {"model": "class", "dataset": "loader"}  # what names the code of each
+EXAMPLES = {group: f"such as {group}: {{name: mine, {part}: my_module.{part.title()}}}" for group, part in CODE.items()}
 
 
 class Catalogue:
@@ -19,10 +22,30 @@ class Catalogue:
     def __init__(self, folders: list[Path]):
         self.folders = [Path(f) for f in folders]
         self._read: dict[str, tuple[dict, list[str], dict[str, Setting]]] = {}
+        self._chains: dict[str, list[str]] = {}
 
     def names(self, group: str) -> list[str]:
-        """The choices of a group, such as the models, in alphabetical order."""
-        return sorted({f.stem for folder in self.folders for f in (folder / group).glob("*.yaml")})
+        """The choices of a group, such as the models, in alphabetical order; hidden files are none."""
+        files = [file for folder in self.folders for file in (folder / group).glob("*.yaml")]
+        return sorted({file.stem for file in files if not file.name.startswith(".")})
+
+    def file(self, path: str) -> Path:
+        """Where a config is read from. UserError where there is no such file."""
+        places = [folder / f"{path}.yaml" for folder in self.folders]
+        found = next(filter(os.path.lexists, places), None)
+        if found is None:
+            raise UserError(path, "no such config file", fix=f"put {path}.yaml into {self.folders[0]}")
+        if not os.path.exists(found):
+            raise UserError(
+                str(found), "is a link to a file that is not there", os.path.realpath(found), "bring it back, or remove the link"
+            )
+        return found
+
+    def require_named(self, group: str, choice: str) -> None:
+        """UserError where the file of a choice does not say what it is called and which code it stands for."""
+        for name in (f"{group}.name", f"{group}.{CODE[group]}"):
+            if self.value(f"{group}/{choice}", name) is None:
+                raise UserError(f"{self.file(f'{group}/{choice}')}: {name}", "is missing", fix=EXAMPLES[group])
 
     def let_import(self) -> None:
         """Let Python find modules in a user's own folders, which their YAML files name classes and loaders of."""
@@ -30,7 +53,12 @@ class Catalogue:
 
     def default_choice(self, group: str) -> str:
         """What a run has of a group where the command names none."""
-        return next(d[group] for d in self.value("config", "defaults") if isinstance(d, dict) and group in d)
+        listed = self._defaults("config")
+        found = [entry[group] for entry in listed if isinstance(entry, dict) and group in entry]
+        if not found:
+            fix = f"add {{{group}: NAME}} to its defaults list"
+            raise UserError(str(self.file("config")), f"names no {group} for commands that name none", fix=fix)
+        return found[0]
 
     def about(self, path: str) -> list[str]:
         """The comment lines at the head of a file: what it is, then its source."""
@@ -43,17 +71,26 @@ class Catalogue:
         """
         if path in within:
             raise UserError(f"{path}.yaml", "includes itself", " > ".join([*within, path]), "correct its defaults list")
-        group = path.rpartition("/")[0]
-        found: list[str] = []
+        if path not in self._chains:
+            group = path.rpartition("/")[0]
+            found: list[str] = []
+            for entry in [*self._defaults(path), "_self_"]:
+                if entry == "_self_":
+                    part = [path]
+                elif isinstance(entry, str):
+                    part = self.chain(entry[1:] if entry.startswith("/") else f"{group}/{entry}", (*within, path))
+                else:
+                    part = []
+                found = [p for p in found if p not in part] + part  # what comes later wins, so the last place counts
+            self._chains[path] = found
+        return self._chains[path]
+
+    def _defaults(self, path: str) -> list:
+        """The defaults list of a file."""
         listed = self._file(path)[0].get("defaults") or []
         if not isinstance(listed, list):
             raise UserError(f"{path}.yaml: defaults", "must be a list", listed, "such as defaults: [/base/latent, _self_]")
-        for entry in [*listed, "_self_"]:
-            if entry == "_self_":
-                found = [p for p in found if p != path] + [path]
-            elif isinstance(entry, str):
-                found += self.chain(entry[1:] if entry.startswith("/") else f"{group}/{entry}", (*within, path))
-        return found
+        return listed
 
     def settings(self, path: str) -> dict[str, Setting]:
         """Every setting of a file by dotted name, inherited ones included, each with the default that holds there."""
@@ -87,9 +124,7 @@ class Catalogue:
 
     def _file(self, path: str):
         if path not in self._read:
-            file = next((f for folder in self.folders if (f := folder / f"{path}.yaml").exists()), None)
-            if file is None:
-                raise UserError(path, "no such config file", fix=f"put {path}.yaml into {self.folders[0]}")
+            file = self.file(path)
             try:
                 text = read_text(Path(os.path.realpath(file)), MOST_YAML)  # one's own configs may well be links
                 content = parse_yaml(text, file) or {}
@@ -97,9 +132,35 @@ class Catalogue:
                 raise UserError(str(file), error.what, fix="correct the file") from error
             if not isinstance(content, dict):
                 raise UserError(str(file), "holds no settings by name", fix="write NAME: VALUE in each line")
+            _check_fixed(file, content)
+            if path != "config" and file.parent.parent != self.folders[-1]:
+                _check_no_hydra(file, text, content)
             values = {name: varying(value) for name, value in flatten(content).items()}
             lines = text.splitlines()
             head = [line[2:] for line in lines[: next((i for i, x in enumerate(lines) if not x.startswith("#")), None)]]
             head = [line for line in head if not line.startswith("@package")]
             self._read[path] = values, head, declarations(lines, values, str(file))
         return self._read[path]
+
+
+def _check_fixed(file: Path, content: dict) -> None:
+    """UserError where what a file says of a model or dataset itself is no text."""
+    for group in GROUPS:
+        node = content.get(group, {})
+        if not isinstance(node, dict):
+            raise UserError(f"{file}: {group}", "must be NAME: VALUE pairs", node, EXAMPLES[group])
+        for name in sorted(FIXED):
+            of, _, part = name.partition(".")
+            if of == group and part in node and not (isinstance(node[part], str) and node[part]):
+                raise UserError(f"{file}: {name}", "must be a text", node[part], EXAMPLES[group])
+
+
+def _check_no_hydra(file: Path, text: str, content: dict) -> None:
+    """UserError where a file of one's own has settings of Hydra, which might write wherever links in a run's folder lead."""
+    listed = content.get("defaults")
+    entries = [
+        str(key) for entry in (listed if isinstance(listed, list) else []) for key in (entry if isinstance(entry, dict) else [entry])
+    ]
+    package = re.search(r"(?m)^#\s*@package\s+hydra\b", text)
+    if "hydra" in content or package or any(re.search(r"(^|[\s/@])hydra\b", entry) for entry in entries):
+        raise UserError(f"{file}: hydra", "is set on the command line only", fix="remove it from the file")

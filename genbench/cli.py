@@ -126,7 +126,7 @@ def builtin_catalogue(config_dir: str | None = None) -> Catalogue:
     configs = next(c for c in (here / "configs", here.parent / "configs") if (c / "config.yaml").is_file())
     if config_dir is None:
         return Catalogue([configs])
-    if not Path(config_dir).is_dir():
+    if not os.path.isdir(config_dir):
         raise UserError("--config-dir", "no such folder", config_dir, "give a folder that holds model/ or dataset/")
     return Catalogue([Path(config_dir).resolve(), configs])
 
@@ -134,7 +134,7 @@ def builtin_catalogue(config_dir: str | None = None) -> Catalogue:
 def _run(argv: list[str]) -> int:
     from hydra._internal.utils import get_args_parser
 
-    from .request import check_request, quoted_words
+    from .request import check_request, quoted_words, require_no_files_of_hydra
 
     for word in takewhile(lambda word: word != "--", argv):
         name = word.lstrip("-").partition("=")[0]
@@ -153,6 +153,8 @@ def _run(argv: list[str]) -> int:
         return _sweep(flags, args.overrides, jobs, catalogue)
     from .launch import launch
 
+    if jobs and len(catalogue.folders) > 1:
+        require_no_files_of_hydra(args.overrides, catalogue)
     return launch([*flags, *args.overrides], catalogue)  # Hydra itself wants no flag between settings
 
 
@@ -172,7 +174,7 @@ def _sweep(flags: list[str], words: list[str], jobs: list[list[str]], catalogue:
 def _resume(words: list[str], catalogue: Catalogue) -> int:
     if not words:
         raise UserError("resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN")
-    from .record import SUMMARY
+    from .record import is_sweep
     from .request import given, recorded
     from .sweep import resume_sweep
 
@@ -180,7 +182,7 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
     for word in words[1:]:
         if word not in changes:
             device = catalogue.shared()["device"].check(word.partition("=")[2], {})
-    if (folder / SUMMARY).exists() and not (folder / "config.yaml").exists():
+    if is_sweep(folder):
         if changes:
             raise UserError(changes[0], "a sweep is resumed as it is", fix=f"repeat its command with {changes[0]}")
         return resume_sweep(folder, catalogue, device)
@@ -245,14 +247,14 @@ def _show(words: list[str], catalogue: Catalogue) -> int:
     """Print all numbers of a finished run as they were measured."""
     from .console import Patient, show_run
     from .launch import run_title
-    from .record import SUMMARY, Record, quoted, read_metrics
+    from .record import Record, is_sweep, quoted, read_metrics
     from .request import recorded
     from .results import printable
 
     if len(words) != 1:
         raise UserError("show", "needs the directory of one finished run", " ".join(words) or None, "genbench show outputs/RUN")
     folder = Path(words[0])
-    if (folder / SUMMARY).exists() and not (folder / "config.yaml").exists():
+    if is_sweep(folder):
         raise UserError("show", "shows one run, and this is a sweep", str(folder), f"genbench report {quoted(folder)}")
     try:
         named = run_title(recorded(folder, catalogue), folder, catalogue)

@@ -198,7 +198,8 @@ def write(path: Path, content: bytes) -> None:
         rename(temporary, path)
     except OSError as error:
         if not kind(temporary):
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # a file system that takes no file lets none be removed either
+                temporary.unlink(missing_ok=True)
         raise CannotWrite.because(error, path, len(content)) from error
 
 

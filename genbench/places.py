@@ -38,8 +38,8 @@ def require_folders(values: Mapping[str, Any], known: dict[str, Setting], loader
 def _require(name: str, folder: Path, loader: str) -> None:
     module, _, function = loader.rpartition(".")
     below = FOLDERS.get(function) if module == "genbench.datasets" else None
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "no such folder"
+    if not os.path.isdir(folder):
+        what = "is a file, not a folder" if os.path.exists(folder) else "no such folder"
         raise UserError(name, what, folder, "give a folder that is there")
     try:
         filled = any(not entry.startswith(".") for entry in os.listdir(folder))
@@ -47,7 +47,7 @@ def _require(name: str, folder: Path, loader: str) -> None:
         raise UserError(name, f"cannot be read: {error.strerror}", folder, "give a folder that can be read") from error
     if not filled:
         raise UserError(name, "holds no data", folder, "give a folder that holds some")
-    if below and not (folder / below).is_dir():
+    if below and not os.path.isdir(folder / below):
         raise UserError(name, f"does not hold {below}", folder, f"give the folder above {below}")
     if loader == "genbench.image_folder.image_folder":
         _require_pictures(name, folder)

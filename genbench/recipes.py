@@ -146,7 +146,7 @@ def sets(recipes: Mapping[str, Recipe]) -> list[str]:
 
 
 def _read(name: str, catalogue: Catalogue) -> Recipe:
-    file = next(found for folder in catalogue.folders if (found := folder / GROUP / f"{name}.yaml").exists())
+    file = catalogue.file(f"{GROUP}/{name}")
     try:
         content = read_yaml(Path(os.path.realpath(file)), loader=Loader)
     except Unreadable as error:

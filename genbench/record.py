@@ -266,6 +266,11 @@ def _differs(name: str, what: str, old: Any, new: Any) -> UserError:
     return UserError(name, what, f"{name}={new}", f"use {name}={old}, or another hydra.run.dir=FOLDER")
 
 
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder is that of a sweep, rather than of one run."""
+    return os.path.exists(folder / SUMMARY) and not os.path.exists(folder / "config.yaml")
+
+
 def swept(folder: Path) -> set[str]:
     """The settings in which the jobs of a sweep differ, where the folder is that of one of its jobs; else none."""
     return differing([job["overrides"] for job in jobs(folder.absolute().parent / SUMMARY, {"overrides": [str]})])

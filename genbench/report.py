@@ -9,6 +9,7 @@ In the folder that was given, or of several in a new one:
 import csv
 import html
 import io
+import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -41,7 +42,7 @@ def main(words: list[str], catalogue: Catalogue) -> int:
             if not value:
                 raise UserError(OPTION, "names no folder", word, f"write {OPTION}=FOLDER, or leave it out")
             target = Path(value)
-        elif not Path(word).is_dir():
+        elif not os.path.isdir(word):
             raise UserError("report", "no such folder", word, f"give folders of runs or sweeps, and {OPTION}=FOLDER for the report")
         else:
             paths.append(Path(word))

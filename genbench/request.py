@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from . import interruption
-from .catalogue import GROUPS, Catalogue
+from .catalogue import CODE, GROUPS, Catalogue
 from .config import check, known_settings, require_one_length, unknown
 from .errors import UserError
 from .files import Unreadable, parse_yaml, read_yaml
@@ -162,21 +162,39 @@ def undamaged_configs() -> Iterator[None]:
 
 def sweep_folder(overrides: list[str], catalogue: Catalogue) -> Path:
     """Where a sweep with these overrides has its jobs' folders."""
+    if any(re.match(r"[+~\s]*hydra\.sweep\.subdir\b", o) for o in overrides):
+        what = "a sweep names its folders by the settings of its jobs"
+        raise UserError("hydra.sweep.subdir", what, fix="leave it out; hydra.sweep.dir=FOLDER chooses the folder they are in")
+    with _with_hydras(overrides, catalogue, is_sweep=True) as hydras:
+        return Path(os.path.abspath(str(hydras.sweep.dir)))
+
+
+def require_no_files_of_hydra(overrides: list[str], catalogue: Catalogue) -> None:
+    """UserError where configs of one's own let Hydra write files of its own into the folder of a run."""
+    with _with_hydras(overrides, catalogue, is_sweep=False):
+        pass
+
+
+@contextmanager
+def _with_hydras(overrides: list[str], catalogue: Catalogue, is_sweep: bool) -> Iterator[Any]:
+    """Hydra's own settings beside these overrides. UserError where they make it write into the folders of runs."""
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from hydra.types import RunMode
     from omegaconf.errors import OmegaConfBaseException
 
-    if any(re.match(r"[+~\s]*hydra\.sweep\.subdir\b", o) for o in overrides):
-        what = "a sweep names its folders by the settings of its jobs"
-        raise UserError("hydra.sweep.subdir", what, fix="leave it out; hydra.sweep.dir=FOLDER chooses the folder they are in")
     try:
         with undamaged_configs(), _composing(catalogue) as own:
-            hydra = GlobalHydra.instance().hydra
-            config = hydra.compose_config("config", [*overrides, *own], RunMode.MULTIRUN, with_log_configuration=False)
+            hydra, mode = GlobalHydra.instance().hydra, RunMode.MULTIRUN if is_sweep else RunMode.RUN
+            config = hydra.compose_config("config", [*overrides, *own], mode, with_log_configuration=False)
             HydraConfig.instance().set_config(config)
-            return Path(os.path.abspath(str(config.hydra.sweep.dir)))
+            hydras = config.hydra
+            logging = [name for name in ("job_logging", "hydra_logging") if (hydras[name] or {}).get("handlers")]
+            for name in ["output_subdir"] * (hydras.output_subdir is not None) + logging:
+                fix = f"remove hydra.{name} from the files in {catalogue.folders[0]}, or set it to null or none as in config.yaml"
+                raise UserError(f"hydra.{name}", "lets Hydra write files of its own into the folders of runs", fix=fix)
+            yield hydras
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError("settings", str(error), fix="see 'genbench --help'") from error
 
@@ -261,8 +279,8 @@ def recorded(folder: Path, catalogue: Catalogue) -> dict:
         if choice not in catalogue.names(group):
             raise UserError(group, f"no such {group}", choice, "give the --config-dir the run was started with")
         # Which code runs is for configs/ to say, never for a run directory, which may be somebody else's.
-        part = {"model": "class", "dataset": "loader"}[group]
-        config[group][part] = catalogue.value(f"{group}/{choice}", f"{group}.{part}")
+        catalogue.require_named(group, choice)
+        config[group][CODE[group]] = catalogue.value(f"{group}/{choice}", f"{group}.{CODE[group]}")
     try:
         return check(config, catalogue)
     except UserError as error:
@@ -336,6 +354,7 @@ def require_data(values: Mapping[str, Any], dataset: str, catalogue: Catalogue) 
 def _choice(group: str, value: Any, catalogue: Catalogue) -> str:
     choices = catalogue.names(group)
     if value in choices:
+        catalogue.require_named(group, value)
         return value
     near = nearest(str(value), choices)
     fix = f"{group}={near}" if near else f"choose one of: {', '.join(choices)}"

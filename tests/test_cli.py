@@ -132,9 +132,15 @@ def test_a_wrong_request_is_refused_in_one_line(args, says, genbench, tmp_path):
         ("[1, 2]", "model/mine.yaml: holds no settings by name"),
         ("defaults: [mine]", "model/mine.yaml: includes itself"),
         ("defaults: 3", "model/mine.yaml: defaults: must be a list"),
+        ("model: 5", "model/mine.yaml: model: must be NAME: VALUE pairs (got 5)"),
+        ("model: {name: mine, class: }", "model/mine.yaml: model.class: must be a text"),
+        ("model: {name: mine, class: [a]}", "model/mine.yaml: model.class: must be a text"),
+        ("hydra: {output_subdir: .hydra}", "model/mine.yaml: hydra: is set on the command line only"),
+        ("# @package hydra\noutput_subdir: .hydra", "model/mine.yaml: hydra: is set on the command line only"),
+        ("defaults: [override /hydra/job_logging: stdout]", "model/mine.yaml: hydra: is set on the command line only"),
         (None, "model/mine.yaml: is damaged: it is a pipe"),
     ],
-    ids=range(9),
+    ids=range(15),
 )
 def test_damaged_configs_of_ones_own_are_refused_in_one_line(text, says, genbench, tmp_path):
     for name in ("model/mine.yaml", "hydra/launcher/basic.yaml"):
@@ -151,6 +157,62 @@ def test_damaged_configs_of_ones_own_are_refused_in_one_line(text, says, genbenc
         elif "damaged: it is n" in says:  # what only Hydra reads
             assert genbench("-m", "seed=1,2", "--config-dir", "own").returncode == 2
     assert [path.name for path in tmp_path.iterdir()] == ["own"]
+
+
+def put_own(tmp_path, **texts):
+    """Files of a user's own, by name with `__` for a slash, in the folder `own`."""
+    for name, text in texts.items():
+        file = tmp_path / "own" / f"{name.replace('__', '/')}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+
+
+def test_no_config_of_ones_own_lets_hydra_write_into_a_runs_folder(genbench, tmp_path):
+    mine = "# @package _global_\ndefaults: [vae, {/some: thing}]\nmodel: {name: mine}\n"
+    put_own(tmp_path, model__mine=mine, some__thing="# @package hydra\noutput_subdir: .hydra\n")
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".hydra").symlink_to("../victim")
+    done = genbench("model=mine", "hydra.run.dir=run", *TINY, "--config-dir", "own")
+    assert done.returncode == 2 and "hydra.output_subdir: lets Hydra write" in done.stderr
+    assert not [*(tmp_path / "victim").iterdir()]
+
+
+def test_what_configs_of_ones_own_lack_is_named_with_the_file(genbench, tmp_path):
+    put_own(tmp_path, model__mine="# @package _global_\nmodel: {name: mine}\n")
+    done = genbench("model=mine", "--config-dir", "own")
+    assert done.returncode == 2 and "own/model/mine.yaml: model.class: is missing" in done.stderr
+    put_own(tmp_path, config="x: 1\n")
+    done = genbench("dataset=digits", "--config-dir", "own")
+    assert done.returncode == 2 and "own/config.yaml: names no model" in done.stderr
+
+
+def test_hidden_configs_are_left_out_and_dangling_links_named(genbench, tmp_path):
+    put_own(tmp_path, model__mine="# @package _global_\nmodel: {name: mine, class: my.Model}\n", experiment__0="")
+    for name in (".#x.yaml", "._mine.yaml"):
+        (tmp_path / "own" / "model" / name).write_bytes(b"\xff\x00")
+    assert genbench("models", "--config-dir", "own").returncode == 0
+    for group, words in {"model": ["models"], "experiment": ["verify", "--list"]}.items():
+        (tmp_path / "own" / group / "0.yaml").unlink(missing_ok=True)
+        (tmp_path / "own" / group / "0.yaml").symlink_to("gone")
+        done = genbench(*words, "--config-dir", "own")
+        assert done.returncode == 2 and f"own/{group}/0.yaml: is a link to a file that is not there" in done.stderr
+
+
+def test_files_that_include_one_another_many_times_are_read_once(tmp_path):
+    put_own(tmp_path, **{f"model__b{i}": f"defaults: {[f'b{i + 1}'] * 8}\nx{i}: {i}  # int: a number\n" for i in range(30)})
+    put_own(tmp_path, model__b30="x30: 30  # int: a number\n")
+    settings = builtin_catalogue(str(tmp_path / "own")).settings("model/b0")
+    assert {name: s.default for name, s in settings.items()} == {f"x{i}": i for i in range(31)}
+
+
+LONG = "a" * 300  # more letters than a name of a file may have
+
+
+@pytest.mark.parametrize("words", ["report L", "resume L", "show L", "sample L", "--config-dir L models", "dataset=mnist dataset.root=L"])
+def test_a_name_that_no_folder_can_have_is_no_folder(words, genbench):
+    done = genbench(*words.replace("L", LONG).split())
+    assert done.returncode == 2 and ("no such folder" in done.stderr or "is not a run directory" in done.stderr)
 
 
 def test_a_refused_request_does_not_import_torch(tmp_path):

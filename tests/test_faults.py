@@ -286,6 +286,17 @@ def test_room_is_asked_for_only_where_it_lacks(error, fix, tmp_path):
     assert "its folder is gone; fix: bring" in str(files.CannotWrite.because(OSError(error, ""), tmp_path / "gone" / "file", 9))
 
 
+def test_a_file_system_that_takes_nothing_is_told_with_the_way_out(tmp_path, monkeypatch):
+    def refused(*args, **more):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refused)
+        patch.setattr(os, "unlink", refused)
+        with pytest.raises(files.CannotWrite, match="Read-only file system; fix: choose another folder"):
+            files.write(tmp_path / "file", b"content")
+
+
 def test_what_strangers_wrote_into_a_runs_settings_is_never_advised(finished, tmp_path):
     config, original, _ = finished
     before = config | {"model": config["model"] | {"class": "os.system"}}
