@@ -346,10 +346,11 @@ MUTANTS = [
         ("a classifier of other weights is taken", "genbench/evaluation/features.py", 'return classifier.digest() == content["digest"]', "return classifier.digest() != 0"),
         ("all starts are parts of the model", "genbench/em.py", "t[self.best].numel()", "t.numel()"),
         ("a collapse goes untold", "genbench/evaluation/diagnosis.py", 'units["value"] == 0:', 'units["value"] < 0:'),
-        ("auto exceeds what the points allow", "genbench/auto.py", "min(COMPONENTS, most)", "COMPONENTS"),
         ("idle units are a collapse", "genbench/evaluation/diagnosis.py", 'units["value"] == 0:', 'units["value"] < 0.5 * e.model.latent_dim:'),
         ("few steps go untold", "genbench/evaluation/diagnosis.py", "if steps < FEW_STEPS", "if steps < 0"),
         ("a curve that still falls goes untold", "genbench/evaluation/diagnosis.py", "late > LATE_FALL", "late > 1"),
+        ("what rose again is called too short", "genbench/evaluation/diagnosis.py", "late < 0", "late < -9"),
+        ("overfitting goes untold", "genbench/evaluation/diagnosis.py", "gap <= OVERFITTED", "gap <= 1e9"),
         ("grey mush is called a copy", "genbench/evaluation/diagnosis.py", "    if _is_one_point(e, card):\n        return None\n    copied, ratio", "    copied, ratio"),
         ("real data are test points", "genbench/card.py", "return [drawn(self.data.train.spread(n))]", "return [self.x]"),
         ("kept numbers are of any data", "genbench/card.py", "e.data.digest, e.features.name, e.size,", "e.size,"),
@@ -363,6 +364,10 @@ MUTANTS = [
         ("every measure is a headline", "genbench/comparison.py", "for m in measures().values() if m.headline", "for m in measures().values()"),
         ("a seed stands for all", "genbench/comparison.py", " and not rows[i].cells[measure].lacking", ""),
         ("a sweep's order is lost", "genbench/results.py", "asked.get(path, math.inf)", "math.inf"),
+    ),
+    *of(
+        "tests/test_edges.py -k three_points",
+        ("auto exceeds what the points allow", "genbench/auto.py", "min(COMPONENTS, most)", "COMPONENTS"),
     ),
     *of(
         "tests/test_standardized.py -k alike",
