@@ -257,7 +257,9 @@ def _show(words: list[str], catalogue: Catalogue) -> int:
     if is_sweep(folder):
         raise UserError("show", "shows one run, and this is a sweep", str(folder), f"genbench report {quoted(folder)}")
     try:
-        named = run_title(recorded(folder, catalogue), folder, catalogue)
+        config = recorded(folder, catalogue)
+        Record(folder, config).require_unchanged()
+        named = run_title(config, folder, catalogue)
     except UserError as error:
         if error.key not in GROUPS:
             raise

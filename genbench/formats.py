@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from io import BytesIO
+from operator import index
 from pathlib import Path
 from typing import BinaryIO
 
@@ -98,6 +99,8 @@ def _idx_bytes(path: Path, dimensions: int) -> torch.Tensor:
                 size = math.prod(shape) if len(header) == 4 + 4 * dimensions else 0
                 if not size:
                     raise damaged(path, f"expected {dimensions} sizes of at least 1", shape)
+                if size > LONGEST:
+                    raise damaged(path, f"expected at most {LONGEST:,} bytes after its header", shape)
                 content = _at_most(file, size + 1)  # one more, which must not be there; what gzip says of itself follows it
             except (OSError, EOFError, zlib.error) as error:
                 raise damaged(path, f"cannot be unpacked: {error}" if packed else f"cannot be read: {error}") from error
@@ -188,7 +191,7 @@ def _cifar_batch(file: Path | Member, classes: int) -> tuple[torch.Tensor, torch
         if width != 3 * 32 * 32 or kind.arguments[0] != "u1" or transposed or n * width != len(values):
             raise ValueError(f"{shape} of type {kind.arguments[0]}, stored in {len(values):,} bytes")
         x = torch.frombuffer(bytearray(values), dtype=torch.uint8).view(n, 3, 32, 32)
-        y = torch.tensor([int(label) for label in batch["labels"]])
+        y = torch.tensor([index(label) for label in batch["labels"]])  # which takes nothing but whole numbers
     except Exception as error:  # nothing is known of what the pickle holds
         raise damaged(file, "expected rows of 3,072 bytes and their labels", error) from error
     _check_labels(y, n, classes, file)

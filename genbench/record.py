@@ -56,6 +56,9 @@ class Lock:
                 pass
             self.place = os.open(self.folder, os.O_RDONLY)
         except OSError as error:
+            if os.path.lexists(self.folder) and not os.path.isdir(self.folder):
+                what = f"is {kind(self.folder) or 'a file'} where a folder should be"
+                raise UserError(str(self.folder), what, fix="move it away, then repeat the command") from error
             raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix=elsewhere) from error
 
     def _hold(self, path: Path, elsewhere: str) -> bool:
@@ -178,6 +181,20 @@ class Record:
     def tell(self, state: str, **more) -> None:
         """Write status.json: running, done, failed or interrupted, and more."""
         write_json(self.folder / "status.json", {"state": state, "config": digest(self.config), **more})
+
+    def require_unchanged(self) -> None:
+        """UserError if config.yaml was changed since the run wrote it, so that its numbers are not of these settings.
+
+        A status of an earlier version, which does not say what the settings were, passes.
+        """
+        status, found = self.status, self.settings()
+        lengths = [name for name in LENGTH if name in status and status.get("state") == "done"]
+        if not found or status.get("config") is None:
+            return
+        if status["config"] != digest(found) or any(status[name] != found.get(name) for name in lengths):
+            what = "does not hold the settings that the run was started with"
+            fix = f"repeat the run's own command with hydra.run.dir={self.folder}, which brings them back"
+            raise UserError(str(self.folder / "config.yaml"), what, fix=fix)
 
     def require_same_settings(self) -> None:
         """UserError if the run in this folder had other settings; more epochs are no others, where rates allow.

@@ -13,7 +13,7 @@ from .config import ASIDE, known_settings, title
 from .errors import UserError
 from .files import Unreadable, read_json, within
 from .forms import STATUS, number
-from .record import LENGTH, PARTS, SUMMARY, jobs, quoted
+from .record import LENGTH, PARTS, SUMMARY, Record, jobs, quoted
 from .request import recorded
 from .settings import flatten, written
 
@@ -209,6 +209,7 @@ def troubles(found: Iterable[Result], lost: Iterable[Trouble]) -> list[Trouble]:
 
 def _result(folder: Path, catalogue: Catalogue) -> Result:
     config, status = recorded(folder, catalogue), _json(folder / "status.json", STATUS)
+    Record(folder, config).require_unchanged()
     kind, flat = (config["model"]["name"], config["dataset"]["name"]), flatten(config)
     defaults = {name: setting.default for name, setting in known_settings(catalogue, *kind, flat).items()}
     settings = {name: printable(value) for name, value in flat.items() if name in IDENTIFYING or name not in ASIDE}

@@ -22,6 +22,7 @@ from genbench.figures import Viewer
 from genbench.files import within
 from genbench.forms import METRICS, Maybe, fault, number
 from genbench.launch import execute
+from genbench.results import gathered
 
 CPU = torch.device("cpu")
 CATALOGUE = builtin_catalogue()
@@ -287,6 +288,25 @@ def test_settings_that_cannot_be_name_their_file_and_the_runs_own_command_brings
         assert "fix: repeat the run's own command with hydra.run.dir=run" in told.stderr
     execute(originals["one"][0], folder, CATALOGUE)
     assert yaml.safe_load((folder / "config.yaml").read_text()) == whole and genbench("sample", "run", "n=2").returncode == 0
+
+
+@pytest.mark.parametrize(("key", "value"), [("latent_dim", 5), ("seed", 7), ("  limit", 99), ("epochs", 2)])
+def test_numbers_are_never_told_beside_settings_that_were_changed_by_hand(key, value, originals, copy, genbench):
+    folder = copy()
+    whole = (folder / "config.yaml").read_text()
+    edited = re.sub(rf"(?m)^{key}: .*$", f"{key}: {value}", whole)
+    assert edited != whole
+    (folder / "config.yaml").write_text(edited)
+    (found, lost) = gathered([folder], CATALOGUE)
+    shown = genbench("show", "run")
+    assert not found and shown.returncode == 2
+    for text in (lost[0].reason, shown.stderr):
+        assert "config.yaml: does not hold the settings that the run was started with; fix: repeat the run's own command" in text
+    execute(originals["one"][0], folder, CATALOGUE)  # as it advises
+    assert (folder / "config.yaml").read_text() == whole and genbench("show", "run").returncode == 0
+    changed(folder, "status.json", lambda status: status.pop("config") and status)
+    (folder / "config.yaml").write_text(edited)
+    assert len(gathered([folder], CATALOGUE)[0]) == 1, "earlier versions did not say"
 
 
 def test_no_text_of_a_file_is_markup(copy, genbench):

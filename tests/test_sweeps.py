@@ -144,7 +144,8 @@ def test_a_job_that_cannot_begin_has_its_reason_in_the_summary(genbench, uncurve
     Path("sweep").mkdir()
     Path("sweep", "pca_epochs-2_dataset.limit-60_latent_dim-2").write_text("a file where a folder belongs")
     assert genbench(*PCA, "latent_dim=2,3").returncode == 1
-    assert states() == ["failed", "done"] and "cannot be written" in summary()[0]["reason"]
+    assert states() == ["failed", "done"]
+    assert "is a file where a folder should be; fix: move it away, then repeat the command" in summary()[0]["reason"]
 
 
 def test_a_job_finds_the_process_as_the_one_before_it_did(moody, genbench, tmp_path):
