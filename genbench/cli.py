@@ -161,12 +161,15 @@ def _run(argv: list[str]) -> int:
 def _sweep(flags: list[str], words: list[str], jobs: list[list[str]], catalogue: Catalogue) -> int:
     """Hydra's own way to run the jobs, one after another, is ours; whatever else it is told, it does itself."""
     from .launch import launch
-    from .request import is_hydras, sweep_folder, typed
+    from .request import is_hydras, require_no_files_of_hydra, sweep_folder, typed
     from .sweep import run_elsewhere, run_sweep
 
     folder = sweep_folder(words, catalogue)
     if all(word.startswith("hydra.sweep.dir=") for word in words if is_hydras(word)):
         return run_sweep(words, jobs, folder, catalogue)
+    choices = {tuple(word for word in job if word.partition("=")[0] in GROUPS) for job in jobs}
+    for choice in choices if len(catalogue.folders) > 1 else ():
+        require_no_files_of_hydra([*choice], catalogue)
     argv = [*flags, *words, f"hydra.sweep.dir={typed(str(folder))}"]  # the same, now that it is known
     return run_elsewhere(lambda: launch(argv, catalogue), words, jobs, folder, catalogue)
 

@@ -49,6 +49,12 @@ MUTANTS = [
         ("a report cannot be stopped", "genbench/results.py", "            interruption.check()\n            try:", "            try:"),
     ),
     *of(
+        "tests/test_cli.py -k 'lets_hydra or damaged_configs or many_times or hidden_configs'",
+        ("a user's config lets Hydra write", "genbench/request.py", '["output_subdir"] * (hydras.output_subdir is not None)', "[]"),
+        ("a user's config sets Hydra", "genbench/catalogue.py", '    if "hydra" in content or', "    if"),
+        ("hidden configs are choices", "genbench/catalogue.py", ' if not file.name.startswith(".")', ""),
+    ),
+    *of(
         "tests/test_sweeps.py -k 'leads_elsewhere or second_name or jobs_are_counted or left_alone'",
         ("Hydra writes through links", "genbench/sweep.py", '    require_regular(folder, "hydra.sweep.dir")\n', ""),
         ("absurd sweeps are listed", "genbench/request.py", "    if count > MOST_JOBS:", "    if False:"),
@@ -82,6 +88,7 @@ MUTANTS = [
         ("JSON of any form is read", "genbench/files.py", "    what = fault(value, form)\n", '    what = ""\n'),
         ("points of any form are drawn", "genbench/files.py", "        if not fault(value, form):\n", "        if True:\n"),
         ("config.yaml is believed before the record", "genbench/record.py", "if before and recorded in (None, digest(before)):", "if before:"),
+        ("numbers are told beside other settings", "genbench/results.py", "    Record(folder, config).require_unchanged()\n", ""),
         ("texts of files are markup", "genbench/console.py", '"markup": False, ', ""),
     ),
     *of(
