@@ -59,7 +59,7 @@ def verdicts(told: Report) -> list[str]:
         found += [f"{_on(data, told)}{text}" for text in [*_won(mine, told), *_too_close(mine, told)]]
         unsure: dict[str, list[str]] = {}
         for c in (c for c in mine if c.uncertain):
-            lack = listed(name(told.rows[i], told) for i in c.rivals if told.rows[i].cells[c.measure].high is None)
+            lack = listed(name(told.rows[i], told) for i in c.leaders if told.rows[i].cells[c.measure].low is None)
             unsure.setdefault(lack, []).append(_ranked(told)[c.measure])
         for lack, names in unsure.items():
             text = f"Nobody is called best at {listed(names)}: no interval is known for {lack}; seed=0,1,2 may give one."
@@ -279,8 +279,8 @@ def worst(told: Report) -> list[str]:
     found = [problem for problem in problems(told) if problem.is_fault]
     lines = []
     for text, rows, settings, _ in found[:MOST_PROBLEMS]:
-        some = [(setting, whom if len(settings) > 1 or len(whom) < len(rows) else []) for setting, whom in settings[:MOST_PROBLEMS]]
-        tried = "; or ".join(setting + f" ({listed(whom)})" * bool(whom) for setting, whom in some)
+        alike = len(settings) == 1 and len(settings[0][1]) == len(rows)  # so that the setting is for all of them
+        tried = "; or ".join(setting if alike else f"{setting} ({listed(whom)})" for setting, whom in settings[:MOST_PROBLEMS])
         lines.append(f"diagnosis of {listed(rows)}: {text}" + f"; try {tried}" * bool(tried))
     return lines + [f"diagnosis: {number(len(found) - MOST_PROBLEMS)} more in the page"] * (len(found) > MOST_PROBLEMS)
 

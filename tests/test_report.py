@@ -17,7 +17,7 @@ from PIL import EpsImagePlugin, Image
 
 from genbench import charts, comparison, interruption, report, verdicts
 from genbench.cli import builtin_catalogue
-from genbench.comparison import averaged, compared, labels
+from genbench.comparison import averaged, compared, labels, standings
 from genbench.results import Measure, Value, results
 
 VOID = {"meta", "img", "br", "link", "input", "wbr"}
@@ -732,6 +732,18 @@ def test_a_number_that_seeds_lack_says_so_and_is_not_the_best(left):
     rows = page(left.folder).tables[0][2:]
     assert [row[3].strip() for row in rows] == ["1 (1 of 2 seeds)", "15 ± 127", "16 ± 127"]
     assert told.best == set() and [(c.measure.name, c.leaders) for c in told.contests] == [("fid", [1, 2])]
+    assert {i for i, measure in standings(told.rows) if measure.name == "fid"} == {1, 2}
+
+
+def test_a_remedy_names_its_runs_unless_it_is_for_all_that_have_the_problem(left):
+    def worst(**remedies):
+        for model, setting in remedies.items():
+            left(model, metrics=card(("fid", 1.0, {}), diagnosis=[fault("missing modes", "3 of 8 modes", setting)]))
+        return verdicts.worst(left.report())
+
+    assert worst(swae="sampler=gmm") == ["diagnosis of swae: 3 of 8 modes; try sampler=gmm"]
+    assert worst(vae="") == ["diagnosis of swae and vae: 3 of 8 modes; try sampler=gmm (swae)"]
+    assert worst(gan="ema=0.9") == ["diagnosis of swae, vae and gan: 3 of 8 modes; try sampler=gmm (swae); or ema=0.9 (gan)"]
 
 
 def test_a_single_run_has_a_report_without_comparisons(left):
