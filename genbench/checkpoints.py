@@ -164,7 +164,7 @@ def _require(path: Path, what: str) -> None:
 
 
 def _difference(there: dict, here: dict) -> str:
-    """What tells a checkpoint's settings from those of the run in whose folder it lies: model and data, or another first."""
+    """How a checkpoint's settings differ from those of the run in whose folder it lies: model and data, or the first other."""
     a, b = flatten(there), flatten(here)
     names = [name for name in ("model.name", "dataset.name", *b) if a.get(name) != b[name]]
     return f"it has {names[0]}={a.get(names[0])}, and the run here {names[0]}={b[names[0]]}" if names else "it has other settings"

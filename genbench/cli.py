@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _status(argv: list[str]) -> int:
-    """Do what the command line asks for, and tell what it failed with; returns the exit status."""
+    """Run the command line, print the error if it fails, and return the exit status."""
     try:
         return _dispatch(argv)
     except UserError as error:

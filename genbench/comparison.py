@@ -63,7 +63,7 @@ class Row(NamedTuple):
 class Contest(NamedTuple):
     """Runs on the same data compared by one measure: the numbers of their rows, best first.
 
-    `leaders` are the best and those that cannot be told from it, `rivals` all that have the number; `uncertain` says that it
+    `leaders` are the best and those whose intervals overlap with it, `rivals` all that have the number; `uncertain` says that it
     is not known how sure a number is.
     """
 

@@ -1,9 +1,6 @@
 """Stopping on request: the handler of a signal only sets a flag; whatever loops looks at it between two of its steps."""
 
-import errno
-import os
 import signal
-import termios
 
 
 class Interrupted(BaseException):
@@ -30,18 +27,6 @@ def ask(signum: int, frame=None) -> None:
     """Set the flag."""
     global _asked
     _asked = signum
-    if signum == signal.SIGHUP:
-        _leave_terminal()
-
-
-def _leave_terminal() -> None:
-    """Let output go nowhere if the terminal it went to has gone, as each further line would fail."""
-    for stream in (1, 2):
-        try:
-            termios.tcgetattr(stream)
-        except termios.error as error:
-            if error.args[0] == errno.EIO:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
 def check() -> None:

@@ -79,7 +79,7 @@ def job(cfg) -> None:
 def run_job(run: Callable[[Display], Any], folder: Path, display: JobDisplay, known: Collection[str] = ()) -> UserError | None:
     """Let one of several jobs run in its folder, and show on a line how it ended; returns what it failed with, if it did.
 
-    A reason that is `known`, as earlier jobs failed with it, is not told again.
+    A reason in `known`, because an earlier job failed with it, is not printed again.
     """
     display.begin()
     from .card import headlines

@@ -28,7 +28,6 @@ from typing import NoReturn
 
 import torch
 
-from . import interruption
 from .card import headlines
 from .checkpoints import Unusable, checkpoints, read_newest, write_checkpoint, write_finished
 from .config import ASIDE
@@ -274,7 +273,6 @@ class Run:
     def _draw(self, epoch: int, pictures: Iterable[tuple[str, torch.Tensor]], in_events: bool = True) -> None:
         self.display.drawing()
         for name, picture in pictures:
-            interruption.check()
             encoded = png(picture)
             with self._spared("pictures"):
                 write(self.folder / f"{name}.png", encoded)

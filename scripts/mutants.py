@@ -101,7 +101,6 @@ MUTANTS = [
         "tests/test_faults.py -k 'no_program or advised or terminal or nohup'",
         ("values that contain themselves are walked through", "genbench/files.py", "        if depth > DEEPEST or seen > LARGEST:", "        if False:"),
         ("a stranger's class is advised", "genbench/record.py", "(name in FIXED or name not in b or name not in a)", "False"),
-        ("a closed terminal is written to", "genbench/interruption.py", "            if error.args[0] == errno.EIO:", "            if False:"),
         ("nohup is not heeded", "genbench/interruption.py", "        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:", "        if True:"),
     ),
     *of(
@@ -144,7 +143,7 @@ MUTANTS = [
     *of(
         "tests/test_resume.py -k every_loop",
         ("curves repeat an epoch", "genbench/run.py", "mark = self.mark if at.epoch < self.epoch else self.events.mark()", "mark = self.events.mark()"),
-        ("drawing does not look", "genbench/run.py", "            interruption.check()\n", ""),
+        ("drawing does not look", "genbench/sheet.py", "    interruption.check()\n    pixels", "    pixels"),
     ),
     *of(
         "tests/test_resume.py tests/test_properties.py -k 'damaged or pickle or flipped or corruption'",

@@ -94,6 +94,19 @@ def test_every_loop_looks_whether_to_stop(moment, tmp_path, unrendered, carded):
     assert not differences(outcome(tmp_path / "whole"), outcome(tmp_path / "parts"))
 
 
+def test_every_loop_over_pictures_looks_between_two(tmp_path, monkeypatch):
+    monkeypatch.setattr(interruption, "_asked", None)
+
+    def pictures():
+        yield "one", torch.zeros(3, 4, 4, dtype=torch.uint8)
+        interruption.ask(signal.SIGTERM)
+        yield "two", torch.zeros(3, 4, 4, dtype=torch.uint8)
+
+    with pytest.raises(interruption.Interrupted), Run(tmp_path, config_with_all_state("ae")) as record:
+        record._draw(1, pictures(), in_events=False)
+    assert (tmp_path / "one.png").exists() and not (tmp_path / "two.png").exists()
+
+
 @pytest.mark.parametrize("model", ["gmm", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS)])
 def test_a_run_killed_within_any_write_ends_byte_identical(model, tmp_path, sketched):
     config = config_with_all_state(model, "epochs=3")
