@@ -47,7 +47,8 @@ class VAE(Coder, GradientModel):
     def nll(self, x, z):
         """-log p(x|z) [k, n] of points x [n, *shape] for codes z [k, n, latent_dim]."""
         raw = self.raw(z.flatten(0, 1))
-        return self.likelihood.nll(raw, x.repeat(len(z), *[1] * (x.dim() - 1))).unflatten(0, z.shape[:2])
+        repeated = x.expand(len(z), *x.shape).flatten(0, 1)  # no copy where there is one draw
+        return self.likelihood.nll(raw, repeated).unflatten(0, z.shape[:2])
 
     def posterior(self, x):
         """The mean and the log variance of q(z|x): [n, *shape] -> twice [n, latent_dim]."""
