@@ -16,7 +16,7 @@ __all__ = ["Trained", "fit", "load"]
 def __getattr__(name: str):
     """Import torch only when something that needs it is asked for: the command line answers without."""
     if name in __all__:
-        from . import api
+        from genbench import api
 
         return getattr(api, name)
     raise AttributeError(f"module 'genbench' has no attribute '{name}'")

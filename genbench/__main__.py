@@ -1,5 +1,5 @@
 """`python -m genbench` is the command `genbench`."""
 
-from .cli import main
+from genbench.cli.main import main
 
 main()

@@ -9,11 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from .cli import builtin_catalogue
-from .experiment import Trained, load_run
-from .launch import execute, run_name
-from .request import configured, recorded, require_data
-from .settings import written
+from genbench.config.compose import configured, recorded, require_data
+from genbench.config.registry import builtin_catalogue
+from genbench.config.resolvers import run_name
+from genbench.config.settings import written
+from genbench.experiment import Trained, load_run
+from genbench.sweeps.launch import execute
 
 
 def fit(

@@ -10,22 +10,27 @@ from pathlib import Path
 
 import torch
 
-from . import interruption
-from .auto import resolved
-from .card import USUAL, Asked, Watch, evaluated, merged
-from .checkpoints import Unusable, read_checkpoint, read_finished, taken
-from .console import Display
-from .data import Data, load, locate
-from .errors import UserError
-from .files import write_json
-from .metrics import final, late_fall, validation_curve
-from .model import Model, can
-from .record import Lock, Record, quoted, read_metrics
-from .run import Run, identity, machine, refuse
-from .seeds import fold, generator
-from .settings import Settings, counted
-from .standardized import Standardized
-from .train import fit, is_drawn
+from genbench.config.settings import Settings
+from genbench.data.types import Data, load, locate
+from genbench.evaluation.card import evaluated, merged
+from genbench.evaluation.context import USUAL, Asked
+from genbench.evaluation.registry import Watch
+from genbench.model import Model, can
+from genbench.models.standardized import Standardized
+from genbench.runs.checkpoints import Unusable, read_checkpoint, read_finished, taken
+from genbench.runs.curves import late_fall, validation_curve
+from genbench.runs.directory import Record, read_metrics
+from genbench.runs.lock import Lock
+from genbench.runs.progress import Display
+from genbench.runs.recorder import Run, identity, machine, refuse
+from genbench.training.defaults import resolved
+from genbench.training.loop import fit, is_drawn
+from genbench.training.objective import final
+from genbench.utils import signals
+from genbench.utils.errors import UserError
+from genbench.utils.files import write_json
+from genbench.utils.rng import fold, generator
+from genbench.utils.text import counted, quoted
 
 
 @dataclass(frozen=True, repr=False)
@@ -104,7 +109,7 @@ class Trained:
         found, device = [], self.model.device
         with torch.no_grad():
             for start in range(0, max(n, 1), BLOCK):
-                interruption.check()
+                signals.check()
                 block = slice(start, min(start + BLOCK, n))
                 given = y if y is None else (y if len(y) == 1 else y[block]).to(device)
                 args = (block.stop - start, rng) if rng is not None else (points[block].to(device),)

@@ -14,16 +14,18 @@ from collections.abc import Callable
 
 import torch
 
-from genbench.card import Evaluation, Measure, RealData, measured, measures, measures_of_samples
-from genbench.cli import builtin_catalogue
-from genbench.data import load
-from genbench.errors import UserError
-from genbench.estimates import Measured
+from genbench.config.compose import resolved
+from genbench.config.registry import builtin_catalogue
+from genbench.data.types import load
+from genbench.evaluation.card import measured
+from genbench.evaluation.context import Evaluation, RealData
+from genbench.evaluation.registry import Measure, measures, measures_of_samples
 from genbench.experiment import build, pick_device
-from genbench.metrics import final
 from genbench.model import can
-from genbench.request import resolved
-from genbench.train import Silent, fit
+from genbench.stats.intervals import Measured
+from genbench.training.loop import Silent, fit
+from genbench.training.objective import final
+from genbench.utils.errors import UserError
 
 
 def main() -> None:

@@ -22,13 +22,13 @@ from torch.utils.data import DataLoader, Subset
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from genbench.cli import builtin_catalogue
-from genbench.config import check
-from genbench.data import load
+from genbench.config.compose import composed
+from genbench.config.registry import builtin_catalogue
+from genbench.config.validation import check
+from genbench.data.types import load
 from genbench.experiment import build
-from genbench.request import composed
-from genbench.run import Run
-from genbench.train import fit
+from genbench.runs.recorder import Run
+from genbench.training.loop import fit
 
 OVERRIDES = [
     *("model=vae", "dataset=mnist", "latent_dim=20", "network=mlp", "hidden=[400]", "activation=relu"),

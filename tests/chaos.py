@@ -28,12 +28,14 @@ import torch
 from conftest import MODELS, config_with_all_state, sketch, small_config
 from runs import STRANGE, differences, outcome, put
 
-from genbench import interruption
-from genbench.cli import builtin_catalogue, main
+from genbench.cli.main import main
+from genbench.config.registry import builtin_catalogue
 from genbench.experiment import run
-from genbench.figures import Viewer
-from genbench.record import Record, read_json
-from genbench.sweep import SUMMARY, run_sweep
+from genbench.figures.renderer import Viewer
+from genbench.runs.directory import Record
+from genbench.sweeps.sweep import SUMMARY, run_sweep
+from genbench.utils import signals
+from genbench.utils.files import read_json_or_empty
 
 TICKS = ("open", "os.rename", "os.remove", "os.truncate")
 FAULTS = ("kill", "SIGTERM", "SIGINT", "full disk")
@@ -70,8 +72,8 @@ def started(words: list[str], folder: Path, fault: str | None = None, tick: int 
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
             Clock.now, Clock.strikes_at, Clock.fault = 0, tick, fault
-            look = interruption.check
-            interruption.check = lambda: (Clock.tick(), look())[1]
+            look = signals.check
+            signals.check = lambda: (Clock.tick(), look())[1]
             inside = (str(folder), str(folder.parent / f".{folder.name}"))
             sys.addaudithook(lambda event, args: event in TICKS and str(args[0]).startswith(inside) and Clock.tick())
             try:
@@ -145,7 +147,7 @@ class Trials:
         """All that a run or a sweep has left."""
         if kind != "sweep":
             return outcome(folder)
-        rows = read_json(folder / SUMMARY)["jobs"]
+        rows = read_json_or_empty(folder / SUMMARY)["jobs"]
         found = {f"{row['directory']} {name}": value for row in rows for name, value in outcome(folder / row["directory"]).items()}
         return found | {"states": [row["state"] for row in rows]}
 

@@ -13,15 +13,16 @@ import sklearn.datasets
 import torch
 
 from genbench import experiment
-from genbench.cli import builtin_catalogue, main
-from genbench.data import Data, Part, load, locate
-from genbench.errors import UserError
+from genbench.cli.main import main
+from genbench.config.compose import resolved
+from genbench.config.registry import builtin_catalogue
+from genbench.config.settings import Setting, Varying
+from genbench.data.types import Data, Part, load, locate
 from genbench.experiment import build
-from genbench.figures import Viewer
+from genbench.figures.canvas import Sheet
+from genbench.figures.renderer import Viewer
 from genbench.model import Model
-from genbench.request import resolved
-from genbench.settings import Setting, Varying
-from genbench.sheet import Sheet
+from genbench.utils.errors import UserError
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a process of several, which would only be in one another's way
     torch.set_num_threads(1)

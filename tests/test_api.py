@@ -31,7 +31,7 @@ def test_three_lines_train_a_model_that_encodes_decodes_and_samples():
     assert torch.equal(trained.encode(x.numpy().astype(float)), z) and trained.decode(np.zeros((3, 2))).shape == (3, 1, 8, 8)
     assert torch.equal(trained.sample(5, seed=1), trained.sample(5, seed=1)) and trained.sample(5).shape == (5, 1, 8, 8)
     assert trained.decode([[0, 1]]).shape == (1, 1, 8, 8) and repr(trained).startswith("<vae on digits, in ")
-    with pytest.raises(genbench.errors.UserError, match="cannot score; fix: it can encode, decode, sample, log_prob"):
+    with pytest.raises(genbench.utils.errors.UserError, match="cannot score; fix: it can encode, decode, sample, log_prob"):
         trained.score(x)
     with pytest.raises(ValueError, match=r"decode: codes have the shape \[n, 2\] \(got \[3, 5\]\)"):
         trained.decode(np.zeros((3, 5)))

@@ -20,21 +20,23 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from genbench import data as data_module
-from genbench import divergences
-from genbench.card import MEASURES, Evaluation, card, evaluated, measure, measures, real_data
-from genbench.data import Data, Part, Space, load
-from genbench.errors import UserError
-from genbench.estimates import Measured, around, mean, parts
+from genbench.config.settings import Settings
+from genbench.data import types as data_module
+from genbench.data.types import Data, Part, Space, load
 from genbench.evaluation import features
+from genbench.evaluation.card import card, evaluated, real_data
+from genbench.evaluation.context import Evaluation
 from genbench.evaluation.diagnosis import diagnosed
-from genbench.evaluation.reconstruction import structural_similarity
-from genbench.evaluation.samples import cluster_points, different_bins, members
+from genbench.evaluation.measures.reconstruction import structural_similarity
+from genbench.evaluation.measures.samples import cluster_points, different_bins, members
+from genbench.evaluation.registry import MEASURES, measure, measures
 from genbench.experiment import evaluate, load_run, run
-from genbench.metrics import late_fall
 from genbench.model import Model
-from genbench.seeds import generator
-from genbench.settings import Settings
+from genbench.runs.curves import late_fall
+from genbench.stats import divergences
+from genbench.stats.intervals import Measured, around, mean, parts
+from genbench.utils.errors import UserError
+from genbench.utils.rng import generator
 
 CPU = torch.device("cpu")
 
@@ -469,7 +471,7 @@ def test_every_measure_says_what_it_is_in_the_docs_and_in_a_list(genbench):
 def test_a_measure_is_one_function_in_one_place(monkeypatch, genbench):
     example = re.search(r"```python\n(@measure.*?)```", (CONFIGS.parent / "docs" / "metrics.md").read_text(), re.S)[1]
     measures()
-    monkeypatch.setattr("genbench.card.MEASURES", dict(MEASURES))
+    monkeypatch.setattr("genbench.evaluation.registry.MEASURES", dict(MEASURES))
     exec(example, {"measure": measure, "Measured": Measured})
     x = normal(500, 2, 0)
     data = made(x, x)
@@ -607,7 +609,7 @@ def test_real_data_are_the_yardstick_of_samples_and_are_measured_once(monkeypatc
     again = model_with(data, sample=lambda n, rng: data.train.spread(360).values()[:n])  # in one draw, as n is below 1,000
     (kid,) = card(Evaluation(again, data, {}), ["kid"])
     assert kid["value"] == real["kid"]["value"]
-    monkeypatch.setattr("genbench.card._entries", lambda *args: pytest.fail("it is kept"))
+    monkeypatch.setattr("genbench.evaluation.card._entries", lambda *args: pytest.fail("it is kept"))
     assert real_data(Evaluation(model, data, {})) == found["real_data"]
     assert [entry["name"] for entry in real_data(Evaluation(model, data, {}), ["fid"])] == ["fid"]
 

@@ -12,13 +12,13 @@ from sklearn.cluster import KMeans as TheirKMeans
 from sklearn.decomposition import PCA as TheirPCA
 from sklearn.mixture import GaussianMixture
 
-from genbench.data import Batch, Data, Part, Space, load
-from genbench.errors import UserError
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, Data, Part, Space, load
 from genbench.experiment import build
 from genbench.models.kmeans import KMeans, plus_plus
-from genbench.seeds import generator
-from genbench.settings import Settings
-from genbench.train import fit
+from genbench.training.loop import fit
+from genbench.utils.errors import UserError
+from genbench.utils.rng import generator
 
 CPU = torch.device("cpu")
 

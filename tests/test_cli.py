@@ -17,9 +17,9 @@ from conftest import CONFIGS, MODELS, config_of, defaults_of
 from runs import differences, forked, outcome
 
 from genbench import experiment
-from genbench.catalogue import GROUPS
-from genbench.cli import builtin_catalogue, main
-from genbench.launch import run_name, unique_name
+from genbench.cli.main import main
+from genbench.config.registry import GROUPS, builtin_catalogue
+from genbench.config.resolvers import run_name, unique_name
 
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
 
@@ -216,7 +216,7 @@ def test_a_name_that_no_folder_can_have_is_no_folder(words, genbench):
 
 
 def test_a_refused_request_does_not_import_torch(tmp_path):
-    code = "import sys; from genbench.cli import main\ntry: main({})\nfinally: print('torch' in sys.modules)"
+    code = "import sys; from genbench.cli.main import main\ntry: main({})\nfinally: print('torch' in sys.modules)"
     for args, status in (
         (["beta=x"], 2),
         (["--help"], 0),
@@ -259,7 +259,7 @@ def test_help_and_lists_tell_every_setting(group, genbench):
 
 
 def test_a_run_leaves_what_the_readme_says_and_resumes(genbench, tmp_path):
-    command = [sys.executable, "-c", "from genbench.cli import main; main()", "model=vae", "beta=4", "schedule=constant", *TINY]
+    command = [sys.executable, "-c", "from genbench.cli.main import main; main()", "model=vae", "beta=4", "schedule=constant", *TINY]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)  # a process of its own, as a user's
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "outputs").iterdir()
@@ -453,12 +453,12 @@ def test_answers_come_as_fast_as_hydra_is_imported(tmp_path):
 
     hydra = seconds("import hydra")
     for args in (["--help"], ["model=pca", "beta=4"]):
-        assert seconds(f"from genbench.cli import main; main({args})") - hydra < 0.5
+        assert seconds(f"from genbench.cli.main import main; main({args})") - hydra < 0.5
 
 
 def test_a_reader_that_leaves_does_not_stop_the_run(tmp_path):
     asked = "model=pca device=cpu evaluation=none hydra.run.dir=run"
-    command = f"'{sys.executable}' -c 'from genbench.cli import main; main()' {asked} | head -n 1"
+    command = f"'{sys.executable}' -c 'from genbench.cli.main import main; main()' {asked} | head -n 1"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == "" and json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
 

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from genbench import console
-from genbench.card import headlines, measures
-from genbench.cli import builtin_catalogue
-from genbench.console import Display, JobDisplay, Patient, counted, duration, headline, terms
-from genbench.record import swept
-from genbench.request import check_request
-from genbench.sweep import Sweep
+from genbench.config.compose import check_request
+from genbench.config.registry import builtin_catalogue
+from genbench.evaluation.registry import headlines, measures
+from genbench.runs import progress, summary
+from genbench.runs.directory import swept
+from genbench.runs.progress import Display, JobDisplay, terms
+from genbench.runs.summary import headline
+from genbench.sweeps.sweep import Sweep
+from genbench.utils.console import Patient
+from genbench.utils.text import counted, duration
 
 SCREEN = 24  # lines of 80 columns
 TINY = ["epochs=2", "dataset.limit=60", "device=cpu"]
@@ -108,7 +111,7 @@ def test_the_live_line_of_80_columns_has_both_parts_and_what_is_being_measured()
 
 def test_without_a_terminal_measuring_is_announced_once_and_then_only_where_it_takes_long(monkeypatch):
     on, now = printed(), [100.0]
-    monkeypatch.setattr(console.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
     display = Display("vae", on)
     for i, name in enumerate(("mse", "fid", "kid", "mmd"), 1):
         display.measuring(i, 4, name)
@@ -152,7 +155,7 @@ def test_all_numbers_are_shown_in_full_on_80_columns_with_a_line_for_each():
     different = {"on": "train", "n": {"samples": 10_000, "train": 55_000, "bins": 100}, "features": "features of classifier 0123456789ab"}
     card[-1] |= different
     on = printed()
-    console.show_run(on, "vae on digits", FOUND | {"card": card, "real_data": card, "diagnosis": []})
+    summary.show_run(on, "vae on digits", FOUND | {"card": card, "real_data": card, "diagnosis": []})
     lines = on.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80 and "…" not in "".join(lines)
     for one in card:
@@ -176,10 +179,10 @@ def test_no_time_left_is_shown_of_a_run_that_may_end_early(is_terminal):
 
 
 def test_of_a_job_the_objective_and_a_number_of_two_groups_are_told():
-    objective, of_samples, other = console.brief(FOUND, headlines())
+    objective, of_samples, other = summary.brief(FOUND, headlines())
     groups = {m.name: m.group for m in measures().values()}
     assert objective == "loss 139.1" and groups[of_samples.split()[0]] == "samples" != groups[other.split()[0]]
-    assert console.brief({"test": {"n": 1, "d_real": 0.5}, "cost": {"criterion": None}}, headlines()) == []
+    assert summary.brief({"test": {"n": 1, "d_real": 0.5}, "cost": {"criterion": None}}, headlines()) == []
 
 
 def test_counts_and_times_read_as_english():

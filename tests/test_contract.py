@@ -11,16 +11,17 @@ from conftest import CONFIGS, MODELS, Nowhere, accepts, built, config_of, small_
 from runs import newest
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from genbench.data import Batch, Data, Part, Space, load, order_seed
-from genbench.errors import UserError
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, Data, Part, Space, load, order_seed
 from genbench.experiment import build, run
-from genbench.metrics import means
-from genbench.model import GradientModel, can
-from genbench.optim import optimizer, rate
-from genbench.run import Run
-from genbench.seeds import fold, generator
-from genbench.settings import Settings
-from genbench.train import EarlyStopping, Position, fit
+from genbench.model import can
+from genbench.runs.recorder import Run
+from genbench.training.gradient import GradientModel
+from genbench.training.loop import EarlyStopping, Position, fit
+from genbench.training.objective import means
+from genbench.training.optim import optimizer, rate
+from genbench.utils.errors import UserError
+from genbench.utils.rng import fold, generator
 
 CPU = torch.device("cpu")
 

@@ -10,9 +10,10 @@ import yaml
 from conftest import config_of
 from PIL import Image
 
-from genbench import curves, plots
-from genbench.cli import builtin_catalogue
-from genbench.sheet import Sheet
+from genbench.config.registry import builtin_catalogue
+from genbench.figures import plots
+from genbench.figures.canvas import Sheet
+from genbench.report import sweep_curves
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def sweep(tmp_path):
             (folder / "metrics.json").write_text(json.dumps(parts | {"cost": cost, "machine": {"device": "cpu"}}))
 
     job.folder = tmp_path
-    job.curves = lambda: list(curves.curves(curves.results(tmp_path, builtin_catalogue())))
+    job.curves = lambda: list(sweep_curves.curves(sweep_curves.results(tmp_path, builtin_catalogue())))
     return job
 
 
@@ -43,7 +44,7 @@ def test_the_least_held_out_value_is_marked_and_told_with_the_test_value_there(s
     (line,) = curve.lines
     assert line.x.tolist() == [1, 2, 3, 5, 8, 12, 20] and line.parts["train"][:, 0].argmin() == 6
     assert (line.at, line.word, line.judged, curve.log) == (4, "least", "validation", True)
-    curves.draw_curves(sweep.folder, builtin_catalogue())
+    sweep_curves.draw_curves(sweep.folder, builtin_catalogue())
     told = capsys.readouterr().out
     assert "least validation nll at n_components=8: 3; test nll there: 3.125" in told and curve.title == "gmm on digits, covariance=diag"
     with Image.open(sweep.folder / "nll_against_n_components_gmm_on_digits.png") as picture:
@@ -65,11 +66,11 @@ def test_a_falling_curve_is_marked_at_its_knee_on_the_axis_that_is_drawn(sweep):
 
 def test_a_curve_without_a_knee_has_no_elbow():
     x = np.array([1.0, 2.0, 3.0, 4.0])
-    assert curves.elbow(x, -x) is None, "straight"
-    assert curves.elbow(x, -(x**2)) is None, "bent the other way"
-    assert curves.elbow(x[:2], -x[:2]) is None, "two points"
-    assert curves.mark(x, np.ones(4), log=False) == (None, "")
-    assert curves.mark(x[:2], -x[:2], log=False) == (None, "") and curves.mark(x, x, log=False) == (0, "least")
+    assert sweep_curves.elbow(x, -x) is None, "straight"
+    assert sweep_curves.elbow(x, -(x**2)) is None, "bent the other way"
+    assert sweep_curves.elbow(x[:2], -x[:2]) is None, "two points"
+    assert sweep_curves.mark(x, np.ones(4), log=False) == (None, "")
+    assert sweep_curves.mark(x[:2], -x[:2], log=False) == (None, "") and sweep_curves.mark(x, x, log=False) == (0, "least")
 
 
 def test_seeds_are_averaged_and_a_repeated_run_counts_once(sweep):
@@ -78,7 +79,7 @@ def test_seeds_are_averaged_and_a_repeated_run_counts_once(sweep):
     sweep("gmm", {"n_components": 2, "seed": 0}, validation=20.0)
     (curve,) = sweep.curves()
     assert np.allclose(curve.lines[0].parts["validation"], [[10 * k + 5 / 3, 10 * k, 10 * k + 4] for k in (2, 3, 4)])
-    assert curve.seeds == (3, 3) and "over 3 seeds" in curves.note(curve) and "the smallest tried" in curves.note(curve)
+    assert curve.seeds == (3, 3) and "over 3 seeds" in sweep_curves.note(curve) and "the smallest tried" in sweep_curves.note(curve)
 
 
 def test_runs_that_are_not_done_are_left_out_and_told(sweep, capsys):
@@ -88,11 +89,11 @@ def test_runs_that_are_not_done_are_left_out_and_told(sweep, capsys):
     sweep("gmm", {"n_components": 5}, state="running")
     (sweep.folder / "damaged").mkdir()
     (sweep.folder / "damaged" / "status.json").write_text('{"sta')
-    curves.draw_curves(sweep.folder, builtin_catalogue())
+    sweep_curves.draw_curves(sweep.folder, builtin_catalogue())
     told = capsys.readouterr().out
     assert "left out, as they are not done: 3_gmm, 4_gmm" in told and "validation nll still falls at n_components=3" in told
     (curve,) = sweep.curves()
-    assert curve.lines[0].x.tolist() == [1, 2, 3] and "left out: 2" in curves.note(curve)
+    assert curve.lines[0].x.tolist() == [1, 2, 3] and "left out: 2" in sweep_curves.note(curve)
 
 
 def test_there_is_nothing_to_draw_of_games_single_values_and_words(sweep, capsys):
@@ -102,7 +103,7 @@ def test_there_is_nothing_to_draw_of_games_single_values_and_words(sweep, capsys
         sweep("gmm", {"covariance": covariance}, validation=1.0)
     for seed in (0, 1):
         sweep("kmeans", {"seed": seed}, "inertia", validation=1.0)
-    curves.draw_curves(sweep.folder, builtin_catalogue())
+    sweep_curves.draw_curves(sweep.folder, builtin_catalogue())
     assert not list(sweep.folder.glob("*.png")) and capsys.readouterr().out == ""
 
 
@@ -116,7 +117,7 @@ def test_every_swept_number_has_its_curve_with_a_line_for_each_choice_of_the_oth
     names = [line.name for line in by_setting["n_components"].lines]
     assert names[0] == "covariance=full, tol=0.0" and len(set(names)) == 4
     assert len(by_setting["tol"].lines) == 6 and by_setting["tol"].title == "gmm on digits"
-    curves.draw_curves(sweep.folder, builtin_catalogue())
+    sweep_curves.draw_curves(sweep.folder, builtin_catalogue())
     assert len(list(sweep.folder.glob("*.png"))) == 2
     assert "covariance=diag, tol=0.1: least validation nll at n_components=1, the smallest tried: 1.1" in capsys.readouterr().out
 
@@ -126,14 +127,14 @@ def test_of_many_lines_those_that_get_lowest_are_drawn(sweep):
         sweep("gmm", {"n_init": size, "n_components": k, "seed": seed}, validation=float(size * k))
     curve = next(curve for curve in sweep.curves() if curve.setting == "n_components")
     assert len(curve.lines) == 11 and [line.name for line in curve.shown] == [f"n_init={n}" for n in range(1, 9)]
-    assert "the 8 of 11 lines" in curves.note(curve)
+    assert "the 8 of 11 lines" in sweep_curves.note(curve)
 
 
 def test_a_criterion_that_contains_the_setting_tells_no_best_value(sweep):
     for beta, latent_dim in itertools.product((1.0, 2.0, 4.0), (2, 4, 8)):
         sweep("vae", {"beta": beta, "latent_dim": latent_dim}, "loss", ["beta"], validation=10 * beta + (latent_dim - 4) ** 2)
     against = {curve.setting: curve for curve in sweep.curves()}
-    assert all(line.at is None for line in against["beta"].lines) and "the loss itself contains beta" in curves.note(against["beta"])
+    assert all(line.at is None for line in against["beta"].lines) and "the loss itself contains beta" in sweep_curves.note(against["beta"])
     assert [line.x[line.at] for line in against["latent_dim"].lines] == [4, 4, 4]
 
 
@@ -164,4 +165,4 @@ def test_a_sweep_ends_with_its_curve_and_one_that_is_repeated_takes_in_all_its_r
     rows = list(csv.DictReader(file.with_suffix(".csv").read_text().splitlines()))
     assert [int(row["n_components"]) for row in rows] == [2, 4, 8]
     metrics = json.loads((next((tmp_path / "sweep").glob("*components-8*")) / "metrics.json").read_text())
-    assert [float(rows[2][part]) for part in curves.PARTS] == [metrics[part]["inertia"] for part in curves.PARTS]
+    assert [float(rows[2][part]) for part in sweep_curves.PARTS] == [metrics[part]["inertia"] for part in sweep_curves.PARTS]

@@ -14,15 +14,16 @@ from conftest import small_config
 from rich.text import Text
 from runs import differences, newest, outcome
 
-from genbench import checkpoints, experiment
-from genbench.cli import builtin_catalogue
-from genbench.console import Patient
+from genbench import experiment
+from genbench.config.registry import builtin_catalogue
 from genbench.experiment import load_run, run
-from genbench.figures import Viewer
-from genbench.files import within
-from genbench.forms import METRICS, Maybe, fault, number
-from genbench.launch import execute
-from genbench.results import gathered
+from genbench.figures.renderer import Viewer
+from genbench.report.load import gathered
+from genbench.runs import checkpoints
+from genbench.sweeps.launch import execute
+from genbench.utils.console import Patient
+from genbench.utils.files import within
+from genbench.utils.schema import METRICS, Maybe, fault, number
 
 CPU = torch.device("cpu")
 CATALOGUE = builtin_catalogue()

@@ -9,9 +9,9 @@ from conftest import CONFIGS, config_of, defaults
 from PIL import Image
 from published import IN_IDX, PUBLISHED, write, write_amat
 
-from genbench import formats
-from genbench.data import Part, Space, count, load, order_seed, uniform
-from genbench.errors import UserError
+from genbench.data import readers
+from genbench.data.types import Part, Space, count, load, order_seed, uniform
+from genbench.utils.errors import UserError
 
 CPU = torch.device("cpu")
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
@@ -106,7 +106,7 @@ def test_damaged_binarized_images_are_refused(content, says, tmp_path, monkeypat
     assert refused.value.code == 2 and str(file) in str(refused.value)
     file.write_bytes(GOOD + b"\r\n" + GOOD)
     assert sizes(loaded("binarized-mnist", root=tmp_path, val_size=2)) == {"train": 60, "validation": 2, "test": 20}
-    monkeypatch.setattr(formats, "LONGEST_TEXT", 1000)
+    monkeypatch.setattr(readers, "LONGEST_TEXT", 1000)
     with pytest.raises(UserError, match=r"expected at most 1,000 bytes \(got more\)"):
         loaded("binarized-mnist", root=tmp_path)
     file.unlink()

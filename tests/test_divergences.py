@@ -10,8 +10,8 @@ from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance
 from torch.distributions import MultivariateNormal, Uniform, kl_divergence
 
-from genbench import divergences
-from genbench.divergences import (
+from genbench.stats import divergences
+from genbench.stats.divergences import (
     frechet_distance,
     jsd_discrete,
     jsd_gaussians,
@@ -28,7 +28,7 @@ from genbench.divergences import (
     w2_gaussians,
     wasserstein_1d,
 )
-from genbench.seeds import generator
+from genbench.utils.rng import generator
 
 
 def normals(*shape, seed=0):

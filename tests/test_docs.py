@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from hydra._internal.utils import get_args_parser
 
-from genbench.catalogue import GROUPS
-from genbench.cli import builtin_catalogue
-from genbench.request import check_request
-from genbench.sweep import Sweep
+from genbench.config.compose import check_request
+from genbench.config.registry import GROUPS, builtin_catalogue
+from genbench.sweeps.sweep import Sweep
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEXT = (DOCS / "extending.md").read_text()

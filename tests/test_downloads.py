@@ -22,10 +22,11 @@ from published import PUBLISHED, write
 from runs import put
 
 import genbench
-from genbench import datasets, downloads, interruption
-from genbench.data import load
-from genbench.downloads import Download, fetched
-from genbench.errors import UserError
+from genbench.data import datasets, downloads
+from genbench.data.downloads import Download, fetched
+from genbench.data.types import load
+from genbench.utils import signals
+from genbench.utils.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(100_000)
 
@@ -197,17 +198,17 @@ def test_a_full_disk_is_no_network_error(server, tmp_path, monkeypatch):
 
 
 def test_downloading_stops_on_request(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(interruption, "_asked", None)
+    monkeypatch.setattr(signals, "_asked", None)
     monkeypatch.setattr(downloads, "CHUNK", 1000)
 
     def slow(request):
         request.send(CONTENT[:5000], promised=len(CONTENT))
-        interruption.ask(signal.SIGTERM)
+        signals.ask(signal.SIGTERM)
         request.wfile.write(CONTENT[5000:])
 
     download = published(server)
     server.answers["/file.gz"] = slow
-    with pytest.raises(interruption.Interrupted):
+    with pytest.raises(signals.Interrupted):
         get(download, tmp_path)
     assert not visible(tmp_path) and len(server.asked) == 1
 
@@ -217,13 +218,13 @@ def test_waiting_is_told_once_and_stops_on_request(server, tmp_path, monkeypatch
 
     def check():
         if next(looks, None) is None:
-            raise interruption.Interrupted(signal.SIGINT)
+            raise signals.Interrupted(signal.SIGINT)
 
     monkeypatch.setattr(downloads, "say", said.append)
     monkeypatch.setattr(downloads, "check", check)
     with open(tmp_path / ".lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(interruption.Interrupted, match="SIGINT"):
+        with pytest.raises(signals.Interrupted, match="SIGINT"):
             get(published(server), tmp_path)
     assert not server.asked and said == [f"waiting for another process, which is downloading into {tmp_path}"]
 
@@ -231,7 +232,7 @@ def test_waiting_is_told_once_and_stops_on_request(server, tmp_path, monkeypatch
 PROCESS = """
 import sys
 from pathlib import Path
-from genbench.downloads import Download, fetched
+from genbench.data.downloads import Download, fetched
 
 fetched([Download("file.gz", *sys.argv[1:3])], Path(sys.argv[3]), "dataset=mnist", "")
 """

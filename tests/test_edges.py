@@ -7,11 +7,11 @@ import pytest
 import torch
 from conftest import config_of, small_config
 
-from genbench import data
-from genbench.data import Source
-from genbench.errors import UserError
+from genbench.data import types
+from genbench.data.types import Source
 from genbench.experiment import load_run, run
-from genbench.seeds import generator
+from genbench.utils.errors import UserError
+from genbench.utils.rng import generator
 
 
 def images(n, seed=0):
@@ -46,7 +46,7 @@ def points(monkeypatch):
         unit = not len(x) or (float(x.min()) >= 0 and float(x.max()) <= 1)
         held_out = x[:9] if len(x) else torch.zeros(9, *x.shape[1:])
         source = Source(x, y, held_out, torch.arange(len(held_out)) % 3, unit, trials=trials if unit else None)
-        monkeypatch.setattr(data, "locate", lambda path, key: lambda s: source)
+        monkeypatch.setattr(types, "locate", lambda path, key: lambda s: source)
 
     return let_be
 
@@ -128,7 +128,7 @@ def test_data_that_are_not_finite_are_refused_naming_the_first_point(bad, tmp_pa
 
 def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatch, undrawn):
     x = images(60)
-    monkeypatch.setattr(data, "locate", lambda path, key: lambda s: Source(x, None, x[:9], None, unit=True, trials=16))
+    monkeypatch.setattr(types, "locate", lambda path, key: lambda s: Source(x, None, x[:9], None, unit=True, trials=16))
     try:
         trained = run(small_config(model_name, "dataset.limit=null"), tmp_path)
     except UserError as refused:
@@ -141,7 +141,7 @@ def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatc
 def test_a_class_that_only_test_points_have_is_reported_and_measured(model_name, tmp_path, monkeypatch, undrawn, carded, capsys):
     x, y = images(60).repeat(1, 1, 2, 2), torch.tensor([0, 2]).repeat(30)
     source = Source(x, y, x[:30], torch.tensor([0, 2, 1, 5, 5]).repeat(6), unit=True, trials=16, names=tuple("abcdef"))
-    monkeypatch.setattr(data, "locate", lambda path, key: lambda s: source)
+    monkeypatch.setattr(types, "locate", lambda path, key: lambda s: source)
     supervised = ["supervision=1.0"] if model_name == "swae" else []
     few = ["epochs=2", "dataset.val_size=0", "dataset.limit=null", "dataset.test_size=0.2", "evaluation=quick", *supervised]
     found = run(small_config(model_name, *few), tmp_path)
@@ -165,7 +165,7 @@ def test_a_class_that_only_test_points_have_is_reported_and_measured(model_name,
 )
 def test_labels_that_only_some_points_have_are_refused(y, test_y, says, monkeypatch):
     source = Source(images(60), y, images(9), test_y, unit=True)
-    monkeypatch.setattr(data, "locate", lambda path, key: lambda s: source)
+    monkeypatch.setattr(types, "locate", lambda path, key: lambda s: source)
     with pytest.raises(UserError, match=f"dataset=digits: {says}") as refused:
-        data.load(small_config("pca", "dataset.val_size=0")["dataset"], torch.device("cpu"))
+        types.load(small_config("pca", "dataset.val_size=0")["dataset"], torch.device("cpu"))
     assert refused.value.code == 2

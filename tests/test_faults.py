@@ -25,15 +25,19 @@ from rich.table import Table
 from rich.text import Text
 from runs import STRANGE, differences, forked, newest, outcome, put
 
-from genbench import experiment, files, formats, interruption
-from genbench.cli import main
-from genbench.console import Patient, say
-from genbench.errors import UserError
+from genbench import experiment
+from genbench.cli.main import main
+from genbench.data import readers
 from genbench.experiment import load_run, run
-from genbench.figures import Viewer
+from genbench.figures.renderer import Viewer
 from genbench.models.ae import Autoencoder
-from genbench.record import Lock, quoted, require_same
-from genbench.run import Run
+from genbench.runs.directory import require_same
+from genbench.runs.lock import Lock
+from genbench.runs.recorder import Run
+from genbench.utils import files, signals
+from genbench.utils.console import Patient, say
+from genbench.utils.errors import UserError
+from genbench.utils.text import quoted
 
 PACKAGE = Path(files.__file__).parent
 LINUX = sys.platform == "linux"
@@ -126,7 +130,9 @@ def test_curves_that_find_no_room_cost_one_warning_and_come_back(tmp_path, monke
 
 def test_a_picture_that_cannot_be_written_does_not_stop_the_run(tmp_path, capsys, unrendered, monkeypatch):
     written = files.write
-    monkeypatch.setattr("genbench.run.write", lambda path, content: (full if path.name == "samples.png" else written)(path, content))
+    monkeypatch.setattr(
+        "genbench.runs.recorder.write", lambda path, content: (full if path.name == "samples.png" else written)(path, content)
+    )
     found = run(small_config("ae"), tmp_path)
     assert found.metrics["test"] and (tmp_path / "reconstructions.png").is_file()
     assert capsys.readouterr().out.count("warning: the run goes on without some pictures") == 1
@@ -416,7 +422,15 @@ def test_output_to_a_file_holds_lines_and_nothing_else(genbench, tmp_path):
 
 
 def test_a_terminal_that_closes_stops_a_run(tmp_path):
-    words = [sys.executable, "-c", "from genbench.cli import main; main()", "model=ae", "epochs=100000", *TINY[1:], "hydra.run.dir=run"]
+    words = [
+        sys.executable,
+        "-c",
+        "from genbench.cli.main import main; main()",
+        "model=ae",
+        "epochs=100000",
+        *TINY[1:],
+        "hydra.run.dir=run",
+    ]
     terminal, inside = pty.openpty()
     with subprocess.Popen(words, cwd=tmp_path, stdin=inside, stdout=inside, stderr=inside, start_new_session=True) as process:
         os.close(inside)
@@ -434,7 +448,7 @@ def test_nohup_is_heeded():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     others = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     try:
-        interruption.listen()
+        signals.listen()
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         for signum, handler in {**others, signal.SIGHUP: before}.items():
@@ -509,7 +523,7 @@ def test_data_may_be_links_to_files_and_nothing_else(kind, tmp_path):
         assert content.read() == b"data"
     put(kind, tmp_path / "strange", tmp_path / "elsewhere")
     started = time.perf_counter()
-    for read in (formats._content, lambda path: formats._idx_bytes(path, 1), lambda path: formats._amat_bytes(path, 28)):
+    for read in (readers._content, lambda path: readers._idx_bytes(path, 1), lambda path: readers._amat_bytes(path, 28)):
         with pytest.raises(OSError, match=r"it is (a|no) |No such device"):
             read(tmp_path / "strange")
     assert time.perf_counter() - started < 1

@@ -8,14 +8,14 @@ import torch
 from conftest import Nowhere, built, config_of, small_config, suited
 from PIL import Image
 
-from genbench import figures, planes, plots
-from genbench.data import Data, Part, Space, load
-from genbench.figures import Viewer
+from genbench.config.settings import Settings
+from genbench.data.types import Data, Part, Space, load
+from genbench.figures import planes, plots, renderer
+from genbench.figures.canvas import CLASSES, MARGIN, THEMES, Page, Sheet, film, png
+from genbench.figures.renderer import Viewer
 from genbench.model import Model, can
-from genbench.seeds import generator
-from genbench.settings import Settings
-from genbench.sheet import CLASSES, MARGIN, THEMES, Page, Sheet, film, png
-from genbench.train import fit
+from genbench.training.loop import fit
+from genbench.utils.rng import generator
 
 CPU = torch.device("cpu")
 
@@ -141,7 +141,7 @@ def test_samples_stand_above_images_and_their_reconstructions(monkeypatch):
     viewer, probe = Viewer(data, 0, "title"), Probe(data.space)
     viewer.at(1)
     probe.sample = lambda n, rng: torch.zeros(n, 1, 8, 8)
-    figures.samples(viewer, probe)
+    renderer.samples(viewer, probe)
     ((rows, page),) = drawn
     assert [len(row.images) for row in rows] == [8] * 10 and page.note.startswith("64 samples; below: reconstructions")
     first = data.parts["validation"].values(slice(8))
@@ -193,7 +193,7 @@ def test_codes_are_projected_on_their_principal_directions():
     from sklearn.decomposition import PCA
 
     z = torch.randn(200, 5, generator=generator(2)) * torch.tensor([1.0, 4.0, 0.5, 2.0, 1.0])
-    project, names = figures.principal(z)
+    project, names = renderer.principal(z)
     theirs = PCA(2).fit(z.numpy())
     assert np.allclose(project(z).abs().numpy(), np.abs(theirs.transform(z.numpy())), atol=1e-4)
     assert [f"({share:.0%} of" in name for share, name in zip(theirs.explained_variance_ratio_, names)] == [True, True]
@@ -219,7 +219,7 @@ def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
     data = made(1, 8, 8)
     viewer, probe = Viewer(data, 0, "title"), Probe(data.space)
     viewer.when = ""
-    figures.traversal(viewer, probe)
+    renderer.traversal(viewer, probe)
     x = data.parts["validation"].values()
     codes = probe.encode(x)
     for i, z in enumerate(probe.asked):
@@ -228,7 +228,7 @@ def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
         low, high = torch.quantile(codes[:, i], torch.tensor([0.01, 0.99]))
         assert torch.allclose(z[:, i], torch.linspace(low, high, 9))
     probe.asked = []
-    figures.interpolation(viewer, probe, pairs=2)
+    renderer.interpolation(viewer, probe, pairs=2)
     for k, z in enumerate(probe.asked):
         assert torch.allclose(z[0], codes[2 * k]) and torch.allclose(z[-1], codes[2 * k + 1])
         assert torch.allclose(z[4], (z[0] + z[-1]) / 2)
@@ -239,7 +239,7 @@ def test_a_manifold_has_the_first_latent_from_left_to_right_and_the_second_from_
     viewer, probe = Viewer(data, 0, "title"), Probe(data.space)
     viewer.when, probe.s = "", Settings(latent_dim=2)
     probe.encode = lambda x: x.flatten(1)[:, :2]
-    figures.manifold(viewer, probe, side=4)
+    renderer.manifold(viewer, probe, side=4)
     z = probe.asked[0].unflatten(0, (4, 4))
     assert (z[:, 1:, 0] > z[:, :-1, 0]).all() and (z[1:, :, 1] < z[:-1, :, 1]).all()
     assert torch.equal(z[0, :, 0], z[3, :, 0]) and torch.equal(z[:, 0, 1], z[:, 3, 1])
@@ -290,7 +290,7 @@ def test_the_page_has_room_for_the_names_of_classes(classes, bounded):
 def test_pictures_are_light_or_dark_and_readable(theme):
     viewer = Viewer(made(1, 8, 8), 0, "title", theme=theme)
     viewer.at(1)
-    picture = figures.draw_samples(viewer, torch.rand(9, 1, 8, 8))
+    picture = renderer.draw_samples(viewer, torch.rand(9, 1, 8, 8))
     ground = torch.tensor([int(THEMES[theme].ground[i : i + 2], 16) for i in (1, 3, 5)])
     assert (picture[0, 0] == ground).all() and (picture[60:][:, 0] == ground).all()
     header = picture[:30].float().mean(2)
@@ -303,7 +303,7 @@ def test_components_have_the_numbers_that_responsibilities_have(monkeypatch):
     viewer = Viewer(made(1, 8, 8), 0, "title")
     viewer.at(1)
     weights, points = torch.tensor([0.2, 0.5, 0.3]), torch.rand(3, 1, 8, 8)
-    figures.VIEWS["components"](viewer, None, viewer.page("means"), points, weights)
+    renderer.VIEWS["components"](viewer, None, viewer.page("means"), points, weights)
     assert drawn["captions"] == ["component 2, 50.0%", "component 3, 30.0%", "component 1, 20.0%"] and torch.equal(
         drawn["images"], points[[1, 2, 0]]
     )
@@ -315,11 +315,11 @@ def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
     x = torch.randn(50, 6, generator=generator(5)) * torch.tensor([1.0, 9.0, 0.0, 5.0, 2.0, 7.0])
     viewer = Viewer(Data("made", {"train": Part(x, None), "test": Part(x, None)}, Space((6,), unit=False)), 0, "title")
     viewer.at(1)
-    figures.draw_samples(viewer, x)
+    renderer.draw_samples(viewer, x)
     assert drawn["features"] == [1, 3, 4, 5]
     assert drawn["note"].startswith("the 4 features of most variance of 50 samples and 50 training points")
     monkeypatch.setattr(plots, "profiles", lambda named, page: drawn.update(named))
-    figures.draw_reconstructions(viewer, x, 2 * x)
+    renderer.draw_reconstructions(viewer, x, 2 * x)
     means, deviations = x.mean(0), x.std(0, correction=0).clamp(min=1e-9)
     varying = [0, 1, 3, 4, 5]
     for name, values in (("original", x), ("reconstructed", 2 * x)):
@@ -333,7 +333,7 @@ def test_interpolations_have_reconstructions_beside_the_originals(monkeypatch):
     viewer, pairs, points = Viewer(made(1, 8, 8), 0, "title"), torch.rand(2, 2, 1, 8, 8), torch.rand(2, 4, 1, 8, 8)
     viewer.at(1)
     for conditional in (False, True):
-        figures.draw_interpolation(viewer, pairs, points, conditional)
+        renderer.draw_interpolation(viewer, pairs, points, conditional)
     (named, note, headings, flanks), (_, other, ends, _) = drawn
     assert headings == ["original", "reconstructed", "", "", "reconstructed", "original"] and flanks == 1
     assert all(torch.equal(x, torch.cat([pairs[i, :1], points[i], pairs[i, 1:]])) for i, x in enumerate(named.values()))

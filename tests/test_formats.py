@@ -16,9 +16,10 @@ import torch
 from conftest import defaults
 from published import PUBLISHED, idx, write
 
-from genbench import datasets, formats, interruption
-from genbench.data import load
-from genbench.errors import UserError
+from genbench.data import datasets, readers
+from genbench.data.types import load
+from genbench.utils import signals
+from genbench.utils.errors import UserError
 
 IMAGES, LABELS = np.zeros((20, 28, 28)), np.arange(20) % 10
 
@@ -92,7 +93,7 @@ def test_a_file_is_unpacked_no_further_than_its_header_says(tmp_path, monkeypatc
     read = []
     monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size, read_=gzip.GzipFile.read: read.append(size) or read_(self, size))
     with pytest.raises(UserError):
-        formats._idx_bytes(bomb, 3)
+        readers._idx_bytes(bomb, 3)
     assert sum(read) <= 16 + 15_680 + 1
 
 
@@ -214,7 +215,7 @@ def test_faces_are_those_of_scikit_learn(stored):
     crop = (slice(70, 195), slice(78, 172))
     x, y, names = _fetch_lfw_people(folder / "lfw_funneled", slice_=crop, resize=0.5, min_faces_per_person=60)
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.jpg")}
-    [(ours, labels)], called = formats.faces(files)
+    [(ours, labels)], called = readers.faces(files)
     assert np.array_equal(ours[:, 0].numpy(), (x * 255).round()) and labels.tolist() == y.tolist() and called == names.tolist()
 
 
@@ -242,10 +243,10 @@ def test_faces_that_are_damaged_are_told(copied, tmp_path):
 def test_loading_stops_on_request(stored, monkeypatch):
     for dataset in ("mnist", "lfw"):
         loaded(dataset, stored)
-        monkeypatch.setattr(interruption, "_asked", 15)
-        with pytest.raises(interruption.Interrupted, match="SIGTERM"):
+        monkeypatch.setattr(signals, "_asked", 15)
+        with pytest.raises(signals.Interrupted, match="SIGTERM"):
             loaded(dataset, stored)
-        monkeypatch.setattr(interruption, "_asked", None)
+        monkeypatch.setattr(signals, "_asked", None)
 
 
 def test_an_archive_reaches_nothing_outside_of_it(tmp_path, monkeypatch):
@@ -270,17 +271,17 @@ def test_an_archive_reaches_nothing_outside_of_it(tmp_path, monkeypatch):
         add("in/out/a")
         add("in/away")
         add("../in/a")
-    found = formats.members(work / "evil.tar.gz", re.compile(r"in/(a|link\d)"))
+    found = readers.members(work / "evil.tar.gz", re.compile(r"in/(a|link\d)"))
     assert {name: member.content for name, member in found.items()} == {"a": b"good"}
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {"work", "work/evil.tar.gz", "secret"}
-    monkeypatch.setattr(interruption, "_asked", 15)
-    with pytest.raises(interruption.Interrupted):
-        formats.members(work / "evil.tar.gz", re.compile("(nothing)"))
+    monkeypatch.setattr(signals, "_asked", 15)
+    with pytest.raises(signals.Interrupted):
+        readers.members(work / "evil.tar.gz", re.compile("(nothing)"))
     assert secret.read_bytes() == b"secret" and str(found["a"]) == f"{work / 'evil.tar.gz'}/in/a"
 
 
 def test_a_file_of_absurd_size_is_not_read_to_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "LONGEST", 1000)
+    monkeypatch.setattr(readers, "LONGEST", 1000)
     (tmp_path / "batch").write_bytes(bytes(1001))
     with pytest.raises(UserError, match=r"batch: cannot be unpickled: it has more than 1,000 bytes"):
-        formats._plain(tmp_path / "batch")
+        readers._plain(tmp_path / "batch")

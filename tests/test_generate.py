@@ -17,14 +17,17 @@ from conftest import sketch, small_config
 from PIL import Image
 from scipy import ndimage
 
-from genbench import figures, interruption, load, plots
-from genbench.cli import COMMANDS, builtin_catalogue
-from genbench.completion import candidates
-from genbench.data import Data, Part, Space
-from genbench.figures import Viewer
-from genbench.generate import COMMANDS as GENERATED
-from genbench.launch import execute
+from genbench import load
+from genbench.cli.completion import candidates
+from genbench.cli.generate import COMMANDS as GENERATED
+from genbench.cli.main import COMMANDS
+from genbench.config.registry import builtin_catalogue
+from genbench.data.types import Data, Part, Space
+from genbench.figures import plots, renderer
+from genbench.figures.renderer import Viewer
 from genbench.model import can
+from genbench.sweeps.launch import execute
+from genbench.utils import signals
 
 CATALOGUE = builtin_catalogue()
 ASKED = [*GENERATED]
@@ -168,8 +171,8 @@ def test_other_data_than_images_have_what_picture_there_is(finished, ask, unrend
     table = Data("made", {part: Part(torch.rand(9, 5), None) for part in ("train", "test")}, Space((5,), unit=True))
     viewer = Viewer(table, 0, "title")
     viewer.at(1)
-    assert figures.draw_samples(viewer, torch.rand(3, 5)) is not None
-    assert figures.draw_reconstructions(viewer, torch.rand(12, 5), torch.rand(12, 5)) is not None
+    assert renderer.draw_samples(viewer, torch.rand(3, 5)) is not None
+    assert renderer.draw_reconstructions(viewer, torch.rand(12, 5), torch.rand(12, 5)) is not None
 
 
 def test_a_runs_own_files_stay_as_they_are_and_the_same_words_give_the_same_bytes(finished, genbench):
@@ -199,8 +202,8 @@ def test_a_picture_shows_what_it_has_room_for(monkeypatch):
     viewer.at(3)
     monkeypatch.setattr(plots, "fitting", lambda images: 10)
     images = torch.rand(12, 1, 8, 8)
-    figures.draw_samples(viewer, images)
-    figures.draw_reconstructions(viewer, images, images)
+    renderer.draw_samples(viewer, images)
+    renderer.draw_reconstructions(viewer, images, images)
     assert drawn[0] == (10, "the first 10 of 12 samples, after 3 epochs")
     assert drawn[1] == (10, "the first 5 of 12 test images, each above its reconstruction, after 3 epochs")
 
@@ -227,13 +230,13 @@ def test_a_picture_shows_what_it_has_room_for(monkeypatch):
     ],
 )
 def test_wrong_words_are_refused_before_anything_slow_is_imported(words, says, genbench, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "genbench.generate", None)  # whoever imports it fails
+    monkeypatch.setitem(sys.modules, "genbench.cli.generate", None)  # whoever imports it fails
     done = genbench(*words.split())
     assert done.returncode == 2 and says in done.stderr and not list(tmp_path.iterdir())
 
 
 def test_a_refusal_imports_neither_torch_nor_hydra(tmp_path):
-    code = "import sys; from genbench.cli import main\ntry: main(sys.argv[1:])\nfinally: print({'hydra', 'torch'} & {*sys.modules})"
+    code = "import sys; from genbench.cli.main import main\ntry: main(sys.argv[1:])\nfinally: print({'hydra', 'torch'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code, "sample", "RUN", "n=0"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout.splitlines()[-1] == "set()"
 
@@ -291,7 +294,7 @@ def test_help_and_tab_know_every_option(command, genbench, tmp_path):
     [("sample", "n"), ("traverse", "steps"), ("interpolate", "steps")],
 )
 def test_more_points_than_fit_the_memory_are_refused_before_any_is_drawn(command, options, finished, genbench, tmp_path, monkeypatch):
-    monkeypatch.setattr("genbench.generate.MEMORY", 100_000)
+    monkeypatch.setattr("genbench.cli.generate.MEMORY", 100_000)
     done = genbench(command, str(finished("vae")), f"{options}=1000", "to=asked", "device=cpu")
     assert done.returncode == 2 and not (tmp_path / "asked").exists()
     assert re.search(rf"error: {options}: [\d,]+ points would take .* GiB of memory, .*; fix: {options}=\d+ at most", done.stderr)
@@ -299,7 +302,7 @@ def test_more_points_than_fit_the_memory_are_refused_before_any_is_drawn(command
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")])
 def test_memory_that_runs_out_is_a_line_without_a_traceback(error, finished, genbench, monkeypatch):
-    monkeypatch.setattr(figures, "draw_samples", lambda *args: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(renderer, "draw_samples", lambda *args: (_ for _ in ()).throw(error))
     done = genbench("sample", str(finished("vae")), "device=cpu")
     assert done.returncode == 1 and done.stderr == "genbench: error: memory: does not suffice; fix: ask for less at once\n"
 
@@ -310,17 +313,17 @@ def test_memory_that_runs_out_is_a_line_without_a_traceback(error, finished, gen
 )
 def test_many_points_can_be_stopped_at_each_thousand_and_come_out_as_at_once(command, option, looks, finished, genbench, monkeypatch):
     asked = []
-    monkeypatch.setattr(figures, "BLOCK", 1000 if command != "reconstruct" else 40)
+    monkeypatch.setattr(renderer, "BLOCK", 1000 if command != "reconstruct" else 40)
     monkeypatch.setattr(plots, "mosaic", lambda *args, **more: torch.zeros(9, 9, 3, dtype=torch.uint8))
-    monkeypatch.setattr(interruption, "check", lambda: asked.append(len(asked)))
+    monkeypatch.setattr(signals, "check", lambda: asked.append(len(asked)))
     words = [command, str(finished("vae")), option, "device=cpu"]
     assert genbench(*words, "to=whole").returncode == 0 and len(asked) > looks
     for last in (0, len(asked) - 1):
         left = iter([None] * last)
-        monkeypatch.setattr(interruption, "check", lambda left=left: next(left, STOP) is STOP and stop())
+        monkeypatch.setattr(signals, "check", lambda left=left: next(left, STOP) is STOP and stop())
         assert genbench(*words, "to=stopped").returncode == 143
-    monkeypatch.setattr(interruption, "check", lambda: None)
-    monkeypatch.setattr(figures, "BLOCK", 10**6)
+    monkeypatch.setattr(signals, "check", lambda: None)
+    monkeypatch.setattr(renderer, "BLOCK", 10**6)
     monkeypatch.setattr("genbench.experiment.BLOCK", 1000)
     assert genbench(*words, "to=again").returncode == 0
     files = [next(Path(folder).glob("*.npz")) for folder in ("whole", "again")]
@@ -333,4 +336,4 @@ STOP = object()
 
 def stop():
     """What `check` does once the program is asked to stop."""
-    raise interruption.Interrupted(signal.SIGTERM)
+    raise signals.Interrupted(signal.SIGTERM)

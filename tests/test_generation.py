@@ -10,18 +10,19 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
-from genbench.card import Evaluation, card
-from genbench.checkpoints import read_finished
-from genbench.data import Batch, Data, Part, Space, load
-from genbench.densities import Mixture
-from genbench.errors import UserError
+from genbench.config.settings import Settings
+from genbench.data.densities import Mixture
+from genbench.data.types import Batch, Data, Part, Space, load
+from genbench.evaluation.card import card
+from genbench.evaluation.context import Evaluation
 from genbench.experiment import build, load_run, run
-from genbench.metrics import means
 from genbench.models import kde
 from genbench.models.coder import draw_prior
-from genbench.seeds import generator
-from genbench.settings import Settings
-from genbench.train import fit
+from genbench.runs.checkpoints import read_finished
+from genbench.training.loop import fit
+from genbench.training.objective import means
+from genbench.utils.errors import UserError
+from genbench.utils.rng import generator
 
 CPU = torch.device("cpu")
 

@@ -11,13 +11,13 @@ from conftest import CONFIGS, MODELS, config_of, defaults_of
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from genbench.catalogue import GROUPS
-from genbench.cli import COMMANDS, builtin_catalogue, main
-from genbench.completion import FLAGS, SCRIPTS, candidates
-from genbench.config import ASIDE, check, known_settings, title
-from genbench.help import name_help, names
-from genbench.request import check_request
-from genbench.settings import Setting, Varying, written
+from genbench.cli.completion import FLAGS, SCRIPTS, candidates
+from genbench.cli.help import name_help, names
+from genbench.cli.main import COMMANDS, main
+from genbench.config.compose import check_request
+from genbench.config.registry import GROUPS, builtin_catalogue
+from genbench.config.settings import Setting, Varying, written
+from genbench.config.validation import ASIDE, check, known_settings, title
 
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
 CHOICES = [("model", m) for m in MODELS] + [("dataset", d) for d in DATASETS]
@@ -93,7 +93,7 @@ def test_the_defaults_on_a_page_are_those_of_a_composed_run(model):
 
 @pytest.mark.parametrize("name", names(CATALOGUE))
 def test_every_example_is_a_command_that_would_run(name, monkeypatch):
-    monkeypatch.setattr("genbench.request.require_folders", lambda *args: None)  # FOLDER stands for one that is there
+    monkeypatch.setattr("genbench.config.compose.require_folders", lambda *args: None)  # FOLDER stands for one that is there
     page = name_help(name, CATALOGUE)
     for line in re.findall(r"^  (genbench .*)$", page, re.M):
         args = get_args_parser().parse_args(shlex.split(line)[1:])
@@ -235,7 +235,7 @@ def test_the_scripts_are_what_their_shells_can_read(shell):
 def test_bash_completes_after_its_word_breaks(tmp_path):
     """What bash is to put in place of the text since the last `=`, `:` or space, which is all that it replaces."""
     script = f"""
-        genbench() {{ {shlex.quote(sys.executable)} -c 'from genbench.cli import main; main()' "$@"; }}
+        genbench() {{ {shlex.quote(sys.executable)} -c 'from genbench.cli.main import main; main()' "$@"; }}
         source <(genbench completion bash)
         try() {{ COMP_LINE=$1; COMP_POINT=${{2-${{#1}}}}; _genbench; (IFS='|'; echo "${{#COMPREPLY[@]}}:${{COMPREPLY[*]}}"); }}
         touch 'beta-vae '
@@ -253,7 +253,7 @@ def test_bash_completes_after_its_word_breaks(tmp_path):
 
 def test_answers_that_need_no_hydra_do_not_import_it(tmp_path):
     slow = "{'hydra', 'omegaconf', 'rich', 'numpy', 'torch'}"
-    code = f"import sys; from genbench.cli import main\ntry: main(sys.argv[1:])\nfinally: print(sorted({slow} & {{*sys.modules}}))"
+    code = f"import sys; from genbench.cli.main import main\ntry: main(sys.argv[1:])\nfinally: print(sorted({slow} & {{*sys.modules}}))"
     for args in (["help", "vae"], ["--help"], ["datasets"], ["completion", "--", "model=vae", "b"], ["--version"]):
         done = subprocess.run([sys.executable, "-c", code, *args], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done

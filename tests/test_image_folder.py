@@ -11,11 +11,11 @@ import torch
 from conftest import defaults
 from PIL import Image
 
-from genbench import interruption
-from genbench.cli import builtin_catalogue
-from genbench.data import load
-from genbench.errors import UserError
-from genbench.places import require_folders
+from genbench.config.data_folders import require_folders
+from genbench.config.registry import builtin_catalogue
+from genbench.data.types import load
+from genbench.utils import signals
+from genbench.utils.errors import UserError
 
 
 def loaded(root, **settings):
@@ -158,7 +158,7 @@ def test_a_folder_without_pictures_is_refused_before_torch_is_there(tmp_path):
     root = tmp_path / "root"
 
     def required():
-        require_folders({"dataset.root": str(root)}, known, "genbench.image_folder.image_folder")
+        require_folders({"dataset.root": str(root)}, known, "genbench.data.image_folder.image_folder")
 
     (root / ".hidden").mkdir(parents=True)
     save(root / ".hidden" / "0.png", flat((0, 0, 0)))
@@ -335,8 +335,8 @@ def test_a_picture_that_pillow_merely_warns_of_is_read(tmp_path):
 
 def test_loading_stops_on_request(tmp_path, monkeypatch):
     save(tmp_path / "a.png", flat(0, "L"))
-    monkeypatch.setattr(interruption, "_asked", signal.SIGINT)
-    with pytest.raises(interruption.Interrupted):
+    monkeypatch.setattr(signals, "_asked", signal.SIGINT)
+    with pytest.raises(signals.Interrupted):
         loaded(tmp_path, skip_bad=True)
 
 

@@ -10,13 +10,13 @@ from conftest import Nowhere, config_of
 from scipy.special import logsumexp
 from scipy.stats import binom, multivariate_normal
 
-from genbench.data import Batch, Data, Part, Space
-from genbench.errors import UserError
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, Data, Part, Space
 from genbench.experiment import build
 from genbench.models.bmm import Binomials
-from genbench.seeds import generator
-from genbench.settings import Settings
-from genbench.train import fit
+from genbench.training.loop import fit
+from genbench.utils.errors import UserError
+from genbench.utils.rng import generator
 
 FORMS = ["full", "tied", "diag", "spherical"]
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 from conftest import Nowhere, config_of
 
-from genbench.data import Batch, Data, Part, Space, load
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, Data, Part, Space, load
 from genbench.experiment import build
-from genbench.metrics import means
-from genbench.settings import Settings
-from genbench.train import fit
+from genbench.training.loop import fit
+from genbench.training.objective import means
 
 ROOT = os.environ.get("GENBENCH_DATA", "")
 pytestmark = [

@@ -8,10 +8,10 @@ from conftest import small_config
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from genbench.data import Batch, load
+from genbench.data.types import Batch, load
 from genbench.experiment import build
-from genbench.model import GradientModel
-from genbench.seeds import generator
+from genbench.training.gradient import GradientModel
+from genbench.utils.rng import generator
 
 CPU = torch.device("cpu")
 

@@ -16,17 +16,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from genbench import checkpoints
-from genbench.cli import builtin_catalogue
-from genbench.config import known_settings
-from genbench.data import Data, Part, Space, locate, order_seed
-from genbench.errors import UserError
+from genbench.config.compose import configured
+from genbench.config.registry import builtin_catalogue
+from genbench.config.resolvers import run_name, unique_name
+from genbench.config.settings import Settings
+from genbench.config.validation import known_settings
+from genbench.data.types import Data, Part, Space, locate, order_seed
 from genbench.experiment import build
-from genbench.launch import run_name, unique_name
-from genbench.model import GradientModel, can
-from genbench.request import configured
-from genbench.settings import Settings
-from genbench.train import fit
+from genbench.model import can
+from genbench.runs import checkpoints
+from genbench.training.gradient import GradientModel
+from genbench.training.loop import fit
+from genbench.utils.errors import UserError
 
 settings.register_profile("quick", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("long", deadline=None, max_examples=2000)

@@ -15,10 +15,11 @@ import yaml
 from conftest import config_of
 from PIL import EpsImagePlugin, Image
 
-from genbench import charts, comparison, interruption, report, verdicts
-from genbench.cli import builtin_catalogue
-from genbench.comparison import averaged, compared, labels, standings
-from genbench.results import Measure, Value, results
+from genbench.config.registry import builtin_catalogue
+from genbench.report import charts, command, table, verdicts
+from genbench.report.load import Measure, Value, results
+from genbench.report.table import averaged, compared, labels, standings
+from genbench.utils import signals
 
 VOID = {"meta", "img", "br", "link", "input", "wbr"}
 
@@ -42,7 +43,7 @@ def left(tmp_path, monkeypatch):
     def reported(*folders):
         catalogue = builtin_catalogue()
         told = compared(folders or [tmp_path / "runs"], catalogue)
-        report.leave(told, tmp_path / "runs")
+        command.leave(told, tmp_path / "runs")
         return told
 
     run.folder, run.report = tmp_path / "runs", reported
@@ -342,7 +343,7 @@ APART = [  # two numbers, and whether the first is below the second beyond doubt
 
 @pytest.mark.parametrize("one, other, wanted", APART)
 def test_numbers_are_apart_where_their_intervals_are(one, other, wanted):
-    assert comparison.apart(one, other) is comparison.apart(other, one) is wanted
+    assert table.apart(one, other) is table.apart(other, one) is wanted
 
 
 def test_the_best_has_an_interval_apart_from_all_others(left, capsys):
@@ -573,16 +574,16 @@ def test_a_report_can_be_stopped_at_every_run_picture_and_chart(left, monkeypatc
     for k in (2, 3, 4):
         Image.new("L", (9, 9)).save(left(changes={"n_components": k}, metrics=card(("fid", k, {}))) / "samples.png")
     callers = []
-    monkeypatch.setattr(interruption, "check", lambda: callers.append(sys._getframe(1).f_code.co_name))
+    monkeypatch.setattr(signals, "check", lambda: callers.append(sys._getframe(1).f_code.co_name))
     left.report()
     assert callers.count("gathered") == 3 and callers.count("_galleries") >= 3
     assert callers.count("svg") == len([*left.folder.glob("report_*.svg")]) > 0
 
     def stop():
-        raise interruption.Interrupted(signal.SIGINT)
+        raise signals.Interrupted(signal.SIGINT)
 
-    monkeypatch.setattr(interruption, "check", stop)
-    with pytest.raises(interruption.Interrupted):
+    monkeypatch.setattr(signals, "check", stop)
+    with pytest.raises(signals.Interrupted):
         left.report()
 
 
@@ -612,7 +613,7 @@ def test_no_cell_of_the_csv_is_a_formula(left, evil):
     cells = [cell for row in (heads, *rows) for cell in row]
     assert sum(evil in cell for cell in cells) + sum(evil.replace("\t", "\ufffd") in cell for cell in cells) > 4
     numbers = {str(value) for k in (2, 3) for value in (-k, float(-k))}
-    assert not [cell for cell in cells if cell.lstrip().startswith(report.FORMULAS) and cell not in numbers]
+    assert not [cell for cell in cells if cell.lstrip().startswith(command.FORMULAS) and cell not in numbers]
     assert {row[heads.index("fid")] for row in rows} <= numbers, "numbers stay numbers"
 
 

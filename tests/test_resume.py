@@ -9,25 +9,29 @@ import torch
 from conftest import MODELS, config_with_all_state, small_config
 from runs import Crashes, differences, newest, outcome
 
-from genbench import checkpoints, divergences, experiment, interruption, metrics, train
-from genbench.errors import UserError
+from genbench import experiment
 from genbench.experiment import load_run, run
-from genbench.figures import Viewer
+from genbench.figures.renderer import Viewer
 from genbench.models.ae import Autoencoder
-from genbench.run import Run
+from genbench.runs import checkpoints
+from genbench.runs.recorder import Run
+from genbench.stats import divergences
+from genbench.training import loop, objective
+from genbench.utils import signals
+from genbench.utils.errors import UserError
 
 
 @pytest.fixture(autouse=True)
 def unasked(monkeypatch):
     """No signal has come when a test begins or ends."""
-    monkeypatch.setattr(interruption, "_asked", None)
+    monkeypatch.setattr(signals, "_asked", None)
 
 
 def stopped_in(where, method, number, config, folder, signum=signal.SIGTERM):
     """Run until the `number`-th call of a method, in which a signal comes; returns the steps made by then."""
     made = experiment.locate(config["model"]["class"], "model.class")
     steps, calls = [], []
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(interruption.Interrupted) as stopped:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(signals.Interrupted) as stopped:
         learn = made.step
         patch.setattr(made, "step", lambda self, batch: (learn(self, batch), isinstance(self.s, dict) and steps.append(self))[0])
         original = getattr(where or made, method)
@@ -35,13 +39,13 @@ def stopped_in(where, method, number, config, folder, signum=signal.SIGTERM):
         def signalled(*args, **kwargs):
             calls.append(method)
             if len(calls) == number:
-                interruption.ask(signum)
+                signals.ask(signum)
             return original(*args, **kwargs)
 
         patch.setattr(where or made, method, signalled)
         run(config, folder)
     assert stopped.value.signum == signum
-    interruption._asked = None
+    signals._asked = None
     status = json.loads((folder / "status.json").read_text())
     assert status["state"] == "interrupted"
     assert status["step"] == len(steps), "the checkpoint is of the current step"
@@ -73,11 +77,11 @@ def test_a_run_stopped_amid_its_last_epoch_ends_with_the_same_pictures(model_nam
 
 STOPS = {  # the method in whose so-manieth call a signal comes, and the checkpoint that is made of what was learnt by then
     "loading the data": (experiment, "load", 1, "000000-000000"),
-    "measuring the validation data": (train, "means", 2, "000001-000003"),
+    "measuring the validation data": (loop, "means", 2, "000001-000003"),
     "drawing": (Viewer, "watched", 2, "000003-000003"),
     "writing a checkpoint": (Run, "save", 2, "000002-000000"),
     "fitting a sampler": (Autoencoder, "finish", 1, "000004-000000"),
-    "measuring the end": (metrics, "means", 2, "000004-000000"),
+    "measuring the end": (objective, "means", 2, "000004-000000"),
     "measuring the card": (divergences, "frechet_distance", 1, "000004-000000"),
     "drawing the end": (Viewer, "finished", 1, "000004-000000"),
 }
@@ -95,14 +99,14 @@ def test_every_loop_looks_whether_to_stop(moment, tmp_path, unrendered, carded):
 
 
 def test_every_loop_over_pictures_looks_between_two(tmp_path, monkeypatch):
-    monkeypatch.setattr(interruption, "_asked", None)
+    monkeypatch.setattr(signals, "_asked", None)
 
     def pictures():
         yield "one", torch.zeros(3, 4, 4, dtype=torch.uint8)
-        interruption.ask(signal.SIGTERM)
+        signals.ask(signal.SIGTERM)
         yield "two", torch.zeros(3, 4, 4, dtype=torch.uint8)
 
-    with pytest.raises(interruption.Interrupted), Run(tmp_path, config_with_all_state("ae")) as record:
+    with pytest.raises(signals.Interrupted), Run(tmp_path, config_with_all_state("ae")) as record:
         record._draw(1, pictures(), in_events=False)
     assert (tmp_path / "one.png").exists() and not (tmp_path / "two.png").exists()
 
@@ -249,8 +253,8 @@ def test_other_data_are_refused(interrupted, tmp_path, monkeypatch, undrawn):
 
 
 def test_the_digest_of_data_tells_any_change_of_them(monkeypatch):
-    from genbench import data, datasets
-    from genbench.data import load
+    from genbench.data import datasets, types
+    from genbench.data.types import load
 
     settings = small_config("pca", "dataset.limit=null")["dataset"]
     found = [load(settings, torch.device("cpu")).digest for _ in range(2)]
@@ -269,7 +273,7 @@ def test_the_digest_of_data_tells_any_change_of_them(monkeypatch):
         return loader
 
     for kind in ("pixel", "label"):
-        monkeypatch.setattr(data, "locate", lambda path, key, kind=kind: changed(kind))
+        monkeypatch.setattr(types, "locate", lambda path, key, kind=kind: changed(kind))
         found.append(load(settings, torch.device("cpu")).digest)
     assert found[0] == found[1] and len(set(found)) == 3
 
@@ -379,7 +383,7 @@ def test_a_run_stopped_beside_a_weight_that_is_not_finite_does_not_save_it(tmp_p
         steps.append(learn(self, batch))
         with torch.no_grad():
             next(self.parameters()).view(-1)[0] = math.nan
-        interruption.ask(signal.SIGTERM)
+        signals.ask(signal.SIGTERM)
         return steps[-1]
 
     monkeypatch.setattr(Autoencoder, "step", spoilt)

@@ -9,15 +9,15 @@ from conftest import Nowhere, built, small_config
 from runs import differences, outcome
 from test_resume import stopped_in
 
-from genbench import data as data_module
-from genbench.card import evaluated
-from genbench.data import Data, Part, Source, Space, load, moments_of
+from genbench.config.settings import Settings
+from genbench.data import types as data_module
+from genbench.data.types import Data, Part, Source, Space, load, moments_of
+from genbench.evaluation.card import evaluated
 from genbench.experiment import build, load_run, run
-from genbench.metrics import final
 from genbench.model import can
-from genbench.seeds import generator
-from genbench.settings import Settings
-from genbench.train import fit
+from genbench.training.loop import fit
+from genbench.training.objective import final
+from genbench.utils.rng import generator
 
 CPU = torch.device("cpu")
 UNITS = torch.tensor([1e-3, 1.0, 2e4, 7.0, 1.0])  # of the columns; the last is constant

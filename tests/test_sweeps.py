@@ -19,13 +19,16 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from PIL import Image
 from runs import put
 
-from genbench import cli, curves, interruption, report, request
-from genbench.cli import builtin_catalogue
-from genbench.config import check
-from genbench.errors import UserError
-from genbench.launch import attempt
-from genbench.request import composed, resolved
-from genbench.run import Run
+from genbench.cli import main as cli
+from genbench.config import compose
+from genbench.config.compose import composed, resolved
+from genbench.config.registry import builtin_catalogue
+from genbench.config.validation import check
+from genbench.report import command, sweep_curves
+from genbench.runs.recorder import Run
+from genbench.sweeps.launch import attempt
+from genbench.utils import signals
+from genbench.utils.errors import UserError
 
 TINY = ["epochs=2", "dataset.limit=60", "device=cpu"]
 PCA = ["-m", "model=pca", *TINY, "hydra.sweep.dir=sweep"]
@@ -82,8 +85,8 @@ def moody(genbench, tmp_path, monkeypatch, uncurved):
 @pytest.fixture
 def uncurved(undrawn, monkeypatch):
     """Sweeps draw no pictures at all."""
-    monkeypatch.setattr(curves, "draw_curves", lambda folder, catalogue: None)
-    monkeypatch.setattr(report, "write_report", lambda folder, catalogue: None)
+    monkeypatch.setattr(sweep_curves, "draw_curves", lambda folder, catalogue: None)
+    monkeypatch.setattr(command, "write_report", lambda folder, catalogue: None)
 
 
 def summary(folder="sweep"):
@@ -107,7 +110,7 @@ def stopped_at(monkeypatch, job, epoch, signum=signal.SIGTERM):
     def and_stop(self, at, *args, **named):
         log(self, at, *args, **named)
         if job in self.folder.name and at == epoch:
-            raise interruption.Interrupted(signum)
+            raise signals.Interrupted(signum)
 
     monkeypatch.setattr(Run, "log", and_stop)
 
@@ -209,7 +212,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was_and_a_finished_one_is_lef
         done = genbench(*again)
         assert done.returncode == 0 and done.stdout == "4 of 4 jobs done (4 already): 'a sweep/sweep_summary.json'\n"
     assert files("a sweep") == everything
-    code = f"import sys; from genbench.cli import main\ntry: main({command})\nfinally: print('torch' in sys.modules)"
+    code = f"import sys; from genbench.cli.main import main\ntry: main({command})\nfinally: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.endswith("\nFalse\n"), "what is done is told without torch"
 
@@ -352,7 +355,7 @@ def test_a_summary_of_somebody_else_names_settings_and_no_code(command, genbench
 
 
 def test_a_sweep_belongs_to_one_process_at_a_time(genbench, uncurved):
-    code = "from genbench.record import Lock; from pathlib import Path; lock = Lock(Path('sweep')); lock.take(); lock.sign(); "
+    code = "from genbench.runs.lock import Lock; from pathlib import Path; lock = Lock(Path('sweep')); lock.take(); lock.sign(); "
     code += "print(flush=True); input()"
     assert genbench(*PCA, "latent_dim=2").returncode == 0 and Path("sweep", ".lock").read_text() == str(os.getpid())
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -436,23 +439,23 @@ def test_hydra_keeps_no_files_of_its_own_in_folders_of_runs_and_each_folder_has_
 def test_jobs_are_counted_before_they_are_listed(values, count):
     overrides = OverridesParser.create().parse_overrides(values)
     with pytest.raises(UserError, match=f"asks for {count} jobs, and a sweep has at most 100,000; fix: give fewer values"):
-        request._check_count(overrides)
+        compose._check_count(overrides)
     with pytest.raises(UserError, match="beta: a range has a step other than 0"):
-        request._check_count(OverridesParser.create().parse_overrides(["beta=range(1,2,0)"]))
+        compose._check_count(OverridesParser.create().parse_overrides(["beta=range(1,2,0)"]))
 
 
 def test_more_jobs_than_anybody_can_run_are_refused(genbench, monkeypatch):
-    monkeypatch.setattr(request, "MOST_JOBS", 10)
+    monkeypatch.setattr(compose, "MOST_JOBS", 10)
     values = ["model=pca", "seed=range(0,3)", "latent_dim=2,3,4,5"]
     Path("sweep").mkdir()
     Path("sweep", "sweep_summary.json").write_text(json.dumps({"command": values}))
-    for command in (["-m", *values], ["resume", "sweep"]):
-        done = genbench(*command)
+    for words in (["-m", *values], ["resume", "sweep"]):
+        done = genbench(*words)
         assert done.returncode == 2 and "asks for 12 jobs, and a sweep has at most 10" in done.stderr
 
 
 def test_many_jobs_can_be_counted_and_be_stopped(genbench, monkeypatch):
-    monkeypatch.setattr(interruption, "check", lambda: (_ for _ in ()).throw(interruption.Interrupted(signal.SIGTERM)))
+    monkeypatch.setattr(signals, "check", lambda: (_ for _ in ()).throw(signals.Interrupted(signal.SIGTERM)))
     assert genbench("-m", "model=pca", "seed=range(0,100000)").returncode == 143
 
 

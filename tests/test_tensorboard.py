@@ -12,7 +12,7 @@ from conftest import small_config
 from PIL import Image
 
 from genbench.experiment import run
-from genbench.projector import write_projection
+from genbench.runs.projector import write_projection
 
 RUNS = {"pca": [], "vae": ["beta=4", "latent_dim=2", "schedule=constant"], "kmeans": [], "wgan": []}
 

@@ -11,16 +11,16 @@ from torch.distributions import Binomial as TheirBinomial
 from torch.distributions import ContinuousBernoulli as TheirContinuousBernoulli
 from torch.distributions import Independent, Normal, kl_divergence
 
-from genbench import losses
-from genbench.data import Data, Part, Space, load
-from genbench.densities import Mixture, Moons
-from genbench.errors import UserError
+from genbench.config.settings import Settings
+from genbench.data.densities import Mixture, Moons
+from genbench.data.types import Data, Part, Space, load
 from genbench.experiment import build
-from genbench.model import GradientModel
 from genbench.models.dae import CORRUPTIONS
-from genbench.optim import optimizer, rate
-from genbench.seeds import generator
-from genbench.settings import Settings
+from genbench.nn import likelihoods
+from genbench.training.gradient import GradientModel
+from genbench.training.optim import optimizer, rate
+from genbench.utils.errors import UserError
+from genbench.utils.rng import generator
 
 CPU = torch.device("cpu")
 
@@ -29,37 +29,37 @@ def test_gaussian_kl_equals_torch():
     mu, logvar = torch.randn(2, 50, 7, generator=generator(0), dtype=torch.float64)
     q = Independent(Normal(mu, (logvar / 2).exp()), 1)
     p = Independent(Normal(torch.zeros_like(mu), torch.ones_like(mu)), 1)
-    torch.testing.assert_close(losses.gaussian_kl(mu, logvar), kl_divergence(q, p))
+    torch.testing.assert_close(likelihoods.gaussian_kl(mu, logvar), kl_divergence(q, p))
 
 
 def test_bernoulli_kl_equals_torch():
     q = torch.rand(30, generator=generator(0), dtype=torch.float64) * 0.98 + 0.01
     for p in (0.05, 0.5):
         theirs = kl_divergence(torch.distributions.Bernoulli(torch.tensor(p).double()), torch.distributions.Bernoulli(q))
-        torch.testing.assert_close(losses.bernoulli_kl(p, q), theirs, rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(likelihoods.bernoulli_kl(p, q), theirs, rtol=1e-6, atol=1e-9)
 
 
 def test_continuous_bernoulli_is_a_density_with_its_mean():
     raw = torch.tensor([-12.0, -2.0, -0.11, -0.09, -1e-4, 0.0, 0.05, 0.3, 4.0, 15.0]).double()
     x = (torch.arange(200_000).double() + 0.5) / 200_000
-    density = torch.stack([(-losses.ContinuousBernoulli().nll(r.expand(len(x), 1), x[:, None])).exp() for r in raw])
+    density = torch.stack([(-likelihoods.ContinuousBernoulli().nll(r.expand(len(x), 1), x[:, None])).exp() for r in raw])
     torch.testing.assert_close(density.mean(1), torch.ones(10).double(), atol=1e-6, rtol=0)
-    torch.testing.assert_close(losses.ContinuousBernoulli().mean(raw), (density * x).mean(1), atol=1e-6, rtol=0)
+    torch.testing.assert_close(likelihoods.ContinuousBernoulli().mean(raw), (density * x).mean(1), atol=1e-6, rtol=0)
     theirs = TheirContinuousBernoulli(logits=raw[:, None], lims=(0.499, 0.501)).log_prob(torch.full((10, 1), 0.3).double())
-    ours = losses.ContinuousBernoulli().nll(raw[:, None], torch.full((10, 1), 0.3).double())
+    ours = likelihoods.ContinuousBernoulli().nll(raw[:, None], torch.full((10, 1), 0.3).double())
     torch.testing.assert_close(-ours, theirs.squeeze(1), atol=1e-4, rtol=0)
 
 
 def test_binomial_equals_torch():
     k, raw = torch.arange(17).double()[:, None], torch.linspace(-3, 3, 17).double()[:, None]
     theirs = TheirBinomial(16, logits=raw).log_prob(k).squeeze(1)
-    torch.testing.assert_close(-losses.Binomial(16).nll(raw, k / 16), theirs, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(-likelihoods.Binomial(16).nll(raw, k / 16), theirs, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("sigma", [0.3, "learned"])
 def test_gaussian_likelihood_equals_torch(sigma):
     raw, x = torch.randn(2, 9, 1, 4, 4, generator=generator(0))
-    output = losses.Gaussian(sigma)
+    output = likelihoods.Gaussian(sigma)
     theirs = Independent(Normal(raw, output.sigma), 3).log_prob(x)
     torch.testing.assert_close(-output.nll(raw, x), theirs)
     assert (sigma == "learned") == bool(list(output.parameters()))
@@ -68,10 +68,10 @@ def test_gaussian_likelihood_equals_torch(sigma):
 def test_likelihoods_refuse_data_they_are_no_likelihood_of():
     plane = Space((2,), unit=False)
     with pytest.raises(UserError, match="likelihood: needs data in"):
-        losses.likelihood(plane, Settings(likelihood="bernoulli", sigma=1.0))
-    assert isinstance(losses.likelihood(plane, Settings(likelihood="auto", sigma=1.0)), losses.Gaussian)
-    assert type(losses.likelihood(Space((1, 8, 8), True), Settings(likelihood="auto", sigma=1.0))) is losses.Bernoulli
-    assert isinstance(losses.likelihood(Space((1, 8, 8), True, 16), Settings(likelihood="auto", sigma=1.0)), losses.Binomial)
+        likelihoods.likelihood(plane, Settings(likelihood="bernoulli", sigma=1.0))
+    assert isinstance(likelihoods.likelihood(plane, Settings(likelihood="auto", sigma=1.0)), likelihoods.Gaussian)
+    assert type(likelihoods.likelihood(Space((1, 8, 8), True), Settings(likelihood="auto", sigma=1.0))) is likelihoods.Bernoulli
+    assert isinstance(likelihoods.likelihood(Space((1, 8, 8), True, 16), Settings(likelihood="auto", sigma=1.0)), likelihoods.Binomial)
 
 
 @pytest.mark.parametrize("density", [Mixture(torch.tensor([[-1.0, 0], [2, 1]]), torch.tensor([0.3, 0.7])), Moons(0.1)])

@@ -8,17 +8,18 @@ import pytest
 import torch
 from conftest import Nowhere, config_of, small_config
 
-from genbench import interruption, train
-from genbench.auto import length
-from genbench.cli import builtin_catalogue
-from genbench.config import known_settings, require_one_length
-from genbench.data import Data, Part, Space, load
-from genbench.errors import UserError
+from genbench.config.registry import builtin_catalogue
+from genbench.config.settings import Settings
+from genbench.config.validation import known_settings, require_one_length
+from genbench.data.types import Data, Part, Space, load
 from genbench.experiment import build
 from genbench.model import Model
-from genbench.optim import annealing
-from genbench.settings import Settings
-from genbench.train import fit
+from genbench.training import loop
+from genbench.training.defaults import length
+from genbench.training.loop import fit
+from genbench.training.optim import annealing
+from genbench.utils import signals
+from genbench.utils.errors import UserError
 
 CPU = torch.device("cpu")
 
@@ -212,7 +213,7 @@ class Clocked(Scripted):
         self.clock.now += 1
         self.stop_at -= 1
         if self.stop_at == 0:
-            interruption.ask(15)
+            signals.ask(15)
         return {}
 
     def evaluate(self, batch, rng):
@@ -257,17 +258,17 @@ class Slow(Nowhere):
 
 @pytest.mark.parametrize("stop_at", [0, 1, 3, 6])
 def test_the_time_of_a_fit_is_that_of_learning_alone_over_all_sessions(stop_at, monkeypatch):
-    monkeypatch.setattr(interruption, "_asked", None)
+    monkeypatch.setattr(signals, "_asked", None)
     clock = Clock()
-    monkeypatch.setattr(train, "time", clock)
+    monkeypatch.setattr(loop, "time", clock)
     part = Part(torch.zeros(12, 1), None)
     data = Data("made", {"train": part, "validation": part, "test": part}, Space((1,), unit=False))
     settings = Settings(epochs=2, batch_size=4, seed=0, patience=None, validate_every=1, save_every=1, draw_every=1)
     slow = Slow(clock)
     if stop_at:
-        with pytest.raises(interruption.Interrupted):
+        with pytest.raises(signals.Interrupted):
             fit(Clocked(clock, stop_at), data, slow, settings)
-        interruption._asked = None
+        signals._asked = None
     model = Clocked(clock)
     model.weight += len(slow.points)
     watch = fit(model, data, slow, settings).watch

@@ -14,14 +14,15 @@ import torch
 import yaml
 from conftest import CONFIGS, config_of
 
-from genbench import oracles
-from genbench.cli import COMMANDS, builtin_catalogue
-from genbench.completion import candidates
-from genbench.config import ASIDE, known_settings
-from genbench.data import load, locate
+from genbench.cli.completion import candidates
+from genbench.cli.main import COMMANDS
+from genbench.config.registry import builtin_catalogue
+from genbench.config.settings import flatten
+from genbench.config.validation import ASIDE, known_settings
+from genbench.data.types import load, locate
 from genbench.experiment import Trained, build, run
-from genbench.recipes import USUAL, Recipe, read, sets
-from genbench.settings import flatten
+from genbench.verification import references
+from genbench.verification.recipes import USUAL, Recipe, read, sets
 
 SHIPPED = sorted(f.stem for f in (CONFIGS / "experiment").glob("*.yaml"))
 HEAD = "# What it shows.\n# Somebody 1999\n"
@@ -212,7 +213,7 @@ def test_a_folder_of_data_goes_to_the_runs_that_read_one(own):
 
 
 def test_the_list_tells_what_there_is_without_torch(tmp_path):
-    code = "import sys; from genbench.cli import main\ntry: main(['verify', '--list'])\nfinally: print('torch' in sys.modules)"
+    code = "import sys; from genbench.cli.main import main\ntry: main(['verify', '--list'])\nfinally: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.endswith("False\n"), done.stderr
     assert all(name in done.stdout for name in SHIPPED) and USUAL in done.stdout
@@ -320,23 +321,23 @@ def exact():
 def test_oracles_agree_with_scipy_where_the_optimum_is_known(exact):
     from scipy.stats import multivariate_normal
 
-    x = oracles._points(exact)
-    (weights, offset), s2 = oracles._affine_decoder(exact), oracles._noise(exact)
+    x = references._points(exact)
+    (weights, offset), s2 = references._affine_decoder(exact), references._noise(exact)
     theirs = multivariate_normal(offset, weights @ weights.T + s2 * np.eye(64)).logpdf(x).mean()
-    assert oracles._log_density(x, offset, weights, s2) == pytest.approx(theirs, rel=1e-9)
-    assert oracles.linear_bound([exact]) == pytest.approx((theirs, theirs), rel=1e-5)
-    assert oracles.subspace_angle([exact]) < 1e-3
+    assert references._log_density(x, offset, weights, s2) == pytest.approx(theirs, rel=1e-9)
+    assert references.linear_bound([exact]) == pytest.approx((theirs, theirs), rel=1e-5)
+    assert references.subspace_angle([exact]) < 1e-3
 
 
 def test_oracles_see_what_is_not_the_optimum(exact):
     with torch.no_grad():
         exact.model.encoder[1].bias[-1] += 1
-        ours, highest = oracles.linear_bound([exact])
+        ours, highest = references.linear_bound([exact])
         # KL(N(0, e v) || N(0, v)) of one dimension
         assert highest - ours == pytest.approx((math.e - 2) / 2, rel=1e-3)
         exact.model.encoder[1].bias[-1] -= 1
         exact.model.decoder[0].weight[0] += 0.01
-        assert oracles.subspace_angle([exact]) > 0.1
+        assert references.subspace_angle([exact]) > 0.1
         exact.model.decoder[0].weight[0] -= 0.01
 
 
@@ -347,7 +348,7 @@ def test_codes_on_the_ring_have_no_distance_to_it():
     data = SimpleNamespace(parts={"test": SimpleNamespace(values=lambda: ring)})
 
     def distance(encode):
-        return oracles.distance_to_ring([SimpleNamespace(encode=encode, data=data)])
+        return references.distance_to_ring([SimpleNamespace(encode=encode, data=data)])
 
     assert distance(lambda x: x) < 5e-4
     # A shift by a adds the mean over directions of its projections' squares, |a|^2 / 2; a scale c, (c - 1)^2 E r^2 / 2.
@@ -356,17 +357,17 @@ def test_codes_on_the_ring_have_no_distance_to_it():
 
 
 def test_bounds_rise_towards_the_exact_likelihood_with_the_draws(exact):
-    weights, offset = oracles._affine_decoder(exact)
+    weights, offset = references._affine_decoder(exact)
     points = exact.data.parts["test"].values().flatten(1).double().numpy()
-    likelihood = oracles._log_density(points, offset, weights, oracles._noise(exact))
+    likelihood = references._log_density(points, offset, weights, references._noise(exact))
     # The posterior of the best parameters is that of every training point, so that the bound is exact from one draw on.
-    assert oracles.bound_200([exact]) == pytest.approx(likelihood, abs=1e-3)
+    assert references.bound_200([exact]) == pytest.approx(likelihood, abs=1e-3)
     with torch.no_grad():
         exact.model.encoder[1].bias[5:] -= 2  # a posterior that is too narrow
-        few, many = oracles.bound_200([exact]), oracles.bound_5000([exact])
+        few, many = references.bound_200([exact]), references.bound_5000([exact])
         exact.model.encoder[1].bias[5:] += 2
     assert few < many - 0.1 < likelihood
-    assert oracles.gain_in_bound([exact, exact]) == 0
+    assert references.gain_in_bound([exact, exact]) == 0
 
 
 def test_oracles_read_models_as_they_are(tmp_path, undrawn):
@@ -375,16 +376,16 @@ def test_oracles_read_models_as_they_are(tmp_path, undrawn):
         return [run(config_of(model, *more, *words), tmp_path / " ".join([model, *more])) for model, *more in commands]
 
     forms = ("full", "tied", "diag", "spherical")
-    assert oracles.mixture_score_gap(runs(*(("gmm", f"covariance={form}", "n_components=3", "epochs=2") for form in forms))) < 1e-9
-    ours, theirs = oracles.continued_inertia(runs(("kmeans", "n_init=1", "epochs=1"), ("kmeans", "n_init=1")))
+    assert references.mixture_score_gap(runs(*(("gmm", f"covariance={form}", "n_components=3", "epochs=2") for form in forms))) < 1e-9
+    ours, theirs = references.continued_inertia(runs(("kmeans", "n_init=1", "epochs=1"), ("kmeans", "n_init=1")))
     assert ours == pytest.approx(theirs, rel=1e-5)
     kept = runs(("pca", "latent_dim=3", "dataset.dequantize=true"))
-    for oracle in (oracles.projection_error, oracles.log_density):
+    for oracle in (references.projection_error, references.log_density):
         ours, theirs = oracle(kept)
         assert ours == pytest.approx(theirs, rel=1e-5)
-    assert 0.9 < oracles.inertia_ratio(runs(("kmeans", "n_components=4", "tol=1"))) < 1.5
-    ours, theirs = oracles.kernel_density(runs(("kde", "dataset.dequantize=true")))
+    assert 0.9 < references.inertia_ratio(runs(("kmeans", "n_components=4", "tol=1"))) < 1.5
+    ours, theirs = references.kernel_density(runs(("kde", "dataset.dequantize=true")))
     assert ours == pytest.approx(theirs, rel=1e-5)
     linear = ("vae", "network=mlp", "hidden=[]", "likelihood=gaussian", "latent_dim=1", "epochs=2")
-    ours, closed = oracles.estimated_bound(runs(linear))
+    ours, closed = references.estimated_bound(runs(linear))
     assert ours == pytest.approx(closed, rel=0.05)  # a draw for each of 200 points

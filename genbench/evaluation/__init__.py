@@ -1,1 +1,1 @@
-"""What a report card holds: measures by kind, each a function listed by `@measure` (see `genbench.card`)."""
+"""The report card: what is measured of a trained model, and the diagnosis of what seems wrong."""

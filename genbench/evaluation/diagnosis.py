@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
-from ..card import Evaluation, Unmeasurable
-from ..model import can
+from genbench.evaluation.context import Evaluation, Unmeasurable
+from genbench.model import can
 
 FEW_STEPS, ENOUGH_STEPS = 200, 2000  # gradient steps of a run that has hardly begun, and of one that may be judged
 LATE_FALL = 0.05  # of all that the validation loss fell: what the second half of a finished training does not add

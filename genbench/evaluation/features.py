@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .. import interruption, nets
-from ..data import Data, Part, Reference, order_seed
-from ..downloads import cache_folder
-from ..files import CannotWrite, read_bytes, write
-from ..settings import Settings
+from genbench.config.settings import Settings
+from genbench.data.downloads import cache_folder
+from genbench.data.types import Data, Part, Reference, order_seed
+from genbench.nn import networks
+from genbench.utils import signals
+from genbench.utils.files import CannotWrite, read_bytes, write
 
 VERSION = 3  # of how a classifier is made; counted up when another one comes out
 BATCH, STEPS, PASSES, LR = 128, 500, 30, 5e-3  # at most so many steps, and passes
@@ -76,7 +77,7 @@ class Classifier(Features):
 
 def _blocks(x: torch.Tensor):
     for part in x.split(BLOCK):
-        interruption.check()
+        signals.check()
         yield part
 
 
@@ -84,7 +85,7 @@ def _network(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     """Convolutions and a hidden layer of 128, rectified; for images below 8x8 the hidden layer alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return nets.encoder(shape, classes, Settings(network="conv", channels=8, dense=128, activation="relu"))
+        return networks.encoder(shape, classes, Settings(network="conv", channels=8, dense=128, activation="relu"))
 
 
 def features_of(data: Data) -> Features:

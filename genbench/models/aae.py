@@ -3,9 +3,9 @@
 import torch.nn.functional as F
 from torch import nn
 
-from .. import nets
-from ..model import Player
-from .ae import Autoencoder
+from genbench.models.ae import Autoencoder
+from genbench.nn import networks
+from genbench.training.gradient import Player
 
 
 class AAE(Autoencoder):
@@ -25,7 +25,7 @@ class AAE(Autoencoder):
     def __init__(self, space, s):
         super().__init__(space, s)
         widths = [s.latent_dim, *s.discriminator_hidden, 1]
-        self.discriminator = nets.initialised(nn.Sequential(*nets.MLP.layers(widths, s)), s)
+        self.discriminator = networks.initialised(nn.Sequential(*networks.MLP.layers(widths, s)), s)
 
     def draw(self, player, n, rng):
         return {"prior": self.prior(n, rng)} if player == "discriminator" else {}

@@ -1,9 +1,9 @@
 """Autoencoder (Rumelhart, Hinton & Williams 1986), and what the autoencoders without a latent density share."""
 
-from .. import nets
-from ..losses import reconstruction
-from ..model import GradientModel
-from .coder import Coder
+from genbench.models.coder import Coder
+from genbench.nn import networks
+from genbench.nn.likelihoods import reconstruction
+from genbench.training.gradient import GradientModel
 
 
 class Autoencoder(Coder, GradientModel):
@@ -14,8 +14,8 @@ class Autoencoder(Coder, GradientModel):
 
     def __init__(self, space, s):
         super().__init__(space, s)
-        self.encoder = nets.encoder(space.shape, s.latent_dim, s)
-        self.decoder = nets.decoder(s.latent_dim, space.shape, s)
+        self.encoder = networks.encoder(space.shape, s.latent_dim, s)
+        self.decoder = networks.decoder(s.latent_dim, space.shape, s)
         self.output = reconstruction(space, s)
 
     def loss(self, batch, noise, hp):

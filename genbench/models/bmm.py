@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..errors import UserError
-from .mixture import Components, EMMixture
+from genbench.models.mixture import Components, EMMixture
+from genbench.utils.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)

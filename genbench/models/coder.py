@@ -6,13 +6,13 @@ data (Ghosh et al. 2020, arXiv:1903.12436, section 4). Such a density is a model
 
 import torch
 
-from ..data import Data, Part, Space
-from ..errors import UserError
-from ..model import Model, available_if
-from ..settings import Settings
-from ..train import Silent, fit
-from .gmm import GMM
-from .kde import KDE
+from genbench.config.settings import Settings
+from genbench.data.types import Data, Part, Space
+from genbench.model import Model, available_if
+from genbench.models.gmm import GMM
+from genbench.models.kde import KDE
+from genbench.training.loop import Silent, fit
+from genbench.utils.errors import UserError
 
 DENSITIES = {  # by the name of the sampler: the model that is fitted to codes, and its settings
     "gaussian": (GMM, {"n_components": 1}),

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .. import nets
-from ..errors import UserError
-from ..model import View, available_if
-from .vae import IMPORTANCE_DRAWS, VAE
+from genbench.model import View, available_if
+from genbench.models.vae import IMPORTANCE_DRAWS, VAE
+from genbench.nn import networks
+from genbench.utils.errors import UserError
 
 
 class CVAE(VAE):
@@ -27,8 +27,8 @@ class CVAE(VAE):
             raise UserError("model", "needs data with classes", s.model["name"], "another dataset, or model=vae")
         super().__init__(space, s)
         channels, *side = space.shape
-        self.encoder = nets.encoder((channels + 1, *side), 2 * s.latent_dim, s)
-        self.decoder = nets.decoder(s.latent_dim + space.classes, space.shape, s)
+        self.encoder = networks.encoder((channels + 1, *side), 2 * s.latent_dim, s)
+        self.decoder = networks.decoder(s.latent_dim + space.classes, space.shape, s)
         self.channel = nn.Linear(space.classes, torch.Size(side).numel())
         self.register_buffer("frequencies", torch.zeros(space.classes))
 

@@ -4,10 +4,10 @@ import math
 
 import torch
 
-from .. import interruption
-from ..errors import UserError
-from ..model import View, available_if
-from .ae import Autoencoder
+from genbench.model import View, available_if
+from genbench.models.ae import Autoencoder
+from genbench.utils import signals
+from genbench.utils.errors import UserError
 
 
 def salt_and_pepper(x, u, level):
@@ -92,7 +92,7 @@ class DAE(Autoencoder):
             return super().sample(n, rng)
         x = self.mean + self.spread * torch.randn((n, *self.space.shape), generator=rng, device=rng.device)
         for _ in range(self.s.chain_steps):
-            interruption.check()
+            signals.check()
             if self.s.sampler == "langevin":
                 e = self.s.langevin_rate * self.s.level**2
                 x = x + e * self.score(x) + math.sqrt(2 * e) * torch.randn(x.shape, generator=rng, device=rng.device)

@@ -6,9 +6,10 @@ import math
 import torch
 import torch.nn.functional as F
 
-from .. import nets
-from ..errors import UserError
-from ..model import GradientModel, Player, View
+from genbench.model import View
+from genbench.nn import networks
+from genbench.training.gradient import GradientModel, Player
+from genbench.utils.errors import UserError
 
 
 class Network(torch.nn.Module):
@@ -16,7 +17,7 @@ class Network(torch.nn.Module):
 
     def __init__(self, space, s):
         super().__init__()
-        self.net, self.unit = nets.decoder(s.latent_dim, space.shape, s), space.unit
+        self.net, self.unit = networks.decoder(s.latent_dim, space.shape, s), space.unit
 
     def forward(self, z):
         x = self.net(z)
@@ -49,7 +50,7 @@ class Judge(torch.nn.Module):
 
     def __init__(self, space, s):
         super().__init__()
-        self.net, self.unit = nets.encoder(space.shape, 1, s), space.unit
+        self.net, self.unit = networks.encoder(space.shape, 1, s), space.unit
 
     def forward(self, x):
         return self.net(2 * x - 1 if self.unit else x)

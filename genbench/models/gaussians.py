@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from ..errors import UserError
-from .kmeans import squared_distances
-from .mixture import Components
+from genbench.models.kmeans import squared_distances
+from genbench.models.mixture import Components
+from genbench.utils.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)

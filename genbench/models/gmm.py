@@ -5,11 +5,11 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from ..em import rows
-from ..model import GradientModel
-from ..seeds import generator
-from .gaussians import FORMS
-from .mixture import EMMixture, Mixture
+from genbench.models.gaussians import FORMS
+from genbench.models.mixture import EMMixture, Mixture
+from genbench.training.em import rows
+from genbench.training.gradient import GradientModel
+from genbench.utils.rng import generator
 
 
 class GaussianMixture(Mixture):

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import torch
 
-from .. import interruption
-from ..errors import UserError
-from ..model import Model
-from ..seeds import generator
-from .kmeans import squared_distances
+from genbench.model import Model
+from genbench.models.kmeans import squared_distances
+from genbench.utils import signals
+from genbench.utils.errors import UserError
+from genbench.utils.rng import generator
 
 CHUNK = 1024  # training points, and points whose density is asked for, that are looked at together
 LEFT_OUT = 1000  # training points whose likelihood chooses the bandwidth
@@ -77,7 +77,7 @@ class KDE(Model):
         order = torch.randperm(n, generator=generator(self.seed, "left out"))[:LEFT_OUT].to(self.points.device)
         x, chunks = self.rows(self.points[order]), []
         for i, part in enumerate(self.chunks()):
-            interruption.check()
+            signals.check()
             squared = squared_distances(x, part)
             place = order - i * CHUNK
             here = ((place >= 0) & (place < len(part))).nonzero().flatten()
@@ -88,7 +88,7 @@ class KDE(Model):
             chunks.append((least.squeeze(1), ((squared - least) / guess**2).float()))
 
         def loss(log_h: float) -> float:
-            interruption.check()
+            signals.check()
             h = math.exp(log_h)
             total = torch.full((len(x),), -math.inf).to(x)
             for least, more in chunks:
@@ -123,7 +123,7 @@ class KDE(Model):
         """log sum_i exp(-||x - x_i||^2 / 2 h^2) [n] of rows x [n, D]."""
         total = torch.full((len(x),), -math.inf).to(x)
         for part in self.chunks():
-            interruption.check()
+            signals.check()
             total = torch.logaddexp(total, squared_distances(x, part).div_(-2 * self.bandwidth**2).logsumexp(1))
         return total
 

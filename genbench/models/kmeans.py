@@ -6,10 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from .. import interruption
-from ..em import EM, rows
-from ..model import GradientModel, Model, Player, View
-from ..seeds import generator
+from genbench.model import Model, View
+from genbench.training.em import EM, rows
+from genbench.training.gradient import GradientModel, Player
+from genbench.utils import signals
+from genbench.utils.rng import generator
 
 
 def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
@@ -32,7 +33,7 @@ def plus_plus(x: torch.Tensor, k: int, rng: torch.Generator) -> torch.Tensor:
     first = torch.randint(len(x), (1,), generator=rng, device=x.device)
     chosen, nearest = [first], squared_distances(x, x[first]).squeeze(1)
     for _ in range(k - 1):
-        interruption.check()
+        signals.check()
         total = nearest.cumsum(0)
         drawn = torch.rand(trials, generator=rng, device=x.device, dtype=x.dtype)
         if total[-1] > 0:
@@ -50,7 +51,7 @@ def lloyd(x: torch.Tensor, k: int, rng: torch.Generator, iterations: int) -> tor
     """k centres [k, D] of points [N, D] after so many of Lloyd's iterations from k-means++."""
     centres = plus_plus(x, k, rng)
     for _ in range(iterations):
-        interruption.check()
+        signals.check()
         member = memberships(squared_distances(x, centres))
         counts = member.sum(0)[:, None]
         centres = torch.where(counts > 0, member.T @ x / counts.clamp(min=1), centres)

@@ -6,9 +6,9 @@ from functools import reduce
 
 import torch
 
-from ..em import EM, Sums, add
-from ..model import Model, View
-from .kmeans import lloyd, memberships, squared_distances
+from genbench.model import Model, View
+from genbench.models.kmeans import lloyd, memberships, squared_distances
+from genbench.training.em import EM, Sums, add
 
 WARM_START = 20  # iterations of k-means before EM or descent begins
 NEGLIGIBLE = 1e-30  # responsibilities below this count as zero

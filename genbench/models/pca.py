@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from ..losses import per_point
-from ..model import View, available_if
-from .coder import Coder
+from genbench.model import View, available_if
+from genbench.models.coder import Coder
+from genbench.nn.likelihoods import per_point
 
 
 class PCA(Coder):

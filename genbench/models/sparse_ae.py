@@ -2,9 +2,9 @@
 
 import torch
 
-from ..losses import bernoulli_kl
-from ..model import View
-from .ae import Autoencoder
+from genbench.model import View
+from genbench.models.ae import Autoencoder
+from genbench.nn.likelihoods import bernoulli_kl
 
 
 class SparseAE(Autoencoder):

@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from torch import nn
 
-from ..errors import UserError
-from .ae import Autoencoder
+from genbench.models.ae import Autoencoder
+from genbench.utils.errors import UserError
 
 
 class SupervisedAE(Autoencoder):

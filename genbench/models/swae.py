@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from ..divergences import sliced_wasserstein
-from ..errors import UserError
-from .ae import Autoencoder
+from genbench.models.ae import Autoencoder
+from genbench.stats.divergences import sliced_wasserstein
+from genbench.utils.errors import UserError
 
 SEEN = 20  # labelled points of each class at every step
 

@@ -5,12 +5,14 @@ import math
 
 import torch
 
-from .. import interruption, nets
-from ..errors import UserError
-from ..losses import gaussian_kl, likelihood
-from ..model import GradientModel, available_if
-from ..seeds import generator
-from .coder import Coder
+from genbench.model import available_if
+from genbench.models.coder import Coder
+from genbench.nn import networks
+from genbench.nn.likelihoods import gaussian_kl, likelihood
+from genbench.training.gradient import GradientModel
+from genbench.utils import signals
+from genbench.utils.errors import UserError
+from genbench.utils.rng import generator
 
 IMPORTANCE_DRAWS = 100  # of z for each point, for `log_prob`
 
@@ -26,8 +28,8 @@ class VAE(Coder, GradientModel):
         super().__init__(space, s)
         if s.objective == "iwae" and s.annealing != "none":
             raise UserError("annealing", "has no effect with objective=iwae, which has no weight", s.annealing, "annealing=none")
-        self.encoder = nets.encoder(space.shape, 2 * s.latent_dim, s)
-        self.decoder = nets.decoder(s.latent_dim, space.shape, s)
+        self.encoder = networks.encoder(space.shape, 2 * s.latent_dim, s)
+        self.decoder = networks.decoder(s.latent_dim, space.shape, s)
         self.likelihood = likelihood(space, s)
         self.mass, self.bounded = self.likelihood.mass, self.likelihood.bounded
 
@@ -86,7 +88,7 @@ class VAE(Coder, GradientModel):
         rng = generator(self.s.seed, "log_prob", device=x.device)
         total = torch.full((len(x),), -math.inf, dtype=torch.float64)  # not on the device: Apple's know no double precision
         for start in range(0, k, 10):  # few at a time, as each is a decoding of all points
-            interruption.check()
+            signals.check()
             eps = torch.randn(min(10, k - start), *mu.shape, generator=rng, device=rng.device)
             z = mu + eps * (logvar / 2).exp()
             part = importance_bound(eps, logvar, z, self.nll(x, z)) + math.log(len(eps))

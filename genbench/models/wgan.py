@@ -2,7 +2,7 @@
 
 import torch
 
-from .gan import Adversarial
+from genbench.models.gan import Adversarial
 
 
 class WGAN(Adversarial):

@@ -1,0 +1,176 @@
+"""What a word on the command line may become, for shells to offer; and the script by which each shell asks."""
+
+from collections.abc import Iterable
+from glob import escape, glob
+from itertools import product
+
+from genbench.cli.help import names
+from genbench.config.registry import GROUPS, Catalogue
+from genbench.config.settings import Setting
+from genbench.config.validation import known_settings
+from genbench.verification.recipes import WHERE, read, sets
+
+# Hydra's own flags worth offering, each with the words that may follow it.
+FLAGS = {
+    "--help": (),
+    "--version": (),
+    "-m": (),
+    "--multirun": (),
+    "--cfg": ("job", "hydra", "all"),
+    "--resolve": (),
+    "--config-dir": (),
+    "--hydra-help": (),
+}
+
+# Each prints one candidate per line. One that ends in a space is whole; any other goes on, as `model=` does. Where there
+# is none, the shell offers files. Bash 3.2, which macOS has, knows neither mapfile nor compopt.
+SCRIPTS = {
+    "bash": """\
+_genbench() {
+    local line=${COMP_LINE:0:COMP_POINT} words word typed candidate
+    read -ra words <<< "$line"  # not COMP_WORDS, which are split at = and : too
+    [[ $line == *[[:space:]] ]] && words+=("")
+    word=${words[${#words[@]}-1]}
+    typed=${word%"${word##*[ $COMP_WORDBREAKS]}"}  # bash replaces only what follows
+    COMPREPLY=()
+    while IFS= read -r candidate; do
+        COMPREPLY+=("${candidate#"$typed"}")
+    done < <("${words[0]}" completion -- "${words[@]:1}" 2>/dev/null)
+}
+complete -o nospace -o bashdefault -o default -F _genbench genbench""",
+    "zsh": """\
+_genbench() {
+    local -a found
+    found=(${(f)"$($words[1] completion -- "${(@)words[2,CURRENT]}" 2>/dev/null)"})
+    if (( $#found )); then
+        compadd -S '' -- ${found:#* }
+        compadd -- ${${(M)found:#* }% }
+    else
+        compset -P '*='
+        _files
+    fi
+}
+compdef _genbench genbench""",
+    "fish": """\
+function __genbench
+    set -l words (commandline -opc)
+    set -l word (commandline -ct)
+    set -l found ($words[1] completion -- $words[2..-1] "$word" 2>/dev/null | string trim --right)
+    if test -n "$found"
+        printf '%s\\n' $found
+    else
+        __fish_complete_path "$word"
+    end
+end
+complete -c genbench -f -a '(__genbench)'""",
+}
+
+
+def candidates(before: list[str], word: str, catalogue: Catalogue, commands: Iterable[str]) -> list[str]:
+    """What `word`, which may be empty, may become after the words before it.
+
+    One that is whole ends in a space.
+    """
+    if before and FLAGS.get(before[-1]):
+        found = _whole(FLAGS[before[-1]])
+    elif before and before[0] in commands:
+        found = _arguments(before[0], before[1:], word, catalogue) + _whole(FLAGS) * word.startswith("-")
+    elif word.startswith("-"):
+        found = _whole(FLAGS)
+    elif "=" in word:
+        found = _values(before, word, catalogue)
+    else:
+        found = _settings(before, catalogue) + ([] if before else _whole(commands))
+    return sorted(c for c in found if c.startswith(word))
+
+
+def _whole(words: Iterable[str]) -> list[str]:
+    return [f"{word} " for word in words]
+
+
+def _settings(before: list[str], catalogue: Catalogue) -> list[str]:
+    given = {_name(word) for word in before}
+    return [f"{name}=" for name in [*GROUPS, *_known(before, catalogue)] if name not in given]
+
+
+def _values(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """The word with each value that its setting may have, or have next in a list of values to sweep over."""
+    name, typed = _name(word), word.partition("=")[2]
+    known = {} if name in GROUPS else _known(before, catalogue)
+    values = catalogue.names(name) if name in GROUPS else known[name].words() if name in known else []
+    listed = typed.rpartition(",")[0].split(",") if "," in typed and "[" not in typed else []
+    end = "" if {"-m", "--multirun"} & {*before} else " "  # a comma may follow
+    start = word.partition("=")[0]
+    return [f"{start}={','.join([*listed, value])}{end}" for value in values if value not in listed]
+
+
+def _known(before: list[str], catalogue: Catalogue) -> dict[str, Setting]:
+    """The settings that every one of the jobs has that the words before ask for."""
+    given = {_name(word): word.partition("=")[2].split(",") for word in before}
+    chosen = [
+        [choice for choice in given.get(group, []) if choice in catalogue.names(group)] or [catalogue.default_choice(group)]
+        for group in GROUPS
+    ]
+    first, *others = [known_settings(catalogue, *choice) for choice in product(*chosen)]
+    return {name: setting for name, setting in first.items() if all(name in other for other in others)}
+
+
+def _name(word: str) -> str:
+    return word.partition("=")[0].lstrip("+")
+
+
+def _arguments(command: str, before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    if command in ARGUMENTS:
+        return ARGUMENTS[command](before, word, catalogue)
+    return _options(command, before, word, catalogue) if command in catalogue.names("command") else []
+
+
+RUNS, SWEEPS = ("*/config.yaml", "*/*/config.yaml"), ("*/sweep_summary.json",)
+
+
+def _folders(holding: Iterable[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Directories that hold such files, where they are by default or where the word leads."""
+    outputs = catalogue.value("config", "hydra.run.dir").partition("$")[0]
+    start = escape(outputs if outputs.startswith(word) else word)
+    return _whole(file.rpartition("/")[0] for deep in holding for file in glob(f"{start}{deep}"))
+
+
+def _resumed(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Directories of runs, sweeps and their runs; then what may change."""
+    return ["epochs=", "steps=", "device="] if before else _folders((*RUNS, *SWEEPS), word, catalogue)
+
+
+def _options(command: str, before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Directories of runs; then the options of a command on a run, and their values but for folders, which shells know."""
+    if not before:
+        return _folders(RUNS, word, catalogue)
+    known, given, name = catalogue.settings(f"command/{command}"), {_name(word) for word in before}, _name(word)
+    if "=" not in word:
+        return [f"{name}=" for name in known if name not in given]
+    if name not in known or "folder" in dict(known[name].alternatives):
+        return []
+    return [f"{name}={value} " for value in known[name].words()]
+
+
+def _reported(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Directories of runs and sweeps, and where the report may go."""
+    return _folders((*RUNS, *SWEEPS), word, catalogue) + ["report.dir="]
+
+
+def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+    """Recipes, their sets, and the settings that say where to run them."""
+    if "=" in word:
+        return _values([], word, catalogue)
+    recipes = read(catalogue)
+    return _whole({"--list", *recipes, *sets(recipes)} - set(before)) + [f"{name}=" for name in WHERE]
+
+
+ARGUMENTS = {
+    "resume": _resumed,
+    "report": _reported,
+    "show": lambda before, word, catalogue: [] if before else _folders(RUNS, word, catalogue),
+    "evaluate": lambda before, *rest: _options("evaluate", before, *rest) + _whole(["--list"] * (not before)),
+    "verify": _recipes,
+    "help": lambda before, word, catalogue: _whole({*names(catalogue), *catalogue.names("command")} - set(before)),
+    "completion": lambda before, word, catalogue: [] if before else _whole(SCRIPTS),
+}

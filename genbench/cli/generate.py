@@ -1,0 +1,170 @@
+"""What the model of a finished run generates: a command each for samples, reconstructions, lines between codes, and latents.
+
+A command is one function `(trained, viewer, options) -> arrays by name, picture`, listed by `@command` with the abilities
+that it needs; its options are declared in configs/command/. `figures` has what computes and draws, which runs share.
+"""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from genbench.config.registry import Catalogue
+from genbench.config.resolvers import unique_name
+from genbench.config.settings import Settings, written
+from genbench.experiment import Trained, load_run
+from genbench.figures import renderer
+from genbench.figures.canvas import png
+from genbench.figures.renderer import Picture, Viewer
+from genbench.model import Model, can
+from genbench.runs.directory import MEMORY
+from genbench.sweeps.launch import run_title
+from genbench.utils import signals
+from genbench.utils.console import say
+from genbench.utils.errors import UserError
+from genbench.utils.files import write
+from genbench.utils.text import counted, quoted
+
+Generated = tuple[dict[str, torch.Tensor], Picture]
+
+
+class Command(NamedTuple):
+    """What a command needs of a model, whether its codes must be vectors, and the function that does it."""
+
+    needs: tuple[str, ...]
+    vectors: bool
+    function: Callable[[Trained, Viewer, Settings], Generated]
+
+    def lacks(self, model: Model) -> str:
+        """Why a model cannot do it; nothing if it can."""
+        lacking = [ability for ability in self.needs if not can(model, ability)]
+        if lacking:
+            return f"this model cannot {' and '.join(lacking)}"
+        return "the codes of this model are no vectors" if self.vectors and model.latent_dim is None else ""
+
+
+COMMANDS: dict[str, Command] = {}
+
+
+def command(*needs: str, vectors: bool = False):
+    """List a function as the command of its name, for models with these abilities."""
+
+    def listed(function):
+        COMMANDS[function.__name__] = Command(needs, vectors, function)
+        return function
+
+    return listed
+
+
+@command("sample")
+def sample(trained: Trained, v: Viewer, s: Settings) -> Generated:
+    samples = trained.sample(s.n, s.seed, s.y)
+    of = "" if s.y is None else f" of class {trained.data.called(s.y)}"
+    return {"samples": samples}, renderer.draw_samples(v, samples, of)
+
+
+@command("encode", "decode")
+def reconstruct(trained: Trained, v: Viewer, s: Settings) -> Generated:
+    _require_points(v, s.n, s.n)
+    originals, again = renderer.reconstructed(v, trained.model, s.n)
+    return {"originals": originals, "reconstructions": again}, renderer.draw_reconstructions(v, originals, again)
+
+
+@command("encode", "decode", vectors=True)
+def interpolate(trained: Trained, v: Viewer, s: Settings) -> Generated:
+    _require_points(v, s.n, 2 * s.n)
+    originals, codes, points = renderer.interpolated(v, trained.model, s.n, s.steps)
+    arrays = {"originals": originals, "codes": codes, "points": points}
+    return arrays, renderer.draw_interpolation(v, originals, points, trained.model.conditional)
+
+
+@command("decode", vectors=True)
+def traverse(trained: Trained, v: Viewer, s: Settings) -> Generated:
+    cloud, whose = renderer.usual_codes(v, trained.model)
+    mean, reach = cloud.mean(0), s.range * cloud.std(0, correction=0)
+    found = renderer.traversed(v, trained.model, cloud, mean - reach, mean + reach, s.steps)
+    picture = renderer.draw_traversal(v, found, f"{s.range:g} standard deviations below the mean of {whose} to as many above")
+    return {"codes": found.codes, "points": found.points}, picture
+
+
+def _require_points(v: Viewer, n: int, points: int) -> None:
+    if points > len(v.held_out):
+        most = n * len(v.held_out) // points
+        fix = f"n={most}, or another part" if most else "another part"
+        raise UserError("n", f"this takes {counted(points, 'point')}, and the {v.part} part has {len(v.held_out):,}", n, fix)
+
+
+@torch.no_grad()
+def generate(name: str, config: dict, folder: Path, options: Settings, catalogue: Catalogue) -> int:
+    """Do what a command says with the run of these settings in a folder; write the arrays and their picture, and tell where.
+
+    UserError, and nothing is written, for a run that is not finished, data that it lacks and a model that cannot.
+    """
+    catalogue.let_import()
+    trained = load_run(config, folder, options.device)
+    _require_able(name, trained)
+    part = options.get("part", "")
+    if part and part not in trained.data.parts:
+        raise UserError("part", "the data of this run have no such part", part, f"choose from {', '.join(trained.data.parts)}")
+    look = {"theme": config["theme"], "upscaling": config["upscaling"]}
+    viewer = Viewer(trained.data, config["seed"], run_title(config, folder, catalogue), part, **look)
+    viewer.at(trained.metrics["cost"]["kept_epoch"])
+    _require_room(trained, options)
+    arrays, picture = COMMANDS[name].function(trained, viewer, options)
+    path = _made(folder, options.to) / unique_name(name, [f"{key}={written(v)}" for key, v in options.items() if _tells(key, v)])
+    write(path.with_name(f"{path.name}.npz"), packed(arrays))
+    signals.check()
+    say(f"{quoted(path)}.npz: {', '.join(f'{key} {list(array.shape)}' for key, array in arrays.items())}")
+    if picture is None:
+        say(f"no picture: {name} has none of points {list(trained.data.space.shape)}, only of images and of the plane")
+    else:
+        write(path.with_name(f"{path.name}.png"), png(picture))
+        say(f"{quoted(path)}.png")
+    return 0
+
+
+def _require_room(trained: Trained, s: Settings) -> None:
+    """UserError for so many points that they cannot fit the memory of this machine, before any is drawn."""
+    width = trained.model.latent_dim or 0
+    points = s.get("n", width) * s.get("steps", 1)
+    size = 4 * COPIES * points * (trained.data.space.size + width)  # bytes
+    if size > MEMORY:
+        name = max(("n", "steps"), key=lambda option: s.get(option, 0))
+        what = f"{points:,} points would take {size / 2**30:,.3g} GiB of memory, and this machine has {MEMORY / 2**30:,.3g}"
+        raise UserError(name, what, s[name], f"{name}={max(1, MEMORY // (size // s[name]))} at most")
+
+
+COPIES = 4  # of a point in single precision: as drawn, side by side, in an archive, and as its bytes
+
+
+def _require_able(name: str, trained: Trained) -> None:
+    model, able = trained.model, [other for other, command in COMMANDS.items() if not command.lacks(trained.model)]
+    if name not in able:
+        fix = f"what can be asked of it is {', '.join(able)}" if able else "another model"
+        raise UserError(name, COMMANDS[name].lacks(model), model.s.model["name"], fix)
+
+
+def _tells(option: str, value) -> bool:
+    """Whether an option is for a file's name to tell: not where the file is, or was computed, or what was left open."""
+    return option not in ("to", "device") and value is not None
+
+
+def _made(folder: Path, to: str | None) -> Path:
+    """The folder that the files go to."""
+    if to is None:
+        return folder.resolve()
+    try:
+        Path(to).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError("to", f"cannot be made: {error.strerror}", to, "choose another folder") from error
+    return Path(to)
+
+
+def packed(arrays: dict[str, torch.Tensor]) -> bytes:
+    """Arrays as the bytes of an .npz file, in single precision; the same bytes for the same arrays."""
+    out = io.BytesIO()
+    np.savez(out, **{name: array.float().cpu().numpy() for name, array in arrays.items()})
+    return out.getvalue()

@@ -1,0 +1,261 @@
+"""What measures are computed from: a model beside data, and what several measures need of both."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import NamedTuple, TypeVar
+
+import torch
+
+from genbench.config.settings import Settings
+from genbench.data.types import Data, Part
+from genbench.evaluation.features import Features, features_of
+from genbench.model import Model, can
+from genbench.stats import divergences
+from genbench.stats.intervals import Measured, Parts, around, mean, parts
+from genbench.utils import signals
+from genbench.utils.rng import generator
+
+MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a measure looks at
+
+
+VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
+
+
+RESAMPLES, FEW = 200, 10  # of the points, where looking at them again takes long
+
+
+K = 5  # the neighbour at which balls end
+
+
+T = TypeVar("T")
+
+
+class Asked(NamedTuple):
+    """What `genbench evaluate` can ask for beyond the size of a card; None is the measure's own number.
+
+    `k` importance samples of a bound on `points` test points; the `bins` of `ndb`, and the `level` of its tests.
+    """
+
+    k: int | None = None
+    points: int | None = None
+    bins: int | None = None
+    level: float | None = None
+
+
+USUAL = Asked()
+
+
+class Unmeasurable(Exception):
+    """There is too little, or nothing finite, to measure."""
+
+
+class Evaluation:
+    """A model beside the data that it is measured on, and what several measures need of both, made once.
+
+    `found` holds what a run knows already: its objective by part of the data, `cost` and `time`. `size` says how many
+    points count, and `asked` what else was asked for. `block` points are looked at together, which changes no number
+    beyond rounding. All tensors are on the CPU.
+    """
+
+    real = False  # whether training points are in place of samples
+
+    def __init__(self, model: Model, data: Data, found: dict[str, dict], size: str = "full", block: int = 1000, asked: Asked = USUAL):
+        self.model, self.data, self.found, self.size, self.block, self.asked = model, data, found, size, block, asked
+        self.images = len(data.space.shape) == 3
+        self.labelled = data.train.y is not None and data.space.classes > 1
+        self.vectors = can(model, "encode") and model.latent_dim is not None
+        self.broken: dict[str, None] = {}  # what turned out not to be finite, in words
+        self._made: dict[Callable, object] = {}
+        self._of_data: dict[Callable, object] = {}
+
+    def once(self, function: Callable[["Evaluation"], T], of_data: bool = False) -> T:
+        """What the function makes of this evaluation, made at the first call; `of_data` says that the model plays no part."""
+        made = self._of_data if of_data else self._made
+        if function not in made:
+            made[function] = function(self)
+        return made[function]
+
+    @cached_property
+    def most(self) -> int:
+        """How many points at most, fewer where a point has many values."""
+        return max(100, min(MOST[self.size], VALUES // self.data.space.size))
+
+    @cached_property
+    def test(self) -> Part:
+        """The test points that count, evenly spread over all."""
+        return self.data.parts["test"].spread(self.most)
+
+    def rng(self, *purpose: str) -> torch.Generator:
+        """The same noise at every evaluation, for one purpose."""
+        return generator(self.model.s.seed, "card", *purpose, device=self.data.train.raw.device)
+
+    def need(self, met: bool) -> None:
+        """Unmeasurable unless this holds."""
+        if not met:
+            raise Unmeasurable
+
+    # --- points, as rows of values or of features -------------------------------------------------------------
+
+    @cached_property
+    def x(self) -> torch.Tensor:
+        """The test points [n, *shape]."""
+        return drawn(self.test)
+
+    @cached_property
+    def samples(self) -> torch.Tensor:
+        """As many samples [n, *shape] as test points count."""
+        return self._whole(self.draw(len(self.test), "samples"), "samples")
+
+    def draw(self, n: int, *purpose: str) -> list[torch.Tensor]:
+        """n samples, in parts."""
+        rng = self.rng(*purpose)
+        return [self.model.sample(min(1000, n - start), rng) for start in self._steps(n)]
+
+    @property
+    def unseen(self) -> torch.Tensor:
+        """What is compared with training points: the samples."""
+        return self.samples
+
+    @cached_property
+    def train(self) -> torch.Tensor:
+        """Training points [n, *shape], at most twice as many as test points may count."""
+        return drawn(self.data.train.spread(2 * self.most))
+
+    @cached_property
+    def features(self) -> Features:
+        """What points are compared by."""
+        return features_of(self.data)
+
+    @cached_property
+    def values(self) -> Features:
+        """Points as rows of values, those of a table standardized."""
+        return Features(self.data.moments)
+
+    @cached_property
+    def classes(self) -> torch.Tensor:
+        """The classes [k] that the data have and the features tell apart, in ascending order."""
+        labels = [part.y.cpu() for part in self.data.parts.values() if part.y is not None]
+        found = torch.cat([torch.empty(0, dtype=torch.long), *labels]).unique()
+        return found[(found >= 0) & (found < self.features.classes)]
+
+    @cached_property
+    def test_features(self) -> torch.Tensor:
+        """Features of the test points [n, d]."""
+        return self.features(self.x)
+
+    @cached_property
+    def sample_features(self) -> torch.Tensor:
+        """Features of the samples [n, d]."""
+        return self._whole([self.features(self.samples)], "features of samples")
+
+    @cached_property
+    def neighbours(self) -> Parts:
+        """Precision, recall, density and coverage of the samples, by the K-th neighbours in features: of all, and of parts."""
+        return parts(self.beside_test(divergences.prdc), self.test_features, self.sample_features)
+
+    def beside_test(self, statistic: Callable) -> Callable:
+        """A statistic of test points and of others by `radii` of the former, which are computed once for all of them."""
+        self.need(len(self.test) > K)
+        return lambda test, others: statistic(test, others, K, self.test_radii if test is self.test_features else None)
+
+    @cached_property
+    def test_radii(self) -> torch.Tensor:
+        """The distance [n] from each test point to its K-th nearest other, in features."""
+        return divergences.radii(self.test_features, K)
+
+    # --- codes and what they decode to ------------------------------------------------------------------------
+
+    @cached_property
+    def reconstructions(self) -> torch.Tensor:
+        """decode(encode(x)) [n, *shape] of the test points."""
+        found = []
+        for x, y in self.test.batches(self.block):
+            given = self.model.given(y)
+            found.append(given.decode(given.encode(x)))
+        return self._whole(found, "reconstructions")
+
+    @cached_property
+    def codes(self) -> torch.Tensor:
+        """Codes of the test points: [n, d], or [n] if they are numbers of clusters."""
+        return self._encoded(self.test)
+
+    @cached_property
+    def train_codes(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Codes of labelled training points, at most as many as test points may be, and their labels."""
+        part = self.data.train
+        part = part.at((part.y >= 0).nonzero().flatten()).spread(MOST[self.size])
+        self.need(len(part) > K and len(part.y.unique()) > 1)
+        return self._encoded(part), part.y.cpu()
+
+    def _encoded(self, part: Part) -> torch.Tensor:
+        return self._whole([self.model.given(y).encode(x) for x, y in part.batches(self.block)], "codes")
+
+    @cached_property
+    def draws(self) -> torch.Tensor:
+        """Points [n, *shape] decoded from codes that the model would generate from, without noise of their own."""
+        rng, part, found = self.rng("draws"), self.test.spread(5000), []
+        for start in self._steps(len(part)):
+            y = part.y[start : start + 1000] if self.model.conditional else None
+            found.append(self.model.given(y).decode(self.model.codes(min(1000, len(part) - start), rng)))
+        return self._whole(found, "decoded draws")
+
+    def _steps(self, n: int):
+        for start in range(0, n, 1000):  # whatever the block, as noise is drawn for so many at a time
+            signals.check()
+            yield start
+
+    def _whole(self, found: list[torch.Tensor], what: str) -> torch.Tensor:
+        whole = torch.cat([part.cpu() for part in found])
+        bad = int((~whole.isfinite()).flatten(1).any(1).sum()) if whole.dim() > 1 else 0
+        if bad:
+            self.broken[f"{bad:,} of {len(whole):,} {what} are not finite"] = None
+        self.need(len(whole) > 0 and not bad)
+        return whole
+
+    # --- numbers with intervals -------------------------------------------------------------------------------
+
+    def mean(self, values: torch.Tensor, n: dict[str, int] | None = None, **more) -> Measured:
+        """The mean of a value per point [n]; `n` are the sizes of what they are of, where that is not test points alone."""
+        return mean(values, n or {"test": len(values)}, **more)
+
+    def resampled(self, statistic: Callable[[Callable], float], n: dict[str, int], times: int = RESAMPLES, **more) -> Measured:
+        """A statistic of points, and how much it varies over as many that are drawn from them (the bootstrap, Efron 1979).
+
+        It is given a function `of(points)` to ask for each set of points [n, ...] that it looks at.
+        """
+        rng, found = generator(self.model.s.seed, "bootstrap"), []
+        for _ in range(times):
+            signals.check()
+            found.append(float(statistic(lambda points: points[torch.randint(len(points), (len(points),), generator=rng)])))
+        return around(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), times, n, more)
+
+
+def drawn(part: Part) -> torch.Tensor:
+    """The points of a part [n, *shape] on the CPU, with one draw of the noise that belongs to them."""
+    return torch.cat([x.cpu() for x, _ in part.batches(1000)])
+
+
+class RealData(Evaluation):
+    """Real data in place of a model's samples: the yardstick of an evaluation's numbers.
+
+    Samples are training points, as many as test points count; where there are fewer, as many test points count.
+    What is compared with training points are test points.
+    """
+
+    real = True
+
+    def __init__(self, e: Evaluation):
+        own = Settings({"seed": 0, "model": {"name": "real data"}})  # one seed, so that runs share the numbers
+        super().__init__(Model(e.data.space, own), e.data, {}, e.size, e.block, e.asked)
+        self.features, self.most = e.features, min(e.most, len(e.data.train))
+        if len(self.test) == len(e.test):  # what is known of the same test points, and of training points, is taken over
+            known = ("x", "train", "test_features", "test_radii")
+            vars(self).update({name: made for name, made in vars(e).items() if name in known})
+            self._of_data = e._of_data
+
+    def draw(self, n, *purpose):
+        return [drawn(self.data.train.spread(n))]
+
+    @property
+    def unseen(self):
+        return self.x

@@ -1,0 +1,1 @@
+"""The measures of the report card, one module per group."""

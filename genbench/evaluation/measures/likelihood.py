@@ -1,0 +1,69 @@
+"""How likely the model says test points are."""
+
+import inspect
+import math
+import re
+
+import torch
+
+from genbench.evaluation.context import Evaluation
+from genbench.evaluation.registry import measure
+from genbench.stats.intervals import Measured
+from genbench.utils.errors import UserError
+
+MOST = 1000  # test points that a bound is measured on, which takes many decodings of each
+
+
+def log_probs(e: Evaluation) -> torch.Tensor:
+    """log p(x) [n] of test points: of all that count, or a bound of at most `MOST`; or of as many as were asked for.
+
+    These go together, as the draws are the same at every call: in parts, their errors would not average out.
+    """
+    bound = "k" in inspect.signature(e.model.log_prob).parameters
+    k, most = e.asked.k, e.asked.points
+    if k is not None and not bound:
+        raise UserError("k", "this model's likelihood takes no importance samples", k, "leave it out")
+    points = e.data.parts["test"].spread(most) if most else e.test.spread(MOST) if bound else e.test
+    own = {} if k is None else {"k": k}
+    return torch.cat([e.model.given(y).log_prob(x, **own).cpu().double() for x, y in points.batches(MOST)])
+
+
+@measure(
+    "log_prob", group="likelihood", unit="nats", better="higher", source="Burda et al. 2016, arXiv:1509.00519, for bounds", headline=True
+)
+def log_prob(e: Evaluation) -> Measured:
+    """Mean log-probability or log-density of a test point; `of` tells which, of what, and whether it is exact or a bound.
+
+    A bound is the importance-weighted one, which grows with the number of importance samples towards the exact value.
+    """
+    return e.mean(e.once(log_probs), of=f"{measured_space(e)}; {kind(e)}")
+
+
+@measure("log_prob", group="likelihood", unit="bits per value", better="lower", source="Theis et al. 2016, arXiv:1511.01844")
+def bits_per_value(e: Evaluation) -> Measured:
+    """-log2 p(x) / D of a test point with D values.
+
+    Of dequantised pixels it bounds that of whole pixel values, as a log-density plus log of the cell's width does.
+    """
+    d = e.data.space.size
+    cell = 0 if e.model.mass else d * math.log(e.data.space.cell)
+    return e.mean(-(e.once(log_probs) + cell) / (d * math.log(2)), of=f"{measured_space(e)}; {kind(e)}")
+
+
+def kind(e: Evaluation) -> str:
+    """Whether `log_prob` is exact or which bound, in words."""
+    k, said = e.asked.k, e.model.log_prob_kind
+    said = said if k is None else re.sub(r"\d+(?= importance samples)", str(k), said)
+    return said + ("" if e.model.s.get("sampler", "prior") == "prior" else ", with the prior for its codes")
+
+
+def measured_space(e: Evaluation) -> str:
+    """What `log_prob` is a probability or a density of, in words: only what agrees in this can be compared."""
+    space = e.data.space
+    if e.model.mass:
+        of = "probability of " + ("binary test values" if space.trials == 1 else f"test values that count {space.trials} dots")
+    elif space.cell < 1:
+        of = f"density of test values in [0, 1], dequantised in cells of 1/{round(1 / space.cell)}"
+    else:
+        of = "density of test values" + (" in [0, 1], as they are" if space.unit else "")
+    return of + (" given their classes" if e.model.conditional else "")

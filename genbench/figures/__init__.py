@@ -1,0 +1,1 @@
+"""Pictures of models: what is drawn of which, and how."""

@@ -1,0 +1,1 @@
+"""Neural networks, and the likelihoods that stand at their end."""

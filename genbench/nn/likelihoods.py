@@ -1,0 +1,180 @@
+"""What the models' objectives are made of. Every term is a sum over dimensions: nats per data point, [n]."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from genbench.config.settings import Settings
+from genbench.data.types import Space
+from genbench.utils.errors import UserError
+
+
+def per_point(values: torch.Tensor) -> torch.Tensor:
+    """Sum over everything but the first dimension: [n, ...] -> [n]."""
+    return values.flatten(1).sum(1)
+
+
+def gaussian_kl(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
+    """KL(N(mu, diag exp(logvar)) || N(0, I)) [n] of codes [n, d], in nats (Kingma & Welling 2014, appendix B)."""
+    return 0.5 * (logvar.exp() + mu**2 - 1 - logvar).sum(1)
+
+
+def bernoulli_kl(p: float, q: torch.Tensor) -> torch.Tensor:
+    """KL(Bernoulli(p) || Bernoulli(q)) elementwise, in nats; q is kept 1e-6 away from 0 and 1."""
+    q = q.clamp(1e-6, 1 - 1e-6)
+    first = p * (math.log(p) - q.log()) if p > 0 else 0.0
+    return first + ((1 - p) * (math.log(1 - p) - (1 - q).log()) if p < 1 else 0.0)
+
+
+class Output(nn.Module):
+    """How a decoder's raw output stands for data: `nll` [n] of data under it, its `mean`, and a `sample`."""
+
+    mass = False  # True if exp(-nll) is a probability, False if it is a density
+    bounded = False  # True if it describes values in [0, 1] only
+    adds_noise = False  # True if `sample` is more than the mean
+
+    def describes(self, space: Space) -> bool:
+        """Whether exp(-nll) adds up to one over data of this kind, so that it is a likelihood."""
+        return True
+
+    def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """-log p(x | raw) in nats, or the loss that takes its place."""
+        raise NotImplementedError
+
+    def mean(self, raw: torch.Tensor) -> torch.Tensor:
+        """E[x | raw]."""
+        raise NotImplementedError
+
+    def sample(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """A draw from p(x | raw); the mean where a draw would only be a noisier picture."""
+        return self.mean(raw)
+
+
+class SquaredError(Output):
+    """||x - raw||^2, which is a Gaussian of variance 1/2 up to a constant."""
+
+    def describes(self, space):
+        return False
+
+    def nll(self, raw, x):
+        return per_point((x - raw) ** 2)
+
+    def mean(self, raw):
+        return raw
+
+
+class Bernoulli(Output):
+    """Cross-entropy of data in [0, 1] with logits `raw`; a likelihood only if the data are 0 or 1."""
+
+    mass = bounded = True
+
+    def describes(self, space):
+        return space.trials == 1
+
+    def nll(self, raw, x):
+        return per_point(F.binary_cross_entropy_with_logits(raw, x, reduction="none"))
+
+    def mean(self, raw):
+        return raw.sigmoid()
+
+
+class BernoulliL1(Bernoulli):
+    """Cross-entropy and absolute error of the mean, as in the SWAE's published code (Kolouri et al. 2018)."""
+
+    def describes(self, space):
+        return False
+
+    def nll(self, raw, x):
+        return super().nll(raw, x) + per_point((x - raw.sigmoid()).abs())
+
+
+class Binomial(Bernoulli):
+    """The exact likelihood of data that are shares of `trials` dots, each set with probability sigmoid(raw)."""
+
+    def __init__(self, trials: int):
+        super().__init__()
+        self.trials = trials
+
+    def describes(self, space):
+        return space.trials == self.trials
+
+    def nll(self, raw, x):
+        k, n = x * self.trials, torch.as_tensor(float(self.trials), device=x.device)
+        log_choose = (n + 1).lgamma() - (k + 1).lgamma() - (n - k + 1).lgamma()
+        return self.trials * super().nll(raw, x) - per_point(log_choose)
+
+
+class ContinuousBernoulli(Output):
+    """The density C(p) p^x (1-p)^(1-x) on [0, 1], p = sigmoid(raw) (Loaiza-Ganem & Cunningham 2019)."""
+
+    bounded = True
+
+    def nll(self, raw, x):
+        # log C = log(raw / tanh(raw / 2)); both it and the mean are 0/0 at raw = 0, hence the series there.
+        safe = torch.where(raw.abs() < 0.1, torch.ones_like(raw), raw)
+        series = math.log(2) + raw**2 / 12 - 7 * raw**4 / 1440
+        log_c = torch.where(raw.abs() < 0.1, series, (safe / (safe / 2).tanh()).log())
+        return per_point(F.binary_cross_entropy_with_logits(raw, x, reduction="none") - log_c)
+
+    def mean(self, raw):
+        safe = torch.where(raw.abs() < 0.1, torch.ones_like(raw), raw)
+        return torch.where(raw.abs() < 0.1, 0.5 + raw / 12 - raw**3 / 720, 1 / (1 - (-safe).exp()) - 1 / safe)
+
+
+class Gaussian(Output):
+    """N(raw, sigma^2 I) with one sigma for all dimensions, given or learnt (then at least 0.001)."""
+
+    adds_noise = True
+    floor = 1e-3  # a learnt sigma must not shrink to zero on data that can be reconstructed exactly
+
+    def __init__(self, sigma: float | str):
+        super().__init__()
+        self.learned = sigma == "learned"
+        if self.learned:
+            self.log_sigma = nn.Parameter(torch.zeros(()))
+        else:
+            self.register_buffer("fixed", torch.tensor(float(sigma)))
+
+    @property
+    def sigma(self) -> torch.Tensor:
+        """The standard deviation, a scalar."""
+        return self.floor + self.log_sigma.exp() if self.learned else self.fixed
+
+    def nll(self, raw, x):
+        return per_point(0.5 * ((x - raw) / self.sigma) ** 2 + self.sigma.log() + 0.5 * math.log(2 * math.pi))
+
+    def mean(self, raw):
+        return raw
+
+    def sample(self, raw, rng):
+        return raw + self.sigma * torch.randn(raw.shape, generator=rng, device=raw.device)
+
+
+def reconstruction(space: Space, s: Settings) -> Output:
+    """The output that the setting `reconstruction` names; UserError if the data do not fit it."""
+    if s.reconstruction == "mse":
+        return SquaredError()
+    _require_unit(space, "reconstruction", s.reconstruction, "mse")
+    return Bernoulli() if s.reconstruction == "bce" else BernoulliL1()
+
+
+def likelihood(space: Space, s: Settings) -> Output:
+    """The output that the settings `likelihood` and `sigma` name; UserError if the data do not fit it."""
+    kind = s.likelihood
+    if kind == "auto":
+        kind = "gaussian" if not space.unit else "binomial" if (space.trials or 1) > 1 else "bernoulli"
+    if kind == "gaussian":
+        return Gaussian(s.sigma)
+    _require_unit(space, "likelihood", kind, "gaussian")
+    if kind == "binomial":
+        if space.trials is None:
+            raise UserError("likelihood", "needs values that count dots, as in digits, or binary ones", kind, "likelihood=bernoulli")
+        return Binomial(space.trials)
+    return Bernoulli() if kind == "bernoulli" else ContinuousBernoulli()
+
+
+def _require_unit(space: Space, key: str, value: str, other: str) -> None:
+    if not space.unit:
+        raise UserError(key, "needs data in [0, 1], such as images", value, f"{key}={other}")

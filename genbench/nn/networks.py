@@ -1,0 +1,125 @@
+"""Neural networks from a shape to a vector and back, built from the settings `network`, `activation` and their own.
+
+No network has a state, as batch normalisation would have, so that losses stay pure functions.
+"""
+
+from itertools import pairwise
+from math import prod
+from typing import NamedTuple
+
+from torch import nn
+
+from genbench.config.settings import Settings
+from genbench.utils.errors import UserError
+
+ACTIVATIONS = {
+    "relu": nn.ReLU,
+    "leaky-relu": lambda: nn.LeakyReLU(0.2),
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+}
+LEAST_SIDE = 8  # of an image that is worth halving
+
+
+def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
+    """A network from data [n, *shape] to vectors [n, width]."""
+    return initialised(NETWORKS[s.network].encoder(shape, width, s), s)
+
+
+def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
+    """A network from vectors [n, width] to data [n, *shape]: the encoder's layers in reverse."""
+    return initialised(NETWORKS[s.network].decoder(width, shape, s), s)
+
+
+def initialised(net: nn.Module, s: Settings) -> nn.Module:
+    """The network with initial weights of the standard deviation `init_std`, if there is one; layers only."""
+    if s.get("init_std", "auto") != "auto":
+        for layer in net.modules():
+            if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+                nn.init.normal_(layer.weight, std=s.init_std)
+                nn.init.zeros_(layer.bias)
+    return net
+
+
+def between(width: int, s: Settings) -> list[nn.Module]:
+    """What stands between two layers, of which the first has an output of so many features or channels."""
+    norm = [nn.GroupNorm(1, width)] if s.get("norm", "none") == "layer" else []  # over features, or channels and places
+    return [*norm, ACTIVATIONS[s.activation]()]
+
+
+class MLP:
+    """Fully connected layers of the widths `hidden`."""
+
+    @staticmethod
+    def encoder(shape, width, s):
+        return nn.Sequential(nn.Flatten(), *MLP.layers([prod(shape), *s.hidden, width], s))
+
+    @staticmethod
+    def decoder(width, shape, s):
+        return nn.Sequential(*MLP.layers([width, *reversed(s.hidden), prod(shape)], s), nn.Unflatten(1, shape))
+
+    @staticmethod
+    def layers(widths: list[int], s: Settings) -> list[nn.Module]:
+        """Linear maps with normalisation, if it is asked for, and activations between them."""
+        layers: list[nn.Module] = [nn.Linear(*widths[:2])]
+        for before, after in pairwise(widths[1:]):
+            layers += [*between(before, s), nn.Linear(before, after)]
+        return layers
+
+
+class Stage(NamedTuple):
+    """What an image is after some halvings."""
+
+    channels: int
+    height: int
+    width: int
+
+
+class Conv:
+    """Convolutions that halve the image and double the channels while its smaller side is at least 8, then one fully
+    connected layer, of the width `dense`, that sees the whole image; of an image that is too small, this layer alone.
+
+    Kernels of 4 at stride 2 (Radford et al. 2016, arXiv:1511.06434): a multiple of the stride, so that transposed
+    convolutions cover every pixel alike and draw no chequerboard (Odena et al. 2016). An odd side is halved rounding
+    down, and `output_padding` gives the lost row or column back.
+    """
+
+    @staticmethod
+    def encoder(shape, width, s):
+        stages = Conv.stages(shape, s)
+        layers: list[nn.Module] = []
+        for before, after in pairwise(stages):
+            layers += [nn.Conv2d(before.channels, after.channels, 4, stride=2, padding=1), *between(after.channels, s)]
+        return nn.Sequential(*layers, nn.Flatten(), *MLP.layers([prod(stages[-1]), *Conv.dense(s), width], s))
+
+    @staticmethod
+    def decoder(width, shape, s):
+        stages = Conv.stages(shape, s)[::-1]
+        layers: list[nn.Module] = [*MLP.layers([width, *Conv.dense(s), prod(stages[0])], s), nn.Unflatten(1, stages[0])]
+        for small, large in pairwise(stages):
+            odd = large.height % 2, large.width % 2
+            up = nn.ConvTranspose2d(small.channels, large.channels, 4, stride=2, padding=1, output_padding=odd)
+            layers += [*between(small.channels, s), up]
+        return nn.Sequential(*layers)
+
+    @staticmethod
+    def dense(s: Settings) -> list[int]:
+        """The widths of the fully connected layers beside the convolutions: one, or none."""
+        return [s.dense] if s.dense else []
+
+    @staticmethod
+    def stages(shape: tuple[int, ...], s: Settings) -> list[Stage]:
+        """The image and what it is after each halving; UserError if `shape` is not that of images."""
+        if len(shape) != 3:
+            what = f"needs images, and points have the shape {'x'.join(map(str, shape))}"
+            raise UserError("network", what, s.network, "network=mlp")
+        stages, channels = [Stage(*shape)], s.channels
+        while min(stages[-1][1:]) >= LEAST_SIDE:
+            stages.append(Stage(channels, stages[-1].height // 2, stages[-1].width // 2))
+            channels *= 2
+        return stages
+
+
+NETWORKS = {"mlp": MLP, "conv": Conv}

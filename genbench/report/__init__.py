@@ -1,0 +1,1 @@
+"""Reports: the tables, charts and page that compare finished runs."""

@@ -1,0 +1,1 @@
+"""The folder of a run: its lock, settings, status, checkpoints, TensorBoard events and pictures."""

@@ -1,0 +1,220 @@
+"""What a person sees while a run or a job goes on: live lines on a terminal, plain lines anywhere else."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
+from rich.text import Text
+
+from genbench.runs.summary import show_result
+from genbench.utils.console import Patient
+from genbench.utils.errors import plain
+from genbench.utils.text import counted, duration, number
+
+STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow"}
+
+
+QUIET = 10.0  # seconds after which a slow measure is announced where there is no live line
+
+
+class Display:
+    """The progress of one run: a live line on a terminal, elsewhere about twenty lines in all."""
+
+    transient = False  # whether the live lines vanish when the run ends
+
+    def __init__(self, title: str, console: Console | None = None):
+        self.title = plain(title)
+        self.console = console or Patient(highlight=False, soft_wrap=True)
+        self.is_live = self.console.is_terminal
+        self.live: Live | None = None
+        self.first: int | None = None
+        self.unsaid = self.latest = ""
+        self.last_said = 0.0
+        self.has_announced = False
+
+    def say(self, text: str) -> None:
+        """A line of plain words."""
+        self.console.print(plain(text), markup=False)
+        self.last_said = time.perf_counter()
+
+    def start(self, epochs: int, criterion: str | None = None, may_end_early: bool = False) -> None:
+        """The clock runs; on a terminal the live line appears. `criterion` is the term that training lowers, if any.
+
+        No time left is shown of a run that may end before its last epoch, as it is not known.
+        """
+        self.epochs, self.criterion, self.started = epochs, criterion, time.perf_counter()
+        self.may_end_early = may_end_early
+        if self.is_live:
+            columns = (
+                TextColumn(
+                    "{task.description}", "bold", markup=False, table_column=Column(no_wrap=True, max_width=self.console.width // 2)
+                ),
+                BarColumn(bar_width=None),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[speed]}"),
+                *([] if may_end_early else [TimeRemainingColumn(), TextColumn("left")]),
+            )
+            self.progress = Progress(*columns, expand=True, console=self.console)
+            self.task = self.progress.add_task(self.title, total=epochs, speed="")
+            self._start_live(self.progress)
+
+    def epoch(self, epoch: int, point: dict[str, dict[str, float]], speed: str) -> None:
+        """Show that an epoch is over, with its terms by part of the data and how fast it went."""
+        if self.live is not None:
+            self.progress.update(self.task, completed=epoch, speed=speed)
+            self.latest = terms(point, self.criterion, self.console.width)
+            self._below(self.latest)
+            return
+        first = self.first is None
+        if first:
+            self.first = epoch - 1
+        left = (time.perf_counter() - self.started) / (epoch - self.first) * (self.epochs - epoch)
+        begin, end = f"epoch {epoch}/{self.epochs}  ", f"  {speed}" + ("" if self.may_end_early else f"  {duration(left)} left")
+        self.unsaid = begin + terms(point, self.criterion, self.console.width - len(begin + end)) + end
+        if first or epoch % max(1, self.epochs // 20) == 0:
+            self._say_last()
+
+    def _start_live(self, shown: RenderableType) -> None:
+        """Show something on live lines, which are drawn anew four times a second."""
+        if self.live is not None:
+            self.live.stop()
+        self.live = Live(shown, console=self.console, refresh_per_second=4, transient=self.transient)
+        self.live.start()
+
+    def measuring(self, i: int, of: int, name: str) -> None:
+        """Show that the i-th measure of a report card comes next."""
+        text = f"measuring {i} of {of}: {name}"
+        if self.live is not None:
+            self._below(text)
+        elif not self.has_announced:
+            self.has_announced = True
+            self._say_last()
+            self._announce(f"measuring {counted(of, 'number')}")
+        elif time.perf_counter() - self.last_said > QUIET:
+            self._announce(text)
+
+    def drawing(self) -> None:
+        """Show on the live line that pictures are drawn."""
+        if self.live is not None:
+            self._below("drawing pictures")
+
+    def _below(self, text: str) -> None:
+        """Show one line below the progress bar."""
+        self.live.update(Group(self.progress, Text(text, no_wrap=True, overflow="ellipsis")))
+
+    def _announce(self, text: str) -> None:
+        """A line of progress where there is no live line."""
+        self.say(text)
+
+    def _say_last(self) -> None:
+        if self.unsaid:
+            self._announce(self.unsaid)
+            self.unsaid = ""
+
+    def close(self) -> None:
+        """Leave the live lines as they are and go on below them; elsewhere say how the last epoch ended."""
+        self._say_last()
+        if self.live is not None:
+            if self.latest:
+                self._below(self.latest)
+            self.live.stop()
+            self.live = None
+
+    def result(self, folder: Path, found: dict, headlines: Iterable[str], pictures: list[str], look: str) -> None:
+        """The end of a run that has `found` these numbers, in at most a screen."""
+        show_result(self.console, self.title, folder, found, headlines, pictures, look)
+
+
+class MeasuringDisplay(Display):
+    """The progress of measuring a finished run. Use as a context manager."""
+
+    transient = True
+
+    def __init__(self, console: Console | None = None):
+        super().__init__("", console)
+
+    def __enter__(self) -> "MeasuringDisplay":
+        if self.is_live:
+            self._start_live(Text("reading the run"))
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def _below(self, text: str) -> None:
+        """There is no progress bar to show it below."""
+        self.live.update(Text(text))
+
+
+class JobDisplay(Display):
+    """A job of a sweep: a line when it ends and, where there is no live line, one when it starts.
+
+    Whatever else the run has to say is in its run.log.
+    """
+
+    transient = True
+
+    def __init__(self, label: str, i: int, of: int | None = None, width: int = 0, console: Console | None = None):
+        """The i-th of so many jobs; `width` is that of the longest label. Without `of` others may run at the same time,
+        which leaves no place for a live line."""
+        self.label = plain(label).ljust(min(width, 40))
+        self.number = f"{i:>{len(str(of))}}/{of}" if of else f"job {i}"
+        super().__init__(f"{self.number} {label}", console)
+        self.is_live = self.console.is_terminal and of is not None
+        self.warnings = 0
+
+    def begin(self) -> None:
+        """The clock of the job runs."""
+        self.began = time.perf_counter()
+        if self.is_live:
+            self._start_live(Text(f"{self.title}: starting", no_wrap=True, overflow="ellipsis"))
+        else:
+            self._line("started", "", [])
+
+    def say(self, text: str) -> None:
+        """Only count the warnings."""
+        self.warnings += text.startswith("warning:")
+
+    def _announce(self, text: str) -> None:
+        """Progress is shown on live lines only."""
+
+    def result(self, *args) -> None:
+        """`ended` shows it."""
+
+    def ended(self, state: str, numbers: Iterable[str] = ()) -> None:
+        """The line of a job that has ended, with as many of these numbers as there is room for."""
+        self.close()
+        end = [duration(time.perf_counter() - self.began)]
+        if self.warnings:
+            end.append(f"{counted(self.warnings, 'warning')} in run.log")
+        self._line(state, ", ".join(end), numbers)
+
+    def _line(self, state: str, end: str, numbers: Iterable[str]) -> None:
+        line = Text.assemble(f"{self.number} ", (f"{state:<11}", STYLES.get(state, "")), f" {self.label}  ")
+        shown: list[str] = []
+        for text in numbers:
+            if shown and len(line) + len(", ".join([*shown, text, end])) > self.console.width:
+                break
+            shown.append(text)
+        line.append(", ".join(filter(None, [*shown, end])))
+        line.rstrip()
+        self.console.print(line)
+
+
+def terms(point: dict[str, dict[str, float]], criterion: str | None, width: int) -> str:
+    """The terms of an epoch by part of the data, the criterion first, and as many others as fit into so many columns.
+
+    Each part has the same terms, so that training and validation compare. At least one is shown.
+    """
+    names = dict.fromkeys([criterion] * bool(criterion) + [name for numbers in point.values() for name in numbers if name != "lr"])
+    known = [name for name in names if any(name in numbers for numbers in point.values())]
+    for count in range(len(known), 0, -1):
+        shown = {part: [f"{name} {number(numbers[name])}" for name in known[:count] if name in numbers] for part, numbers in point.items()}
+        text = "  ".join(" ".join([part, *some]) for part, some in shown.items() if some)
+        if len(text) <= width or count == 1:
+            return text
+    return ""

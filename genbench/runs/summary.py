@@ -1,0 +1,229 @@
+"""What a person sees of a run or of a job: live lines on a terminal, plain lines anywhere else; a screen at its end."""
+
+import re
+import textwrap
+from collections.abc import Iterable
+from itertools import groupby
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from genbench.runs.directory import PARTS, in_words
+from genbench.utils.text import counted, duration, number, quoted
+
+MOST_HEADLINES = 8  # measures at the end of a run
+MOST_LINES = 4  # of the first diagnosis at the end of a run
+
+
+# --- while a run goes on --------------------------------------------------------------------------------------
+
+
+# --- at the end of a run --------------------------------------------------------------------------------------
+
+
+def parts_of(found: dict) -> dict[str, dict]:
+    """Of the content of metrics.json, the numbers by part of the data."""
+    return {part: found[part] for part in PARTS if part in found}
+
+
+def objective(found: dict) -> list[str]:
+    """What training lowers on each part of the data, and its terms on held-out data: a line each."""
+    parts, criterion = parts_of(found), found.get("cost", {}).get("criterion")
+    held_out = next((part for part in ("test", "validation", "train") if part in parts), None)
+    if held_out is None:
+        return []
+    values = ", ".join(f"{number(numbers[criterion])} {part}" for part, numbers in parts.items() if criterion in numbers)
+    others = ", ".join(f"{name} {number(value)}" for name, value in parts[held_out].items() if name not in ("n", criterion))
+    lines = [f"objective: {criterion} {values}"] * bool(values)
+    return lines + [f"terms on {held_out} data: {others}"] * bool(others)
+
+
+def headlines(found: dict, names: Iterable[str]) -> list[dict]:
+    """Of a card, the newest number of each measure with one of these names, in their order."""
+    card = newest(found.get("card", []))
+    return [card[name] for name in names if name in card and card[name]["group"] != "cost"][:MOST_HEADLINES]
+
+
+def brief(found: dict, names: Iterable[str]) -> list[str]:
+    """A run in few words: its objective on held-out data, then a headline measure of each group."""
+    parts, criterion = parts_of(found), found.get("cost", {}).get("criterion")
+    values = [
+        f"{criterion} {number(parts[part][criterion], 4)}" for part in ("test", "validation", "train") if criterion in parts.get(part, {})
+    ]
+    firsts: dict[str, dict] = {}
+    for entry in headlines(found, names):
+        firsts.setdefault(entry["group"], entry)
+    order = sorted(firsts.values(), key=lambda entry: entry["group"] != "samples")  # which every model that generates has
+    return values[:1] + [f"{entry['name']} {_value(entry, 4)}" for entry in order[:2]]
+
+
+def headline(title: str, found: dict) -> str:
+    """What a finished run is called, with its seed, what it took, and on how much it was measured."""
+    if "seed" in found and not re.search(r"(?<![.\w])seed=", title):
+        title += f", seed {found['seed']}"
+    epochs, seconds = found.get("cost", {}).get("epochs"), found.get("time", {}).get("seconds")
+    took = [counted(epochs, "epoch")] if epochs is not None else []
+    took += [duration(seconds)] if seconds is not None else []
+    samples = max((entry["n"].get("samples", 0) for entry in found.get("card", [])), default=0)
+    points = found.get("test", {}).get("n")
+    sizes = [counted(points, "test point")] if points is not None else []
+    sizes += [counted(samples, "sample")] if samples else []
+    return f"{title}: done" + f" ({', '.join(took)})" * bool(took) + f"; {', '.join(sizes)}" * bool(sizes)
+
+
+def show_result(console: Console, title: str, folder: Path, found: dict, names: Iterable[str], pictures: list[str], look: str) -> None:
+    """A finished run on at most 24 lines of 80 columns: objective, headline measures, the first diagnosis, where to look.
+
+    `names` are the measures that are headlines, `pictures` the files in the folder, `look` a command that shows them.
+    """
+    _wrapped(console, headline(title, found), 2)
+    for line in objective(found):
+        _wrapped(console, line, 2)
+    shown = headlines(found, names)
+    if shown:
+        real = newest(found.get("real_data", []))
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for head, justify in (("", "left"), ("value", "right"), ("95 %", "left"), *[("real data", "right")] * bool(real)):
+            table.add_column(head, justify=justify, no_wrap=True)
+        for entry in shown:
+            yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
+            table.add_row(_name(entry), _value(entry), _between(entry), *yardstick * bool(real))
+        console.print(table)
+    card, diagnosis = found.get("card", []), found.get("diagnosis", [])
+    faults = [finding for finding in diagnosis if isinstance(finding, str) or finding["kind"] != "note"]
+    if faults:
+        _wrapped(console, f"diagnosis: {in_words(faults[0])}", MOST_LINES)
+    if card:
+        unsaid = len(remarks(found)) - bool(faults)
+        more = f" and {counted(unsaid, 'more remark' if faults else 'remark')}" if unsaid else ""
+        console.print(f"all {counted(len(card), 'measure')}{more}: genbench show {quoted(folder)}", markup=False)
+    else:
+        console.print(f"to measure more: genbench evaluate {quoted(folder)}", markup=False)
+    others = f" and {len(pictures) - 1} more" * (len(pictures) > 1)
+    drawn = [f"pictures: {quoted(folder / pictures[0])}{others}"] if pictures else []
+    console.print("; ".join([*drawn, f"look: {look}"]), markup=False)
+
+
+def show_run(console: Console, title: str, found: dict) -> None:
+    """All numbers of a finished run: the objective's terms by part of the data, the report card, the diagnosis."""
+    parts = parts_of(found)
+    names = dict.fromkeys(name for numbers in parts.values() for name in numbers)
+    values = [[name, *(number(numbers[name]) if name in numbers else "" for numbers in parts.values())] for name in names]
+    console.print(Text(title, "bold"))
+    for line in _aligned([["", *parts], *values], "<" + ">" * len(parts)):
+        console.print(line, markup=False)
+    show_card(console, found)
+
+
+def show_card(console: Console, found: dict) -> None:
+    """A report card with a line for each measure, beside real data where they are measured, and the diagnosis.
+
+    What numbers were measured on, and from, is said once above all of a group that have it in common.
+    """
+    card, real = found.get("card", []), newest(found.get("real_data", []))
+    if card:
+        blocks: dict[str, dict[str, list[dict]]] = {}
+        for entry in card:
+            blocks.setdefault(entry["group"], {}).setdefault(_basis(entry), []).append(entry)
+        entries = [entry for block in blocks.values() for some in block.values() for entry in some]
+        rows = [["", "value", "95 %", *["real data"] * bool(real)]]
+        for entry in entries:
+            yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
+            rows.append([f"  {_name(entry)}", _value(entry), _between(entry), *yardstick * bool(real)])
+        head, *lines = _aligned(rows, "<><>")
+        console.print("report card (↑ higher is better, ↓ lower; meanings: genbench evaluate --list)", markup=False)
+        console.print(head, markup=False)
+        left = iter(lines)
+        for group, block in blocks.items():
+            for basis, some in block.items():
+                text = ": ".join(filter(None, [group, basis]))
+                for line in textwrap.wrap(text, min(console.width, 100), subsequent_indent="    ", break_on_hyphens=False):
+                    console.print(Text(line, "bold"))
+                for _ in some:
+                    console.print(next(left), markup=False)
+    for line in remarks(found):
+        console.print(line)
+
+
+def _aligned(rows: list[list[str]], sides: str) -> list[str]:
+    """Rows of cells as lines, in columns as wide as their longest cell; `<` stands for a column's left side, `>` for its right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths)).rstrip() for row in rows]
+
+
+def remarks(found: dict) -> list[str]:
+    """What seems to be wrong, the most important first."""
+    findings, said = found.get("diagnosis", []), found.get("remarks", [])
+    return [f"diagnosis: {in_words(finding)}" for finding in findings] + [f"remark: {text}" for text in said]
+
+
+def newest(card: list[dict]) -> dict[str, dict]:
+    """The entries of a card by name; of several with one name, the last that was measured."""
+    return {entry["name"]: entry for entry in card}
+
+
+def _wrapped(console: Console, text: str, lines: int) -> None:
+    """Print a text on at most so many lines of the console's width."""
+    for line in textwrap.wrap(text, min(console.width, 100), max_lines=lines, placeholder=" ...", break_on_hyphens=False):
+        console.print(line, markup=False)
+
+
+def show_measures(console: Console, measures: Iterable) -> None:
+    """What each measure of a report card is."""
+    for group, some in groupby(measures, lambda m: m.group):
+        console.print(Text(f"\n{group}", "bold"))
+        for m in some:
+            better = f", {m.better} is better" if m.better else ""
+            able = f"; of models that can {', '.join(m.needs)}" if m.needs else ""
+            console.print(Padding(Text.assemble((m.name, "bold"), f" ({m.unit}{better}{able})"), (0, 0, 0, 2)))
+            console.print(Padding(Text.assemble(m.meaning, (f" Source: {m.source}.", "dim")), (0, 0, 0, 6)))
+
+
+def _name(entry: dict) -> str:
+    """What a number is called, with an arrow towards what is better."""
+    return entry["name"] + {"higher": " ↑", "lower": " ↓"}.get(entry["better"], "")
+
+
+def _between(entry: dict) -> str:
+    """The interval of a number."""
+    return "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
+
+
+def _value(entry: dict, digits: int = 5) -> str:
+    """The number of an entry of a card, with the total where it counts something."""
+    return number(entry["value"], digits) + (f" {entry['of']}" if _is_total(entry["of"]) else "")
+
+
+def sizes(n: dict[str, int]) -> str:
+    """What a number was measured from, in words."""
+    if len(n) > 1 and len({*n.values()}) == 1:
+        return f"{next(iter(n.values())):,} each"  # as many samples as test points
+    return ", ".join(f"{size:,} {what}" for what, size in n.items())
+
+
+def conditions(entry: dict) -> str:
+    """What two numbers of one name must agree in to be compared, in words."""
+    on = "" if entry["on"] in entry["n"] else entry["on"]
+    return ", ".join(filter(None, [on, sizes(entry["n"]), entry["features"], entry["of"]]))
+
+
+def _is_total(of: str) -> bool:
+    return of.startswith("of ")
+
+
+def _basis(entry: dict) -> str:
+    """What a number was measured on, from and by, in words."""
+    on = "" if entry["on"] in entry["n"] or not entry["n"] else f"on {entry['on']} data"
+    features = entry["features"] and (entry["features"] if "features" in entry["features"] else f"by their {entry['features']}")
+    return ", ".join(filter(None, [_sizes(entry["n"]), on, features, "" if _is_total(entry["of"]) else entry["of"]]))
+
+
+COUNTED = {"test": "test point", "train": "training point", "validation": "validation point"}
+
+
+def _sizes(n: dict[str, int]) -> str:
+    """How many of what a number was measured from."""
+    return ", ".join(counted(size, COUNTED.get(what, what.rstrip("s"))) for what, size in n.items())

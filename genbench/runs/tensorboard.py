@@ -1,0 +1,116 @@
+"""One TensorBoard event file per run, which a resumed run cuts back to its checkpoint and goes on writing.
+
+torch's SummaryWriter starts a new file at every start and names it by the second, so that points could be read in the
+wrong order or twice. Here every point is in one file, once, in order.
+"""
+
+import hashlib
+import io
+import os
+import time
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DataType
+from tensorboard.plugins.custom_scalar import metadata as custom_scalar
+from tensorboard.plugins.custom_scalar.layout_pb2 import Chart, Layout
+from tensorboard.plugins.hparams import metadata as hparams
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from genbench.utils.files import Growing, opened, set_aside, sync
+
+
+class Events:
+    """Scalars and pictures by tag and step, appended to `path`, a whole record at a time. CannotWrite if there is no room."""
+
+    def __init__(self, path: Path, mark: dict | None = None):
+        """Go on in `path` after what an earlier `mark` was of; `resumed` tells whether that is still there. Else begin anew."""
+        self.path, self.size, self.digest = path, 0, hashlib.sha256()
+        self.file = Growing(path)
+        if mark is not None:
+            with open(opened(path), "rb") as file:
+                self.digest.update(file.read(min(mark["bytes"], os.fstat(file.fileno()).st_size)))
+        self.resumed = mark is not None and mark["sha256"] == self.digest.hexdigest()
+        if self.resumed:
+            self.size = mark["bytes"]
+        else:
+            self.digest = hashlib.sha256()
+            if mark is not None and path.stat().st_size:
+                set_aside(path)
+                self.file = Growing(path)
+        self.file.truncate(self.size)
+        if not self.resumed:
+            self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+
+    def mark(self) -> dict:
+        """What was written so far, for `__init__` to go on after."""
+        return {"bytes": self.size, "sha256": self.digest.hexdigest()}
+
+    def scalar(self, tag: str, value: float, step: int) -> None:
+        """One point of a curve."""
+        self._add(Summary.Value(tag=tag, simple_value=value), step)
+
+    def picture(self, tag: str, png: bytes, shape: tuple[int, int], step: int) -> None:
+        """A picture of this height and width, as the bytes of a PNG file."""
+        image = Summary.Image(height=shape[0], width=shape[1], colorspace=3, encoded_image_string=png)
+        self._add(Summary.Value(tag=tag, image=image), step)
+
+    def pictures(self, tag: str) -> list[bytes]:
+        """The pictures of this tag that were written so far, in the order of their steps."""
+        from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+
+        found = []
+        for record in RawEventFileLoader(os.fsencode(self.path)).Load():
+            try:
+                event = Event.FromString(record)
+            except DecodeError:  # what a stranger wrote between two marks
+                continue
+            found += [(event.step, v.image.encoded_image_string) for v in event.summary.value if v.tag == tag]
+        return [png for _, png in sorted(found, key=lambda pair: pair[0])]
+
+    def hparams(self, settings: dict, run: str) -> None:
+        """The settings as a row of the HParams tab.
+
+        Only this record of a session is written: an experiment's would hide the columns that other models have.
+        """
+        start = SessionStartInfo(group_name=run, start_time_secs=time.time())
+        for name, value in settings.items():
+            field = "bool_value" if isinstance(value, bool) else "number_value" if isinstance(value, (int, float)) else "string_value"
+            setattr(start.hparams[name], field, str(value) if field == "string_value" else value)
+        self._hparams(hparams.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+
+    def ended(self) -> None:
+        """The run is over: the HParams tab tells."""
+        end = SessionEndInfo(status=Status.STATUS_SUCCESS, end_time_secs=time.time())
+        self._hparams(hparams.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+    def _hparams(self, tag: str, content: HParamsPluginData) -> None:
+        metadata = hparams.create_summary_metadata(content)
+        self._add(Summary.Value(tag=tag, metadata=metadata, tensor=hparams.NULL_TENSOR), 0)
+
+    def layout(self, category: str, charts: dict[str, list[str]]) -> None:
+        """The charts of the custom scalars tab: by title, the tags that are drawn together."""
+        made = Layout()
+        made.category.add(title=category).chart.extend(Chart(title=title, multiline={"tag": tags}) for title, tags in charts.items())
+        tensor = TensorProto(dtype=DataType.DT_STRING, string_val=[made.SerializeToString()])
+        tensor.tensor_shape.SetInParent()
+        self._add(Summary.Value(tag=custom_scalar.CONFIG_SUMMARY_TAG, metadata=custom_scalar.create_summary_metadata(), tensor=tensor), 0)
+
+    def sync(self) -> None:
+        """Force everything onto the disk."""
+        sync(self.path)
+
+    def _add(self, value: Summary.Value, step: int) -> None:
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
+
+    def _write(self, event: Event) -> None:
+        record = io.BytesIO()
+        RecordWriter(record).write(event.SerializeToString())
+        self.file.append(record.getvalue())
+        self.digest.update(record.getvalue())
+        self.size += record.tell()

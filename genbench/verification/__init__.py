@@ -1,0 +1,1 @@
+"""Recipes that check the models against exact values and published numbers."""

@@ -1,0 +1,84 @@
+"""How the package is built: which package may import which, that imports make no cycle, and what nothing imports."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import genbench
+
+ROOT = Path(genbench.__file__).parent
+# From the bottom to the top: a package imports only those before it, and itself. Two on one line are independent.
+LAYERS = [
+    {"utils"},
+    {"config"},
+    {"data"},
+    {"nn", "stats"},
+    {"model"},
+    {"training"},
+    {"models"},
+    {"evaluation", "figures"},
+    {"runs"},
+    {"experiment"},
+    {"report"},  # a sweep ends with one
+    {"sweeps"},
+    {"verification"},
+    {"api", "cli"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def modules():
+    """The syntax tree of every module by its dotted name."""
+    found = {}
+    for path in ROOT.rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT.parent).with_suffix("").parts)
+        found[name.removesuffix(".__init__")] = ast.parse(path.read_text(encoding="utf-8"))
+    return found
+
+
+def imported(tree, known):
+    """The modules that a module imports anywhere in it: those of `known`, and others by their full names."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                yield name if name in known else node.module
+
+
+def package(module):
+    """The name by which `LAYERS` knows a module."""
+    return (module.split(".") + [""])[1]
+
+
+MODULES = modules()
+
+
+@pytest.mark.parametrize("module", sorted(m for m in MODULES if package(m) in LEVEL))
+def test_a_package_imports_only_those_below_it(module):
+    own = LEVEL[package(module)]
+    for other in imported(MODULES[module], MODULES):
+        if other.startswith("genbench.") and package(other) != package(module):
+            assert LEVEL[package(other)] < own, f"{module} imports {other}"
+
+
+def test_every_package_has_a_layer():
+    assert {package(m) for m in MODULES} - {"", "__main__"} == {*LEVEL}
+
+
+def test_imports_make_no_cycle():
+    """Every import counts, also one within a function."""
+    trees = {name: tree for name, tree in MODULES.items() if name != "genbench"}  # the front door, which opens on demand
+    left = {name: {*imported(tree, trees)} & trees.keys() - {name} for name, tree in trees.items()}
+    while free := {name for name, others in left.items() if not others}:
+        left = {name: others - free for name, others in left.items() if name not in free}
+    assert not left, f"a cycle among {sorted(left)}"
+
+
+@pytest.mark.parametrize("name", sorted({package(m) for m in MODULES if (ROOT / package(m)).is_dir()} - {""}))
+def test_a_package_says_in_a_sentence_what_it_holds(name):
+    said = ast.get_docstring(MODULES[f"genbench.{name}"])
+    assert said and said.endswith(".") and "\n" not in said
