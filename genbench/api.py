@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.config.compose import configured, recorded, require_data
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.config.resolvers import run_name
 from genbench.config.settings import written
 from genbench.experiment import Trained, load_run
@@ -32,13 +32,13 @@ def fit(
     goes on or, if it is finished, is loaded. UserError, a ValueError, for what the command line would refuse.
     """
     named = {name.rstrip("_").replace("__", "."): _plain(value) for name, value in settings.items()}
-    catalogue = builtin_catalogue(config_dir and str(config_dir))
-    config = configured({"model": model, "dataset": dataset} | named, catalogue)
-    require_data(named, config["dataset"]["name"], catalogue)
+    registry = builtin_registry(config_dir and str(config_dir))
+    config = configured({"model": model, "dataset": dataset} | named, registry)
+    require_data(named, config["dataset"]["name"], registry)
     if folder is None:
         words = [f"{name}={written(value)}" for name, value in named.items()] + [f"dataset={dataset}"] * bool(dataset)
         folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(config['model']['name'], words)}"
-    return execute(config, Path(folder).resolve(), catalogue) or load_run(config, Path(folder), config["device"])
+    return execute(config, Path(folder).resolve(), registry) or load_run(config, Path(folder), config["device"])
 
 
 def _plain(value: Any) -> Any:
@@ -48,6 +48,6 @@ def _plain(value: Any) -> Any:
 
 def load(folder: str | Path, config_dir: str | Path | None = None, device: str = "auto") -> Trained:
     """The trained model of a finished run's folder, on a device of this machine."""
-    catalogue = builtin_catalogue(config_dir and str(config_dir))
-    catalogue.let_import()
-    return load_run(recorded(Path(folder), catalogue), Path(folder), device)
+    registry = builtin_registry(config_dir and str(config_dir))
+    registry.let_import()
+    return load_run(recorded(Path(folder), registry), Path(folder), device)

@@ -15,7 +15,7 @@ from genbench.data.types import Data, load, locate
 from genbench.evaluation.card import evaluated, merged
 from genbench.evaluation.context import USUAL, Asked
 from genbench.evaluation.registry import Watch
-from genbench.model import Model, can
+from genbench.model import Model, supports
 from genbench.models.standardized import Standardized
 from genbench.runs.checkpoints import Unusable, read_checkpoint, read_finished, taken
 from genbench.runs.curves import late_fall, validation_curve
@@ -48,7 +48,7 @@ class Trained:
     _draws: Iterator[int] = field(default_factory=itertools.count, init=False, compare=False)  # how often `sample` had no seed
 
     def __repr__(self) -> str:
-        able = ", ".join(name for name in ABILITIES if can(self.model, name))
+        able = ", ".join(name for name in ABILITIES if supports(self.model, name))
         return f"<{self.model.s.model['name']} on {self.data.name}, in {self.folder}: {able}>"
 
     def encode(self, x, y=None) -> torch.Tensor:
@@ -93,18 +93,18 @@ class Trained:
             y = torch.as_tensor(y).reshape(-1)
             if not self.model.conditional:
                 raise UserError("y", "this model does not depend on labels", fix="leave it out")
-            if y.is_floating_point() or not (len(y) and y.min() >= 0 and y.max() < self.data.space.classes):
-                raise UserError("y", f"labels are whole numbers from 0 to {self.data.space.classes - 1}", y.tolist(), "such as y=0")
-            unseen = sorted({*y.tolist()} & {*self.data.space.absent})
+            if y.is_floating_point() or not (len(y) and y.min() >= 0 and y.max() < self.data.spec.classes):
+                raise UserError("y", f"labels are whole numbers from 0 to {self.data.spec.classes - 1}", y.tolist(), "such as y=0")
+            unseen = sorted({*y.tolist()} & {*self.data.spec.absent})
             if unseen and ability == "sample":
-                there = [label for label in range(self.data.space.classes) if label not in self.data.space.absent]
+                there = [label for label in range(self.data.spec.classes) if label not in self.data.spec.absent]
                 raise UserError("y", "no training point has this label", unseen[0], f"such as y={there[0]}")
             if len(y) not in (1, n):
                 raise UserError("y", f"there is one label for all {n} points, or one for each", len(y), "such as y=0")
         elif self.model.conditional and ability in ("encode", "decode"):
             raise UserError("y", f"{ability} needs the labels of the points", fix=f"{ability}(..., y=labels)")
-        if not can(self.model, ability):
-            has = [name for name in ABILITIES if can(self.model, name)]
+        if not supports(self.model, ability):
+            has = [name for name in ABILITIES if supports(self.model, name)]
             raise UserError(self.folder.name, f"this model cannot {ability}", fix=f"it can {', '.join(has)}")
         found, device = [], self.model.device
         with torch.no_grad():
@@ -113,18 +113,18 @@ class Trained:
                 block = slice(start, min(start + BLOCK, n))
                 given = y if y is None else (y if len(y) == 1 else y[block]).to(device)
                 args = (block.stop - start, rng) if rng is not None else (points[block].to(device),)
-                found.append(getattr(self.model.given(given), ability)(*args).cpu())
+                found.append(getattr(self.model.conditioned_on(given), ability)(*args).cpu())
         return torch.cat(found)
 
     def _points(self, x) -> torch.Tensor:
-        x, space = torch.as_tensor(x).float(), self.data.space
-        if x.shape[1:] != space.shape:
-            raise UserError("points", f"they have the shape {_shape('n', *space.shape)}", _shape(*x.shape), "reshape them")
+        x, spec = torch.as_tensor(x).float(), self.data.spec
+        if x.shape[1:] != spec.shape:
+            raise UserError("points", f"they have the shape {_shape('n', *spec.shape)}", _shape(*x.shape), "reshape them")
         if not x.isfinite().all():
             raise UserError("points", "their values are numbers", "some that are not finite", "clean them")
         # A model of any real values takes its own samples, which may leave [0, 1]; but whole numbers beyond it are pixels
         # as they were stored.
-        beyond = space.unit and len(x) and not (x.min() >= 0 and x.max() <= 1)
+        beyond = spec.unit and len(x) and not (x.min() >= 0 and x.max() <= 1)
         if beyond and (self.model.bounded or bool((x == x.round()).all())):
             raise UserError("points", "their values lie in [0, 1]", f"{x.min():g} to {x.max():g}", "scale them")
         return x
@@ -150,7 +150,7 @@ def run(
     s = Settings(config)
     with Run(folder, config, resume, title, display) as record:
         if record.record.done:
-            record.display.say(f"{record.title} is done already: {folder}")
+            record.display.echo(f"{record.title} is done already: {folder}")
             return None
         at = pick_device(device or s.device)
         record.start()
@@ -161,16 +161,16 @@ def run(
         record.resolved(s)
         fitted = fit(model, data, record, s)
         if model.converged:
-            record.say(f"converged after {counted(fitted.epochs, 'epoch')}: another would change nothing")
+            record.echo(f"converged after {counted(fitted.epochs, 'epoch')}: another would change nothing")
         elif fitted.kept < fitted.epochs:
-            record.say(f"kept the weights after {counted(fitted.kept, 'epoch')}, which did best on the validation data")
-        for remark in model.remarks():
-            record.say(f"warning: {remark}")
+            record.echo(f"kept the weights after {counted(fitted.kept, 'epoch')}, which did best on the validation data")
+        for remark in model.warnings():
+            record.echo(f"warning: {remark}")
         with fitted.watch.running():
-            model.finish(data.train, seed=s.seed)
-        record.keep(model.finished())
+            model.fit_posthoc(data.train, seed=s.seed)
+        record.keep(model.posthoc_state())
         cost = {"epochs": fitted.epochs, "steps": fitted.steps, "kept_epoch": fitted.kept, "parameters": model.size}
-        cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "numbers", ()))}
+        cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "loss_weights", ()))}
         curve = validation_curve(record.folder, model.criterion) if model.criterion else {}
         whole = curve.keys() >= {*range(s.validate_every, fitted.epochs + 1, s.validate_every)}  # else points were lost
         late = late_fall(curve) if whole else None
@@ -206,8 +206,8 @@ def _finish(model: Model, data: Data, seed: int, path: Path | None) -> None:
     state = None if path is None else read_finished(path, model.device)
     if state is not None:
         with suppress(Unusable):
-            return taken(path, state, model.take_finished)
-    model.finish(data.train, seed=seed)
+            return taken(path, state, model.load_posthoc_state)
+    model.fit_posthoc(data.train, seed=seed)
 
 
 def evaluate(
@@ -247,7 +247,7 @@ def build(config: dict, data: Data) -> Model:
     s = resolved(Settings(config), made, data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(s.seed, "weights"))
-        model = (partial(Standardized, made=made) if s.dataset.get("standardize") else made)(data.space, s)
+        model = (partial(Standardized, made=made) if s.dataset.get("standardize") else made)(data.spec, s)
     device = data.train.raw.device
     return (model.float() if device.type == "mps" else model).to(device)  # mps knows no double precision
 

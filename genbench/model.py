@@ -5,7 +5,7 @@
     step       learn from one batch
     end_epoch  learn from one whole pass
     evaluate   the same terms on data that is not learnt from
-    finish     once after training: what stands on the finished weights
+    fit_posthoc once after training: what stands on the finished weights
 
 A run may be stopped between any two batches, wherever a loop looks whether to (`signals.check`, which visiting data
 does), but not within `step`; `end_epoch` may look as long as it has changed nothing.
@@ -14,8 +14,8 @@ Gradient models learn in `step`. Closed-form and EM models add up sufficient sta
 `end_epoch`. Nothing else is assumed, so one loop trains all of them.
 
 An ability is a method a model may have: `encode(x)` and `decode(z)`; `codes(n, rng)` and `sample(n, rng)` draw codes
-and points; `log_prob(x)` and its gradient `score(x)`. Whoever wants one asks `can(model, "sample")`; it belongs to the
-object, not the class (see `available_if`). A conditional model has its abilities beside labels: `model.given(y).encode(x)`
+and points; `log_prob(x)` and its gradient `score(x)`. Whoever wants one asks `supports(model, "sample")`; it belongs to the
+object, not the class (see `available_if`). A conditional model has its abilities beside labels: `model.conditioned_on(y).encode(x)`
 is how everybody calls them, for labels y or None.
 """
 
@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from genbench.config.settings import Settings
-from genbench.data.types import Batch, Part, Space
+from genbench.data.types import Batch, DataSpec, Split
 
 Logs = dict[str, torch.Tensor]  # scalars on the device; a mean over the data points they were computed on
 
@@ -35,19 +35,19 @@ class Model(nn.Module):
     """A pass over the data is one `step` per batch, then `end_epoch`.
 
     Whatever describes the fit is a parameter or a buffer, so `state_dict` is the whole answer; what only the fitting
-    needs (optimisers, counters) is in `progress`.
+    needs (optimisers, counters) is in `training_state`.
     """
 
     converged = False  # True ends the run early
     until_converged = False  # True if a run usually ends early, so that its last epoch is not known
     criterion: str | None = None  # the term of `evaluate` that training lowers; None where there is none, as in a game
-    usual_latent_dim = 16  # what latent_dim=auto is, unless the data have fewer dimensions
-    usual_batch_size = 128  # what batch_size=auto is, unless the data are few
-    keeps_data = False  # True if the fit is the training data themselves, so that measuring it on them tells nothing
+    default_latent_dim = 16  # what latent_dim=auto is, unless the data have fewer dimensions
+    default_batch_size = 128  # what batch_size=auto is, unless the data are few
+    stores_training_data = False  # True if the fit is the training data themselves, so that measuring it on them tells nothing
     log_prob_kind = "exact"  # or of which bound `log_prob` is the value
-    conditional = False  # True if what it does depends on labels, which `given` tells it
+    conditional = False  # True if what it does depends on labels, which `conditioned_on` tells it
     sampler = "model"  # what `sample` draws from, in a word or two: the model itself, its prior, a density of its codes
-    mass = False  # True if `log_prob` is of a probability, False if of a density
+    is_discrete = False  # True if `log_prob` is of a probability, False if of a density
     bounded = False  # True if `log_prob` is defined for values in [0, 1] only
 
     @classmethod
@@ -58,14 +58,14 @@ class Model(nn.Module):
         """
         return {}
 
-    def __init__(self, space: Space, s: Settings):
+    def __init__(self, spec: DataSpec, s: Settings):
         super().__init__()
-        self.space, self.s = space, s
+        self.spec, self.s = spec, s
 
-    def setup(self, train: Part, *, seed: int, steps: int) -> None:
+    def setup(self, train: Split, *, seed: int, steps: int) -> None:
         """Get ready to learn from `train` in at most `steps` steps, or refuse data that cannot be learnt from."""
 
-    def initialise(self, train: Part, *, seed: int) -> None:
+    def initialise(self, train: Split, *, seed: int) -> None:
         """Start what is learnt from the data themselves, such as the centres of clusters."""
 
     def step(self, batch: Batch) -> Logs:
@@ -84,30 +84,30 @@ class Model(nn.Module):
         """Estimates, as means over the batch, that are honest only on data that was not learnt from."""
         return {}
 
-    def finish(self, train: Part, *, seed: int) -> None:
+    def fit_posthoc(self, train: Split, *, seed: int) -> None:
         """Fit what stands on the finished weights, such as a density on the codes; `state_dict` then has it too."""
 
-    def finished(self) -> dict[str, torch.Tensor]:
-        """What `finish` fitted, apart from the weights."""
+    def posthoc_state(self) -> dict[str, torch.Tensor]:
+        """What `fit_posthoc` fitted, apart from the weights."""
         return {}
 
-    def take_finished(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back what `finished` returned, instead of fitting it anew."""
+    def load_posthoc_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Take back what `posthoc_state` returned, instead of fitting it anew."""
 
-    def remarks(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What a user should know of the fit, such as clusters without points, each with the setting to change."""
         return []
 
-    def given(self, y: torch.Tensor | None) -> "Model":
+    def conditioned_on(self, y: torch.Tensor | None) -> "Model":
         """The model for points with labels y [n], or one for all: itself, unless it depends on them."""
         return self
 
-    def progress(self) -> dict:
+    def training_state(self) -> dict:
         """What resuming needs beyond `state_dict`, between any two batches: tensors, numbers, strings, lists and dicts only."""
         return {}
 
-    def resume(self, progress: dict) -> None:
-        """Take back what `progress` returned; called after `setup`."""
+    def load_training_state(self, state: dict) -> None:
+        """Take back what `training_state` returned; called after `setup`."""
 
     def views(self, x: torch.Tensor, rng: torch.Generator) -> "dict[str, View]":
         """What this model alone can show, by name, on held-out points x [n, *shape]: data, which others draw."""
@@ -140,7 +140,7 @@ class View(NamedTuple):
     data: dict
 
 
-def can(model: Model, *abilities: str) -> bool:
+def supports(model: Model, *abilities: str) -> bool:
     """Whether this object has all of these abilities."""
     return all(hasattr(model, ability) for ability in abilities)
 

@@ -15,13 +15,13 @@ from collections.abc import Callable
 import torch
 
 from genbench.config.compose import resolved
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.data.types import load
 from genbench.evaluation.card import measured
 from genbench.evaluation.context import Evaluation, RealData
 from genbench.evaluation.registry import Measure, measures, measures_of_samples
 from genbench.experiment import build, pick_device
-from genbench.model import can
+from genbench.model import supports
 from genbench.stats.intervals import Measured
 from genbench.training.loop import Silent, fit
 from genbench.training.objective import final
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--evaluation", choices=("quick", "full"), default="full")
     given = parser.parse_args()
     try:
-        config = resolved(given.settings, builtin_catalogue())
+        config = resolved(given.settings, builtin_registry())
     except UserError as error:
         sys.exit(f"error: {error}")
     size = given.evaluation
@@ -43,13 +43,13 @@ def main() -> None:
     model = build(config, data)
     s = model.s
     fit(model, data, Silent(), s)
-    model.finish(data.train, seed=s.seed)
+    model.fit_posthoc(data.train, seed=s.seed)
     e = Evaluation(model, data, final(model, data, s.batch_size, s.seed), size)
     with torch.no_grad():
         spent(lambda: e.features.name, lambda name: f"{name}: trained, or found in the cache")
-        total = measure_all("", e, [m for m in measures().values() if can(model, *m.needs)])
+        total = measure_all("", e, [m for m in measures().values() if supports(model, *m.needs)])
         print(f"{total:8.2f} s  in all, {torch.get_num_threads()} threads, {size}, {len(e.test):,} test points")
-        if can(model, "sample"):
+        if supports(model, "sample"):
             total = measure_all("real data, ", RealData(e), measures_of_samples())
             print(f"{total:8.2f} s  in all, once for a dataset")
 

@@ -23,7 +23,7 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from genbench.config.compose import composed
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.config.validation import check
 from genbench.data.types import load
 from genbench.experiment import build
@@ -95,8 +95,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=0, help="worker processes of the plain loop's DataLoader")
     args = parser.parse_args()
-    catalogue = builtin_catalogue()
-    config = check(composed([*OVERRIDES, f"dataset.root={args.root}"], catalogue), catalogue)
+    registry = builtin_registry()
+    config = check(composed([*OVERRIDES, f"dataset.root={args.root}"], registry), registry)
     data = load(config["dataset"], torch.device("cpu"))
     images = data.train.values().flatten(1)
     n = len(images)

@@ -29,9 +29,9 @@ from conftest import MODELS, config_with_all_state, sketch, small_config
 from runs import STRANGE, differences, outcome, put
 
 from genbench.cli.main import main
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.experiment import run
-from genbench.figures.renderer import Viewer
+from genbench.figures.renderer import FigureRenderer
 from genbench.runs.directory import Record
 from genbench.sweeps.sweep import SUMMARY, run_sweep
 from genbench.utils import signals
@@ -122,7 +122,7 @@ class Trials:
     def __init__(self, seed: int, folder: Path):
         self.seed, self.folder, self.whole = seed, folder, {}
         with redirect_stdout(None):  # once in this process, so that its copies need not import anything
-            run_sweep(["model=pca"], [["model=pca", "epochs=1", "device=cpu"]], folder / "first", builtin_catalogue())
+            run_sweep(["model=pca"], [["model=pca", "epochs=1", "device=cpu"]], folder / "first", builtin_registry())
             run(small_config("ae"), folder / "second")
 
     def begin(self, kind: str, folder: Path) -> list[str]:
@@ -203,7 +203,7 @@ def command() -> int:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     for some in ("watched", "finished"):  # what is in pictures is tested elsewhere, and takes most of the time
-        setattr(Viewer, some, sketch)
+        setattr(FigureRenderer, some, sketch)
     until, trials, number = time.monotonic() + asked.seconds, [], 0
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         chaos = Trials(asked.seed, Path(folder))

@@ -15,12 +15,12 @@ import torch
 from genbench import experiment
 from genbench.cli.main import main
 from genbench.config.compose import resolved
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.config.settings import Setting, Varying
-from genbench.data.types import Data, Part, load, locate
+from genbench.data.types import Data, Split, load, locate
 from genbench.experiment import build
-from genbench.figures.canvas import Sheet
-from genbench.figures.renderer import Viewer
+from genbench.figures.canvas import Canvas
+from genbench.figures.renderer import FigureRenderer
 from genbench.model import Model
 from genbench.utils.errors import UserError
 
@@ -45,10 +45,10 @@ def config_of(model: str, *overrides: str, dataset: str = "digits") -> dict:
 
 @cache  # Hydra takes a third of a second
 def _composed(model: str, dataset: str, *overrides: str) -> dict:
-    catalogue = builtin_catalogue()
-    settings = (s for choice in (model, dataset) for s in catalogue.settings(choice.replace("=", "/")).values())
+    registry = builtin_registry()
+    settings = (s for choice in (model, dataset) for s in registry.settings(choice.replace("=", "/")).values())
     required = [setting.example for setting in settings if setting.required]
-    return resolved([model, dataset, *required, *overrides], catalogue)
+    return resolved([model, dataset, *required, *overrides], registry)
 
 
 def defaults(dataset: str) -> dict:
@@ -58,12 +58,12 @@ def defaults(dataset: str) -> dict:
 
 def own_settings(model: str) -> dict:
     """What a model's YAML and those it includes declare."""
-    return builtin_catalogue().settings(f"model/{model}")
+    return builtin_registry().settings(f"model/{model}")
 
 
 def own_class(model: str) -> str:
     """The class that a model's YAML names."""
-    return builtin_catalogue().value(f"model/{model}", "model.class")
+    return builtin_registry().value(f"model/{model}", "model.class")
 
 
 def defaults_of(setting: Setting) -> list:
@@ -116,10 +116,10 @@ def config_with_all_state(model: str, *overrides: str) -> dict:
 def suited(model: str, data):
     """The data, or where the model gives probabilities of dots and they count none, the data as 0 and 1."""
     made = locate(config_of(model)["model"]["class"], "model.class")
-    if data.space.trials or not getattr(made, "mass", False):
+    if data.spec.trials or not getattr(made, "mass", False):
         return data
-    parts = {name: Part((part.values() > 0.5).float(), part.y) for name, part in data.parts.items()}
-    return data._replace(parts=parts, space=data.space._replace(unit=True, trials=1))
+    parts = {name: Split((part.values() > 0.5).float(), part.y) for name, part in data.parts.items()}
+    return data._replace(parts=parts, spec=data.spec._replace(unit=True, trials=1))
 
 
 ERROR = re.compile(r"genbench: error: [^:]+: .+; fix: .+")  # all that a command may say on stderr
@@ -195,7 +195,7 @@ def hurried(monkeypatch):
 def undrawn(monkeypatch):
     """Runs draw no pictures, which take longer than all else, for tests of other things."""
     for some in ("watched", "finished"):
-        monkeypatch.setattr(Viewer, some, lambda self, model, epoch: iter(()))
+        monkeypatch.setattr(FigureRenderer, some, lambda self, model, epoch: iter(()))
 
 
 def sketch(self, model, epoch):
@@ -208,26 +208,26 @@ def sketch(self, model, epoch):
 def sketched(monkeypatch):
     """Runs draw a picture that costs nothing, for tests of what becomes of pictures."""
     for some in ("watched", "finished"):
-        monkeypatch.setattr(Viewer, some, sketch)
+        monkeypatch.setattr(FigureRenderer, some, sketch)
 
 
 @pytest.fixture
 def unrendered(monkeypatch):
     """Pictures are laid out but not turned into pixels, which takes most of the time, for tests of what is in them."""
     pixels = torch.randint(256, (200, 200, 3), generator=torch.Generator().manual_seed(0)).byte()
-    monkeypatch.setattr(Sheet, "picture", lambda sheet: pixels)
+    monkeypatch.setattr(Canvas, "picture", lambda sheet: pixels)
 
 
 @pytest.fixture
 def coarse(monkeypatch):
     """Pictures are drawn at a fifth of their size, which takes a fraction of the time, for tests that compare them."""
-    drawn = Sheet.picture
+    drawn = Canvas.picture
 
     def picture(sheet):
         sheet.figure.set_dpi(20)
         return drawn(sheet)
 
-    monkeypatch.setattr(Sheet, "picture", picture)
+    monkeypatch.setattr(Canvas, "picture", picture)
 
 
 @pytest.fixture(params={own_class(name): name for name in sorted(MODELS, key=len, reverse=True)}.values())

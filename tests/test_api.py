@@ -11,7 +11,7 @@ from conftest import config_of, small_config
 import genbench
 from genbench import experiment
 from genbench.experiment import run
-from genbench.model import can
+from genbench.model import supports
 from genbench.models.cvae import CVAE
 
 SMALL = {"epochs": 2, "device": "cpu", "dataset__limit": 100}
@@ -45,7 +45,7 @@ def test_a_model_takes_its_own_samples(model_name, undrawn):
     trained = run(small_config(model_name, "epochs=1"), Path("here"))
     x, labels = trained.sample(3), {"y": [0, 1, 2]} if trained.model.conditional else {}
     for ability in ("encode", "log_prob", "score"):
-        if can(trained.model, ability):
+        if supports(trained.model, ability):
             assert getattr(trained, ability)(x, **(labels if ability != "score" else {})).isfinite().all()
 
 
@@ -66,7 +66,7 @@ def test_many_points_are_asked_about_a_block_at_a_time(monkeypatch):
     y = trained.data.parts["test"].y[:50]
     z, blocks = trained.encode(x, y), []
     monkeypatch.setattr(experiment, "BLOCK", 16)
-    for name in ("posterior", "decode", "emit"):
+    for name in ("posterior", "decode", "sample_from_latent"):
         original = getattr(CVAE, name)
         monkeypatch.setattr(CVAE, name, lambda self, of, *more, original=original: blocks.append(len(of)) or original(self, of, *more))
     torch.testing.assert_close(trained.encode(x, y), z)
@@ -113,7 +113,7 @@ def test_a_finished_run_is_taken_up_again_as_it_was_measured():
 
 def test_keywords_name_every_setting():
     trained = genbench.fit(model="swae", lambda_=3, dataset__classes=[3, 8], **SMALL)
-    assert trained.model.hp["lambda"] == 3 and set(trained.data.train.y.tolist()) == {3, 8}
+    assert trained.model.weights["lambda"] == 3 and set(trained.data.train.y.tolist()) == {3, 8}
 
 
 def test_defaults_are_those_of_the_command_line():

@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 
 from genbench.config.settings import Settings
 from genbench.data import types as data_module
-from genbench.data.types import Data, Part, Space, load
+from genbench.data.types import Data, DataSpec, Split, load
 from genbench.evaluation import features
 from genbench.evaluation.card import card, evaluated, real_data
 from genbench.evaluation.context import Evaluation
@@ -47,13 +47,13 @@ def normal(n, d, seed):
 
 def made(train, test, y=None, unit=False, classes=0):
     """A dataset of these points; labels y are those of both parts."""
-    parts = {"train": Part(train, y), "test": Part(test, y)}
-    return Data("made", parts, Space(tuple(train.shape[1:]), unit, classes=classes))
+    parts = {"train": Split(train, y), "test": Split(test, y)}
+    return Data("made", parts, DataSpec(tuple(train.shape[1:]), unit, classes=classes))
 
 
 def model_with(data, latent_dim=None, **abilities):
     """A model that can what these functions can."""
-    model = Model(data.space, Settings({"seed": 0, "latent_dim": latent_dim, "model": {"name": "made"}}))
+    model = Model(data.spec, Settings({"seed": 0, "latent_dim": latent_dim, "model": {"name": "made"}}))
     for name, ability in abilities.items():
         object.__setattr__(model, name, ability)
     return model
@@ -108,7 +108,7 @@ def test_points_that_are_sorted_by_class_count_evenly():
     asked = []
     model = model_with(data := made(x, x, y, classes=10), 1, codes=lambda n, rng: torch.zeros(n, 1), decode=lambda z: z)
     object.__setattr__(model, "conditional", True)
-    object.__setattr__(model, "given", lambda y: asked.extend(y.tolist()) or model)
+    object.__setattr__(model, "conditioned_on", lambda y: asked.extend(y.tolist()) or model)
     assert len(Evaluation(model, data, {}, "quick").draws) == 1000 and torch.tensor(asked).bincount().tolist() == [100] * 10
 
 
@@ -510,7 +510,7 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     assert told(few, modes, steps=None)[0] == ("undertrained", "epochs=200")
     for better in ({"late_fall": -0.1}, {"late_fall": 0.3, "kept_epoch": 3}):  # where more steps would be worse
         assert [kind for kind, _ in told({"cost": few["cost"] | better}, modes, steps=None)] == ["missing modes"]
-    told_of = [told({"train": {"nll": 1.0}, "test": {"nll": 1 + gap * data.space.size}}, reg_covar=0.01) for gap in (0.4, 0.6)]
+    told_of = [told({"train": {"nll": 1.0}, "test": {"nll": 1 + gap * data.spec.size}}, reg_covar=0.01) for gap in (0.4, 0.6)]
     assert told_of == [[], [("overfitted", "reg_covar=0.1")]], "half a nat for each value"
     assert told(many, modes, steps=None, epochs=4) == [("missing modes", "epochs=8")]
     assert told(many, modes, steps=400, epochs=4) == [("missing modes", "steps=800")]
@@ -577,7 +577,7 @@ def test_a_curve_that_still_falls_in_its_second_half_is_known():
 def test_what_a_model_says_of_its_fit_is_kept_with_its_numbers(tmp_path, undrawn, genbench):
     done = run(small_config("gmm", "n_components=2"), tmp_path / "run")
     (remark,) = json.loads((tmp_path / "run" / "metrics.json").read_text())["remarks"]
-    assert [remark] == done.model.remarks() and "covariances would be singular" in remark
+    assert [remark] == done.model.warnings() and "covariances would be singular" in remark
     assert remark in " ".join(genbench("show", "run").stdout.split())
 
 

@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA as TheirPCA
 from sklearn.mixture import GaussianMixture
 
 from genbench.config.settings import Settings
-from genbench.data.types import Batch, Data, Part, Space, load
+from genbench.data.types import Batch, Data, DataSpec, Split, load
 from genbench.experiment import build
 from genbench.models.kmeans import KMeans, plus_plus
 from genbench.training.loop import fit
@@ -37,8 +37,8 @@ def blobs(n=600, seed=0):
 
 
 def data_of(x):
-    part = Part(torch.tensor(x, dtype=torch.float32), None)
-    return Data("made", {"train": part}, Space((x.shape[1],), unit=False))
+    part = Split(torch.tensor(x, dtype=torch.float32), None)
+    return Data("made", {"train": part}, DataSpec((x.shape[1],), unit=False))
 
 
 def passes(model, x, count, batch=97):

@@ -18,7 +18,7 @@ from runs import differences, forked, outcome
 
 from genbench import experiment
 from genbench.cli.main import main
-from genbench.config.registry import GROUPS, builtin_catalogue
+from genbench.config.registry import GROUPS, builtin_registry
 from genbench.config.resolvers import run_name, unique_name
 
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
@@ -202,7 +202,7 @@ def test_hidden_configs_are_left_out_and_dangling_links_named(genbench, tmp_path
 def test_files_that_include_one_another_many_times_are_read_once(tmp_path):
     put_own(tmp_path, **{f"model__b{i}": f"defaults: {[f'b{i + 1}'] * 8}\nx{i}: {i}  # int: a number\n" for i in range(30)})
     put_own(tmp_path, model__b30="x30: 30  # int: a number\n")
-    settings = builtin_catalogue(str(tmp_path / "own")).settings("model/b0")
+    settings = builtin_registry(str(tmp_path / "own")).settings("model/b0")
     assert {name: s.default for name, s in settings.items()} == {f"x{i}": i for i in range(31)}
 
 
@@ -229,18 +229,18 @@ def test_a_refused_request_does_not_import_torch(tmp_path):
 
 
 def test_every_setting_is_declared_and_every_default_allowed():
-    catalogue = builtin_catalogue()
+    registry = builtin_registry()
     types = {}
     for group in ("model", "dataset"):
-        for name in catalogue.names(group):
-            for setting in catalogue.settings(f"{group}/{name}").values():
+        for name in registry.names(group):
+            for setting in registry.settings(f"{group}/{name}").values():
                 beside = dict([condition.split("=")]) if (condition := setting.alternatives[0][1]) else {}
                 for value in defaults_of(setting) if not setting.required else ["."]:
                     setting.check(value, beside)
                 kinds = {kind for kind, _ in setting.alternatives} | ({"null"} if setting.required else set())
                 known = types.setdefault(setting.name, kinds)
                 assert known <= kinds or kinds <= known, "one type and range everywhere; some models have more choices"
-            assert len(catalogue.about(f"{group}/{name}")) >= 1
+            assert len(registry.about(f"{group}/{name}")) >= 1
     for name in MODELS:
         config_of(name)  # raises for a setting that nothing declares
     for file in CONFIGS.glob("dataset/*.yaml"):
@@ -251,10 +251,10 @@ def test_every_setting_is_declared_and_every_default_allowed():
 def test_help_and_lists_tell_every_setting(group, genbench):
     shown, listed = genbench("--help"), genbench(f"{group}s")
     assert shown.returncode == listed.returncode == 0 and genbench("help").stdout == shown.stdout
-    catalogue, text = builtin_catalogue(), " ".join(shown.stdout.split())
-    for name in catalogue.names(group):
+    registry, text = builtin_registry(), " ".join(shown.stdout.split())
+    for name in registry.names(group):
         assert name in shown.stdout and name in listed.stdout
-        for setting in catalogue.settings(f"{group}/{name}").values():
+        for setting in registry.settings(f"{group}/{name}").values():
             assert setting.name in listed.stdout and setting.name in text and setting.meaning in text
 
 

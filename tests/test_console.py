@@ -10,14 +10,14 @@ import pytest
 from PIL import Image
 
 from genbench.config.compose import check_request
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.evaluation.registry import headlines, measures
 from genbench.runs import progress, summary
 from genbench.runs.directory import swept
 from genbench.runs.progress import Display, JobDisplay, terms
 from genbench.runs.summary import headline
 from genbench.sweeps.sweep import Sweep
-from genbench.utils.console import Patient
+from genbench.utils.console import PipeSafeConsole
 from genbench.utils.text import counted, duration
 
 SCREEN = 24  # lines of 80 columns
@@ -25,9 +25,9 @@ TINY = ["epochs=2", "dataset.limit=60", "device=cpu"]
 POINT = {"train": {"nll": 90.1, "kl": 11.2, "loss": 133.17, "lr": 0.001}, "validation": {"nll": 95.2, "kl": 10.9, "loss": 138.58}}
 
 
-def printed(is_terminal: bool = False, width: int = 80) -> Patient:
+def printed(is_terminal: bool = False, width: int = 80) -> PipeSafeConsole:
     """A console that keeps what it prints."""
-    return Patient(file=io.StringIO(), force_terminal=is_terminal, width=width, highlight=False, soft_wrap=True)
+    return PipeSafeConsole(file=io.StringIO(), force_terminal=is_terminal, width=width, highlight=False, soft_wrap=True)
 
 
 def entry(name: str, value: float = 0.123456, group: str = "samples") -> dict:
@@ -123,8 +123,8 @@ def test_a_job_has_a_line_at_its_start_and_one_at_its_end_within_the_width():
     on = printed()
     display = JobDisplay("beta=4 latent_dim=2", 3, 12, 20, on)
     display.begin()
-    display.say("stop with Ctrl-C")
-    display.say("warning: something")
+    display.echo("stop with Ctrl-C")
+    display.echo("warning: something")
     display.start(200, "loss")
     display.epoch(1, POINT, "1/s")
     display.measuring(1, 2, "mse")
@@ -273,14 +273,14 @@ def test_what_was_swept_is_read_from_a_summary_whatever_is_in_it(tmp_path):
 
 
 def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_path):
-    catalogue = builtin_catalogue()
+    registry = builtin_registry()
     for folder in ("x/cats", "x/dogs", "y/cats", f"x/{'a' * 90}", f"x/{'a' * 90}b"):
         (tmp_path / folder).mkdir(parents=True)
         Image.new("L", (1, 1)).save(tmp_path / folder / "picture.png")
 
     def directories(*words):
         args = Namespace(overrides=list(words), multirun=True, cfg=None)
-        sweep = Sweep(list(words), check_request(args, catalogue, ()), tmp_path, catalogue)
+        sweep = Sweep(list(words), check_request(args, registry, ()), tmp_path, registry)
         sweep.place()
         return [job.folder.name for job in sweep.jobs]
 

@@ -12,9 +12,9 @@ from runs import newest
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench.config.settings import Settings
-from genbench.data.types import Batch, Data, Part, Space, load, order_seed
+from genbench.data.types import Batch, Data, DataSpec, Split, load, order_seed
 from genbench.experiment import build, run
-from genbench.model import can
+from genbench.model import supports
 from genbench.runs.recorder import Run
 from genbench.training.gradient import GradientModel
 from genbench.training.loop import EarlyStopping, Position, fit
@@ -69,22 +69,22 @@ def test_watching_does_not_steer(model_name, tmp_path, unrendered):
 def test_abilities_have_the_promised_shapes(model_name):
     model, data, _ = trained(small_config(model_name))
     x, y = data.parts["test"].values(slice(0, 7)), data.parts["test"].y[:7]
-    model.finish(data.train, seed=0)
-    given = model.given(y)
+    model.fit_posthoc(data.train, seed=0)
+    given = model.conditioned_on(y)
     with torch.no_grad():
-        if can(model, "encode", "decode"):
+        if supports(model, "encode", "decode"):
             z = given.encode(x)
             assert len(z) == 7 and given.decode(z).shape == x.shape and given.decode(z).dtype == torch.float32
-        if can(model, "codes"):
+        if supports(model, "codes"):
             assert model.codes(5, generator(0)).shape == (5, model.latent_dim) and model.source_of_codes
-        if can(model, "sample"):
+        if supports(model, "sample"):
             one, same, other = (model.sample(5, generator(seed)) for seed in (0, 0, 1))
-            assert one.shape == (5, *data.space.shape) and one.dtype == torch.float32 and one.isfinite().all()
+            assert one.shape == (5, *data.spec.shape) and one.dtype == torch.float32 and one.isfinite().all()
             assert torch.equal(one, same) and not torch.equal(one, other)
-        if can(model, "log_prob"):
+        if supports(model, "log_prob"):
             log_prob = given.log_prob(x)
             assert log_prob.shape == (7,) and log_prob.isfinite().all() and torch.equal(log_prob, given.log_prob(x))
-            assert not model.mass or (log_prob <= 0).all()
+            assert not model.is_discrete or (log_prob <= 0).all()
 
 
 def test_runs_on_vectors_without_labels(model_name):
@@ -94,7 +94,7 @@ def test_runs_on_vectors_without_labels(model_name):
     data = suited(model_name, load(config["dataset"], CPU))
     for name, part in data.parts.items():
         data.parts[name] = type(part)(part.raw, None)
-    data = data._replace(space=data.space._replace(classes=0))
+    data = data._replace(spec=data.spec._replace(classes=0))
     model = built(config, data)
     fit(model, data, Nowhere(), Settings(config))
     assert all(math.isfinite(v) for v in means(model, data.parts["test"], 100, 0).values())
@@ -107,9 +107,9 @@ def test_latent_dim_auto_never_exceeds_the_data(model_name, dataset, size):
         pytest.skip("has no latent dimension, or a default of its own")
     data = load(config["dataset"], CPU)
     model = built(config, data)
-    assert model.s.latent_dim == min(model.usual_latent_dim, size)
-    if can(model, "encode"):
-        encoded = model.given(data.train.y[:3]).encode(data.train.values(slice(0, 3)))
+    assert model.s.latent_dim == min(model.default_latent_dim, size)
+    if supports(model, "encode"):
+        encoded = model.conditioned_on(data.train.y[:3]).encode(data.train.values(slice(0, 3)))
         assert encoded.shape == (3, model.s.latent_dim)
 
 
@@ -120,14 +120,14 @@ def test_convolutions_take_images_of_any_size_and_number_of_channels(model_name,
         pytest.skip("has no network")
     config = small_config(model_name, "network=conv")
     x, y = torch.rand(6, *shape, generator=generator(0)), torch.arange(6) % 2
-    data = Data("made", {"train": Part(x, y), "test": Part(x, y)}, Space(shape, unit=True, classes=2))
+    data = Data("made", {"train": Split(x, y), "test": Split(x, y)}, DataSpec(shape, unit=True, classes=2))
     model = build(config, data)
     model.setup(data.train, seed=0, steps=1)
     model.step(Batch(x, y))
     z = torch.randn(6, config["latent_dim"], generator=generator(1))
-    assert model.given(y).decode(z).shape == x.shape
-    if can(model, "encode"):
-        assert model.given(y).encode(x).shape == z.shape
+    assert model.conditioned_on(y).decode(z).shape == x.shape
+    if supports(model, "encode"):
+        assert model.conditioned_on(y).encode(x).shape == z.shape
 
 
 def test_batch_size_does_not_change_statistics(model_name):
@@ -173,7 +173,7 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
     members, serial = [], []
     for i, seed in enumerate(seeds):
         varied = copy.deepcopy(config) | {"seed": seed}
-        for number in type(build(config, data)).numbers:
+        for number in type(build(config, data)).loss_weights:
             varied[number] = config[number] * (1 + i)  # numbers may differ between members
         for models in (members, serial):
             models.append(build(varied, data))
@@ -184,23 +184,25 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
             model.step(batch)
     parameters, buffers = stack_module_state(members)
     template = members[0]
-    own = {p: [n for n, _ in template.named_parameters() if n.startswith(player.owns)] for p, player in template.players.items()}
-    rules = {p: optimizer([parameters[n] for n in own[p]], template.s, template.s.get(f"{p}_lr")) for p in template.players}
+    own = {
+        p: [n for n, _ in template.named_parameters() if n.startswith(objective.parameters)] for p, objective in template.objectives.items()
+    }
+    rules = {p: optimizer([parameters[n] for n in own[p]], template.s, template.s.get(f"{p}_lr")) for p in template.objectives}
     for clock, batch in enumerate(batches):
-        hp = {name: torch.tensor([m.annealed(clock)[name] for m in members]) for name in template.hp}
-        for name, player in template.players.items():
-            if (clock + 1) % player.every:
+        weights = {name: torch.tensor([m.annealed(clock)[name] for m in members]) for name in template.weights}
+        for name, objective in template.objectives.items():
+            if (clock + 1) % objective.every:
                 continue
-            draws = [template.draw(name, len(batch.x), torch.Generator().manual_seed(fold(seed, clock, name))) for seed in seeds]
+            draws = [template.draw_noise(name, len(batch.x), torch.Generator().manual_seed(fold(seed, clock, name))) for seed in seeds]
             noise = {k: torch.stack([d[k] for d in draws]) for k in draws[0]}
 
-            def loss(mine, rest, held, noise, hp, player=player, batch=batch):
-                return functional_call(template, {**rest, **mine, **held}, (player.loss, batch, noise, hp))[0]
+            def loss(mine, rest, held, noise, weights, objective=objective, batch=batch):
+                return functional_call(template, {**rest, **mine, **held}, (objective.loss, batch, noise, weights))[0]
 
             mine = {n: parameters[n] for n in own[name]}
             rest = {n: p for n, p in parameters.items() if n not in mine}
-            in_dims = (0, 0, 0, 0 if noise else None, 0 if hp else None)
-            found = vmap(grad(loss), in_dims=in_dims)(mine, rest, buffers, noise, hp)
+            in_dims = (0, 0, 0, 0 if noise else None, 0 if weights else None)
+            found = vmap(grad(loss), in_dims=in_dims)(mine, rest, buffers, noise, weights)
             for n, g in found.items():
                 parameters[n].grad = g
             for group in rules[name].param_groups:
@@ -209,7 +211,7 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
             with torch.no_grad():
                 for i, member in enumerate(members):
                     member.load_state_dict({n: p[i] for n, p in (parameters | buffers).items()})
-                    member.settle(name)
+                    member.after_step(name)
                     for n, value in member.state_dict().items():
                         (parameters if n in parameters else buffers)[n][i] = value
     for i, model in enumerate(serial):

@@ -10,9 +10,9 @@ import yaml
 from conftest import config_of
 from PIL import Image
 
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.figures import plots
-from genbench.figures.canvas import Sheet
+from genbench.figures.canvas import Canvas
 from genbench.report import sweep_curves
 
 
@@ -33,7 +33,7 @@ def sweep(tmp_path):
             (folder / "metrics.json").write_text(json.dumps(parts | {"cost": cost, "machine": {"device": "cpu"}}))
 
     job.folder = tmp_path
-    job.curves = lambda: list(sweep_curves.curves(sweep_curves.results(tmp_path, builtin_catalogue())))
+    job.curves = lambda: list(sweep_curves.curves(sweep_curves.results(tmp_path, builtin_registry())))
     return job
 
 
@@ -44,7 +44,7 @@ def test_the_least_held_out_value_is_marked_and_told_with_the_test_value_there(s
     (line,) = curve.lines
     assert line.x.tolist() == [1, 2, 3, 5, 8, 12, 20] and line.parts["train"][:, 0].argmin() == 6
     assert (line.at, line.word, line.judged, curve.log) == (4, "least", "validation", True)
-    sweep_curves.draw_curves(sweep.folder, builtin_catalogue())
+    sweep_curves.draw_curves(sweep.folder, builtin_registry())
     told = capsys.readouterr().out
     assert "least validation nll at n_components=8: 3; test nll there: 3.125" in told and curve.title == "gmm on digits, covariance=diag"
     with Image.open(sweep.folder / "nll_against_n_components_gmm_on_digits.png") as picture:
@@ -89,7 +89,7 @@ def test_runs_that_are_not_done_are_left_out_and_told(sweep, capsys):
     sweep("gmm", {"n_components": 5}, state="running")
     (sweep.folder / "damaged").mkdir()
     (sweep.folder / "damaged" / "status.json").write_text('{"sta')
-    sweep_curves.draw_curves(sweep.folder, builtin_catalogue())
+    sweep_curves.draw_curves(sweep.folder, builtin_registry())
     told = capsys.readouterr().out
     assert "left out, as they are not done: 3_gmm, 4_gmm" in told and "validation nll still falls at n_components=3" in told
     (curve,) = sweep.curves()
@@ -103,7 +103,7 @@ def test_there_is_nothing_to_draw_of_games_single_values_and_words(sweep, capsys
         sweep("gmm", {"covariance": covariance}, validation=1.0)
     for seed in (0, 1):
         sweep("kmeans", {"seed": seed}, "inertia", validation=1.0)
-    sweep_curves.draw_curves(sweep.folder, builtin_catalogue())
+    sweep_curves.draw_curves(sweep.folder, builtin_registry())
     assert not list(sweep.folder.glob("*.png")) and capsys.readouterr().out == ""
 
 
@@ -117,7 +117,7 @@ def test_every_swept_number_has_its_curve_with_a_line_for_each_choice_of_the_oth
     names = [line.name for line in by_setting["n_components"].lines]
     assert names[0] == "covariance=full, tol=0.0" and len(set(names)) == 4
     assert len(by_setting["tol"].lines) == 6 and by_setting["tol"].title == "gmm on digits"
-    sweep_curves.draw_curves(sweep.folder, builtin_catalogue())
+    sweep_curves.draw_curves(sweep.folder, builtin_registry())
     assert len(list(sweep.folder.glob("*.png"))) == 2
     assert "covariance=diag, tol=0.1: least validation nll at n_components=1, the smallest tried: 1.1" in capsys.readouterr().out
 
@@ -140,7 +140,7 @@ def test_a_criterion_that_contains_the_setting_tells_no_best_value(sweep):
 
 def test_numbers_below_the_axis_do_not_run_into_one_another():
     x = np.array([0.0, *np.linspace(98, 100, 9)])
-    sheet = Sheet(300, 100, "title", "note")
+    sheet = Canvas(300, 100, "title", "note")
     axes = sheet.axes(0, 0, 300, 60)
     axes.plot(x, x)
     plots._tick(axes, x.tolist(), 300)

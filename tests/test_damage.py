@@ -15,18 +15,18 @@ from rich.text import Text
 from runs import differences, newest, outcome
 
 from genbench import experiment
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.experiment import load_run, run
-from genbench.figures.renderer import Viewer
+from genbench.figures.renderer import FigureRenderer
 from genbench.report.load import gathered
 from genbench.runs import checkpoints
 from genbench.sweeps.launch import execute
-from genbench.utils.console import Patient
+from genbench.utils.console import PipeSafeConsole
 from genbench.utils.files import within
 from genbench.utils.schema import METRICS, Maybe, fault, number
 
 CPU = torch.device("cpu")
-CATALOGUE = builtin_catalogue()
+CATALOGUE = builtin_registry()
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def originals(tmp_path_factory):
     }
     with pytest.MonkeyPatch.context() as patch:
         for some in ("watched", "finished"):
-            patch.setattr(Viewer, some, lambda self, model, epoch: iter(()))
+            patch.setattr(FigureRenderer, some, lambda self, model, epoch: iter(()))
         patch.setattr(experiment, "evaluated", lambda *args, **more: {"card": [dict(ENTRY)], "diagnosis": []})
         for name, config in configs.items():
             execute(config, top / name, CATALOGUE)
@@ -317,7 +317,7 @@ def test_no_text_of_a_file_is_markup(copy, genbench):
         changed(folder, "metrics.json", lambda found, term=term: found["card"].append(ENTRY | {"name": term, "group": term, "of": term}))
         done = genbench("show", "run")
         assert done.returncode == 0 and done.stdout.count(term) >= 3, done.stdout
-    console = Patient(width=80)
+    console = PipeSafeConsole(width=80)
     assert console.render_str("[/red] :smile:").plain == Text("[/red] :smile:").plain
 
 

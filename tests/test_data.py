@@ -10,7 +10,7 @@ from PIL import Image
 from published import IN_IDX, PUBLISHED, write, write_amat
 
 from genbench.data import readers
-from genbench.data.types import Part, Space, count, load, order_seed, uniform
+from genbench.data.types import DataSpec, Split, count, load, order_seed, uniform
 from genbench.utils.errors import UserError
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ def sizes(data):
 def test_idx_files_are_read_and_split(dataset, root):
     data = loaded(dataset, root=root, val_size=10)
     assert sizes(data) == {"train": 50, "validation": 10, "test": 20}
-    assert data.space.shape == (1, 28, 28) and data.space.unit and data.train.raw.dtype == torch.uint8
+    assert data.spec.shape == (1, 28, 28) and data.spec.unit and data.train.raw.dtype == torch.uint8
     x = data.train.values()
     assert x.min() == 0 and x.max() == 1 and data.train.y.dtype == torch.int64
     stored = torch.frombuffer(bytearray((root / IN_IDX[dataset] / "t10k-images-idx3-ubyte").read_bytes()[16:]), dtype=torch.uint8)
@@ -63,7 +63,7 @@ def test_idx_files_are_read_and_split(dataset, root):
 
 def test_cifar10s_batches_are_read(root):
     data = loaded("cifar10", root=root, val_size=10)
-    assert sizes(data) == {"train": 50, "validation": 10, "test": 12} and data.space.shape == (3, 32, 32) and data.space.unit
+    assert sizes(data) == {"train": 50, "validation": 10, "test": 12} and data.spec.shape == (3, 32, 32) and data.spec.unit
     stored = pickle.loads((root / "cifar-10-batches-py" / "test_batch").read_bytes())
     assert np.array_equal(data.parts["test"].raw.flatten(1).numpy(), stored["data"])
     assert data.parts["test"].y.tolist() == stored["labels"] and data.names == tuple("abcdefghij")
@@ -72,7 +72,7 @@ def test_cifar10s_batches_are_read(root):
 def test_binarized_mnist_has_the_parts_of_its_files(root):
     data = loaded("binarized-mnist", root=root, val_size=20)
     assert sizes(data) == {"train": 60, "validation": 20, "test": 20}
-    assert data.space == Space((1, 28, 28), unit=True, trials=1) and data.train.y is None
+    assert data.spec == DataSpec((1, 28, 28), unit=True, trials=1) and data.train.y is None
     for part, name in (("train", "train"), ("validation", "valid"), ("test", "test")):
         stored = np.loadtxt(root / "binarized_mnist" / f"binarized_mnist_{name}.amat")
         assert np.array_equal(data.parts[part].values().flatten(1).numpy(), stored)
@@ -118,7 +118,7 @@ def test_damaged_binarized_images_are_refused(content, says, tmp_path, monkeypat
 
 def test_lfws_faces_are_those_of_people_with_many_pictures(root):
     data = loaded("lfw", root=root)
-    assert sizes(data) == {"train": 86, "validation": 10, "test": 24} and data.space.shape == (1, 62, 47) and data.space.unit
+    assert sizes(data) == {"train": 86, "validation": 10, "test": 24} and data.spec.shape == (1, 62, 47) and data.spec.unit
     for part in data.parts.values():
         assert part.raw.dtype == torch.uint8
         assert torch.equal(part.values().mean((1, 2, 3)) > 0.5, part.y == 1), "labels belong to the pictures"
@@ -164,14 +164,14 @@ def test_only_the_wanted_classes_are_kept(dataset, root):
 @pytest.mark.parametrize(("dataset", "size"), [("digits", [16, 12]), ("digits", [4, 4]), ("mnist", [14, 14]), ("cifar10", [40, 40])])
 def test_images_of_every_set_can_be_resized(dataset, size, root):
     plain, data = (loaded(dataset, **small(dataset, root), resize=wanted) for wanted in (None, size))
-    assert data.space.shape == (plain.space.shape[0], *size) and data.space.trials is None and data.digest != plain.digest
+    assert data.spec.shape == (plain.spec.shape[0], *size) and data.spec.trials is None and data.digest != plain.digest
     for name, part in data.parts.items():
         x, before = part.values(), plain.parts[name].values()
         assert part.raw.dtype == torch.uint8 and x.min() >= 0 and x.max() <= 1 and torch.equal(part.y, plain.parts[name].y)
         theirs = [Image.fromarray(image.numpy(), mode="F").resize(size[::-1], Image.Resampling.BICUBIC) for image in before[:5, 0]]
         torch.testing.assert_close(x[:5, 0], torch.tensor(np.stack(theirs)).clamp(0, 1), atol=0.004, rtol=0)
     dotted = loaded(dataset, **small(dataset, root), resize=size, binarize="static")
-    assert dotted.space.trials == 1 and dotted.space.shape == data.space.shape
+    assert dotted.spec.trials == 1 and dotted.spec.shape == data.spec.shape
     assert data.reference.digest != plain.reference.digest and data.reference.read().raw.shape[2:] == torch.Size(size)
 
 
@@ -183,7 +183,7 @@ def test_no_validation_and_a_limit():
 
 
 def test_batches_visit_every_point_once_in_an_order_of_seed_and_epoch():
-    part = Part(torch.arange(103)[:, None], torch.arange(103))
+    part = Split(torch.arange(103)[:, None], torch.arange(103))
     visits = {}
     for key in [(0, 1), (0, 2), (1, 1)]:
         batches = list(part.batches(10, order=order_seed(*key)))
@@ -209,7 +209,7 @@ def test_binarisation_draws_once_or_at_each_visit():
     average = torch.stack([visit(dynamic, e) for e in range(300)]).mean(0)
     torch.testing.assert_close(average, grey.train.values(), atol=0.15, rtol=0)
     for data in (static, dynamic):
-        assert set(data.parts["test"].values().unique().tolist()) == {0, 1} and data.space.trials == 1
+        assert set(data.parts["test"].values().unique().tolist()) == {0, 1} and data.spec.trials == 1
     assert torch.equal(static.parts["test"].raw, dynamic.parts["test"].raw)
 
 
@@ -232,7 +232,7 @@ def test_dequantised_pixels_stay_in_their_cells(dataset, levels, root):
     assert torch.equal(visit(dynamic, "train", 1), visit(dynamic, "train", 1))
     other = loaded(dataset, **there, dequantize=True, seed=1)
     assert not torch.equal(visit(static, "test", 0), visit(other, "test", 0))
-    assert all(data.space.unit and data.space.trials is None and data.space.cell == 1 / levels for data in (static, dynamic))
+    assert all(data.spec.unit and data.spec.trials is None and data.spec.cell == 1 / levels for data in (static, dynamic))
 
 
 @pytest.mark.parametrize("levels", [17, 256])

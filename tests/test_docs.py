@@ -10,7 +10,7 @@ import pytest
 from hydra._internal.utils import get_args_parser
 
 from genbench.config.compose import check_request
-from genbench.config.registry import GROUPS, builtin_catalogue
+from genbench.config.registry import GROUPS, builtin_registry
 from genbench.sweeps.sweep import Sweep
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -43,14 +43,14 @@ def test_the_example_of_an_own_model_and_dataset_works(genbench, tmp_path, monke
 
 
 def test_every_model_has_a_section():
-    assert sorted(SECTIONS) == builtin_catalogue().names("model")
+    assert sorted(SECTIONS) == builtin_registry().names("model")
 
 
 def test_a_section_names_settings_that_its_model_has_and_all_that_it_alone_has(model_name):
-    catalogue = builtin_catalogue()
-    has = catalogue.shared() | catalogue.settings(f"model/{model_name}")
-    for dataset in catalogue.names("dataset"):
-        has |= {name: s for name, s in catalogue.settings(f"dataset/{dataset}").items() if name.startswith("dataset.")}
+    registry = builtin_registry()
+    has = registry.shared() | registry.settings(f"model/{model_name}")
+    for dataset in registry.names("dataset"):
+        has |= {name: s for name, s in registry.settings(f"dataset/{dataset}").items() if name.startswith("dataset.")}
     listed = re.search(r"^\*\*Settings\.\*\*\n((?:- .*\n(?:  .*\n)*)+)", SECTIONS[model_name], re.M)[1]
     names = re.findall(r"`([\w.]+)`", "\n".join(re.findall(r"^- (.*?): ", listed, re.M)))
     assert names or "Those of" in listed
@@ -62,14 +62,14 @@ def test_a_section_names_settings_that_its_model_has_and_all_that_it_alone_has(m
 
 @pytest.mark.parametrize("command", re.findall(r"^genbench .*=.*|(?<=`)genbench [^`]*=[^`]*", MODELS_TEXT, re.M))
 def test_commands_are_accepted(command):
-    check_request(get_args_parser().parse_intermixed_args(shlex.split(command)[1:]), builtin_catalogue(), ())
+    check_request(get_args_parser().parse_intermixed_args(shlex.split(command)[1:]), builtin_registry(), ())
 
 
 def test_settings_and_links_elsewhere_exist():
-    owned = builtin_catalogue().owners
-    shared = builtin_catalogue().shared()
+    parameters_of = builtin_registry().owners
+    shared = builtin_registry().shared()
     for span in re.findall(r"`([\w.]+)=[^`\n]*`", MODELS_TEXT):
-        assert span in shared or span in GROUPS or owned(span), span
+        assert span in shared or span in GROUPS or parameters_of(span), span
     anchors = {re.sub(r"[^\w\s-]", "", title).strip().lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)", MODELS_TEXT, re.M)}
     assert {*re.findall(r"\]\(#([^)]+)\)", MODELS_TEXT)} <= anchors
 

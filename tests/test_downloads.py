@@ -220,7 +220,7 @@ def test_waiting_is_told_once_and_stops_on_request(server, tmp_path, monkeypatch
         if next(looks, None) is None:
             raise signals.Interrupted(signal.SIGINT)
 
-    monkeypatch.setattr(downloads, "say", said.append)
+    monkeypatch.setattr(downloads, "echo", said.append)
     monkeypatch.setattr(downloads, "check", check)
     with open(tmp_path / ".lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -8,7 +8,7 @@ import torch
 from conftest import config_of, small_config
 
 from genbench.data import types
-from genbench.data.types import Source
+from genbench.data.types import RawDataset
 from genbench.experiment import load_run, run
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -45,7 +45,7 @@ def points(monkeypatch):
         y = torch.arange(len(x)) % 3
         unit = not len(x) or (float(x.min()) >= 0 and float(x.max()) <= 1)
         held_out = x[:9] if len(x) else torch.zeros(9, *x.shape[1:])
-        source = Source(x, y, held_out, torch.arange(len(held_out)) % 3, unit, trials=trials if unit else None)
+        source = RawDataset(x, y, held_out, torch.arange(len(held_out)) % 3, unit, trials=trials if unit else None)
         monkeypatch.setattr(types, "locate", lambda path, key: lambda s: source)
 
     return let_be
@@ -128,7 +128,7 @@ def test_data_that_are_not_finite_are_refused_naming_the_first_point(bad, tmp_pa
 
 def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatch, undrawn):
     x = images(60)
-    monkeypatch.setattr(types, "locate", lambda path, key: lambda s: Source(x, None, x[:9], None, unit=True, trials=16))
+    monkeypatch.setattr(types, "locate", lambda path, key: lambda s: RawDataset(x, None, x[:9], None, unit=True, trials=16))
     try:
         trained = run(small_config(model_name, "dataset.limit=null"), tmp_path)
     except UserError as refused:
@@ -140,14 +140,14 @@ def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatc
 @pytest.mark.parametrize("model_name", ["cvae", "supervised-ae", "swae", "vae"])
 def test_a_class_that_only_test_points_have_is_reported_and_measured(model_name, tmp_path, monkeypatch, undrawn, carded, capsys):
     x, y = images(60).repeat(1, 1, 2, 2), torch.tensor([0, 2]).repeat(30)
-    source = Source(x, y, x[:30], torch.tensor([0, 2, 1, 5, 5]).repeat(6), unit=True, trials=16, names=tuple("abcdef"))
+    source = RawDataset(x, y, x[:30], torch.tensor([0, 2, 1, 5, 5]).repeat(6), unit=True, trials=16, names=tuple("abcdef"))
     monkeypatch.setattr(types, "locate", lambda path, key: lambda s: source)
     supervised = ["supervision=1.0"] if model_name == "swae" else []
     few = ["epochs=2", "dataset.val_size=0", "dataset.limit=null", "dataset.test_size=0.2", "evaluation=quick", *supervised]
     found = run(small_config(model_name, *few), tmp_path)
     said = capsys.readouterr().out
     assert "no training point is of 2 classes that test points have (b, f)" in said
-    assert found.metrics["card"] and found.data.space.classes == 6 and found.data.space.absent == (1, 3, 4, 5)
+    assert found.metrics["card"] and found.data.spec.classes == 6 and found.data.spec.absent == (1, 3, 4, 5)
     if model_name == "supervised-ae":
         assert found.metrics["test"]["accuracy"] <= 0.4, "what cannot be learnt counts as wrong"
 
@@ -164,7 +164,7 @@ def test_a_class_that_only_test_points_have_is_reported_and_measured(model_name,
     ],
 )
 def test_labels_that_only_some_points_have_are_refused(y, test_y, says, monkeypatch):
-    source = Source(images(60), y, images(9), test_y, unit=True)
+    source = RawDataset(images(60), y, images(9), test_y, unit=True)
     monkeypatch.setattr(types, "locate", lambda path, key: lambda s: source)
     with pytest.raises(UserError, match=f"dataset=digits: {says}") as refused:
         types.load(small_config("pca", "dataset.val_size=0")["dataset"], torch.device("cpu"))

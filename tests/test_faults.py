@@ -29,13 +29,13 @@ from genbench import experiment
 from genbench.cli.main import main
 from genbench.data import readers
 from genbench.experiment import load_run, run
-from genbench.figures.renderer import Viewer
+from genbench.figures.renderer import FigureRenderer
 from genbench.models.ae import Autoencoder
 from genbench.runs.directory import require_same
 from genbench.runs.lock import Lock
 from genbench.runs.recorder import Run
 from genbench.utils import files, signals
-from genbench.utils.console import Patient, say
+from genbench.utils.console import PipeSafeConsole, echo
 from genbench.utils.errors import UserError
 from genbench.utils.text import quoted
 
@@ -183,7 +183,7 @@ def finished(tmp_path_factory):
     folder, config = tmp_path_factory.mktemp("finished"), small_config("ae", "sampler=gmm", "epochs=3")
     with pytest.MonkeyPatch.context() as patch:
         for some in ("watched", "finished"):
-            patch.setattr(Viewer, some, both)
+            patch.setattr(FigureRenderer, some, both)
         run(config, folder / "run")
     (folder / "run" / "skipped.txt").write_text("one\n")
     return config, folder / "run", outcome(folder / "run")
@@ -199,7 +199,7 @@ def names_of(folder: Path) -> list[str]:
 def test_a_run_whose_files_are_none_goes_on_from_its_older_checkpoint(kind, finished, tmp_path, monkeypatch):
     config, original, whole = finished
     for some in ("watched", "finished"):
-        monkeypatch.setattr(Viewer, some, both)
+        monkeypatch.setattr(FigureRenderer, some, both)
     folder, outside = tmp_path / "run", tmp_path / "outside"
     shutil.copytree(original, folder)
     outside.mkdir()
@@ -554,12 +554,12 @@ def test_names_of_folders_and_files_are_one_printable_line_wherever_they_come_ou
 
 
 def test_no_text_steers_a_terminal_and_a_path_can_be_typed(tmp_path, monkeypatch, capsys):
-    on = Patient(file=io.StringIO(), width=80)
+    on = PipeSafeConsole(file=io.StringIO(), width=80)
     on.print("a\x1b[2Jb", Text("c\x07\x9bd"), markup=False)
     table = Table("e\x1b]0;f")
     table.add_row("g\x1bh")
     on.print(table)
-    say(f"one{EVIL}line")
+    echo(f"one{EVIL}line")
     said = capsys.readouterr().out
     assert said.count("\n") == 1 and said.rstrip("\n").isprintable()
     assert "\x1b" not in on.file.getvalue() and "\\x1b" in on.file.getvalue()

@@ -9,11 +9,11 @@ from conftest import Nowhere, built, config_of, small_config, suited
 from PIL import Image
 
 from genbench.config.settings import Settings
-from genbench.data.types import Data, Part, Space, load
+from genbench.data.types import Data, DataSpec, Split, load
 from genbench.figures import planes, plots, renderer
-from genbench.figures.canvas import CLASSES, MARGIN, THEMES, Page, Sheet, film, png
-from genbench.figures.renderer import Viewer
-from genbench.model import Model, can
+from genbench.figures.canvas import CLASSES, MARGIN, THEMES, Canvas, Page, animation, png
+from genbench.figures.renderer import FigureRenderer
+from genbench.model import Model, supports
 from genbench.training.loop import fit
 from genbench.utils.rng import generator
 
@@ -23,13 +23,13 @@ CPU = torch.device("cpu")
 def trained(config, data):
     model = built(config, data)
     fit(model, data, Nowhere(), Settings(config))
-    model.finish(data.train, seed=0)
+    model.fit_posthoc(data.train, seed=0)
     return model
 
 
 def shown(model, data):
     """Everything that is drawn of a model, by name."""
-    viewer = Viewer(data, 0, "the title")
+    viewer = FigureRenderer(data, 0, "the title")
     return dict(viewer.watched(model, 1)) | dict(viewer.finished(model, 1))
 
 
@@ -38,9 +38,11 @@ def made(*shape, labels=True):
     rng = generator(0)
 
     def part(n):
-        return Part(torch.rand(n, *shape, generator=rng), torch.randint(3, (n,), generator=rng) if labels else None)
+        return Split(torch.rand(n, *shape, generator=rng), torch.randint(3, (n,), generator=rng) if labels else None)
 
-    return Data("made", {"train": part(60), "validation": part(40), "test": part(10)}, Space(shape, unit=True, classes=3 if labels else 0))
+    return Data(
+        "made", {"train": part(60), "validation": part(40), "test": part(10)}, DataSpec(shape, unit=True, classes=3 if labels else 0)
+    )
 
 
 def one_held_out(data):
@@ -63,7 +65,7 @@ RENDERED = ("dae", "gan", "gmm", "pca")  # which together have pictures of all k
 @pytest.fixture
 def bounded(monkeypatch):
     """Fails where something is drawn that the edge of the page would cut off."""
-    drawn = Sheet.picture
+    drawn = Canvas.picture
 
     def picture(sheet):
         pixels = drawn(sheet)
@@ -72,33 +74,33 @@ def bounded(monkeypatch):
         assert min(box.x0, box.y0) >= 0 and box.x1 <= width and box.y1 <= height, f"{sheet.said}: {box}"
         return pixels
 
-    monkeypatch.setattr(Sheet, "picture", picture)
+    monkeypatch.setattr(Canvas, "picture", picture)
 
 
-@pytest.mark.parametrize("space", SPACES)
-def test_everything_a_model_can_show_is_drawn(model_name, space, request):
+@pytest.mark.parametrize("spec", SPACES)
+def test_everything_a_model_can_show_is_drawn(model_name, spec, request):
     request.getfixturevalue("bounded" if model_name in RENDERED else "unrendered")
-    data = suited(model_name, SPACES[space]())
+    data = suited(model_name, SPACES[spec]())
     config = small_config(model_name, "epochs=1")
     if "latent_dim" in config:
-        config["latent_dim"] = min(2, data.space.size)
+        config["latent_dim"] = min(2, data.spec.size)
     model = trained(config, data)
     found = shown(model, data)
-    images, plane, vectors = len(data.space.shape) == 3, data.space.shape == (2,), model.latent_dim is not None
-    if can(model, "sample"):
+    images, plane, vectors = len(data.spec.shape) == 3, data.spec.shape == (2,), model.latent_dim is not None
+    if supports(model, "sample"):
         assert "samples" in found
-    if can(model, "encode", "decode"):
-        assert ("reconstructions" in found) == (space != "line")
+    if supports(model, "encode", "decode"):
+        assert ("reconstructions" in found) == (spec != "line")
         assert ("interpolation" in found) == (vectors and (images or plane) and len(data.parts["validation"]) > 1)
-    if can(model, "log_prob"):
-        assert ("density" in found) == ((plane or space == "line") and model.log_prob_kind == "exact")
-    if vectors and can(model, "encode"):
+    if supports(model, "log_prob"):
+        assert ("density" in found) == ((plane or spec == "line") and model.log_prob_kind == "exact")
+    if vectors and supports(model, "encode"):
         assert "codes" in found
     if model.latent_dim == 2:
         assert ("manifold" in found) == (images or plane)
     if vectors:
         assert ("traversal" in found) == (images or plane)
-    if images or space == "table":
+    if images or spec == "table":
         assert set(model.views(data.parts["test"].values(), generator(0))) - {"critic", "discriminator"} <= found.keys()
     for name, picture in found.items():
         assert picture.dtype == torch.uint8 and picture.shape[2] == 3 and min(picture.shape[:2]) >= 100, name
@@ -138,7 +140,7 @@ def test_samples_stand_above_images_and_their_reconstructions(monkeypatch):
     drawn = []
     monkeypatch.setattr(plots, "mosaic", lambda rows, page, zoom: drawn.append((rows, page)))
     data = made(1, 8, 8)
-    viewer, probe = Viewer(data, 0, "title"), Probe(data.space)
+    viewer, probe = FigureRenderer(data, 0, "title"), Probe(data.spec)
     viewer.at(1)
     probe.sample = lambda n, rng: torch.zeros(n, 1, 8, 8)
     renderer.samples(viewer, probe)
@@ -185,8 +187,8 @@ def test_contours_hold_the_mass_they_say():
     side = np.linspace(-6, 6, 800)
     x, y = np.meshgrid(side, side)
     p = np.exp(-(x**2 + y**2) / 2) / (2 * np.pi)
-    for mass in planes.MASSES:  # the disc that holds a share m of a round Gaussian ends where p = (1 - m) / (2 pi)
-        assert planes.level(p, mass) == pytest.approx((1 - mass) / (2 * np.pi), rel=0.02)
+    for is_discrete in planes.MASSES:  # the disc that holds a share m of a round Gaussian ends where p = (1 - m) / (2 pi)
+        assert planes.level(p, is_discrete) == pytest.approx((1 - is_discrete) / (2 * np.pi), rel=0.02)
 
 
 def test_codes_are_projected_on_their_principal_directions():
@@ -202,8 +204,8 @@ def test_codes_are_projected_on_their_principal_directions():
 class Probe(Model):
     """Codes of three dimensions; remembers what it was asked to decode."""
 
-    def __init__(self, space):
-        super().__init__(space, Settings(latent_dim=3))
+    def __init__(self, spec):
+        super().__init__(spec, Settings(latent_dim=3))
         self.register_buffer("here", torch.zeros(()))
         self.asked = []
 
@@ -212,12 +214,12 @@ class Probe(Model):
 
     def decode(self, z):
         self.asked.append(z)
-        return torch.rand(len(z), *self.space.shape)
+        return torch.rand(len(z), *self.spec.shape)
 
 
 def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
     data = made(1, 8, 8)
-    viewer, probe = Viewer(data, 0, "title"), Probe(data.space)
+    viewer, probe = FigureRenderer(data, 0, "title"), Probe(data.spec)
     viewer.when = ""
     renderer.traversal(viewer, probe)
     x = data.parts["validation"].values()
@@ -236,7 +238,7 @@ def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
 
 def test_a_manifold_has_the_first_latent_from_left_to_right_and_the_second_from_below():
     data = made(1, 8, 8)
-    viewer, probe = Viewer(data, 0, "title"), Probe(data.space)
+    viewer, probe = FigureRenderer(data, 0, "title"), Probe(data.spec)
     viewer.when, probe.s = "", Settings(latent_dim=2)
     probe.encode = lambda x: x.flatten(1)[:, :2]
     renderer.manifold(viewer, probe, side=4)
@@ -256,14 +258,14 @@ def test_ellipses_are_as_long_as_the_standard_deviations():
 
 def test_a_density_of_any_height_is_drawn():
     data = made(2)
-    viewer = Viewer(data, 0, "title")
+    viewer = FigureRenderer(data, 0, "title")
     for height in (-1e6, 0.0, 80.0):
         picture = planes.contours(lambda x, h=height: h - 1e6 * (x - 0.5).square().sum(1), viewer.plane, PAGE)
         assert len(picture[60:].flatten(0, 1).unique(dim=0)) > 2
 
 
 def test_long_titles_stay_on_the_page():
-    sheet = Sheet(300, 100, ", ".join(f"dataset.setting_{i}=0.00{i}" for i in range(12)), "note " * 60)
+    sheet = Canvas(300, 100, ", ".join(f"dataset.setting_{i}=0.00{i}" for i in range(12)), "note " * 60)
     sheet.picture()
     for text in sheet.figure.texts:
         assert len(text.get_text().split("\n")) > 1 and text.get_window_extent().x1 <= sheet.width - MARGIN
@@ -288,7 +290,7 @@ def test_the_page_has_room_for_the_names_of_classes(classes, bounded):
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_pictures_are_light_or_dark_and_readable(theme):
-    viewer = Viewer(made(1, 8, 8), 0, "title", theme=theme)
+    viewer = FigureRenderer(made(1, 8, 8), 0, "title", theme=theme)
     viewer.at(1)
     picture = renderer.draw_samples(viewer, torch.rand(9, 1, 8, 8))
     ground = torch.tensor([int(THEMES[theme].ground[i : i + 2], 16) for i in (1, 3, 5)])
@@ -300,7 +302,7 @@ def test_pictures_are_light_or_dark_and_readable(theme):
 def test_components_have_the_numbers_that_responsibilities_have(monkeypatch):
     drawn = {}
     monkeypatch.setattr(plots, "grid", lambda images, page, captions, wide: drawn.update(images=images, captions=captions))
-    viewer = Viewer(made(1, 8, 8), 0, "title")
+    viewer = FigureRenderer(made(1, 8, 8), 0, "title")
     viewer.at(1)
     weights, points = torch.tensor([0.2, 0.5, 0.3]), torch.rand(3, 1, 8, 8)
     renderer.VIEWS["components"](viewer, None, viewer.page("means"), points, weights)
@@ -313,7 +315,7 @@ def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
     drawn = {}
     monkeypatch.setattr(plots, "pair_plot", lambda data, samples, features, page: drawn.update(features=features, note=page.note))
     x = torch.randn(50, 6, generator=generator(5)) * torch.tensor([1.0, 9.0, 0.0, 5.0, 2.0, 7.0])
-    viewer = Viewer(Data("made", {"train": Part(x, None), "test": Part(x, None)}, Space((6,), unit=False)), 0, "title")
+    viewer = FigureRenderer(Data("made", {"train": Split(x, None), "test": Split(x, None)}, DataSpec((6,), unit=False)), 0, "title")
     viewer.at(1)
     renderer.draw_samples(viewer, x)
     assert drawn["features"] == [1, 3, 4, 5]
@@ -330,7 +332,7 @@ def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
 def test_interpolations_have_reconstructions_beside_the_originals(monkeypatch):
     drawn = []
     monkeypatch.setattr(plots, "rows", lambda named, page, headings, flanks: drawn.append((named, page.note, headings, flanks)))
-    viewer, pairs, points = Viewer(made(1, 8, 8), 0, "title"), torch.rand(2, 2, 1, 8, 8), torch.rand(2, 4, 1, 8, 8)
+    viewer, pairs, points = FigureRenderer(made(1, 8, 8), 0, "title"), torch.rand(2, 2, 1, 8, 8), torch.rand(2, 4, 1, 8, 8)
     viewer.at(1)
     for conditional in (False, True):
         renderer.draw_interpolation(viewer, pairs, points, conditional)
@@ -407,7 +409,7 @@ def test_kmeans_tells_the_share_of_points_at_each_centre():
 def test_a_film_has_its_frames_in_order_and_ends_with_the_last():
     for colours in ([2, 2, 2], [2, 0, 1]):
         frames = [png((torch.ones(4, 4, 1) * torch.tensor(colours) * i).byte()) for i in range(100)]
-        encoded, lost = film(frames, longest=10)
+        encoded, lost = animation(frames, longest=10)
         made = Image.open(io.BytesIO(encoded))
         shades = []
         for i in range(made.n_frames):
@@ -415,4 +417,6 @@ def test_a_film_has_its_frames_in_order_and_ends_with_the_last():
             shades.append(made.convert("RGB").getpixel((0, 0))[0])
         assert shades == sorted(shades) and abs(shades[-1] - 198) <= 4 and 10 <= made.n_frames <= 11 and lost == 0
     broken = [b"%!PS-Adobe-3.0 EPSF-3.0", frames[0][:40], b""]
-    assert film([*broken, *frames[:2], *broken])[1] == 6 and film([*frames[:1], *broken]) == (b"", 3) and film([]) == (b"", 0)
+    assert (
+        animation([*broken, *frames[:2], *broken])[1] == 6 and animation([*frames[:1], *broken]) == (b"", 3) and animation([]) == (b"", 0)
+    )

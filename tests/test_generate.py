@@ -21,15 +21,15 @@ from genbench import load
 from genbench.cli.completion import candidates
 from genbench.cli.generate import COMMANDS as GENERATED
 from genbench.cli.main import COMMANDS
-from genbench.config.registry import builtin_catalogue
-from genbench.data.types import Data, Part, Space
+from genbench.config.registry import builtin_registry
+from genbench.data.types import Data, DataSpec, Split
 from genbench.figures import plots, renderer
-from genbench.figures.renderer import Viewer
-from genbench.model import can
+from genbench.figures.renderer import FigureRenderer
+from genbench.model import supports
 from genbench.sweeps.launch import execute
 from genbench.utils import signals
 
-CATALOGUE = builtin_catalogue()
+CATALOGUE = builtin_registry()
 ASKED = [*GENERATED]
 LINE = ["dataset.means=[[-1.0],[1.0]]", "dataset.scales=[0.2,0.3]", "dataset.weights=[1.0,1.0]", "latent_dim=1"]
 FEW = ["dataset.size=400", "dataset.val_size=200", "dataset.test_size=50"]
@@ -44,7 +44,7 @@ def finished(tmp_path_factory):
         folder = tmp_path_factory.mktemp("finished") / model
         with pytest.MonkeyPatch.context() as patch:
             for some in ("watched", "finished"):
-                patch.setattr(Viewer, some, sketch)
+                patch.setattr(FigureRenderer, some, sketch)
             execute(small_config(model, "epochs=1", "upscaling=nearest", *words, dataset=dataset), folder, CATALOGUE)
         return folder
 
@@ -134,10 +134,10 @@ def test_a_traversal_moves_one_latent_at_a_time(model, finished, ask):
         assert np.allclose(np.diff(line[:, i]), np.ptp(line[:, i]) / 3, rtol=1e-4)
         assert np.ptp(wider["codes"][i, :, i]) == pytest.approx(2 * np.ptp(line[:, i]), rel=1e-4)
         assert np.array_equal(arrays["points"][i], trained.decode(line))
-    if can(trained.model, "encode"):
+    if supports(trained.model, "encode"):
         first = trained.encode(trained.data.parts["test"].values(slice(1)))[0]
         assert all(np.array_equal(codes[i, 0, j], first[j]) for i in range(3) for j in range(3) if i != j)
-        drawn = trained.model.codes(5000, Viewer(trained.data, 0, "", "test").rng("usual codes"))
+        drawn = trained.model.codes(5000, FigureRenderer(trained.data, 0, "", "test").rng("usual codes"))
         assert np.allclose([np.ptp(codes[i, :, i]) for i in range(3)], 4 * drawn.std(0, correction=0), rtol=1e-4)
 
 
@@ -145,10 +145,10 @@ def test_every_model_can_do_what_its_abilities_allow_and_nothing_else(model_name
     folder = finished(model_name)
     model = load(folder, device="cpu").model
     able = {
-        "sample": can(model, "sample"),
-        "reconstruct": can(model, "encode", "decode"),
-        "interpolate": can(model, "encode", "decode") and model.latent_dim is not None,
-        "traverse": can(model, "decode") and model.latent_dim is not None,
+        "sample": supports(model, "sample"),
+        "reconstruct": supports(model, "encode", "decode"),
+        "interpolate": supports(model, "encode", "decode") and model.latent_dim is not None,
+        "traverse": supports(model, "decode") and model.latent_dim is not None,
     }
     assert [*able] == [command for command in COMMANDS if command in ASKED] and any(able.values())
     for command, possible in able.items():
@@ -168,8 +168,8 @@ def test_other_data_than_images_have_what_picture_there_is(finished, ask, unrend
         assert ask(command, plane)[1] is not None, command
         picture = ask(command, line, says="" if command == "sample" else f"no picture: {command} has none of points [1]")[1]
         assert (picture is not None) == (command == "sample")
-    table = Data("made", {part: Part(torch.rand(9, 5), None) for part in ("train", "test")}, Space((5,), unit=True))
-    viewer = Viewer(table, 0, "title")
+    table = Data("made", {part: Split(torch.rand(9, 5), None) for part in ("train", "test")}, DataSpec((5,), unit=True))
+    viewer = FigureRenderer(table, 0, "title")
     viewer.at(1)
     assert renderer.draw_samples(viewer, torch.rand(3, 5)) is not None
     assert renderer.draw_reconstructions(viewer, torch.rand(12, 5), torch.rand(12, 5)) is not None
@@ -198,7 +198,7 @@ def test_a_runs_own_files_stay_as_they_are_and_the_same_words_give_the_same_byte
 def test_a_picture_shows_what_it_has_room_for(monkeypatch):
     drawn = []
     monkeypatch.setattr(plots, "mosaic", lambda rows, page, zoom: drawn.append((sum(len(row.images) for row in rows), page.note)))
-    viewer = Viewer(Data("made", {"test": Part(torch.rand(9, 1, 8, 8), None)}, Space((1, 8, 8), unit=True)), 0, "title")
+    viewer = FigureRenderer(Data("made", {"test": Split(torch.rand(9, 1, 8, 8), None)}, DataSpec((1, 8, 8), unit=True)), 0, "title")
     viewer.at(3)
     monkeypatch.setattr(plots, "fitting", lambda images: 10)
     images = torch.rand(12, 1, 8, 8)

@@ -12,12 +12,12 @@ from sklearn.neighbors import KernelDensity
 
 from genbench.config.settings import Settings
 from genbench.data.densities import Mixture
-from genbench.data.types import Batch, Data, Part, Space, load
+from genbench.data.types import Batch, Data, DataSpec, Split, load
 from genbench.evaluation.card import card
 from genbench.evaluation.context import Evaluation
 from genbench.experiment import build, load_run, run
 from genbench.models import kde
-from genbench.models.coder import draw_prior
+from genbench.models.latent_model import draw_prior
 from genbench.runs.checkpoints import read_finished
 from genbench.training.loop import fit
 from genbench.training.objective import means
@@ -31,13 +31,13 @@ def trained(config, data=None):
     data = data or load(config["dataset"], CPU)
     model = build(config, data)
     fit(model, data, Nowhere(), Settings(config))
-    model.finish(data.train, seed=config["seed"])
+    model.fit_posthoc(data.train, seed=config["seed"])
     return model.requires_grad_(False), data
 
 
 def vectors(x, test=None, classes=0, y=None):
-    parts = {"train": Part(torch.as_tensor(x), y), "test": Part(torch.as_tensor(x if test is None else test), y)}
-    return Data("made", parts, Space(tuple(x.shape[1:]), unit=False, classes=classes))
+    parts = {"train": Split(torch.as_tensor(x), y), "test": Split(torch.as_tensor(x if test is None else test), y)}
+    return Data("made", parts, DataSpec(tuple(x.shape[1:]), unit=False, classes=classes))
 
 
 # --- kernel densities -----------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ def test_a_conditional_model_draws_the_wanted_class_and_refuses_to_guess(tmp_pat
     config = config_of("cvae", "epochs=60", "batch_size=100", "latent_dim=2", "hidden=[32]", "lr=0.01", "device=cpu", dataset="moons")
     model, _ = trained(config, vectors(x, classes=3, y=y))
     for c, centre in enumerate([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]]):
-        drawn = model.given(torch.tensor([c])).sample(500, generator(c))
+        drawn = model.conditioned_on(torch.tensor([c])).sample(500, generator(c))
         assert float((drawn.mean(0) - torch.tensor(centre)).norm()) < 0.15
         assert float((drawn - torch.tensor(centre)).norm(dim=1).max()) < 1.0
     counts = torch.cdist(model.sample(3000, generator(1)), torch.tensor([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]])).argmin(1).bincount()
@@ -190,7 +190,7 @@ def test_a_conditional_model_draws_the_wanted_class_and_refuses_to_guess(tmp_pat
     ours = run(small_config("cvae"), tmp_path)
     assert ours.sample(4, y=3).shape == (4, 1, 8, 8) and ours.sample(4, y=[0, 1, 2, 3]).shape == (4, 1, 8, 8)
     test = ours.data.parts["test"]
-    assert torch.equal(ours.encode(test.values(), y=test.y), ours.model.given(test.y).encode(test.values()))
+    assert torch.equal(ours.encode(test.values(), y=test.y), ours.model.conditioned_on(test.y).encode(test.values()))
     for call, says in (
         (lambda: ours.encode(test.values()), "y: encode needs the labels"),
         (lambda: ours.sample(4, y=10), "labels are whole numbers from 0 to 9"),
@@ -204,7 +204,7 @@ def test_only_the_classes_that_there_are_share_the_prior():
     parts = torch.cat([model.part_of(c, 500, generator(c)) for c in (3, 8)])
     place = torch.atan2(parts[:, 1], parts[:, 0]) / (2 * torch.pi) % 1
     assert torch.equal((place >= 0.5).long(), torch.arange(2).repeat_interleave(500)), "a half for each"
-    assert set(model.classify(data.train.values()).tolist()) <= {3, 8} and data.space.absent == (0, 1, 2, 4, 5, 6, 7)
+    assert set(model.classify(data.train.values()).tolist()) <= {3, 8} and data.spec.absent == (0, 1, 2, 4, 5, 6, 7)
 
 
 def test_hidden_labels_are_refused_where_they_are_needed():
@@ -214,7 +214,7 @@ def test_hidden_labels_are_refused_where_they_are_needed():
         trained(small_config("swae", "supervision=1.0", "dataset.labelled=5"))
     config = small_config("supervised-ae", "dataset.labelled=0")
     model, data = trained(config)
-    loss, terms = model.loss(next(data.train.batches(50)), {}, model.hp)
+    loss, terms = model.loss(next(data.train.batches(50)), {}, model.weights)
     assert terms["cross_entropy"] == 0 and loss == terms["reconstruction"]
 
 
@@ -255,20 +255,20 @@ def test_the_exact_posterior_makes_every_bound_exact():
     for k in (1, 7):
         np.testing.assert_allclose(model.log_prob(x, k), exact, atol=1e-3)
     model.s["objective"], noise = "iwae", {"eps": torch.randn(5, len(x), 2, generator=generator(3))}
-    loss, terms = model.loss(Batch(x, None), noise, model.hp)
+    loss, terms = model.loss(Batch(x, None), noise, model.weights)
     assert float(loss) == pytest.approx(-exact.mean(), abs=1e-3)
 
 
 def test_more_draws_average_the_elbo_and_tighten_the_importance_bound():
     model, x, exact = linear_gaussian()
     eps = torch.randn(6, len(x), 2, generator=generator(3))
-    _, one = model.loss(Batch(x, None), {"eps": eps[:1]}, model.hp)
-    _, many = model.loss(Batch(x, None), {"eps": eps}, model.hp)
-    each = [model.loss(Batch(x, None), {"eps": e[None]}, model.hp)[1]["nll"] for e in eps]
+    _, one = model.loss(Batch(x, None), {"eps": eps[:1]}, model.weights)
+    _, many = model.loss(Batch(x, None), {"eps": eps}, model.weights)
+    each = [model.loss(Batch(x, None), {"eps": e[None]}, model.weights)[1]["nll"] for e in eps]
     torch.testing.assert_close(many["nll"], torch.stack(each).mean())
     assert torch.equal(one["kl"], many["kl"])
     model.s["objective"] = "iwae"
-    loss = model.loss(Batch(x, None), {"eps": eps}, model.hp)[0]
+    loss = model.loss(Batch(x, None), {"eps": eps}, model.weights)[0]
     assert -exact.mean() < float(loss) < float(many["negative_elbo"])
 
 
@@ -336,7 +336,7 @@ def test_walking_back_learns_from_the_chain_that_draws_samples():
     config = small_config("dae", "walkbacks=2", "sampler=walkback", "chain_steps=3", "denoise=false")
     model, data = trained(config)
     x = next(data.train.batches(40)).x
-    noise = model.draw("model", 40, generator(0))["corruption"]
+    noise = model.draw_noise("model", 40, generator(0))["corruption"]
     assert noise.shape == (40, 3, 1, 8, 8)
     chain, losses = x, []
     for i in range(3):
@@ -364,7 +364,7 @@ def test_what_judges_estimate_is_measured_on_data_they_have_not_learnt_from(tmp_
 def test_an_identity_for_a_generator_leaves_the_judge_alone():
     config = small_config("gan", "generator=identity", "latent_dim=2", "r1_gamma=0", *BLOBS, dataset="gaussians")
     model, data = trained(config)
-    assert list(model.players) == ["discriminator"] and not list(model.generator.parameters())
+    assert list(model.objectives) == ["discriminator"] and not list(model.generator.parameters())
     assert model.sample(50_000, generator(0)).std() == pytest.approx(1, abs=0.01)
     found = model.held_out(next(data.parts["test"].batches(100)), generator(1))
     again = model.evaluate(next(data.parts["test"].batches(100)), generator(1))

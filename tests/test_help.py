@@ -15,7 +15,7 @@ from genbench.cli.completion import FLAGS, SCRIPTS, candidates
 from genbench.cli.help import name_help, names
 from genbench.cli.main import COMMANDS, main
 from genbench.config.compose import check_request
-from genbench.config.registry import GROUPS, builtin_catalogue
+from genbench.config.registry import GROUPS, builtin_registry
 from genbench.config.settings import Setting, Varying, written
 from genbench.config.validation import ASIDE, check, known_settings, title
 
@@ -23,7 +23,7 @@ DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
 CHOICES = [("model", m) for m in MODELS] + [("dataset", d) for d in DATASETS]
 
 
-CATALOGUE = builtin_catalogue()  # one for all tests, as it keeps what it has read
+CATALOGUE = builtin_registry()  # one for all tests, as it keeps what it has read
 
 
 def offered(line: str) -> list[str]:

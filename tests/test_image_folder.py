@@ -12,7 +12,7 @@ from conftest import defaults
 from PIL import Image
 
 from genbench.config.data_folders import require_folders
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.data.types import load
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -50,7 +50,7 @@ def test_train_and_test_folders_are_parts_and_class_folders_labels(tmp_path):
     (tmp_path / ".git").mkdir()
     data = loaded(tmp_path, val_size=5)
     assert {name: len(part) for name, part in data.parts.items()} == {"train": 15, "validation": 5, "test": 3}
-    assert data.space.shape == (3, 3, 4) and data.space.unit and data.train.raw.dtype == torch.uint8 and data.train.scale == 1 / 255
+    assert data.spec.shape == (3, 3, 4) and data.spec.unit and data.train.raw.dtype == torch.uint8 and data.train.scale == 1 / 255
     assert data.parts["test"].y.tolist() == [1, 1, 1] and data.parts["test"].raw[:, 0, 0, 0].tolist() == [100, 101, 102]
     assert torch.equal(data.train.raw[:, 1, 0, 0] == 2, data.train.y == 1) and data.names == ("cat", "dog")
     with pytest.raises(UserError, match=r"dataset.classes: leaves nothing to test on \(got \[0\]\); fix: choose from \[1\]"):
@@ -65,7 +65,7 @@ def test_one_folder_is_split_with_and_without_classes(tmp_path):
     assert [len(part) for part in labelled.parts.values()] == [7, 1, 2] and [len(part) for part in plain.parts.values()] == [6, 1, 3]
     for part in labelled.parts.values():
         assert torch.equal(part.raw[:, 0, 0, 0] % 2, part.y)
-    assert plain.space.shape == (1, 3, 4) and all(part.y is None for part in plain.parts.values())
+    assert plain.spec.shape == (1, 3, 4) and all(part.y is None for part in plain.parts.values())
     assert sorted(int(x[0, 0, 0]) for part in plain.parts.values() for x in part.raw) == list(range(10))
     with pytest.raises(UserError, match=r"dataset.classes: the data have no classes"):
         loaded(tmp_path / "plain", classes=[0])
@@ -113,7 +113,7 @@ def test_sizes_that_differ_are_named_or_resized(tmp_path):
         loaded(tmp_path)
     (tmp_path / "pipe.png").unlink()
     data = loaded(tmp_path, resize=[5, 6])
-    assert data.space.shape == (3, 5, 6)
+    assert data.spec.shape == (3, 5, 6)
     for part in data.parts.values():
         assert (part.raw.float() - torch.tensor([10.0, 20, 30])[:, None, None]).abs().max() <= 2
 
@@ -154,7 +154,7 @@ def test_no_picture_is_of_two_classes_or_parts(tmp_path):
 
 
 def test_a_folder_without_pictures_is_refused_before_torch_is_there(tmp_path):
-    known = builtin_catalogue().settings("dataset/image-folder")
+    known = builtin_registry().settings("dataset/image-folder")
     root = tmp_path / "root"
 
     def required():
@@ -180,7 +180,7 @@ def test_channels_are_as_many_as_the_pictures_or_the_setting_say(tmp_path):
             save(tmp_path / name / f"{i}.png", flat(100, "L") if i in grey else flat((100, 100, 100)))
     for name, channels, found in (("mixed", "auto", 3), ("grey", "auto", 1), ("mixed", 1, 1), ("grey", 3, 3)):
         data = loaded(tmp_path / name, channels=channels)
-        assert data.space.shape == (found, 3, 4) and all((part.raw == 100).all() for part in data.parts.values())
+        assert data.spec.shape == (found, 3, 4) and all((part.raw == 100).all() for part in data.parts.values())
 
 
 def palette(transparent):
@@ -225,7 +225,7 @@ def test_pictures_of_16_bits_use_the_range_of_the_data(tmp_path, capsys):
     assert "16-bit pictures: 500 is black and 2500 is white" in said and "dataset.levels=[0,65535]" in said
     assert loaded(tmp_path, levels=[0, 65535]).train.raw.max() == 10, "as dark as before"
     assert sorted(loaded(tmp_path, levels=[1000, 2000]).train.raw[0].flatten().tolist()) == [0, 0, 128, 255], "others are cut"
-    assert loaded(tmp_path, channels=3, resize=[4, 6]).space.shape == (3, 4, 6) and "500 is black" in capsys.readouterr().out
+    assert loaded(tmp_path, channels=3, resize=[4, 6]).spec.shape == (3, 4, 6) and "500 is black" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"dataset.levels: the first, black, must be below the second, white"):
         loaded(tmp_path, levels=[9, 9])
     save(tmp_path / "few" / "a.png", flat(7, "L"))

@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from scipy.stats import binom, multivariate_normal
 
 from genbench.config.settings import Settings
-from genbench.data.types import Batch, Data, Part, Space
+from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.models.bmm import Binomials
 from genbench.training.loop import fit
@@ -22,7 +22,7 @@ FORMS = ["full", "tied", "diag", "spherical"]
 
 
 def vectors(x, trials=None):
-    return Data("made", {"train": Part(x, None)}, Space((x.shape[1],), unit=trials is not None, trials=trials))
+    return Data("made", {"train": Split(x, None)}, DataSpec((x.shape[1],), unit=trials is not None, trials=trials))
 
 
 def started(name, data, *overrides):
@@ -88,7 +88,7 @@ def test_probabilities_of_all_there_is_sum_to_one(trials, d):
     data, truth = dots(50, trials, d=d)
     model = set_to(started("bmm", data, "n_components=3"), truth)
     everything = torch.tensor(list(product(range(trials + 1), repeat=d))).double() / trials
-    assert float(model.log_prob(everything).exp().sum()) == pytest.approx(1, abs=1e-12) and type(model).mass
+    assert float(model.log_prob(everything).exp().sum()) == pytest.approx(1, abs=1e-12) and type(model).is_discrete
 
 
 @pytest.mark.parametrize("trials", [1, 16])
@@ -124,7 +124,7 @@ def test_samples_of_dots_are_dots_with_the_means_of_the_mixture():
 def test_bernoullis_refuse_values_that_are_no_dots():
     config = config_of("bmm")
     with pytest.raises(UserError, match=r"dataset\.binarize: .*pixels.*fix: dataset\.binarize=static"):
-        build(config, Data("grey", {"train": Part(torch.rand(20, 1, 8, 8), None)}, Space((1, 8, 8), unit=True)))
+        build(config, Data("grey", {"train": Split(torch.rand(20, 1, 8, 8), None)}, DataSpec((1, 8, 8), unit=True)))
     with pytest.raises(UserError, match=r"model: .*0 or 1, or that count dots.*fix: model=gmm"):
         build(config, vectors(torch.rand(20, 2)))
 
@@ -155,7 +155,7 @@ def test_a_gradient_mixture_starts_where_em_does_and_has_its_objective(form):
     precisions = [np.linalg.inv(c) for c in matrices(by_em.mixture, form)]
     penalty = 0.01 / 2 * sum(w * np.trace(p) for w, p in zip(by_em.mixture.weights.numpy(), precisions))
     assert loss - nll == pytest.approx(penalty, rel=1e-4)
-    noise = {"signs": torch.cat([by_gradient.draw("model", 1, generator(i))["signs"] for i in range(300)])}
+    noise = {"signs": torch.cat([by_gradient.draw_noise("model", 1, generator(i))["signs"] for i in range(300)])}
     assert value(by_gradient, batch, noise)[0] - nll == pytest.approx(penalty, rel=1e-4 if form in ("diag", "spherical") else 0.1)
 
 

@@ -13,7 +13,7 @@ import torch
 from conftest import Nowhere, config_of
 
 from genbench.config.settings import Settings
-from genbench.data.types import Batch, Data, Part, Space, load
+from genbench.data.types import Batch, Data, DataSpec, Split, load
 from genbench.experiment import build
 from genbench.training.loop import fit
 from genbench.training.objective import means
@@ -41,10 +41,10 @@ def projected(mnist):
 
 
 def vectors(x):
-    return Data("vectors", {"train": Part(torch.tensor(x), None)}, Space((x.shape[1],), unit=False))
+    return Data("vectors", {"train": Split(torch.tensor(x), None)}, DataSpec((x.shape[1],), unit=False))
 
 
-class Doubles(Part):
+class Doubles(Split):
     """A part that keeps double precision, so that both programs see the very same numbers."""
 
     def values(self, index=slice(None)):
@@ -131,7 +131,7 @@ def test_gmm_finds_optima_as_good_as_scikit_learns(projected):
     config = config_of("gmm", "n_components=10", "n_init=3", "reg_covar=1e-6", "tol=1e-5", "epochs=200", dataset="moons")
     data = vectors(x)
     model = build(config, data)
-    fit(model, Data("vectors", {"train": Doubles(torch.tensor(x), None)}, data.space), Nowhere(), Settings(config))
+    fit(model, Data("vectors", {"train": Doubles(torch.tensor(x), None)}, data.spec), Nowhere(), Settings(config))
     ours = float(model.log_prob(torch.tensor(x)).mean())
     print(f"best of three starts: log-likelihood {ours:.6f} theirs {theirs:.6f}")
     assert ours >= theirs - 0.5

@@ -18,9 +18,9 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def play():
-    """play(name, *overrides) -> model, batch, noise of its first player (or of `player`), and its loss."""
+    """play(name, *overrides) -> model, batch, noise of its first player (or of `objective`), and its loss."""
 
-    def play(name, *overrides, player=None, dataset="digits"):
+    def play(name, *overrides, objective=None, dataset="digits"):
         config = small_config(name, *overrides, dataset=dataset)
         data = load(config["dataset"], CPU)
         model = build(config, data)
@@ -28,9 +28,9 @@ def play():
             for parameter in model.parameters():  # far from the symmetric start, so that every term counts
                 parameter += 0.3 * torch.randn(parameter.shape, generator=generator(1))
         batch = next(iter(data.train.batches(40)))
-        player = player or next(iter(model.players))
-        noise = model.draw(player, 40, generator(2))
-        loss, terms = getattr(model, model.players[player].loss)(batch, noise, model.hp)
+        objective = objective or next(iter(model.objectives))
+        noise = model.draw_noise(objective, 40, generator(2))
+        loss, terms = getattr(model, model.objectives[objective].loss)(batch, noise, model.weights)
         return model, batch.x, noise, loss, terms
 
     return play
@@ -132,7 +132,7 @@ def test_gan_discriminator(play):
 
 @pytest.mark.parametrize("kind", ["saturating", "non-saturating"])
 def test_gan_generator(play, kind):
-    model, _, noise, loss, _ = play("gan", f"generator_loss={kind}", player="generator")
+    model, _, noise, loss, _ = play("gan", f"generator_loss={kind}", objective="generator")
     fake = torch.sigmoid(model.discriminator(model.generator(noise["z"])))
     close(loss, (1 - fake).log().mean() if kind == "saturating" else -fake.log().mean())
 
@@ -151,20 +151,20 @@ def test_gan_instance_noise_is_on_all_that_the_discriminator_sees_and_falls_to_z
     model, x, noise, _, _ = play("gan", "instance_noise=0.5", "r1_gamma=0")
     model.steps = 10
     assert [model.annealed(clock)["instance_noise"] for clock in (0, 5, 10)] == [0.5, 0.25, 0.0]
-    assert model.hp["instance_noise"] == 0, "measurements are without"
+    assert model.weights["instance_noise"] == 0, "measurements are without"
     plain = play("gan", "r1_gamma=0")
-    for name, player in (("discriminator_loss", "discriminator"), ("generator_loss", "generator")):
-        drawn = model.draw(player, 40, generator(2))
-        bare = {"z": plain[0].draw(player, 40, generator(2))["z"]}
+    for name, objective in (("discriminator_loss", "discriminator"), ("generator_loss", "generator")):
+        drawn = model.draw_noise(objective, 40, generator(2))
+        bare = {"z": plain[0].draw_noise(objective, 40, generator(2))["z"]}
         loss = getattr(model, name)
-        ours, wanted = loss(Batch(x, None), drawn, model.hp)[0], getattr(plain[0], name)(Batch(x, None), bare, plain[0].hp)[0]
+        ours, wanted = loss(Batch(x, None), drawn, model.weights)[0], getattr(plain[0], name)(Batch(x, None), bare, plain[0].weights)[0]
         assert torch.equal(ours, wanted), "at level 0 nothing has changed"
         seen = model.discriminator(model.generator(drawn["z"]) + 0.2 * drawn["samples"])
         wanted = -torch.sigmoid(seen).log().mean()
-        if player == "discriminator":
+        if objective == "discriminator":
             on_data = model.discriminator(x + 0.2 * drawn["data"])
             wanted = -torch.sigmoid(on_data).log().mean() - (1 - torch.sigmoid(seen)).log().mean()
-        close(loss(Batch(x, None), drawn, {**model.hp, "instance_noise": 0.2})[0], wanted)
+        close(loss(Batch(x, None), drawn, {**model.weights, "instance_noise": 0.2})[0], wanted)
 
 
 class Quadratic(torch.nn.Module):
@@ -181,9 +181,9 @@ class Quadratic(torch.nn.Module):
 def test_gan_r1_is_the_squared_slope_on_data_of_a_discriminator_that_is_known(play):
     model, x, noise, *_ = play("gan", "r1_gamma=0", dataset="moons")
     model.discriminator = Quadratic()
-    without, _ = model.discriminator_loss(Batch(x, None), noise, model.hp)
-    model.s["r1_gamma"], model.hp["r1_gamma"] = 4.0, 4.0
-    loss, terms = model.discriminator_loss(Batch(x, None), noise, model.hp)
+    without, _ = model.discriminator_loss(Batch(x, None), noise, model.weights)
+    model.s["r1_gamma"], model.weights["r1_gamma"] = 4.0, 4.0
+    loss, terms = model.discriminator_loss(Batch(x, None), noise, model.weights)
     square = x.square().sum(1).mean()
     close(terms["r1"], 9 * square)
     close(loss, without + 2 * 9 * square)
@@ -208,7 +208,7 @@ def test_wgan_clipping_has_no_penalty(play):
 
 
 def test_wgan_generator(play):
-    model, _, noise, loss, _ = play("wgan", player="generator")
+    model, _, noise, loss, _ = play("wgan", objective="generator")
     close(loss, -model.critic(model.generator(noise["z"])).mean())
 
 
@@ -229,15 +229,15 @@ def test_losses_are_pure(model_name):
     first, second = list(data.train.batches(40))[:2]
     state = {k: v.clone() for k, v in model.state_dict().items()}
     before = torch.random.get_rng_state()
-    for name, player in model.players.items():
-        noise = model.draw(name, 40, generator(3))
-        loss = getattr(model, player.loss)(first, noise, model.hp)[0].detach()
-        getattr(model, player.loss)(second, noise, model.hp)
-        assert torch.equal(loss, getattr(model, player.loss)(first, noise, model.hp)[0].detach())
+    for name, objective in model.objectives.items():
+        noise = model.draw_noise(name, 40, generator(3))
+        loss = getattr(model, objective.loss)(first, noise, model.weights)[0].detach()
+        getattr(model, objective.loss)(second, noise, model.weights)
+        assert torch.equal(loss, getattr(model, objective.loss)(first, noise, model.weights)[0].detach())
     assert all(torch.equal(state[k], v) for k, v in model.state_dict().items())
     assert torch.equal(before, torch.random.get_rng_state()), "no randomness but what is handed in"
     assert not any(isinstance(m, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.Dropout)) for m in model.modules())
-    assert all(math.isfinite(v) for v in model.hp.values())
+    assert all(math.isfinite(v) for v in model.weights.values())
 
 
 @pytest.mark.parametrize("weight", [0.0, 2.0])
@@ -252,12 +252,12 @@ def test_supervised_ae(play, weight):
 
 
 def test_aae(play):
-    model, x, _, loss, _ = play("aae", player="autoencoder")
+    model, x, _, loss, _ = play("aae", objective="autoencoder")
     close(loss, ((x - model.decoder(model.encoder(x))) ** 2).sum((1, 2, 3)).mean())
-    model, x, noise, loss, _ = play("aae", player="discriminator")
+    model, x, noise, loss, _ = play("aae", objective="discriminator")
     real, fake = torch.sigmoid(model.discriminator(noise["prior"])), torch.sigmoid(model.discriminator(model.encoder(x)))
     close(loss, -(real.log() + (1 - fake).log()).mean())
-    model, x, _, loss, _ = play("aae", player="encoder")
+    model, x, _, loss, _ = play("aae", objective="encoder")
     close(loss, -torch.sigmoid(model.discriminator(model.encoder(x))).log().mean())
 
 
@@ -292,8 +292,8 @@ def test_swae_with_labels(play):
     model = build(config, data)
     model.setup(data.train, seed=0, steps=1)
     batch = next(data.train.batches(40))
-    noise = model.draw("model", 40, generator(2))
-    loss, _ = model.loss(batch, noise, model.hp)
+    noise = model.draw_noise("model", 40, generator(2))
+    loss, _ = model.loss(batch, noise, model.weights)
     gaps = []
     for images, draws in zip(noise["labelled"], noise["parts"]):
         for direction in noise["directions"]:

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from genbench.config.compose import configured
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.config.resolvers import run_name, unique_name
 from genbench.config.settings import Settings
 from genbench.config.validation import known_settings
-from genbench.data.types import Data, Part, Space, locate, order_seed
+from genbench.data.types import Data, DataSpec, Split, locate, order_seed
 from genbench.experiment import build
-from genbench.model import can
+from genbench.model import supports
 from genbench.runs import checkpoints
 from genbench.training.gradient import GradientModel
 from genbench.training.loop import fit
@@ -119,7 +119,7 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path):
 
 @given(st.integers(0, 2**63 - 1), st.integers(1, 1000), st.integers(1, 40), st.integers(1, 40), st.data())
 def test_the_order_of_data_is_a_function_of_seed_and_epoch(seed, epoch, n, size, data):
-    part = Part(torch.arange(n).view(n, 1), None)
+    part = Split(torch.arange(n).view(n, 1), None)
 
     def order(size, **more):
         return torch.cat([b.x for b in part.batches(size, order=order_seed(seed, epoch), **more)] or [torch.zeros(0, 1)]).flatten().tolist()
@@ -136,16 +136,16 @@ def test_the_order_of_data_is_a_function_of_seed_and_epoch(seed, epoch, n, size,
 @settings(max_examples=25)
 @given(st.data())
 def test_a_setting_with_one_wrong_letter_is_refused(data):
-    catalogue = builtin_catalogue()
+    registry = builtin_registry()
     model = data.draw(st.sampled_from(["vae", "gmm", "wgan"]), "model")
-    known = known_settings(catalogue, model, "digits")
+    known = known_settings(registry, model, "digits")
     name = data.draw(st.sampled_from(sorted(known)), "setting")
     at = data.draw(st.integers(0, len(name) - 1), "where")
     letter = data.draw(st.sampled_from(string.ascii_lowercase + "_"), "letter")
     typo = data.draw(st.sampled_from([name[:at] + name[at + 1 :], name[:at] + letter + name[at + 1 :], name[:at] + letter + name[at:]]))
     assume(typo not in known and typo not in ("model", "dataset", ""))
     with pytest.raises(UserError) as refused:
-        configured({"model": model, typo: known[name].default}, catalogue)
+        configured({"model": model, typo: known[name].default}, registry)
     assert refused.value.code == 2 and refused.value.fix
 
 
@@ -175,7 +175,7 @@ ARRAYS = arrays.arrays(
 def test_statistics_are_finite_or_refused_on_any_array(model, points, batch_size, k):
     x = torch.from_numpy(points)
     config = config_of(model, "epochs=3", f"batch_size={batch_size}", "device=cpu", *_sizes(model, k))
-    data = Data("any", {"train": Part(x, None), "test": Part(x, None)}, Space(tuple(x.shape[1:]), unit=False))
+    data = Data("any", {"train": Split(x, None), "test": Split(x, None)}, DataSpec(tuple(x.shape[1:]), unit=False))
     try:
         fitted = build(config, data)
         fit(fitted, data, Nowhere(), Settings(config))
@@ -183,10 +183,10 @@ def test_statistics_are_finite_or_refused_on_any_array(model, points, batch_size
         assert refused.fix
         return
     assert all(v.isfinite().all() for v in fitted.state_dict().values() if v.is_floating_point())
-    if can(fitted, "log_prob"):
+    if supports(fitted, "log_prob"):
         assert fitted.log_prob(x).isfinite().all()
 
 
 def _sizes(model, k):
-    own = builtin_catalogue().settings(f"model/{model}")
+    own = builtin_registry().settings(f"model/{model}")
     return [f"{name}={k}" for name in ("latent_dim", "n_components") if name in own]

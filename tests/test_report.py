@@ -15,7 +15,7 @@ import yaml
 from conftest import config_of
 from PIL import EpsImagePlugin, Image
 
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.report import charts, command, table, verdicts
 from genbench.report.load import Measure, Value, results
 from genbench.report.table import averaged, compared, labels, standings
@@ -41,8 +41,8 @@ def left(tmp_path, monkeypatch):
         return folder
 
     def reported(*folders):
-        catalogue = builtin_catalogue()
-        told = compared(folders or [tmp_path / "runs"], catalogue)
+        registry = builtin_registry()
+        told = compared(folders or [tmp_path / "runs"], registry)
         command.leave(told, tmp_path / "runs")
         return told
 
@@ -669,7 +669,7 @@ def test_the_page_sorts_by_numbers_and_has_a_picture_of_each_setting(left):
 
 def drawn(folder):
     """What each chart shows: by name, its lines in the order drawn, as (x, y) of each point."""
-    rows = averaged(found := results(folder, builtin_catalogue()))
+    rows = averaged(found := results(folder, builtin_registry()))
     return {
         name: [(*map(tuple, line.get_data()),) for axes in sheet.figure.axes for line in axes.lines]
         for name, sheet in charts.charts(rows, found)
@@ -690,7 +690,7 @@ def test_words_in_a_chart_do_not_lie_on_one_another(left):
     for beta in (1.0, 2.0, 3.0, 4.0):
         test = {"n": 9, "kl": 5 + beta / 100 + 9 * (beta == 1), "nll": 20 - beta / 100, "loss": 1.0}
         left("vae", {"beta": beta}, metrics={"test": test, "cost": {"criterion": "loss", "criterion_contains": ["beta"]}})
-    rows = averaged(results(left.folder, builtin_catalogue()))
+    rows = averaged(results(left.folder, builtin_registry()))
     ((_, sheet),) = charts.trades(rows)
     boxes = {text.get_text(): text.get_window_extent() for text in sheet.figure.axes[0].texts}
     assert {*boxes} == {f"beta={beta}" for beta in (1, 2, 3, 4)}
@@ -757,7 +757,7 @@ def test_a_heat_map_shows_what_was_measured_where(left):
     values = {(k, s): 10.0 * k + s for k in (2, 3) for s in (1, 2)}
     for (k, n_init), value in values.items():
         left("kmeans", {"n_components": k, "n_init": n_init}, metrics=card(("fid", value, {})))
-    rows = averaged(results(left.folder, builtin_catalogue()))
+    rows = averaged(results(left.folder, builtin_registry()))
     ((name, sheet),) = charts.heat_maps(rows)
     shades = np.asarray(sheet.figure.axes[0].images[0].get_array())
     axes = sheet.figure.axes[0]

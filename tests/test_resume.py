@@ -11,7 +11,7 @@ from runs import Crashes, differences, newest, outcome
 
 from genbench import experiment
 from genbench.experiment import load_run, run
-from genbench.figures.renderer import Viewer
+from genbench.figures.renderer import FigureRenderer
 from genbench.models.ae import Autoencoder
 from genbench.runs import checkpoints
 from genbench.runs.recorder import Run
@@ -78,12 +78,12 @@ def test_a_run_stopped_amid_its_last_epoch_ends_with_the_same_pictures(model_nam
 STOPS = {  # the method in whose so-manieth call a signal comes, and the checkpoint that is made of what was learnt by then
     "loading the data": (experiment, "load", 1, "000000-000000"),
     "measuring the validation data": (loop, "means", 2, "000001-000003"),
-    "drawing": (Viewer, "watched", 2, "000003-000003"),
+    "drawing": (FigureRenderer, "watched", 2, "000003-000003"),
     "writing a checkpoint": (Run, "save", 2, "000002-000000"),
-    "fitting a sampler": (Autoencoder, "finish", 1, "000004-000000"),
+    "fitting a sampler": (Autoencoder, "fit_posthoc", 1, "000004-000000"),
     "measuring the end": (objective, "means", 2, "000004-000000"),
     "measuring the card": (divergences, "frechet_distance", 1, "000004-000000"),
-    "drawing the end": (Viewer, "finished", 1, "000004-000000"),
+    "drawing the end": (FigureRenderer, "finished", 1, "000004-000000"),
 }
 
 
@@ -144,7 +144,7 @@ def interrupted(tmp_path_factory):
     config = small_config("vae")
     with pytest.MonkeyPatch.context() as patch:
         for some in ("watched", "finished"):
-            patch.setattr(Viewer, some, lambda self, model, epoch: iter(()))
+            patch.setattr(FigureRenderer, some, lambda self, model, epoch: iter(()))
         stopped_in(None, "step", 8, config, folder / "parts")
         run(config, folder / "whole")
     return config, {p.name: p.read_bytes() for p in (folder / "parts").iterdir() if p.is_file()}, outcome(folder / "whole")

@@ -11,10 +11,10 @@ from test_resume import stopped_in
 
 from genbench.config.settings import Settings
 from genbench.data import types as data_module
-from genbench.data.types import Data, Part, Source, Space, load, moments_of
+from genbench.data.types import Data, DataSpec, RawDataset, Split, load, moments_of
 from genbench.evaluation.card import evaluated
 from genbench.experiment import build, load_run, run
-from genbench.model import can
+from genbench.model import supports
 from genbench.training.loop import fit
 from genbench.training.objective import final
 from genbench.utils.rng import generator
@@ -33,9 +33,9 @@ def table():
 
     def data(points):
         parts = {"train": slice(0, 200), "validation": slice(200, 250), "test": slice(250, None)}
-        moments = moments_of(Source(points, y, None, None, unit=False))
-        found = {name: Part(points[at], y[at]) for name, at in parts.items()}
-        return Data("table", found, Space((5,), False, classes=3), moments=moments)
+        moments = moments_of(RawDataset(points, y, None, None, unit=False))
+        found = {name: Split(points[at], y[at]) for name, at in parts.items()}
+        return Data("table", found, DataSpec((5,), False, classes=3), moments=moments)
 
     return data(x), data(x * UNITS + OFFSETS)
 
@@ -43,7 +43,7 @@ def table():
 def trained(config, data):
     model = built(config, data)
     fit(model, data, Nowhere(), Settings(config))
-    model.finish(data.train, seed=0)
+    model.fit_posthoc(data.train, seed=0)
     return model
 
 
@@ -58,14 +58,14 @@ def test_units_of_the_columns_change_nothing_but_the_units(model_name, table):
     x, theirs, y = plain.parts["test"].values(), scaled.parts["test"].values(), plain.parts["test"].y
     close = {"rtol": 1e-2, "atol": 3e-2}  # single precision keeps four places of a column whose mean is 50 of its deviations
     with torch.no_grad():
-        here, there = expected.given(y), model.given(y)
-        if can(expected, "encode"):
+        here, there = expected.conditioned_on(y), model.conditioned_on(y)
+        if supports(expected, "encode"):
             torch.testing.assert_close(there.encode(theirs), here.encode(x), **close)
             points = there.decode(here.encode(x))
             torch.testing.assert_close((points - OFFSETS) / UNITS, here.decode(here.encode(x)), **close)
-        if can(expected, "log_prob"):
+        if supports(expected, "log_prob"):
             torch.testing.assert_close(there.log_prob(theirs) + UNITS.log().sum(), here.log_prob(x), rtol=1e-2, atol=0.2)
-        if can(expected, "score"):
+        if supports(expected, "score"):
             torch.testing.assert_close(there.score(theirs) * UNITS, here.score(x), rtol=1e-2, atol=0.5)
         samples = model.sample(40, generator(0))
         torch.testing.assert_close((samples - OFFSETS) / UNITS, expected.sample(40, generator(0)), **close)
@@ -75,15 +75,15 @@ def test_units_of_the_columns_change_nothing_but_the_units(model_name, table):
             torch.testing.assert_close(found[name].data["original"], theirs)
         if view.kind == "landscape":
             torch.testing.assert_close(found[name].data["function"](theirs), view.data["function"](x), **close)
-    assert all(can(model, ability) == can(expected, ability) for ability in ("encode", "decode", "sample", "log_prob", "score"))
+    assert all(supports(model, ability) == supports(expected, ability) for ability in ("encode", "decode", "sample", "log_prob", "score"))
     card = evaluated(model, scaled, final(model, scaled, 100, 0) | {"cost": {}, "time": {}}, "quick", names=["mse", "log_prob"])["card"]
-    assert {entry["name"] for entry in card} >= ({"mse"} if can(model, "encode", "decode") else set())
+    assert {entry["name"] for entry in card} >= ({"mse"} if supports(model, "encode", "decode") else set())
 
 
 def test_variances_are_in_data_units(table):
     config = small_config("gmm", "n_components=1", "covariance=full", "dataset.limit=null", dataset="moons")
     config["dataset"]["standardize"] = True
-    plain, scaled = (Data("plane", {k: Part(p.raw[:, :2], p.y) for k, p in d.parts.items()}, Space((2,), False)) for d in table)
+    plain, scaled = (Data("plane", {k: Split(p.raw[:, :2], p.y) for k, p in d.parts.items()}, DataSpec((2,), False)) for d in table)
     model = trained(config, scaled)
     view = model.views(scaled.parts["test"].values(), generator(0))["components"].data
     torch.testing.assert_close(view["covariances"][0].float(), scaled.train.values().T.cov(correction=0), rtol=1e-3, atol=1e-3)
@@ -107,7 +107,7 @@ def test_samples_of_a_table_are_compared_alike_in_any_units(table):
 
 def test_a_standardized_run_is_resumed_and_loaded_as_any_other(tmp_path, monkeypatch, undrawn):
     wine = sklearn.datasets.load_wine()
-    source = Source(torch.tensor(wine.data).float(), torch.tensor(wine.target), None, None, unit=False)
+    source = RawDataset(torch.tensor(wine.data).float(), torch.tensor(wine.target), None, None, unit=False)
     monkeypatch.setattr(
         data_module, "locate", lambda path, key, real=data_module.locate: (lambda s: source) if "loader" in key else real(path, key)
     )
@@ -120,4 +120,4 @@ def test_a_standardized_run_is_resumed_and_loaded_as_any_other(tmp_path, monkeyp
     assert torch.equal(load_run(config, tmp_path / "parts", "cpu").sample(9), whole.sample(9))
     assert "deviation" in whole.model.state_dict() and whole.sample(500)[:, 12].mean() > 500, "proline in mg/l"
     assert "standardize" not in small_config("ae")["dataset"], "images have pixels"
-    assert load(config["dataset"], CPU).train.raw.std() > 100 and build(config, load(config["dataset"], CPU)).space.unit is False
+    assert load(config["dataset"], CPU).train.raw.std() > 100 and build(config, load(config["dataset"], CPU)).spec.unit is False

@@ -22,7 +22,7 @@ from runs import put
 from genbench.cli import main as cli
 from genbench.config import compose
 from genbench.config.compose import composed, resolved
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.config.validation import check
 from genbench.report import command, sweep_curves
 from genbench.runs.recorder import Run
@@ -85,8 +85,8 @@ def moody(genbench, tmp_path, monkeypatch, uncurved):
 @pytest.fixture
 def uncurved(undrawn, monkeypatch):
     """Sweeps draw no pictures at all."""
-    monkeypatch.setattr(sweep_curves, "draw_curves", lambda folder, catalogue: None)
-    monkeypatch.setattr(command, "write_report", lambda folder, catalogue: None)
+    monkeypatch.setattr(sweep_curves, "draw_curves", lambda folder, registry: None)
+    monkeypatch.setattr(command, "write_report", lambda folder, registry: None)
 
 
 def summary(folder="sweep"):
@@ -307,8 +307,8 @@ def test_nothing_in_a_swept_value_leads_out_of_the_sweep_or_into_another_job(moo
     ],
 )
 def test_a_job_has_the_settings_that_hydra_composes(job):
-    catalogue = builtin_catalogue()
-    assert resolved(job, catalogue) == check(composed(job, catalogue), catalogue)
+    registry = builtin_registry()
+    assert resolved(job, registry) == check(composed(job, registry), registry)
 
 
 def test_a_sweep_over_folders_goes_on_from_anywhere(genbench, uncurved, tmp_path, monkeypatch):
@@ -381,7 +381,7 @@ def test_other_launchers_leave_the_same_summary(genbench, undrawn):
 
 
 def test_an_error_that_nobody_foresaw_is_one_line(genbench, monkeypatch, tmp_path):
-    def fail(words, catalogue):
+    def fail(words, registry):
         raise RuntimeError("a\nbug")
 
     monkeypatch.setenv("TMPDIR", str(tmp_path))

@@ -13,7 +13,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from genbench.config.settings import Settings
 from genbench.data.densities import Mixture, Moons
-from genbench.data.types import Data, Part, Space, load
+from genbench.data.types import Data, DataSpec, Split, load
 from genbench.experiment import build
 from genbench.models.dae import CORRUPTIONS
 from genbench.nn import likelihoods
@@ -66,12 +66,12 @@ def test_gaussian_likelihood_equals_torch(sigma):
 
 
 def test_likelihoods_refuse_data_they_are_no_likelihood_of():
-    plane = Space((2,), unit=False)
+    plane = DataSpec((2,), unit=False)
     with pytest.raises(UserError, match="likelihood: needs data in"):
         likelihoods.likelihood(plane, Settings(likelihood="bernoulli", sigma=1.0))
     assert isinstance(likelihoods.likelihood(plane, Settings(likelihood="auto", sigma=1.0)), likelihoods.Gaussian)
-    assert type(likelihoods.likelihood(Space((1, 8, 8), True), Settings(likelihood="auto", sigma=1.0))) is likelihoods.Bernoulli
-    assert isinstance(likelihoods.likelihood(Space((1, 8, 8), True, 16), Settings(likelihood="auto", sigma=1.0)), likelihoods.Binomial)
+    assert type(likelihoods.likelihood(DataSpec((1, 8, 8), True), Settings(likelihood="auto", sigma=1.0))) is likelihoods.Bernoulli
+    assert isinstance(likelihoods.likelihood(DataSpec((1, 8, 8), True, 16), Settings(likelihood="auto", sigma=1.0)), likelihoods.Binomial)
 
 
 @pytest.mark.parametrize("density", [Mixture(torch.tensor([[-1.0, 0], [2, 1]]), torch.tensor([0.3, 0.7])), Moons(0.1)])
@@ -144,16 +144,16 @@ def test_gradient_penalty_equals_autograd():
     data = load(config["dataset"], CPU)
     model = build(config, data)
     batch = next(iter(data.train.batches(40)))
-    noise = model.draw("critic", 40, generator(0))
+    noise = model.draw_noise("critic", 40, generator(0))
     point = (batch.x + noise["between"] * (model.generator(noise["z"]).detach() - batch.x)).requires_grad_()
     slope = torch.autograd.grad(model.critic(point).sum(), point, create_graph=True)[0]
     penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
-    _, terms = model.critic_loss(batch, noise, model.hp)
+    _, terms = model.critic_loss(batch, noise, model.weights)
     torch.testing.assert_close(terms["penalty"], penalty)
     ours = torch.autograd.grad(terms["penalty"], model.critic.net[1].weight)[0]
     torch.testing.assert_close(ours, torch.autograd.grad(penalty, model.critic.net[1].weight)[0])
     with torch.no_grad():  # as in evaluation
-        torch.testing.assert_close(model.critic_loss(batch, noise, model.hp)[1]["penalty"], penalty)
+        torch.testing.assert_close(model.critic_loss(batch, noise, model.weights)[1]["penalty"], penalty)
 
 
 def test_an_optimal_discriminator_loss_is_known_for_equal_densities():
@@ -164,11 +164,11 @@ def test_an_optimal_discriminator_loss_is_known_for_equal_densities():
     for p in model.discriminator.parameters():
         torch.nn.init.zeros_(p)
     batch = next(iter(data.train.batches(40)))
-    loss, _ = model.discriminator_loss(batch, model.draw("discriminator", 40, generator(0)), {})
+    loss, _ = model.discriminator_loss(batch, model.draw_noise("discriminator", 40, generator(0)), {})
     assert loss.item() == pytest.approx(2 * math.log(2))
     for kind, value in (("saturating", -math.log(2)), ("non-saturating", math.log(2))):
         model.s["generator_loss"] = kind
-        assert model.generator_loss(batch, model.draw("generator", 40, generator(0)), {})[0].item() == pytest.approx(value)
+        assert model.generator_loss(batch, model.draw_noise("generator", 40, generator(0)), {})[0].item() == pytest.approx(value)
 
 
 def test_sparsity_reaches_rho():
@@ -186,9 +186,9 @@ def test_sparsity_reaches_rho():
 def test_a_linear_autoencoder_spans_the_principal_subspace():
     mixing = torch.linalg.qr(torch.randn(6, 6, generator=generator(0)))[0] * torch.tensor([3.0, 2.0, 1.5, 0.7, 0.5, 0.3])
     x = torch.randn(500, 6, generator=generator(1)) @ mixing.T + 1
-    part = Part(x, None)
+    part = Split(x, None)
     config = config_of("ae", "hidden=[]", "latent_dim=3", "lr=0.02", "schedule=cosine", "device=cpu", dataset="moons")
-    model = build(config, Data("made", {"train": part}, Space((6,), unit=False)))
+    model = build(config, Data("made", {"train": part}, DataSpec((6,), unit=False)))
     model.setup(part, seed=0, steps=1500)
     for _ in range(1500):
         for batch in part.batches(500):
@@ -240,8 +240,8 @@ def test_adam_starts_from_the_second_moment_it_is_given():
 class Transposed(GradientModel):
     """A model whose gradient comes with other strides than its parameter has."""
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
         self.weight = torch.nn.Parameter(torch.ones(2, 3))
 
     def loss(self, batch, noise, weights):
@@ -250,8 +250,8 @@ class Transposed(GradientModel):
 
 def test_gradients_of_any_layout_reach_the_optimiser():
     s = Settings(config_of("vae", "lr=0.5", "schedule=constant", "steps=1", dataset="ring"))
-    model = Transposed(Space((2,), unit=False), Settings(s | {"batch_size": 4}))
-    data = Part(torch.zeros(4, 2), None)
+    model = Transposed(DataSpec((2,), unit=False), Settings(s | {"batch_size": 4}))
+    data = Split(torch.zeros(4, 2), None)
     model.setup(data, seed=0, steps=1)
     model.step(next(data.batches(4)))
     moved = torch.tensor([[1.0, 0.5, 0.5], [0.5, 0.5, 0.5]])  # Adam's first step is lr times the sign of the gradient

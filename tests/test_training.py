@@ -8,10 +8,10 @@ import pytest
 import torch
 from conftest import Nowhere, config_of, small_config
 
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.config.settings import Settings
 from genbench.config.validation import known_settings, require_one_length
-from genbench.data.types import Data, Part, Space, load
+from genbench.data.types import Data, DataSpec, Split, load
 from genbench.experiment import build
 from genbench.model import Model
 from genbench.training import loop
@@ -30,7 +30,7 @@ class Scripted(Model):
     criterion = "loss"
 
     def __init__(self, script):
-        super().__init__(Space((1,), unit=False), Settings())
+        super().__init__(DataSpec((1,), unit=False), Settings())
         self.script = script
         self.register_buffer("weight", torch.zeros(()))
 
@@ -46,8 +46,8 @@ class Scripted(Model):
 
 
 def scripted(script, patience, every=1):
-    part = Part(torch.zeros(4, 1), None)
-    data = Data("made", {"train": part, "validation": part, "test": part}, Space((1,), unit=False))
+    part = Split(torch.zeros(4, 1), None)
+    data = Data("made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False))
     settings = Settings(epochs=len(script), batch_size=4, seed=0, patience=patience, validate_every=every, save_every=1, draw_every=None)
     model = Scripted(script)
     return fit(model, data, Nowhere(), settings), float(model.weight)
@@ -90,11 +90,11 @@ def test_epochs_and_batches_follow_the_size_of_the_data(n, given, batch_size, ep
 
 
 def test_of_epochs_and_steps_the_one_that_is_given_says_how_long_a_run_is():
-    catalogue = builtin_catalogue()
+    registry = builtin_registry()
     own = config_of("vae", dataset="ring")
     assert (own["epochs"], own["steps"]) == (100, None), "the dataset has a length of its own, which steps replace"
     assert length(Settings(config_of("vae", "steps=7", "batch_size=5", dataset="ring")), 10)["epochs"] == 4
-    known = known_settings(catalogue, "vae", "digits")
+    known = known_settings(registry, "vae", "digits")
     steps = {"steps": dataclasses.replace(known["steps"], default=500)}  # as if a model had a length of its own
     for given, wanted in ({}, {"steps": 500}), ({"epochs": 3}, {"epochs": 3, "steps": None}), ({"steps": 3}, {"steps": 3}):
         config = {"epochs": "auto", "steps": 500} | given
@@ -131,18 +131,18 @@ RATES = [
 ]
 
 
-@pytest.mark.parametrize(("model", "player"), RATES)
-def test_each_player_moves_at_its_own_rate(model, player):
+@pytest.mark.parametrize(("model", "objective"), RATES)
+def test_each_player_moves_at_its_own_rate(model, objective):
     def moved(*rates):
         model_, batches = stepped(*model.split(), "optimizer=sgd", "schedule=constant", "lr=0.02", *rates)
-        before = {n: p.detach().clone() for n, p in model_.owned(player).items()}
+        before = {n: p.detach().clone() for n, p in model_.parameters_of(objective).items()}
         logged = model_.step(batches[0]) | model_.end_epoch()
-        return torch.cat([(p.detach() - before[n]).flatten() for n, p in model_.owned(player).items()]), logged
+        return torch.cat([(p.detach() - before[n]).flatten() for n, p in model_.parameters_of(objective).items()]), logged
 
-    (usual, plain), (twice, own), (thrice, _) = moved(), moved(f"{player}_lr=0.04"), moved(f"{player}_lr=0.06")
+    (usual, plain), (twice, own), (thrice, _) = moved(), moved(f"{objective}_lr=0.04"), moved(f"{objective}_lr=0.06")
     assert (twice - usual).norm() > 0
     torch.testing.assert_close(thrice - twice, twice - usual, rtol=1e-3, atol=1e-6)  # the rate times one gradient
-    assert own[f"{player}_lr"].item() == pytest.approx(0.04) and f"{player}_lr" not in plain and own["lr"] == plain["lr"]
+    assert own[f"{objective}_lr"].item() == pytest.approx(0.04) and f"{objective}_lr" not in plain and own["lr"] == plain["lr"]
 
 
 @pytest.mark.parametrize(("model", "overrides"), [("ae", []), ("gan", ["n_discriminator=1"])])
@@ -151,7 +151,7 @@ def test_no_gradient_is_longer_than_the_clip(model, overrides):
     clipped, _ = stepped(model, *overrides, "grad_clip=0.01")
     free.step(batches[0])
     logs = clipped.step(batches[0])
-    norms = {name: [math.hypot(*(float(p.grad.norm()) for p in m.moved[name])) for m in (free, clipped)] for name in free.players}
+    norms = {name: [math.hypot(*(float(p.grad.norm()) for p in m.moved[name])) for m in (free, clipped)] for name in free.objectives}
     assert all(before > 0.011 and after == pytest.approx(0.01, rel=1e-3) for before, after in norms.values())
     first, (before, _) = next(iter(norms.items()))  # a second player meets what the first has become
     assert float(logs[f"{first}_gradient_norm"]) == pytest.approx(before, rel=1e-4)
@@ -241,12 +241,12 @@ class Slow(Nowhere):
     def restore(self, at, model, stopping):
         self.clock.now += 1000
         if self.saved is not None:
-            at.resume(self.saved)
+            at.load_training_state(self.saved)
         return self.saved is not None
 
     def save(self, at, model, stopping):
         self.clock.now += 1000
-        self.saved = copy.deepcopy(at.progress())
+        self.saved = copy.deepcopy(at.training_state())
 
     def log(self, epoch, point, images_per_second):
         self.clock.now += 1000
@@ -261,8 +261,8 @@ def test_the_time_of_a_fit_is_that_of_learning_alone_over_all_sessions(stop_at, 
     monkeypatch.setattr(signals, "_asked", None)
     clock = Clock()
     monkeypatch.setattr(loop, "time", clock)
-    part = Part(torch.zeros(12, 1), None)
-    data = Data("made", {"train": part, "validation": part, "test": part}, Space((1,), unit=False))
+    part = Split(torch.zeros(12, 1), None)
+    data = Data("made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False))
     settings = Settings(epochs=2, batch_size=4, seed=0, patience=None, validate_every=1, save_every=1, draw_every=1)
     slow = Slow(clock)
     if stop_at:

@@ -16,7 +16,7 @@ from conftest import CONFIGS, config_of
 
 from genbench.cli.completion import candidates
 from genbench.cli.main import COMMANDS
-from genbench.config.registry import builtin_catalogue
+from genbench.config.registry import builtin_registry
 from genbench.config.settings import flatten
 from genbench.config.validation import ASIDE, known_settings
 from genbench.data.types import load, locate
@@ -205,10 +205,10 @@ def test_a_wrong_request_is_refused(args, says, genbench, tmp_path):
 
 def test_a_folder_of_data_goes_to_the_runs_that_read_one(own):
     words = own(there="run: {dataset: mnist}\nours: test.nll\nat_most: 1\nminutes: 1", no=f"{RUN}ours: test.nll\nat_most: 1\nminutes: 1")
-    catalogue = builtin_catalogue(words[1])
-    recipes, where = read(catalogue), {"dataset.root": "/data", "device": "cpu"}
+    registry = builtin_registry(words[1])
+    recipes, where = read(registry), {"dataset.root": "/data", "device": "cpu"}
     for name, root in (("there", "/data"), ("no", None)):
-        (config,) = recipes[name].configs(where, catalogue)
+        (config,) = recipes[name].configs(where, registry)
         assert config["dataset"].get("root") == root and config["device"] == "cpu"
 
 
@@ -227,7 +227,7 @@ def test_the_list_tells_what_was_last_run_and_how_that_ended(genbench, own):
         pair=f"{RUN}ours: own_checks.twice\nmeasured: [1, 1.2]\n{ran.replace('at_most: 1', 'tolerance: 0.1')}",
         new=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1\n",
     )
-    recipes = read(builtin_catalogue(words[1]))
+    recipes = read(builtin_registry(words[1]))
     records = {"good": "2026-11-27: met", "bad": "2026-11-27: missed", "pair": "2026-11-27: missed", "new": "never"}
     assert {name: recipes[name].record for name in records} == records
     shown = genbench(*words, "verify", "good", "bad", "new", "--list").stdout
@@ -254,40 +254,40 @@ def test_a_table_is_recorded_in_the_recipes_it_measured(tmp_path):
 def test_the_page_on_verification_has_every_recipe_where_it_belongs():
     text = (CONFIGS.parent / "docs" / "verification.md").read_text()
     _, _, not_run = text.partition("\n## Not run\n")
-    for recipe in read(builtin_catalogue()).values():
+    for recipe in read(builtin_registry()).values():
         assert recipe.name in text, f"docs/verification.md does not mention {recipe.name}"
         assert (f"`{recipe.name}`" in not_run.partition("\n## ")[0]) == (recipe.record == "never"), recipe.name
 
 
 def test_tab_offers_recipes_sets_and_where_to_run():
-    catalogue = builtin_catalogue()
+    registry = builtin_registry()
 
     def offered(*words):
-        return candidates(["verify", *words[:-1]], words[-1], catalogue, COMMANDS)
+        return candidates(["verify", *words[:-1]], words[-1], registry, COMMANDS)
 
     assert {f"{name} " for name in [*SHIPPED, USUAL]} | {"--list ", "device=", "dataset.root="} <= {*offered("")}
     assert f"{SHIPPED[0]} " not in offered(SHIPPED[0], "") and "device=cpu " in offered("device=")
-    assert offered("--l") == ["--list "] and "verify " in candidates([], "ver", catalogue, COMMANDS)
+    assert offered("--l") == ["--list "] and "verify " in candidates([], "ver", registry, COMMANDS)
 
 
 def test_recipes_that_ship_are_whole_and_would_run():
-    catalogue = builtin_catalogue()
-    recipes = read(catalogue)
+    registry = builtin_registry()
+    recipes = read(registry)
     assert [*recipes] == SHIPPED and not {*recipes} & {*sets(recipes)} and USUAL in sets(recipes)
     for recipe in recipes.values():
-        assert len(recipe.configs(ROOT, catalogue)) == len(recipe.runs) and recipe.sets
+        assert len(recipe.configs(ROOT, registry)) == len(recipe.runs) and recipe.sets
         assert not recipe.calls or callable(locate(recipe.ours, "ours"))
     assert sum(recipe.minutes for recipe in recipes.values() if USUAL in recipe.sets) <= 10
 
 
 def test_recipes_that_ship_do_not_change_with_the_defaults_of_models():
-    catalogue = builtin_catalogue()
+    registry = builtin_registry()
     off = (None, 0, False, "none", "auto", [])  # a default that changes nothing may stay unsaid while it is that
     by_data = {"batch_size", "network", "latent_dim"}  # where auto is not nothing
-    for recipe in read(catalogue).values():
-        for said, config in zip(recipe.runs, recipe.configs(ROOT, catalogue)):
+    for recipe in read(registry).values():
+        for said, config in zip(recipe.runs, recipe.configs(ROOT, registry)):
             values = flatten(config)
-            known = known_settings(catalogue, config["model"]["name"], config["dataset"]["name"], values)
+            known = known_settings(registry, config["model"]["name"], config["dataset"]["name"], values)
             relied_on = {
                 name
                 for name, setting in known.items()

@@ -5,7 +5,7 @@ from glob import escape, glob
 from itertools import product
 
 from genbench.cli.help import names
-from genbench.config.registry import GROUPS, Catalogue
+from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import Setting
 from genbench.config.validation import known_settings
 from genbench.verification.recipes import WHERE, read, sets
@@ -66,7 +66,7 @@ complete -c genbench -f -a '(__genbench)'""",
 }
 
 
-def candidates(before: list[str], word: str, catalogue: Catalogue, commands: Iterable[str]) -> list[str]:
+def candidates(before: list[str], word: str, registry: Registry, commands: Iterable[str]) -> list[str]:
     """What `word`, which may be empty, may become after the words before it.
 
     One that is whole ends in a space.
@@ -74,13 +74,13 @@ def candidates(before: list[str], word: str, catalogue: Catalogue, commands: Ite
     if before and FLAGS.get(before[-1]):
         found = _whole(FLAGS[before[-1]])
     elif before and before[0] in commands:
-        found = _arguments(before[0], before[1:], word, catalogue) + _whole(FLAGS) * word.startswith("-")
+        found = _arguments(before[0], before[1:], word, registry) + _whole(FLAGS) * word.startswith("-")
     elif word.startswith("-"):
         found = _whole(FLAGS)
     elif "=" in word:
-        found = _values(before, word, catalogue)
+        found = _values(before, word, registry)
     else:
-        found = _settings(before, catalogue) + ([] if before else _whole(commands))
+        found = _settings(before, registry) + ([] if before else _whole(commands))
     return sorted(c for c in found if c.startswith(word))
 
 
@@ -88,30 +88,30 @@ def _whole(words: Iterable[str]) -> list[str]:
     return [f"{word} " for word in words]
 
 
-def _settings(before: list[str], catalogue: Catalogue) -> list[str]:
+def _settings(before: list[str], registry: Registry) -> list[str]:
     given = {_name(word) for word in before}
-    return [f"{name}=" for name in [*GROUPS, *_known(before, catalogue)] if name not in given]
+    return [f"{name}=" for name in [*GROUPS, *_known(before, registry)] if name not in given]
 
 
-def _values(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+def _values(before: list[str], word: str, registry: Registry) -> list[str]:
     """The word with each value that its setting may have, or have next in a list of values to sweep over."""
     name, typed = _name(word), word.partition("=")[2]
-    known = {} if name in GROUPS else _known(before, catalogue)
-    values = catalogue.names(name) if name in GROUPS else known[name].words() if name in known else []
+    known = {} if name in GROUPS else _known(before, registry)
+    values = registry.names(name) if name in GROUPS else known[name].words() if name in known else []
     listed = typed.rpartition(",")[0].split(",") if "," in typed and "[" not in typed else []
     end = "" if {"-m", "--multirun"} & {*before} else " "  # a comma may follow
     start = word.partition("=")[0]
     return [f"{start}={','.join([*listed, value])}{end}" for value in values if value not in listed]
 
 
-def _known(before: list[str], catalogue: Catalogue) -> dict[str, Setting]:
+def _known(before: list[str], registry: Registry) -> dict[str, Setting]:
     """The settings that every one of the jobs has that the words before ask for."""
     given = {_name(word): word.partition("=")[2].split(",") for word in before}
     chosen = [
-        [choice for choice in given.get(group, []) if choice in catalogue.names(group)] or [catalogue.default_choice(group)]
+        [choice for choice in given.get(group, []) if choice in registry.names(group)] or [registry.default_choice(group)]
         for group in GROUPS
     ]
-    first, *others = [known_settings(catalogue, *choice) for choice in product(*chosen)]
+    first, *others = [known_settings(registry, *choice) for choice in product(*chosen)]
     return {name: setting for name, setting in first.items() if all(name in other for other in others)}
 
 
@@ -119,32 +119,32 @@ def _name(word: str) -> str:
     return word.partition("=")[0].lstrip("+")
 
 
-def _arguments(command: str, before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+def _arguments(command: str, before: list[str], word: str, registry: Registry) -> list[str]:
     if command in ARGUMENTS:
-        return ARGUMENTS[command](before, word, catalogue)
-    return _options(command, before, word, catalogue) if command in catalogue.names("command") else []
+        return ARGUMENTS[command](before, word, registry)
+    return _options(command, before, word, registry) if command in registry.names("command") else []
 
 
 RUNS, SWEEPS = ("*/config.yaml", "*/*/config.yaml"), ("*/sweep_summary.json",)
 
 
-def _folders(holding: Iterable[str], word: str, catalogue: Catalogue) -> list[str]:
+def _folders(holding: Iterable[str], word: str, registry: Registry) -> list[str]:
     """Directories that hold such files, where they are by default or where the word leads."""
-    outputs = catalogue.value("config", "hydra.run.dir").partition("$")[0]
+    outputs = registry.value("config", "hydra.run.dir").partition("$")[0]
     start = escape(outputs if outputs.startswith(word) else word)
     return _whole(file.rpartition("/")[0] for deep in holding for file in glob(f"{start}{deep}"))
 
 
-def _resumed(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+def _resumed(before: list[str], word: str, registry: Registry) -> list[str]:
     """Directories of runs, sweeps and their runs; then what may change."""
-    return ["epochs=", "steps=", "device="] if before else _folders((*RUNS, *SWEEPS), word, catalogue)
+    return ["epochs=", "steps=", "device="] if before else _folders((*RUNS, *SWEEPS), word, registry)
 
 
-def _options(command: str, before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+def _options(command: str, before: list[str], word: str, registry: Registry) -> list[str]:
     """Directories of runs; then the options of a command on a run, and their values but for folders, which shells know."""
     if not before:
-        return _folders(RUNS, word, catalogue)
-    known, given, name = catalogue.settings(f"command/{command}"), {_name(word) for word in before}, _name(word)
+        return _folders(RUNS, word, registry)
+    known, given, name = registry.settings(f"command/{command}"), {_name(word) for word in before}, _name(word)
     if "=" not in word:
         return [f"{name}=" for name in known if name not in given]
     if name not in known or "folder" in dict(known[name].alternatives):
@@ -152,25 +152,25 @@ def _options(command: str, before: list[str], word: str, catalogue: Catalogue) -
     return [f"{name}={value} " for value in known[name].words()]
 
 
-def _reported(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+def _reported(before: list[str], word: str, registry: Registry) -> list[str]:
     """Directories of runs and sweeps, and where the report may go."""
-    return _folders((*RUNS, *SWEEPS), word, catalogue) + ["report.dir="]
+    return _folders((*RUNS, *SWEEPS), word, registry) + ["report.dir="]
 
 
-def _recipes(before: list[str], word: str, catalogue: Catalogue) -> list[str]:
+def _recipes(before: list[str], word: str, registry: Registry) -> list[str]:
     """Recipes, their sets, and the settings that say where to run them."""
     if "=" in word:
-        return _values([], word, catalogue)
-    recipes = read(catalogue)
+        return _values([], word, registry)
+    recipes = read(registry)
     return _whole({"--list", *recipes, *sets(recipes)} - set(before)) + [f"{name}=" for name in WHERE]
 
 
 ARGUMENTS = {
     "resume": _resumed,
     "report": _reported,
-    "show": lambda before, word, catalogue: [] if before else _folders(RUNS, word, catalogue),
+    "show": lambda before, word, registry: [] if before else _folders(RUNS, word, registry),
     "evaluate": lambda before, *rest: _options("evaluate", before, *rest) + _whole(["--list"] * (not before)),
     "verify": _recipes,
-    "help": lambda before, word, catalogue: _whole({*names(catalogue), *catalogue.names("command")} - set(before)),
-    "completion": lambda before, word, catalogue: [] if before else _whole(SCRIPTS),
+    "help": lambda before, word, registry: _whole({*names(registry), *registry.names("command")} - set(before)),
+    "completion": lambda before, word, registry: [] if before else _whole(SCRIPTS),
 }

@@ -12,18 +12,18 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from genbench.config.registry import Catalogue
+from genbench.config.registry import Registry
 from genbench.config.resolvers import unique_name
 from genbench.config.settings import Settings, written
 from genbench.experiment import Trained, load_run
 from genbench.figures import renderer
 from genbench.figures.canvas import png
-from genbench.figures.renderer import Picture, Viewer
-from genbench.model import Model, can
+from genbench.figures.renderer import FigureRenderer, Picture
+from genbench.model import Model, supports
 from genbench.runs.directory import MEMORY
 from genbench.sweeps.launch import run_title
 from genbench.utils import signals
-from genbench.utils.console import say
+from genbench.utils.console import echo
 from genbench.utils.errors import UserError
 from genbench.utils.files import write
 from genbench.utils.text import counted, quoted
@@ -36,11 +36,11 @@ class Command(NamedTuple):
 
     needs: tuple[str, ...]
     vectors: bool
-    function: Callable[[Trained, Viewer, Settings], Generated]
+    function: Callable[[Trained, FigureRenderer, Settings], Generated]
 
     def lacks(self, model: Model) -> str:
         """Why a model cannot do it; nothing if it can."""
-        lacking = [ability for ability in self.needs if not can(model, ability)]
+        lacking = [ability for ability in self.needs if not supports(model, ability)]
         if lacking:
             return f"this model cannot {' and '.join(lacking)}"
         return "the codes of this model are no vectors" if self.vectors and model.latent_dim is None else ""
@@ -60,21 +60,21 @@ def command(*needs: str, vectors: bool = False):
 
 
 @command("sample")
-def sample(trained: Trained, v: Viewer, s: Settings) -> Generated:
+def sample(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
     samples = trained.sample(s.n, s.seed, s.y)
     of = "" if s.y is None else f" of class {trained.data.called(s.y)}"
     return {"samples": samples}, renderer.draw_samples(v, samples, of)
 
 
 @command("encode", "decode")
-def reconstruct(trained: Trained, v: Viewer, s: Settings) -> Generated:
+def reconstruct(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
     _require_points(v, s.n, s.n)
     originals, again = renderer.reconstructed(v, trained.model, s.n)
     return {"originals": originals, "reconstructions": again}, renderer.draw_reconstructions(v, originals, again)
 
 
 @command("encode", "decode", vectors=True)
-def interpolate(trained: Trained, v: Viewer, s: Settings) -> Generated:
+def interpolate(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
     _require_points(v, s.n, 2 * s.n)
     originals, codes, points = renderer.interpolated(v, trained.model, s.n, s.steps)
     arrays = {"originals": originals, "codes": codes, "points": points}
@@ -82,7 +82,7 @@ def interpolate(trained: Trained, v: Viewer, s: Settings) -> Generated:
 
 
 @command("decode", vectors=True)
-def traverse(trained: Trained, v: Viewer, s: Settings) -> Generated:
+def traverse(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
     cloud, whose = renderer.usual_codes(v, trained.model)
     mean, reach = cloud.mean(0), s.range * cloud.std(0, correction=0)
     found = renderer.traversed(v, trained.model, cloud, mean - reach, mean + reach, s.steps)
@@ -90,7 +90,7 @@ def traverse(trained: Trained, v: Viewer, s: Settings) -> Generated:
     return {"codes": found.codes, "points": found.points}, picture
 
 
-def _require_points(v: Viewer, n: int, points: int) -> None:
+def _require_points(v: FigureRenderer, n: int, points: int) -> None:
     if points > len(v.held_out):
         most = n * len(v.held_out) // points
         fix = f"n={most}, or another part" if most else "another part"
@@ -98,31 +98,31 @@ def _require_points(v: Viewer, n: int, points: int) -> None:
 
 
 @torch.no_grad()
-def generate(name: str, config: dict, folder: Path, options: Settings, catalogue: Catalogue) -> int:
+def generate(name: str, config: dict, folder: Path, options: Settings, registry: Registry) -> int:
     """Do what a command says with the run of these settings in a folder; write the arrays and their picture, and tell where.
 
     UserError, and nothing is written, for a run that is not finished, data that it lacks and a model that cannot.
     """
-    catalogue.let_import()
+    registry.let_import()
     trained = load_run(config, folder, options.device)
     _require_able(name, trained)
     part = options.get("part", "")
     if part and part not in trained.data.parts:
         raise UserError("part", "the data of this run have no such part", part, f"choose from {', '.join(trained.data.parts)}")
     look = {"theme": config["theme"], "upscaling": config["upscaling"]}
-    viewer = Viewer(trained.data, config["seed"], run_title(config, folder, catalogue), part, **look)
+    viewer = FigureRenderer(trained.data, config["seed"], run_title(config, folder, registry), part, **look)
     viewer.at(trained.metrics["cost"]["kept_epoch"])
     _require_room(trained, options)
     arrays, picture = COMMANDS[name].function(trained, viewer, options)
     path = _made(folder, options.to) / unique_name(name, [f"{key}={written(v)}" for key, v in options.items() if _tells(key, v)])
     write(path.with_name(f"{path.name}.npz"), packed(arrays))
     signals.check()
-    say(f"{quoted(path)}.npz: {', '.join(f'{key} {list(array.shape)}' for key, array in arrays.items())}")
+    echo(f"{quoted(path)}.npz: {', '.join(f'{key} {list(array.shape)}' for key, array in arrays.items())}")
     if picture is None:
-        say(f"no picture: {name} has none of points {list(trained.data.space.shape)}, only of images and of the plane")
+        echo(f"no picture: {name} has none of points {list(trained.data.spec.shape)}, only of images and of the plane")
     else:
         write(path.with_name(f"{path.name}.png"), png(picture))
-        say(f"{quoted(path)}.png")
+        echo(f"{quoted(path)}.png")
     return 0
 
 
@@ -130,7 +130,7 @@ def _require_room(trained: Trained, s: Settings) -> None:
     """UserError for so many points that they cannot fit the memory of this machine, before any is drawn."""
     width = trained.model.latent_dim or 0
     points = s.get("n", width) * s.get("steps", 1)
-    size = 4 * COPIES * points * (trained.data.space.size + width)  # bytes
+    size = 4 * COPIES * points * (trained.data.spec.size + width)  # bytes
     if size > MEMORY:
         name = max(("n", "steps"), key=lambda option: s.get(option, 0))
         what = f"{points:,} points would take {size / 2**30:,.3g} GiB of memory, and this machine has {MEMORY / 2**30:,.3g}"

@@ -7,24 +7,24 @@ from dataclasses import replace
 from shutil import get_terminal_size
 from typing import Any
 
-from genbench.config.registry import GROUPS, Catalogue
+from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import Setting, Varying, nearest, written
 from genbench.utils.errors import UserError
 
 Row = tuple[str, list[str]]  # a name, and the paragraphs beside it
 
 
-def settings_help(usage: str, catalogue: Catalogue) -> str:
+def settings_help(usage: str, registry: Registry) -> str:
     """Every setting once, under the models or datasets that have it, with the default that holds in each."""
     parts = [usage]
     for group in GROUPS:
-        parts.append(_section(f"{group}=NAME", [(c, catalogue.about(f"{group}/{c}")[:1]) for c in catalogue.names(group)]))
+        parts.append(_section(f"{group}=NAME", [(c, registry.about(f"{group}/{c}")[:1]) for c in registry.names(group)]))
     sections: dict[str, list[Row]] = {}
-    for setting, defaults in _declared(catalogue).items():
+    for setting, defaults in _declared(registry).items():
         text = f"{setting.meaning} [{setting.in_words()}; default {_defaults(defaults)}]"
-        sections.setdefault(f"Settings of {_who(defaults, catalogue)}", []).append((setting.name, [text]))
+        sections.setdefault(f"Settings of {_who(defaults, registry)}", []).append((setting.name, [text]))
     parts += [_section(title, rows) for title, rows in sections.items()]
-    usual = " ".join(f"{group}={catalogue.default_choice(group)}" for group in GROUPS)
+    usual = " ".join(f"{group}={registry.default_choice(group)}" for group in GROUPS)
     parts.append(f"Without more, genbench trains {usual}. What a run leaves is in outputs/, or in hydra.run.dir=FOLDER.")
     parts.append("genbench help NAME tells all about one model, dataset or setting.")
     parts.append("From Python, genbench.fit(...) runs one too; help(genbench) tells how.")
@@ -32,27 +32,27 @@ def settings_help(usage: str, catalogue: Catalogue) -> str:
     return "\n\n".join(parts)
 
 
-def choices_help(group: str, catalogue: Catalogue) -> str:
+def choices_help(group: str, registry: Registry) -> str:
     """Every choice of a group: what it is, its source, the settings of its own."""
     rows = []
-    for choice in catalogue.names(group):
-        settings = ", ".join(s.name for s in _own(group, choice, catalogue))
-        rows.append((choice, [*catalogue.about(f"{group}/{choice}"), f"settings: {settings}", ""]))
+    for choice in registry.names(group):
+        settings = ", ".join(s.name for s in _own(group, choice, registry))
+        rows.append((choice, [*registry.about(f"{group}/{choice}"), f"settings: {settings}", ""]))
     return _section(f"{group}=NAME", rows).rstrip() + "\n\ngenbench help NAME tells all about one of them."
 
 
-def name_help(word: str, catalogue: Catalogue) -> str:
+def name_help(word: str, registry: Registry) -> str:
     """All about what is called so: a model, a dataset, a setting or a group; UserError with the nearest name otherwise.
 
     `model=vae` and `beta=4` are read as `vae` and `beta`.
     """
     key, _, value = word.partition("=")
     name = value if value and key in GROUPS else key
-    pages = [_choice_page(group, name, catalogue) for group in GROUPS if name in catalogue.names(group)]
-    pages += [choices_help(name, catalogue)] * (name in GROUPS)
-    pages += [_setting_page(s, defaults, catalogue) for s, defaults in _declared(catalogue).items() if s.name == name]
+    pages = [_choice_page(group, name, registry) for group in GROUPS if name in registry.names(group)]
+    pages += [choices_help(name, registry)] * (name in GROUPS)
+    pages += [_setting_page(s, defaults, registry) for s, defaults in _declared(registry).items() if s.name == name]
     if not pages:
-        near = nearest(name, names(catalogue))
+        near = nearest(name, names(registry))
         fix = (
             f"did you mean 'genbench help {near}'?"
             if near
@@ -62,10 +62,10 @@ def name_help(word: str, catalogue: Catalogue) -> str:
     return "\n\n\n".join(pages)
 
 
-def command_help(command: str, catalogue: Catalogue) -> str:
+def command_help(command: str, registry: Registry) -> str:
     """All about a command on a run, and the options that configs/command/ declares."""
-    what, *more = catalogue.about(f"command/{command}")
-    options = _own("command", command, catalogue)
+    what, *more = registry.about(f"command/{command}")
+    options = _own("command", command, registry)
     words = ["genbench", command, "outputs/RUN"]
     return "\n\n".join(
         [
@@ -78,15 +78,15 @@ def command_help(command: str, catalogue: Catalogue) -> str:
     )
 
 
-def names(catalogue: Catalogue) -> list[str]:
+def names(registry: Registry) -> list[str]:
     """All that `genbench help` knows."""
-    choices = [choice for group in GROUPS for choice in catalogue.names(group)]
-    return [*GROUPS, *choices, *dict.fromkeys(setting.name for setting in _declared(catalogue))]
+    choices = [choice for group in GROUPS for choice in registry.names(group)]
+    return [*GROUPS, *choices, *dict.fromkeys(setting.name for setting in _declared(registry))]
 
 
-def _choice_page(group: str, choice: str, catalogue: Catalogue) -> str:
-    own = _own(group, choice, catalogue)
-    objective, *sources = catalogue.about(f"{group}/{choice}") or [""]
+def _choice_page(group: str, choice: str, registry: Registry) -> str:
+    own = _own(group, choice, registry)
+    objective, *sources = registry.about(f"{group}/{choice}") or [""]
     command = ["genbench", f"{group}={choice}", *_required(own)]
     plain = [replace(s, default=_usual(s.default)[0]) for s in own]
     sweep = next((_overrides(s, 3) for s in plain if len(_values(s)) > 1), [])
@@ -96,23 +96,23 @@ def _choice_page(group: str, choice: str, catalogue: Catalogue) -> str:
             _indented(objective),
             *(["\n".join(_indented(line) for line in sources)] if sources else []),
             _section("Settings of its own", [_row(s, *_usual(s.default)) for s in own]),
-            _section("Settings of every run", _shared_rows(group, choice, catalogue)),
+            _section("Settings of every run", _shared_rows(group, choice, registry)),
             _examples(command, ["genbench", "-m", *command[1:], *sweep] if sweep else []),
         ]
     )
 
 
-def _setting_page(setting: Setting, defaults: dict[str, Any], catalogue: Catalogue) -> str:
+def _setting_page(setting: Setting, defaults: dict[str, Any], registry: Registry) -> str:
     shared = "" in defaults
     have = _owners(defaults)
-    usual = {f"{group}={catalogue.default_choice(group)}" for group in GROUPS}
+    usual = {f"{group}={registry.default_choice(group)}" for group in GROUPS}
     owner = [] if shared or usual & {*have} else have[:1]
-    beside = [other for choice in owner for other in catalogue.settings(choice.replace("=", "/")).values() if other.name != setting.name]
+    beside = [other for choice in owner for other in registry.settings(choice.replace("=", "/")).values() if other.name != setting.name]
     setting = replace(setting, default=defaults["" if shared else (owner or sorted(usual & {*have}))[0]])
     rows = [
         ("allowed", [setting.in_words()]),
         ("default", [_defaults(defaults)]),
-        ("part of", [_who(defaults, catalogue)]),
+        ("part of", [_who(defaults, registry)]),
     ]
     return "\n\n".join(
         [
@@ -124,15 +124,15 @@ def _setting_page(setting: Setting, defaults: dict[str, Any], catalogue: Catalog
     )
 
 
-def _own(group: str, choice: str, catalogue: Catalogue) -> list[Setting]:
+def _own(group: str, choice: str, registry: Registry) -> list[Setting]:
     """The settings that a choice brings along, those of its own file first."""
-    return list(catalogue.own_first(f"{group}/{choice}").values())
+    return list(registry.own_first(f"{group}/{choice}").values())
 
 
-def _shared_rows(group: str, choice: str, catalogue: Catalogue) -> list[Row]:
+def _shared_rows(group: str, choice: str, registry: Registry) -> list[Row]:
     """The settings of every run with the default that holds beside this choice, and where another choice changes it."""
     rows = []
-    for setting, defaults in _declared(catalogue).items():
+    for setting, defaults in _declared(registry).items():
         if "" in defaults:
             mine = f"{group}={choice}"
             stronger = GROUPS if mine not in defaults else GROUPS[: GROUPS.index(group)]
@@ -147,20 +147,20 @@ def _row(setting: Setting, default: Any, others: dict[str, Any]) -> Row:
     return name, [setting.meaning, "; ".join([setting.in_words(), *_exceptions(others)])]
 
 
-def _declared(catalogue: Catalogue) -> dict[Setting, dict[str, Any]]:
+def _declared(registry: Registry) -> dict[Setting, dict[str, Any]]:
     """Every setting, its default left out, and the default that each `model=NAME` or `dataset=NAME` gives it.
 
     The default of a setting of every run is that of "".
     """
-    found = {replace(setting, default=None): {"": setting.default} for setting in catalogue.shared().values()}
+    found = {replace(setting, default=None): {"": setting.default} for setting in registry.shared().values()}
     for group in GROUPS:
-        for choice in catalogue.names(group):
+        for choice in registry.names(group):
             path = f"{group}/{choice}"
             for setting in [*found]:
-                value = catalogue.value(path, setting.name)
+                value = registry.value(path, setting.name)
                 if "" in found[setting] and value is not None:
                     found[setting] |= _told(f"{group}={choice}", value)
-            for setting in catalogue.settings(path).values():
+            for setting in registry.settings(path).values():
                 found.setdefault(replace(setting, default=None), {}).update(_told(f"{group}={choice}", setting.default))
     return found
 
@@ -183,12 +183,12 @@ def _owners(defaults: dict[str, Any]) -> list[str]:
     return [choice for choice in defaults if choice and " " not in choice]
 
 
-def _who(defaults: dict[str, Any], catalogue: Catalogue) -> str:
+def _who(defaults: dict[str, Any], registry: Registry) -> str:
     if "" in defaults:
         return "every run"
     group = next(iter(defaults)).partition("=")[0]
     owners = [choice.partition("=")[2] for choice in _owners(defaults)]
-    return f"every {group}" if owners == catalogue.names(group) else f"{group}={', '.join(owners)}"
+    return f"every {group}" if owners == registry.names(group) else f"{group}={', '.join(owners)}"
 
 
 def _defaults(defaults: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ from pathlib import Path
 from genbench import __version__
 from genbench.cli.completion import SCRIPTS, candidates
 from genbench.cli.help import choices_help, command_help, name_help, names, settings_help
-from genbench.config.registry import GROUPS, Catalogue, builtin_catalogue
+from genbench.config.registry import GROUPS, Registry, builtin_registry
 from genbench.config.settings import nearest
 from genbench.runs.directory import LENGTH
 from genbench.utils import signals
@@ -96,11 +96,11 @@ def _dispatch(argv: list[str]) -> int:
         os.getcwd()
     except OSError as error:
         raise UserError("working directory", "is gone", fix="cd to a folder that is there") from error
-    catalogue = builtin_catalogue(config_dir)
+    registry = builtin_registry(config_dir)
     if flags & {"--help", "-h"}:
-        return _help([word for word in words[:1] if word in COMMANDS], catalogue)
+        return _help([word for word in words[:1] if word in COMMANDS], registry)
     if words and words[0] in COMMANDS:
-        return COMMANDS[words[0]](words[1:], catalogue)
+        return COMMANDS[words[0]](words[1:], registry)
     return _run(argv)
 
 
@@ -128,43 +128,43 @@ def _run(argv: list[str]) -> int:
 
     for word in takewhile(lambda word: word != "--", argv):
         name = word.lstrip("-").partition("=")[0]
-        if word.startswith("--") and name in names(builtin_catalogue()):
+        if word.startswith("--") and name in names(builtin_registry()):
             raise UserError(word, "settings are written without dashes", fix=f"{name}=VALUE")
     parser = get_args_parser()
     args = parser.parse_intermixed_args(argv)
-    catalogue = builtin_catalogue(args.config_dir)
+    registry = builtin_registry(args.config_dir)
     flags = [word for word in argv if word not in args.overrides]
     args.overrides = quoted_words(args.overrides)
-    jobs = [] if args.hydra_help or args.info or args.shell_completion else check_request(args, catalogue, COMMANDS)
+    jobs = [] if args.hydra_help or args.info or args.shell_completion else check_request(args, registry, COMMANDS)
     if args.cfg == "job" and not args.resolve:
         flags.append("--resolve")  # show the values themselves, not what they depend on
     told = {name for name, value in vars(args).items() if value != parser.get_default(name)}
     if args.multirun and told <= {"overrides", "multirun", "config_dir"}:
-        return _sweep(flags, args.overrides, jobs, catalogue)
+        return _sweep(flags, args.overrides, jobs, registry)
     from genbench.sweeps.launch import launch
 
-    if jobs and len(catalogue.folders) > 1:
-        require_no_files_of_hydra(args.overrides, catalogue)
-    return launch([*flags, *args.overrides], catalogue)  # Hydra itself wants no flag between settings
+    if jobs and len(registry.folders) > 1:
+        require_no_files_of_hydra(args.overrides, registry)
+    return launch([*flags, *args.overrides], registry)  # Hydra itself wants no flag between settings
 
 
-def _sweep(flags: list[str], words: list[str], jobs: list[list[str]], catalogue: Catalogue) -> int:
+def _sweep(flags: list[str], words: list[str], jobs: list[list[str]], registry: Registry) -> int:
     """Hydra's own way to run the jobs, one after another, is ours; whatever else it is told, it does itself."""
     from genbench.config.compose import is_hydras, require_no_files_of_hydra, sweep_folder, typed
     from genbench.sweeps.launch import launch
     from genbench.sweeps.sweep import run_elsewhere, run_sweep
 
-    folder = sweep_folder(words, catalogue)
+    folder = sweep_folder(words, registry)
     if all(word.startswith("hydra.sweep.dir=") for word in words if is_hydras(word)):
-        return run_sweep(words, jobs, folder, catalogue)
+        return run_sweep(words, jobs, folder, registry)
     choices = {tuple(word for word in job if word.partition("=")[0] in GROUPS) for job in jobs}
-    for choice in choices if len(catalogue.folders) > 1 else ():
-        require_no_files_of_hydra([*choice], catalogue)
+    for choice in choices if len(registry.folders) > 1 else ():
+        require_no_files_of_hydra([*choice], registry)
     argv = [*flags, *words, f"hydra.sweep.dir={typed(str(folder))}"]  # the same, now that it is known
-    return run_elsewhere(lambda: launch(argv, catalogue), words, jobs, folder, catalogue)
+    return run_elsewhere(lambda: launch(argv, registry), words, jobs, folder, registry)
 
 
-def _resume(words: list[str], catalogue: Catalogue) -> int:
+def _resume(words: list[str], registry: Registry) -> int:
     if not words:
         raise UserError("resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN")
     from genbench.config.compose import given, recorded
@@ -174,12 +174,12 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
     folder, changes, device = Path(words[0]), [word for word in words[1:] if not word.startswith("device=")], None
     for word in words[1:]:
         if word not in changes:
-            device = catalogue.shared()["device"].check(word.partition("=")[2], {})
+            device = registry.shared()["device"].check(word.partition("=")[2], {})
     if is_sweep(folder):
         if changes:
             raise UserError(changes[0], "a sweep is resumed as it is", fix=f"repeat its command with {changes[0]}")
-        return resume_sweep(folder, catalogue, device)
-    config = recorded(folder, catalogue)
+        return resume_sweep(folder, registry, device)
+    config = recorded(folder, registry)
     for change in changes:
         key, _, value = change.partition("=")
         if key not in LENGTH or key not in config:
@@ -188,41 +188,41 @@ def _resume(words: list[str], catalogue: Catalogue) -> int:
         config[key] = given(key, value)
     from genbench.sweeps.launch import execute
 
-    execute(config, folder, catalogue, device=device)
+    execute(config, folder, registry, device=device)
     return 0
 
 
-def _generate(command: str, words: list[str], catalogue: Catalogue) -> int:
+def _generate(command: str, words: list[str], registry: Registry) -> int:
     """A command of `generate`, for a run's folder and options."""
     from genbench.config.compose import options, recorded
 
-    folder, chosen = options(command, words, catalogue)
-    config = recorded(folder, catalogue)
+    folder, chosen = options(command, words, registry)
+    config = recorded(folder, registry)
     from genbench.cli.generate import generate
 
-    return generate(command, config, folder, chosen, catalogue)
+    return generate(command, config, folder, chosen, registry)
 
 
-def _report(words: list[str], catalogue: Catalogue) -> int:
+def _report(words: list[str], registry: Registry) -> int:
     from genbench.report.command import main
 
-    return main(words, catalogue)
+    return main(words, registry)
 
 
-def _evaluate(words: list[str], catalogue: Catalogue) -> int:
+def _evaluate(words: list[str], registry: Registry) -> int:
     """Measure the card of a finished run; `--list` tells what there is to measure."""
     if words == ["--list"]:
         from genbench.evaluation.registry import measures
         from genbench.runs.summary import show_measures
-        from genbench.utils.console import Patient
+        from genbench.utils.console import PipeSafeConsole
 
-        show_measures(Patient(highlight=False), measures().values())
+        show_measures(PipeSafeConsole(highlight=False), measures().values())
         return 0
     from genbench.config.compose import options, recorded
 
-    folder, chosen = options("evaluate", words, catalogue)
-    config = recorded(folder, catalogue)
-    catalogue.let_import()
+    folder, chosen = options("evaluate", words, registry)
+    config = recorded(folder, registry)
+    registry.let_import()
     from genbench.evaluation.context import Asked
     from genbench.experiment import evaluate
     from genbench.runs.progress import MeasuringDisplay
@@ -238,14 +238,14 @@ def _evaluate(words: list[str], catalogue: Catalogue) -> int:
     return 0
 
 
-def _show(words: list[str], catalogue: Catalogue) -> int:
+def _show(words: list[str], registry: Registry) -> int:
     """Print all numbers of a finished run as they were measured."""
     from genbench.config.compose import recorded
     from genbench.report.load import printable
     from genbench.runs.directory import Record, is_sweep, read_metrics
     from genbench.runs.summary import show_run
     from genbench.sweeps.launch import run_title
-    from genbench.utils.console import Patient
+    from genbench.utils.console import PipeSafeConsole
     from genbench.utils.text import quoted
 
     if len(words) != 1:
@@ -254,9 +254,9 @@ def _show(words: list[str], catalogue: Catalogue) -> int:
     if is_sweep(folder):
         raise UserError("show", "shows one run, and this is a sweep", str(folder), f"genbench report {quoted(folder)}")
     try:
-        config = recorded(folder, catalogue)
+        config = recorded(folder, registry)
         Record(folder, config).require_unchanged()
-        named = run_title(config, folder, catalogue)
+        named = run_title(config, folder, registry)
     except UserError as error:
         if error.key not in GROUPS:
             raise
@@ -265,44 +265,44 @@ def _show(words: list[str], catalogue: Catalogue) -> int:
     if state != "done" and not os.path.lexists(folder / "metrics.json"):
         raise UserError(str(folder), f"has no numbers to show, as the run is {state}", fix=f"genbench resume {quoted(folder)}")
     found = printable(read_metrics(folder))
-    show_run(Patient(highlight=False, soft_wrap=True), named, found)
+    show_run(PipeSafeConsole(highlight=False, soft_wrap=True), named, found)
     return 0
 
 
-def _verify(words: list[str], catalogue: Catalogue) -> int:
+def _verify(words: list[str], registry: Registry) -> int:
     from genbench.verification.session import verify
 
-    return verify(words, catalogue)
+    return verify(words, registry)
 
 
-def _choices(group: str, words: list[str], catalogue: Catalogue) -> int:
+def _choices(group: str, words: list[str], registry: Registry) -> int:
     if words:
         raise UserError(f"{group}s", f"lists every {group} and takes no settings", words[0], f"genbench {group}s, or genbench help NAME")
-    print(choices_help(group, catalogue))
+    print(choices_help(group, registry))
     return 0
 
 
-def _help(words: list[str], catalogue: Catalogue) -> int:
-    print("\n\n\n".join(_page(word, catalogue) for word in words) or settings_help(USAGE, catalogue))
+def _help(words: list[str], registry: Registry) -> int:
+    print("\n\n\n".join(_page(word, registry) for word in words) or settings_help(USAGE, registry))
     return 0
 
 
-def _page(word: str, catalogue: Catalogue) -> str:
-    if word in catalogue.names("command"):
-        return command_help(word, catalogue)
+def _page(word: str, registry: Registry) -> str:
+    if word in registry.names("command"):
+        return command_help(word, registry)
     if word in COMMANDS:
         (line,) = [line for line in USAGE.splitlines() if line.split()[1] == word]
         return re.sub(r"(?<=\S)\s{2,}", "\n\n  ", line.strip())
-    return name_help(word, catalogue)
+    return name_help(word, registry)
 
 
-def _completion(words: list[str], catalogue: Catalogue) -> int:
+def _completion(words: list[str], registry: Registry) -> int:
     """`SHELL` prints its script, which asks with `-- WORDS` what the last of the words may become."""
     if words[:1] == ["--"]:
         *before, word = words[1:] or [""]
         before, config_dir = _without_config_dir(before)
-        catalogue = builtin_catalogue(config_dir and os.path.expanduser(config_dir))  # the shell has not expanded it yet
-        sys.stdout.writelines(f"{candidate}\n" for candidate in candidates(before, word, catalogue, COMMANDS))
+        registry = builtin_registry(config_dir and os.path.expanduser(config_dir))  # the shell has not expanded it yet
+        sys.stdout.writelines(f"{candidate}\n" for candidate in candidates(before, word, registry, COMMANDS))
         return 0
     shell = " ".join(words)
     if shell not in SCRIPTS:

@@ -16,7 +16,7 @@ CODE = {"model": "class", "dataset": "loader"}  # what names the code of each
 EXAMPLES = {group: f"such as {group}: {{name: mine, {part}: my_module.{part.title()}}}" for group, part in CODE.items()}
 
 
-class Catalogue:
+class Registry:
     """Everything declared under one or more config folders; an earlier folder hides a later one's files."""
 
     def __init__(self, folders: list[Path]):
@@ -166,12 +166,12 @@ def _check_no_hydra(file: Path, text: str, content: dict) -> None:
         raise UserError(f"{file}: hydra", "is set on the command line only", fix="remove it from the file")
 
 
-def builtin_catalogue(config_dir: str | None = None) -> Catalogue:
+def builtin_registry(config_dir: str | None = None) -> Registry:
     """What the configs beside the package (a checkout) or in it (an installation) declare, after a user's own."""
     here = Path(__file__).resolve().parent.parent
     configs = next(c for c in (here / "configs", here.parent / "configs") if (c / "config.yaml").is_file())
     if config_dir is None:
-        return Catalogue([configs])
+        return Registry([configs])
     if not os.path.isdir(config_dir):
         raise UserError("--config-dir", "no such folder", config_dir, "give a folder that holds model/ or dataset/")
-    return Catalogue([Path(config_dir).resolve(), configs])
+    return Registry([Path(config_dir).resolve(), configs])

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from genbench.config.registry import GROUPS, Catalogue
+from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import FIXED, Setting, Varying, flatten, nearest
 from genbench.utils.errors import UserError, plain
 
 
-def check(config: dict, catalogue: Catalogue, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def check(config: dict, registry: Registry, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A composed config, with `changes` by dotted name, and every value in its declared type.
 
     Raises UserError for a value that is not allowed, and for a key that nothing declares for this model and dataset.
@@ -18,11 +18,11 @@ def check(config: dict, catalogue: Catalogue, changes: Mapping[str, Any] | None 
     checked: dict[str, Any] = {}
     changes = changes or {}
     values = flatten(config) | changes
-    known = known_settings(catalogue, model, dataset, values)
+    known = known_settings(registry, model, dataset, values)
     for name, value in values.items():
         if name not in FIXED or name in changes:
             if name not in known:
-                raise unknown(name, value, catalogue, model, dataset)
+                raise unknown(name, value, registry, model, dataset)
             value = known[name].check(value, values)
         *parents, key = name.split(".")
         node = checked
@@ -47,18 +47,18 @@ def require_one_length(config: dict, known: Mapping[str, Setting]) -> None:
         config["steps"] = None
 
 
-def known_settings(catalogue: Catalogue, model: str, dataset: str, values: Mapping[str, Any] | None = None) -> dict[str, Setting]:
+def known_settings(registry: Registry, model: str, dataset: str, values: Mapping[str, Any] | None = None) -> dict[str, Setting]:
     """Every setting that a run of this model on this dataset has, with the default that holds beside these values."""
-    known, choices = catalogue.shared(), (f"dataset/{dataset}", f"model/{model}")
+    known, choices = registry.shared(), (f"dataset/{dataset}", f"model/{model}")
     for choice in choices:
-        known |= catalogue.settings(choice)
+        known |= registry.settings(choice)
     for choice in choices:  # in Hydra's order: a model may change what a dataset has set, and both what every run has
-        for name in catalogue.shared():
-            default = catalogue.value(choice, name)
+        for name in registry.shared():
+            default = registry.value(choice, name)
             if default is not None:
                 known[name] = replace(known[name], default=default)
     others = {name: setting.default for name, setting in known.items()}
-    others |= {"dataset.kind": catalogue.value(f"dataset/{dataset}", "dataset.kind"), **(values or {})}
+    others |= {"dataset.kind": registry.value(f"dataset/{dataset}", "dataset.kind"), **(values or {})}
 
     def fixed(default: Any) -> Any:
         """What a default is beside the others, which may depend on others in their turn."""
@@ -76,11 +76,11 @@ ASIDE = (
 )
 
 
-def title(config: dict, catalogue: Catalogue, swept: Collection[str] = ()) -> str:
+def title(config: dict, registry: Registry, swept: Collection[str] = ()) -> str:
     """What a run's pictures say of it: model, data, and the settings that are swept or not at their defaults."""
     model, dataset = config["model"]["name"], config["dataset"]["name"]
     values = flatten(config)
-    known = known_settings(catalogue, model, dataset, values)
+    known = known_settings(registry, model, dataset, values)
     own = {name: values[name] for name in known if name in swept or (name not in ASIDE and values[name] != known[name].default)}
     if "dataset.root" in own:  # of a path, what tells two apart
         own["dataset.root"] = str(own["dataset.root"]).rstrip("/").rpartition("/")[2]
@@ -91,24 +91,24 @@ def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value).replace(" ", "")
 
 
-def unknown(name: str, value: Any, catalogue: Catalogue, model: str, dataset: str) -> UserError:
+def unknown(name: str, value: Any, registry: Registry, model: str, dataset: str) -> UserError:
     """The error for a setting that this model and dataset do not have: the nearest name, or who has it."""
     if name in FIXED:
         choice, _, part = name.partition(".")
         return UserError(name, f"{part} is fixed by configs/{choice}/", value, f"choose with {choice}=NAME")
-    known = known_settings(catalogue, model, dataset)
-    owners = catalogue.owners(name)
+    known = known_settings(registry, model, dataset)
+    owners = registry.owners(name)
     subject = f"dataset={dataset}" if name.startswith("dataset.") else f"model={model}"
     if owners:
-        own = catalogue.settings(subject.replace("=", "/"))
+        own = registry.settings(subject.replace("=", "/"))
         return UserError(
             name,
             f"{subject} has no setting '{name}'",
             f"{name}={value}",
             f"leave it out (it belongs to: {', '.join(owners)}; {subject} has: {', '.join(sorted(own)) or 'none'})",
         )
-    choices = [f"{group}/{choice}" for group in GROUPS for choice in catalogue.names(group)]
-    others = [key for choice in choices for key in catalogue.settings(choice)]
+    choices = [f"{group}/{choice}" for group in GROUPS for choice in registry.names(group)]
+    others = [key for choice in choices for key in registry.settings(choice)]
     for names in ([*known, "model", "dataset"], others):  # what this run has, before what others have
         near = nearest(name, names)
         if near:

@@ -12,17 +12,17 @@ from genbench.config.data_folders import FOLDERS
 from genbench.config.settings import Settings
 from genbench.data import readers
 from genbench.data.downloads import Download, cache_folder, fetched
-from genbench.data.types import Source
+from genbench.data.types import RawDataset
 from genbench.utils.errors import UserError
 
 
-def digits(s: Settings) -> Source:
+def digits(s: Settings) -> RawDataset:
     """scikit-learn's bundled digits: 1,797 images [1, 8, 8]; a pixel counts the dots set in a 4x4 block of a bitmap."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     x, y = torch.tensor(bunch.images, dtype=torch.uint8)[:, None], torch.tensor(bunch.target)
-    return Source(x, y, None, None, unit=True, scale=1 / 16, trials=16)
+    return RawDataset(x, y, None, None, unit=True, scale=1 / 16, trials=16)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Published:
     ordered: bool = False
     url: str = ""
 
-    def __call__(self, s: Settings) -> Source:
+    def __call__(self, s: Settings) -> RawDataset:
         try:
             parts, names = self.read(self._given(Path(s.root)) if s.root else self._cached(s.name))
         except OSError as error:
@@ -52,7 +52,7 @@ class Published:
         (x, y), (test_x, test_y) = [*parts, (None, None)][:2]
         trials = 1 if self.white == 1 else None
         facts = {"unit": True, "scale": 1 / self.white, "trials": trials, "names": tuple(names), "ordered": self.ordered}
-        return Source(x, y, test_x, test_y, **facts)
+        return RawDataset(x, y, test_x, test_y, **facts)
 
     def _given(self, root: Path) -> readers.Files:
         """The user's own files, which may be others than those that were published; of one and its .gz the former."""

@@ -5,7 +5,7 @@ import math
 import torch
 
 from genbench.config.settings import Settings
-from genbench.data.types import Source, count
+from genbench.data.types import RawDataset, count
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
@@ -58,24 +58,24 @@ class Moons(Mixture):
         return arc + self.scales[0] * torch.randn(n, 2, generator=rng, dtype=torch.float64), moon
 
 
-def ring(s: Settings) -> Source:
+def ring(s: Settings) -> RawDataset:
     """Eight Gaussians of standard deviation .01 on the unit circle."""
     angle = torch.arange(8) * (2 * math.pi / 8)
     return _draw(Mixture(torch.stack([angle.cos(), angle.sin()], 1), torch.tensor(0.01)), s)
 
 
-def grid(s: Settings) -> Source:
+def grid(s: Settings) -> RawDataset:
     """Twenty-five Gaussians of standard deviation .05 on {-4, -2, 0, 2, 4}^2."""
     side = torch.arange(-4.0, 5.0, 2.0)
     return _draw(Mixture(torch.cartesian_prod(side, side), torch.tensor(0.05)), s)
 
 
-def moons(s: Settings) -> Source:
+def moons(s: Settings) -> RawDataset:
     """Two interleaved half-circles of radius one, blurred by `noise`."""
     return _draw(Moons(s.noise), s)
 
 
-def gaussians(s: Settings) -> Source:
+def gaussians(s: Settings) -> RawDataset:
     """A mixture with the given `means`, `scales` and `weights`."""
     lengths = {len(s.means), len(s.scales), len(s.weights)}
     if len(lengths) > 1 or 0 in lengths:
@@ -91,7 +91,7 @@ def gaussians(s: Settings) -> Source:
     return _draw(Mixture(torch.tensor(s.means), torch.tensor(s.scales), weights / weights.sum()), s)
 
 
-def _draw(density: Mixture, s: Settings) -> Source:
+def _draw(density: Mixture, s: Settings) -> RawDataset:
     x, y = density.sample(s.size, generator(s.seed, "density", "train"))
     test_x, test_y = density.sample(count(s.test_size, s.size), generator(s.seed, "density", "test"))
-    return Source(x.float(), y, test_x.float(), test_y, unit=False, density=density)
+    return RawDataset(x.float(), y, test_x.float(), test_y, unit=False, density=density)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 from urllib.error import HTTPError
 
-from genbench.utils.console import say
+from genbench.utils.console import echo
 from genbench.utils.errors import UserError
 from genbench.utils.files import opened, rename, sweep_temporaries
 from genbench.utils.signals import check
@@ -85,7 +85,7 @@ def _alone(folder: Path) -> Iterator[None]:
             lock.acquire(timeout=0.2, poll_interval=0.05)
         except Timeout:
             if not waiting:
-                say(f"waiting for another process, which is downloading into {folder}")
+                echo(f"waiting for another process, which is downloading into {folder}")
             waiting = True
     try:
         sweep_temporaries(folder)
@@ -100,8 +100,8 @@ def _fetch(download: Download, folder: Path, key: str, otherwise: str) -> None:
     if os.path.lexists(file):
         damaged = file.with_name(f"{file.name}.damaged")
         os.replace(file, damaged)
-        say(f"warning: {file} is not as it was published; kept as {damaged.name}, and downloaded again")
-    say(f"downloading {download.url} into {folder}")
+        echo(f"warning: {file} is not as it was published; kept as {damaged.name}, and downloaded again")
+    echo(f"downloading {download.url} into {folder}")
     for last in (False, True):
         temporary.unlink(missing_ok=True)
         try:

@@ -12,8 +12,8 @@ from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
 
 from genbench.config.data_folders import opened_picture
 from genbench.config.settings import Settings
-from genbench.data.types import Source
-from genbench.utils.console import say
+from genbench.data.types import RawDataset
+from genbench.utils.console import echo
 from genbench.utils.errors import UserError, plain
 from genbench.utils.signals import check
 from genbench.utils.text import counted
@@ -21,7 +21,7 @@ from genbench.utils.text import counted
 DEPTH = (0, 65535)  # values of 16 bits
 
 
-def image_folder(s: Settings) -> Source:
+def image_folder(s: Settings) -> RawDataset:
     """Pictures in `root`, labelled by the folders they are in, in the order of their names.
 
     `root` holds train/ and test/, or else all pictures, of which `test_size` are set aside. Each of these holds
@@ -59,7 +59,7 @@ def image_folder(s: Settings) -> Source:
     if classes == [""]:
         y = test_y = None
     names = () if y is None else tuple(classes)
-    return Source(x, y, test_x, test_y, unit=True, scale=1 / 255, names=names, skipped=tuple(bad))
+    return RawDataset(x, y, test_x, test_y, unit=True, scale=1 / 255, names=names, skipped=tuple(bad))
 
 
 def _by_class(folder: Path, entered: set[tuple[int, int]]) -> dict[str, list[Path]]:
@@ -94,7 +94,7 @@ def _visible(folder: Path) -> list[Path]:
 def _files(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
     """The files in a folder and in those below it, each of which is entered once, as links may lead back to it."""
     if _identity(folder) in entered:
-        say(f"warning: {_name(folder, folder.parent)} in {folder.parent} is a folder that was read already, by another way; skipped")
+        echo(f"warning: {_name(folder, folder.parent)} in {folder.parent} is a folder that was read already, by another way; skipped")
         return
     entered.add(_identity(folder))
     check()
@@ -151,7 +151,7 @@ def _tell(bad: list[str], n: int, root: Path, s: Settings) -> None:
     if not s.skip_bad:
         fix = "remove them, hide them by a leading dot, or leave them out by dataset.skip_bad=true"
         raise UserError("dataset.root", what, root, fix)
-    say(f"warning: {what}; left out, as dataset.skip_bad=true says")
+    echo(f"warning: {what}; left out, as dataset.skip_bad=true says")
 
 
 def _commonest_size(files: list[Path]) -> tuple[int, int] | None:
@@ -172,12 +172,12 @@ def _level(pictures: dict[Path, np.ndarray], s: Settings) -> None:
     deep = [file for file, picture in pictures.items() if picture.dtype == np.uint16]
     if not deep:
         if s.levels != "auto":
-            say("warning: dataset.levels has no effect: none of the pictures has 16 bits")
+            echo("warning: dataset.levels has no effect: none of the pictures has 16 bits")
         return
     low, high = _range(pictures[file] for file in deep) if s.levels == "auto" else s.levels
     if s.levels == "auto":
         whole = f"dataset.levels=[{DEPTH[0]},{DEPTH[1]}] keeps the whole range"
-        say(f"16-bit pictures: {low} is black and {high} is white, the least and the largest value; {whole}")
+        echo(f"16-bit pictures: {low} is black and {high} is white, the least and the largest value; {whole}")
     for file in deep:
         shares = (pictures[file].astype(np.float32) - low) / (high - low)
         pictures[file] = (255 * shares.clip(0, 1)).round().astype(np.uint8)

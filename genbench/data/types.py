@@ -16,13 +16,13 @@ import torch.nn.functional as F
 
 from genbench.config.settings import Settings
 from genbench.utils import signals
-from genbench.utils.console import say
+from genbench.utils.console import echo
 from genbench.utils.errors import UserError, plain
 from genbench.utils.rng import fold, generator
 from genbench.utils.text import counted
 
 
-class Space(NamedTuple):
+class DataSpec(NamedTuple):
     """What one data point is.
 
     `shape` is (channels, height, width) or (features,); `unit` says that values lie in [0, 1]; `trials` that a value
@@ -56,7 +56,7 @@ class Noise(NamedTuple):
     """Randomness that belongs to the data: `draw(x, rng)` turns values [n, *shape] into a draw of the same shape.
 
     Values are raw numbers times `scale`. `setting` asks for the noise, and has it drawn only once where it is `once`.
-    `trials` and `cell` are those of the `Space` of what is drawn.
+    `trials` and `cell` are those of the `DataSpec` of what is drawn.
     """
 
     setting: str
@@ -73,7 +73,7 @@ def spread(n: int, most: int) -> slice | torch.Tensor:
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """One part of a dataset: `raw` [N, *shape] as it came, whose values times `scale` are the data."""
 
     raw: torch.Tensor
@@ -107,29 +107,29 @@ class Part:
                 x = self.noise.draw(x, generator(draw, start, device=device)).float()
             yield Batch(x, None if self.y is None else self.y[at])
 
-    def at(self, index) -> "Part":
+    def at(self, index) -> "Split":
         """The points at these places."""
         return replace(self, raw=self.raw[index], y=None if self.y is None else self.y[index])
 
-    def first(self, n: int | None) -> "Part":
+    def first(self, n: int | None) -> "Split":
         """The first n points; None is all of them."""
         return self.at(slice(n))
 
-    def spread(self, most: int) -> "Part":
+    def spread(self, most: int) -> "Split":
         """At most so many points, evenly spread over all."""
         return self.at(spread(len(self), most))
 
-    def to(self, device) -> "Part":
+    def to(self, device) -> "Split":
         """The same part on another device."""
         return replace(self, raw=self.raw.to(device), y=None if self.y is None else self.y.to(device))
 
 
-class Source(NamedTuple):
+class RawDataset(NamedTuple):
     """What a loader returns: points to split into training and validation, and points to test on.
 
     `x` [N, *shape] times `scale` are the data, `y` [N] their labels. Where `test_x` is None, `test_size` of the points
     are set aside for the test. `density` is the true density, for data drawn from one; `unit` and `trials` are those
-    of `Space`; `names` are what the labels 0, 1, ... are called, if they are called anything else. `skipped` are the
+    of `DataSpec`; `names` are what the labels 0, 1, ... are called, if they are called anything else. `skipped` are the
     files that were left out, each with the reason. The points to validate on are chosen at random or, if the source is
     `ordered` so, are the last ones.
     """
@@ -158,7 +158,7 @@ class Reference(NamedTuple):
     digest: str
     classes: int
     held_out: bool
-    read: Callable[[], Part]
+    read: Callable[[], Split]
 
 
 class Data(NamedTuple):
@@ -170,8 +170,8 @@ class Data(NamedTuple):
     """
 
     name: str
-    parts: dict[str, Part]
-    space: Space
+    parts: dict[str, Split]
+    spec: DataSpec
     density: object | None = None
     names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
@@ -184,7 +184,7 @@ class Data(NamedTuple):
         return self.names[label] if self.names else str(label)
 
     @property
-    def train(self) -> Part:
+    def train(self) -> Split:
         """The part to learn from."""
         return self.parts["train"]
 
@@ -205,15 +205,15 @@ def load(settings: dict, device: torch.device) -> Data:
     noise = _noise(source, s)
     if noise is not None:
         parts = {name: _noisy(name, part, noise, s) for name, part in parts.items()}
-    space = Space(tuple(source.x.shape[1:]), source.unit, source.trials, classes=classes, absent=absent)
+    spec = DataSpec(tuple(source.x.shape[1:]), source.unit, source.trials, classes=classes, absent=absent)
     if noise is not None:
-        space = space._replace(trials=noise.trials, cell=noise.cell)
+        spec = spec._replace(trials=noise.trials, cell=noise.cell)
     on_device = {name: part.to(device) for name, part in parts.items()}
     digest = _digest(parts.values())
-    return Data(s.name, on_device, space, source.density, source.names, source.skipped, digest, reference, moments)
+    return Data(s.name, on_device, spec, source.density, source.names, source.skipped, digest, reference, moments)
 
 
-def _source(s: Settings) -> Source:
+def _source(s: Settings) -> RawDataset:
     """What the dataset's loader returns, images in the size that `resize` asks for.
 
     UserError for values that are not finite, and for labels that are missing.
@@ -228,22 +228,22 @@ def _source(s: Settings) -> Source:
     return _resized(source._replace(**texts), s.get("resize"))
 
 
-def _reference(source: Source, s: Settings) -> Reference | None:
+def _reference(source: RawDataset, s: Settings) -> Reference | None:
     """What is known of all labelled training images of the source, if it has such."""
     if source.x.dim() != 4 or source.y is None or len(source.y.unique()) < 2:
         return None
     digest = _images_digest(source)
 
-    def read() -> Part:
+    def read() -> Split:
         again = _source(s)
         if _images_digest(again) != digest:
             raise UserError(f"dataset={s.name}", "the files changed during the run", fix="run again")
-        return Part(again.x, again.y, again.scale)
+        return Split(again.x, again.y, again.scale)
 
     return Reference(digest, int(source.y.max()) + 1, source.test_x is not None, read)
 
 
-def moments_of(source: Source) -> tuple[torch.Tensor, torch.Tensor] | None:
+def moments_of(source: RawDataset) -> tuple[torch.Tensor, torch.Tensor] | None:
     """The `moments` of the values of a table, whatever a run keeps of it; None for other data."""
     return None if source.x.dim() != 2 or source.density is not None else moments(source.x.double() * source.scale)
 
@@ -255,11 +255,11 @@ def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return mean, torch.where(constant, 1.0, deviation)
 
 
-def _images_digest(source: Source) -> str:
-    return f"{_digest([Part(source.x, source.y)])} times {source.scale!r}"
+def _images_digest(source: RawDataset) -> str:
+    return f"{_digest([Split(source.x, source.y)])} times {source.scale!r}"
 
 
-def _digest(parts: Iterable[Part]) -> str:
+def _digest(parts: Iterable[Split]) -> str:
     """The SHA-256 of all points and labels: the same if and only if the data are."""
     found = hashlib.sha256()
     for part in parts:
@@ -270,7 +270,7 @@ def _digest(parts: Iterable[Part]) -> str:
     return found.hexdigest()
 
 
-def _resized(source: Source, size: list[int] | None) -> Source:
+def _resized(source: RawDataset, size: list[int] | None) -> RawDataset:
     """The images stretched to this height and width, in bytes where they were whole numbers; None leaves them."""
     if size is None or list(source.x.shape[2:]) == size:
         return source
@@ -293,7 +293,7 @@ def _resized(source: Source, size: list[int] | None) -> Source:
     return source._replace(x=stretched(source.x), test_x=stretched(source.test_x), scale=scale, trials=None)
 
 
-def _check_labels(source: Source, s: Settings) -> None:
+def _check_labels(source: RawDataset, s: Settings) -> None:
     """UserError unless every point has a label that is a whole number from 0 on, or none has."""
     key = f"dataset={s.name}"
     parts = {"training": (source.x, source.y)}
@@ -312,7 +312,7 @@ def _check_labels(source: Source, s: Settings) -> None:
             raise UserError(key, what, int(y.min()), "give every point its label, and hide some by dataset.labelled")
 
 
-def _classes(parts: dict[str, Part]) -> tuple[int, tuple[int, ...]]:
+def _classes(parts: dict[str, Split]) -> tuple[int, tuple[int, ...]]:
     """What all labels are below, and the labels below it that no training point has."""
     found = [part.y for part in parts.values() if part.y is not None and len(part.y)]
     if not found:
@@ -322,16 +322,16 @@ def _classes(parts: dict[str, Part]) -> tuple[int, tuple[int, ...]]:
     return classes, tuple(c for c in range(classes) if c not in there)
 
 
-def _warn_of_unseen(test: Part, absent: tuple[int, ...], names: tuple[str, ...]) -> None:
+def _warn_of_unseen(test: Split, absent: tuple[int, ...], names: tuple[str, ...]) -> None:
     """Warn of classes that are to be tested on but cannot be learnt."""
     unseen = [c for c in absent if test.y is not None and bool((test.y == c).any())]
     if unseen:
         called = ", ".join(names[c] if names else str(c) for c in unseen[:5]) + (", ..." if len(unseen) > 5 else "")
         kinds = f"{len(unseen)} class{'es' * (len(unseen) > 1)}"
-        say(f"warning: no training point is of {kinds} that test points have ({called}): a model that uses labels must fail there")
+        echo(f"warning: no training point is of {kinds} that test points have ({called}): a model that uses labels must fail there")
 
 
-def _of_classes(source: Source, classes: list[int] | None) -> Source:
+def _of_classes(source: RawDataset, classes: list[int] | None) -> RawDataset:
     """The points whose label is one of `classes`, to train and to test on; None keeps all."""
     if classes is None:
         return source
@@ -348,19 +348,19 @@ def _of_classes(source: Source, classes: list[int] | None) -> Source:
     return source._replace(x=x, y=y, test_x=test_x, test_y=test_y)
 
 
-def _split(source: Source, s: Settings) -> dict[str, Part]:
+def _split(source: RawDataset, s: Settings) -> dict[str, Split]:
     """The parts, as the dataset's own seed sets points aside."""
-    points = Part(source.x, source.y, source.scale)
+    points = Split(source.x, source.y, source.scale)
     if source.test_x is None:
         test, points = _set_aside(points, "test_size", s, "test")
     else:
-        test = Part(source.test_x, source.test_y, source.scale)
+        test = Split(source.test_x, source.test_y, source.scale)
     validation, train = _set_aside(points, "val_size", s, "parts", source.ordered)
     parts = {"train": train.first(s.limit), "validation": validation, "test": test}
     return {name: part for name, part in parts.items() if len(part) or name != "validation"}
 
 
-def _hide_labels(train: Part, s: Settings) -> Part:
+def _hide_labels(train: Split, s: Settings) -> Split:
     """The training points with only `labelled` labels left, as many of each class as of any other; -1 hides the others."""
     if s.get("labelled") is None:
         return train
@@ -373,7 +373,7 @@ def _hide_labels(train: Part, s: Settings) -> Part:
     return replace(train, y=torch.full_like(train.y, -1).index_copy(0, kept, train.y[kept]))
 
 
-def _set_aside(points: Part, setting: str, s: Settings, purpose: str, last: bool = False) -> tuple[Part, Part]:
+def _set_aside(points: Split, setting: str, s: Settings, purpose: str, last: bool = False) -> tuple[Split, Split]:
     """As many points as the setting says, at random or the last ones, and the rest."""
     n, size = len(points), count(s[setting], len(points))
     if size >= n:
@@ -399,7 +399,7 @@ def count(size: int | float | str, n: int) -> int:
     return math.ceil(size * n) if isinstance(size, float) else size
 
 
-def _noise(source: Source, s: Settings) -> Noise | None:
+def _noise(source: RawDataset, s: Settings) -> Noise | None:
     """The noise that the settings ask for."""
     if s.get("binarize", "none") != "none":
         return Noise("binarize", "static", source.scale, binary, trials=1)
@@ -411,7 +411,7 @@ def _noise(source: Source, s: Settings) -> Noise | None:
     return None
 
 
-def _noisy(name: str, part: Part, noise: Noise, s: Settings) -> Part:
+def _noisy(name: str, part: Split, noise: Noise, s: Settings) -> Split:
     """The part with its noise drawn, or, for training points and `dynamic` noise, to be drawn at each visit.
 
     Held-out points keep one draw even then, so that epochs can be compared.
@@ -419,7 +419,7 @@ def _noisy(name: str, part: Part, noise: Noise, s: Settings) -> Part:
     part = replace(part, scale=noise.scale)
     if s[noise.setting] == "dynamic" and name == "train":
         return replace(part, noise=noise)
-    return Part(noise.draw(part.values(), generator(s.seed, noise.setting, name)), part.y)
+    return Split(noise.draw(part.values(), generator(s.seed, noise.setting, name)), part.y)
 
 
 def binary(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:

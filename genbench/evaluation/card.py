@@ -16,7 +16,7 @@ from genbench.data.downloads import cache_folder
 from genbench.data.types import Data
 from genbench.evaluation.context import USUAL, Asked, Evaluation, RealData, Unmeasurable
 from genbench.evaluation.registry import Measure, Watch, chosen_measures, measures_of_samples
-from genbench.model import Model, can
+from genbench.model import Model, supports
 from genbench.stats.intervals import Measured
 from genbench.utils import signals
 from genbench.utils.files import CannotWrite, read_json_or_empty, write_json
@@ -30,7 +30,7 @@ def card(e: Evaluation, names: Collection[str] = (), watch: Watch | None = None)
     Each is finite; what cannot be measured on such a model or on so few points is left out. UserError for another name.
     `watch` is called before each.
     """
-    chosen = [m for m in chosen_measures(names) if can(e.model, *m.needs)]
+    chosen = [m for m in chosen_measures(names) if supports(e.model, *m.needs)]
     return [entry for entry in _entries(e, chosen, watch).values() if entry is not None]
 
 
@@ -86,7 +86,7 @@ def evaluated(
         return {}
     e = Evaluation(model, data, found, size, asked=asked)
     made = {"card": card(e, names, watch)}
-    if can(model, "sample"):
+    if supports(model, "sample"):
         made["real_data"] = real_data(e, names, watch)
     if names:
         return made

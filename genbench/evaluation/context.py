@@ -7,9 +7,9 @@ from typing import NamedTuple, TypeVar
 import torch
 
 from genbench.config.settings import Settings
-from genbench.data.types import Data, Part
+from genbench.data.types import Data, Split
 from genbench.evaluation.features import Features, features_of
-from genbench.model import Model, can
+from genbench.model import Model, supports
 from genbench.stats import divergences
 from genbench.stats.intervals import Measured, Parts, around, mean, parts
 from genbench.utils import signals
@@ -61,9 +61,9 @@ class Evaluation:
 
     def __init__(self, model: Model, data: Data, found: dict[str, dict], size: str = "full", block: int = 1000, asked: Asked = USUAL):
         self.model, self.data, self.found, self.size, self.block, self.asked = model, data, found, size, block, asked
-        self.images = len(data.space.shape) == 3
-        self.labelled = data.train.y is not None and data.space.classes > 1
-        self.vectors = can(model, "encode") and model.latent_dim is not None
+        self.images = len(data.spec.shape) == 3
+        self.labelled = data.train.y is not None and data.spec.classes > 1
+        self.vectors = supports(model, "encode") and model.latent_dim is not None
         self.broken: dict[str, None] = {}  # what turned out not to be finite, in words
         self._made: dict[Callable, object] = {}
         self._of_data: dict[Callable, object] = {}
@@ -78,10 +78,10 @@ class Evaluation:
     @cached_property
     def most(self) -> int:
         """How many points at most, fewer where a point has many values."""
-        return max(100, min(MOST[self.size], VALUES // self.data.space.size))
+        return max(100, min(MOST[self.size], VALUES // self.data.spec.size))
 
     @cached_property
-    def test(self) -> Part:
+    def test(self) -> Split:
         """The test points that count, evenly spread over all."""
         return self.data.parts["test"].spread(self.most)
 
@@ -170,7 +170,7 @@ class Evaluation:
         """decode(encode(x)) [n, *shape] of the test points."""
         found = []
         for x, y in self.test.batches(self.block):
-            given = self.model.given(y)
+            given = self.model.conditioned_on(y)
             found.append(given.decode(given.encode(x)))
         return self._whole(found, "reconstructions")
 
@@ -187,8 +187,8 @@ class Evaluation:
         self.need(len(part) > K and len(part.y.unique()) > 1)
         return self._encoded(part), part.y.cpu()
 
-    def _encoded(self, part: Part) -> torch.Tensor:
-        return self._whole([self.model.given(y).encode(x) for x, y in part.batches(self.block)], "codes")
+    def _encoded(self, part: Split) -> torch.Tensor:
+        return self._whole([self.model.conditioned_on(y).encode(x) for x, y in part.batches(self.block)], "codes")
 
     @cached_property
     def draws(self) -> torch.Tensor:
@@ -196,7 +196,7 @@ class Evaluation:
         rng, part, found = self.rng("draws"), self.test.spread(5000), []
         for start in self._steps(len(part)):
             y = part.y[start : start + 1000] if self.model.conditional else None
-            found.append(self.model.given(y).decode(self.model.codes(min(1000, len(part) - start), rng)))
+            found.append(self.model.conditioned_on(y).decode(self.model.codes(min(1000, len(part) - start), rng)))
         return self._whole(found, "decoded draws")
 
     def _steps(self, n: int):
@@ -230,7 +230,7 @@ class Evaluation:
         return around(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), times, n, more)
 
 
-def drawn(part: Part) -> torch.Tensor:
+def drawn(part: Split) -> torch.Tensor:
     """The points of a part [n, *shape] on the CPU, with one draw of the noise that belongs to them."""
     return torch.cat([x.cpu() for x, _ in part.batches(1000)])
 
@@ -246,7 +246,7 @@ class RealData(Evaluation):
 
     def __init__(self, e: Evaluation):
         own = Settings({"seed": 0, "model": {"name": "real data"}})  # one seed, so that runs share the numbers
-        super().__init__(Model(e.data.space, own), e.data, {}, e.size, e.block, e.asked)
+        super().__init__(Model(e.data.spec, own), e.data, {}, e.size, e.block, e.asked)
         self.features, self.most = e.features, min(e.most, len(e.data.train))
         if len(self.test) == len(e.test):  # what is known of the same test points, and of training points, is taken over
             known = ("x", "train", "test_features", "test_radii")

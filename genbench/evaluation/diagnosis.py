@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 
 from genbench.evaluation.context import Evaluation, Unmeasurable
-from genbench.model import can
+from genbench.model import supports
 
 FEW_STEPS, ENOUGH_STEPS = 200, 2000  # gradient steps of a run that has hardly begun, and of one that may be judged
 LATE_FALL = 0.05  # of all that the validation loss fell: what the second half of a finished training does not add
@@ -112,7 +112,7 @@ def overfitted(e: Evaluation, card: Card) -> Finding | None:
     if any(part.get(name) is None for part in parts):
         return None
     gap = parts[1][name] - parts[0][name]
-    if gap <= OVERFITTED * e.data.space.size:
+    if gap <= OVERFITTED * e.data.spec.size:
         return None
     patience = "patience=10" if "patience" in e.model.s and e.model.s.get("patience") is None else ""
     ways = _scaled(e, "reg_covar", 10), _scaled(e, "n_components", 0.5), patience, _scaled(e, "latent_dim", 0.5)
@@ -130,13 +130,13 @@ def collapse(e: Evaluation, card: Card) -> Finding | None:
         what = f"none of {e.model.latent_dim} latents depends on the data"
     elif _idle_units(e) == e.codes.shape[1]:
         what = "the codes of all points are the same"
-    elif can(e.model, "decode") and (share := _share_of_variance(e, e.reconstructions)) < ALIKE:
+    elif supports(e.model, "decode") and (share := _share_of_variance(e, e.reconstructions)) < ALIKE:
         what = f"the reconstructions are all alike (their variance is {share:.1%} of the data's)"
     else:
         return None
     beta = e.model.s.get("beta")
     ways = "beta=1" if beta is not None and beta > 1 else _scaled(e, "beta", 0.1), _scaled(e, "lambda", 0.1), _scaled(e, "lr", 0.3)
-    kind = "posterior collapse" if can(e.model, "posterior") else "collapse"
+    kind = "posterior collapse" if supports(e.model, "posterior") else "collapse"
     return Finding(kind, f"{kind}: {what}", _first(*ways if e.model.s.get("objective", "elbo") == "elbo" else ways[1:]))
 
 
@@ -156,7 +156,7 @@ def _share_of_variance(e: Evaluation, points: torch.Tensor) -> float:
 @sign
 def samples_alike(e: Evaluation, card: Card) -> Finding | None:
     """Samples that are nearly one point, which a collapse of the codes explains where there is one."""
-    if _seen(collapse, e, card) is not None or not can(e.model, "sample") or len(e.test) < 2:
+    if _seen(collapse, e, card) is not None or not supports(e.model, "sample") or len(e.test) < 2:
         return None
     share = _share_of_variance(e, e.samples)
     if share >= ALIKE:
@@ -174,8 +174,8 @@ def _is_one_point(e: Evaluation, card: Card) -> bool:
 @sign
 def nothing_to_compress(e: Evaluation, card: Card) -> Finding | None:
     """Codes with as many values as a point, from which a model may learn to copy its input."""
-    size = e.data.space.size
-    if not (e.vectors and can(e.model, "decode") and e.model.latent_dim >= size and len(e.test) > 1):
+    size = e.data.spec.size
+    if not (e.vectors and supports(e.model, "decode") and e.model.latent_dim >= size and len(e.test) > 1):
         return None
     if _share_of_variance(e, e.reconstructions - e.x) > EXACT:
         return None
@@ -249,7 +249,7 @@ def _longer(e: Evaluation, card: Card) -> str:
 
 @sign
 def dead_units(e: Evaluation, card: Card) -> Finding | None:
-    if not e.vectors or can(e.model, "posterior") or len(e.test) < 2:
+    if not e.vectors or supports(e.model, "posterior") or len(e.test) < 2:
         return None
     idle, units = _idle_units(e), e.codes.shape[1]
     if not 0 < idle < units:  # where all are idle, it is a collapse
@@ -279,7 +279,7 @@ def copies(e: Evaluation, card: Card) -> Finding | None:
     # A bandwidth that was chosen, not given, is the best for the likelihood: another model is what helps.
     wider = _scaled(e, "bandwidth", 2) if isinstance(s.get("bandwidth"), float | int) else ""
     density = getattr(e.model, "density", None)  # of codes
-    sampler = "sampler=gmm" if density is not None and density.keeps_data else ""
+    sampler = "sampler=gmm" if density is not None and density.stores_training_data else ""
     patience = "patience=10" if "patience" in s and s.get("patience") is None and e.model.criterion else ""
     ways = wider, sampler, _scaled(e, "n_components", 0.5), patience
     return Finding("copies", f"samples copy training points: {told}", _first(*ways, "model=gmm" if "bandwidth" in s else ""))
@@ -288,7 +288,7 @@ def copies(e: Evaluation, card: Card) -> Finding | None:
 @sign
 def no_likelihood(e: Evaluation, card: Card) -> Finding | None:
     output = getattr(e.model, "likelihood", None)
-    if output is None or output.describes(e.data.space):
+    if output is None or output.describes(e.data.spec):
         return None
     text = "the reconstruction term is no likelihood of such data, so its bound compares only with others of the same kind"
     return Finding("no likelihood", f"{text} (likelihood={e.model.s.get('likelihood')})", "likelihood=continuous-bernoulli")
@@ -297,8 +297,8 @@ def no_likelihood(e: Evaluation, card: Card) -> Finding | None:
 @sign
 def weight_of_beta(e: Evaluation, card: Card) -> Finding | None:
     """No fault: what the setting is in the units of the paper."""
-    beta = getattr(e.model, "hp", {}).get("beta")
+    beta = getattr(e.model, "weights", {}).get("beta")
     if beta is None or e.model.latent_dim is None or beta == 1:
         return None
-    share = beta * e.model.latent_dim / e.data.space.size
+    share = beta * e.model.latent_dim / e.data.spec.size
     return Finding("note", f"beta={beta:g} is {share:.3g} as Higgins et al. 2017 normalise it (beta latent_dim / values of a point)")

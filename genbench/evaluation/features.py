@@ -16,7 +16,7 @@ from torch import nn
 
 from genbench.config.settings import Settings
 from genbench.data.downloads import cache_folder
-from genbench.data.types import Data, Part, Reference, order_seed
+from genbench.data.types import Data, Reference, Split, order_seed
 from genbench.nn import networks
 from genbench.utils import signals
 from genbench.utils.files import CannotWrite, read_bytes, write
@@ -93,7 +93,7 @@ def features_of(data: Data) -> Features:
     reference = data.reference
     if reference is None:
         return Features(data.moments)
-    found = Classifier(data.space.shape, reference.classes)
+    found = Classifier(data.spec.shape, reference.classes)
     file = cache_folder() / "features" / f"{_key(reference)}.pt"
     if not _read(file, found):
         _train(found, reference.read())
@@ -125,7 +125,7 @@ def _keep(file, classifier: Classifier) -> None:
 
 
 @torch.enable_grad()
-def _train(classifier: Classifier, part: Part) -> None:
+def _train(classifier: Classifier, part: Split) -> None:
     """Lower the cross-entropy by Adam, with a rate that falls to zero, from weights that are always the same."""
     classifier.net = net = _network(part.raw.shape[1:], classifier.classes)  # what a damaged file has left is gone
     of = -(-len(part) // BATCH)

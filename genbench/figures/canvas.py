@@ -56,12 +56,12 @@ class Page(NamedTuple):
     theme: Theme = LIGHT
     upscaling: str = "bicubic"
 
-    def sheet(self, width: float, height: float) -> "Sheet":
-        """An empty sheet of this page with a body of so many pixels."""
-        return Sheet(round(width), round(height), self.title, self.note, self.theme)
+    def canvas(self, width: float, height: float) -> "Canvas":
+        """An empty canvas of this page with a body of so many pixels."""
+        return Canvas(round(width), round(height), self.title, self.note, self.theme)
 
 
-class Sheet:
+class Canvas:
     """A page: a title that says whose picture it is, a note that says of what, and axes placed in pixels."""
 
     def __init__(self, width: int, height: int, title: str, note: str, theme: Theme = LIGHT):
@@ -195,7 +195,7 @@ def read_png(content: bytes):
         raise ValueError(f"cannot be drawn: {error or type(error).__name__}") from error
 
 
-def film(frames: Sequence[bytes], longest: int = 60) -> tuple[bytes, int]:
+def animation(frames: Sequence[bytes], longest: int = 60) -> tuple[bytes, int]:
     """PNG files as the bytes of one GIF film that ends with a pause; of many frames every k-th, and the last.
 
     Also how many of these are left out as they are no PNG files; where fewer than two are left, there is no film.

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from genbench.figures.canvas import BLUE, CLASSES, GREY, ORANGE, Page, Sheet, shades
+from genbench.figures.canvas import BLUE, CLASSES, GREY, ORANGE, Canvas, Page, shades
 
 
 class Plane:
@@ -56,19 +56,19 @@ class Plane:
         logs = self.values(log_prob)
         return np.exp(logs - logs.max())
 
-    def sheet(self, page: Page, side: int = 510) -> Sheet:
-        """A sheet for one picture of this part of the plane."""
+    def canvas(self, page: Page, side: int = 510) -> Canvas:
+        """A canvas for one picture of this part of the plane."""
         wide, high = self.size(side)
-        return page.sheet(wide + 70, high + 55)
+        return page.canvas(wide + 70, high + 55)
 
-    def on(self, sheet: Sheet, left=50, top=4, width=510, backdrop=True):
+    def on(self, canvas: Canvas, left=50, top=4, width=510, backdrop=True):
         """Axes of this part of the plane, `width` pixels wide or high."""
-        axes = sheet.axes(left, top, *self.size(width))
+        axes = canvas.axes(left, top, *self.size(width))
         if backdrop and self.density is None:
-            axes.scatter(*self.data.T.numpy(), s=3, color=sheet.theme.backdrop, linewidths=0)
+            axes.scatter(*self.data.T.numpy(), s=3, color=canvas.theme.backdrop, linewidths=0)
         elif backdrop:
             shade = self.truth**0.25  # the fourth root shows narrow modes and wide ones in one picture
-            style = {"cmap": shades(sheet.theme), "vmin": 0, "vmax": 1.3 * shade.max()}
+            style = {"cmap": shades(canvas.theme), "vmin": 0, "vmax": 1.3 * shade.max()}
             axes.imshow(shade, origin="lower", extent=self.extent, aspect="auto", **style)
         axes.set(xlim=self.extent[:2], ylim=self.extent[2:], xlabel="$x_1$", ylabel="$x_2$")
         axes.set_aspect("equal", adjustable="box")
@@ -77,9 +77,9 @@ class Plane:
 
 def cloud(points: torch.Tensor, plane: Plane, page: Page) -> torch.Tensor:
     """Points [n, 2] over the backdrop."""
-    sheet = plane.sheet(page)
-    dots(plane.on(sheet), points)
-    return sheet.picture()
+    canvas = plane.canvas(page)
+    dots(plane.on(canvas), points)
+    return canvas.picture()
 
 
 def dots(axes, points: torch.Tensor, **style) -> None:
@@ -92,12 +92,12 @@ def dots(axes, points: torch.Tensor, **style) -> None:
 def clouds(named: dict[str, torch.Tensor], plane: Plane, page: Page) -> torch.Tensor:
     """A panel of points [n, 2] per name."""
     wide, high = plane.size(250)
-    sheet = page.sheet(len(named) * (wide + 70), high + 80)
+    canvas = page.canvas(len(named) * (wide + 70), high + 80)
     for i, (name, points) in enumerate(named.items()):
-        axes = plane.on(sheet, 50 + (wide + 70) * i, 20, 250)
+        axes = plane.on(canvas, 50 + (wide + 70) * i, 20, 250)
         dots(axes, points)
-        sheet.heading(axes, name)
-    return sheet.picture()
+        canvas.heading(axes, name)
+    return canvas.picture()
 
 
 MASSES = (0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1)  # that the regions of a density's contours hold
@@ -107,43 +107,43 @@ def contours(log_prob: Callable, plane: Plane, page: Page) -> torch.Tensor:
     """A density in the plane, as the smallest regions that hold given shares of its mass; beside it the true one."""
     panels = {"model": plane.relative(log_prob)} | ({} if plane.density is None else {"truth": plane.truth})
     wide, high = plane.size(330)
-    sheet = page.sheet(len(panels) * (wide + 70), high + 60)
+    canvas = page.canvas(len(panels) * (wide + 70), high + 60)
     for i, (name, p) in enumerate(panels.items()):
-        axes = plane.on(sheet, 50 + (wide + 70) * i, 20, 330, backdrop=False)
-        levels = np.unique([level(p, mass) for mass in MASSES])
+        axes = plane.on(canvas, 50 + (wide + 70) * i, 20, 330, backdrop=False)
+        levels = np.unique([level(p, is_discrete) for is_discrete in MASSES])
         axes.contourf(p, levels=[*levels, max(p.max(), levels[-1]) * 1.001], extent=plane.extent, cmap="viridis", extend="neither")
-        sheet.heading(axes, name)
-    return sheet.picture()
+        canvas.heading(axes, name)
+    return canvas.picture()
 
 
-def level(p: np.ndarray, mass: float) -> float:
+def level(p: np.ndarray, is_discrete: float) -> float:
     """The value of the density, given on an even mesh, above which it holds this share of its mass."""
     largest_first = np.sort(p, axis=None)[::-1]
     held = largest_first.cumsum() / largest_first.sum()
-    return largest_first[min(np.searchsorted(held, mass), len(held) - 1)]
+    return largest_first[min(np.searchsorted(held, is_discrete), len(held) - 1)]
 
 
 def landscape(function: Callable, label: str, clouds: dict[str, torch.Tensor], plane: Plane, page: Page) -> torch.Tensor:
     """A function over the plane as filled contours with a scale, and named clouds of points on it."""
     wide, high = plane.size(500)
-    sheet = page.sheet(wide + 150, high + 90)
-    axes = plane.on(sheet, width=500, backdrop=False)
+    canvas = page.canvas(wide + 150, high + 90)
+    axes = plane.on(canvas, width=500, backdrop=False)
     filled = axes.contourf(plane.values(function), levels=20, extent=plane.extent, cmap="cividis")
     for (name, points), colour in zip(clouds.items(), ("white", ORANGE)):
         dots(axes, points, s=4, color=colour, alpha=0.5, label=name)
     axes.legend(
         loc="upper center", bbox_to_anchor=(0.5, -45 / high), ncols=2, fontsize=8, markerscale=3, facecolor=GREY, labelcolor="white"
     )
-    bar = sheet.figure.colorbar(filled, cax=sheet.axes(wide + 65, 4, 14, high))
-    bar.set_label(label, size=9, color=sheet.theme.ink)
-    bar.ax.tick_params(colors=sheet.theme.soft, labelsize=8)
-    return sheet.picture()
+    bar = canvas.figure.colorbar(filled, cax=canvas.axes(wide + 65, 4, 14, high))
+    bar.set_label(label, size=9, color=canvas.theme.ink)
+    bar.ax.tick_params(colors=canvas.theme.soft, labelsize=8)
+    return canvas.picture()
 
 
 def field(function: Callable, plane: Plane, page: Page, side: int = 24) -> torch.Tensor:
     """A function that gives each point a direction [n, 2], as arrows; of the longest, only the direction is true."""
-    sheet = plane.sheet(page)
-    axes = plane.on(sheet)
+    canvas = plane.canvas(page)
+    axes = plane.on(canvas)
     points = plane.mesh(side)
     arrows = function(points).detach().cpu()
     length = arrows.norm(dim=1)
@@ -151,13 +151,13 @@ def field(function: Callable, plane: Plane, page: Page, side: int = 24) -> torch
     arrows = (arrows / torch.maximum(length, most)[:, None]).numpy()
     cell = max(plane.high[0] - plane.low[0], plane.high[1] - plane.low[1]) / side
     axes.quiver(*points.T.numpy(), *arrows.T, color=ORANGE, angles="xy", scale_units="xy", scale=1 / cell, width=0.0028)
-    return sheet.picture()
+    return canvas.picture()
 
 
 def on_the_line(x: torch.Tensor, curves: dict[str, Callable], points: dict[str, torch.Tensor], page: Page) -> torch.Tensor:
     """One-dimensional data x [n, 1] as a histogram, other points as outlines, densities p(x) as curves."""
-    sheet = page.sheet(620, 380)
-    axes = sheet.axes(44, 4, 560, 330)
+    canvas = page.canvas(620, 380)
+    axes = canvas.axes(44, 4, 560, 330)
     low, high = x.min().item(), x.max().item()
     margin = 0.1 * max(high - low, 1e-6)
     low, high = low - margin, high + margin
@@ -165,21 +165,21 @@ def on_the_line(x: torch.Tensor, curves: dict[str, Callable], points: dict[str, 
     for i, (name, values) in enumerate({"held-out data": x, **points}.items()):
         values = values.detach().cpu().flatten().numpy()
         share = np.full(len(values), 100 / (len(values) * (high - low)))  # so that points out of range count too
-        filled = {"histtype": "stepfilled", "color": sheet.theme.backdrop}
+        filled = {"histtype": "stepfilled", "color": canvas.theme.backdrop}
         style = filled if i == 0 else {"histtype": "step", "color": ORANGE, "lw": 1.5}
         axes.hist(values, bins=100, range=(low, high), weights=share, label=name, **style)
-    for (name, function), (colour, dash) in zip(curves.items(), ((BLUE, "-"), (sheet.theme.ink, ":"))):
+    for (name, function), (colour, dash) in zip(curves.items(), ((BLUE, "-"), (canvas.theme.ink, ":"))):
         axes.plot(line.flatten().numpy(), function(line).detach().cpu().numpy(), dash, color=colour, lw=2, label=name)
     axes.set(xlabel="x", ylabel="density", xlim=(low, high))
-    sheet.legend(axes)
-    return sheet.picture()
+    canvas.legend(axes)
+    return canvas.picture()
 
 
 def components(points: torch.Tensor, weights: torch.Tensor, covariances: torch.Tensor | None, plane: Plane, page: Page) -> torch.Tensor:
     """Centres [K, 2] over the backdrop, each with its number and weight, by size as they weigh; with covariances
     [K, 2, 2] also ellipses of one and two standard deviations."""
-    sheet = plane.sheet(page)
-    axes = plane.on(sheet)
+    canvas = plane.canvas(page)
+    axes = plane.on(canvas)
     for k, (point, weight) in enumerate(zip(points.cpu(), weights.cpu())):
         if covariances is not None:
             for deviations in (1, 2):
@@ -187,17 +187,17 @@ def components(points: torch.Tensor, weights: torch.Tensor, covariances: torch.T
                 axes.plot(*outline.T, color=ORANGE, lw=1.5, alpha=1 / deviations)
         axes.scatter(*point.numpy(), s=20 + 600 * float(weight), color=ORANGE, alpha=0.8, linewidths=0)
     if len(points) <= MOST_NUMBERED:
-        number(axes, points, [f"{k + 1}: {weight:.0%}" for k, weight in enumerate(weights.tolist())], sheet)
-    return sheet.picture()
+        number(axes, points, [f"{k + 1}: {weight:.0%}" for k, weight in enumerate(weights.tolist())], canvas)
+    return canvas.picture()
 
 
 MOST_NUMBERED = 40  # components; the numbers of more would hide one another
 
 
-def number(axes, points: torch.Tensor, texts: Sequence[str], sheet: Sheet, **style) -> None:
+def number(axes, points: torch.Tensor, texts: Sequence[str], canvas: Canvas, **style) -> None:
     """A text beside each point [n, 2], on a patch of the page's ground."""
-    patch = {"facecolor": sheet.theme.ground, "alpha": 0.7, "edgecolor": "none", "pad": 0.8}
-    style = {"xytext": (5, 5), "textcoords": "offset points", "size": 8, "color": sheet.theme.ink, "bbox": patch} | style
+    patch = {"facecolor": canvas.theme.ground, "alpha": 0.7, "edgecolor": "none", "pad": 0.8}
+    style = {"xytext": (5, 5), "textcoords": "offset points", "size": 8, "color": canvas.theme.ink, "bbox": patch} | style
     for point, text in zip(points.cpu().numpy(), texts):
         axes.annotate(text, point, annotation_clip=True, clip_on=True, **style)
 
@@ -218,15 +218,15 @@ def blended(points: torch.Tensor, shares: torch.Tensor, plane: Plane, page: Page
 
     points, shares = points.cpu().double(), shares.cpu().double()
     palette = np.array([to_rgb(CLASSES[k % len(CLASSES)]) for k in range(shares.shape[1])])
-    sheet = plane.sheet(page)
-    axes = plane.on(sheet, backdrop=False)
+    canvas = plane.canvas(page)
+    axes = plane.on(canvas, backdrop=False)
     axes.scatter(*points.T.numpy(), s=6, c=(shares.numpy() @ palette).clip(0, 1), linewidths=0)
     totals = shares.sum(0)
     if shares.shape[1] <= MOST_NUMBERED:
         filled = [k for k, total in enumerate(totals.tolist()) if total > 0]
         means = (shares.T @ points)[filled] / totals[filled, None]
-        number(axes, means, [str(k + 1) for k in filled], sheet, size=10, weight="bold")
-    return sheet.picture()
+        number(axes, means, [str(k + 1) for k in filled], canvas, size=10, weight="bold")
+    return canvas.picture()
 
 
 def paths(lines: torch.Tensor, plane: Plane, page: Page, ends: torch.Tensor | None = None) -> torch.Tensor:
@@ -234,17 +234,17 @@ def paths(lines: torch.Tensor, plane: Plane, page: Page, ends: torch.Tensor | No
     they lead from and to, dotted lines join those to the ends of the curves."""
     from matplotlib.collections import LineCollection
 
-    sheet = plane.sheet(page)
-    axes = plane.on(sheet)
+    canvas = plane.canvas(page)
+    axes = plane.on(canvas)
     lines = lines.detach().cpu()
     for line in lines.numpy():
         pieces = np.stack([line[:-1], line[1:]], 1)
         strength = np.linspace(0.3, 1, len(pieces))
-        style = {"cmap": shades(sheet.theme, ORANGE), "clim": (0, 1), "lw": 1.5}
+        style = {"cmap": shades(canvas.theme, ORANGE), "clim": (0, 1), "lw": 1.5}
         axes.add_collection(LineCollection(pieces, array=strength, **style))
     if ends is not None:
         ends = ends.detach().cpu()
         gaps = torch.stack([ends, lines[:, [0, -1]]], 2).flatten(0, 1)
-        axes.add_collection(LineCollection(gaps.numpy(), colors=sheet.theme.ink, lw=1, ls=":"))
-        axes.scatter(*ends.flatten(0, 1).T.numpy(), s=14, color=sheet.theme.ink, linewidths=0, zorder=3)
-    return sheet.picture()
+        axes.add_collection(LineCollection(gaps.numpy(), colors=canvas.theme.ink, lw=1, ls=":"))
+        axes.scatter(*ends.flatten(0, 1).T.numpy(), s=14, color=canvas.theme.ink, linewidths=0, zorder=3)
+    return canvas.picture()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from genbench.figures.canvas import BLUE, CLASSES, GREY, ORANGE, Page, Sheet, Theme, shades, text_width, unmathed
+from genbench.figures.canvas import BLUE, CLASSES, GREY, ORANGE, Canvas, Page, Theme, shades, text_width, unmathed
 
 # --- images ---------------------------------------------------------------------------------------------------
 
@@ -85,21 +85,21 @@ def mosaic(rows: Sequence[Row], page: Page, zoom: int, signed: bool = False, fla
         end += APART * (row.apart and bool(tops)) + HEADING * bool(row.heading or row.headings)
         tops.append(end)
         end += high + (CAPTION + GAP if row.captions else 0) + GAP
-    sheet = page.sheet(indent + lefts[-1] + wide, end - GAP)
-    canvas = np.empty((end - GAP, lefts[-1] + wide, 3), np.float32)
-    canvas[:] = _rgb(sheet.theme.ground)
+    canvas = page.canvas(indent + lefts[-1] + wide, end - GAP)
+    pixels = np.empty((end - GAP, lefts[-1] + wide, 3), np.float32)
+    pixels[:] = _rgb(canvas.theme.ground)
     remaining = iter(colours)
-    soft = {"size": 8, "color": sheet.theme.soft, "ha": "center"}
+    soft = {"size": 8, "color": canvas.theme.soft, "ha": "center"}
     for row, top in zip(rows, tops):
-        sheet.text(indent, top - HEADING + 2, row.heading, size=9)
-        sheet.text(indent - 8, top + high / 2, row.label, size=8.5, ha="right", va="center")
+        canvas.text(indent, top - HEADING + 2, row.heading, size=9)
+        canvas.text(indent - 8, top + high / 2, row.label, size=8.5, ha="right", va="center")
         for left in lefts[: len(row.images)]:
-            canvas[top : top + high, left : left + wide] = next(remaining)
+            pixels[top : top + high, left : left + wide] = next(remaining)
         for texts, at in ((row.headings, top - HEADING + 4), (row.captions, top + high + 2)):
             for left, text in zip(lefts, texts):
-                sheet.text(indent + left + wide / 2, at, text, **soft)
-    sheet.image(canvas, left=indent)
-    return sheet.picture()
+                canvas.text(indent + left + wide / 2, at, text, **soft)
+    canvas.image(pixels, left=indent)
+    return canvas.picture()
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:
@@ -150,19 +150,19 @@ def memberships(images: torch.Tensor | None, shares: torch.Tensor, page: Page) -
         pixels[:] = _rgb(page.theme.ground)
         for i, image in enumerate(colours):
             pixels[i * (len(image) + GAP) :][: len(image)] = image
-    sheet = page.sheet(left + width, high + 34)
+    canvas = page.canvas(left + width, high + 34)
     if pixels is not None:
-        sheet.image(pixels)
-    axes = sheet.axes(left, 0, width, high)
+        canvas.image(pixels)
+    axes = canvas.axes(left, 0, width, high)
     extent = (0.5, components + 0.5, n + 0.5, 0.5)
-    style = {"cmap": shades(sheet.theme), "vmin": 0, "vmax": 1, "aspect": "auto", "interpolation": "nearest"}
+    style = {"cmap": shades(canvas.theme), "vmin": 0, "vmax": 1, "aspect": "auto", "interpolation": "nearest"}
     axes.imshow(shares.cpu().numpy(), extent=extent, **style)
     axes.set(xlabel="component", ylabel="" if images is not None else "point")
     axes.set_yticks([] if images is not None else range(1, n + 1))
     _number_axis(axes.xaxis, components)
     for i in range(1, n):
-        axes.axhline(i + 0.5, color=sheet.theme.ground, lw=2)
-    return sheet.picture()
+        axes.axhline(i + 0.5, color=canvas.theme.ground, lw=2)
+    return canvas.picture()
 
 
 def _number_axis(axis, n: int) -> None:
@@ -176,11 +176,11 @@ def _number_axis(axis, n: int) -> None:
 
 def spectrum(shares: torch.Tensor, kept: int, page: Page) -> torch.Tensor:
     """Shares of the variance [D], largest first, as bars (scree), and their running sum as a line."""
-    sheet = page.sheet(640, 340)
-    axes = sheet.axes(52, 4, 540, 290)
+    canvas = page.canvas(640, 340)
+    axes = canvas.axes(52, 4, 540, 290)
     shown = min(len(shares), max(2 * kept, 20))
     at, values = np.arange(1, shown + 1), shares[:shown].cpu().numpy()
-    axes.bar(at, values, width=0.8 if shown < 60 else 1.0, color=[BLUE if i <= kept else sheet.theme.backdrop for i in at])
+    axes.bar(at, values, width=0.8 if shown < 60 else 1.0, color=[BLUE if i <= kept else canvas.theme.backdrop for i in at])
     axes.set(xlabel="component", ylabel="share of the variance", xlim=(0.3, shown + 0.7))
     total = axes.twinx()
     total.plot(at, values.cumsum(), color=ORANGE, lw=2, marker="o" if shown <= 30 else None, ms=3)
@@ -188,21 +188,21 @@ def spectrum(shares: torch.Tensor, kept: int, page: Page) -> torch.Tensor:
     total.tick_params(colors=ORANGE, labelsize=8)
     total.spines[["top", "left"]].set_visible(False)
     total.set_ylim(0, 1.02)
-    return sheet.picture()
+    return canvas.picture()
 
 
 def histograms(panels: dict[str, tuple[torch.Tensor, float | None]], page: Page) -> torch.Tensor:
     """A histogram per name (many counts on a log scale), with a line at a value that is wanted, if there is one."""
     wide, gap = 330, 70
-    sheet = page.sheet(len(panels) * (wide + gap), 300)
+    canvas = page.canvas(len(panels) * (wide + gap), 300)
     for i, (name, (values, wanted)) in enumerate(panels.items()):
-        axes = sheet.axes(50 + i * (wide + gap), 4, wide, 250)
+        axes = canvas.axes(50 + i * (wide + gap), 4, wide, 250)
         axes.hist(values.detach().flatten().cpu().numpy(), bins=50, color=BLUE)
         axes.set(xlabel=name, ylabel="count" if i == 0 else "", yscale="log" if values.numel() > 1000 else "linear")
         if wanted is not None:
             axes.axvline(wanted, color=ORANGE, lw=2, label=f"wanted: {wanted:g}")
-            sheet.legend(axes)
-    return sheet.picture()
+            canvas.legend(axes)
+    return canvas.picture()
 
 
 class Line(NamedTuple):
@@ -219,7 +219,7 @@ class Line(NamedTuple):
     word: str = ""
 
 
-def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, page: Page) -> Sheet:
+def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, page: Page) -> Canvas:
     """A quantity against a setting, on a logarithmic axis or not: of one line a curve per part of the data, of several
     a panel per part with a curve per line."""
     parts = list(dict.fromkeys(part for line in lines for part in line.parts))
@@ -230,10 +230,10 @@ def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, page:
         panels = {part: [(line.name, colour, line, part) for line, colour in zip(lines, CLASSES) if part in line.parts] for part in parts}
     high, gap = 300, 26
     legend = 50 + max(text_width(curve[0], 8) for curves in panels.values() for curve in curves)
-    sheet, axes = page.sheet(60 + len(panels) * (wide + gap) + legend, high + 66), None
+    canvas, axes = page.canvas(60 + len(panels) * (wide + gap) + legend, high + 66), None
     for i, (name, curves) in enumerate(panels.items()):
-        axes = sheet.axes(60 + i * (wide + gap), 22, wide, high, sharey=axes, xscale="log" if log else "linear")
-        axes.grid(axis="y", color=sheet.theme.grid, lw=0.8)
+        axes = canvas.axes(60 + i * (wide + gap), 22, wide, high, sharey=axes, xscale="log" if log else "linear")
+        axes.grid(axis="y", color=canvas.theme.grid, lw=0.8)
         for label, colour, line, part in curves:
             mean, least, most = line.parts[part].T
             axes.plot(line.x, mean, color=colour, lw=1.8, marker="o", ms=3.5, label=unmathed(label))
@@ -241,13 +241,13 @@ def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, page:
             if line.at is not None and part == line.judged:
                 axes.plot(line.x[line.at], mean[line.at], "o", ms=11, mfc="none", mec=colour, mew=1.6)
         axes.set(xlabel=f"{setting}, logarithmic" if log else setting, ylabel="" if i else unmathed(quantity))
-        sheet.heading(axes, name)
+        canvas.heading(axes, name)
         axes.tick_params(labelleft=i == 0)
         _tick(axes, sorted({x for line in lines for x in line.x.tolist()}), wide)
     if len(lines) == 1 and lines[0].at is not None:
-        _explain(axes, lines[0], sheet.theme)
-    sheet.legend(axes, loc="center left", bbox_to_anchor=(1.02, 0.5))
-    return sheet
+        _explain(axes, lines[0], canvas.theme)
+    canvas.legend(axes, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return canvas
 
 
 def _explain(axes, line: Line, theme: Theme) -> None:
@@ -283,7 +283,7 @@ def pair_plot(data: torch.Tensor, samples: torch.Tensor, features: Sequence[int]
     """Data and samples [n, D] in every two of some features: histograms on the diagonal, clouds of points below it."""
     side, gap, left = 118, 8, 46
     k = len(features)
-    sheet = page.sheet(left + k * (side + gap), k * (side + gap) + 34)
+    canvas = page.canvas(left + k * (side + gap), k * (side + gap) + 34)
     clouds = ((samples, ORANGE, "samples"), (data, BLUE, "data"))
     values = [(x.detach().cpu()[:, list(features)].double().numpy(), colour, name) for x, colour, name in clouds]
     everything = np.concatenate([x for x, *_ in values])
@@ -292,7 +292,7 @@ def pair_plot(data: torch.Tensor, samples: torch.Tensor, features: Sequence[int]
     low, high = low - margin, high + margin
     for i in range(k):
         for j in range(i + 1):
-            axes = sheet.axes(left + j * (side + gap), i * (side + gap), side, side)
+            axes = canvas.axes(left + j * (side + gap), i * (side + gap), side, side)
             for x, colour, name in values:
                 if i == j:
                     style = {"histtype": "step", "lw": 1.5}
@@ -308,8 +308,8 @@ def pair_plot(data: torch.Tensor, samples: torch.Tensor, features: Sequence[int]
                 axes.set_yticks([])
             axes.set(xlabel=f"x{features[j] + 1}" if i == k - 1 else "", ylabel=f"x{features[i] + 1}" if j == 0 and i > 0 else "")
             if i == j == 0:
-                sheet.legend(axes, loc="upper left", bbox_to_anchor=(1.02, 1.0))
-    return sheet.picture()
+                canvas.legend(axes, loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    return canvas.picture()
 
 
 def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> torch.Tensor:
@@ -317,13 +317,13 @@ def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> to
     n, size = next(iter(named.values())).shape
     wide, high, left, down = 240, 120, 40, 34
     columns = min(columns, n)
-    sheet = page.sheet(columns * (wide + 16) + left, -(-n // columns) * (high + down) + 30)
+    canvas = page.canvas(columns * (wide + 16) + left, -(-n // columns) * (high + down) + 30)
     values = {name: x.detach().cpu().double().numpy() for name, x in named.items()}
     low, high_end = min(x.min() for x in values.values()), max(x.max() for x in values.values())
     margin = 0.05 * max(high_end - low, 1e-6)
-    colours = [sheet.theme.soft, ORANGE, BLUE, *CLASSES[2:]]
+    colours = [canvas.theme.soft, ORANGE, BLUE, *CLASSES[2:]]
     for i in range(n):
-        axes = sheet.axes(left + (i % columns) * (wide + 16), (i // columns) * (high + down) + 24, wide, high)
+        axes = canvas.axes(left + (i % columns) * (wide + 16), (i // columns) * (high + down) + 24, wide, high)
         for (name, x), colour in zip(values.items(), colours):
             style = {"marker": "o", "ms": 3} if size <= 40 else {}
             axes.plot(np.arange(1, size + 1), x[i], color=colour, lw=1.5, label=unmathed(name), **style)
@@ -333,8 +333,8 @@ def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> to
         axes.tick_params(labelsize=7, labelleft=i % columns == 0)
         axes.set_xlabel("feature" if i + columns >= n else "")
         if i == 0:
-            sheet.legend(axes, loc="lower left", bbox_to_anchor=(0, 1.02), ncols=len(values), borderaxespad=0)
-    return sheet.picture()
+            canvas.legend(axes, loc="lower left", bbox_to_anchor=(0, 1.02), ncols=len(values), borderaxespad=0)
+    return canvas.picture()
 
 
 def loadings(vectors: torch.Tensor, labels: Sequence[str], page: Page, what: str) -> torch.Tensor:
@@ -344,18 +344,18 @@ def loadings(vectors: torch.Tensor, labels: Sequence[str], page: Page, what: str
     k, size = values.shape
     left = math.ceil(max(text_width(label, 8) for label in labels)) + 14
     wide, high = min(900, max(300, 34 * size)), min(900, max(60, 24 * k))
-    sheet = page.sheet(left + wide, high + 90)
-    axes = sheet.axes(left, 0, wide, high)
+    canvas = page.canvas(left + wide, high + 90)
+    axes = canvas.axes(left, 0, wide, high)
     most = max(float(np.abs(values).max()), 1e-12)
     style = {"cmap": "RdBu_r", "vmin": -most, "vmax": most, "aspect": "auto", "interpolation": "nearest"}
     drawn = axes.imshow(values, extent=(0.5, size + 0.5, k + 0.5, 0.5), **style)
     axes.set(xlabel="feature")
     axes.set_yticks(range(1, k + 1), labels)
     _number_axis(axes.xaxis, size)
-    bar = sheet.figure.colorbar(drawn, cax=sheet.axes(left, high + 42, 240, 10), orientation="horizontal")
-    bar.set_label(what, size=8, color=sheet.theme.ink)
-    bar.ax.tick_params(colors=sheet.theme.soft, labelsize=7)
-    return sheet.picture()
+    bar = canvas.figure.colorbar(drawn, cax=canvas.axes(left, high + 42, 240, 10), orientation="horizontal")
+    bar.set_label(what, size=8, color=canvas.theme.ink)
+    bar.ax.tick_params(colors=canvas.theme.soft, labelsize=7)
+    return canvas.picture()
 
 
 # --- codes ----------------------------------------------------------------------------------------------------
@@ -375,8 +375,8 @@ def codes(
     shown = 1 < len(groups) <= MOST_CLASSES
     columns = 1 + len(groups) // 16
     legend = columns * (max(text_width(name, 8) for name, _ in groups) + 40) + 10 if shown else 0
-    sheet = page.sheet(574 + legend, 565)
-    axes = sheet.axes(64, 4, 510, 510)
+    canvas = page.canvas(574 + legend, 565)
+    axes = canvas.axes(64, 4, 510, 510)
     z = z.cpu().numpy()
     if z.shape[1] == 1:
         style = {"bins": 60, "stacked": True, "histtype": "stepfilled"}
@@ -384,15 +384,15 @@ def codes(
         axes.set(xlabel=names[0], ylabel="count")
     else:
         if prior is not None:
-            axes.scatter(*prior.cpu().T.numpy(), s=4, color=sheet.theme.backdrop, linewidths=0)
+            axes.scatter(*prior.cpu().T.numpy(), s=4, color=canvas.theme.backdrop, linewidths=0)
         for (name, at), colour in zip(groups, colours):
             axes.scatter(*z[at].T, s=6 if len(z) > 1000 else 16, color=colour, linewidths=0, label=unmathed(name))
         axes.set(xlabel=names[0], ylabel=names[1])
         axes.set_aspect("equal", adjustable="datalim")
     if shown:
         place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
-        sheet.legend(axes, title="class", title_fontsize=8, ncols=columns, markerscale=2, **place)
-    return sheet.picture()
+        canvas.legend(axes, title="class", title_fontsize=8, ncols=columns, markerscale=2, **place)
+    return canvas.picture()
 
 
 MOST_CLASSES = 30  # in a legend

@@ -14,7 +14,7 @@ import torch
 from genbench.data.types import Data
 from genbench.figures import planes, plots
 from genbench.figures.canvas import THEMES, Page
-from genbench.model import Model, can
+from genbench.model import Model, supports
 from genbench.utils import signals
 from genbench.utils.rng import generator
 from genbench.utils.text import counted
@@ -34,7 +34,7 @@ def figure(*needs: str, of: tuple[str, ...], throughout: bool = False):
     return listed
 
 
-class Viewer:
+class FigureRenderer:
     """Looks at models trained on one dataset, always at the same points and with the same noise, so that one sees the
     same samples improve.
 
@@ -46,7 +46,7 @@ class Viewer:
         self.theme = THEMES[theme]
         self.part = part or ("validation" if "validation" in data.parts else "test")
         self.held_out = data.parts[self.part]
-        shape = data.space.shape
+        shape = data.spec.shape
         self.kind = "images" if len(shape) == 3 else {(1,): "line", (2,): "plane"}.get(shape, "vectors")
         if self.kind == "plane":
             seen = torch.cat([part.first(10_000).values().cpu() for part in data.parts.values()])
@@ -69,7 +69,7 @@ class Viewer:
     def _figures(self, model: Model, epoch: int, throughout: bool) -> Iterator[tuple[str, torch.Tensor]]:
         self.at(epoch)
         for needs, kinds, listed, function in FIGURES:
-            if listed == throughout and self.kind in kinds and can(model, *needs):
+            if listed == throughout and self.kind in kinds and supports(model, *needs):
                 picture = function(self, model)
                 if picture is not None:
                     yield function.__name__, picture
@@ -77,7 +77,7 @@ class Viewer:
     @torch.no_grad()
     def projection(self, model: Model, n: int = 1024) -> tuple[torch.Tensor, list[str] | None, torch.Tensor | None] | None:
         """Codes [n, d] of held-out points with their labels and, if they are images, the images; None without codes."""
-        if not can(model, "encode") or model.latent_dim is None:
+        if not supports(model, "encode") or model.latent_dim is None:
             return None
         z, y = encoded(self, model, n)
         labels = None if y is None else [self.data.called(label) for label in y.tolist()]
@@ -98,7 +98,7 @@ class Viewer:
     def shown(self, model: Model, n: int, start: int = 0):
         """n held-out points from one on, and the model given their labels."""
         at = slice(start, start + n)
-        return self.held_out.values(at), model.given(None if self.held_out.y is None else self.held_out.y[at])
+        return self.held_out.values(at), model.conditioned_on(None if self.held_out.y is None else self.held_out.y[at])
 
     def page(self, text: str) -> Page:
         """The page of a picture that shows this: what, of which model, and when."""
@@ -110,17 +110,17 @@ class Viewer:
 
 @figure("sample", of=("vectors",))
 @figure("sample", of=("images", "plane", "line"), throughout=True)
-def samples(v: Viewer, model: Model) -> Picture:
+def samples(v: FigureRenderer, model: Model) -> Picture:
     rng = v.rng("samples")
     size, times = {"images": (64, 1), "vectors": (500, 1)}.get(v.kind, (1000, 5))
     drawn = torch.cat([model.sample(size, rng) for _ in range(times)])
-    if v.kind == "images" and can(model, "encode", "decode"):
+    if v.kind == "images" and supports(model, "encode", "decode"):
         return draw_samples(v, drawn, again=reconstructed(v, model, 8))
     return draw_samples(v, drawn)
 
 
 def draw_samples(
-    v: Viewer,
+    v: FigureRenderer,
     samples: torch.Tensor,
     of: str = "",
     again: tuple[torch.Tensor, torch.Tensor] | None = None,
@@ -146,7 +146,7 @@ def draw_samples(
         return planes.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": samples}, v.page(many))
     data = v.data.train.spread(len(samples)).values()
     features = widest(data.std(0, correction=0), MOST_FEATURES).tolist()
-    which = "" if len(features) == v.data.space.size else f"the {len(features)} features of most variance of "
+    which = "" if len(features) == v.data.spec.size else f"the {len(features)} features of most variance of "
     note = f"{which}{many} and {len(data):,} training points"
     return plots.pair_plot(data, samples, features, v.page(note))
 
@@ -161,7 +161,7 @@ def _first(shown: int, of: int, what: str) -> str:
 
 
 @figure("log_prob", of=("plane", "line"))
-def density(v: Viewer, model: Model) -> Picture:
+def density(v: FigureRenderer, model: Model) -> Picture:
     if model.log_prob_kind != "exact":
         return None  # a bound on a density is none
     device = v.held_out.raw.device
@@ -177,12 +177,12 @@ def density(v: Viewer, model: Model) -> Picture:
 
 
 @figure("score", of=("plane",))
-def score(v: Viewer, model: Model) -> Picture:
+def score(v: FigureRenderer, model: Model) -> Picture:
     device = v.held_out.raw.device
     return planes.field(lambda x: model.score(x.to(device)), v.plane, v.page("the score, the direction in which points get likelier"))
 
 
-def _truth(v: Viewer) -> dict[str, Callable]:
+def _truth(v: FigureRenderer) -> dict[str, Callable]:
     return {} if v.data.density is None else {"truth": lambda x: v.data.density.log_prob(x).exp()}
 
 
@@ -191,11 +191,11 @@ def _truth(v: Viewer) -> dict[str, Callable]:
 
 @figure("encode", "decode", of=("vectors",))
 @figure("encode", "decode", of=("images", "plane"), throughout=True)
-def reconstructions(v: Viewer, model: Model) -> Picture:
+def reconstructions(v: FigureRenderer, model: Model) -> Picture:
     return draw_reconstructions(v, *reconstructed(v, model, 2000 if v.kind == "plane" else 32))
 
 
-def reconstructed(v: Viewer, model: Model, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+def reconstructed(v: FigureRenderer, model: Model, n: int) -> tuple[torch.Tensor, torch.Tensor]:
     """At most n points [n, *shape], and what becomes of them when they are encoded and decoded."""
     parts, n = [], min(n, len(v.held_out))
     for start in range(0, n, BLOCK):
@@ -215,7 +215,7 @@ def _decoded(given: Model, z: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts)
 
 
-def draw_reconstructions(v: Viewer, originals: torch.Tensor, again: torch.Tensor) -> Picture:
+def draw_reconstructions(v: FigureRenderer, originals: torch.Tensor, again: torch.Tensor) -> Picture:
     """Points [n, *shape] and their reconstructions."""
     many = f"{len(originals):,} {v.part}"
     if v.kind == "images":
@@ -232,13 +232,13 @@ def draw_reconstructions(v: Viewer, originals: torch.Tensor, again: torch.Tensor
     return None
 
 
-def _profiles(v: Viewer, page: Page, **named: torch.Tensor) -> Picture:
+def _profiles(v: FigureRenderer, page: Page, **named: torch.Tensor) -> Picture:
     """The first of vectors [n, D] by name, the n-th of each belonging together."""
     first = {name.replace("_", " "): _standard(v, x[:MOST_PROFILES]) for name, x in named.items()}
     return plots.profiles(first, page._replace(note=f"{page.note}; in {STANDARD}"))
 
 
-def _standard(v: Viewer, x: torch.Tensor) -> torch.Tensor:
+def _standard(v: FigureRenderer, x: torch.Tensor) -> torch.Tensor:
     """Vectors [n, D] in standard deviations from the mean of the held-out data, so that any features can share an axis."""
     data = v.held_out.spread(5000).values()
     spread = data.std(0, correction=0)
@@ -249,10 +249,10 @@ MOST_PROFILES = 6  # points in a picture of vectors
 STANDARD = "standard deviations from the mean"
 
 
-def encoded(v: Viewer, model: Model, limit: int = 5000) -> tuple[torch.Tensor, torch.Tensor | None]:
+def encoded(v: FigureRenderer, model: Model, limit: int = 5000) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Codes [n, d] of held-out points, and their labels."""
     part = v.held_out.spread(limit)
-    return torch.cat([model.given(y).encode(x) for x, y in part.batches(1000)]), part.y
+    return torch.cat([model.conditioned_on(y).encode(x) for x, y in part.batches(1000)]), part.y
 
 
 def principal(z: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tensor], list[str]]:
@@ -268,25 +268,25 @@ def principal(z: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tensor], 
 
 
 @figure("encode", of=("images", "plane", "line", "vectors"))
-def codes(v: Viewer, model: Model) -> Picture:
+def codes(v: FigureRenderer, model: Model) -> Picture:
     if model.latent_dim is None:
         return None
     z, y = encoded(v, model)
     project, names = principal(z)
-    drawn = project(model.codes(2000, v.rng("prior"))) if can(model, "codes") else None
+    drawn = project(model.codes(2000, v.rng("prior"))) if supports(model, "codes") else None
     note = f"codes of {len(z):,} {v.part} points{f'; grey: 2,000 draws from {model.source_of_codes}' if drawn is not None else ''}"
     return plots.codes(project(z), y, v.data.called, drawn, names, v.page(note))
 
 
 @figure("encode", "decode", of=("images", "plane"))
-def interpolation(v: Viewer, model: Model, pairs: int = 6, steps: int = 9) -> Picture:
+def interpolation(v: FigureRenderer, model: Model, pairs: int = 6, steps: int = 9) -> Picture:
     if model.latent_dim is None or len(v.held_out) < 2:
         return None
     x, _, points = interpolated(v, model, min(pairs, len(v.held_out) // 2), steps)
     return draw_interpolation(v, x, points, model.conditional)
 
 
-def interpolated(v: Viewer, model: Model, pairs: int, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def interpolated(v: FigureRenderer, model: Model, pairs: int, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Pairs of points [n, 2, *shape], straight lines between their codes [n, steps, d], and what those are decoded to."""
     parts = [v.shown(model, min(BLOCK, 2 * pairs - start), start) for start in range(0, 2 * pairs, BLOCK)]
     x, z = (torch.cat(some) for some in zip(*((part, given.encode(part)) for part, given in parts)))
@@ -298,7 +298,7 @@ def interpolated(v: Viewer, model: Model, pairs: int, steps: int) -> tuple[torch
     return x.unflatten(0, (pairs, 2)), torch.stack(lines), torch.stack(points)
 
 
-def draw_interpolation(v: Viewer, pairs: torch.Tensor, points: torch.Tensor, conditional: bool = False) -> Picture:
+def draw_interpolation(v: FigureRenderer, pairs: torch.Tensor, points: torch.Tensor, conditional: bool = False) -> Picture:
     """What lies [n, steps, *shape] between pairs of points [n, 2, *shape], the ends of which are their reconstructions;
     of a conditional model, whose lines keep the class they start with, only the first ends are."""
     lines = f"straight lines between the codes of two {v.part} points"
@@ -318,15 +318,15 @@ def draw_interpolation(v: Viewer, pairs: torch.Tensor, points: torch.Tensor, con
     return None
 
 
-def usual_codes(v: Viewer, model: Model) -> tuple[torch.Tensor, str]:
+def usual_codes(v: FigureRenderer, model: Model) -> tuple[torch.Tensor, str]:
     """The codes [n, d] that this model decodes, and whose they are: those it generates from, else the data's."""
-    if can(model, "codes"):
+    if supports(model, "codes"):
         return model.codes(5000, v.rng("usual codes")), model.source_of_codes
     return encoded(v, model)[0], f"the codes of {v.part} data"
 
 
 @figure("decode", of=("images", "plane"))
-def traversal(v: Viewer, model: Model, steps: int = 9) -> Picture:
+def traversal(v: FigureRenderer, model: Model, steps: int = 9) -> Picture:
     if model.latent_dim is None:
         return None
     cloud, whose = usual_codes(v, model)
@@ -348,12 +348,14 @@ class Traversal(NamedTuple):
     others: str
 
 
-def traversed(v: Viewer, model: Model, cloud: torch.Tensor, low: torch.Tensor, high: torch.Tensor, steps: int, most: int | None = None):
+def traversed(
+    v: FigureRenderer, model: Model, cloud: torch.Tensor, low: torch.Tensor, high: torch.Tensor, steps: int, most: int | None = None
+):
     """Moves latents from `low` to `high` [d], at most so many, the widest, in order; the others are as in the first point
     or, without an encoder, at the means of the cloud of codes [n, d]."""
     latents = widest(high - low, most)
     x, given = v.shown(model, 1)
-    encoding = can(model, "encode")
+    encoding = supports(model, "encode")
     start = given.encode(x)[0] if encoding else cloud.mean(0)
     codes = start.repeat(len(latents), steps, 1)
     for line, i in zip(codes, latents.tolist()):
@@ -367,7 +369,7 @@ def widest(widths: torch.Tensor, most: int | None) -> torch.Tensor:
     return widths.argsort(descending=True)[:most].sort().values
 
 
-def draw_traversal(v: Viewer, found: Traversal, reach: str) -> Picture:
+def draw_traversal(v: FigureRenderer, found: Traversal, reach: str) -> Picture:
     """What the latents do, the widest ones where there are many, as each is moved over its `reach`."""
     _, steps, dimensions = found.codes.shape
     most = min(MOST_LATENTS, max(1, plots.fitting(found.points) // steps)) if v.kind == "images" else MOST_LATENTS
@@ -380,7 +382,7 @@ def draw_traversal(v: Viewer, found: Traversal, reach: str) -> Picture:
 
 
 @figure("decode", of=("images", "plane"))
-def manifold(v: Viewer, model: Model, side: int = 16) -> Picture:
+def manifold(v: FigureRenderer, model: Model, side: int = 16) -> Picture:
     if model.latent_dim != 2:
         return None
     cloud, whose = usual_codes(v, model)

@@ -5,7 +5,7 @@ from torch import nn
 
 from genbench.models.ae import Autoencoder
 from genbench.nn import networks
-from genbench.training.gradient import Player
+from genbench.training.gradient import Objective
 
 
 class AAE(Autoencoder):
@@ -16,27 +16,27 @@ class AAE(Autoencoder):
     """
 
     criterion = None
-    players = {
-        "autoencoder": Player("reconstruction_loss", owns=("encoder.", "decoder.")),
-        "discriminator": Player("discriminator_loss", owns="discriminator."),
-        "encoder": Player("encoder_loss", owns="encoder."),
+    objectives = {
+        "autoencoder": Objective("reconstruction_loss", parameters=("encoder.", "decoder.")),
+        "discriminator": Objective("discriminator_loss", parameters="discriminator."),
+        "encoder": Objective("encoder_loss", parameters="encoder."),
     }
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
         widths = [s.latent_dim, *s.discriminator_hidden, 1]
         self.discriminator = networks.initialised(nn.Sequential(*networks.MLP.layers(widths, s)), s)
 
-    def draw(self, player, n, rng):
-        return {"prior": self.prior(n, rng)} if player == "discriminator" else {}
+    def draw_noise(self, objective, n, rng):
+        return {"prior": self.prior(n, rng)} if objective == "discriminator" else {}
 
-    def reconstruction_loss(self, batch, noise, hp):
+    def reconstruction_loss(self, batch, noise, weights):
         return self.reconstruction(batch.x, self.encode(batch.x)), {}
 
-    def discriminator_loss(self, batch, noise, hp):
+    def discriminator_loss(self, batch, noise, weights):
         on_prior, on_codes = self.discriminator(noise["prior"]), self.discriminator(self.encode(batch.x))
         loss = F.softplus(-on_prior).mean() + F.softplus(on_codes).mean()
         return loss, {"d_prior": on_prior.sigmoid().mean(), "d_codes": on_codes.sigmoid().mean()}
 
-    def encoder_loss(self, batch, noise, hp):
+    def encoder_loss(self, batch, noise, weights):
         return F.softplus(-self.discriminator(self.encode(batch.x))).mean(), {}

@@ -1,24 +1,24 @@
 """Autoencoder (Rumelhart, Hinton & Williams 1986), and what the autoencoders without a latent density share."""
 
-from genbench.models.coder import Coder
+from genbench.models.latent_model import LatentModel
 from genbench.nn import networks
 from genbench.nn.likelihoods import reconstruction
 from genbench.training.gradient import GradientModel
 
 
-class Autoencoder(Coder, GradientModel):
+class Autoencoder(LatentModel, GradientModel):
     """Minimises ||x - g(f(x))||^2, or the cross-entropy of x with g(f(x)), summed over the values of a point.
 
     With `hidden=[]` and squared error the code spans the subspace of the principal components (Baldi & Hornik 1989).
     """
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        self.encoder = networks.encoder(space.shape, s.latent_dim, s)
-        self.decoder = networks.decoder(s.latent_dim, space.shape, s)
-        self.output = reconstruction(space, s)
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
+        self.encoder = networks.encoder(spec.shape, s.latent_dim, s)
+        self.decoder = networks.decoder(s.latent_dim, spec.shape, s)
+        self.output = reconstruction(spec, s)
 
-    def loss(self, batch, noise, hp):
+    def loss(self, batch, noise, weights):
         return self.reconstruction(batch.x, self.encode(batch.x)), {}
 
     def reconstruction(self, x, z):

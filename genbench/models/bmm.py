@@ -51,16 +51,16 @@ class Binomials(Components):
 class BMM(EMMixture):
     """Maximises mean log sum_k pi_k prod_j Bin(n x_j; n, mu_kj) by EM, n being what the data space says of its dots."""
 
-    mass = True  # `log_prob` is that of a probability, not of a density
+    is_discrete = True  # `log_prob` is that of a probability, not of a density
     bounded = True
 
-    def __init__(self, space, s):
-        if space.trials is None and len(space.shape) == 3:
+    def __init__(self, spec, s):
+        if spec.trials is None and len(spec.shape) == 3:
             what = "a mixture of Bernoullis needs black-and-white pixels, or pixels that count dots as in digits"
             raise UserError("dataset.binarize", what, "none", "dataset.binarize=static")
-        if space.trials is None:
+        if spec.trials is None:
             raise UserError("model", "a mixture of Bernoullis needs values that are 0 or 1, or that count dots", "bmm", "model=gmm")
-        super().__init__(space, s)
+        super().__init__(spec, s)
 
     def components(self, **parameters):
-        return Binomials(**parameters, trials=self.space.trials, floor=self.s.floor)
+        return Binomials(**parameters, trials=self.spec.trials, floor=self.s.floor)

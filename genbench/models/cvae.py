@@ -20,17 +20,17 @@ class CVAE(VAE):
     """
 
     conditional = True
-    y = None  # the labels of the points at hand, which `given` sets
+    y = None  # the labels of the points at hand, which `conditioned_on` sets
 
-    def __init__(self, space, s):
-        if not space.classes:
+    def __init__(self, spec, s):
+        if not spec.classes:
             raise UserError("model", "needs data with classes", s.model["name"], "another dataset, or model=vae")
-        super().__init__(space, s)
-        channels, *side = space.shape
+        super().__init__(spec, s)
+        channels, *side = spec.shape
         self.encoder = networks.encoder((channels + 1, *side), 2 * s.latent_dim, s)
-        self.decoder = networks.decoder(s.latent_dim + space.classes, space.shape, s)
-        self.channel = nn.Linear(space.classes, torch.Size(side).numel())
-        self.register_buffer("frequencies", torch.zeros(space.classes))
+        self.decoder = networks.decoder(s.latent_dim + spec.classes, spec.shape, s)
+        self.channel = nn.Linear(spec.classes, torch.Size(side).numel())
+        self.register_buffer("frequencies", torch.zeros(spec.classes))
 
     def setup(self, train, *, seed, steps):
         if train.y is None or bool((train.y < 0).any()):
@@ -38,9 +38,9 @@ class CVAE(VAE):
         super().setup(train, seed=seed, steps=steps)
 
     def initialise(self, train, *, seed):
-        self.frequencies.copy_(torch.bincount(train.y, minlength=self.space.classes) / len(train))
+        self.frequencies.copy_(torch.bincount(train.y, minlength=self.spec.classes) / len(train))
 
-    def given(self, y):
+    def conditioned_on(self, y):
         if y is None:
             return self
         other = copy.copy(self)  # with the same weights
@@ -51,10 +51,10 @@ class CVAE(VAE):
         """Labels of n points as [n, classes]: those given, again and again where there are several points for each."""
         if self.y is None:
             raise ValueError("call it on what given(labels) returns")
-        return F.one_hot(self.y.repeat(len(points) // len(self.y)), self.space.classes).to(points)
+        return F.one_hot(self.y.repeat(len(points) // len(self.y)), self.spec.classes).to(points)
 
-    def loss(self, batch, noise, hp):
-        return super(CVAE, self.given(batch.y)).loss(batch, noise, hp)
+    def loss(self, batch, noise, weights):
+        return super(CVAE, self.conditioned_on(batch.y)).loss(batch, noise, weights)
 
     def posterior(self, x):
         channel = self.channel(self.one_hot(x)).unflatten(1, (1, *x.shape[2:]))
@@ -63,22 +63,24 @@ class CVAE(VAE):
     def raw(self, z):
         return super().raw(torch.cat([z, self.one_hot(z)], 1))
 
-    def emit(self, z, rng):
+    def sample_from_latent(self, z, rng):
         if self.y is not None:
-            return super().emit(z, rng)
+            return super().sample_from_latent(z, rng)
         y = torch.multinomial(self.frequencies, len(z), replacement=True, generator=rng)
-        return self.given(y).emit(z, rng)
+        return self.conditioned_on(y).sample_from_latent(z, rng)
 
     @available_if(VAE.has_likelihood)
     def log_prob(self, x, k=IMPORTANCE_DRAWS):
         """The bound on log p(x|y) [n], as in a VAE; where no label is given, that on log sum_y p(y) p(x|y)."""
         if self.y is not None:
             return super().log_prob(x, k)
-        classes = torch.arange(self.space.classes, device=x.device)
-        return torch.stack([p.log() + self.given(c).log_prob(x, k) for c, p in zip(classes[:, None], self.frequencies)]).logsumexp(0)
+        classes = torch.arange(self.spec.classes, device=x.device)
+        return torch.stack([p.log() + self.conditioned_on(c).log_prob(x, k) for c, p in zip(classes[:, None], self.frequencies)]).logsumexp(
+            0
+        )
 
     def views(self, x, rng):
-        z = self.prior(10 if len(self.space.shape) == 3 else 1000, rng)
+        z = self.prior(10 if len(self.spec.shape) == 3 else 1000, rng)
         there = (self.frequencies > 0).nonzero().flatten()[:10]
-        rows = {f"class {int(y)}": self.given(y[None]).decode(z) for y in there}
+        rows = {f"class {int(y)}": self.conditioned_on(y[None]).decode(z) for y in there}
         return {"classes": View("rows", "decoded with each class from the same draws from the prior", rows)}

@@ -30,16 +30,16 @@ class DAE(Autoencoder):
     draws samples is led back from wherever it strays to (Bengio et al. 2013, arXiv:1305.6663, algorithm 1).
     """
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        if s.corruption == "salt-and-pepper" and not space.unit:
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
+        if s.corruption == "salt-and-pepper" and not spec.unit:
             raise UserError("corruption", "needs data in [0, 1], such as images", s.corruption, "corruption=gaussian")
         if s.sampler == "langevin" and not self.has_score():
             what = "needs the score, which only reconstruction=mse, corruption=gaussian and walkbacks=0 estimate"
             raise UserError("sampler", what, s.sampler, "sampler=walkback")
         self.distribution, self.corruption = CORRUPTIONS[s.corruption]
         for name in ("mean", "spread"):  # of the training data: where chains start
-            self.register_buffer(name, torch.zeros(space.shape))
+            self.register_buffer(name, torch.zeros(spec.shape))
 
     def initialise(self, train, *, seed):
         x = train.values()
@@ -54,11 +54,11 @@ class DAE(Autoencoder):
         """What `corrupt` needs for points like x."""
         return self.distribution(x.shape, generator=rng, device=rng.device)
 
-    def draw(self, player, n, rng):
-        shape = (n, 1 + self.s.walkbacks, *self.space.shape)
+    def draw_noise(self, objective, n, rng):
+        shape = (n, 1 + self.s.walkbacks, *self.spec.shape)
         return {"corruption": self.distribution(shape, generator=rng, device=rng.device)}
 
-    def loss(self, batch, noise, hp):
+    def loss(self, batch, noise, weights):
         x, losses = batch.x, []
         for corruption in noise["corruption"].unbind(1):
             z = self.encode(self.corrupt(x, corruption))
@@ -90,7 +90,7 @@ class DAE(Autoencoder):
         """
         if self.s.sampler not in CHAINS:
             return super().sample(n, rng)
-        x = self.mean + self.spread * torch.randn((n, *self.space.shape), generator=rng, device=rng.device)
+        x = self.mean + self.spread * torch.randn((n, *self.spec.shape), generator=rng, device=rng.device)
         for _ in range(self.s.chain_steps):
             signals.check()
             if self.s.sampler == "langevin":

@@ -8,16 +8,16 @@ import torch.nn.functional as F
 
 from genbench.model import View
 from genbench.nn import networks
-from genbench.training.gradient import GradientModel, Player
+from genbench.training.gradient import GradientModel, Objective
 from genbench.utils.errors import UserError
 
 
 class Network(torch.nn.Module):
     """Codes [n, latent_dim] to data [n, *shape], in [0, 1] where the data are."""
 
-    def __init__(self, space, s):
+    def __init__(self, spec, s):
         super().__init__()
-        self.net, self.unit = networks.decoder(s.latent_dim, space.shape, s), space.unit
+        self.net, self.unit = networks.decoder(s.latent_dim, spec.shape, s), spec.unit
 
     def forward(self, z):
         x = self.net(z)
@@ -27,16 +27,16 @@ class Network(torch.nn.Module):
 class Identity(torch.nn.Module):
     """Codes [n, latent_dim] as data [n, *shape]: a generator that has nothing to learn."""
 
-    def __init__(self, space, s):
+    def __init__(self, spec, s):
         super().__init__()
-        if s.latent_dim != space.size:
+        if s.latent_dim != spec.size:
             raise UserError(
                 "latent_dim",
-                f"samples that are codes have as many values as the data, {space.size}",
+                f"samples that are codes have as many values as the data, {spec.size}",
                 s.latent_dim,
-                f"latent_dim={space.size}",
+                f"latent_dim={spec.size}",
             )
-        self.shape = space.shape
+        self.shape = spec.shape
 
     def forward(self, z):
         return z.unflatten(1, self.shape)
@@ -45,12 +45,12 @@ class Identity(torch.nn.Module):
 GENERATORS = {"network": Network, "identity": Identity}
 
 
-class Judge(torch.nn.Module):
+class Discriminator(torch.nn.Module):
     """Data [n, *shape] to one number each [n, 1]. Data in [0, 1] are centred first: mostly zeros would hardly move a layer."""
 
-    def __init__(self, space, s):
+    def __init__(self, spec, s):
         super().__init__()
-        self.net, self.unit = networks.encoder(space.shape, 1, s), space.unit
+        self.net, self.unit = networks.encoder(spec.shape, 1, s), spec.unit
 
     def forward(self, x):
         return self.net(2 * x - 1 if self.unit else x)
@@ -68,18 +68,18 @@ class Adversarial(GradientModel):
     source_of_codes = "the prior"
     sampler = "prior"
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        self.generator = GENERATORS[s.generator](space, s)
-        self.add_module(self.judge, Judge(space, s))
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
+        self.generator = GENERATORS[s.generator](spec, s)
+        self.add_module(self.judge, Discriminator(spec, s))
         if s.ema:
             self.average = copy.deepcopy(self.generator).requires_grad_(False)
             self.register_buffer("averaged", torch.zeros((), dtype=torch.long))
-        self.players = {self.judge: Player(f"{self.judge}_loss", owns=f"{self.judge}.")}
+        self.objectives = {self.judge: Objective(f"{self.judge}_loss", parameters=f"{self.judge}.")}
         if s.generator == "network":
-            self.players["generator"] = Player("generator_loss", owns="generator.", every=s[f"n_{self.judge}"])
+            self.objectives["generator"] = Objective("generator_loss", parameters="generator.", every=s[f"n_{self.judge}"])
 
-    def draw(self, player, n, rng):
+    def draw_noise(self, objective, n, rng):
         return {"z": self.codes(n, rng)}
 
     def codes(self, n, rng):
@@ -91,7 +91,7 @@ class Adversarial(GradientModel):
         """Samples [n, *shape] from codes z [n, latent_dim] as the judge learns from them: the generator stands still."""
         return self.generator(z)
 
-    def judge_both(self, x, samples):
+    def score_real_and_fake(self, x, samples):
         """What the judge says [n, 1] of data x [n, *shape], and of as many samples."""
         return getattr(self, self.judge)(torch.cat([x, samples])).chunk(2)
 
@@ -101,12 +101,12 @@ class Adversarial(GradientModel):
         return torch.func.grad(lambda x: judge(x).sum())(x).flatten(1)
 
     @torch.no_grad()
-    def settle(self, player):
+    def after_step(self, objective):
         """After the generator's move, move the average of its weights by a share 1 - ema.
 
         Early on the share is larger, 9 / (10 + moves): the first weights are random, and to be forgotten.
         """
-        if player == "generator" and self.s.ema:
+        if objective == "generator" and self.s.ema:
             self.averaged += 1
             share = torch.clamp(9 / (10 + self.averaged), min=1 - self.s.ema)
             for mean, now in zip(self.average.parameters(), self.generator.parameters()):
@@ -120,12 +120,12 @@ class Adversarial(GradientModel):
         """n generated points [n, *shape]."""
         return self.decode(self.codes(n, rng))
 
-    def judgement(self, x):
+    def critic_output(self, x):
         """What the judge says [n] of points x [n, *shape]."""
         return getattr(self, self.judge)(x).squeeze(1)
 
     def views(self, x, rng):
-        return {self.judge: View("landscape", f"the {self.judge}", {"function": self.judgement, "label": self.judge})}
+        return {self.judge: View("landscape", f"the {self.judge}", {"function": self.critic_output, "label": self.judge})}
 
 
 class GAN(Adversarial):
@@ -136,41 +136,41 @@ class GAN(Adversarial):
     zero over the run and is zero in evaluation.
     """
 
-    numbers = ("r1_gamma",)
-    usual_batch_size = 64
+    loss_weights = ("r1_gamma",)
+    default_batch_size = 64
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        self.hp["instance_noise"] = 0.0
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
+        self.weights["instance_noise"] = 0.0
 
     def annealed(self, clock):
         if not self.s.instance_noise:
             return super().annealed(clock)
         return super().annealed(clock) | {"instance_noise": self.s.instance_noise * max(0.0, 1 - clock / self.steps)}
 
-    def draw(self, player, n, rng):
-        noise = super().draw(player, n, rng)
+    def draw_noise(self, objective, n, rng):
+        noise = super().draw_noise(objective, n, rng)
         if self.s.instance_noise:
-            for seen in ("data", "samples") if player == "discriminator" else ("samples",):
-                noise[seen] = torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
+            for seen in ("data", "samples") if objective == "discriminator" else ("samples",):
+                noise[seen] = torch.randn(n, *self.spec.shape, generator=rng, device=rng.device)
         return noise
 
-    def seen(self, name, x, noise, hp):
+    def seen(self, name, x, noise, weights):
         """Data or samples x [n, *shape] as the discriminator sees them."""
-        return x + hp["instance_noise"] * noise[name] if name in noise else x
+        return x + weights["instance_noise"] * noise[name] if name in noise else x
 
-    def discriminator_loss(self, batch, noise, hp):
-        x = self.seen("data", batch.x, noise, hp)
-        real, fake = self.judge_both(x, self.seen("samples", self.samples(noise["z"]), noise, hp))
+    def discriminator_loss(self, batch, noise, weights):
+        x = self.seen("data", batch.x, noise, weights)
+        real, fake = self.score_real_and_fake(x, self.seen("samples", self.samples(noise["z"]), noise, weights))
         loss = cross_entropy(real, 1 - self.s.label_smoothing) + cross_entropy(fake, self.s.fake_label_smoothing)
         terms = {"d_real": real.sigmoid().mean(), "d_fake": fake.sigmoid().mean()}
         if self.s.r1_gamma:
             terms["r1"] = self.slopes(x).square().sum(1).mean()
-            loss = loss + hp["r1_gamma"] / 2 * terms["r1"]
+            loss = loss + weights["r1_gamma"] / 2 * terms["r1"]
         return loss, terms
 
-    def generator_loss(self, batch, noise, hp):
-        fake = self.discriminator(self.seen("samples", self.generator(noise["z"]), noise, hp))
+    def generator_loss(self, batch, noise, weights):
+        fake = self.discriminator(self.seen("samples", self.generator(noise["z"]), noise, weights))
         return -F.softplus(fake).mean() if self.s.generator_loss == "saturating" else F.softplus(-fake).mean(), {}
 
     @torch.no_grad()
@@ -178,12 +178,12 @@ class GAN(Adversarial):
         """`jsd_bound`: (V(D, G) + 2 log 2) / 2, in nats, at most the Jensen-Shannon divergence between data and samples,
         as V is largest at the best discriminator, where the two are equal (theorem 1 of the paper). On points that the
         discriminator has learnt from it may exceed it."""
-        real, fake = self.judge_both(batch.x, self.samples(self.codes(len(batch.x), rng)))
+        real, fake = self.score_real_and_fake(batch.x, self.samples(self.codes(len(batch.x), rng)))
         return {"jsd_bound": math.log(2) - (cross_entropy(real, 1.0) + cross_entropy(fake, 0.0)) / 2}
 
-    def judgement(self, x):
+    def critic_output(self, x):
         """D(x) [n], the probability that points x [n, *shape] are data."""
-        return super().judgement(x).sigmoid()
+        return super().critic_output(x).sigmoid()
 
 
 def cross_entropy(logits, label):

@@ -17,23 +17,23 @@ class GaussianMixture(Mixture):
 
     @property
     def shapes(self):
-        k, d = self.s.n_components, self.space.size
+        k, d = self.s.n_components, self.spec.size
         return {"log_weights": (k,), "means": (k, d), "factors": FORMS[self.s.covariance].shape(k, d)}
 
     def components(self, **parameters):
-        auto = 1e-3 if self.space.unit else 1e-6
+        auto = 1e-3 if self.spec.unit else 1e-6
         return FORMS[self.s.covariance](**parameters, reg_covar=auto if self.s.reg_covar == "auto" else self.s.reg_covar)
 
-    def remarks(self):
+    def warnings(self):
         flat = (self.mixture.left <= 2 * self.mixture.reg_covar).any(-1).flatten()
         of = f"{int(flat.sum())} of {flat.numel()} covariances" if flat.numel() > 1 else "the covariance"
         by = f"reg_covar={self.mixture.reg_covar:g}"
-        return super().remarks() + [f"{of} would be singular or nearly so without {by}, on which log p(x) then depends"] * bool(flat.any())
+        return super().warnings() + [f"{of} would be singular or nearly so without {by}, on which log p(x) then depends"] * bool(flat.any())
 
     def views(self, x, rng):
         views = super().views(x, rng)
-        if self.space.size <= 3:  # where ellipses can be drawn
-            k, d, mixture = self.s.n_components, self.space.size, self.mixture
+        if self.spec.size <= 3:  # where ellipses can be drawn
+            k, d, mixture = self.s.n_components, self.spec.size, self.mixture
             axes = torch.eye(d).to(mixture.means).repeat(k, 1)
             roots = mixture.colour(axes, torch.arange(k, device=axes.device).repeat_interleave(d)).unflatten(0, (k, d))
             views["components"].data["covariances"] = roots.mT @ roots
@@ -56,10 +56,10 @@ class GradientGMM(GaussianMixture, GradientModel):
     """
 
     probes = 16  # random vectors of signs per step
-    usual_batch_size = 512  # the linear algebra of a step takes long, and hardly longer for more points
+    default_batch_size = 512  # the linear algebra of a step takes long, and hardly longer for more points
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
         self.logits, self.means, self.free = (nn.Parameter(torch.randn(shape)) for shape in self.shapes.values())
 
     @property
@@ -75,10 +75,10 @@ class GradientGMM(GaussianMixture, GradientModel):
         self.means.copy_(found.means)
         self.free.copy_(found.freed(found.factors))
 
-    def draw(self, player, n, rng):
-        return {"signs": torch.randint(2, (self.probes, self.space.size), generator=rng, device=rng.device).float() * 2 - 1}
+    def draw_noise(self, objective, n, rng):
+        return {"signs": torch.randint(2, (self.probes, self.spec.size), generator=rng, device=rng.device).float() * 2 - 1}
 
-    def loss(self, batch, noise, hp):
+    def loss(self, batch, noise, weights):
         mixture = self.mixture
         nll = -mixture.joint(batch.x.flatten(1)).logsumexp(1).mean()
         centred = replace(mixture, means=torch.zeros_like(mixture.means))

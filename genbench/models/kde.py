@@ -26,11 +26,11 @@ class KDE(Model):
     """
 
     criterion = "nll"
-    keeps_data = True
+    stores_training_data = True
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        self.register_buffer("points", torch.zeros(0, *space.shape))
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
+        self.register_buffer("points", torch.zeros(0, *spec.shape))
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("bandwidth", torch.zeros((), dtype=torch.float64))
 
@@ -54,7 +54,7 @@ class KDE(Model):
         return {}
 
     def end_epoch(self):
-        n, d = len(self.points), self.space.size
+        n, d = len(self.points), self.spec.size
         if isinstance(self.s.bandwidth, float):
             h = self.s.bandwidth
         else:
@@ -73,7 +73,7 @@ class KDE(Model):
         """The bandwidth under which left-out training points are likeliest, from a thousandth to 10 times a guess."""
         from scipy.optimize import minimize_scalar
 
-        n, d = len(self.points), self.space.size
+        n, d = len(self.points), self.spec.size
         order = torch.randperm(n, generator=generator(self.seed, "left out"))[:LEFT_OUT].to(self.points.device)
         x, chunks = self.rows(self.points[order]), []
         for i, part in enumerate(self.chunks()):
@@ -117,7 +117,7 @@ class KDE(Model):
     def log_prob(self, x):
         """Exact log density [n] of data [n, *shape], in nats."""
         kernels = torch.cat([self.log_kernels(part.to(self.scale)) for part in x.flatten(1).split(CHUNK)])
-        return kernels - math.log(len(self.points)) - self.space.size * (self.bandwidth.log() + 0.5 * math.log(2 * math.pi))
+        return kernels - math.log(len(self.points)) - self.spec.size * (self.bandwidth.log() + 0.5 * math.log(2 * math.pi))
 
     def log_kernels(self, x: torch.Tensor) -> torch.Tensor:
         """log sum_i exp(-||x - x_i||^2 / 2 h^2) [n] of rows x [n, D]."""
@@ -130,8 +130,8 @@ class KDE(Model):
     def sample(self, n, rng):
         """n draws [n, *shape]: training points with noise of the bandwidth added."""
         chosen = torch.randint(len(self.points), (n,), generator=rng, device=rng.device)
-        noise = torch.randn(n, self.space.size, generator=rng, device=rng.device)
-        return (self.rows(self.points[chosen]) + self.bandwidth * noise).float().unflatten(1, self.space.shape)
+        noise = torch.randn(n, self.spec.size, generator=rng, device=rng.device)
+        return (self.rows(self.points[chosen]) + self.bandwidth * noise).float().unflatten(1, self.spec.shape)
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
         self.points = torch.empty_like(state_dict[f"{prefix}points"], device=self.points.device)  # only a fit knows how many there are

@@ -8,7 +8,7 @@ from torch import nn
 
 from genbench.model import Model, View
 from genbench.training.em import EM, rows
-from genbench.training.gradient import GradientModel, Player
+from genbench.training.gradient import GradientModel, Objective
 from genbench.utils import signals
 from genbench.utils.rng import generator
 
@@ -97,15 +97,15 @@ class Clustering(Model):
 
     def decode(self, z):
         """The centre [n, *shape] of each index [n]."""
-        return self.clusters.centres[z].float().unflatten(1, self.space.shape)
+        return self.clusters.centres[z].float().unflatten(1, self.spec.shape)
 
     def sample(self, n, rng):
         """n draws [n, *shape] from the matching mixture."""
         z = torch.randint(self.s.n_components, (n,), generator=rng, device=rng.device)
-        scale = (self.clusters.inertia / self.space.size).sqrt().float()
-        return self.decode(z) + scale * torch.randn(n, *self.space.shape, generator=rng, device=rng.device)
+        scale = (self.clusters.inertia / self.spec.size).sqrt().float()
+        return self.decode(z) + scale * torch.randn(n, *self.spec.shape, generator=rng, device=rng.device)
 
-    def remarks(self):
+    def warnings(self):
         empty = int((self.clusters.sizes == 0).sum())
         of = f"{empty} of {self.s.n_components} clusters hold no points, as if there were fewer distinct ones: lower n_components"
         return [of] if empty else []
@@ -121,25 +121,25 @@ class KMeans(Clustering, EM):
     points. A cluster that lost its last point moves to the point that is farthest from its centre.
     """
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        self.register_buffer("centres", torch.zeros(s.n_init, s.n_components, space.size, dtype=torch.float64))
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
+        self.register_buffer("centres", torch.zeros(s.n_init, s.n_components, spec.size, dtype=torch.float64))
         self.register_buffer("sizes", torch.zeros(s.n_init, s.n_components, dtype=torch.float64))  # shares of the last pass
 
     @property
     def clusters(self):
         return Clusters(self.centres[self.best], self.sizes[self.best], self.objective[self.best])
 
-    def begin(self, start, x, rng):
+    def init_params(self, start, x, rng):
         self.centres[start] = plus_plus(x, self.s.n_components, rng)
 
-    def expect(self, start, x):
+    def e_step(self, start, x):
         distances = squared_distances(x, self.centres[start])
         member, nearest = memberships(distances), distances.amin(1)
         totals = {"objective": nearest.sum(), "counts": member.sum(0), "sums": member.T @ x}
         return totals | {"nearest": nearest, "farthest": x}
 
-    def merged(self, sums, more):
+    def merge_stats(self, sums, more):
         """Totals, and as many points as there are clusters: those farthest from their nearest centres, farthest first."""
         parts = [part for part in (sums, more) if part]
         totals = {name: sum(part[name] for part in parts) for name in ("objective", "counts", "sums")}
@@ -147,7 +147,7 @@ class KMeans(Clustering, EM):
         far = nearest.topk(min(self.s.n_components, len(nearest))).indices
         return totals | {"nearest": nearest[far], "farthest": points[far]}
 
-    def maximise(self, start, sums, n):
+    def m_step(self, start, sums, n):
         counts, empty = sums["counts"], sums["counts"] == 0
         self.sizes[start] = counts / n
         self.centres[start] = sums["sums"] / counts.clamp(min=1)[:, None]
@@ -162,11 +162,11 @@ class KMeans(Clustering, EM):
 class GradientKMeans(Clustering, GradientModel):
     """Minimises the same mean of min_k ||x - mu_k||^2 by its gradient, which moves each point's nearest centre only."""
 
-    players = {"model": Player("inertia")}
+    objectives = {"model": Objective("inertia")}
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        self.centres = nn.Parameter(torch.randn(s.n_components, space.size))
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
+        self.centres = nn.Parameter(torch.randn(s.n_components, spec.size))
         self.register_buffer("sizes", torch.zeros(s.n_components))
         self.register_buffer("reached", torch.zeros(()))
 
@@ -188,7 +188,7 @@ class GradientKMeans(Clustering, GradientModel):
         x = rows(train.values())
         self.centres.copy_(plus_plus(x, self.s.n_components, generator(seed, "start", 0, device=x.device)))
 
-    def inertia(self, batch, noise, hp):
+    def inertia(self, batch, noise, weights):
         """The mean squared distance of points to their nearest centre."""
         return self.distances(batch.x).amin(1).mean(), {}
 
@@ -206,9 +206,9 @@ class GradientKMeans(Clustering, GradientModel):
         self.forget()
         return super().end_epoch()
 
-    def progress(self):
-        return super().progress() | {"counts": self.counts, "distance": self.distance}
+    def training_state(self):
+        return super().training_state() | {"counts": self.counts, "distance": self.distance}
 
-    def resume(self, progress):
-        super().resume(progress)
-        self.counts, self.distance = progress["counts"], progress["distance"]
+    def load_training_state(self, state):
+        super().load_training_state(state)
+        self.counts, self.distance = state["counts"], state["distance"]

@@ -80,7 +80,7 @@ class Mixture(Model):
     def decode(self, r):
         """The mean [n, *shape] that responsibilities [n, K] expect."""
         means = self.mixture.means
-        return (r.to(means) @ means).float().unflatten(1, self.space.shape)
+        return (r.to(means) @ means).float().unflatten(1, self.spec.shape)
 
     def sample(self, n, rng):
         """n draws [n, *shape]."""
@@ -89,11 +89,11 @@ class Mixture(Model):
         edges = mixture.weights.cumsum(0)
         u = torch.rand(n, generator=rng, device=rng.device, dtype=edges.dtype)
         z = torch.searchsorted(edges, u * edges[-1]).clamp(max=len(edges) - 1)
-        return mixture.draw(z, rng).float().unflatten(1, self.space.shape)
+        return mixture.draw(z, rng).float().unflatten(1, self.spec.shape)
 
     def views(self, x, rng):
         mixture = self.mixture
-        components = {"points": mixture.means.float().unflatten(1, self.space.shape), "weights": mixture.weights}
+        components = {"points": mixture.means.float().unflatten(1, self.spec.shape), "weights": mixture.weights}
         return {
             "components": View("components", "means, with the weights of the components", components),
             "responsibilities": View(
@@ -101,7 +101,7 @@ class Mixture(Model):
             ),
         }
 
-    def remarks(self):
+    def warnings(self):
         empty = int((self.mixture.weights < NEGLIGIBLE).sum())
         of = f"{empty} of {self.s.n_components} components have no weight, as if there were fewer distinct points: lower n_components"
         return [of] if empty else []
@@ -117,15 +117,15 @@ class EMMixture(Mixture, EM):
     A subclass tells the `shapes` of its parameters by name, and makes `components` of them.
     """
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
         for name, shape in self.shapes.items():
             self.register_buffer(name, torch.zeros(s.n_init, *shape, dtype=torch.float64))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each parameter."""
-        return {"log_weights": (self.s.n_components,), "means": (self.s.n_components, self.space.size)}
+        return {"log_weights": (self.s.n_components,), "means": (self.s.n_components, self.spec.size)}
 
     def components(self, **parameters: torch.Tensor) -> Components:
         """The components that have these parameters."""
@@ -144,10 +144,10 @@ class EMMixture(Mixture, EM):
         for name in self.shapes:
             self.get_buffer(name)[start] = getattr(found, name)
 
-    def begin(self, start, x, rng):
+    def init_params(self, start, x, rng):
         self.keep(start, self.start(x, rng))
 
-    def expect(self, start, x):
+    def e_step(self, start, x):
         mixture = self.at(start)
         joint = mixture.joint(x)
         total = joint.logsumexp(1)
@@ -155,7 +155,7 @@ class EMMixture(Mixture, EM):
         r[r < NEGLIGIBLE] = 0  # far below rounding error in any sum; as denormal numbers they would slow products tenfold
         return {"objective": -total.sum(), **mixture.moments(x, r)}
 
-    def maximise(self, start, sums, n):
+    def m_step(self, start, sums, n):
         self.keep(start, self.at(start).maximised(sums))
 
     def evaluate(self, batch, rng):

@@ -5,11 +5,11 @@ import math
 import torch
 
 from genbench.model import View, available_if
-from genbench.models.coder import Coder
+from genbench.models.latent_model import LatentModel
 from genbench.nn.likelihoods import per_point
 
 
-class PCA(Coder):
+class PCA(LatentModel):
     """Minimises E||x - W W'x||^2 over W'W = I: the top eigenvectors of the covariance, from one pass over the data.
 
     As probabilistic PCA it is the Gaussian N(mean, W (L - s2 I) W' + s2 I), s2 the mean of the eigenvalues that are
@@ -24,9 +24,9 @@ class PCA(Coder):
     def largest(cls, s, points, size):
         return super().largest(s, points, size) | {"latent_dim": min(points - 1, size)}  # centred points span no more
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        d = space.size
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
+        d = spec.size
         for name, shape in {"mean": (d,), "components": (s.latent_dim, d), "eigenvalues": (d,)}.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("solved", torch.tensor(False))
@@ -43,7 +43,7 @@ class PCA(Coder):
         return bool(self.solved)
 
     def setup(self, train, *, seed, steps):
-        self.few = len(train) < self.space.size
+        self.few = len(train) < self.spec.size
 
     def step(self, batch):
         x = batch.x.flatten(1).to(self.mean)
@@ -76,11 +76,11 @@ class PCA(Coder):
         self.forget()
         return {"explained_variance": self.explained_variance}
 
-    def progress(self):
+    def training_state(self):
         return {"seen": self.seen, "count": self.count, "running_mean": self.running_mean, "scatter": self.scatter}
 
-    def resume(self, progress):
-        vars(self).update(progress)
+    def load_training_state(self, state):
+        vars(self).update(state)
 
     @property
     def explained_variance(self) -> torch.Tensor:
@@ -96,7 +96,7 @@ class PCA(Coder):
 
     def has_density(self) -> bool:
         """Whether the least variance of the Gaussian is above rounding error."""
-        least = self.noise if self.s.latent_dim < self.space.size else self.eigenvalues[-1]
+        least = self.noise if self.s.latent_dim < self.spec.size else self.eigenvalues[-1]
         return bool(least > 1e-12 * self.eigenvalues[0])
 
     def evaluate(self, batch, rng):
@@ -109,12 +109,12 @@ class PCA(Coder):
 
     def decode(self, z):
         """mean + W z: [n, latent_dim] -> [n, *shape]."""
-        return (self.mean + z.to(self.mean) @ self.components).float().unflatten(1, self.space.shape)
+        return (self.mean + z.to(self.mean) @ self.components).float().unflatten(1, self.spec.shape)
 
     @available_if(has_density)
     def log_prob(self, x):
         """Exact log density [n] of data [n, *shape], in nats."""
-        q, d = self.s.latent_dim, self.space.size
+        q, d = self.s.latent_dim, self.spec.size
         centred = x.flatten(1).to(self.mean) - self.mean
         z = centred @ self.components.T
         kept = self.eigenvalues[:q]
@@ -131,13 +131,13 @@ class PCA(Coder):
 
     adds_noise = True
 
-    def emit(self, z, rng):
-        noise = torch.randn(len(z), *self.space.shape, generator=rng, device=rng.device)
+    def sample_from_latent(self, z, rng):
+        noise = torch.randn(len(z), *self.spec.shape, generator=rng, device=rng.device)
         return self.decode(z) + self.noise.sqrt().float() * noise
 
     def views(self, x, rng):
         shares, kept = self.eigenvalues / self.eigenvalues.sum().clamp(min=1e-300), self.s.latent_dim
-        images = self.components.float().unflatten(1, self.space.shape)[:40]
+        images = self.components.float().unflatten(1, self.spec.shape)[:40]
         captions = [f"{i + 1}: {share:.1%}" for i, share in enumerate(shares[: len(images)])]
         z, counts = self.encode(x), sorted({min(2**i, kept) for i in range(kept.bit_length() + 1)})
         grown = {f"first {k}": self.decode(z * (torch.arange(kept, device=z.device) < k)) for k in counts}

@@ -13,13 +13,17 @@ class SparseAE(Autoencoder):
     `kl`: sigmoid units, sum_j KL(rho || mean over the batch of h_j); `l1`: rectified units, sum_j |h_j|.
     """
 
-    numbers = ("lambda",)
+    loss_weights = ("lambda",)
 
-    def loss(self, batch, noise, hp):
+    def loss(self, batch, noise, weights):
         h = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, h)
         sparsity = bernoulli_kl(self.s.rho, h.mean(0)).sum() if self.s.sparsity == "kl" else h.abs().sum(1).mean()
-        return reconstruction + hp["lambda"] * sparsity, {"reconstruction": reconstruction, "sparsity": sparsity, "activation": h.mean()}
+        return reconstruction + weights["lambda"] * sparsity, {
+            "reconstruction": reconstruction,
+            "sparsity": sparsity,
+            "activation": h.mean(),
+        }
 
     def encode(self, x):
         """The code h(x): [n, *shape] -> [n, latent_dim], in (0, 1) for `kl`, at least 0 for `l1`."""

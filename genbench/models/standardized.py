@@ -4,7 +4,7 @@ import functools
 
 import torch
 
-from genbench.data.types import Batch, Part, moments
+from genbench.data.types import Batch, Split, moments
 from genbench.model import Model, View
 
 TAKE_POINTS = ("encode", "posterior", "classify", "log_prob", "score")  # capabilities whose first argument is points
@@ -12,10 +12,10 @@ RETURN_POINTS = ("decode", "emit", "sample")
 SAME = (
     "criterion",
     "until_converged",
-    "keeps_data",
+    "stores_training_data",
     "log_prob_kind",
     "conditional",
-    "mass",
+    "is_discrete",
     "bounded",
 )  # facts of a model that do not change
 
@@ -28,12 +28,12 @@ class Standardized(Model):
     codes and the terms of the objective are those of the standardized values.
     """
 
-    def __init__(self, space, s, made: type[Model]):
-        super().__init__(space, s)
-        self.register_buffer("mean", torch.zeros(space.shape, dtype=torch.float64))
-        self.register_buffer("deviation", torch.ones(space.shape, dtype=torch.float64))
-        self.inner = made(space._replace(unit=False, trials=None), s)
-        self.labelled: tuple[Model, ...] = ()  # the inner model for labels at hand, which `given` sets
+    def __init__(self, spec, s, made: type[Model]):
+        super().__init__(spec, s)
+        self.register_buffer("mean", torch.zeros(spec.shape, dtype=torch.float64))
+        self.register_buffer("deviation", torch.ones(spec.shape, dtype=torch.float64))
+        self.inner = made(spec._replace(unit=False, trials=None), s)
+        self.labelled: tuple[Model, ...] = ()  # the inner model for labels at hand, which `conditioned_on` sets
         for name in SAME:
             setattr(self, name, getattr(self.inner, name))
 
@@ -65,9 +65,9 @@ class Standardized(Model):
         """Points [n, *shape] of standardized values [n, *shape]."""
         return (x.to(self.mean) * self.deviation + self.mean).float()
 
-    def part(self, train: Part) -> Part:
+    def part(self, train: Split) -> Split:
         """Training points, standardized."""
-        return Part(self.standard(train.values()), train.y)
+        return Split(self.standard(train.values()), train.y)
 
     def setup(self, train, *, seed, steps):
         mean, deviation = moments(train.values().to(self.mean))
@@ -90,26 +90,26 @@ class Standardized(Model):
     def held_out(self, batch, rng):
         return self.inner.held_out(Batch(self.standard(batch.x), batch.y), rng)
 
-    def finish(self, train, *, seed):
-        self.inner.finish(self.part(train), seed=seed)
+    def fit_posthoc(self, train, *, seed):
+        self.inner.fit_posthoc(self.part(train), seed=seed)
 
-    def finished(self):
-        return self.inner.finished()
+    def posthoc_state(self):
+        return self.inner.posthoc_state()
 
-    def take_finished(self, state):
-        self.inner.take_finished(state)
+    def load_posthoc_state(self, state):
+        self.inner.load_posthoc_state(state)
 
-    def remarks(self):
-        return self.inner.remarks()
+    def warnings(self):
+        return self.inner.warnings()
 
-    def progress(self):
-        return self.inner.progress()
+    def training_state(self):
+        return self.inner.training_state()
 
-    def resume(self, progress):
-        self.inner.resume(progress)
+    def load_training_state(self, state):
+        self.inner.load_training_state(state)
 
-    def given(self, y):
-        found = self.inner.given(y)
+    def conditioned_on(self, y):
+        found = self.inner.conditioned_on(y)
         if found is self.inner:
             return self
         other = self.__class__.__new__(self.__class__)

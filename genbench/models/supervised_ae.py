@@ -13,15 +13,15 @@ class SupervisedAE(Autoencoder):
     Points without a label (see `dataset.labelled`) count in the reconstruction alone.
     """
 
-    numbers = ("lambda",)
+    loss_weights = ("lambda",)
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        if not space.classes:
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
+        if not spec.classes:
             raise UserError("model", "needs data with classes", s.model["name"], "another dataset, or model=ae")
-        self.classifier = nn.Linear(s.latent_dim, space.classes)
+        self.classifier = nn.Linear(s.latent_dim, spec.classes)
 
-    def loss(self, batch, noise, hp):
+    def loss(self, batch, noise, weights):
         z = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, z)
         known = batch.y >= 0
@@ -30,7 +30,7 @@ class SupervisedAE(Autoencoder):
         classification = (F.cross_entropy(logits, batch.y.clamp(min=0), reduction="none") * known).mean() / share
         accuracy = ((logits.argmax(1) == batch.y) & known).float().mean() / share
         terms = {"reconstruction": reconstruction, "cross_entropy": classification, "accuracy": accuracy}
-        return reconstruction + hp["lambda"] * classification, terms
+        return reconstruction + weights["lambda"] * classification, terms
 
     def classify(self, x):
         """The probability of each class [n, classes] for points x [n, *shape]."""

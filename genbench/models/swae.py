@@ -22,17 +22,17 @@ class SWAE(Autoencoder):
     step sees labelled training points of all classes, whatever its batch holds, so that a few labels are enough.
     """
 
-    numbers = ("lambda", "supervision")
-    usual_batch_size = 500  # the distance is estimated within a batch
-    usual_latent_dim = 8  # in 16, fewer draws from the prior decode to legible digits (MNIST)
+    loss_weights = ("lambda", "supervision")
+    default_batch_size = 500  # the distance is estimated within a batch
+    default_latent_dim = 8  # in 16, fewer draws from the prior decode to legible digits (MNIST)
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
-        if s.supervision and not space.classes:
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
+        if s.supervision and not spec.classes:
             raise UserError("supervision", "needs data with classes", s.supervision, "supervision=0")
         if s.supervision and s.latent_dim < 2:
             raise UserError("latent_dim", "supervision parts the prior by an angle, in two dimensions", s.latent_dim, "latent_dim=2")
-        self.classes = [c for c in range(space.classes) if c not in space.absent]  # each has a part of the prior, in this order
+        self.classes = [c for c in range(spec.classes) if c not in spec.absent]  # each has a part of the prior, in this order
 
     def setup(self, train, *, seed, steps):
         super().setup(train, seed=seed, steps=steps)
@@ -44,7 +44,7 @@ class SWAE(Autoencoder):
                 what = f"no training point is labelled as of class {missing[0]}"
                 raise UserError("dataset.labelled", what, fix="more labels, or supervision=0")
 
-    def draw(self, player, n, rng):
+    def draw_noise(self, objective, n, rng):
         noise = self.draw_directions(n, rng)
         if self.s.supervision:
             chosen = [members[torch.randint(len(members), (SEEN,), generator=rng, device=rng.device)] for members in self.members]
@@ -57,21 +57,21 @@ class SWAE(Autoencoder):
         directions = torch.randn(self.s.projections, self.s.latent_dim, generator=rng, device=rng.device)
         return {"directions": directions / directions.norm(dim=1, keepdim=True), "prior": self.prior(n, rng)}
 
-    def loss(self, batch, noise, hp):
+    def loss(self, batch, noise, weights):
         z = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, z)
         distance = sliced_wasserstein(z, noise["prior"], noise["directions"])
-        loss, terms = reconstruction + hp["lambda"] * distance, {"reconstruction": reconstruction, "sliced_wasserstein": distance}
+        loss, terms = reconstruction + weights["lambda"] * distance, {"reconstruction": reconstruction, "sliced_wasserstein": distance}
         if "labelled" not in noise:
             return loss, terms
         codes = self.encode(noise["labelled"].flatten(0, 1)).unflatten(0, (-1, SEEN))
         of_class = [sliced_wasserstein(a, b, noise["directions"]) for a, b in zip(codes, noise["parts"])]
         terms["class_distance"] = torch.stack(of_class).mean()
-        return loss + hp["supervision"] * terms["class_distance"], terms
+        return loss + weights["supervision"] * terms["class_distance"], terms
 
     @torch.no_grad()
     def evaluate(self, batch, rng):
-        loss, terms = self.loss(batch, self.draw_directions(len(batch.x), rng), self.hp)  # nothing of the training labels
+        loss, terms = self.loss(batch, self.draw_directions(len(batch.x), rng), self.weights)  # nothing of the training labels
         return {"loss": loss, **terms}
 
     @torch.no_grad()

@@ -6,7 +6,7 @@ import math
 import torch
 
 from genbench.model import available_if
-from genbench.models.coder import Coder
+from genbench.models.latent_model import LatentModel
 from genbench.nn import networks
 from genbench.nn.likelihoods import gaussian_kl, likelihood
 from genbench.training.gradient import GradientModel
@@ -17,32 +17,32 @@ from genbench.utils.rng import generator
 IMPORTANCE_DRAWS = 100  # of z for each point, for `log_prob`
 
 
-class VAE(Coder, GradientModel):
+class VAE(LatentModel, GradientModel):
     """Minimises E_q[-log p(x|z)] + beta KL(q(z|x) || N(0, I)), with z = mu + sigma eps; or, with `objective=iwae`, the
     importance-weighted bound -E log 1/k sum_i p(x, z_i) / q(z_i|x), where k is `draws`."""
 
-    numbers = ("beta",)
+    loss_weights = ("beta",)
     log_prob_kind = f"lower bound, {IMPORTANCE_DRAWS} importance samples"
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
         if s.objective == "iwae" and s.annealing != "none":
             raise UserError("annealing", "has no effect with objective=iwae, which has no weight", s.annealing, "annealing=none")
-        self.encoder = networks.encoder(space.shape, 2 * s.latent_dim, s)
-        self.decoder = networks.decoder(s.latent_dim, space.shape, s)
-        self.likelihood = likelihood(space, s)
-        self.mass, self.bounded = self.likelihood.mass, self.likelihood.bounded
+        self.encoder = networks.encoder(spec.shape, 2 * s.latent_dim, s)
+        self.decoder = networks.decoder(s.latent_dim, spec.shape, s)
+        self.likelihood = likelihood(spec, s)
+        self.is_discrete, self.bounded = self.likelihood.is_discrete, self.likelihood.bounded
 
-    def draw(self, player, n, rng):
+    def draw_noise(self, objective, n, rng):
         return {"eps": torch.randn(self.s.draws, n, self.s.latent_dim, generator=rng, device=rng.device)}
 
-    def loss(self, batch, noise, hp):
+    def loss(self, batch, noise, weights):
         mu, logvar = self.posterior(batch.x)
         z = mu + noise["eps"] * (logvar / 2).exp()  # [k, n, d]
         nll, kl = self.nll(batch.x, z), gaussian_kl(mu, logvar).mean()
         terms = {"nll": nll.mean(), "kl": kl, "negative_elbo": nll.mean() + kl}
         if self.s.objective == "elbo":
-            return nll.mean() + hp["beta"] * kl, terms
+            return nll.mean() + weights["beta"] * kl, terms
         bound = importance_bound(noise["eps"], logvar, z, nll).mean()
         return -bound, terms | {"negative_iwae": -bound}
 
@@ -70,15 +70,15 @@ class VAE(Coder, GradientModel):
 
     @property
     def adds_noise(self) -> bool:
-        """Whether `emit` adds the noise of a likelihood."""
+        """Whether `sample_from_latent` adds the noise of a likelihood."""
         return self.likelihood.adds_noise
 
-    def emit(self, z, rng):
+    def sample_from_latent(self, z, rng):
         return self.likelihood.sample(self.raw(z), rng)
 
     def has_likelihood(self) -> bool:
         """Whether p(x|z) is a probability or a density of such data, so that log p(x) has a meaning."""
-        return self.likelihood.describes(self.space)
+        return self.likelihood.describes(self.spec)
 
     @available_if(has_likelihood)
     def log_prob(self, x, k=IMPORTANCE_DRAWS):

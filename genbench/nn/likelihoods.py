@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from genbench.config.settings import Settings
-from genbench.data.types import Space
+from genbench.data.types import DataSpec
 from genbench.utils.errors import UserError
 
 
@@ -31,11 +31,11 @@ def bernoulli_kl(p: float, q: torch.Tensor) -> torch.Tensor:
 class Output(nn.Module):
     """How a decoder's raw output stands for data: `nll` [n] of data under it, its `mean`, and a `sample`."""
 
-    mass = False  # True if exp(-nll) is a probability, False if it is a density
+    is_discrete = False  # True if exp(-nll) is a probability, False if it is a density
     bounded = False  # True if it describes values in [0, 1] only
     adds_noise = False  # True if `sample` is more than the mean
 
-    def describes(self, space: Space) -> bool:
+    def describes(self, spec: DataSpec) -> bool:
         """Whether exp(-nll) adds up to one over data of this kind, so that it is a likelihood."""
         return True
 
@@ -55,7 +55,7 @@ class Output(nn.Module):
 class SquaredError(Output):
     """||x - raw||^2, which is a Gaussian of variance 1/2 up to a constant."""
 
-    def describes(self, space):
+    def describes(self, spec):
         return False
 
     def nll(self, raw, x):
@@ -68,10 +68,10 @@ class SquaredError(Output):
 class Bernoulli(Output):
     """Cross-entropy of data in [0, 1] with logits `raw`; a likelihood only if the data are 0 or 1."""
 
-    mass = bounded = True
+    is_discrete = bounded = True
 
-    def describes(self, space):
-        return space.trials == 1
+    def describes(self, spec):
+        return spec.trials == 1
 
     def nll(self, raw, x):
         return per_point(F.binary_cross_entropy_with_logits(raw, x, reduction="none"))
@@ -83,7 +83,7 @@ class Bernoulli(Output):
 class BernoulliL1(Bernoulli):
     """Cross-entropy and absolute error of the mean, as in the SWAE's published code (Kolouri et al. 2018)."""
 
-    def describes(self, space):
+    def describes(self, spec):
         return False
 
     def nll(self, raw, x):
@@ -97,8 +97,8 @@ class Binomial(Bernoulli):
         super().__init__()
         self.trials = trials
 
-    def describes(self, space):
-        return space.trials == self.trials
+    def describes(self, spec):
+        return spec.trials == self.trials
 
     def nll(self, raw, x):
         k, n = x * self.trials, torch.as_tensor(float(self.trials), device=x.device)
@@ -152,29 +152,29 @@ class Gaussian(Output):
         return raw + self.sigma * torch.randn(raw.shape, generator=rng, device=raw.device)
 
 
-def reconstruction(space: Space, s: Settings) -> Output:
+def reconstruction(spec: DataSpec, s: Settings) -> Output:
     """The output that the setting `reconstruction` names; UserError if the data do not fit it."""
     if s.reconstruction == "mse":
         return SquaredError()
-    _require_unit(space, "reconstruction", s.reconstruction, "mse")
+    _require_unit(spec, "reconstruction", s.reconstruction, "mse")
     return Bernoulli() if s.reconstruction == "bce" else BernoulliL1()
 
 
-def likelihood(space: Space, s: Settings) -> Output:
+def likelihood(spec: DataSpec, s: Settings) -> Output:
     """The output that the settings `likelihood` and `sigma` name; UserError if the data do not fit it."""
     kind = s.likelihood
     if kind == "auto":
-        kind = "gaussian" if not space.unit else "binomial" if (space.trials or 1) > 1 else "bernoulli"
+        kind = "gaussian" if not spec.unit else "binomial" if (spec.trials or 1) > 1 else "bernoulli"
     if kind == "gaussian":
         return Gaussian(s.sigma)
-    _require_unit(space, "likelihood", kind, "gaussian")
+    _require_unit(spec, "likelihood", kind, "gaussian")
     if kind == "binomial":
-        if space.trials is None:
+        if spec.trials is None:
             raise UserError("likelihood", "needs values that count dots, as in digits, or binary ones", kind, "likelihood=bernoulli")
-        return Binomial(space.trials)
+        return Binomial(spec.trials)
     return Bernoulli() if kind == "bernoulli" else ContinuousBernoulli()
 
 
-def _require_unit(space: Space, key: str, value: str, other: str) -> None:
-    if not space.unit:
+def _require_unit(spec: DataSpec, key: str, value: str, other: str) -> None:
+    if not spec.unit:
         raise UserError(key, "needs data in [0, 1], such as images", value, f"{key}={other}")

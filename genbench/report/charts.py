@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genbench.figures.canvas import CLASSES, INK, SOFT, Sheet, unmathed
+from genbench.figures.canvas import CLASSES, INK, SOFT, Canvas, unmathed
 from genbench.report.load import Measure, Result, Value, is_number, short
 from genbench.report.sweep_curves import curves, drawn
 from genbench.report.table import Row, called, differing, labels, on_log, ranked, same_but, swept
@@ -25,7 +25,7 @@ TRADES = {
     "sparsity_against_reconstruction": (("sparsity", "sparsity"), ("reconstruction", "reconstruction")),
 }
 LABEL_HEIGHTS = (4, -11, 13, -20, 22, -29, 31)  # points above a mark at which there may be room for its word
-Chart = tuple[str, Sheet]
+Chart = tuple[str, Canvas]
 
 
 class Line(NamedTuple):
@@ -159,11 +159,11 @@ def _is_grid(rows: list[Row], *names: str) -> bool:
     return len(rows) > 3 and all(len({row.settings[name] for row in rows}) > 1 for name in names)
 
 
-def _heat(values: dict[tuple[float, float], float], across: str, up: str, title: str, note: str) -> Sheet:
+def _heat(values: dict[tuple[float, float], float], across: str, up: str, title: str, note: str) -> Canvas:
     x, y = (sorted({at[i] for at in values}) for i in (0, 1))
     shades = np.array([[values.get((a, b), np.nan) for a in x] for b in y])
     wide, high = max(300, 62 * len(x)), max(160, 40 * len(y))
-    sheet = Sheet(wide + 180, high + 50, title, unmathed(note))
+    sheet = Canvas(wide + 180, high + 50, title, unmathed(note))
     axes = sheet.axes(70, 4, wide, high)
     drawn = axes.imshow(shades, origin="lower", aspect="auto", cmap="cividis")
     middle = (np.nanmin(shades) + np.nanmax(shades)) / 2
@@ -208,7 +208,7 @@ def _panels(names: list[str], lines: list[Line], what: str, title: str, note: st
     columns, left = min(3, len(names)), 62
     down = 18 + high + 40 + legend
     rows = -(-len(names) // columns)
-    sheet = Sheet(columns * (wide + left + 12), rows * down, title, unmathed(f"{what}; {note}"))
+    sheet = Canvas(columns * (wide + left + 12), rows * down, title, unmathed(f"{what}; {note}"))
     axes = []
     for i, name in enumerate(names):
         panel = sheet.axes(left + (i % columns) * (wide + left + 12), 18 + (i // columns) * down, wide, high)

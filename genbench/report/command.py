@@ -19,12 +19,12 @@ from rich import box
 from rich.table import Column, Table
 from rich.text import Text
 
-from genbench.config.registry import GROUPS, Catalogue
+from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import written
 from genbench.report.load import FILES, Measure, is_number, short, slug
 from genbench.report.table import SAMPLER, Report, brief, called, cell, compared
 from genbench.report.verdicts import Problem, listed, problems, said, said_at_the_end
-from genbench.utils.console import Patient, say
+from genbench.utils.console import PipeSafeConsole, echo
 from genbench.utils.errors import UserError, report
 from genbench.utils.files import CannotWrite, within, write
 from genbench.utils.text import quoted
@@ -33,7 +33,7 @@ OPTION = "report.dir"
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "|", "%")  # what a text begins with that spreadsheets may run
 
 
-def main(words: list[str], catalogue: Catalogue) -> int:
+def main(words: list[str], registry: Registry) -> int:
     """Report on the runs in the folders that the words name; returns the exit status. UserError where there are none."""
     paths, target = [], None
     for word in words:
@@ -51,17 +51,17 @@ def main(words: list[str], catalogue: Catalogue) -> int:
     for path in paths:
         if not within(path, FILES):
             raise UserError(quoted(path), "holds no runs", fix="give folders of runs or sweeps, such as outputs")
-    told = compared(paths, catalogue)
+    told = compared(paths, registry)
     usual = Path("outputs", f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_report")
     target = target or (paths[0] if len(paths) == 1 else usual)
     leave(told, target)
     return 0
 
 
-def write_report(folder: Path, catalogue: Catalogue) -> None:
+def write_report(folder: Path, registry: Registry) -> None:
     """Report on the runs below a folder, in it. A sweep, whose runs are on record, goes on where there is no room."""
     try:
-        leave(compared([folder], catalogue), folder)
+        leave(compared([folder], registry), folder)
     except CannotWrite as error:
         report(error)
 
@@ -83,7 +83,7 @@ def leave(told: Report, folder: Path) -> None:
     write(folder / "report.md", as_markdown(told).encode())
     write(folder / "report.html", page(told, charted.values()).encode())
     show(told)
-    say(f"report: {quoted(folder / 'report.html')}")
+    echo(f"report: {quoted(folder / 'report.html')}")
 
 
 # --- as a table -----------------------------------------------------------------------------------------------
@@ -160,7 +160,7 @@ def _marked_down(text: str) -> str:
 
 def show(told: Report) -> None:
     """The table on the terminal with as many columns as there is room for, and the runs without results."""
-    console = Patient(highlight=False)
+    console = PipeSafeConsole(highlight=False)
     if told.rows:
         kept = [(head, [short(v) for v in values]) for head, values in told.kept]
         if sum(map(_width, kept)) > console.width // 2:  # else there were no room for numbers
@@ -175,7 +175,7 @@ def show(told: Report) -> None:
         numbers = sum(head != SAMPLER.name for head, _ in columns[len(kept) :])
         of = sum(m != SAMPLER for m in told.measures)
         if numbers < of:
-            say(f"{numbers} of {of} measures; the page has all, and says what they are of")
+            echo(f"{numbers} of {of} measures; the page has all, and says what they are of")
     if told.missing:
         table = Table(*(Column(head, overflow="fold") for head in ("run without results", "state", "reason")), box=box.SIMPLE_HEAD)
         for trouble in told.missing:

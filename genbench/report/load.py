@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genbench.config.compose import recorded
-from genbench.config.registry import Catalogue
+from genbench.config.registry import Registry
 from genbench.config.settings import flatten, written
 from genbench.config.validation import ASIDE, known_settings, title
 from genbench.runs.directory import LENGTH, PARTS, SUMMARY, Record, jobs
@@ -111,7 +111,7 @@ class Result(NamedTuple):
         return tuple((name, written(v)) for name, v in self.settings.items() if name.startswith("dataset."))
 
 
-class Trouble(NamedTuple):
+class FailedRun(NamedTuple):
     """A run that has no numbers to compare, and why."""
 
     folder: str
@@ -122,16 +122,16 @@ class Trouble(NamedTuple):
 # --- from files to runs ---------------------------------------------------------------------------------------
 
 
-def results(folder: Path, catalogue: Catalogue) -> list[Result]:
+def results(folder: Path, registry: Registry) -> list[Result]:
     """The runs in and below a folder in the order of their names, but for those that are damaged or of another version."""
-    return gathered([folder], catalogue)[0]
+    return gathered([folder], registry)[0]
 
 
-def gathered(folders: Iterable[Path], catalogue: Catalogue) -> tuple[list[Result], list[Trouble]]:
+def gathered(folders: Iterable[Path], registry: Registry) -> tuple[list[Result], list[FailedRun]]:
     """The runs in and below some folders, each once, and those that cannot be read: in the order of their names, and within
     a sweep in that in which it was asked for."""
     found: dict[Path, Result] = {}
-    lost: dict[Path, Trouble] = {}
+    lost: dict[Path, FailedRun] = {}
     for folder in folders:
         files = within(folder, FILES)
         paths = {file.parent for file in files if file.name != SUMMARY}
@@ -140,7 +140,7 @@ def gathered(folders: Iterable[Path], catalogue: Catalogue) -> tuple[list[Result
         for path in sorted(paths, key=lambda path: (_in_order(path.parent), asked.get(path, math.inf), _in_order(path))):
             signals.check()
             try:
-                found.setdefault(path.resolve(), _result(path, catalogue))
+                found.setdefault(path.resolve(), _result(path, registry))
             except UNREADABLE as error:
                 lost.setdefault(path.resolve(), _lost(path, error))
         for file in summaries:
@@ -203,22 +203,22 @@ def merged(repeats: list[Result]) -> Result:
     )
 
 
-def troubles(found: Iterable[Result], lost: Iterable[Trouble]) -> list[Trouble]:
+def failed_runs(found: Iterable[Result], lost: Iterable[FailedRun]) -> list[FailedRun]:
     """All runs without numbers: those that are not done, and those that cannot be read."""
-    return [Trouble(r.folder, r.state, r.reason) for r in found if r.state != "done"] + [*lost]
+    return [FailedRun(r.folder, r.state, r.reason) for r in found if r.state != "done"] + [*lost]
 
 
-def _result(folder: Path, catalogue: Catalogue) -> Result:
-    config, status = recorded(folder, catalogue), _json(folder / "status.json", STATUS)
+def _result(folder: Path, registry: Registry) -> Result:
+    config, status = recorded(folder, registry), _json(folder / "status.json", STATUS)
     Record(folder, config).require_unchanged()
     kind, flat = (config["model"]["name"], config["dataset"]["name"]), flatten(config)
-    defaults = {name: setting.default for name, setting in known_settings(catalogue, *kind, flat).items()}
+    defaults = {name: setting.default for name, setting in known_settings(registry, *kind, flat).items()}
     settings = {name: printable(value) for name, value in flat.items() if name in IDENTIFYING or name not in ASIDE}
     if flat.get("patience") is None:
         settings["validate_every"] = ""  # it has no effect but on when to stop
     own = {name for name in settings if flat[name] != defaults.get(name, flat[name])}
     known = {"root": printable(flat.get("dataset.root") or ""), "folders": (printable(folder.name),)}
-    state, named = str(status["state"]), printable(title(config, catalogue))
+    state, named = str(status["state"]), printable(title(config, registry))
     found = Result(folder, printable(folder.name), kind, named, settings, own, state, _reason(status), **known)
     return found if state != "done" else _measured(found, _json(folder / "metrics.json"))
 
@@ -344,22 +344,22 @@ def _reason(status: dict) -> str:
     return printable(str(status.get("reason") or usual).strip(" ,"))
 
 
-def _lost(folder: Path, error: Exception) -> Trouble:
+def _lost(folder: Path, error: Exception) -> FailedRun:
     """A run whose files do not tell all: its own reason, if it says that it failed, else what is wrong with the files."""
     status = _json_or_nothing(folder / "status.json")
     if status.get("state") != "done" and status.get("reason"):
-        return Trouble(printable(folder.name), printable(str(status.get("state"))), _reason(status))
+        return FailedRun(printable(folder.name), printable(str(status.get("state"))), _reason(status))
     what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return Trouble(printable(folder.name), "unreadable", printable(what))
+    return FailedRun(printable(folder.name), "unreadable", printable(what))
 
 
-def _unbegun(summary: Path) -> list[Trouble]:
+def _unbegun(summary: Path) -> list[FailedRun]:
     """The jobs of a sweep that left no folder of their own to tell of them."""
     found = []
     for job in jobs(summary):
         if job.get("state") != "done" and not os.path.lexists(summary.parent / job["directory"] / "status.json"):
             reason = str(job.get("reason") or f"has not begun; genbench resume {quoted(summary.parent)}")
-            found.append(Trouble(*map(printable, (job["directory"], str(job.get("state")), reason))))
+            found.append(FailedRun(*map(printable, (job["directory"], str(job.get("state")), reason))))
     return found
 
 

@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from genbench.config.registry import Catalogue
+from genbench.config.registry import Registry
 from genbench.config.settings import written
-from genbench.figures.canvas import Page, Sheet, png, unmathed
+from genbench.figures.canvas import Canvas, Page, png, unmathed
 from genbench.figures.plots import Line, against
 from genbench.report.load import Result, is_number, is_seed, results, slug
 from genbench.report.table import on_log
 from genbench.runs.directory import PARTS
-from genbench.utils.console import say
+from genbench.utils.console import echo
 from genbench.utils.errors import report
 from genbench.utils.files import CannotWrite, write
 from genbench.utils.text import number, quoted
@@ -51,9 +51,9 @@ class Curve(NamedTuple):
         return [line for line in self.lines if id(line) in limit]
 
 
-def draw_curves(folder: Path, catalogue: Catalogue) -> None:
+def draw_curves(folder: Path, registry: Registry) -> None:
     """Draw and tell every curve that the runs below a folder make: a picture, and its numbers beside it."""
-    for curve in curves(results(folder, catalogue)):
+    for curve in curves(results(folder, registry)):
         picture = folder / f"{curve.file}.png"
         try:
             write(picture, png(drawn(curve).picture()))
@@ -62,7 +62,7 @@ def draw_curves(folder: Path, catalogue: Catalogue) -> None:
             report(error)
             return
         tell(curve)
-        say(f"curve: {quoted(picture)}")
+        echo(f"curve: {quoted(picture)}")
 
 
 # --- from runs to lines ---------------------------------------------------------------------------------------
@@ -152,7 +152,7 @@ def sentence(curve: Curve, line: Line) -> str:
     return said + (f"; test {curve.criterion} there: {values['test']}" if "test" in values else "")
 
 
-def drawn(curve: Curve) -> Sheet:
+def drawn(curve: Curve) -> Canvas:
     """The curve as a picture."""
     return against(curve.shown, curve.setting, curve.criterion, curve.log, Page(curve.title, unmathed(note(curve))))
 
@@ -190,6 +190,6 @@ def tell(curve: Curve) -> None:
     for line in curve.shown:
         said = sentence(curve, line)
         if said:
-            say(f"{line.name}: {said}" if line.name else said)
+            echo(f"{line.name}: {said}" if line.name else said)
     if curve.left_out:
-        say(f"left out, as they are not done: {', '.join(curve.left_out)}")
+        echo(f"left out, as they are not done: {', '.join(curve.left_out)}")

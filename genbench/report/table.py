@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genbench.config.registry import GROUPS, Catalogue
+from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import written
-from genbench.report.load import SAMPLES, Measure, Result, Trouble, Value, gathered, is_number, is_seed, merged, short, troubles
+from genbench.report.load import SAMPLES, FailedRun, Measure, Result, Value, failed_runs, gathered, is_number, is_seed, merged, short
 from genbench.runs.directory import PARTS
 from genbench.utils.text import number
 
@@ -90,7 +90,7 @@ class Report(NamedTuple):
     overview: dict[Measure, str]  # those that are shown first, with a short header
     standings: dict[tuple[int, Measure], float]
     contests: list[Contest]
-    missing: list[Trouble]
+    missing: list[FailedRun]
     found: list[Result]
 
     @property
@@ -168,15 +168,15 @@ class Report(NamedTuple):
         return "[ ]: the 95 % interval that a run has measured." * measured
 
 
-def compared(paths: Iterable[Path], catalogue: Catalogue) -> Report:
+def compared(paths: Iterable[Path], registry: Registry) -> Report:
     """What there is to say of the runs in and below some folders."""
-    found, lost = gathered(paths, catalogue)
+    found, lost = gathered(paths, registry)
     rows = averaged(found)
     measures = _with_sampler(ranked(rows), rows)
     shown = _with_sampler(headlines(rows), rows)
     overview = {m: name + ARROWS.get(m.better, "") for m, name in numbered(shown).items()}
     contests = [c for m in measures for c in held(rows, m)]
-    missing = troubles(found, lost)
+    missing = failed_runs(found, lost)
     return Report(rows, yardsticks(rows), telling(rows), measures, labels(measures), overview, standings(rows), contests, missing, found)
 
 

@@ -11,7 +11,7 @@ from rich.table import Column
 from rich.text import Text
 
 from genbench.runs.summary import show_result
-from genbench.utils.console import Patient
+from genbench.utils.console import PipeSafeConsole
 from genbench.utils.errors import plain
 from genbench.utils.text import counted, duration, number
 
@@ -28,7 +28,7 @@ class Display:
 
     def __init__(self, title: str, console: Console | None = None):
         self.title = plain(title)
-        self.console = console or Patient(highlight=False, soft_wrap=True)
+        self.console = console or PipeSafeConsole(highlight=False, soft_wrap=True)
         self.is_live = self.console.is_terminal
         self.live: Live | None = None
         self.first: int | None = None
@@ -36,7 +36,7 @@ class Display:
         self.last_said = 0.0
         self.has_announced = False
 
-    def say(self, text: str) -> None:
+    def echo(self, text: str) -> None:
         """A line of plain words."""
         self.console.print(plain(text), markup=False)
         self.last_said = time.perf_counter()
@@ -108,7 +108,7 @@ class Display:
 
     def _announce(self, text: str) -> None:
         """A line of progress where there is no live line."""
-        self.say(text)
+        self.echo(text)
 
     def _say_last(self) -> None:
         if self.unsaid:
@@ -175,7 +175,7 @@ class JobDisplay(Display):
         else:
             self._line("started", "", [])
 
-    def say(self, text: str) -> None:
+    def echo(self, text: str) -> None:
         """Only count the warnings."""
         self.warnings += text.startswith("warning:")
 

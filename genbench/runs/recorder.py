@@ -32,9 +32,9 @@ from genbench.config.settings import Settings, flatten
 from genbench.config.validation import ASIDE
 from genbench.data.types import Data
 from genbench.evaluation.registry import headlines
-from genbench.figures.canvas import film, png
-from genbench.figures.renderer import Viewer
-from genbench.model import ABILITIES, Model, can
+from genbench.figures.canvas import animation, png
+from genbench.figures.renderer import FigureRenderer
+from genbench.model import ABILITIES, Model, supports
 from genbench.runs.checkpoints import Unusable, checkpoints, read_newest, write_checkpoint, write_finished
 from genbench.runs.curves import read_points
 from genbench.runs.directory import EVENTS, Record, digest, require_same
@@ -44,7 +44,7 @@ from genbench.runs.projector import write_projection
 from genbench.runs.summary import conditions, parts_of
 from genbench.runs.tensorboard import Events
 from genbench.training.loop import EarlyStopping, Position, Stopwatch
-from genbench.utils.console import say
+from genbench.utils.console import echo
 from genbench.utils.errors import UserError, lacks_memory, plain
 from genbench.utils.files import CannotWrite, Growing, Unreadable, finite, kind, set_aside, sweep_temporaries, sync, write, write_json
 from genbench.utils.text import counted, number, quoted
@@ -61,7 +61,7 @@ class Run:
         self.resume = resume or f"genbench resume {quoted(self.folder)}"
         self.title = title or f"{config['model']['name']} on {config['dataset']['name']}"
         self.display = display or Display(self.title)
-        self.viewer: Viewer | None = None
+        self.viewer: FigureRenderer | None = None
         self.epoch = self.step = 0  # passes that were logged, and the step that the newest checkpoint is of
         self.mark: dict | None = None  # of the event file before the newest epoch was logged
         self.given_up: set[str] = set()
@@ -110,14 +110,14 @@ class Run:
         with suppress(OSError):  # forget the peak of runs before this one in the process; there is such a file on Linux only
             Path("/proc/self/clear_refs").write_text("5")
         logger.info("settings: %s", json.dumps(self.config))
-        self.say(f"{self.title}: {self.folder}")
+        self.echo(f"{self.title}: {self.folder}")
 
     def loaded(self, data: Data) -> None:
         """Remember which data these are, and list the files that were left out of them."""
         self.data = data
         if data.skipped:
             write(self.folder / "skipped.txt", "".join(f"{line}\n" for line in data.skipped).encode())
-            self.say(f"files that were left out of the data: {self.folder / 'skipped.txt'}")
+            self.echo(f"files that were left out of the data: {self.folder / 'skipped.txt'}")
 
     def resolved(self, s: Settings) -> None:
         """Take note of what `auto` stands for in this run, of which these are the resolved settings, and say so."""
@@ -125,12 +125,12 @@ class Run:
         if self.config["dataset"].get("val_size") == "auto":
             self.auto["dataset.val_size"] = len(self.data.parts.get("validation", ()))
         if self.auto:
-            self.say(f"auto is here {' '.join(f'{name}={value}' for name, value in self.auto.items())}")
+            self.echo(f"auto is here {' '.join(f'{name}={value}' for name, value in self.auto.items())}")
 
-    def say(self, text: str) -> None:
+    def echo(self, text: str) -> None:
         """A line for the console and the log."""
         logger.info(plain(text))
-        self.display.say(text)
+        self.display.echo(text)
 
     def __exit__(self, kind, error, trace) -> bool:
         self.display.close()
@@ -143,7 +143,7 @@ class Run:
             if mine and (self.begun or not self.record.status):  # what was refused at once leaves an earlier run as it was
                 self._status("failed" if failed else "interrupted", **({"reason": str(told)} if failed else {}))
         if kind is not None and not failed:
-            self.say(f"interrupted after {counted(self.step, 'step')}; go on with: {self.resume}")
+            self.echo(f"interrupted after {counted(self.step, 'step')}; go on with: {self.resume}")
         for source in (logger, logging.getLogger("py.warnings")):
             source.removeHandler(self.handler)
         logging.captureWarnings(False)
@@ -170,7 +170,7 @@ class Run:
         except CannotWrite as error:
             if what not in self.given_up:
                 self.given_up.add(what)
-                self.say(f"warning: the run goes on without some {what}: {error}")
+                self.echo(f"warning: the run goes on without some {what}: {error}")
 
     # --- what others do to the folder meanwhile ---------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class Run:
         gone = not self.folder.is_dir() or self.lock.moved
         self.lock.take()
         self.lock.sign()
-        self.say(f"warning: {'the folder' if gone else '.lock'} was removed while the run was at work, and is made anew: {self.folder}")
+        self.echo(f"warning: {'the folder' if gone else '.lock'} was removed while the run was at work, and is made anew: {self.folder}")
         if gone:
             self.record.keep_settings()
             self._status("running")
@@ -206,9 +206,9 @@ class Run:
     def _warn_of_change(self, path: Path, what: str) -> None:
         if kind(path) or path.exists():
             set_aside(path, "was changed by another program")
-            self.say(f"warning: {path.name} is begun again; {what}")
+            self.echo(f"warning: {path.name} is begun again; {what}")
         else:
-            self.say(f"warning: {path.name} was removed; {what}")
+            self.echo(f"warning: {path.name} was removed; {what}")
 
     # --- what comes out ---------------------------------------------------------------------------------------
 
@@ -259,9 +259,9 @@ class Run:
         self._draw(epoch, viewer.finished(model, epoch))
         frames = self.events.pictures(self._tag("samples"))
         with self._spared("pictures"):
-            encoded, lost = film(frames)
+            encoded, lost = animation(frames)
             if lost:
-                self.say(f"warning: the film leaves out {counted(lost, 'frame')} of {self.events.path.name}, no PNG pictures")
+                self.echo(f"warning: the film leaves out {counted(lost, 'frame')} of {self.events.path.name}, no PNG pictures")
             if encoded:
                 write(self.folder / "samples.gif", encoded)
                 self.events.picture(self._tag("film"), encoded, (1, 1), epoch)
@@ -269,10 +269,10 @@ class Run:
             if points is not None:
                 write_projection(self.folder, f"codes of {self.title}", *points, self.s.upscaling)
 
-    def _viewer(self, data: Data) -> Viewer:
+    def _viewer(self, data: Data) -> FigureRenderer:
         if self.viewer is None:
             look = {"theme": self.s.theme, "upscaling": self.s.upscaling}
-            self.viewer = Viewer(data, self.s.seed, self.title, **look)
+            self.viewer = FigureRenderer(data, self.s.seed, self.title, **look)
         return self.viewer
 
     def _draw(self, epoch: int, pictures: Iterable[tuple[str, torch.Tensor]], in_events: bool = True) -> None:
@@ -348,10 +348,10 @@ class Run:
             "data": self.data.digest,
             "machine": machine(model),
             "length": self.length,
-            "at": at.progress(),
+            "at": at.training_state(),
             "model": model.state_dict(),
-            "progress": model.progress(),
-            "stopping": stopping.progress(),
+            "progress": model.training_state(),
+            "stopping": stopping.training_state(),
             "events": None if "curves" in self.given_up else mark,
             "seconds": self.seconds,
         }
@@ -366,18 +366,18 @@ class Run:
         can be used, or the run cannot be made as long as is asked. Nothing was refused up to here, so this is where to
         tell how the run can be stopped and resumed.
         """
-        self.say(f"stop with Ctrl-C, go on with: {self.resume}")
+        self.echo(f"stop with Ctrl-C, go on with: {self.resume}")
         self.length = {"epochs": -(-at.total // at.of), "steps": at.total, "steps_per_epoch": at.of}
         found: dict = {}
 
         def take(content: dict) -> None:
             require_same(content["settings"], self.config, content["length"])
-            if content["progress"].keys() != model.progress().keys():
+            if content["progress"].keys() != model.training_state().keys():
                 raise ValueError("it is of another kind of model")
-            at.resume(content["at"])
+            at.load_training_state(content["at"])
             model.load_state_dict(content["model"])
-            model.resume(content["progress"])
-            stopping.resume(content["stopping"])
+            model.load_training_state(content["progress"])
+            stopping.load_training_state(content["stopping"])
             found.update(content)
 
         try:
@@ -395,11 +395,11 @@ class Run:
         self.started -= found["seconds"]
         self.epoch, self.step = at.epoch, at.step
         self._rewind(at.epoch, found["events"])
-        self.say(f"resuming after epoch {at.epoch}" + f" and {at.batches} of {at.of} batches of the next" * bool(at.batches))
+        self.echo(f"resuming after epoch {at.epoch}" + f" and {at.batches} of {at.of} batches of the next" * bool(at.batches))
         before, now = found["machine"], machine(model)
         changed = [f"{name} {before[name]} then, {now[name]} now" for name in now if before[name] != now[name]]
         if changed:
-            self.say(f"warning: the last digits may differ from those of an uninterrupted run: {', '.join(changed)}")
+            self.echo(f"warning: the last digits may differ from those of an uninterrupted run: {', '.join(changed)}")
         return True
 
     def _refuse(self, error: Unusable) -> NoReturn:
@@ -420,14 +420,14 @@ class Run:
             points = []
         self.lines = [line for line, point in points if point["epoch"] <= epoch]
         if len(self.lines) < epoch:
-            self.say(f"warning: {path.name} is damaged and holds {len(self.lines)} of {counted(epoch, 'point')} before")
+            self.echo(f"warning: {path.name} is damaged and holds {len(self.lines)} of {counted(epoch, 'point')} before")
         if kind(path) or path.exists():
             write(path, "".join(f"{line}\n" for line in self.lines).encode())
         self.curve = Growing(path)
         self.events = Events(self.folder / EVENTS, mark)
         if not self.events.resumed:
             if epoch:
-                self.say(f"warning: {self.events.path.name} is damaged; its curves are drawn anew, its earlier pictures are lost")
+                self.echo(f"warning: {self.events.path.name} is damaged; its curves are drawn anew, its earlier pictures are lost")
             with self._spared("curves"):
                 self._draw_anew()
 
@@ -464,7 +464,7 @@ class Log(logging.Handler):
             if self.file is None or not self.file.there:
                 anew, self.file = self.file is not None, Growing(self.path)
                 if anew:
-                    say(f"warning: {self.path.name} was removed or replaced, and is begun anew")
+                    echo(f"warning: {self.path.name} was removed or replaced, and is begun anew")
             lines = map(plain, self.format(record).split("\n"))
             self.file.append("".join(f"{line}\n" for line in lines).encode())
 
@@ -472,9 +472,9 @@ class Log(logging.Handler):
 def identity(model: Model, data: Data) -> dict[str, dict | list]:
     """What metrics.json says of a run beside its settings and numbers: the data that it was trained on, what its model can
     do and draws samples from, and what a user should know of the fit."""
-    abilities = [name for name in ABILITIES if can(model, name)]
+    abilities = [name for name in ABILITIES if supports(model, name)]
     about = {"abilities": abilities} | ({"sampler": model.sampler} if "sample" in abilities else {})
-    return {"data": {"digest": data.digest}, "model": about, "remarks": model.remarks()}
+    return {"data": {"digest": data.digest}, "model": about, "remarks": model.warnings()}
 
 
 def pictures_in(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.config.compose import undamaged_configs
-from genbench.config.registry import Catalogue
+from genbench.config.registry import Registry
 from genbench.config.resolvers import by, run_name, unique_name
 from genbench.config.validation import check, title
 from genbench.runs.directory import Record, swept
@@ -30,7 +30,7 @@ from genbench.utils.text import quoted
 _failure: UserError | None = None  # of the single run that Hydra was handed
 
 
-def launch(argv: list[str], catalogue: Catalogue) -> int:
+def launch(argv: list[str], registry: Registry) -> int:
     """Let Hydra run the command; returns the exit status of a single run. How a sweep's jobs ended, their folders say."""
     global _failure
     _failure = None
@@ -38,7 +38,7 @@ def launch(argv: list[str], catalogue: Catalogue) -> int:
     sys.argv = [sys.argv[0], *argv]
     try:
         with undamaged_configs():
-            hydra.main(version_base="1.3", config_path=str(catalogue.folders[-1]), config_name="config")(job)()
+            hydra.main(version_base="1.3", config_path=str(registry.folders[-1]), config_name="config")(job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError("settings", str(error), fix="see 'genbench --help'") from error
     except OSError as error:
@@ -57,7 +57,7 @@ def job(cfg) -> None:
     global _failure
     info = HydraConfig.get()
     user = [s.path for s in info.runtime.config_sources if s.provider == "command-line"]
-    catalogue = Catalogue(user + [s.path for s in info.runtime.config_sources if s.provider == "main"])
+    registry = Registry(user + [s.path for s in info.runtime.config_sources if s.provider == "main"])
     folder = Path(info.runtime.output_dir)
 
     def run(display: Display | None = None) -> None:
@@ -65,7 +65,7 @@ def job(cfg) -> None:
             config = OmegaConf.to_container(cfg, resolve=True)
         except OmegaConfBaseException as error:
             raise UserError("settings", str(error), fix="mend what ${...} refers to") from error
-        execute(config, folder, catalogue, display=display)
+        execute(config, folder, registry, display=display)
 
     if info.mode == RunMode.RUN:
         _failure = attempt(run)
@@ -115,28 +115,28 @@ def attempt(run: Callable[[], Any]) -> UserError | None:
     return None
 
 
-def execute(config: dict, folder: Path, catalogue: Catalogue, resume: str = "", display: Display | None = None, device: str | None = None):
+def execute(config: dict, folder: Path, registry: Registry, resume: str = "", display: Display | None = None, device: str | None = None):
     """Check a composed config once more (files may have changed it) and run it in `folder`; see `experiment.run`."""
-    config = check(config, catalogue)
+    config = check(config, registry)
     from genbench.experiment import run
 
-    catalogue.let_import()
-    return run(config, folder, resume or resume_command(folder, catalogue), run_title(config, folder, catalogue), display, device)
+    registry.let_import()
+    return run(config, folder, resume or resume_command(folder, registry), run_title(config, folder, registry), display, device)
 
 
-def run_title(config: dict, folder: Path, catalogue: Catalogue) -> str:
+def run_title(config: dict, folder: Path, registry: Registry) -> str:
     """What the run in a folder is called: in a sweep, each swept value is named, the default too."""
-    return title(config, catalogue, swept(folder))
+    return title(config, registry, swept(folder))
 
 
-def resume_command(folder: Path, catalogue: Catalogue) -> str:
+def resume_command(folder: Path, registry: Registry) -> str:
     """The command that goes on with the run or the sweep in a folder."""
-    return " ".join(["genbench resume", quoted(folder), *(shlex.quote(word) for word in own_configs(catalogue))])
+    return " ".join(["genbench resume", quoted(folder), *(shlex.quote(word) for word in own_configs(registry))])
 
 
-def own_configs(catalogue: Catalogue) -> list[str]:
+def own_configs(registry: Registry) -> list[str]:
     """The words of a command that find a user's own configs."""
-    return [] if len(catalogue.folders) == 1 else ["--config-dir", str(catalogue.folders[0])]
+    return [] if len(registry.folders) == 1 else ["--config-dir", str(registry.folders[0])]
 
 
 # At import, because the workers of a parallel launcher import this module and nothing else.

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from genbench.config.compose import absolute, check_request, is_hydras, recorded, resolved, typed
-from genbench.config.registry import Catalogue
+from genbench.config.registry import Registry
 from genbench.config.resolvers import marked, run_name, unique_name
 from genbench.config.settings import flatten, written
 from genbench.config.validation import known_settings
@@ -25,7 +25,7 @@ from genbench.runs.lock import Lock
 from genbench.runs.progress import JobDisplay
 from genbench.sweeps.launch import execute, own_configs, resume_command, run_job
 from genbench.utils import signals
-from genbench.utils.console import say
+from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
 from genbench.utils.files import CannotWrite, read_json_or_empty, require_regular, sweep_temporaries, write_json
 from genbench.utils.text import counted, quoted
@@ -53,13 +53,13 @@ class Job:
         return _text(self.config)
 
 
-def run_sweep(words: list[str], jobs: list[list[str]], folder: Path, catalogue: Catalogue, device: str | None = None) -> int:
+def run_sweep(words: list[str], jobs: list[list[str]], folder: Path, registry: Registry, device: str | None = None) -> int:
     """Run those jobs that are not done, one after another in this process; returns the exit status.
 
     `words` are the overrides of the command, `jobs` those of each of its jobs. `device` is where to compute, if not
     where they say.
     """
-    sweep = Sweep(words, jobs, folder, catalogue)
+    sweep = Sweep(words, jobs, folder, registry)
     sweep.device = device
     sweep.place()
     if not sweep.left():  # nothing is touched, not even the lock
@@ -73,12 +73,12 @@ def run_sweep(words: list[str], jobs: list[list[str]], folder: Path, catalogue: 
     return sweep.status
 
 
-def run_elsewhere(launch: Callable[[], int], words: list[str], jobs: list[list[str]], folder: Path, catalogue: Catalogue) -> int:
+def run_elsewhere(launch: Callable[[], int], words: list[str], jobs: list[list[str]], folder: Path, registry: Registry) -> int:
     """Let another launcher or sweeper run the jobs, and gather from their folders how they ended; returns the exit status.
 
     A sweeper that chooses its jobs as it goes gives none beforehand.
     """
-    sweep = Sweep(words, jobs, folder, catalogue, unique_name)
+    sweep = Sweep(words, jobs, folder, registry, unique_name)
     require_regular(folder, "hydra.sweep.dir")
     with sweep.held():
         sweep.save()
@@ -92,7 +92,7 @@ def run_elsewhere(launch: Callable[[], int], words: list[str], jobs: list[list[s
     return sweep.status
 
 
-def resume_sweep(folder: Path, catalogue: Catalogue, device: str | None = None) -> int:
+def resume_sweep(folder: Path, registry: Registry, device: str | None = None) -> int:
     """Repeat the command that a sweep's folder holds. As that may be somebody else's, it names settings and no code."""
     fix = f"repeat the sweep's own command with hydra.sweep.dir={folder}"
     words = read_json_or_empty(folder / SUMMARY, {"command": [str]}).get("command")
@@ -101,40 +101,40 @@ def resume_sweep(folder: Path, catalogue: Catalogue, device: str | None = None) 
     for word in words:
         if is_hydras(word) or not re.match(r"(\+\+)?[\w.]+=", word) or re.search(r"\$\{.*:", word, re.DOTALL):
             raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
-    jobs = check_request(Namespace(overrides=words, multirun=True, cfg=None), catalogue, ())
-    return run_sweep(words, jobs, folder.absolute(), catalogue, device)
+    jobs = check_request(Namespace(overrides=words, multirun=True, cfg=None), registry, ())
+    return run_sweep(words, jobs, folder.absolute(), registry, device)
 
 
 class Sweep:
     """The jobs of one command in one folder."""
 
-    def __init__(self, words: list[str], jobs: list[list[str]], folder: Path, catalogue: Catalogue, name: Callable[..., str] | None = None):
+    def __init__(self, words: list[str], jobs: list[list[str]], folder: Path, registry: Registry, name: Callable[..., str] | None = None):
         """`name` makes a folder name of a model and overrides; by default one that tells the jobs apart if that can be
         short. UserError for a job whose settings are refused."""
         name = name or partial(run_name, named=differing([_own(job) for job in jobs]))
-        self.folder, self.catalogue, self.resume = folder, catalogue, resume_command(folder, catalogue)
+        self.folder, self.registry, self.resume = folder, registry, resume_command(folder, registry)
         self.device: str | None = None  # where to compute, if not where the jobs say
         self.jobs = []
         for overrides in (_own(job) for job in jobs):
             signals.check()
-            config = resolved(overrides, catalogue)
+            config = resolved(overrides, registry)
             place = folder / name(config["model"]["name"], overrides)
-            self.jobs.append(Job(absolute(overrides, [config], catalogue), config, place))
-        self.words = absolute(_own(words), [job.config for job in self.jobs], catalogue)
+            self.jobs.append(Job(absolute(overrides, [config], registry), config, place))
+        self.words = absolute(_own(words), [job.config for job in self.jobs], registry)
         self.before = 0  # how many jobs were done already
 
     def place(self) -> None:
         """Find each job's folder: the one that holds its settings already, or a new one; and see whether it is done."""
         held = {}
-        for folder, config in runs(self.folder, self.catalogue):
+        for folder, config in runs(self.folder, self.registry):
             if _text(config) not in held or Record(folder, config).done:
                 held[_text(config)] = folder
         first: dict[str, Job] = {}
         taken: set[Path] = set()
         for job in self.jobs:
-            twin = first.setdefault(job.settings, job)
-            if twin is not job:
-                job.first, job.folder = twin, twin.folder
+            duplicate = first.setdefault(job.settings, job)
+            if duplicate is not job:
+                job.first, job.folder = duplicate, duplicate.folder
                 continue
             if job.settings in held:
                 job.folder = held[job.settings]
@@ -165,12 +165,12 @@ class Sweep:
         """Run what is left, whatever becomes of each. Being asked to stop is recorded, and goes on up."""
         labels = self.labels()
         width = max(map(len, labels))
-        say(f"{counted(len(self.jobs), 'job')} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}")
+        echo(f"{counted(len(self.jobs), 'job')} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}")
         if self.before:
-            say(f"{self.before} done already")
+            echo(f"{self.before} done already")
         for job in self.jobs:
             if job.first is not None:
-                say(f"job {self.jobs.index(job) + 1} has {job.reason} and runs once with it")
+                echo(f"job {self.jobs.index(job) + 1} has {job.reason} and runs once with it")
         self.save()
         try:
             for job in self.left():
@@ -186,12 +186,12 @@ class Sweep:
                 if job.state == "running":
                     self.note(job, "interrupted")
             self.tell()
-            say(f"interrupted; go on with: {self.resume}")
+            echo(f"interrupted; go on with: {self.resume}")
             raise
         self.tell()
 
     def _execute(self, job: Job, display: JobDisplay) -> None:
-        execute(job.config, job.folder, self.catalogue, self.resume, display, self.device)
+        execute(job.config, job.folder, self.registry, self.resume, display, self.device)
 
     def labels(self) -> list[str]:
         """What tells each job from the others, in a line: the overrides that not all of them have."""
@@ -201,7 +201,7 @@ class Sweep:
     def gather(self) -> None:
         """See from the jobs' folders how they ended."""
         if not self.jobs:
-            self.jobs = [Job(_given(config, self.catalogue), config, folder) for folder, config in runs(self.folder, self.catalogue)]
+            self.jobs = [Job(_given(config, self.registry), config, folder) for folder, config in runs(self.folder, self.registry)]
         for job in self.jobs:
             record = Record(job.folder, job.config)
             status = record.status
@@ -221,8 +221,8 @@ class Sweep:
         from genbench.report.command import write_report
         from genbench.report.sweep_curves import draw_curves
 
-        draw_curves(self.folder, self.catalogue)
-        write_report(self.folder, self.catalogue)
+        draw_curves(self.folder, self.registry)
+        write_report(self.folder, self.registry)
 
     # --- what is told -----------------------------------------------------------------------------------------
 
@@ -247,7 +247,7 @@ class Sweep:
                 report(error)
 
     def _row(self, job: Job) -> dict:
-        alone = ["genbench", *own_configs(self.catalogue), *job.overrides, f"hydra.run.dir={typed(str(job.folder))}"]
+        alone = ["genbench", *own_configs(self.registry), *job.overrides, f"hydra.run.dir={typed(str(job.folder))}"]
         told = {"overrides": job.overrides, "state": job.state, "reason": job.reason, "directory": job.folder.name}
         return told | {"command": shlex.join(alone)}
 
@@ -256,19 +256,19 @@ class Sweep:
         reasons = Counter(job.reason for job in self.jobs if job.state == "failed" and job.first is None)
         for reason, failed in reasons.items():
             if failed > 1:
-                say(f"{failed} jobs failed: {reason}")
+                echo(f"{failed} jobs failed: {reason}")
         done = sum(job.state == "done" for job in self.jobs)
         already = f" ({self.before} already)" * bool(self.before)
-        say(f"{done} of {counted(len(self.jobs), 'job')} done{already}: {quoted(self.folder / SUMMARY)}")
+        echo(f"{done} of {counted(len(self.jobs), 'job')} done{already}: {quoted(self.folder / SUMMARY)}")
 
 
-def runs(folder: Path, catalogue: Catalogue) -> Iterator[tuple[Path, dict]]:
+def runs(folder: Path, registry: Registry) -> Iterator[tuple[Path, dict]]:
     """The run directories in a folder with their checked settings, but for those that are damaged or of another version."""
     for file in sorted(folder.glob("*/config.yaml")):
         if file.parent.is_symlink():  # it leads out of the sweep
             continue
         try:
-            yield file.parent, recorded(file.parent, catalogue)
+            yield file.parent, recorded(file.parent, registry)
         except (OSError, ValueError, LookupError, TypeError, AttributeError):
             continue
 
@@ -287,9 +287,9 @@ def _text(config: dict) -> str:
     return json.dumps(config, sort_keys=True)
 
 
-def _given(config: dict, catalogue: Catalogue) -> list[str]:
+def _given(config: dict, registry: Registry) -> list[str]:
     """Overrides that lead to these settings."""
     model, dataset, values = config["model"]["name"], config["dataset"]["name"], flatten(config)
-    known = known_settings(catalogue, model, dataset, values)
+    known = known_settings(registry, model, dataset, values)
     own = [f"{name}={written(values[name])}" for name in known if values[name] != known[name].default]
     return [f"model={model}", f"dataset={dataset}", *own]

@@ -18,10 +18,10 @@ def resolved(s: Settings, made: type[Model], data: Data) -> Settings:
 
     Doing it again changes nothing. UserError for a value above the model's `largest` for these data.
     """
-    s, points, size = Settings(s), len(data.train), data.space.size
+    s, points, size = Settings(s), len(data.train), data.spec.size
     largest = made.largest(s, points, size)
     if s.get("latent_dim") == "auto":
-        s["latent_dim"] = min(made.usual_latent_dim, size, largest.get("latent_dim", size))
+        s["latent_dim"] = min(made.default_latent_dim, size, largest.get("latent_dim", size))
     for name, most in largest.items():
         if most < 1:
             raise UserError(name, f"needs more than {counted(points, 'training point')}", fix="more training points")
@@ -30,10 +30,10 @@ def resolved(s: Settings, made: type[Model], data: Data) -> Settings:
         if s[name] > most:
             what = f"must be at most {most:,} with {counted(points, 'training point')} of {counted(size, 'value')}"
             raise UserError(name, what, s[name], f"{name}={most}")
-    return Settings(s | length(s, len(data.train), made.usual_batch_size))
+    return Settings(s | length(s, len(data.train), made.default_batch_size))
 
 
-def length(s: Settings, n: int, usual_batch_size: int = 128) -> dict[str, int]:
+def length(s: Settings, n: int, default_batch_size: int = 128) -> dict[str, int]:
     """`batch_size` and `epochs` (the last may be partial) of a run with these settings on n training points.
 
     A batch that is `auto` is the model's usual one, or the power of two nearest to a tenth of the points where that is
@@ -43,7 +43,7 @@ def length(s: Settings, n: int, usual_batch_size: int = 128) -> dict[str, int]:
     """
     batch_size = s.batch_size
     if batch_size == "auto":
-        batch_size = min(usual_batch_size, 2 ** max(0, round(math.log2(n / BATCHES))))
+        batch_size = min(default_batch_size, 2 ** max(0, round(math.log2(n / BATCHES))))
     batches, epochs = math.ceil(n / batch_size), s.epochs
     if s.get("steps") is not None:
         epochs = math.ceil(s.steps / batches)

@@ -34,8 +34,8 @@ class EM(Model):
     criterion = "objective"
     until_converged = True
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
         self.register_buffer("objective", torch.full((s.n_init,), torch.finfo(torch.float32).max, dtype=torch.float64))
         self.register_buffer("settled", torch.zeros(s.n_init, dtype=torch.bool))
         self.sums: dict[int, Sums] = {}
@@ -64,43 +64,43 @@ class EM(Model):
     def initialise(self, train, *, seed):
         x = rows(train.values())
         for start in range(self.s.n_init):
-            self.begin(start, x, generator(seed, "start", start, device=x.device))
+            self.init_params(start, x, generator(seed, "start", start, device=x.device))
 
     def step(self, batch):
         x = rows(batch.x)
         self.seen += len(x)
         for start in (~self.settled).nonzero().flatten().tolist():
-            self.sums[start] = self.merged(self.sums.get(start, {}), self.expect(start, x))
+            self.sums[start] = self.merge_stats(self.sums.get(start, {}), self.e_step(start, x))
         return {}
 
     def end_epoch(self):
         for start, sums in self.sums.items():
             objective = sums.pop("objective") / self.seen
             rounding = 1e-12 * objective.abs()  # batches add up in another order at each pass
-            self.settled[start] = bool((self.objective[start] - objective).abs() <= self.s.tol * self.space.size + rounding)
+            self.settled[start] = bool((self.objective[start] - objective).abs() <= self.s.tol * self.spec.size + rounding)
             self.objective[start] = objective
-            self.maximise(start, sums, self.seen)
+            self.m_step(start, sums, self.seen)
         self.sums, self.seen = {}, 0
         return {self.criterion: self.objective.min()}
 
-    def progress(self):
+    def training_state(self):
         return {"sums": self.sums, "seen": self.seen}
 
-    def resume(self, progress):
-        self.sums, self.seen = progress["sums"], progress["seen"]
+    def load_training_state(self, state):
+        self.sums, self.seen = state["sums"], state["seen"]
 
-    def begin(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
+    def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
         """Set the start's first parameters."""
         raise NotImplementedError
 
-    def expect(self, start: int, x: torch.Tensor) -> Sums:
+    def e_step(self, start: int, x: torch.Tensor) -> Sums:
         """Sums over a batch."""
         raise NotImplementedError
 
-    def merged(self, sums: Sums, more: Sums) -> Sums:
+    def merge_stats(self, sums: Sums, more: Sums) -> Sums:
         """The sums over some points, none at first, and over more of them."""
         return add(sums, more)
 
-    def maximise(self, start: int, sums: Sums, n: int) -> None:
+    def m_step(self, start: int, sums: Sums, n: int) -> None:
         """Parameters from the sums over all points."""
         raise NotImplementedError

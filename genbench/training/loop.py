@@ -70,18 +70,18 @@ class Position:
         """Batches that this epoch still has to learn from."""
         return min(self.of, self.total - self.epoch * self.of) - self.batches
 
-    def progress(self) -> dict:
+    def training_state(self) -> dict:
         """What resuming needs: tensors, numbers, strings and dicts."""
         return vars(self) | {"meter": vars(self.meter), "watch": vars(self.watch)}
 
-    def resume(self, progress: dict) -> None:
-        """Take back what `progress` returned; ValueError if it is of a run that this one is not."""
-        if progress["of"] != self.of or progress["batches"] > self.of or progress["epoch"] * self.of >= self.total + self.of:
+    def load_training_state(self, state: dict) -> None:
+        """Take back what `training_state` returned; ValueError if it is of a run that this one is not."""
+        if state["of"] != self.of or state["batches"] > self.of or state["epoch"] * self.of >= self.total + self.of:
             raise ValueError("it is of epochs of another length, or beyond the end")
-        vars(self).update(progress | {"total": self.total})  # a run may have been made longer
+        vars(self).update(state | {"total": self.total})  # a run may have been made longer
         self.meter, self.watch = Meter(), Stopwatch()
-        vars(self.meter).update(progress["meter"])
-        vars(self.watch).update(progress["watch"])
+        vars(self.meter).update(state["meter"])
+        vars(self.watch).update(state["watch"])
 
 
 def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
@@ -92,7 +92,7 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
     are measured every `s.validate_every` epochs. Asked to stop, it saves where it is, be that amid a pass, and raises
     Interrupted; what comes out in the end is the same.
     """
-    s = Settings(s | length(s, len(data.train), model.usual_batch_size))
+    s = Settings(s | length(s, len(data.train), model.default_batch_size))
     of = -(-len(data.train) // s.batch_size)
     at = Position(of, total=s.get("steps") or of * s.epochs)
     model.setup(data.train, seed=s.seed, steps=at.total)
@@ -192,13 +192,13 @@ class EarlyStopping:
             model.load_state_dict(self.best["weights"])
         return self.best.get("epoch")
 
-    def progress(self) -> dict:
+    def training_state(self) -> dict:
         """What resuming needs: tensors, numbers, strings and dicts."""
         return {"latest": self.latest, "best": self.best}
 
-    def resume(self, progress: dict) -> None:
-        """Take back what `progress` returned."""
-        self.latest, self.best = progress["latest"], progress["best"]
+    def load_training_state(self, state: dict) -> None:
+        """Take back what `training_state` returned."""
+        self.latest, self.best = state["latest"], state["best"]
 
 
 class Meter:

@@ -9,7 +9,7 @@ from genbench.utils.errors import plain
 from genbench.utils.output import Output
 
 
-class Patient(Console):
+class PipeSafeConsole(Console):
     """A console that lets the work go on when it cannot be written, and on which no text of anybody steers a terminal.
 
     A text is printed as it is, in tables and titles, too: much of it is from files, and none is in rich's markup.
@@ -31,6 +31,6 @@ class Patient(Console):
             yield piece if shown else piece._replace(text="\n".join(map(plain, piece.text.split("\n"))))
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """A line of plain words outside a run."""
-    Patient(highlight=False, soft_wrap=True).print(plain(text), markup=False)
+    PipeSafeConsole(highlight=False, soft_wrap=True).print(plain(text), markup=False)

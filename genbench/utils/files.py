@@ -123,7 +123,7 @@ def _appended(path: Path, flags: int = os.O_CREAT) -> int:
 
 def set_aside(path: Path, why: str = "") -> Path:
     """Rename what is in the place of a file to NAME.damaged, say so, and return the new path. Nothing is deleted."""
-    from genbench.utils.console import say
+    from genbench.utils.console import echo
 
     why = why or f"is {kind(path) or 'damaged'}"
     name = path.name.replace("tfevents", "events")  # TensorBoard reads whatever has that word in its name
@@ -132,7 +132,7 @@ def set_aside(path: Path, why: str = "") -> Path:
     os.rename(path, aside)
     text = f"warning: {path.name} {why}, and set aside as {aside.name}"
     logging.getLogger("genbench").info(text)
-    say(text)
+    echo(text)
     return aside
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.config.compose import configured
-from genbench.config.registry import GROUPS, Catalogue
+from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import Loader, Setting, nearest, written
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, read_yaml
@@ -114,30 +114,30 @@ class Recipe:
         beyond = [sign * (ours - bound) for sign, bound in ((-1, least), (1, most)) if bound is not None]
         return max(beyond) if all(map(math.isfinite, beyond)) else math.inf
 
-    def has(self, setting: str, catalogue: Catalogue) -> bool:
+    def has(self, setting: str, registry: Registry) -> bool:
         """Whether one of its runs has a setting of this name."""
-        return any(_has(run, setting, catalogue) for run in self.runs)
+        return any(_has(run, setting, registry) for run in self.runs)
 
-    def configs(self, where: Mapping[str, Any], catalogue: Catalogue) -> list[dict]:
+    def configs(self, where: Mapping[str, Any], registry: Registry) -> list[dict]:
         """The checked settings of each run, for the seed to be added; those of `where` win in the runs that have them.
 
         UserError naming the file for a setting that such a run would be refused for.
         """
         configs = []
         for run in self.runs:
-            extra = {name: value for name, value in where.items() if _has(run, name, catalogue)}
+            extra = {name: value for name, value in where.items() if _has(run, name, registry)}
             try:
                 # A recipe says what it measures; the report card would only take time.
-                configs.append(configured({"evaluation": "none"} | run | extra, catalogue))
+                configs.append(configured({"evaluation": "none"} | run | extra, registry))
             except UserError as error:
                 key = error.key if error.key in extra else f"{self.file}: run: {error.key}"
                 raise UserError(key, error.what, error.got, error.fix) from error
         return configs
 
 
-def read(catalogue: Catalogue) -> dict[str, Recipe]:
+def read(registry: Registry) -> dict[str, Recipe]:
     """Every recipe by name, in alphabetical order; UserError naming the first file that is none, the key and the way out."""
-    return {name: _read(name, catalogue) for name in catalogue.names(GROUP)}
+    return {name: _read(name, registry) for name in registry.names(GROUP)}
 
 
 def sets(recipes: Mapping[str, Recipe]) -> list[str]:
@@ -145,22 +145,22 @@ def sets(recipes: Mapping[str, Recipe]) -> list[str]:
     return sorted({name for recipe in recipes.values() for name in recipe.sets})
 
 
-def _read(name: str, catalogue: Catalogue) -> Recipe:
-    file = catalogue.file(f"{GROUP}/{name}")
+def _read(name: str, registry: Registry) -> Recipe:
+    file = registry.file(f"{GROUP}/{name}")
     try:
         content = read_yaml(Path(os.path.realpath(file)), loader=Loader)
     except Unreadable as error:
         raise UserError(str(file), error.what, fix="correct the file") from error
     if not isinstance(content, dict):
         raise UserError(str(file), "holds no keys with values", fix="such as ours: test.nll")
-    what, *source = [*catalogue.about(f"{GROUP}/{name}"), ""]
+    what, *source = [*registry.about(f"{GROUP}/{name}"), ""]
     if not any(source):
         raise UserError(str(file), "does not say what it shows and where that comes from", fix="begin it with a comment line for each")
     values = {key: _checked(file, key, value) for key, value in content.items() if key != "run"}
     for key in ("ours", "minutes"):
         if key not in values:
             raise UserError(f"{file}: {key}", "is missing", fix=f"such as {key}: {KEYS[key][1]}")
-    calls = _is_function(values["ours"], catalogue)
+    calls = _is_function(values["ours"], registry)
     runs = _runs(file, content.get("run", []))
     _require_sense(file, values, runs, calls)
     return Recipe(name, file, what, " ".join(source).strip(), calls=calls, runs=runs, **values)
@@ -223,12 +223,12 @@ def _require_record(file: Path, values: Mapping[str, Any]) -> None:
         raise UserError(f"{file}: measured", "must be what was measured and what was expected", values["measured"], "[ours, expected]")
 
 
-def _is_function(ours: str, catalogue: Catalogue) -> bool:
+def _is_function(ours: str, registry: Registry) -> bool:
     """Whether it lies in this package or in Python files of a user's own config folder."""
     root = ours.partition(".")[0]
-    return root == "genbench" or any((folder / f"{root}.py").is_file() or (folder / root).is_dir() for folder in catalogue.folders[:-1])
+    return root == "genbench" or any((folder / f"{root}.py").is_file() or (folder / root).is_dir() for folder in registry.folders[:-1])
 
 
-def _has(run: Mapping[str, Any], setting: str, catalogue: Catalogue) -> bool:
-    choices = {run.get(group) or catalogue.default_choice(group) for group in GROUPS}
-    return setting in catalogue.shared() or bool(choices & {*catalogue.owners(setting)})
+def _has(run: Mapping[str, Any], setting: str, registry: Registry) -> bool:
+    choices = {run.get(group) or registry.default_choice(group) for group in GROUPS}
+    return setting in registry.shared() or bool(choices & {*registry.owners(setting)})

@@ -142,7 +142,7 @@ def jensen_shannon(runs: list[Trained]) -> tuple[float, float]:
 
     found = []
     for run in runs:
-        density, d = run.data.density, run.data.space.size
+        density, d = run.data.density, run.data.spec.size
         side = (np.arange(1200) + 0.5) / 1200 * 24 - 12
         grid = np.stack(np.meshgrid(*[side] * d), -1).reshape(-1, d)
         means, scales, weights = density.means.numpy(), density.scales.numpy(), density.weights.numpy()

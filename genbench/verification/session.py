@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from genbench import __version__
-from genbench.config.registry import Catalogue
+from genbench.config.registry import Registry
 from genbench.config.settings import nearest
 from genbench.utils.errors import UserError
 from genbench.utils.files import parse_yaml
@@ -83,25 +83,25 @@ class Outcome:
         return said | numbers | {"result": self.result, "error": self.error, "minutes": self.minutes}
 
 
-def verify(words: list[str], catalogue: Catalogue) -> int:
+def verify(words: list[str], registry: Registry) -> int:
     """Run the recipes and sets that the words name, by default the usual set; returns the exit status.
 
     UserError, before anything runs, for a word that names none and for settings that a run would be refused for.
     """
-    recipes = read(catalogue)
+    recipes = read(registry)
     listed, names, where = _understood(words)
     chosen = _chosen(names or ([*recipes] if listed else [USUAL]), recipes)
     if listed:
         _print_list(chosen)
         return 0
     for name, value in where.items():
-        if not any(recipe.has(name, catalogue) for recipe in chosen):
+        if not any(recipe.has(name, registry) for recipe in chosen):
             raise UserError(name, "no run of these recipes has this setting", value, "leave it out")
-    configs = [recipe.configs(where, catalogue) for recipe in chosen]
-    catalogue.let_import()
+    configs = [recipe.configs(where, registry) for recipe in chosen]
+    registry.let_import()
     tasks = [Task(recipe, some, _measure(recipe)) for recipe, some in zip(chosen, configs)]  # imports torch, hence last
-    own = ["--config-dir", str(catalogue.folders[0])] * (len(catalogue.folders) > 1)
-    return Session(tasks, catalogue, shlex.join(["genbench", "verify", *own, *words])).run()
+    own = ["--config-dir", str(registry.folders[0])] * (len(registry.folders) > 1)
+    return Session(tasks, registry, shlex.join(["genbench", "verify", *own, *words])).run()
 
 
 def _understood(words: Iterable[str]) -> tuple[bool, list[str], dict[str, Any]]:
@@ -158,7 +158,7 @@ def _print_list(recipes: list[Recipe]) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
-    from genbench.utils.console import Patient
+    from genbench.utils.console import PipeSafeConsole
 
     columns = (Column("recipe", overflow="fold"), "sets", "minutes", "last run")
     table = Table(*columns, box=box.HORIZONTALS, show_lines=True)
@@ -166,7 +166,7 @@ def _print_list(recipes: list[Recipe]) -> None:
         about = Text.assemble((recipe.name, "bold"), "\n", recipe.what, "\n", (recipe.source, "dim"))
         last = Text(recipe.record.replace(": ", "\n"), LIST_STYLES.get(recipe.record.rpartition(" ")[2], ""))
         table.add_row(about, ", ".join(recipe.sets), f"{recipe.minutes:g}", last)
-    console = Patient(highlight=False)
+    console = PipeSafeConsole(highlight=False)
     console.print(table)
     never = [recipe.name for recipe in recipes if recipe.record == "never"]
     if never:
@@ -176,11 +176,11 @@ def _print_list(recipes: list[Recipe]) -> None:
 class Session:
     """Tasks, and what has come of them so far."""
 
-    def __init__(self, tasks: list[Task], catalogue: Catalogue, command: str):
-        from genbench.utils.console import Patient
+    def __init__(self, tasks: list[Task], registry: Registry, command: str):
+        from genbench.utils.console import PipeSafeConsole
 
-        self.tasks, self.catalogue, self.command = tasks, catalogue, command
-        self.console = Patient(highlight=False)
+        self.tasks, self.registry, self.command = tasks, registry, command
+        self.console = PipeSafeConsole(highlight=False)
         self.started = datetime.now().astimezone()
         self.folder = Path("outputs").resolve() / f"verify_{self.started:%Y-%m-%d_%H-%M-%S.%f}"
         self.outcomes: list[Outcome] = []
@@ -188,22 +188,22 @@ class Session:
     def run(self) -> int:
         """Do every task, whatever became of the others, and show the table, also of an interrupted session."""
         minutes = sum(task.recipe.minutes for task in self.tasks)
-        self.say(f"{len(self.tasks)} recipe{'s' * (len(self.tasks) > 1)}, about {minutes:.3g} minutes on two cores: {self.folder}")
+        self.echo(f"{len(self.tasks)} recipe{'s' * (len(self.tasks) > 1)}, about {minutes:.3g} minutes on two cores: {self.folder}")
         try:
             self.folder.mkdir(parents=True)
         except OSError as error:
             raise UserError(str(self.folder), f"cannot be made: {error.strerror}", fix="begin in a folder that can be written") from error
         try:
             for i, task in enumerate(self.tasks, 1):
-                self.say(f"{i} of {len(self.tasks)}: {task.recipe.name}: {task.recipe.what}")
+                self.echo(f"{i} of {len(self.tasks)}: {task.recipe.name}: {task.recipe.what}")
                 self.outcomes.append(self.outcome(task))
-                self.say(f"  {_told(self.outcomes[-1])}")
+                self.echo(f"  {_told(self.outcomes[-1])}")
                 self.write_tables()
         finally:
             self.show()
         return int(any(outcome.result != "PASS" for outcome in self.outcomes))
 
-    def say(self, text: str) -> None:
+    def echo(self, text: str) -> None:
         """A line of plain words."""
         self.console.print(text, markup=False, soft_wrap=True)
 
@@ -234,7 +234,7 @@ class Session:
 
         folder = self.folder / task.recipe.name / f"seed-{seed}"
         folders = [folder] if len(task.configs) == 1 else [folder / str(i) for i in range(len(task.configs))]
-        found = task.measure([execute(config | {"seed": seed}, at, self.catalogue) for config, at in zip(task.configs, folders)])
+        found = task.measure([execute(config | {"seed": seed}, at, self.registry) for config, at in zip(task.configs, folders)])
         ours, expected = found if isinstance(found, tuple) else (found, task.recipe.expected)
         if expected is None and not task.recipe.bounded:
             raise UserError(f"{task.recipe.file}: expected", "is neither given nor returned by the function", fix="return (ours, expected)")
@@ -274,7 +274,7 @@ class Session:
         from rich.text import Text
 
         if not self.outcomes:
-            self.say(self.summary)
+            self.echo(self.summary)
             return
         columns = ("expected", "tolerance", "ours", "result", "minutes")
         table = Table(Column("what is compared", overflow="fold"), *columns, box=box.HORIZONTALS, show_lines=True)
@@ -282,8 +282,8 @@ class Session:
             about = Text.assemble((row["recipe"], "bold"), "\n", row["what is compared"], "\n", (row["source"], "dim"))
             table.add_row(about, *(Text(row[name].replace(" (", "\n("), STYLES.get(row[name], "")) for name in columns))
         self.console.print(table)
-        self.say(", ".join(f"{name} {value}" for name, value in self.facts().items()))
-        self.say(f"{self.summary}: {self.folder}/table.md, table.json")
+        self.echo(", ".join(f"{name} {value}" for name, value in self.facts().items()))
+        self.echo(f"{self.summary}: {self.folder}/table.md, table.json")
 
     @property
     def summary(self) -> str:

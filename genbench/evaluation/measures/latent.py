@@ -27,7 +27,7 @@ def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     for start in range(0, half, 50):
         pairs, points = slice(start, start + 50), slice(start * (STEPS + 1), (start + 50) * (STEPS + 1))
         lines = ((1 - t) * a[pairs, None] + t * b[pairs, None]).to(e.test.raw.device)
-        given = e.model.given(None if y is None else y[points])
+        given = e.model.conditioned_on(None if y is None else y[points])
         found.append(e.values(given.decode(lines.flatten(0, 1)).cpu().double()).unflatten(0, lines.shape[:2]))
     points = torch.cat(found)
     steps, ends = points.diff(dim=1).norm(dim=2), (points[:, -1] - points[:, 0]).norm(dim=1)

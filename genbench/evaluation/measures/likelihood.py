@@ -25,7 +25,7 @@ def log_probs(e: Evaluation) -> torch.Tensor:
         raise UserError("k", "this model's likelihood takes no importance samples", k, "leave it out")
     points = e.data.parts["test"].spread(most) if most else e.test.spread(MOST) if bound else e.test
     own = {} if k is None else {"k": k}
-    return torch.cat([e.model.given(y).log_prob(x, **own).cpu().double() for x, y in points.batches(MOST)])
+    return torch.cat([e.model.conditioned_on(y).log_prob(x, **own).cpu().double() for x, y in points.batches(MOST)])
 
 
 @measure(
@@ -45,8 +45,8 @@ def bits_per_value(e: Evaluation) -> Measured:
 
     Of dequantised pixels it bounds that of whole pixel values, as a log-density plus log of the cell's width does.
     """
-    d = e.data.space.size
-    cell = 0 if e.model.mass else d * math.log(e.data.space.cell)
+    d = e.data.spec.size
+    cell = 0 if e.model.is_discrete else d * math.log(e.data.spec.cell)
     return e.mean(-(e.once(log_probs) + cell) / (d * math.log(2)), of=f"{measured_space(e)}; {kind(e)}")
 
 
@@ -59,11 +59,11 @@ def kind(e: Evaluation) -> str:
 
 def measured_space(e: Evaluation) -> str:
     """What `log_prob` is a probability or a density of, in words: only what agrees in this can be compared."""
-    space = e.data.space
-    if e.model.mass:
-        of = "probability of " + ("binary test values" if space.trials == 1 else f"test values that count {space.trials} dots")
-    elif space.cell < 1:
-        of = f"density of test values in [0, 1], dequantised in cells of 1/{round(1 / space.cell)}"
+    spec = e.data.spec
+    if e.model.is_discrete:
+        of = "probability of " + ("binary test values" if spec.trials == 1 else f"test values that count {spec.trials} dots")
+    elif spec.cell < 1:
+        of = f"density of test values in [0, 1], dequantised in cells of 1/{round(1 / spec.cell)}"
     else:
-        of = "density of test values" + (" in [0, 1], as they are" if space.unit else "")
+        of = "density of test values" + (" in [0, 1], as they are" if spec.unit else "")
     return of + (" given their classes" if e.model.conditional else "")

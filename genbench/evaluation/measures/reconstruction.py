@@ -39,7 +39,7 @@ def psnr(e: Evaluation) -> Measured | None:
 
     Of data in [0, 1], whose peak is 1; at most 100 dB.
     """
-    return e.mean(-10 * e.once(squared_errors).clamp(min=LEAST).log10()) if e.data.space.unit else None
+    return e.mean(-10 * e.once(squared_errors).clamp(min=LEAST).log10()) if e.data.spec.unit else None
 
 
 @measure(
@@ -57,7 +57,7 @@ def ssim(e: Evaluation) -> Measured | None:
 
     Of images in [0, 1] with sides of at least 11, wherever the window of 11x11 lies within the image.
     """
-    if not (e.images and e.data.space.unit and min(e.data.space.shape[1:]) >= WIDTH):
+    if not (e.images and e.data.spec.unit and min(e.data.spec.shape[1:]) >= WIDTH):
         return None
     pairs = zip(e.x.split(e.block), e.reconstructions.split(e.block))
     return e.mean(torch.cat([structural_similarity(x, again) for x, again in pairs]))

@@ -7,7 +7,7 @@ import torch
 from genbench.evaluation.context import FEW, Evaluation, K
 from genbench.evaluation.measures.samples import sliced
 from genbench.evaluation.registry import POSITIVE, SHARE, measure
-from genbench.model import can
+from genbench.model import supports
 from genbench.stats.intervals import Measured
 
 
@@ -106,7 +106,7 @@ def agreement(e: Evaluation, score: Callable) -> Measured:
 
 def posteriors(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     """Means and log variances [n, d] of q(z|x) of the test points."""
-    found = [e.model.given(y).posterior(x) for x, y in e.test.batches(e.block)]
+    found = [e.model.conditioned_on(y).posterior(x) for x, y in e.test.batches(e.block)]
     means, logvar = (torch.cat([pair[i].cpu().double() for pair in found]) for i in (0, 1))
     return means, logvar
 
@@ -134,7 +134,7 @@ def code_mismatch(e: Evaluation) -> Measured | None:
     if not e.vectors or len(e.test) < 2:
         return None
     codes = e.codes
-    if can(e.model, "posterior"):
+    if supports(e.model, "posterior"):
         rng, (means, logvar) = e.rng("posterior"), e.once(posteriors)
         codes = means + (logvar / 2).exp() * torch.randn(means.shape, generator=rng, device=rng.device).cpu()
     drawn = e.model.codes(len(codes), e.rng("prior")).cpu()

@@ -7,7 +7,7 @@ data (Ghosh et al. 2020, arXiv:1903.12436, section 4). Such a density is a model
 import torch
 
 from genbench.config.settings import Settings
-from genbench.data.types import Data, Part, Space
+from genbench.data.types import Data, DataSpec, Split
 from genbench.model import Model, available_if
 from genbench.models.gmm import GMM
 from genbench.models.kde import KDE
@@ -39,15 +39,15 @@ def draw_prior(kind: str, n: int, d: int, rng: torch.Generator) -> torch.Tensor:
     return radius * z / z.norm(dim=1, keepdim=True)
 
 
-class Coder(Model):
+class LatentModel(Model):
     """Encodes to vectors and decodes them; generates from codes that its setting `sampler` says how to draw.
 
     `prior` draws from what training led codes towards (N(0, I) where it led them nowhere); the others from a density
-    that `finish` fits to the codes of the training data.
+    that `fit_posthoc` fits to the codes of the training data.
     """
 
-    def __init__(self, space, s):
-        super().__init__(space, s)
+    def __init__(self, spec, s):
+        super().__init__(spec, s)
         self.density: Model | None = None
 
     def prior(self, n: int, rng: torch.Generator) -> torch.Tensor:
@@ -68,27 +68,27 @@ class Coder(Model):
         """Where `codes` come from, in words."""
         return "the prior" if self.s.sampler == "prior" else f"the density ({self.s.sampler}) fitted to the training codes"
 
-    adds_noise = False  # whether `emit` adds the noise of a likelihood
+    adds_noise = False  # whether `sample_from_latent` adds the noise of a likelihood
 
     @property
     def sampler(self) -> str:
         """What samples are drawn from, in a word or two."""
         return self.s.sampler + " + noise" * self.adds_noise
 
-    def emit(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    def sample_from_latent(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """Data [n, *shape] given codes z [n, latent_dim]: a draw, or the mean where a draw would only be a noisier picture."""
         return self.decode(z)
 
     @available_if(draws_codes)
     def sample(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n generated points [n, *shape]."""
-        return self.emit(self.codes(n, rng), rng)
+        return self.sample_from_latent(self.codes(n, rng), rng)
 
-    def finish(self, train, *, seed):
+    def fit_posthoc(self, train, *, seed):
         if self.s.sampler in DENSITIES:
             with torch.no_grad():
-                z = torch.cat([self.given(y).encode(x) for x, y in train.batches(1000)])
-            data = Data("codes", {"train": Part(z, None)}, Space((self.s.latent_dim,), unit=False))
+                z = torch.cat([self.conditioned_on(y).encode(x) for x, y in train.batches(1000)])
+            data = Data("codes", {"train": Split(z, None)}, DataSpec((self.s.latent_dim,), unit=False))
             density = self.blank_density(seed, min(self.s.sampler_components, len(z))).to(z.device)
             try:
                 fit(density, data, Silent(), density.s)
@@ -100,12 +100,12 @@ class Coder(Model):
         """The density that the settings name, before it is fitted; a mixture of so many components."""
         made, own = DENSITIES[self.s.sampler]
         settings = USUAL | {"n_components": components, "seed": seed} | own
-        return made(Space((self.s.latent_dim,), unit=False), Settings(settings))
+        return made(DataSpec((self.s.latent_dim,), unit=False), Settings(settings))
 
-    def finished(self):
+    def posthoc_state(self):
         return {} if self.density is None else self.density.state_dict()
 
-    def take_finished(self, state):
+    def load_posthoc_state(self, state):
         if state:
             components = state["log_weights"].shape[1] if "log_weights" in state else 1  # after the start
             self.density = self.blank_density(self.s.seed, components).to(self.device)
