@@ -36,14 +36,23 @@ def fit(
     config = configured({"model": model, "dataset": dataset} | named, registry)
     require_data(named, config["dataset"]["name"], registry)
     if folder is None:
-        words = [f"{name}={written(value)}" for name, value in named.items()] + [f"dataset={dataset}"] * bool(dataset)
-        folder = Path("outputs") / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(config['model']['name'], words)}"
-    return execute(config, Path(folder).resolve(), registry) or load_run(config, Path(folder), config["device"])
+        words = [f"{name}={written(value)}" for name, value in named.items()] + [
+            f"dataset={dataset}"
+        ] * bool(dataset)
+        folder = (
+            Path("outputs")
+            / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(config['model']['name'], words)}"
+        )
+    return execute(config, Path(folder).resolve(), registry) or load_run(
+        config, Path(folder), config["device"]
+    )
 
 
 def _plain(value: Any) -> Any:
     """A value as YAML would give it: text for a path, Python's own number for NumPy's."""
-    return str(value) if isinstance(value, Path) else value.item() if hasattr(value, "item") else value
+    return (
+        str(value) if isinstance(value, Path) else value.item() if hasattr(value, "item") else value
+    )
 
 
 def load(folder: str | Path, config_dir: str | Path | None = None, device: str = "auto") -> Trained:

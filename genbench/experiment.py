@@ -45,7 +45,9 @@ class Trained:
     data: Data
     metrics: dict[str, dict]
     folder: Path
-    _draws: Iterator[int] = field(default_factory=itertools.count, init=False, compare=False)  # how often `sample` had no seed
+    _draws: Iterator[int] = field(
+        default_factory=itertools.count, init=False, compare=False
+    )  # how often `sample` had no seed
 
     def __repr__(self) -> str:
         able = ", ".join(name for name in ABILITIES if supports(self.model, name))
@@ -63,8 +65,15 @@ class Trained:
         """The points [n, *shape] of codes z, which are as `encode` gives them."""
         z, width = torch.as_tensor(z), self.model.latent_dim
         if width is not None and z.shape != (len(z), width):
-            raise UserError("decode", f"codes have the shape {_shape('n', width)}", _shape(*z.shape), "reshape them")
-        return self._ask("decode", z.long() if z.dim() == 1 else z.float(), y=y)  # numbers of clusters are no vectors
+            raise UserError(
+                "decode",
+                f"codes have the shape {_shape('n', width)}",
+                _shape(*z.shape),
+                "reshape them",
+            )
+        return self._ask(
+            "decode", z.long() if z.dim() == 1 else z.float(), y=y
+        )  # numbers of clusters are no vectors
 
     def log_prob(self, x, y=None) -> torch.Tensor:
         """The log probability or density [n] of points x [n, *shape], in nats; `model.log_prob_kind` says whether it is
@@ -84,28 +93,54 @@ class Trained:
         if not isinstance(n, Integral) or n < 0:
             raise UserError("n", "is a number of points to draw", n, "such as n=64")
         at = ("sample", seed) if seed is not None else ("call", next(self._draws))
-        return self._ask("sample", int(n), y=y, rng=generator(at[1], at[0], device=self.model.device))
+        return self._ask(
+            "sample", int(n), y=y, rng=generator(at[1], at[0], device=self.model.device)
+        )
 
-    def _ask(self, ability: str, points: torch.Tensor | int, y=None, rng: torch.Generator | None = None) -> torch.Tensor:
+    def _ask(
+        self, ability: str, points: torch.Tensor | int, y=None, rng: torch.Generator | None = None
+    ) -> torch.Tensor:
         """What the ability makes of points or codes, or so many draws of it: `BLOCK` at a time, as all may not fit memory."""
         n = points if rng is not None else len(points)
         if y is not None:
             y = torch.as_tensor(y).reshape(-1)
             if not self.model.conditional:
                 raise UserError("y", "this model does not depend on labels", fix="leave it out")
-            if y.is_floating_point() or not (len(y) and y.min() >= 0 and y.max() < self.data.spec.classes):
-                raise UserError("y", f"labels are whole numbers from 0 to {self.data.spec.classes - 1}", y.tolist(), "such as y=0")
+            if y.is_floating_point() or not (
+                len(y) and y.min() >= 0 and y.max() < self.data.spec.classes
+            ):
+                raise UserError(
+                    "y",
+                    f"labels are whole numbers from 0 to {self.data.spec.classes - 1}",
+                    y.tolist(),
+                    "such as y=0",
+                )
             unseen = sorted({*y.tolist()} & {*self.data.spec.absent})
             if unseen and ability == "sample":
-                there = [label for label in range(self.data.spec.classes) if label not in self.data.spec.absent]
-                raise UserError("y", "no training point has this label", unseen[0], f"such as y={there[0]}")
+                there = [
+                    label
+                    for label in range(self.data.spec.classes)
+                    if label not in self.data.spec.absent
+                ]
+                raise UserError(
+                    "y", "no training point has this label", unseen[0], f"such as y={there[0]}"
+                )
             if len(y) not in (1, n):
-                raise UserError("y", f"there is one label for all {n} points, or one for each", len(y), "such as y=0")
+                raise UserError(
+                    "y",
+                    f"there is one label for all {n} points, or one for each",
+                    len(y),
+                    "such as y=0",
+                )
         elif self.model.conditional and ability in ("encode", "decode"):
-            raise UserError("y", f"{ability} needs the labels of the points", fix=f"{ability}(..., y=labels)")
+            raise UserError(
+                "y", f"{ability} needs the labels of the points", fix=f"{ability}(..., y=labels)"
+            )
         if not supports(self.model, ability):
             has = [name for name in ABILITIES if supports(self.model, name)]
-            raise UserError(self.folder.name, f"this model cannot {ability}", fix=f"it can {', '.join(has)}")
+            raise UserError(
+                self.folder.name, f"this model cannot {ability}", fix=f"it can {', '.join(has)}"
+            )
         found, device = [], self.model.device
         with torch.no_grad():
             for start in range(0, max(n, 1), BLOCK):
@@ -119,14 +154,23 @@ class Trained:
     def _points(self, x) -> torch.Tensor:
         x, spec = torch.as_tensor(x).float(), self.data.spec
         if x.shape[1:] != spec.shape:
-            raise UserError("points", f"they have the shape {_shape('n', *spec.shape)}", _shape(*x.shape), "reshape them")
+            raise UserError(
+                "points",
+                f"they have the shape {_shape('n', *spec.shape)}",
+                _shape(*x.shape),
+                "reshape them",
+            )
         if not x.isfinite().all():
-            raise UserError("points", "their values are numbers", "some that are not finite", "clean them")
+            raise UserError(
+                "points", "their values are numbers", "some that are not finite", "clean them"
+            )
         # A model of any real values takes its own samples, which may leave [0, 1]; but whole numbers beyond it are pixels
         # as they were stored.
         beyond = spec.unit and len(x) and not (x.min() >= 0 and x.max() <= 1)
         if beyond and (self.model.bounded or bool((x == x.round()).all())):
-            raise UserError("points", "their values lie in [0, 1]", f"{x.min():g} to {x.max():g}", "scale them")
+            raise UserError(
+                "points", "their values lie in [0, 1]", f"{x.min():g} to {x.max():g}", "scale them"
+            )
         return x
 
 
@@ -139,7 +183,12 @@ def _shape(*sizes) -> str:
 
 
 def run(
-    config: dict, folder: Path, resume: str = "", title: str = "", display: Display | None = None, device: str | None = None
+    config: dict,
+    folder: Path,
+    resume: str = "",
+    title: str = "",
+    display: Display | None = None,
+    device: str | None = None,
 ) -> Trained | None:
     """Run (or resume) the experiment that `config` describes in `folder`.
 
@@ -161,23 +210,39 @@ def run(
         record.resolved(s)
         fitted = fit(model, data, record, s)
         if model.converged:
-            record.echo(f"converged after {counted(fitted.epochs, 'epoch')}: another would change nothing")
+            record.echo(
+                f"converged after {counted(fitted.epochs, 'epoch')}: another would change nothing"
+            )
         elif fitted.kept < fitted.epochs:
-            record.echo(f"kept the weights after {counted(fitted.kept, 'epoch')}, which did best on the validation data")
+            record.echo(
+                f"kept the weights after {counted(fitted.kept, 'epoch')}, which did best on the validation data"
+            )
         for remark in model.warnings():
             record.echo(f"warning: {remark}")
         with fitted.watch.running():
             model.fit_posthoc(data.train, seed=s.seed)
         record.keep(model.posthoc_state())
-        cost = {"epochs": fitted.epochs, "steps": fitted.steps, "kept_epoch": fitted.kept, "parameters": model.size}
-        cost |= {"criterion": model.criterion, "criterion_contains": list(getattr(model, "loss_weights", ()))}
+        cost = {
+            "epochs": fitted.epochs,
+            "steps": fitted.steps,
+            "kept_epoch": fitted.kept,
+            "parameters": model.size,
+        }
+        cost |= {
+            "criterion": model.criterion,
+            "criterion_contains": list(getattr(model, "loss_weights", ())),
+        }
         curve = validation_curve(record.folder, model.criterion) if model.criterion else {}
-        whole = curve.keys() >= {*range(s.validate_every, fitted.epochs + 1, s.validate_every)}  # else points were lost
+        whole = curve.keys() >= {
+            *range(s.validate_every, fitted.epochs + 1, s.validate_every)
+        }  # else points were lost
         late = late_fall(curve) if whole else None
         cost |= {"late_fall": late} if late is not None else {}
         cost = {"cost": cost, "time": record.fitted(fitted.watch), "machine": machine(model)}
         found = final(model, data, s.batch_size, s.seed) | cost | identity(model, data)
-        found = record.measured(found | evaluated(model, data, found, s.evaluation, watch=record.measuring))
+        found = record.measured(
+            found | evaluated(model, data, found, s.evaluation, watch=record.measuring)
+        )
         record.show(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
         record.finish(found)
         return Trained(model, data, found, record.folder)
@@ -188,7 +253,11 @@ def load_run(config: dict, folder: Path, device: str) -> Trained:
     data are others."""
     record = Record(folder, config)
     if not record.done:
-        raise UserError(str(folder), "holds no finished run, or a damaged one", fix=f"genbench resume {quoted(folder)}")
+        raise UserError(
+            str(folder),
+            "holds no finished run, or a damaged one",
+            fix=f"genbench resume {quoted(folder)}",
+        )
     path, finished, metrics = record.last, record.status.get("finished"), read_metrics(folder)
     data = load(config["dataset"], pick_device(device))
     model = build(config, data)
@@ -231,7 +300,11 @@ def evaluate(
         lock.sign()
         run = load_run(config, folder, device or config["device"])
         made = evaluated(run.model, run.data, run.metrics, size, names, asked, watch)
-        kept = {name: merged(run.metrics.get(name, []), made[name]) for name in ("card", "real_data") if name in made}
+        kept = {
+            name: merged(run.metrics.get(name, []), made[name])
+            for name in ("card", "real_data")
+            if name in made
+        }
         known = identity(run.model, run.data)  # which runs of earlier versions lack
         write_json(folder / "metrics.json", run.metrics | known | made | kept)
         return made
@@ -243,13 +316,22 @@ def build(config: dict, data: Data) -> Model:
     """The model that the settings describe, for this data, on its device; its initial weights are a function of the seed."""
     made = locate(config["model"]["class"], "model.class")
     if not (isinstance(made, type) and issubclass(made, Model)):
-        raise UserError("model.class", "is not a genbench Model", config["model"]["class"], "derive it from genbench.model.Model")
+        raise UserError(
+            "model.class",
+            "is not a genbench Model",
+            config["model"]["class"],
+            "derive it from genbench.model.Model",
+        )
     s = resolved(Settings(config), made, data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(s.seed, "weights"))
-        model = (partial(Standardized, made=made) if s.dataset.get("standardize") else made)(data.spec, s)
+        model = (partial(Standardized, made=made) if s.dataset.get("standardize") else made)(
+            data.spec, s
+        )
     device = data.train.raw.device
-    return (model.float() if device.type == "mps" else model).to(device)  # mps knows no double precision
+    return (model.float() if device.type == "mps" else model).to(
+        device
+    )  # mps knows no double precision
 
 
 def pick_device(name: str) -> torch.device:

@@ -28,7 +28,9 @@ from torch import nn
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
 
-Logs = dict[str, torch.Tensor]  # scalars on the device; a mean over the data points they were computed on
+Logs = dict[
+    str, torch.Tensor
+]  # scalars on the device; a mean over the data points they were computed on
 
 
 class Model(nn.Module):
@@ -40,7 +42,9 @@ class Model(nn.Module):
 
     converged = False  # True ends the run early
     until_converged = False  # True if a run usually ends early, so that its last epoch is not known
-    criterion: str | None = None  # the term of `evaluate` that training lowers; None where there is none, as in a game
+    criterion: str | None = (
+        None  # the term of `evaluate` that training lowers; None where there is none, as in a game
+    )
     default_latent_dim = 16  # what latent_dim=auto is, unless the data have fewer dimensions
     default_batch_size = 128  # what batch_size=auto is, unless the data are few
     stores_training_data = False  # True if the fit is the training data themselves, so that measuring it on them tells nothing
@@ -121,7 +125,9 @@ class Model(nn.Module):
     @property
     def size(self) -> int:
         """How many numbers the fit consists of."""
-        return sum(t.numel() for t in (*self.parameters(), *self.buffers()) if t.dtype != torch.bool)
+        return sum(
+            t.numel() for t in (*self.parameters(), *self.buffers()) if t.dtype != torch.bool
+        )
 
     @property
     def device(self) -> torch.device:
@@ -129,7 +135,15 @@ class Model(nn.Module):
         return next((t for t in (*self.parameters(), *self.buffers())), torch.empty(0)).device
 
 
-ABILITIES = ("encode", "decode", "codes", "sample", "log_prob", "score", "posterior")  # what a model may be able to do
+ABILITIES = (
+    "encode",
+    "decode",
+    "codes",
+    "sample",
+    "log_prob",
+    "score",
+    "posterior",
+)  # what a model may be able to do
 
 
 class View(NamedTuple):

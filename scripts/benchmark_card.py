@@ -30,8 +30,12 @@ from genbench.utils.errors import UserError
 
 def main() -> None:
     """Train, then print CPU seconds and value of each measure, and their sum."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("settings", nargs="*", default=["model=vae", "epochs=1"], metavar="NAME=VALUE")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "settings", nargs="*", default=["model=vae", "epochs=1"], metavar="NAME=VALUE"
+    )
     parser.add_argument("--evaluation", choices=("quick", "full"), default="full")
     given = parser.parse_args()
     try:
@@ -48,7 +52,9 @@ def main() -> None:
     with torch.no_grad():
         spent(lambda: e.features.name, lambda name: f"{name}: trained, or found in the cache")
         total = measure_all("", e, [m for m in measures().values() if supports(model, *m.needs)])
-        print(f"{total:8.2f} s  in all, {torch.get_num_threads()} threads, {size}, {len(e.test):,} test points")
+        print(
+            f"{total:8.2f} s  in all, {torch.get_num_threads()} threads, {size}, {len(e.test):,} test points"
+        )
         if supports(model, "sample"):
             total = measure_all("real data, ", RealData(e), measures_of_samples())
             print(f"{total:8.2f} s  in all, once for a dataset")
@@ -56,7 +62,10 @@ def main() -> None:
 
 def measure_all(what: str, e: Evaluation, chosen: list[Measure]) -> float:
     """Measure all of these; returns the CPU seconds."""
-    return sum(spent(lambda m=m: measured(m, e), lambda number, m=m: f"{what}{m.name} = {shown(number)}") for m in chosen)
+    return sum(
+        spent(lambda m=m: measured(m, e), lambda number, m=m: f"{what}{m.name} = {shown(number)}")
+        for m in chosen
+    )
 
 
 def shown(number: Measured | None) -> str:

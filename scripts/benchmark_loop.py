@@ -31,7 +31,14 @@ from genbench.runs.recorder import Run
 from genbench.training.loop import fit
 
 OVERRIDES = [
-    *("model=vae", "dataset=mnist", "latent_dim=20", "network=mlp", "hidden=[400]", "activation=relu"),
+    *(
+        "model=vae",
+        "dataset=mnist",
+        "latent_dim=20",
+        "network=mlp",
+        "hidden=[400]",
+        "activation=relu",
+    ),
     *("batch_size=128", "lr=1e-3", "schedule=constant", "epochs=1", "device=cpu"),
 ]
 
@@ -50,9 +57,15 @@ def bare_epoch(x: torch.Tensor) -> float:
 
 def epoch_by_hand(batches: Iterable[torch.Tensor], fused: bool) -> float:
     """Seconds that a VAE written without genbench takes to learn from these batches."""
-    encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 400), torch.nn.ReLU(), torch.nn.Linear(400, 40))
-    decoder = torch.nn.Sequential(torch.nn.Linear(20, 400), torch.nn.ReLU(), torch.nn.Linear(400, 784))
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3, fused=fused)
+    encoder = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(784, 400), torch.nn.ReLU(), torch.nn.Linear(400, 40)
+    )
+    decoder = torch.nn.Sequential(
+        torch.nn.Linear(20, 400), torch.nn.ReLU(), torch.nn.Linear(400, 784)
+    )
+    optimizer = torch.optim.Adam(
+        [*encoder.parameters(), *decoder.parameters()], lr=1e-3, fused=fused
+    )
     started, total = time.perf_counter(), 0.0
     for x in batches:
         mu, logvar = encoder(x).chunk(2, 1)
@@ -90,18 +103,28 @@ def our_epoch(config: dict, data) -> tuple[float, float, float]:
 
 def main() -> None:
     """Print seconds and ratios of every round, then the median ratios."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--root", required=True, help="folder that holds MNIST/raw")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=0, help="worker processes of the plain loop's DataLoader")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="worker processes of the plain loop's DataLoader"
+    )
     args = parser.parse_args()
     registry = builtin_registry()
     config = check(composed([*OVERRIDES, f"dataset.root={args.root}"], registry), registry)
     data = load(config["dataset"], torch.device("cpu"))
     images = data.train.values().flatten(1)
     n = len(images)
-    print(f"{n:,} images per epoch, {torch.get_num_threads()} threads, DataLoader with {args.workers} workers")
-    ratios: dict[str, list[float]] = {"epoch to plain loop": [], "training to bare loop": [], "bare to plain loop": []}
+    print(
+        f"{n:,} images per epoch, {torch.get_num_threads()} threads, DataLoader with {args.workers} workers"
+    )
+    ratios: dict[str, list[float]] = {
+        "epoch to plain loop": [],
+        "training to bare loop": [],
+        "bare to plain loop": [],
+    }
     for r in range(args.rounds):
         plain, bare = plain_epoch(args.root, n, args.workers), bare_epoch(images)
         training, epoch, end = our_epoch(config, data)
@@ -112,7 +135,9 @@ def main() -> None:
         for name, ratio in zip(ratios, [epoch / plain, training / bare, bare / plain], strict=True):
             ratios[name].append(ratio)
     for name, found in ratios.items():
-        print(f"{name}: median ratio {median(found):.3f}, from {min(found):.3f} to {max(found):.3f}")
+        print(
+            f"{name}: median ratio {median(found):.3f}, from {min(found):.3f} to {max(found):.3f}"
+        )
 
 
 if __name__ == "__main__":

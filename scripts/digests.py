@@ -22,7 +22,9 @@ import genbench
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 DATASETS = ("digits", "ring")
-RENAMED: dict[str, str] = {}  # a name in the state of a model that has changed: what it is now -> what it was
+RENAMED: dict[
+    str, str
+] = {}  # a name in the state of a model that has changed: what it is now -> what it was
 
 
 def digest(tensors: Mapping[str, torch.Tensor]) -> str:
@@ -40,13 +42,19 @@ def trained(model: str, dataset: str, folder: Path) -> dict[str, str]:
     settings = {"folder": folder, "epochs": 2, "evaluation": "none", "device": "cpu"}
     try:
         try:
-            run = genbench.fit(model, dataset, steps=None, **settings)  # else a GAN makes its thousands of steps
+            run = genbench.fit(
+                model, dataset, steps=None, **settings
+            )  # else a GAN makes its thousands of steps
         except ValueError:
-            run = genbench.fit(model, dataset, **settings)  # a model that counts its training in epochs only
+            run = genbench.fit(
+                model, dataset, **settings
+            )  # a model that counts its training in epochs only
     except ValueError as error:
         return {"refused": str(error).splitlines()[0]}
     state = {RENAMED.get(name, name): tensor for name, tensor in run.model.state_dict().items()}
-    objective = {part: run.metrics[part] for part in ("train", "validation", "test") if part in run.metrics}
+    objective = {
+        part: run.metrics[part] for part in ("train", "validation", "test") if part in run.metrics
+    }
     found = {
         "weights": digest(state),
         "objective": hashlib.sha256(json.dumps(objective, sort_keys=True).encode()).hexdigest(),
@@ -58,7 +66,9 @@ def trained(model: str, dataset: str, folder: Path) -> dict[str, str]:
 
 def main() -> int:
     """Record the digests of all models, or compare them with those that were recorded."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("action", choices=["record", "compare"])
     parser.add_argument("file", type=Path)
     args = parser.parse_args()
@@ -73,7 +83,9 @@ def main() -> int:
         args.file.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
         return 0
     recorded = json.loads(args.file.read_text())
-    different = sorted(name for name in found.keys() | recorded.keys() if found.get(name) != recorded.get(name))
+    different = sorted(
+        name for name in found.keys() | recorded.keys() if found.get(name) != recorded.get(name)
+    )
     print("\n".join(f"{name}: {recorded.get(name)} is now {found.get(name)}" for name in different))
     print(f"{len(found) - len(different)} of {len(found)} are the same")
     return int(bool(different))

@@ -49,15 +49,25 @@ GOALS = [
 
 def main() -> int:
     """Run the sweeps that are asked for, and print each goal with the value of every seed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sweeps", nargs="*", metavar="SWEEP", help=f"of {', '.join(SWEEPS)}; all without it")
-    parser.add_argument("--root", type=Path, help="folder above MNIST/raw; without it MNIST is downloaded")
-    parser.add_argument("--folder", type=Path, default=Path("outputs/defaults"), help="where the runs are kept")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "sweeps", nargs="*", metavar="SWEEP", help=f"of {', '.join(SWEEPS)}; all without it"
+    )
+    parser.add_argument(
+        "--root", type=Path, help="folder above MNIST/raw; without it MNIST is downloaded"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=Path("outputs/defaults"), help="where the runs are kept"
+    )
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     unknown = set(given.sweeps) - set(SWEEPS)
     if unknown:
-        parser.error(f"no such sweep: {', '.join(sorted(unknown))} (choose from {', '.join(SWEEPS)})")
+        parser.error(
+            f"no such sweep: {', '.join(sorted(unknown))} (choose from {', '.join(SWEEPS)})"
+        )
     missed = 0
     for name in given.sweeps or SWEEPS:
         cards, seconds = train(name, given)
@@ -80,7 +90,11 @@ def main() -> int:
 def train(name: str, given: argparse.Namespace) -> tuple[list[dict[str, float]], list[float]]:
     """The cards of a sweep's runs by name of measure, one for each seed, and the CPU seconds of their fits."""
     folder = given.folder.resolve() / name
-    root = [f"dataset.root={given.root.resolve()}"] if given.root and "dataset=mnist" in SWEEPS[name] else []
+    root = (
+        [f"dataset.root={given.root.resolve()}"]
+        if given.root and "dataset=mnist" in SWEEPS[name]
+        else []
+    )
     command = [sys.executable, "-m", "genbench", "-m", *SWEEPS[name], *root, "seed=0,1,2"]
     command += [f"device={given.device}", f"hydra.sweep.dir={folder}"]
     print("genbench", *command[3:], flush=True)

@@ -40,7 +40,6 @@ def of(tests: str, *mutants: tuple[str, str, str, str]) -> list[Mutant]:
 
 
 # fmt: off
-# ruff: noqa: E501
 MUTANTS = [
     *of(
         "tests/test_generate.py tests/test_report.py -k 'fit_the_memory or thousand or can_be_stopped'",
@@ -397,15 +396,39 @@ MUTANTS = [
 
 def run(tests: str, folder: Path) -> subprocess.Popen:
     """Run these tests in a copy of the tree."""
-    environment = os.environ | {"PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    words = [sys.executable, "-m", "pytest", "-x", "-q", "--tb=no", "-n", "0", "-p", "no:cacheprovider", *shlex.split(tests)]
+    environment = os.environ | {
+        "PYTHONPATH": str(folder),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-q",
+        "--tb=no",
+        "-n",
+        "0",
+        "-p",
+        "no:cacheprovider",
+        *shlex.split(tests),
+    ]
     with open(folder / SAID, "w") as said:
-        return subprocess.Popen(words, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            words, cwd=folder, env=environment, stdout=said, stderr=subprocess.STDOUT
+        )
 
 
 def copied(folder: Path) -> Path:
     """A copy of the tree as it is, without what git ignores."""
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     for name in listed.stdout.splitlines():
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -448,15 +471,23 @@ def main() -> int:
                 elif process.poll() is None:
                     continue
                 else:
-                    failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", (folder / SAID).read_text(), flags=re.M)
+                    failed = re.findall(
+                        r"^(?:FAILED|ERROR) (\S+)", (folder / SAID).read_text(), flags=re.M
+                    )
                     caught = process.returncode == 1 and failed
-                    verdict = f"caught by {failed[0]}" if caught else f"SURVIVED (pytest ended with {process.returncode})"
+                    verdict = (
+                        f"caught by {failed[0]}"
+                        if caught
+                        else f"SURVIVED (pytest ended with {process.returncode})"
+                    )
                 del running[mutant]
                 shutil.rmtree(folder)
                 if not verdict.startswith("caught"):
                     bad.append(mutant)
                 print(f"{mutant.name}: {verdict}", flush=True)
-    print(f"{len(chosen) - len(bad)} of {len(chosen)} mutants caught in {(time.monotonic() - started) / 60:.1f} minutes")
+    print(
+        f"{len(chosen) - len(bad)} of {len(chosen)} mutants caught in {(time.monotonic() - started) / 60:.1f} minutes"
+    )
     return int(bool(bad))
 
 

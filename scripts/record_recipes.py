@@ -19,10 +19,17 @@ def record(table: Path, folder: Path = RECIPES) -> list[str]:
     measured = [row for row in facts["recipes"] if not row["error"]]
     for row in measured:
         file = folder / f"{row['name']}.yaml"
-        text = re.sub(r"^(last_run|measured):.*\n", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        compared = (row["tolerance"] is not None or row["relative"] is not None) and not re.search(r"^expected:", text, re.MULTILINE)
+        text = re.sub(
+            r"^(last_run|measured):.*\n", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE
+        )
+        compared = (row["tolerance"] is not None or row["relative"] is not None) and not re.search(
+            r"^expected:", text, re.MULTILINE
+        )
         found = f"[{row['ours']:.6g}, {row['expected']:.6g}]" if compared else f"{row['ours']:.6g}"
-        file.write_text(f'{text.rstrip()}\nlast_run: "{facts["date"][:10]}"\nmeasured: {found}\n', encoding="utf-8")
+        file.write_text(
+            f'{text.rstrip()}\nlast_run: "{facts["date"][:10]}"\nmeasured: {found}\n',
+            encoding="utf-8",
+        )
     return [row["name"] for row in measured]
 
 

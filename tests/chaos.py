@@ -39,7 +39,20 @@ from genbench.utils.files import read_json_or_empty
 
 TICKS = ("open", "os.rename", "os.remove", "os.truncate")
 FAULTS = ("kill", "SIGTERM", "SIGINT", "full disk")
-DAMAGES = ("none", "none", "none", "bit", "truncate", "zeros", "events", "temporary", "metrics", "status", *STRANGE, "50 GB")
+DAMAGES = (
+    "none",
+    "none",
+    "none",
+    "bit",
+    "truncate",
+    "zeros",
+    "events",
+    "temporary",
+    "metrics",
+    "status",
+    *STRANGE,
+    "50 GB",
+)
 
 
 class Clock:
@@ -61,7 +74,9 @@ class Clock:
             os.kill(os.getpid(), getattr(signal, cls.fault))
 
 
-def started(words: list[str], folder: Path, fault: str | None = None, tick: int = 0) -> tuple[int, str, int]:
+def started(
+    words: list[str], folder: Path, fault: str | None = None, tick: int = 0
+) -> tuple[int, str, int]:
     """Run the command in a process of its own; its exit status, what it said on stderr, and the ticks that it took."""
     said, told = folder.with_suffix(".err"), folder.with_suffix(".ticks")
     told.unlink(missing_ok=True)
@@ -75,7 +90,11 @@ def started(words: list[str], folder: Path, fault: str | None = None, tick: int 
             look = signals.check
             signals.check = lambda: (Clock.tick(), look())[1]
             inside = (str(folder), str(folder.parent / f".{folder.name}"))
-            sys.addaudithook(lambda event, args: event in TICKS and str(args[0]).startswith(inside) and Clock.tick())
+            sys.addaudithook(
+                lambda event, args: (
+                    event in TICKS and str(args[0]).startswith(inside) and Clock.tick()
+                )
+            )
             try:
                 main(words)
             except SystemExit as stopped:
@@ -99,7 +118,13 @@ def befall(folder: Path, damage: str, rng: random.Random, done: bool) -> str:
         content = bytearray(path.read_bytes())
         if damage == "bit":
             content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-        path.write_bytes({"bit": content, "zeros": bytes(len(content)), "truncate": content[: rng.randrange(len(content))]}[damage])
+        path.write_bytes(
+            {
+                "bit": content,
+                "zeros": bytes(len(content)),
+                "truncate": content[: rng.randrange(len(content))],
+            }[damage]
+        )
     elif damage == "events" and (file := folder / "events.out.tfevents.genbench").exists():
         os.truncate(file, rng.randrange(file.stat().st_size + 1))
     elif damage == "temporary":
@@ -109,7 +134,13 @@ def befall(folder: Path, damage: str, rng: random.Random, done: bool) -> str:
     elif damage == "status" and (folder / "status.json").exists():
         (folder / "status.json").write_text('{"sta')
     elif damage in (*STRANGE, "50 GB"):  # in place of a file
-        names = [".lock", "run.log", "status.json", "metrics.json", *(path.name for path in checkpoints[1:][-1:])]
+        names = [
+            ".lock",
+            "run.log",
+            "status.json",
+            "metrics.json",
+            *(path.name for path in checkpoints[1:][-1:]),
+        ]
         name = rng.choice(names + ["events.out.tfevents.genbench"] * (not done))
         put(damage, folder / name, folder.with_suffix(".elsewhere"))
         return name
@@ -121,8 +152,15 @@ class Trials:
 
     def __init__(self, seed: int, folder: Path):
         self.seed, self.folder, self.whole = seed, folder, {}
-        with redirect_stdout(None):  # once in this process, so that its copies need not import anything
-            run_sweep(["model=pca"], [["model=pca", "epochs=1", "device=cpu"]], folder / "first", builtin_registry())
+        with redirect_stdout(
+            None
+        ):  # once in this process, so that its copies need not import anything
+            run_sweep(
+                ["model=pca"],
+                [["model=pca", "epochs=1", "device=cpu"]],
+                folder / "first",
+                builtin_registry(),
+            )
             run(small_config("ae"), folder / "second")
 
     def begin(self, kind: str, folder: Path) -> list[str]:
@@ -148,7 +186,11 @@ class Trials:
         if kind != "sweep":
             return outcome(folder)
         rows = read_json_or_empty(folder / SUMMARY)["jobs"]
-        found = {f"{row['directory']} {name}": value for row in rows for name, value in outcome(folder / row["directory"]).items()}
+        found = {
+            f"{row['directory']} {name}": value
+            for row in rows
+            for name, value in outcome(folder / row["directory"]).items()
+        }
         return found | {"states": [row["state"] for row in rows]}
 
     def undisturbed(self, kind: str) -> tuple[dict, int]:
@@ -174,18 +216,33 @@ class Trials:
             fault, tick = rng.choice(FAULTS), rng.randint(1, ticks)
             began = time.monotonic()
             status, said, _ = started(words, folder, fault, tick)
-            tell(f"{kind}: {fault} at tick {tick} of {ticks}: exit status {status} after {time.monotonic() - began:.1f} s")
-            allowed = {"kill": {-signal.SIGKILL}, "SIGTERM": {143}, "SIGINT": {130}, "full disk": {1}}[fault] | {0}
+            tell(
+                f"{kind}: {fault} at tick {tick} of {ticks}: exit status {status} after {time.monotonic() - began:.1f} s"
+            )
+            allowed = {
+                "kill": {-signal.SIGKILL},
+                "SIGTERM": {143},
+                "SIGINT": {130},
+                "full disk": {1},
+            }[fault] | {0}
             lines = [line for line in said.splitlines() if not line.startswith("genbench: error: ")]
             if status not in allowed or lines or (status == 1) != bool(said):
-                return f"{kind}: {fault} at tick {tick}: exit status {status}, and on stderr: {said}"
+                return (
+                    f"{kind}: {fault} at tick {tick}: exit status {status}, and on stderr: {said}"
+                )
             if fault == "full disk" and (status == 0 or kind == "sweep"):
-                lost |= {"pictures", "images", "scalars"}  # a run ended without those that there was no room for
+                lost |= {
+                    "pictures",
+                    "images",
+                    "scalars",
+                }  # a run ended without those that there was no room for
             damage = rng.choice(DAMAGES) if kind != "sweep" else "none"
             where = befall(folder, damage, rng, done=status == 0)
             tell(f"{kind}: damage: {damage} ({where})")
             if where.startswith("events") or fault == "full disk":
-                lost |= {"images", "scalars"} if status == 0 else {"images"}  # nothing draws the curves of what is done anew
+                lost |= (
+                    {"images", "scalars"} if status == 0 else {"images"}
+                )  # nothing draws the curves of what is done anew
         status, said, _ = started(words, folder)
         if status != 0 or said:
             return f"{kind}: at the end: exit status {status}, and on stderr: {said}"
@@ -202,7 +259,10 @@ def command() -> int:
     parser.add_argument("--trial", type=int, help="only this one, told fault by fault")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    for some in ("watched", "finished"):  # what is in pictures is tested elsewhere, and takes most of the time
+    for some in (
+        "watched",
+        "finished",
+    ):  # what is in pictures is tested elsewhere, and takes most of the time
         setattr(FigureRenderer, some, sketch)
     until, trials, number = time.monotonic() + asked.seconds, [], 0
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:

@@ -24,17 +24,28 @@ from genbench.figures.renderer import FigureRenderer
 from genbench.model import Model
 from genbench.utils.errors import UserError
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # a process of several, which would only be in one another's way
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # a process of several, which would only be in one another's way
     torch.set_num_threads(1)
 
-signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup has it ignored, which the programs under test would inherit
+signal.signal(
+    signal.SIGHUP, signal.SIG_DFL
+)  # nohup has it ignored, which the programs under test would inherit
 
 DIGITS = cache(sklearn.datasets.load_digits)
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 MODELS = sorted(f.stem for f in (CONFIGS / "model").glob("*.yaml"))
 
 # Small enough to train in a moment; a setting that a model does not have is left out.
-SMALL = {"hidden": [16], "channels": 4, "dense": 16, "latent_dim": 3, "n_components": 3, "projections": 5}
+SMALL = {
+    "hidden": [16],
+    "channels": 4,
+    "dense": 16,
+    "latent_dim": 3,
+    "n_components": 3,
+    "projections": 5,
+}
 SMALL |= {"n_critic": 2, "n_discriminator": 2, "discriminator_hidden": [8]}
 
 
@@ -46,7 +57,11 @@ def config_of(model: str, *overrides: str, dataset: str = "digits") -> dict:
 @cache  # Hydra takes a third of a second
 def _composed(model: str, dataset: str, *overrides: str) -> dict:
     registry = builtin_registry()
-    settings = (s for choice in (model, dataset) for s in registry.settings(choice.replace("=", "/")).values())
+    settings = (
+        s
+        for choice in (model, dataset)
+        for s in registry.settings(choice.replace("=", "/")).values()
+    )
     required = [setting.example for setting in settings if setting.required]
     return resolved([model, dataset, *required, *overrides], registry)
 
@@ -75,9 +90,13 @@ def defaults_of(setting: Setting) -> list:
 def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
     """A model's real config on few points and with small shapes; its layers are fully connected unless an override says."""
     own = own_settings(model)
-    network = next((o.removeprefix("network=") for o in overrides if o.startswith("network=")), "mlp")
+    network = next(
+        (o.removeprefix("network=") for o in overrides if o.startswith("network=")), "mlp"
+    )
     idle = {"mlp": ("channels", "dense"), "conv": ("hidden",)}[network]
-    small = [f"{k}={v}" for k, v in ({"network": network} | SMALL).items() if k in own and k not in idle]
+    small = [
+        f"{k}={v}" for k, v in ({"network": network} | SMALL).items() if k in own and k not in idle
+    ]
     few = ["epochs=4", "batch_size=50", "dataset.limit=130", "device=cpu", "evaluation=none"]
     return config_of(model, *few, *small, *overrides, dataset=dataset)
 
@@ -104,12 +123,20 @@ def accepts(model: str, name: str, value) -> bool:
     return True
 
 
-REMEMBERING = {"patience": 2, "annealing": "linear", "ema": 0.9, "grad_clip": 1.0, "instance_noise": 0.1}
+REMEMBERING = {
+    "patience": 2,
+    "annealing": "linear",
+    "ema": 0.9,
+    "grad_clip": 1.0,
+    "instance_noise": 0.1,
+}
 
 
 def config_with_all_state(model: str, *overrides: str) -> dict:
     """A small config in which the model has as much to remember as it can."""
-    remembered = [f"{name}={value}" for name, value in REMEMBERING.items() if accepts(model, name, value)]
+    remembered = [
+        f"{name}={value}" for name, value in REMEMBERING.items() if accepts(model, name, value)
+    ]
     return small_config(model, "draw_every=2", *remembered, *overrides)
 
 
@@ -118,7 +145,9 @@ def suited(model: str, data):
     made = locate(config_of(model)["model"]["class"], "model.class")
     if data.spec.trials or not getattr(made, "mass", False):
         return data
-    parts = {name: Split((part.values() > 0.5).float(), part.y) for name, part in data.parts.items()}
+    parts = {
+        name: Split((part.values() > 0.5).float(), part.y) for name, part in data.parts.items()
+    }
     return data._replace(parts=parts, spec=data.spec._replace(unit=True, trials=1))
 
 
@@ -230,7 +259,9 @@ def coarse(monkeypatch):
     monkeypatch.setattr(Canvas, "picture", picture)
 
 
-@pytest.fixture(params={own_class(name): name for name in sorted(MODELS, key=len, reverse=True)}.values())
+@pytest.fixture(
+    params={own_class(name): name for name in sorted(MODELS, key=len, reverse=True)}.values()
+)
 def model_name(request) -> str:
     """Every model that configs/model/ names, whichever they are; of those that are the same class the plainest."""
     return request.param

@@ -27,18 +27,28 @@ def outcome(folder: Path) -> dict:
             if kind == "scalars":
                 scalars.setdefault(value.tag, []).append((event.step, value.tensor.float_val[0]))
             elif kind == "images":
-                images.setdefault(value.tag, []).append((event.step, tuple(value.tensor.string_val)))
+                images.setdefault(value.tag, []).append(
+                    (event.step, tuple(value.tensor.string_val))
+                )
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     found = json.loads((folder / "metrics.json").read_text())
-    costs = tuple(f"final/{entry['name']}:" for entry in found.get("card", []) if entry["group"] == "cost")
+    costs = tuple(
+        f"final/{entry['name']}:" for entry in found.get("card", []) if entry["group"] == "cost"
+    )
     return {
         "model": content["model"],
         "progress": content["progress"],
         "stopping": content["stopping"],
         "curve": [{k: v for k, v in line.items() if k != "time"} for line in lines],
-        "final": {k: v if k != "card" else [n for n in v if n["group"] != "cost"] for k, v in found.items() if k != "time"},
+        "final": {
+            k: v if k != "card" else [n for n in v if n["group"] != "cost"]
+            for k, v in found.items()
+            if k != "time"
+        },
         "pictures": {p.name: p.read_bytes() for p in sorted(folder.glob("*.png"))},
-        "scalars": {tag: points for tag, points in scalars.items() if not tag.startswith(("speed/", *costs))},
+        "scalars": {
+            tag: points for tag, points in scalars.items() if not tag.startswith(("speed/", *costs))
+        },
         "images": images,
     }
 
@@ -46,7 +56,9 @@ def outcome(folder: Path) -> dict:
 def same(a, b) -> bool:
     """Equality down to the bits of tensors."""
     if isinstance(a, torch.Tensor):
-        return a.dtype == b.dtype and a.shape == b.shape and a.numpy().tobytes() == b.numpy().tobytes()
+        return (
+            a.dtype == b.dtype and a.shape == b.shape and a.numpy().tobytes() == b.numpy().tobytes()
+        )
     if isinstance(a, dict):
         return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
     if isinstance(a, (list, tuple)):
@@ -87,7 +99,9 @@ def put(kind: str, path: Path, elsewhere: Path) -> None:
     elif kind == "a pipe":
         os.mkfifo(path)
     elif kind == "a device":
-        path.symlink_to("/dev/zero")  # making one takes root; what a link leads to is looked at no further
+        path.symlink_to(
+            "/dev/zero"
+        )  # making one takes root; what a link leads to is looked at no further
     elif kind == "a socket":
         os.mknod(path, stat.S_IFSOCK | 0o600)
     else:
@@ -112,7 +126,9 @@ class Crashes:
     def __init__(self, folder: Path, copies: Path):
         self.folder, self.copies, self.seen, self.made = folder, copies, {}, []
         if not Crashes.hooked:  # a hook stays for as long as the process does
-            sys.addaudithook(lambda event, args: Crashes.watching and Crashes.watching._notice(event, args))
+            sys.addaudithook(
+                lambda event, args: Crashes.watching and Crashes.watching._notice(event, args)
+            )
             Crashes.hooked = True
 
     def __enter__(self) -> "Crashes":
@@ -124,7 +140,9 @@ class Crashes:
         self._copy()
 
     def _notice(self, event: str, args: tuple) -> None:
-        changes = event in ("os.rename", "os.remove", "os.truncate") or (event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR))
+        changes = event in ("os.rename", "os.remove", "os.truncate") or (
+            event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR)
+        )
         if changes and isinstance(args[0], (str, Path)) and Path(args[0]).parent == self.folder:
             Crashes.watching = None  # copying opens files, too
             self._copy()
@@ -132,10 +150,19 @@ class Crashes:
 
     def _copy(self) -> None:
         now = {p.name: p.read_bytes() for p in sorted(self.folder.iterdir()) if p.is_file()}
-        if {**now, "run.log": b""} == {**self.seen, "run.log": b""}:  # nothing reads what the log says
+        if {**now, "run.log": b""} == {
+            **self.seen,
+            "run.log": b"",
+        }:  # nothing reads what the log says
             return
         there = set(self.seen.values())  # what was only renamed is never torn
-        changed = [name for name in now if name != "run.log" and now[name] != self.seen.get(name, b"") and now[name] not in there]
+        changed = [
+            name
+            for name in now
+            if name != "run.log"
+            and now[name] != self.seen.get(name, b"")
+            and now[name] not in there
+        ]
         before = {name: self.seen.get(name, b"") for name in changed}
         for name in changed:
             old = before[name] if now[name].startswith(before[name]) else b""

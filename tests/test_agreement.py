@@ -54,7 +54,10 @@ def fid_by_eigenvalues(x, y):
 
 
 def test_fid_is_that_of_torch_fidelity_and_of_a_matrix_root():
-    x, y = normal(300, 16, 0) @ normal(16, 16, 5), 1.2 * normal(300, 16, 1) @ normal(16, 16, 6) + 0.3
+    x, y = (
+        normal(300, 16, 0) @ normal(16, 16, 5),
+        1.2 * normal(300, 16, 1) @ normal(16, 16, 6) + 0.3,
+    )
     ours = found(made(x, x), y, "fid")["fid"]
     assert ours == near(fid_by_eigenvalues(x, y), rel=1e-10)
     a, b = (np.cov(features.double().numpy().T) for features in (x, y))
@@ -73,8 +76,12 @@ def test_kid_is_that_of_torch_fidelity():
 
     x = hidden(150, 32, 0)
     for y in (hidden(150, 32, 1), hidden(150, 32, 1, shift=0.3)):
-        theirs = kid_features_to_metric(x.double(), y.double(), kid_subsets=1, kid_subset_size=150, verbose=False)
-        assert found(made(x, x), y, "kid")["kid"] == near(theirs["kernel_inception_distance_mean"], rel=1e-10)
+        theirs = kid_features_to_metric(
+            x.double(), y.double(), kid_subsets=1, kid_subset_size=150, verbose=False
+        )
+        assert found(made(x, x), y, "kid")["kid"] == near(
+            theirs["kernel_inception_distance_mean"], rel=1e-10
+        )
 
 
 @pytest.mark.parametrize("k", [3, 5])
@@ -83,7 +90,9 @@ def test_precision_and_recall_are_those_of_torch_fidelity(k):
 
     x, y = hidden(200, 16, 0), 0.7 * hidden(200, 16, 1, shift=0.4)
     theirs = prc_features_to_metric(y.double(), x.double(), prc_neighborhood=k, verbose=False)
-    theirs = pytest.approx({name: theirs[name] for name in ("precision", "recall")}, rel=1e-6)  # which are in single precision
+    theirs = pytest.approx(
+        {name: theirs[name] for name in ("precision", "recall")}, rel=1e-6
+    )  # which are in single precision
     ours = prdc(x, y, k)
     assert {name: ours[name] for name in ("precision", "recall")} == theirs
     assert len({0, 1, *theirs.expected.values()}) == 4
@@ -110,7 +119,9 @@ def test_sliced_wasserstein_is_the_cheapest_pairing_along_each_direction():
 def test_mmd_is_that_of_scikit_learns_kernel_at_scipys_median():
     x, y = normal(62, 5, 0), 1.3 * normal(62, 5, 1) + 0.2  # so many that a pair is in the middle
     gamma = 1 / (2 * np.median(pdist(x.double())) ** 2)
-    among = [rbf_kernel(some.double(), gamma=gamma)[~np.eye(62, dtype=bool)].mean() for some in (x, y)]
+    among = [
+        rbf_kernel(some.double(), gamma=gamma)[~np.eye(62, dtype=bool)].mean() for some in (x, y)
+    ]
     expected = sum(among) - 2 * rbf_kernel(x.double(), y.double(), gamma=gamma).mean()
     assert found(made(x, x), y, "mmd")["mmd"] == near(expected, rel=1e-10)
 
@@ -122,7 +133,10 @@ def test_ndb_is_the_chi_squared_test_of_each_of_scikit_learns_clusters(offset):
     fitted = KMeans(BINS, n_init=1, max_iter=20, random_state=0).fit(train)
     nearest = cdist(samples.double(), fitted.cluster_centers_).argmin(1)
     counts = [np.bincount(labels, minlength=BINS) for labels in (fitted.labels_, nearest)]
-    theirs = [chi2_contingency([[a, 3000 - a], [b, 1000 - b]], correction=False).pvalue < 0.05 for a, b in zip(*counts)]
+    theirs = [
+        chi2_contingency([[a, 3000 - a], [b, 1000 - b]], correction=False).pvalue < 0.05
+        for a, b in zip(*counts)
+    ]
     ours = found(made(train, test), samples, "ndb", "bin_divergence")
     assert 20 < sum(theirs) < 80 and ours["ndb"] == sum(theirs) / BINS
     assert ours["bin_divergence"] == near(jensenshannon(*counts) ** 2, rel=1e-10)
@@ -130,9 +144,15 @@ def test_ndb_is_the_chi_squared_test_of_each_of_scikit_learns_clusters(offset):
     (few,) = card(Evaluation(model, data, {}, asked=Asked(bins=7, level=1e-6)), ["ndb"])
     centres, bins = cluster_points(train, 7)
     labels = bins, members(samples, centres)
-    tables = [[[int((part == k).sum()), int((part != k).sum())] for part in labels] for k in range(7)]
+    tables = [
+        [[int((part == k).sum()), int((part != k).sum())] for part in labels] for k in range(7)
+    ]
     theirs = [chi2_contingency(table, correction=False).pvalue < 1e-6 for table in tables]
-    assert few["value"] == near(sum(theirs) / 7, rel=1e-12) and few["n"]["bins"] == 7 and few["of"] == "at the level 1e-06"
+    assert (
+        few["value"] == near(sum(theirs) / 7, rel=1e-12)
+        and few["n"]["bins"] == 7
+        and few["of"] == "at the level 1e-06"
+    )
 
 
 class Sorted(Features):
@@ -146,11 +166,16 @@ class Sorted(Features):
 
 def test_divergences_of_classes_are_scipys_entropies():
     a, b = ([0, 12, 30, 8, 50], [20, 0, 45, 5, 30])  # points and samples of each class
-    x, samples = (torch.arange(5).repeat_interleave(torch.tensor(counts))[:, None].float() for counts in (a, b))
+    x, samples = (
+        torch.arange(5).repeat_interleave(torch.tensor(counts))[:, None].float()
+        for counts in (a, b)
+    )
     data = made(x, x)
     e = Evaluation(model_with(data, sample=lambda n, rng: samples[:n]), data, {})
     e.features = Sorted()
-    ours = {entry["name"]: entry["value"] for entry in card(e, ["class_divergence", "class_imbalance"])}
+    ours = {
+        entry["name"]: entry["value"] for entry in card(e, ["class_divergence", "class_imbalance"])
+    }
     assert ours["class_divergence"] == near(entropy(np.add(b, 0.5), np.add(a, 0.5)), rel=1e-12)
     assert ours["class_imbalance"] == near(math.log(4) - entropy(b[1:]), rel=1e-12)
 
@@ -161,7 +186,9 @@ def test_memorisation_is_by_scikit_learns_nearest_neighbours(scale, offset):
     samples = train[:101] + 0.1 * (samples[:101] - train[:101])
     index = NearestNeighbors(n_neighbors=1).fit(train.double())
     ours, usual = (np.median(index.kneighbors(points.double())[0]) for points in (samples, test))
-    assert found(made(train, test), samples, "memorisation")["memorisation"] == near(ours / usual, rel=1e-7)
+    assert found(made(train, test), samples, "memorisation")["memorisation"] == near(
+        ours / usual, rel=1e-7
+    )
 
 
 def test_copied_samples_are_the_authors_overfit_gaussians_where_parts_are_as_large():
@@ -170,9 +197,14 @@ def test_copied_samples_are_the_authors_overfit_gaussians_where_parts_are_as_lar
     train, test, samples = normal(400, 5, 0), normal(400, 5, 1), normal(400, 5, 2)
     samples = torch.cat([samples[:300], train[:100] + 0.3 * normal(100, 5, 3)])
     widths = torch.rand(400, generator=generator(4)).numpy() + 0.1
-    fits = [(-(cdist(samples, points) ** 2) / (2 * widths[:, None] ** 2)).max(1) for points in (train, test)]
+    fits = [
+        (-(cdist(samples, points) ** 2) / (2 * widths[:, None] ** 2)).max(1)
+        for points in (train, test)
+    ]
     overfit = np.mean(fits[0] > fits[1])
-    assert 0.5 < overfit < 0.9 and found(made(train, test), samples, "copied")["copied"] == near(2 * overfit - 1, rel=1e-9)
+    assert 0.5 < overfit < 0.9 and found(made(train, test), samples, "copied")["copied"] == near(
+        2 * overfit - 1, rel=1e-9
+    )
 
 
 # --- reconstructions and likelihoods --------------------------------------------------------------------------
@@ -182,10 +214,19 @@ def test_copied_samples_are_the_authors_overfit_gaussians_where_parts_are_as_lar
 def test_reconstructions_are_measured_as_scikit_image_does(shape):
     from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-    smooth = torch.nn.functional.interpolate(torch.rand(12, shape[0], 5, 5, generator=generator(0)), shape[1:], mode="bicubic")
+    smooth = torch.nn.functional.interpolate(
+        torch.rand(12, shape[0], 5, 5, generator=generator(0)), shape[1:], mode="bicubic"
+    )
     x = smooth.clamp(0, 1)
-    again = (x + 0.1 * torch.randn(x.shape, generator=generator(1)) * torch.linspace(0, 1, 12)[:, None, None, None]).clamp(0, 1)
-    again[0, 0, 0, 0] += 0.5  # no two are equal, as scikit-image's are then infinitely many decibels
+    again = (
+        x
+        + 0.1
+        * torch.randn(x.shape, generator=generator(1))
+        * torch.linspace(0, 1, 12)[:, None, None, None]
+    ).clamp(0, 1)
+    again[0, 0, 0, 0] += (
+        0.5  # no two are equal, as scikit-image's are then infinitely many decibels
+    )
     data = made(x, x, unit=True)
     model = model_with(data, 3, encode=lambda x: x.flatten(1), decode=lambda z: again)
     ours = numbers(model, data, "mse", "psnr", "ssim")
@@ -194,9 +235,13 @@ def test_reconstructions_are_measured_as_scikit_image_does(shape):
     theirs = {
         "mse": [mean_squared_error(a, b) for a, b in pairs],
         "psnr": [peak_signal_noise_ratio(a, b, data_range=1) for a, b in pairs],
-        "ssim": [structural_similarity(a, b, data_range=1, channel_axis=0, **window) for a, b in pairs],
+        "ssim": [
+            structural_similarity(a, b, data_range=1, channel_axis=0, **window) for a, b in pairs
+        ],
     }
-    assert ours["mse"] == near(np.mean(theirs["mse"]), rel=1e-8)  # differences are of single precision
+    assert ours["mse"] == near(
+        np.mean(theirs["mse"]), rel=1e-8
+    )  # differences are of single precision
     assert ours["psnr"] == near(np.mean(theirs["psnr"]), rel=1e-8)
     assert ours["ssim"] == near(np.mean(theirs["ssim"]), rel=1e-10)
 
@@ -217,27 +262,37 @@ def test_the_importance_weighted_bound_reaches_the_likelihood_of_a_linear_gaussi
 
 def test_nmi_is_the_mutual_information_over_the_mean_of_both_entropies():
     y = torch.arange(400) % 4
-    cluster = torch.where(normal(400, 1, 0).flatten() > 0.5, torch.randint(6, (400,), generator=generator(1)), y)
+    cluster = torch.where(
+        normal(400, 1, 0).flatten() > 0.5, torch.randint(6, (400,), generator=generator(1)), y
+    )
     x = normal(400, 2, 2)
     data = made(x, x, y, classes=4)
     both = np.histogram2d(y, cluster, bins=(4, 6))[0]
     of_y, of_cluster = entropy(both.sum(1)), entropy(both.sum(0))
     expected = (of_y + of_cluster - entropy(both.flatten())) / ((of_y + of_cluster) / 2)
-    assert numbers(model_with(data, encode=lambda x: cluster), data, "nmi")["nmi"] == near(expected, rel=1e-12)
+    assert numbers(model_with(data, encode=lambda x: cluster), data, "nmi")["nmi"] == near(
+        expected, rel=1e-12
+    )
 
 
 def test_code_mismatch_is_the_cheapest_pairing_of_codes_and_draws():
     x, draws = normal(80, 1, 0), 1.5 * normal(80, 1, 1) + 1
     data = made(x, x)
-    model = model_with(data, 1, encode=lambda x: 2 * x, codes=lambda n, rng: draws[:n], source_of_codes="here")
-    assert numbers(model, data, "code_mismatch")["code_mismatch"] == near(least_transport(2 * x, draws) ** 0.5, rel=1e-12)
+    model = model_with(
+        data, 1, encode=lambda x: 2 * x, codes=lambda n, rng: draws[:n], source_of_codes="here"
+    )
+    assert numbers(model, data, "code_mismatch")["code_mismatch"] == near(
+        least_transport(2 * x, draws) ** 0.5, rel=1e-12
+    )
 
 
 def test_active_units_are_the_dimensions_whose_posterior_mean_varies():
     model, x, _ = linear_gaussian(d=6)
     data = made(x, x)
     spread = model.posterior(x)[0].var(0, correction=0)
-    model.encoder[1].weight[:6] *= (torch.tensor([0, 0.005, 0.0099, 0.0101, 0.02, 1]) / spread).sqrt()[:, None]
+    model.encoder[1].weight[:6] *= (
+        torch.tensor([0, 0.005, 0.0099, 0.0101, 0.02, 1]) / spread
+    ).sqrt()[:, None]
     spread = np.var(model.posterior(x)[0].double().numpy(), axis=0)
     (ours,) = card(Evaluation(model, data, {}), ["active_units"])
     assert ours["value"] == (spread > 0.01).sum() == 3 and ours["of"] == "of 6"

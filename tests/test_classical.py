@@ -59,13 +59,19 @@ def built(name, x, *overrides):
 @pytest.mark.parametrize("points", [None, 40])  # more than the 64 values of each, and fewer
 def test_pca_equals_scikit_learn_and_the_svd(digits, points):
     digits = digits._replace(parts=digits.parts | {"train": digits.train.first(points)})
-    config = config_of("pca", "latent_dim=12", "batch_size=100" if points is None else "batch_size=7")
+    config = config_of(
+        "pca", "latent_dim=12", "batch_size=100" if points is None else "batch_size=7"
+    )
     model = build(config, digits)
     fit(model, digits, Nowhere(), Settings(config))
     x = digits.train.values().flatten(1).double().numpy()
     theirs = TheirPCA(12, svd_solver="full").fit(x)
-    assert float(model.explained_variance) == pytest.approx(theirs.explained_variance_ratio_.sum(), rel=1e-9)
-    np.testing.assert_allclose(model.eigenvalues[:12] * len(x) / (len(x) - 1), theirs.explained_variance_, rtol=1e-9)
+    assert float(model.explained_variance) == pytest.approx(
+        theirs.explained_variance_ratio_.sum(), rel=1e-9
+    )
+    np.testing.assert_allclose(
+        model.eigenvalues[:12] * len(x) / (len(x) - 1), theirs.explained_variance_, rtol=1e-9
+    )
     vectors = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][:12]
     np.testing.assert_allclose(np.abs((model.components.numpy() * vectors).sum(1)), 1, rtol=1e-9)
     assert (model.components.gather(1, model.components.abs().argmax(1, keepdim=True)) > 0).all()
@@ -76,7 +82,10 @@ def test_pca_equals_scikit_learn_and_the_svd(digits, points):
 
 def test_probabilistic_pca_is_the_gaussian_it_says():
     x = blobs()
-    data, config = data_of(x), config_of("pca", "latent_dim=2", "dataset.val_size=0", dataset="moons")
+    data, config = (
+        data_of(x),
+        config_of("pca", "latent_dim=2", "dataset.val_size=0", dataset="moons"),
+    )
     model = build(config, data)
     for batch in data.train.batches(50):
         model.step(batch)
@@ -85,7 +94,9 @@ def test_probabilistic_pca_is_the_gaussian_it_says():
     noise = values[:2].mean()
     covariance = vectors[:, 2:] @ np.diag(values[2:] - noise) @ vectors[:, 2:].T + noise * np.eye(4)
     exact = multivariate_normal(data.train.raw.double().mean(0), covariance)
-    np.testing.assert_allclose(model.log_prob(data.train.raw), exact.logpdf(data.train.raw.double().numpy()), rtol=1e-6)
+    np.testing.assert_allclose(
+        model.log_prob(data.train.raw), exact.logpdf(data.train.raw.double().numpy()), rtol=1e-6
+    )
     drawn = model.sample(200_000, generator(0)).double().numpy()
     np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.02 * values.max())
 
@@ -101,7 +112,9 @@ def learnt(name, x, *overrides):
 def test_pca_with_every_component_is_the_maximum_likelihood_gaussian():
     x = blobs()
     exact = multivariate_normal(x.mean(0), np.cov(x.T, bias=True))
-    np.testing.assert_allclose(learnt("pca", x, "latent_dim=4").log_prob(torch.tensor(x)), exact.logpdf(x), rtol=1e-6)
+    np.testing.assert_allclose(
+        learnt("pca", x, "latent_dim=4").log_prob(torch.tensor(x)), exact.logpdf(x), rtol=1e-6
+    )
     flat = learnt("pca", x * [1, 1, 1, 0], "latent_dim=4")
     assert not hasattr(flat, "log_prob")  # no variance in one direction: no density
     constant = learnt("pca", np.ones((20, 3)), "latent_dim=2")
@@ -140,7 +153,12 @@ def test_empty_clusters_move_alike_whatever_the_batch():
         model.centres[0] = torch.tensor([[0.0], [1e6], [2e6], [3e6], [4e6]])
         passes(model, x, 1, batch=batch)
         found.append(model.centres[0].flatten().tolist())
-    assert all(f == pytest.approx(found[0]) for f in found) and sorted(found[0])[1:] == [64, 81, 100, 121]
+    assert all(f == pytest.approx(found[0]) for f in found) and sorted(found[0])[1:] == [
+        64,
+        81,
+        100,
+        121,
+    ]
 
 
 def test_kmeans_of_equal_points_is_finite_and_ends():
@@ -164,7 +182,11 @@ def test_gmm_equals_scikit_learn_from_the_same_start(covariance):
     model = built("gmm", x, "n_components=3", f"covariance={covariance}", "reg_covar=1e-6")
     model.initialise(data_of(x).train, seed=0)
     covariances = model.mixture.covariances
-    precisions = 1 / covariances.squeeze(-1) if covariance in ("diag", "spherical") else torch.linalg.inv(covariances)
+    precisions = (
+        1 / covariances.squeeze(-1)
+        if covariance in ("diag", "spherical")
+        else torch.linalg.inv(covariances)
+    )
     theirs = GaussianMixture(
         3,
         covariance_type=covariance,
@@ -180,17 +202,24 @@ def test_gmm_equals_scikit_learn_from_the_same_start(covariance):
     found = passes(model, x, 5)
     assert -found[-1] == pytest.approx(theirs.score(x), rel=1e-9)
     np.testing.assert_allclose(model.mixture.means, theirs.means_, rtol=1e-8)
-    np.testing.assert_allclose(model.mixture.covariances.squeeze(-1), theirs.covariances_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        model.mixture.covariances.squeeze(-1), theirs.covariances_, rtol=1e-6, atol=1e-9
+    )
     np.testing.assert_allclose(model.encode(torch.tensor(x)), theirs.predict_proba(x), atol=1e-6)
     assert all(b <= a + 1e-12 for a, b in pairwise(found)), "the likelihood never falls"
     sampled = model.sample(200_000, generator(0)).double()
     within = sum(
         w * (np.atleast_2d(c) if covariance in ("full", "tied") else np.diag(np.broadcast_to(c, 4)))
-        for w, c in zip(theirs.weights_, theirs.covariances_ if covariance != "tied" else [theirs.covariances_] * 3)
+        for w, c in zip(
+            theirs.weights_,
+            theirs.covariances_ if covariance != "tied" else [theirs.covariances_] * 3,
+        )
     )
     mean = theirs.weights_ @ theirs.means_
     between = (theirs.weights_[:, None] * (theirs.means_ - mean)).T @ (theirs.means_ - mean)
-    np.testing.assert_allclose(np.cov(sampled.T.numpy()), within + between, atol=0.02 * np.abs(between).max())
+    np.testing.assert_allclose(
+        np.cov(sampled.T.numpy()), within + between, atol=0.02 * np.abs(between).max()
+    )
 
 
 def test_one_component_is_the_maximum_likelihood_gaussian():
@@ -231,7 +260,9 @@ def test_em_does_not_stop_where_its_objective_rises():
     model = built("gmm", blobs(), "n_components=2")
     model.initialise(data_of(blobs()).train, seed=0)
     passes(model, blobs(), 1)
-    model.objective -= 5  # as if the pass before had been better, which a large reg_covar can bring about
+    model.objective -= (
+        5  # as if the pass before had been better, which a large reg_covar can bring about
+    )
     model.settled.fill_(False)
     passes(model, blobs(), 1)
     assert not model.converged
@@ -241,7 +272,10 @@ def test_em_does_not_stop_where_its_objective_rises():
 def test_em_refuses_data_that_change(setting, once):
     config = config_of("kmeans", f"dataset.{setting}=dynamic", "device=cpu", dataset="digits")
     data = load(config["dataset"], CPU)
-    with pytest.raises(UserError, match=rf"dataset\.{setting}: EM needs the same data at every pass.*fix: dataset\.{setting}={once}"):
+    with pytest.raises(
+        UserError,
+        match=rf"dataset\.{setting}: EM needs the same data at every pass.*fix: dataset\.{setting}={once}",
+    ):
         fit(build(config, data), data, Nowhere(), Settings(config))
 
 
@@ -270,10 +304,19 @@ def test_a_singular_covariance_names_its_component():
 
 def test_more_components_than_points_is_refused():
     for name in ("kmeans", "gmm", "kmeans-sgd", "gmm-sgd"):
-        with pytest.raises(UserError, match=r"n_components: must be at most 20 with 20 .* \(got 21\); fix: n_components=20$"):
+        with pytest.raises(
+            UserError,
+            match=r"n_components: must be at most 20 with 20 .* \(got 21\); fix: n_components=20$",
+        ):
             built(name, np.ones((20, 2)), "n_components=21")
-    for points, largest in ((9, 4), (4, 3)):  # a plane through four points has no more than three directions
-        with pytest.raises(UserError, match=rf"latent_dim: must be at most {largest} .* \(got 5\); fix: latent_dim={largest}$"):
+    for points, largest in (
+        (9, 4),
+        (4, 3),
+    ):  # a plane through four points has no more than three directions
+        with pytest.raises(
+            UserError,
+            match=rf"latent_dim: must be at most {largest} .* \(got 5\); fix: latent_dim={largest}$",
+        ):
             built("pca", np.ones((points, 4)), "latent_dim=5")
 
 

@@ -27,7 +27,15 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ("model=pca beta=4", ["model=pca has no setting 'beta'", "got beta=4", "belongs to: beta-vae, cvae, iwae, vae", "latent_dim"]),
+        (
+            "model=pca beta=4",
+            [
+                "model=pca has no setting 'beta'",
+                "got beta=4",
+                "belongs to: beta-vae, cvae, iwae, vae",
+                "latent_dim",
+            ],
+        ),
         ("model=pca lr=1", ["model=pca has no setting 'lr'", "belongs to: aae, ae, "]),
         ("betta=4", ["did you mean 'beta'"]),
         ("+betta=4", ["did you mean 'beta'"]),
@@ -46,15 +54,32 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
         ("batch_size=0", ["must be int >= 1"]),
         ("network=mlp hidden=400", ["must be list of int >= 1", "hidden=[400]"]),
         ("network=mlp hidden=[400,0]", ["must be list of int >= 1"]),
-        ("model=dae corruption=masking level=2", ["level: must be float in [0, 1], or float > 1 with corruption=gaussian", "got 2"]),
+        (
+            "model=dae corruption=masking level=2",
+            ["level: must be float in [0, 1], or float > 1 with corruption=gaussian", "got 2"],
+        ),
         ("model=dae corruption=masking level=${lr} lr=2", ["level: must be float in [0, 1]"]),
         ("-m model=dae corruption=gaussian,masking level=2", ["level: must be float in [0, 1]"]),
         ("adam_betas=[0.9]", ["must be list of 2 float in [0, 1)"]),
         ("optimizer=sgd momentum=1", ["must be float in [0, 1)"]),
-        ("momentum=.9", ["momentum: has no effect with optimizer=adam (got 0.9)", "or set optimizer=sgd or optimizer=rmsprop"]),
-        ("network=conv hidden=[9]", ["hidden: has no effect with network=conv (got [9]); fix: leave it out, or set network=mlp"]),
+        (
+            "momentum=.9",
+            [
+                "momentum: has no effect with optimizer=adam (got 0.9)",
+                "or set optimizer=sgd or optimizer=rmsprop",
+            ],
+        ),
+        (
+            "network=conv hidden=[9]",
+            [
+                "hidden: has no effect with network=conv (got [9]); fix: leave it out, or set network=mlp"
+            ],
+        ),
         ("-m network=mlp,conv channels=8", ["channels: has no effect with network=mlp"]),
-        ("model=wgan constraint=clipping lambda=10", ["lambda: has no effect with constraint=clipping"]),
+        (
+            "model=wgan constraint=clipping lambda=10",
+            ["lambda: has no effect with constraint=clipping"],
+        ),
         ("device=gpu", ["auto | cpu | cuda | cuda:N | mps"]),
         ("model=swae prior=rings", ["normal | uniform | ring", "prior=ring"]),
         ("model=vea", ["no such model", "model=vae"]),
@@ -68,16 +93,31 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
         ("z_dim=3", ["did you mean 'latent_dim'"]),
         ("random_state=3", ["did you mean 'seed'"]),
         ("dataset=mnist dataset.root=nowhere", ["dataset.root: no such folder", "nowhere"]),
-        ("dataset=mnist dataset.root=/", ["dataset.root: does not hold MNIST/raw (got /); fix: give the folder above MNIST/raw"]),
-        ("-m dataset=image-folder dataset.root=/dev/null,/", ["dataset.root: is a file, not a folder"]),
+        (
+            "dataset=mnist dataset.root=/",
+            ["dataset.root: does not hold MNIST/raw (got /); fix: give the folder above MNIST/raw"],
+        ),
+        (
+            "-m dataset=image-folder dataset.root=/dev/null,/",
+            ["dataset.root: is a file, not a folder"],
+        ),
         ("hidden=" + "[" * 900 + "]" * 900, ["nested too deeply"]),
         ("dataset=mnits", ["no such dataset", "dataset=mnist"]),
-        ("dataset=ring dataset.binarize=static", ["dataset=ring has no setting", "kmnist, lfw, mnist"]),
-        ("dataset.binarize=static dataset.dequantize=true", ["dataset.dequantize: has no effect with dataset.binarize=static"]),
+        (
+            "dataset=ring dataset.binarize=static",
+            ["dataset=ring has no setting", "kmnist, lfw, mnist"],
+        ),
+        (
+            "dataset.binarize=static dataset.dequantize=true",
+            ["dataset.dequantize: has no effect with dataset.binarize=static"],
+        ),
         ("dataset.dequantize=static", ["must be bool | dynamic", "got static"]),
         ("dataset.val_size=1.5", ["must be int >= 0 | float in (0, 1)"]),
         ("dataset.classes=3", ["must be list of int >= 0 | null"]),
-        ("dataset=image-folder", ["dataset.root: must be given: your pictures", "fix: dataset.root=FOLDER"]),
+        (
+            "dataset=image-folder",
+            ["dataset.root: must be given: your pictures", "fix: dataset.root=FOLDER"],
+        ),
         ("--model vae", ["--model: settings are written without dashes; fix: model=VALUE"]),
         ("--beta=4", ["--beta=4: settings are written without dashes; fix: beta=VALUE"]),
         ("dataset=image-folder dataset.channels=2", ["must be 1 | 3 | auto", "got 2"]),
@@ -97,12 +137,18 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
         ("-m model=pca,vae beta=1,2", ["model=pca has no setting 'beta'"]),
         ("hydra.nonsense=1", ["hydra.nonsense"]),
         ("vae", ["neither a command nor a setting", "did you mean 'genbench model=vae'"]),
-        ("hidden=[100, 50]", ["neither a command nor a setting", "a value with spaces needs quotes"]),
+        (
+            "hidden=[100, 50]",
+            ["neither a command nor a setting", "a value with spaces needs quotes"],
+        ),
         ("modles", ["did you mean 'genbench models'"]),
         ("models vae", ["genbench models"]),
         ("datasets mnist", ["genbench datasets"]),
         ("-m help vae", ["did you mean 'genbench help'"]),
-        ("help vea", ["no model, dataset or setting is called so", "did you mean 'genbench help vae'"]),
+        (
+            "help vea",
+            ["no model, dataset or setting is called so", "did you mean 'genbench help vae'"],
+        ),
         ("help binarize", ["did you mean 'genbench help dataset.binarize'"]),
         ("help xyzzy", ["see 'genbench --help'"]),
         ("completion", ["bash, zsh, fish", "genbench completion bash"]),
@@ -116,7 +162,9 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
 )
 def test_a_wrong_request_is_refused_in_one_line(args, says, genbench, tmp_path):
     done = genbench(*args.split())
-    assert done.returncode == 2 and re.fullmatch(r"genbench: error: [^\n]+: [^\n]+; fix: [^\n]+\n", done.stderr), done.stderr
+    assert done.returncode == 2 and re.fullmatch(
+        r"genbench: error: [^\n]+: [^\n]+; fix: [^\n]+\n", done.stderr
+    ), done.stderr
     assert all(part in done.stderr for part in says), done.stderr
     assert not list(tmp_path.iterdir()), "a refused request leaves nothing behind"
 
@@ -128,16 +176,28 @@ def test_a_wrong_request_is_refused_in_one_line(args, says, genbench, tmp_path):
         ("a: &a [*a]", "model/mine.yaml: is damaged: it is nested too deeply"),
         ("a: \xff", "model/mine.yaml: is damaged: it is no UTF-8 text"),
         ("a: 2020-99-99", "model/mine.yaml: is damaged: month must be in 1..12"),
-        ("a: !!python/object/apply:os.system [id]", "model/mine.yaml: is damaged: it is not valid YAML: could not determine a constructor"),
+        (
+            "a: !!python/object/apply:os.system [id]",
+            "model/mine.yaml: is damaged: it is not valid YAML: could not determine a constructor",
+        ),
         ("[1, 2]", "model/mine.yaml: holds no settings by name"),
         ("defaults: [mine]", "model/mine.yaml: includes itself"),
         ("defaults: 3", "model/mine.yaml: defaults: must be a list"),
         ("model: 5", "model/mine.yaml: model: must be NAME: VALUE pairs (got 5)"),
         ("model: {name: mine, class: }", "model/mine.yaml: model.class: must be a text"),
         ("model: {name: mine, class: [a]}", "model/mine.yaml: model.class: must be a text"),
-        ("hydra: {output_subdir: .hydra}", "model/mine.yaml: hydra: is set on the command line only"),
-        ("# @package hydra\noutput_subdir: .hydra", "model/mine.yaml: hydra: is set on the command line only"),
-        ("defaults: [override /hydra/job_logging: stdout]", "model/mine.yaml: hydra: is set on the command line only"),
+        (
+            "hydra: {output_subdir: .hydra}",
+            "model/mine.yaml: hydra: is set on the command line only",
+        ),
+        (
+            "# @package hydra\noutput_subdir: .hydra",
+            "model/mine.yaml: hydra: is set on the command line only",
+        ),
+        (
+            "defaults: [override /hydra/job_logging: stdout]",
+            "model/mine.yaml: hydra: is set on the command line only",
+        ),
         (None, "model/mine.yaml: is damaged: it is a pipe"),
     ],
     ids=range(15),
@@ -188,7 +248,11 @@ def test_what_configs_of_ones_own_lack_is_named_with_the_file(genbench, tmp_path
 
 
 def test_hidden_configs_are_left_out_and_dangling_links_named(genbench, tmp_path):
-    put_own(tmp_path, model__mine="# @package _global_\nmodel: {name: mine, class: my.Model}\n", experiment__0="")
+    put_own(
+        tmp_path,
+        model__mine="# @package _global_\nmodel: {name: mine, class: my.Model}\n",
+        experiment__0="",
+    )
     for name in (".#x.yaml", "._mine.yaml"):
         (tmp_path / "own" / "model" / name).write_bytes(b"\xff\x00")
     assert genbench("models", "--config-dir", "own").returncode == 0
@@ -196,11 +260,20 @@ def test_hidden_configs_are_left_out_and_dangling_links_named(genbench, tmp_path
         (tmp_path / "own" / group / "0.yaml").unlink(missing_ok=True)
         (tmp_path / "own" / group / "0.yaml").symlink_to("gone")
         done = genbench(*words, "--config-dir", "own")
-        assert done.returncode == 2 and f"own/{group}/0.yaml: is a link to a file that is not there" in done.stderr
+        assert (
+            done.returncode == 2
+            and f"own/{group}/0.yaml: is a link to a file that is not there" in done.stderr
+        )
 
 
 def test_files_that_include_one_another_many_times_are_read_once(tmp_path):
-    put_own(tmp_path, **{f"model__b{i}": f"defaults: {[f'b{i + 1}'] * 8}\nx{i}: {i}  # int: a number\n" for i in range(30)})
+    put_own(
+        tmp_path,
+        **{
+            f"model__b{i}": f"defaults: {[f'b{i + 1}'] * 8}\nx{i}: {i}  # int: a number\n"
+            for i in range(30)
+        },
+    )
     put_own(tmp_path, model__b30="x30: 30  # int: a number\n")
     settings = builtin_registry(str(tmp_path / "own")).settings("model/b0")
     assert {name: s.default for name, s in settings.items()} == {f"x{i}": i for i in range(31)}
@@ -209,10 +282,22 @@ def test_files_that_include_one_another_many_times_are_read_once(tmp_path):
 LONG = "a" * 300  # more letters than a name of a file may have
 
 
-@pytest.mark.parametrize("words", ["report L", "resume L", "show L", "sample L", "--config-dir L models", "dataset=mnist dataset.root=L"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "report L",
+        "resume L",
+        "show L",
+        "sample L",
+        "--config-dir L models",
+        "dataset=mnist dataset.root=L",
+    ],
+)
 def test_a_name_that_no_folder_can_have_is_no_folder(words, genbench):
     done = genbench(*words.replace("L", LONG).split())
-    assert done.returncode == 2 and ("no such folder" in done.stderr or "is not a run directory" in done.stderr)
+    assert done.returncode == 2 and (
+        "no such folder" in done.stderr or "is not a run directory" in done.stderr
+    )
 
 
 def test_a_refused_request_does_not_import_torch(tmp_path):
@@ -224,7 +309,9 @@ def test_a_refused_request_does_not_import_torch(tmp_path):
         (["-m", "model=pca,vae", "lr=1"], 2),
         (["dataset.root=/x", "dataset=mnist"], 2),
     ):
-        done = subprocess.run([sys.executable, "-c", code.format(args)], cwd=tmp_path, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(args)], cwd=tmp_path, capture_output=True, text=True
+        )
         assert done.returncode == status and done.stdout.splitlines()[-1] == "False", done
 
 
@@ -234,12 +321,20 @@ def test_every_setting_is_declared_and_every_default_allowed():
     for group in ("model", "dataset"):
         for name in registry.names(group):
             for setting in registry.settings(f"{group}/{name}").values():
-                beside = dict([condition.split("=")]) if (condition := setting.alternatives[0][1]) else {}
+                beside = (
+                    dict([condition.split("=")])
+                    if (condition := setting.alternatives[0][1])
+                    else {}
+                )
                 for value in defaults_of(setting) if not setting.required else ["."]:
                     setting.check(value, beside)
-                kinds = {kind for kind, _ in setting.alternatives} | ({"null"} if setting.required else set())
+                kinds = {kind for kind, _ in setting.alternatives} | (
+                    {"null"} if setting.required else set()
+                )
                 known = types.setdefault(setting.name, kinds)
-                assert known <= kinds or kinds <= known, "one type and range everywhere; some models have more choices"
+                assert known <= kinds or kinds <= known, (
+                    "one type and range everywhere; some models have more choices"
+                )
             assert len(registry.about(f"{group}/{name}")) >= 1
     for name in MODELS:
         config_of(name)  # raises for a setting that nothing declares
@@ -255,26 +350,63 @@ def test_help_and_lists_tell_every_setting(group, genbench):
     for name in registry.names(group):
         assert name in shown.stdout and name in listed.stdout
         for setting in registry.settings(f"{group}/{name}").values():
-            assert setting.name in listed.stdout and setting.name in text and setting.meaning in text
+            assert (
+                setting.name in listed.stdout and setting.name in text and setting.meaning in text
+            )
 
 
 def test_a_run_leaves_what_the_readme_says_and_resumes(genbench, tmp_path):
-    command = [sys.executable, "-c", "from genbench.cli.main import main; main()", "model=vae", "beta=4", "schedule=constant", *TINY]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)  # a process of its own, as a user's
+    command = [
+        sys.executable,
+        "-c",
+        "from genbench.cli.main import main; main()",
+        "model=vae",
+        "beta=4",
+        "schedule=constant",
+        *TINY,
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True
+    )  # a process of its own, as a user's
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "outputs").iterdir()
-    assert re.fullmatch(r"[\d_.-]+_vae_beta-4_schedule-constant_epochs-2_dataset.limit-100", folder.name)
-    assert f"genbench resume {Path('outputs') / folder.name}" in done.stdout and "tensorboard --logdir outputs" in done.stdout
+    assert re.fullmatch(
+        r"[\d_.-]+_vae_beta-4_schedule-constant_epochs-2_dataset.limit-100", folder.name
+    )
+    assert (
+        f"genbench resume {Path('outputs') / folder.name}" in done.stdout
+        and "tensorboard --logdir outputs" in done.stdout
+    )
     names = {re.sub(r"\d{6}-\d{6}-[0-9a-f]{64}", "*", p.name) for p in folder.iterdir()}
     assert names == {
-        *(".lock", "config.yaml", "status.json", "run.log", "metrics.jsonl", "metrics.json", "checkpoint-*.pt"),
-        *("samples.png", "samples.gif", "reconstructions.png", "codes.png", "interpolation.png", "traversal.png"),
+        *(
+            ".lock",
+            "config.yaml",
+            "status.json",
+            "run.log",
+            "metrics.jsonl",
+            "metrics.json",
+            "checkpoint-*.pt",
+        ),
+        *(
+            "samples.png",
+            "samples.gif",
+            "reconstructions.png",
+            "codes.png",
+            "interpolation.png",
+            "traversal.png",
+        ),
         *("events.out.tfevents.genbench", "projector_config.pbtxt", "projector"),
     }
     found = json.loads((folder / "metrics.json").read_text())
     assert [found[part]["n"] for part in ("train", "validation", "test")] == [100, 180, 360]
     assert yaml.safe_load((folder / "config.yaml").read_text())["beta"] == 4.0
-    again = subprocess.run([sys.executable, "-m", "genbench", "resume", str(folder)], cwd=tmp_path, capture_output=True, text=True)
+    again = subprocess.run(
+        [sys.executable, "-m", "genbench", "resume", str(folder)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert again.returncode == 0 and "is done already" in again.stdout
     longer = genbench("resume", str(folder), "epochs=3")
     assert longer.returncode == 0 and "resuming after epoch 2" in longer.stdout
@@ -312,7 +444,9 @@ def test_only_the_settings_of_a_run_go_on_in_its_directory(genbench, tmp_path, u
     for without in (("checkpoint",), ("config",), ("config", "metrics.json")):
         files(*without)
         other = genbench(*run, "lr=0.1")
-        assert other.returncode == 2 and ("lr=0.1" in other.stderr or "config.yaml" in other.stderr), without
+        assert other.returncode == 2 and (
+            "lr=0.1" in other.stderr or "config.yaml" in other.stderr
+        ), without
         assert genbench(*run).returncode == 0
     files(config=re.sub("(?m)^lr: .*$", "lr: 0.1", (folder / "config.yaml").read_text()))
     changed = genbench("resume", str(folder), "epochs=3")
@@ -344,9 +478,14 @@ def test_numbers_and_curves_that_were_lost_come_back_or_are_missed(genbench, tmp
     events.Reload()
     curve = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     drawn = [(e.step, e.value) for e in events.Scalars("train/loss")]
-    assert drawn == [(line["epoch"], pytest.approx(line["train"]["loss"])) for line in curve] and len(drawn) == 3
+    assert (
+        drawn == [(line["epoch"], pytest.approx(line["train"]["loss"])) for line in curve]
+        and len(drawn) == 3
+    )
 
-    (folder / "metrics.jsonl").write_bytes(b"\xff\xfe" + (folder / "metrics.jsonl").read_bytes()[:-20])
+    (folder / "metrics.jsonl").write_bytes(
+        b"\xff\xfe" + (folder / "metrics.jsonl").read_bytes()[:-20]
+    )
     done = genbench("resume", str(folder), "epochs=4")
     assert done.returncode == 0 and "holds 1 of 3 points" in done.stdout
 
@@ -371,12 +510,22 @@ def test_a_run_made_on_a_gpu_goes_on_elsewhere(genbench, tmp_path, undrawn, card
         assert genbench(*words, "hydra.run.dir=run").returncode == 0
         assert genbench("-m", *words, "seed=0,1", "hydra.sweep.dir=sweep").returncode == 0
     status = tmp_path / "run" / "status.json"
-    for command in (["evaluate", "run", "evaluation=quick", "metrics=parameters"], ["resume", "run", "epochs=3"]):
+    for command in (
+        ["evaluate", "run", "evaluation=quick", "metrics=parameters"],
+        ["resume", "run", "epochs=3"],
+    ):
         done = genbench(*command)
-        assert done.returncode == 2 and "device: torch finds no CUDA device" in done.stderr and "fix: device=auto" in done.stderr
+        assert (
+            done.returncode == 2
+            and "device: torch finds no CUDA device" in done.stderr
+            and "fix: device=auto" in done.stderr
+        )
         assert json.loads(status.read_text())["state"] == "done", "the run is as good as it was"
         assert genbench(*command, "device=auto").returncode == 0
-    assert "is done already" in genbench("resume", "run", "epochs=3").stdout and genbench("sample", "run", "n=2").returncode == 0
+    assert (
+        "is done already" in genbench("resume", "run", "epochs=3").stdout
+        and genbench("sample", "run", "n=2").returncode == 0
+    )
     (job, _) = sorted((tmp_path / "sweep").glob("*/metrics.json"))
     job.unlink()
     assert "no CUDA device" in genbench("resume", "sweep").stderr
@@ -399,9 +548,18 @@ def test_damaged_checkpoints_are_noticed(genbench, tmp_path):
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
     done = genbench("resume", str(folder), "epochs=3")
-    assert done.returncode == 0 and "is damaged" in done.stdout and "resuming after epoch 1" in done.stdout
+    assert (
+        done.returncode == 0
+        and "is damaged" in done.stdout
+        and "resuming after epoch 1" in done.stdout
+    )
     whole = tmp_path / "whole"
-    assert genbench("model=ae", "schedule=constant", *TINY[1:], "epochs=3", f"hydra.run.dir={whole}").returncode == 0
+    assert (
+        genbench(
+            "model=ae", "schedule=constant", *TINY[1:], "epochs=3", f"hydra.run.dir={whole}"
+        ).returncode
+        == 0
+    )
     ours, theirs = (max(d.glob("checkpoint-*.pt")) for d in (folder, whole))
     ours, theirs = (torch.load(path, weights_only=True)["model"] for path in (ours, theirs))
     assert all(torch.equal(ours[k], theirs[k]) for k in theirs)
@@ -429,7 +587,9 @@ def test_a_killed_run_goes_on_to_the_same_end(genbench, tmp_path, sketched):
 def test_a_loss_that_is_not_finite_stops_the_run(genbench, tmp_path):
     folder = tmp_path / "run"
     done = genbench("model=ae", *TINY, "batch_size=10", "lr=1e30", f"hydra.run.dir={folder}")
-    assert done.returncode == 1 and re.search(r"error: step \d+: the loss is not finite", done.stderr), done.stderr
+    assert done.returncode == 1 and re.search(
+        r"error: step \d+: the loss is not finite", done.stderr
+    ), done.stderr
     assert json.loads((folder / "status.json").read_text())["state"] == "failed"
     assert "Traceback" not in done.stderr and "Traceback" in (folder / "run.log").read_text()
 
@@ -458,18 +618,32 @@ def test_answers_come_as_fast_as_hydra_is_imported(tmp_path):
 
 def test_a_reader_that_leaves_does_not_stop_the_run(tmp_path):
     asked = "model=pca device=cpu evaluation=none hydra.run.dir=run"
-    command = f"'{sys.executable}' -c 'from genbench.cli.main import main; main()' {asked} | head -n 1"
+    command = (
+        f"'{sys.executable}' -c 'from genbench.cli.main import main; main()' {asked} | head -n 1"
+    )
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
-    assert done.stderr == "" and json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
+    assert (
+        done.stderr == ""
+        and json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "done"
+    )
 
 
 def test_a_folder_is_named_by_model_dataset_and_chosen_values():
     assert run_name("vae", ["model=vae", "beta=4", "hydra.sweep.dir=x"]) == "vae_beta-4"
     chosen = ["lr=1e-3", "++hidden=[8,8]", "prior=salt-and-pepper", "dataset=ring"]
     assert run_name("beta-vae", chosen) == "beta-vae_ring_lr-1e-3_hidden-8-8_prior-salt-and-pepper"
-    aside = ["device=cpu", "evaluation=quick", "draw_every=2", "save_every=3", "dataset.root='/some where/cats'"]
+    aside = [
+        "device=cpu",
+        "evaluation=quick",
+        "draw_every=2",
+        "save_every=3",
+        "dataset.root='/some where/cats'",
+    ]
     assert run_name("pca", [*aside, "dataset=image-folder"]) == "pca_image-folder"
-    assert run_name("pca", aside, named={"dataset.root", "evaluation"}) == "pca_evaluation-quick_root-cats"
+    assert (
+        run_name("pca", aside, named={"dataset.root", "evaluation"})
+        == "pca_evaluation-quick_root-cats"
+    )
 
 
 def test_jobs_that_do_not_know_of_each_other_have_names_of_their_own():
@@ -495,8 +669,11 @@ def test_jobs_that_do_not_know_of_each_other_have_names_of_their_own():
     texts += ["100," * 100 + "1", "é" * 300, "a\\b", "a\nb", "\udce9"]
     names = [unique_name("vae", [f"tag={text}"]) for text in texts]
     assert len({*names, "vae_tag"}) == len(texts) + 1
-    assert all(re.fullmatch(r"vae_tag[\w.+-]*", name) and len(name.encode()) <= 80 for name in names), names
+    assert all(
+        re.fullmatch(r"vae_tag[\w.+-]*", name) and len(name.encode()) <= 80 for name in names
+    ), names
     assert unique_name("vae", ["x=a", "y=b"]) != unique_name("vae", ["x=a_y=b"])
     assert all(
-        re.fullmatch(r"vae_tag[\w.+-]*", name) and len(name.encode()) <= 80 for name in (run_name("vae", [f"tag={t}"]) for t in texts)
+        re.fullmatch(r"vae_tag[\w.+-]*", name) and len(name.encode()) <= 80
+        for name in (run_name("vae", [f"tag={t}"]) for t in texts)
     )

@@ -41,13 +41,23 @@ def originals(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for some in ("watched", "finished"):
             patch.setattr(FigureRenderer, some, lambda self, model, epoch: iter(()))
-        patch.setattr(experiment, "evaluated", lambda *args, **more: {"card": [dict(ENTRY)], "diagnosis": []})
+        patch.setattr(
+            experiment, "evaluated", lambda *args, **more: {"card": [dict(ENTRY)], "diagnosis": []}
+        )
         for name, config in configs.items():
             execute(config, top / name, CATALOGUE)
     return {name: (config, top / name) for name, config in configs.items()}
 
 
-ENTRY = {"name": "mse", "group": "reconstruction", "unit": "", "better": "lower", "value": 1.0, "low": None, "high": None}
+ENTRY = {
+    "name": "mse",
+    "group": "reconstruction",
+    "unit": "",
+    "better": "lower",
+    "value": 1.0,
+    "low": None,
+    "high": None,
+}
 ENTRY |= {"n": {"test": 9}, "on": "test", "features": None, "of": ""}
 
 
@@ -75,7 +85,9 @@ def put_checkpoint(folder, content, stem="checkpoint-000003-000000"):
 
 def ends_as(folder, other):
     """Whether the training of two runs came to the same."""
-    return not {"model", "progress", "stopping", "curve"} & {*differences(outcome(folder), outcome(other))}
+    return not {"model", "progress", "stopping", "curve"} & {
+        *differences(outcome(folder), outcome(other))
+    }
 
 
 def follow(genbench, told):
@@ -92,31 +104,48 @@ def follow(genbench, told):
 
 
 @pytest.mark.parametrize("stem", ["checkpoint-000003-000000", "checkpoint-000009-000000"])
-def test_a_finished_run_uses_the_weights_that_it_ended_with_whatever_else_lies_there(stem, originals, copy, genbench):
+def test_a_finished_run_uses_the_weights_that_it_ended_with_whatever_else_lies_there(
+    stem, originals, copy, genbench
+):
     (config, original), (_, other), folder = originals["one"], originals["two"], copy()
     theirs = newest(other)
     for file in (*other.glob("finished-*.pt"), theirs):
         shutil.copy(file, folder / file.name.replace(theirs.name[:24], stem))
     ours = load_run(config, original, "cpu")
     found = load_run(config, folder, "cpu")
-    assert torch.equal(found.sample(5, seed=0), ours.sample(5, seed=0)) and "done already" in genbench("resume", "run").stdout
+    assert (
+        torch.equal(found.sample(5, seed=0), ours.sample(5, seed=0))
+        and "done already" in genbench("resume", "run").stdout
+    )
     if "9" in stem:  # as of an earlier version, of which nothing tells which was the last
-        changed(folder, "status.json", lambda status: {k: v for k, v in status.items() if k not in ("checkpoint", "finished")})
+        changed(
+            folder,
+            "status.json",
+            lambda status: {k: v for k, v in status.items() if k not in ("checkpoint", "finished")},
+        )
         told = genbench("sample", "run", "n=2")
-        assert told.returncode == 2 and "is of another run: it has seed=2, and the run here seed=1; fix: move it" in told.stderr
+        assert (
+            told.returncode == 2
+            and "is of another run: it has seed=2, and the run here seed=1; fix: move it"
+            in told.stderr
+        )
         follow(genbench, told)
     assert torch.equal(load_run(config, folder, "cpu").sample(5, seed=0), ours.sample(5, seed=0))
 
 
 @pytest.mark.parametrize("name", ["two", "pca"])
-def test_a_run_with_only_another_runs_weights_is_refused_with_a_way_out(name, originals, copy, genbench):
+def test_a_run_with_only_another_runs_weights_is_refused_with_a_way_out(
+    name, originals, copy, genbench
+):
     folder = copy()
     for file in folder.glob("checkpoint-*.pt"):
         file.unlink()
     shutil.copy(newest(originals[name][1]), folder)
     assert "fix: genbench resume run" in genbench("evaluate", "run").stderr
     told = genbench("resume", "run")
-    assert told.returncode == 2 and re.search(r"is of another run: it has (seed=2|model.name=pca), and the run here", told.stderr)
+    assert told.returncode == 2 and re.search(
+        r"is of another run: it has (seed=2|model.name=pca), and the run here", told.stderr
+    )
     follow(genbench, told)
     assert ends_as(folder, originals["one"][1]) and genbench("sample", "run", "n=2").returncode == 0
 
@@ -128,7 +157,11 @@ def test_weights_of_the_same_settings_and_other_data_are_not_taken(originals, co
     changed(folder, "status.json", lambda status: status.pop("checkpoint") and None)
     assert "these are not the data" in genbench("sample", "run").stderr
     done = genbench("resume", "run", "epochs=4")
-    assert done.returncode == 0 and "is of a run with other data, and set aside" in done.stdout and "after epoch 2" in done.stdout
+    assert (
+        done.returncode == 0
+        and "is of a run with other data, and set aside" in done.stdout
+        and "after epoch 2" in done.stdout
+    )
 
 
 def test_a_fit_that_is_not_the_runs_own_is_made_anew(originals, copy):
@@ -168,15 +201,21 @@ def having(value, *names):
 
 MISSHAPEN = {
     "another version": having(99, "format"),
-    "nothing but a format": lambda content: [content.pop(name) for name in [*content] if name != "format"],
+    "nothing but a format": lambda content: [
+        content.pop(name) for name in [*content] if name != "format"
+    ],
     "no data": without("data"),
     "settings are a number": having(3, "settings"),
     "no weights": having({}, "model"),
     "a weight is text": lambda content: having("x", "model", next(iter(content["model"])))(content),
-    "a weight of another shape": lambda content: having(torch.zeros(3), "model", next(iter(content["model"])))(content),
+    "a weight of another shape": lambda content: having(
+        torch.zeros(3), "model", next(iter(content["model"]))
+    )(content),
     "no clock": without("progress", "clock"),
     "more than there is": having(1, "progress", "step"),
-    "momentum of another shape": having(torch.zeros(3), "progress", "optimizers", "model", "state", 0, "exp_avg"),
+    "momentum of another shape": having(
+        torch.zeros(3), "progress", "optimizers", "model", "state", 0, "exp_avg"
+    ),
     "no groups": having([], "progress", "optimizers", "model", "param_groups"),
     "another epoch": having(2, "at", "epoch"),
     "epochs of another length": having(7, "at", "of"),
@@ -187,13 +226,17 @@ MISSHAPEN = {
 
 
 @pytest.mark.parametrize("how", MISSHAPEN)
-def test_a_checkpoint_of_the_wrong_form_is_set_aside_and_the_one_before_used(how, originals, copy, genbench):
+def test_a_checkpoint_of_the_wrong_form_is_set_aside_and_the_one_before_used(
+    how, originals, copy, genbench
+):
     folder = copy()
     content = torch.load(newest(folder), weights_only=True)
     MISSHAPEN[how](content)
     bad = put_checkpoint(folder, content)
     done = genbench("resume", "run")
-    assert done.returncode == 0 and re.search(rf"{bad.name} is (damaged|of another version).* set aside", done.stdout), done.stdout
+    assert done.returncode == 0 and re.search(
+        rf"{bad.name} is (damaged|of another version).* set aside", done.stdout
+    ), done.stdout
     assert "after epoch 2" in done.stdout and ends_as(folder, originals["one"][1])
     before = newest(folder)
     for file in folder.glob("checkpoint-*.pt"):
@@ -230,41 +273,75 @@ def test_numbers_of_the_wrong_form_are_damaged_and_measured_anew(how, copy, genb
     folder = copy()
     changed(folder, "metrics.json", NUMBERS[how])
     told = genbench("show", "run")
-    assert told.returncode == 2 and re.search(r"run/metrics.json: is damaged: .*; fix: genbench resume run", told.stderr)
+    assert told.returncode == 2 and re.search(
+        r"run/metrics.json: is damaged: .*; fix: genbench resume run", told.stderr
+    )
     for command in ("sample", "evaluate"):
-        assert "holds no finished run, or a damaged one; fix: genbench resume run" in genbench(command, "run").stderr
+        assert (
+            "holds no finished run, or a damaged one; fix: genbench resume run"
+            in genbench(command, "run").stderr
+        )
     follow(genbench, told)
     assert all(genbench(command, "run").returncode == 0 for command in ("show", "sample"))
 
 
 def test_what_a_run_writes_has_the_form_that_is_read(originals):
     for config, folder in originals.values():
-        assert load_run(config, folder, "cpu").metrics and not fault(json.loads((folder / "metrics.json").read_text()), METRICS)
+        assert load_run(config, folder, "cpu").metrics and not fault(
+            json.loads((folder / "metrics.json").read_text()), METRICS
+        )
 
 
-@pytest.mark.parametrize("line", ['{"epoch":"x"}', "null", '{"epoch":1,"train":5}', '{"epoch":0}', '{"epoch":1,"train":{"x":1e400}}', "7"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"epoch":"x"}',
+        "null",
+        '{"epoch":1,"train":5}',
+        '{"epoch":0}',
+        '{"epoch":1,"train":{"x":1e400}}',
+        "7",
+    ],
+)
 def test_a_point_of_the_wrong_form_is_left_out_of_the_curves(line, originals, copy, genbench):
     folder = copy()
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     (folder / "metrics.jsonl").write_text("\n".join([line, *lines[1:]]) + "\n")
     (folder / "events.out.tfevents.genbench").write_bytes(b"no events")
     done = genbench("resume", "run", "epochs=4")
-    assert done.returncode == 0 and "metrics.jsonl is damaged and holds 2 of 3 points" in done.stdout
-    assert [json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()] == [2, 3, 4]
+    assert (
+        done.returncode == 0 and "metrics.jsonl is damaged and holds 2 of 3 points" in done.stdout
+    )
+    assert [
+        json.loads(line)["epoch"] for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ] == [2, 3, 4]
 
 
-@pytest.mark.parametrize("change", [having([1], "length"), having({"steps_per_epoch": 0}, "length"), having(3, "state"), without("state")])
+@pytest.mark.parametrize(
+    "change",
+    [
+        having([1], "length"),
+        having({"steps_per_epoch": 0}, "length"),
+        having(3, "state"),
+        without("state"),
+    ],
+)
 def test_a_status_of_the_wrong_form_counts_as_lost(change, copy, genbench):
     folder = copy()
     changed(folder, "status.json", change)
     done = genbench("resume", "run", "epochs=4")
-    assert done.returncode == 0 and json.loads((folder / "status.json").read_text())["state"] == "done"
+    assert (
+        done.returncode == 0 and json.loads((folder / "status.json").read_text())["state"] == "done"
+    )
 
 
 @pytest.mark.parametrize("directory", ["a" * 300, "", "..", "a/b", "a\0b", 3])
 def test_a_job_whose_folder_cannot_be_costs_only_itself(directory, copy, genbench, tmp_path):
     copy()
-    jobs = [{"directory": directory, "state": "pending"}, {"directory": "never", "state": "pending"}]
+    jobs = [
+        {"directory": directory, "state": "pending"},
+        {"directory": "never", "state": "pending"},
+    ]
     (tmp_path / "sweep_summary.json").write_text(json.dumps({"jobs": jobs}))
     done = genbench("report", ".")
     assert done.returncode == 0 and "never" in done.stdout and done.stderr == ""
@@ -278,21 +355,37 @@ def test_a_job_whose_folder_cannot_be_costs_only_itself(directory, copy, genbenc
         ("model.name", "x", "has the name 'model.name'"),
     ],
 )
-def test_settings_that_cannot_be_name_their_file_and_the_runs_own_command_brings_them_back(key, value, says, originals, copy, genbench):
+def test_settings_that_cannot_be_name_their_file_and_the_runs_own_command_brings_them_back(
+    key, value, says, originals, copy, genbench
+):
     folder = copy()
     text = (folder / "config.yaml").read_text()
-    whole, lines = yaml.safe_load(text), [line for line in text.splitlines() if not line.startswith(f"{key}:")]
+    whole, lines = (
+        yaml.safe_load(text),
+        [line for line in text.splitlines() if not line.startswith(f"{key}:")],
+    )
     (folder / "config.yaml").write_text("\n".join([*lines, f"{key}: {value}"]) + "\n")
     for command in ("show", "sample", "resume"):
         told = genbench(command, "run")
-        assert told.returncode == 2 and "run/config.yaml: is damaged" in told.stderr and says in told.stderr
+        assert (
+            told.returncode == 2
+            and "run/config.yaml: is damaged" in told.stderr
+            and says in told.stderr
+        )
         assert "fix: repeat the run's own command with hydra.run.dir=run" in told.stderr
     execute(originals["one"][0], folder, CATALOGUE)
-    assert yaml.safe_load((folder / "config.yaml").read_text()) == whole and genbench("sample", "run", "n=2").returncode == 0
+    assert (
+        yaml.safe_load((folder / "config.yaml").read_text()) == whole
+        and genbench("sample", "run", "n=2").returncode == 0
+    )
 
 
-@pytest.mark.parametrize(("key", "value"), [("latent_dim", 5), ("seed", 7), ("  limit", 99), ("epochs", 2)])
-def test_numbers_are_never_told_beside_settings_that_were_changed_by_hand(key, value, originals, copy, genbench):
+@pytest.mark.parametrize(
+    ("key", "value"), [("latent_dim", 5), ("seed", 7), ("  limit", 99), ("epochs", 2)]
+)
+def test_numbers_are_never_told_beside_settings_that_were_changed_by_hand(
+    key, value, originals, copy, genbench
+):
     folder = copy()
     whole = (folder / "config.yaml").read_text()
     edited = re.sub(rf"(?m)^{key}: .*$", f"{key}: {value}", whole)
@@ -302,7 +395,10 @@ def test_numbers_are_never_told_beside_settings_that_were_changed_by_hand(key, v
     shown = genbench("show", "run")
     assert not found and shown.returncode == 2
     for text in (lost[0].reason, shown.stderr):
-        assert "config.yaml: does not hold the settings that the run was started with; fix: repeat the run's own command" in text
+        assert (
+            "config.yaml: does not hold the settings that the run was started with; fix: repeat the run's own command"
+            in text
+        )
     execute(originals["one"][0], folder, CATALOGUE)  # as it advises
     assert (folder / "config.yaml").read_text() == whole and genbench("show", "run").returncode == 0
     changed(folder, "status.json", lambda status: status.pop("config") and status)
@@ -314,7 +410,13 @@ def test_no_text_of_a_file_is_markup(copy, genbench):
     folder = copy()
     for term in ("[/red]", "[bold]x", ":smile:", "[link=file:///etc/passwd]y[/link]"):
         changed(folder, "metrics.json", having(1.5, "test", term))
-        changed(folder, "metrics.json", lambda found, term=term: found["card"].append(ENTRY | {"name": term, "group": term, "of": term}))
+        changed(
+            folder,
+            "metrics.json",
+            lambda found, term=term: found["card"].append(
+                ENTRY | {"name": term, "group": term, "of": term}
+            ),
+        )
         done = genbench("show", "run")
         assert done.returncode == 0 and done.stdout.count(term) >= 3, done.stdout
     console = PipeSafeConsole(width=80)
@@ -351,7 +453,9 @@ def test_a_working_directory_that_is_gone_is_told(tmp_path, genbench, monkeypatc
     (tmp_path / "gone").rmdir()
     for words in (["model=pca"], ["resume", "run"], ["-m", "seed=1,2"], ["report", "x"]):
         told = genbench(*words)
-        assert told.returncode == 2 and "working directory: is gone; fix: cd " in told.stderr, told.stderr
+        assert told.returncode == 2 and "working directory: is gone; fix: cd " in told.stderr, (
+            told.stderr
+        )
     monkeypatch.chdir(tmp_path)
 
 
@@ -403,4 +507,6 @@ def test_other_checkpoints_do_not_push_out_the_runs_own(originals, tmp_path, und
         run(config, tmp_path)
     content = torch.load(newest(originals["one"][1]), weights_only=True)
     own = [checkpoints.write_checkpoint(tmp_path, epoch, 0, content) for epoch in (1, 2, 3)]
-    assert [path.exists() for path in own] == [False, True, True] and len(list(tmp_path.glob("checkpoint-*.pt"))) == 4
+    assert [path.exists() for path in own] == [False, True, True] and len(
+        list(tmp_path.glob("checkpoint-*.pt"))
+    ) == 4

@@ -50,7 +50,13 @@ def near(value, **tolerance):
 P, Q = torch.tensor([9, 12, 4.0]).double() / 25, torch.full((3,), 1 / 3).double()
 X, Y = normals(60, 3), 1.5 * normals(40, 3, seed=1) + 0.3
 BETWEEN_DISTRIBUTIONS = [jsd_discrete, kl_discrete, w2_gaussians, kl_gaussians, jsd_gaussians]
-PAIRS = {jsd_discrete: (P, Q), kl_discrete: (P, Q), wasserstein_1d: (X[:, 0], Y[:, 0]), frechet_distance: (X, Y), mmd: (X, Y)}
+PAIRS = {
+    jsd_discrete: (P, Q),
+    kl_discrete: (P, Q),
+    wasserstein_1d: (X[:, 0], Y[:, 0]),
+    frechet_distance: (X, Y),
+    mmd: (X, Y),
+}
 
 
 def both_ways(divergence):
@@ -62,14 +68,25 @@ def both_ways(divergence):
     return (float(divergence(*first, *second)) for first, second in ((a, b), (b, a), (a, a)))
 
 
-@pytest.mark.parametrize("divergence", [jsd_discrete, jsd_gaussians, wasserstein_1d, w2_gaussians, frechet_distance, mmd])
+@pytest.mark.parametrize(
+    "divergence", [jsd_discrete, jsd_gaussians, wasserstein_1d, w2_gaussians, frechet_distance, mmd]
+)
 def test_distances_are_symmetric(divergence):
     there, back, _ = both_ways(divergence)
     assert there > 0.01 and there == near(back, rel=1e-12)
 
 
 @pytest.mark.parametrize(
-    "divergence", [kl_discrete, jsd_discrete, kl_gaussians, jsd_gaussians, wasserstein_1d, w2_gaussians, frechet_distance]
+    "divergence",
+    [
+        kl_discrete,
+        jsd_discrete,
+        kl_gaussians,
+        jsd_gaussians,
+        wasserstein_1d,
+        w2_gaussians,
+        frechet_distance,
+    ],
 )
 def test_nothing_diverges_from_itself(divergence):
     assert list(both_ways(divergence))[2] == near(0, abs=1e-13)
@@ -115,7 +132,9 @@ def test_what_is_no_distribution_is_refused(p):
 @pytest.mark.parametrize("d", [1, 2, 7])
 def test_kl_of_gaussians_equals_torch(d):
     p, q = gaussian(d, 0), gaussian(d, 1)
-    assert float(kl_gaussians(*p, *q)) == near(kl_divergence(MultivariateNormal(*p), MultivariateNormal(*q)), rel=1e-10)
+    assert float(kl_gaussians(*p, *q)) == near(
+        kl_divergence(MultivariateNormal(*p), MultivariateNormal(*q)), rel=1e-10
+    )
 
 
 def test_singular_gaussians_have_no_density():
@@ -129,7 +148,12 @@ def test_jsd_of_gaussians_equals_quadrature(d):
     for seed in range(3):
         p, q = gaussian(d, seed), gaussian(d, seed + 10)
         reach = 3 + 8 * float(torch.stack([p[1], q[1]]).amax().sqrt())
-        value, error = jsd_quadrature(MultivariateNormal(*p).log_prob, MultivariateNormal(*q).log_prob, [(-reach, reach)] * d, 2**16)
+        value, error = jsd_quadrature(
+            MultivariateNormal(*p).log_prob,
+            MultivariateNormal(*q).log_prob,
+            [(-reach, reach)] * d,
+            2**16,
+        )
         assert float(jsd_gaussians(*p, *q)) == near(value, abs=1e-9)
         assert error < 1e-3
 
@@ -137,7 +161,10 @@ def test_jsd_of_gaussians_equals_quadrature(d):
 def test_jsd_of_gaussians_in_many_dimensions_equals_monte_carlo():
     p, q = gaussian(6, 0), (gaussian(6, 0)[0] + 0.3, gaussian(6, 0)[1] * 1.5 + 0.2)
     one, two = MultivariateNormal(*p), MultivariateNormal(*q)
-    x, y = (mean + normals(20_000, 6, seed=i) @ torch.linalg.cholesky(cov).T for i, (mean, cov) in enumerate((p, q)))
+    x, y = (
+        mean + normals(20_000, 6, seed=i) @ torch.linalg.cholesky(cov).T
+        for i, (mean, cov) in enumerate((p, q))
+    )
     value, error = jsd_monte_carlo(one.log_prob, two.log_prob, x, y)
     assert error < 0.003 and float(jsd_gaussians(*p, *q)) == near(value, abs=4 * float(error))
 
@@ -155,16 +182,26 @@ def test_quadrature_of_uniform_densities_and_its_error():
     def uniform(low):
         return lambda x: Uniform(low, low + 1.0, validate_args=False).log_prob(x.squeeze(1))
 
-    assert float(jsd_quadrature(uniform(0), uniform(5), [(-1, 7)], 2**14)[0]) == near(math.log(2), abs=1e-3)
+    assert float(jsd_quadrature(uniform(0), uniform(5), [(-1, 7)], 2**14)[0]) == near(
+        math.log(2), abs=1e-3
+    )
     value, error = jsd_quadrature(uniform(0), uniform(0.5), [(-1, 2)], 2**14)
     assert float(value) == near(math.log(2) / 2, abs=1e-3) and error < 1e-3
-    value, error = jsd_quadrature(uniform(0), uniform(0.5), [(0, 1)], 2**14)  # half of one is outside
-    assert float(value) == near(math.log(2) / 4, rel=1e-3) and float(error) == near(math.log(2) / 4, rel=1e-3)
+    value, error = jsd_quadrature(
+        uniform(0), uniform(0.5), [(0, 1)], 2**14
+    )  # half of one is outside
+    assert float(value) == near(math.log(2) / 4, rel=1e-3) and float(error) == near(
+        math.log(2) / 4, rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("points", [20, 40, 80, 160])
 def test_quadrature_says_how_coarse_it_is(points):
-    p, q = ((mean.new_tensor([m]), mean.new_tensor([[v]])) for mean in [P] for m, v in ((0.0, 1.0), (2.0, 0.3)))
+    p, q = (
+        (mean.new_tensor([m]), mean.new_tensor([[v]]))
+        for mean in [P]
+        for m, v in ((0.0, 1.0), (2.0, 0.3))
+    )
     logs = (MultivariateNormal(*g).log_prob for g in (p, q))
     value, error = jsd_quadrature(*logs, [(-8, 9)], points)
     assert 0 < abs(value - jsd_gaussians(*p, *q)) < error
@@ -175,7 +212,12 @@ def test_monte_carlo_errs_as_much_as_it_says():
     truth = jsd_gaussians(*gaussian(2, 0), *gaussian(2, 3))
     roots = p.scale_tril.T, q.scale_tril.T
     found = [
-        jsd_monte_carlo(p.log_prob, q.log_prob, p.mean + normals(50, 2, seed=i) @ roots[0], q.mean + normals(90, 2, seed=-i - 1) @ roots[1])
+        jsd_monte_carlo(
+            p.log_prob,
+            q.log_prob,
+            p.mean + normals(50, 2, seed=i) @ roots[0],
+            q.mean + normals(90, 2, seed=-i - 1) @ roots[1],
+        )
         for i in range(200)
     ]
     off = torch.stack([(value - truth) / error for value, error in found])
@@ -204,11 +246,22 @@ def test_sliced_wasserstein_of_gaussians_equals_its_closed_form():
 
 
 def test_w2_of_gaussians_that_commute():
-    a, b, shift = torch.tensor([4, 1, 0, 0.0]), torch.tensor([1, 9, 4, 0.0]), torch.tensor([1, 0, 2, 3.0])
+    a, b, shift = (
+        torch.tensor([4, 1, 0, 0.0]),
+        torch.tensor([1, 9, 4, 0.0]),
+        torch.tensor([1, 0, 2, 3.0]),
+    )
     expected = (a.sqrt() - b.sqrt()).square().sum() + 14
     turn = torch.linalg.qr(normals(4, 4))[0]
-    turned = (turn @ shift.double(), turn @ torch.diag(a).double() @ turn.T, shift.double() * 0, turn @ torch.diag(b).double() @ turn.T)
-    assert float(w2_gaussians(shift, torch.diag(a), 0 * shift, torch.diag(b))) == near(expected, rel=1e-12)
+    turned = (
+        turn @ shift.double(),
+        turn @ torch.diag(a).double() @ turn.T,
+        shift.double() * 0,
+        turn @ torch.diag(b).double() @ turn.T,
+    )
+    assert float(w2_gaussians(shift, torch.diag(a), 0 * shift, torch.diag(b))) == near(
+        expected, rel=1e-12
+    )
     assert float(w2_gaussians(*turned)) == near(expected, rel=1e-6)
 
 
@@ -225,38 +278,54 @@ def test_w2_of_singular_gaussians_is_that_of_the_subspace_they_share():
     into = torch.linalg.qr(normals(40, 3))[0]
     inside = w2_gaussians(mean0, cov0, mean1, cov1)
     outside = w2_gaussians(into @ mean0, into @ cov0 @ into.T, into @ mean1, into @ cov1 @ into.T)
-    assert float(outside) == near(inside, rel=1e-12)  # roots of eigenvalues that should be zero would leave 1e-8
+    assert float(outside) == near(
+        inside, rel=1e-12
+    )  # roots of eigenvalues that should be zero would leave 1e-8
     flat = torch.zeros(3, 3)  # a point: all the mass moves to it
-    assert float(w2_gaussians(mean0, cov0, mean1, flat)) == near((mean0 - mean1).square().sum() + cov0.trace())
+    assert float(w2_gaussians(mean0, cov0, mean1, flat)) == near(
+        (mean0 - mean1).square().sum() + cov0.trace()
+    )
 
 
 def test_w2_refuses_what_is_no_covariance():
     with pytest.raises(ValueError, match="eigenvalue -1"):
-        w2_gaussians(torch.zeros(2), torch.eye(2), torch.zeros(2), torch.diag(torch.tensor([-1.0, 1.0])))
+        w2_gaussians(
+            torch.zeros(2), torch.eye(2), torch.zeros(2), torch.diag(torch.tensor([-1.0, 1.0]))
+        )
 
 
 def test_frechet_distance_is_w2_of_numpys_moments():
-    expected = w2_gaussians(X.mean(0), torch.from_numpy(np.cov(X.T)), Y.mean(0), torch.from_numpy(np.cov(Y.T)))
+    expected = w2_gaussians(
+        X.mean(0), torch.from_numpy(np.cov(X.T)), Y.mean(0), torch.from_numpy(np.cov(Y.T))
+    )
     assert float(frechet_distance(X, Y)) == near(expected, rel=1e-12)
     turn = torch.linalg.qr(normals(3, 3))[0]
-    assert float(frechet_distance(5 + 2 * X @ turn, 5 + 2 * Y @ turn)) == near(4 * expected, rel=1e-10)
+    assert float(frechet_distance(5 + 2 * X @ turn, 5 + 2 * Y @ turn)) == near(
+        4 * expected, rel=1e-10
+    )
     line = X[:, :1], Y[:, :1]
     by_hand = (line[0].mean() - line[1].mean()) ** 2 + (line[0].std() - line[1].std()) ** 2
     assert float(frechet_distance(*line)) == near(by_hand, rel=1e-10)
 
 
 @pytest.mark.parametrize(("n", "m"), [(24, 24), (24, 60), (60, 24), (2, 5)])
-def test_frechet_distance_of_few_points_is_that_of_their_covariances_and_takes_no_root_of_these(n, m, monkeypatch):
+def test_frechet_distance_of_few_points_is_that_of_their_covariances_and_takes_no_root_of_these(
+    n, m, monkeypatch
+):
     x, y = normals(n, 40), 1.5 * normals(m, 40, seed=1) + 0.2
     covariances = (torch.from_numpy(np.cov(sample.T)) for sample in (x, y))
-    expected = w2_gaussians(*(part for pair in zip((x.mean(0), y.mean(0)), covariances) for part in pair))
+    expected = w2_gaussians(
+        *(part for pair in zip((x.mean(0), y.mean(0)), covariances) for part in pair)
+    )
     assert float(frechet_distance(x, y)) == near(expected, rel=1e-8)
     root, rooted = divergences._root, []
     monkeypatch.setattr(divergences, "_root", lambda cov: rooted.append(len(cov)) or root(cov))
     frechet_distance(x, y)
     assert len(rooted) == (n > 40) + (m > 40)
     many = normals(n, 40 * 40)  # a covariance of which would hold 2.5 million numbers
-    monkeypatch.setattr(divergences, "_root", lambda cov: pytest.fail("there are fewer points than dimensions"))
+    monkeypatch.setattr(
+        divergences, "_root", lambda cov: pytest.fail("there are fewer points than dimensions")
+    )
     assert float(frechet_distance(many, many + 0.1)) == near(0.01 * 1600, rel=1e-8)
 
 
@@ -273,10 +342,14 @@ WRITTEN_OUT = {
 def test_mmd_equals_its_definition_in_blocks_of_any_size(kernel, bandwidth, monkeypatch):
     x, y = X[:30], Y[:28]
     pooled = torch.cat([x, y]).numpy()
-    h = bandwidth or np.median([np.linalg.norm(a - b) for i, a in enumerate(pooled) for b in pooled[:i]])
+    h = bandwidth or np.median(
+        [np.linalg.norm(a - b) for i, a in enumerate(pooled) for b in pooled[:i]]
+    )
     k = np.array([[WRITTEN_OUT[kernel](a, b, h) for b in pooled] for a in pooled])
     np.fill_diagonal(k, 0)
-    expected = k[:30, :30].sum() / (30 * 29) + k[30:, 30:].sum() / (28 * 27) - 2 * k[:30, 30:].mean()
+    expected = (
+        k[:30, :30].sum() / (30 * 29) + k[30:, 30:].sum() / (28 * 27) - 2 * k[:30, 30:].mean()
+    )
     assert float(mmd(x, y, kernel, bandwidth)) == near(expected, rel=1e-10)
     monkeypatch.setattr(divergences, "BLOCK", 100)
     assert float(mmd(x, y, kernel, bandwidth)) == near(expected, rel=1e-10)
@@ -287,7 +360,9 @@ def test_the_polynomial_mmd_equals_its_definition_in_blocks_of_any_size(monkeypa
     pooled = torch.cat([x, y]).numpy()
     k = (pooled @ pooled.T / 3 + 1) ** 3
     np.fill_diagonal(k, 0)
-    expected = k[:30, :30].sum() / (30 * 29) + k[30:, 30:].sum() / (28 * 27) - 2 * k[:30, 30:].mean()
+    expected = (
+        k[:30, :30].sum() / (30 * 29) + k[30:, 30:].sum() / (28 * 27) - 2 * k[:30, 30:].mean()
+    )
     assert float(polynomial_mmd(x, y)) == near(expected, rel=1e-10)
     monkeypatch.setattr(divergences, "BLOCK", 100)
     assert float(polynomial_mmd(x, y)) == near(expected, rel=1e-10)
@@ -310,7 +385,9 @@ def test_mmd_is_unbiased(mean, sd):
 def test_median_distance_of_many_points_takes_some_of_each_sample():
     x, y = normals(1600, 2), normals(1000, 2, seed=1) + 4
     every = torch.pdist(torch.cat([x, y])).median()
-    assert float(median_distance(x, y)) == near(every, rel=0.05) and median_distance(x, y) == median_distance(y, x)
+    assert float(median_distance(x, y)) == near(every, rel=0.05) and median_distance(
+        x, y
+    ) == median_distance(y, x)
     assert median_distance(torch.ones(5, 2)) == 1 and mmd(torch.ones(5, 2), torch.ones(4, 2)) == 0
 
 
@@ -342,7 +419,9 @@ def test_the_share_within_balls_is_precision(k, monkeypatch):
 def test_prdc_leaves_the_border_of_a_ball_outside():
     real, fake = torch.tensor([[0.0], [1], [3]]), torch.tensor([[2.0], [5], [4]])
     # Balls of real points end at distances 1, 1 and 2, those of fake points at 2, 1 and 1; four points lie just there.
-    assert prdc(real, fake, 1) == pytest.approx({"precision": 2 / 3, "recall": 2 / 3, "density": 2 / 3, "coverage": 1 / 3})
+    assert prdc(real, fake, 1) == pytest.approx(
+        {"precision": 2 / 3, "recall": 2 / 3, "density": 2 / 3, "coverage": 1 / 3}
+    )
 
 
 def test_prdc_of_a_sample_and_itself_is_one():
@@ -356,7 +435,9 @@ def test_prdc_does_not_depend_on_order_and_scale_but_on_who_is_real():
     turn = torch.linalg.qr(normals(4, 4))[0]
     shuffled = FEW[torch.randperm(len(FEW), generator=generator(0))], OTHERS.flip(0)
     assert prdc(*shuffled, 4) == pytest.approx(expected)
-    assert prdc(*(1 - 100 * sample @ turn for sample in (FEW, OTHERS)), 4) == pytest.approx(expected)
+    assert prdc(*(1 - 100 * sample @ turn for sample in (FEW, OTHERS)), 4) == pytest.approx(
+        expected
+    )
     swapped = prdc(OTHERS, FEW, 4)
     assert (swapped["precision"], swapped["recall"]) == (expected["recall"], expected["precision"])
     assert swapped["density"] != expected["density"]

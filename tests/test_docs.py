@@ -22,22 +22,30 @@ SECTIONS = dict(re.findall(r"^### `(\S+)`\n(.*?)(?=^##)", MODELS_TEXT, re.M | re
 def test_the_example_of_an_own_model_and_dataset_works(genbench, tmp_path, monkeypatch, undrawn):
     monkeypatch.setattr(Sweep, "draw", lambda sweep: None)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    for name, content in re.findall(r"^`(mine/\S+)`.*?^```(?:python|yaml)\n(.*?)^```", TEXT, re.M | re.S):
+    for name, content in re.findall(
+        r"^`(mine/\S+)`.*?^```(?:python|yaml)\n(.*?)^```", TEXT, re.M | re.S
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     listed = re.search(r"^```\nmine/\n(.*?)^```", TEXT, re.M | re.S)[1]
-    assert {f"mine/{line.split()[0]}" for line in listed.splitlines()} == {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*")}
+    assert {f"mine/{line.split()[0]}" for line in listed.splitlines()} == {
+        str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.*")
+    }
     commands = [line.split()[1:] for line in TEXT.splitlines() if line.startswith("genbench ")]
     assert len(commands) == 4
     for command in commands:
         done = genbench(*command)
         assert done.returncode == 0, done.stderr
-    runs = {p.parent.name: json.loads(p.read_text()) for p in tmp_path.glob("outputs/**/metrics.json")}
+    runs = {
+        p.parent.name: json.loads(p.read_text()) for p in tmp_path.glob("outputs/**/metrics.json")
+    }
     assert len(runs) == 5
     own = next(found for name, found in runs.items() if "lambda-5" in name)
     assert own["test"]["n"] == 1600 and own["test"]["kernel_distance"] < 0.02
     table = next(found for name, found in runs.items() if "wine" in name)
-    assert 13 / 3 < table["test"]["squared_error"] < 13, "of 13 columns, none of which outweighs the others"
+    assert 13 / 3 < table["test"]["squared_error"] < 13, (
+        "of 13 columns, none of which outweighs the others"
+    )
     refused = genbench("--config-dir", "mine", "model=wae", "lambda=-1")
     assert refused.returncode == 2 and "lambda: must be float >= 0" in refused.stderr
 
@@ -50,19 +58,35 @@ def test_a_section_names_settings_that_its_model_has_and_all_that_it_alone_has(m
     registry = builtin_registry()
     has = registry.shared() | registry.settings(f"model/{model_name}")
     for dataset in registry.names("dataset"):
-        has |= {name: s for name, s in registry.settings(f"dataset/{dataset}").items() if name.startswith("dataset.")}
-    listed = re.search(r"^\*\*Settings\.\*\*\n((?:- .*\n(?:  .*\n)*)+)", SECTIONS[model_name], re.M)[1]
+        has |= {
+            name: s
+            for name, s in registry.settings(f"dataset/{dataset}").items()
+            if name.startswith("dataset.")
+        }
+    listed = re.search(
+        r"^\*\*Settings\.\*\*\n((?:- .*\n(?:  .*\n)*)+)", SECTIONS[model_name], re.M
+    )[1]
     names = re.findall(r"`([\w.]+)`", "\n".join(re.findall(r"^- (.*?): ", listed, re.M)))
     assert names or "Those of" in listed
-    given = [span.partition("=")[0] for span in re.findall(r"`([\w.]+=[^`]*)`", SECTIONS[model_name])]
+    given = [
+        span.partition("=")[0] for span in re.findall(r"`([\w.]+=[^`]*)`", SECTIONS[model_name])
+    ]
     assert {*names, *given} - {*has, *GROUPS} == set()
-    own = {name for name, s in has.items() if Path(s.file).stem == model_name and Path(s.file).parent.name == "model"}
+    own = {
+        name
+        for name, s in has.items()
+        if Path(s.file).stem == model_name and Path(s.file).parent.name == "model"
+    }
     assert own <= {*names, *given}
 
 
-@pytest.mark.parametrize("command", re.findall(r"^genbench .*=.*|(?<=`)genbench [^`]*=[^`]*", MODELS_TEXT, re.M))
+@pytest.mark.parametrize(
+    "command", re.findall(r"^genbench .*=.*|(?<=`)genbench [^`]*=[^`]*", MODELS_TEXT, re.M)
+)
 def test_commands_are_accepted(command):
-    check_request(get_args_parser().parse_intermixed_args(shlex.split(command)[1:]), builtin_registry(), ())
+    check_request(
+        get_args_parser().parse_intermixed_args(shlex.split(command)[1:]), builtin_registry(), ()
+    )
 
 
 def test_settings_and_links_elsewhere_exist():
@@ -70,14 +94,21 @@ def test_settings_and_links_elsewhere_exist():
     shared = builtin_registry().shared()
     for span in re.findall(r"`([\w.]+)=[^`\n]*`", MODELS_TEXT):
         assert span in shared or span in GROUPS or parameters_of(span), span
-    anchors = {re.sub(r"[^\w\s-]", "", title).strip().lower().replace(" ", "-") for title in re.findall(r"^#+ (.*)", MODELS_TEXT, re.M)}
+    anchors = {
+        re.sub(r"[^\w\s-]", "", title).strip().lower().replace(" ", "-")
+        for title in re.findall(r"^#+ (.*)", MODELS_TEXT, re.M)
+    }
     assert {*re.findall(r"\]\(#([^)]+)\)", MODELS_TEXT)} <= anchors
 
 
 def test_the_tests_that_the_promises_name_are_there():
-    named = re.findall(r"`?(test_\w+\.py)(?: -k (?:\"([^\"]+)\"|(\w+)))?`", (DOCS / "reliability.md").read_text())
+    named = re.findall(
+        r"`?(test_\w+\.py)(?: -k (?:\"([^\"]+)\"|(\w+)))?`", (DOCS / "reliability.md").read_text()
+    )
     assert len(named) > 40
     for file, quoted, word in named:
-        names = re.findall(r"^def (test_\w+)", (DOCS.parent / "tests" / file).read_text(), flags=re.M)
+        names = re.findall(
+            r"^def (test_\w+)", (DOCS.parent / "tests" / file).read_text(), flags=re.M
+        )
         for wanted in (quoted or word).split(" or ") if quoted or word else [""]:
             assert any(wanted in name for name in names), f"{file} -k {wanted}"

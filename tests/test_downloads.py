@@ -92,9 +92,17 @@ def visible(folder):
 def test_a_file_is_fetched_once_and_then_needs_no_network(server, tmp_path, capsys):
     download = published(server)
     assert get(download, tmp_path / "new" / "cache") == CONTENT
-    assert f"downloading {download.url} into {tmp_path / 'new' / 'cache'}" in capsys.readouterr().out
-    assert get(download._replace(url="http://nowhere.invalid/"), tmp_path / "new" / "cache") == CONTENT
-    assert server.asked == ["/file.gz"] and visible(tmp_path / "new" / "cache") == ["file.gz"] and not capsys.readouterr().out
+    assert (
+        f"downloading {download.url} into {tmp_path / 'new' / 'cache'}" in capsys.readouterr().out
+    )
+    assert (
+        get(download._replace(url="http://nowhere.invalid/"), tmp_path / "new" / "cache") == CONTENT
+    )
+    assert (
+        server.asked == ["/file.gz"]
+        and visible(tmp_path / "new" / "cache") == ["file.gz"]
+        and not capsys.readouterr().out
+    )
 
 
 def wrong(request):
@@ -112,7 +120,10 @@ def garbage(request):
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
-        (wrong, rf"expected the SHA-256 {hashlib.sha256(CONTENT).hexdigest()} \(got [0-9a-f]{{64}}\)"),
+        (
+            wrong,
+            rf"expected the SHA-256 {hashlib.sha256(CONTENT).hexdigest()} \(got [0-9a-f]{{64}}\)",
+        ),
         (cut, r"the connection was cut, expected 100,000 bytes \(got 1,000\)"),
         (garbage, r"no HTTP at all"),
         (None, r"HTTP Error 404: Not Found"),
@@ -121,16 +132,24 @@ def garbage(request):
 def test_what_does_not_arrive_is_tried_twice_and_told(answer, says, server, tmp_path):
     download = published(server)
     server.answers["/file.gz"] = answer
-    with pytest.raises(UserError, match=rf"^dataset=mnist: {download.url} could not be downloaded: {says}") as told:
+    with pytest.raises(
+        UserError, match=rf"^dataset=mnist: {download.url} could not be downloaded: {says}"
+    ) as told:
         get(download, tmp_path)
-    assert told.value.code == 2 and told.value.fix == f"put file.gz into {tmp_path} by hand, or give dataset.root=FOLDER"
+    assert (
+        told.value.code == 2
+        and told.value.fix == f"put file.gz into {tmp_path} by hand, or give dataset.root=FOLDER"
+    )
     assert len(server.asked) == 2 and not visible(tmp_path)
 
 
 def test_no_network_is_told(server, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/file.gz"
-    with pytest.raises(UserError, match=r"could not be downloaded: <urlopen error .*refused.*; fix: put file.gz into "):
+    with pytest.raises(
+        UserError,
+        match=r"could not be downloaded: <urlopen error .*refused.*; fix: put file.gz into ",
+    ):
         get(published(server)._replace(url=url), tmp_path)
     assert not visible(tmp_path)
 
@@ -147,23 +166,39 @@ def test_a_server_that_falls_silent_is_given_up(server, tmp_path, monkeypatch):
 
 def test_a_second_attempt_may_succeed(server, tmp_path):
     download = published(server)
-    server.answers["/file.gz"] = lambda request: cut(request) if len(server.asked) == 1 else request.send(CONTENT)
-    assert get(download, tmp_path) == CONTENT and len(server.asked) == 2 and visible(tmp_path) == ["file.gz"]
+    server.answers["/file.gz"] = lambda request: (
+        cut(request) if len(server.asked) == 1 else request.send(CONTENT)
+    )
+    assert (
+        get(download, tmp_path) == CONTENT
+        and len(server.asked) == 2
+        and visible(tmp_path) == ["file.gz"]
+    )
 
 
-@pytest.mark.parametrize("damage", [lambda c: c[:-1], lambda c: b"", lambda c: c[:500] + bytes([c[500] ^ 1]) + c[501:]])
+@pytest.mark.parametrize(
+    "damage", [lambda c: c[:-1], lambda c: b"", lambda c: c[:500] + bytes([c[500] ^ 1]) + c[501:]]
+)
 def test_a_damaged_file_is_set_aside_and_fetched_again(damage, server, tmp_path, capsys):
     download = published(server)
     (tmp_path / "file.gz").write_bytes(damage(CONTENT))
     assert get(download, tmp_path) == CONTENT
-    assert (tmp_path / "file.gz.damaged").read_bytes() == damage(CONTENT) and visible(tmp_path) == ["file.gz", "file.gz.damaged"]
-    assert f"warning: {tmp_path / 'file.gz'} is not as it was published; kept as file.gz.damaged" in capsys.readouterr().out
+    assert (tmp_path / "file.gz.damaged").read_bytes() == damage(CONTENT) and visible(tmp_path) == [
+        "file.gz",
+        "file.gz.damaged",
+    ]
+    assert (
+        f"warning: {tmp_path / 'file.gz'} is not as it was published; kept as file.gz.damaged"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "a link"])
 def test_what_is_no_file_is_set_aside_and_fetched(kind, server, tmp_path):
     put(kind, tmp_path / "file.gz", tmp_path / "elsewhere")
-    assert get(published(server), tmp_path) == CONTENT and os.path.lexists(tmp_path / "file.gz.damaged")
+    assert get(published(server), tmp_path) == CONTENT and os.path.lexists(
+        tmp_path / "file.gz.damaged"
+    )
 
 
 def test_what_dead_processes_left_is_swept(server, tmp_path):
@@ -174,8 +209,12 @@ def test_what_dead_processes_left_is_swept(server, tmp_path):
 
 def test_a_file_appears_only_when_all_of_it_is_on_the_disk(server, tmp_path, monkeypatch):
     events = []
-    monkeypatch.setattr(os, "fsync", lambda fd, do=os.fsync: events.append(os.fstat(fd).st_ino) or do(fd))
-    monkeypatch.setattr(os, "replace", lambda a, b, do=os.replace: events.append((str(a), str(b))) or do(a, b))
+    monkeypatch.setattr(
+        os, "fsync", lambda fd, do=os.fsync: events.append(os.fstat(fd).st_ino) or do(fd)
+    )
+    monkeypatch.setattr(
+        os, "replace", lambda a, b, do=os.replace: events.append((str(a), str(b))) or do(a, b)
+    )
     get(published(server), tmp_path)
     temporary, file = tmp_path / f".file.gz.{os.getpid()}.tmp", tmp_path / "file.gz"
     assert events == [file.stat().st_ino, (str(temporary), str(file)), tmp_path.stat().st_ino]
@@ -183,7 +222,10 @@ def test_a_file_appears_only_when_all_of_it_is_on_the_disk(server, tmp_path, mon
 
 def test_a_cache_folder_that_cannot_be_written_is_told(server, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"^cache folder: cannot be used: Not a directory \(got .*fix: set GENBENCH_CACHE to another"):
+    with pytest.raises(
+        UserError,
+        match=r"^cache folder: cannot be used: Not a directory \(got .*fix: set GENBENCH_CACHE to another",
+    ):
         get(published(server), tmp_path / "file" / "cache")
 
 
@@ -226,7 +268,9 @@ def test_waiting_is_told_once_and_stops_on_request(server, tmp_path, monkeypatch
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(signals.Interrupted, match="SIGINT"):
             get(published(server), tmp_path)
-    assert not server.asked and said == [f"waiting for another process, which is downloading into {tmp_path}"]
+    assert not server.asked and said == [
+        f"waiting for another process, which is downloading into {tmp_path}"
+    ]
 
 
 PROCESS = """
@@ -255,12 +299,17 @@ def test_of_two_processes_one_downloads(killed, server, tmp_path):
     command = [sys.executable, "-c", PROCESS, download.url, download.sha256, str(tmp_path)]
 
     def start():
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
     with start() as one:
         assert half.wait(20)
         with start() as two:
-            assert two.stdout.readline() == f"waiting for another process, which is downloading into {tmp_path}\n"
+            assert (
+                two.stdout.readline()
+                == f"waiting for another process, which is downloading into {tmp_path}\n"
+            )
             assert not (tmp_path / "file.gz").exists(), "half a file is never seen"
             if killed:
                 one.kill()
@@ -268,7 +317,11 @@ def test_of_two_processes_one_downloads(killed, server, tmp_path):
             said, wrong = two.communicate(timeout=20)
         one.communicate(timeout=20)
     assert two.returncode == 0 and one.returncode == (-signal.SIGKILL if killed else 0), wrong
-    assert len(server.asked) == (2 if killed else 1) and ("downloading http" in said) == killed and "waiting" not in said
+    assert (
+        len(server.asked) == (2 if killed else 1)
+        and ("downloading http" in said) == killed
+        and "waiting" not in said
+    )
     assert (tmp_path / "file.gz").read_bytes() == CONTENT and visible(tmp_path) == ["file.gz"]
 
 
@@ -282,8 +335,13 @@ def archives(tmp_path_factory):
         if not folder.exists():
             write(dataset, root, rng)
         if dataset == "mnist":
-            return {f"{file.name}.gz": gzip.compress(file.read_bytes()) for file in folder.iterdir()}
-        name, top = {"cifar10": ("cifar-10-python.tar.gz", folder), "lfw": ("lfw-funneled.tgz", folder / "lfw_funneled")}[dataset]
+            return {
+                f"{file.name}.gz": gzip.compress(file.read_bytes()) for file in folder.iterdir()
+            }
+        name, top = {
+            "cifar10": ("cifar-10-python.tar.gz", folder),
+            "lfw": ("lfw-funneled.tgz", folder / "lfw_funneled"),
+        }[dataset]
         with tarfile.open(root / name, "w:gz") as tar:
             tar.add(top, top.name)
         return {name: (root / name).read_bytes()}
@@ -297,13 +355,20 @@ def test_what_is_downloaded_is_what_is_given(dataset, archives, server, tmp_path
     loader, files = getattr(datasets, dataset), packed(dataset)
     assert {download.name for download in loader.downloads} == files.keys()
     monkeypatch.setattr(
-        datasets, dataset, replace(loader, downloads=tuple(published(server, d.name, files[d.name]) for d in loader.downloads))
+        datasets,
+        dataset,
+        replace(
+            loader,
+            downloads=tuple(published(server, d.name, files[d.name]) for d in loader.downloads),
+        ),
     )
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
     settings = defaults(dataset) | {"val_size": 0.2}
     given, ours = (load(settings | {"root": where}, torch.device("cpu")) for where in (root, None))
     for name, part in given.parts.items():
-        assert torch.equal(ours.parts[name].raw, part.raw) and torch.equal(ours.parts[name].y, part.y)
+        assert torch.equal(ours.parts[name].raw, part.raw) and torch.equal(
+            ours.parts[name].y, part.y
+        )
     assert visible(tmp_path / PUBLISHED[dataset]) == sorted(files) and ours.names == given.names
     server.answers.clear()
     load(settings, torch.device("cpu"))
@@ -322,5 +387,11 @@ def test_every_dataset_is_pinned_and_says_what_to_put_where(dataset, tmp_path, m
     with pytest.raises(UserError) as told:
         load(defaults(dataset), torch.device("cpu"))
     first, folder = loader.downloads[0], PUBLISHED[dataset]
-    assert told.value.key == f"dataset={dataset}" and told.value.what == f"{first.url} could not be downloaded: no network"
-    assert told.value.fix == f"put {first.name} into {tmp_path / folder} by hand, or give dataset.root=FOLDER that holds {folder}"
+    assert (
+        told.value.key == f"dataset={dataset}"
+        and told.value.what == f"{first.url} could not be downloaded: no network"
+    )
+    assert (
+        told.value.fix
+        == f"put {first.name} into {tmp_path / folder} by hand, or give dataset.root=FOLDER that holds {folder}"
+    )

@@ -45,7 +45,9 @@ def points(monkeypatch):
         y = torch.arange(len(x)) % 3
         unit = not len(x) or (float(x.min()) >= 0 and float(x.max()) <= 1)
         held_out = x[:9] if len(x) else torch.zeros(9, *x.shape[1:])
-        source = RawDataset(x, y, held_out, torch.arange(len(held_out)) % 3, unit, trials=trials if unit else None)
+        source = RawDataset(
+            x, y, held_out, torch.arange(len(held_out)) % 3, unit, trials=trials if unit else None
+        )
         monkeypatch.setattr(types, "locate", lambda path, key: lambda s: source)
 
     return let_be
@@ -61,25 +63,41 @@ def test_every_model_ends_finite_or_refuses(edge, model_name, tmp_path, points, 
     try:
         trained = run(config, tmp_path)
     except UserError as refused:
-        assert refused.code == 2 or any(why in str(refused) for why in ("not finite", "singular")), str(refused)
+        assert refused.code == 2 or any(
+            why in str(refused) for why in ("not finite", "singular")
+        ), str(refused)
         assert "; fix: " in str(refused)
         return
     assert json.loads((tmp_path / "status.json").read_text())["step"] >= 1
-    numbers = [v for part in trained.metrics.values() if isinstance(part, dict) for v in part.values() if isinstance(v, float)]
+    numbers = [
+        v
+        for part in trained.metrics.values()
+        if isinstance(part, dict)
+        for v in part.values()
+        if isinstance(v, float)
+    ]
     assert numbers and all(math.isfinite(v) for v in numbers), trained.metrics
 
 
 def test_the_defaults_of_every_model_work_on_three_points(model_name, tmp_path, points, undrawn):
     points(images(3).repeat(1, 1, 2, 2), trials=16)
     length = "steps=2" if "steps" in config_of(model_name) else "epochs=2"
-    trained = run(config_of(model_name, length, "dataset.val_size=0", "evaluation=none", "device=cpu"), tmp_path)
-    assert all(trained.model.s[name] <= most for name, most in trained.model.largest(trained.model.s, 3, 64).items())
+    trained = run(
+        config_of(model_name, length, "dataset.val_size=0", "evaluation=none", "device=cpu"),
+        tmp_path,
+    )
+    assert all(
+        trained.model.s[name] <= most
+        for name, most in trained.model.largest(trained.model.s, 3, 64).items()
+    )
     assert all(math.isfinite(value) for value in trained.metrics["test"].values())
 
 
 def test_a_mixture_of_codes_has_no_more_components_than_there_are_points(tmp_path, points, undrawn):
     points(images(3).repeat(1, 1, 2, 2))
-    config = config_of("ae", "sampler=gmm", "steps=2", "dataset.val_size=0", "evaluation=none", "device=cpu")
+    config = config_of(
+        "ae", "sampler=gmm", "steps=2", "dataset.val_size=0", "evaluation=none", "device=cpu"
+    )
     fitted = run(config, tmp_path).model
     assert fitted.density.s.n_components == 3
     again = load_run(config, tmp_path, "cpu").model
@@ -94,7 +112,9 @@ def test_a_mixture_of_codes_has_no_more_components_than_there_are_points(tmp_pat
         ("gmm", ["covariance=tied"], "the covariance would be singular"),
     ],
 )
-def test_more_clusters_than_distinct_points_end_finite_and_are_told(model, own, says, tmp_path, points, undrawn, capsys):
+def test_more_clusters_than_distinct_points_end_finite_and_are_told(
+    model, own, says, tmp_path, points, undrawn, capsys
+):
     settings = ["n_components=5", "dataset.val_size=0", "dataset.limit=null", *own]
     points(images(60))
     run(small_config(model, *settings), tmp_path / "distinct")
@@ -108,9 +128,16 @@ def test_more_clusters_than_distinct_points_end_finite_and_are_told(model, own, 
 
 
 @pytest.mark.parametrize("covariance", ["full", "diag", "spherical", "tied"])
-def test_a_singular_covariance_is_an_error_that_names_its_component(covariance, tmp_path, points, undrawn):
+def test_a_singular_covariance_is_an_error_that_names_its_component(
+    covariance, tmp_path, points, undrawn
+):
     points(images(2)[torch.arange(60) % 2])
-    settings = ["n_components=2", f"covariance={covariance}", "dataset.val_size=0", "dataset.limit=null"]
+    settings = [
+        "n_components=2",
+        f"covariance={covariance}",
+        "dataset.val_size=0",
+        "dataset.limit=null",
+    ]
     with pytest.raises(UserError, match="component") as refused:
         run(small_config("gmm", "reg_covar=0", *settings), tmp_path)
     assert "reg_covar" in str(refused.value) and refused.value.code in (1, 2)
@@ -128,7 +155,11 @@ def test_data_that_are_not_finite_are_refused_naming_the_first_point(bad, tmp_pa
 
 def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatch, undrawn):
     x = images(60)
-    monkeypatch.setattr(types, "locate", lambda path, key: lambda s: RawDataset(x, None, x[:9], None, unit=True, trials=16))
+    monkeypatch.setattr(
+        types,
+        "locate",
+        lambda path, key: lambda s: RawDataset(x, None, x[:9], None, unit=True, trials=16),
+    )
     try:
         trained = run(small_config(model_name, "dataset.limit=null"), tmp_path)
     except UserError as refused:
@@ -138,16 +169,37 @@ def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("model_name", ["cvae", "supervised-ae", "swae", "vae"])
-def test_a_class_that_only_test_points_have_is_reported_and_measured(model_name, tmp_path, monkeypatch, undrawn, carded, capsys):
+def test_a_class_that_only_test_points_have_is_reported_and_measured(
+    model_name, tmp_path, monkeypatch, undrawn, carded, capsys
+):
     x, y = images(60).repeat(1, 1, 2, 2), torch.tensor([0, 2]).repeat(30)
-    source = RawDataset(x, y, x[:30], torch.tensor([0, 2, 1, 5, 5]).repeat(6), unit=True, trials=16, names=tuple("abcdef"))
+    source = RawDataset(
+        x,
+        y,
+        x[:30],
+        torch.tensor([0, 2, 1, 5, 5]).repeat(6),
+        unit=True,
+        trials=16,
+        names=tuple("abcdef"),
+    )
     monkeypatch.setattr(types, "locate", lambda path, key: lambda s: source)
     supervised = ["supervision=1.0"] if model_name == "swae" else []
-    few = ["epochs=2", "dataset.val_size=0", "dataset.limit=null", "dataset.test_size=0.2", "evaluation=quick", *supervised]
+    few = [
+        "epochs=2",
+        "dataset.val_size=0",
+        "dataset.limit=null",
+        "dataset.test_size=0.2",
+        "evaluation=quick",
+        *supervised,
+    ]
     found = run(small_config(model_name, *few), tmp_path)
     said = capsys.readouterr().out
     assert "no training point is of 2 classes that test points have (b, f)" in said
-    assert found.metrics["card"] and found.data.spec.classes == 6 and found.data.spec.absent == (1, 3, 4, 5)
+    assert (
+        found.metrics["card"]
+        and found.data.spec.classes == 6
+        and found.data.spec.absent == (1, 3, 4, 5)
+    )
     if model_name == "supervised-ae":
         assert found.metrics["test"]["accuracy"] <= 0.4, "what cannot be learnt counts as wrong"
 
@@ -155,12 +207,32 @@ def test_a_class_that_only_test_points_have_is_reported_and_measured(model_name,
 @pytest.mark.parametrize(
     ("y", "test_y", "says"),
     [
-        (torch.zeros(60).long(), None, "only the training points have labels; fix: give all points their labels, or none"),
+        (
+            torch.zeros(60).long(),
+            None,
+            "only the training points have labels; fix: give all points their labels, or none",
+        ),
         (None, torch.zeros(9).long(), "only the test points have labels"),
-        (torch.zeros(60).long() - 1, torch.zeros(9).long(), r"training point 0, counted from 0, has a label below 0 \(got -1\)"),
-        (torch.zeros(60).long(), torch.tensor([0] * 8 + [-1]), "test point 8, counted from 0, has a label below 0"),
-        (torch.zeros(60), torch.zeros(9).long(), "expected a whole number as the label of each training point"),
-        (torch.zeros(60).long(), torch.zeros(8).long(), r"expected .* label of each test point \(got 9 points, and labels \[8\]"),
+        (
+            torch.zeros(60).long() - 1,
+            torch.zeros(9).long(),
+            r"training point 0, counted from 0, has a label below 0 \(got -1\)",
+        ),
+        (
+            torch.zeros(60).long(),
+            torch.tensor([0] * 8 + [-1]),
+            "test point 8, counted from 0, has a label below 0",
+        ),
+        (
+            torch.zeros(60),
+            torch.zeros(9).long(),
+            "expected a whole number as the label of each training point",
+        ),
+        (
+            torch.zeros(60).long(),
+            torch.zeros(8).long(),
+            r"expected .* label of each test point \(got 9 points, and labels \[8\]",
+        ),
     ],
 )
 def test_labels_that_only_some_points_have_are_refused(y, test_y, says, monkeypatch):

@@ -38,10 +38,15 @@ def made(*shape, labels=True):
     rng = generator(0)
 
     def part(n):
-        return Split(torch.rand(n, *shape, generator=rng), torch.randint(3, (n,), generator=rng) if labels else None)
+        return Split(
+            torch.rand(n, *shape, generator=rng),
+            torch.randint(3, (n,), generator=rng) if labels else None,
+        )
 
     return Data(
-        "made", {"train": part(60), "validation": part(40), "test": part(10)}, DataSpec(shape, unit=True, classes=3 if labels else 0)
+        "made",
+        {"train": part(60), "validation": part(40), "test": part(10)},
+        DataSpec(shape, unit=True, classes=3 if labels else 0),
     )
 
 
@@ -71,7 +76,9 @@ def bounded(monkeypatch):
         pixels = drawn(sheet)
         box = sheet.figure.get_tightbbox(sheet.figure.canvas.get_renderer())  # inches
         width, height = sheet.figure.get_size_inches()
-        assert min(box.x0, box.y0) >= 0 and box.x1 <= width and box.y1 <= height, f"{sheet.said}: {box}"
+        assert min(box.x0, box.y0) >= 0 and box.x1 <= width and box.y1 <= height, (
+            f"{sheet.said}: {box}"
+        )
         return pixels
 
     monkeypatch.setattr(Canvas, "picture", picture)
@@ -86,14 +93,22 @@ def test_everything_a_model_can_show_is_drawn(model_name, spec, request):
         config["latent_dim"] = min(2, data.spec.size)
     model = trained(config, data)
     found = shown(model, data)
-    images, plane, vectors = len(data.spec.shape) == 3, data.spec.shape == (2,), model.latent_dim is not None
+    images, plane, vectors = (
+        len(data.spec.shape) == 3,
+        data.spec.shape == (2,),
+        model.latent_dim is not None,
+    )
     if supports(model, "sample"):
         assert "samples" in found
     if supports(model, "encode", "decode"):
         assert ("reconstructions" in found) == (spec != "line")
-        assert ("interpolation" in found) == (vectors and (images or plane) and len(data.parts["validation"]) > 1)
+        assert ("interpolation" in found) == (
+            vectors and (images or plane) and len(data.parts["validation"]) > 1
+        )
     if supports(model, "log_prob"):
-        assert ("density" in found) == ((plane or spec == "line") and model.log_prob_kind == "exact")
+        assert ("density" in found) == (
+            (plane or spec == "line") and model.log_prob_kind == "exact"
+        )
     if vectors and supports(model, "encode"):
         assert "codes" in found
     if model.latent_dim == 2:
@@ -101,9 +116,15 @@ def test_everything_a_model_can_show_is_drawn(model_name, spec, request):
     if vectors:
         assert ("traversal" in found) == (images or plane)
     if images or spec == "table":
-        assert set(model.views(data.parts["test"].values(), generator(0))) - {"critic", "discriminator"} <= found.keys()
+        assert (
+            set(model.views(data.parts["test"].values(), generator(0)))
+            - {"critic", "discriminator"}
+            <= found.keys()
+        )
     for name, picture in found.items():
-        assert picture.dtype == torch.uint8 and picture.shape[2] == 3 and min(picture.shape[:2]) >= 100, name
+        assert (
+            picture.dtype == torch.uint8 and picture.shape[2] == 3 and min(picture.shape[:2]) >= 100
+        ), name
         body = picture[60:].flatten(0, 1)
         assert len(body.unique(dim=0)) > 2, f"{name} is empty"
 
@@ -121,7 +142,8 @@ def test_each_pixel_of_an_image_is_drawn_as_it_is():
     seen = {tuple(c) for c in picture.reshape(-1, 3).tolist()}
     wanted = (images * 255).floor().int().permute(0, 2, 3, 1).reshape(-1, 3)
     assert zoom > 1 and all(
-        any((r + a, g + b, bl + c) in seen for a in (0, 1) for b in (0, 1) for c in (0, 1)) for r, g, bl in wanted.tolist()
+        any((r + a, g + b, bl + c) in seen for a in (0, 1) for b in (0, 1) for c in (0, 1))
+        for r, g, bl in wanted.tolist()
     )
 
 
@@ -129,7 +151,9 @@ def test_small_images_are_enlarged_smoothly_through_their_pixels():
     images = torch.rand(2, 1, 6, 4, generator=generator(1))
     drawn = plots.paint(images, zoom=7, upscaling="bicubic")[..., 0]
     assert drawn.shape == (2, 42, 28)
-    assert np.allclose(drawn[:, 3::7, 3::7], images[:, 0].numpy(), atol=1e-6), "the middle of each block is the pixel itself"
+    assert np.allclose(drawn[:, 3::7, 3::7], images[:, 0].numpy(), atol=1e-6), (
+        "the middle of each block is the pixel itself"
+    )
     steps, jumps = (np.abs(np.diff(x, axis=2)).max() for x in (drawn, images[:, 0].numpy()))
     assert steps < jumps / 3, "without the edges of blocks"
     flat = torch.full((1, 3, 5, 5), 0.3)
@@ -145,10 +169,15 @@ def test_samples_stand_above_images_and_their_reconstructions(monkeypatch):
     probe.sample = lambda n, rng: torch.zeros(n, 1, 8, 8)
     renderer.samples(viewer, probe)
     ((rows, page),) = drawn
-    assert [len(row.images) for row in rows] == [8] * 10 and page.note.startswith("64 samples; below: reconstructions")
+    assert [len(row.images) for row in rows] == [8] * 10 and page.note.startswith(
+        "64 samples; below: reconstructions"
+    )
     first = data.parts["validation"].values(slice(8))
     assert torch.equal(torch.cat([row.images for row in rows[:8]]), torch.zeros(64, 1, 8, 8))
-    assert torch.equal(rows[8].images, first) and rows[8].heading == "8 validation images, each above its reconstruction"
+    assert (
+        torch.equal(rows[8].images, first)
+        and rows[8].heading == "8 validation images, each above its reconstruction"
+    )
     assert torch.equal(probe.asked[0], probe.encode(first)) and rows[9].images.shape == first.shape
     assert rows[8].apart and not rows[9].apart, "the pairs of rows stand apart from the samples"
 
@@ -157,7 +186,9 @@ def lab(colours):
     """sRGB colours "#rrggbb" as CIELAB [n, 3]."""
     from skimage.color import rgb2lab
 
-    return rgb2lab(np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])[None])[0]
+    return rgb2lab(
+        np.array([[int(c[i : i + 2], 16) / 255 for i in (1, 3, 5)] for c in colours])[None]
+    )[0]
 
 
 def nearest(colours):
@@ -172,7 +203,10 @@ def test_ten_classes_can_be_told_by_their_colours_on_any_page():
     for theme in THEMES.values():
         for colour in CLASSES:
             assert nearest(lab([colour, theme.ground])) > 25
-        assert nearest(lab([theme.ink, theme.ground])) > 50 and nearest(lab([theme.soft, theme.ground])) > 30
+        assert (
+            nearest(lab([theme.ink, theme.ground])) > 50
+            and nearest(lab([theme.soft, theme.ground])) > 30
+        )
 
 
 def test_signed_images_are_white_at_zero_and_scaled_each_by_itself():
@@ -187,8 +221,12 @@ def test_contours_hold_the_mass_they_say():
     side = np.linspace(-6, 6, 800)
     x, y = np.meshgrid(side, side)
     p = np.exp(-(x**2 + y**2) / 2) / (2 * np.pi)
-    for is_discrete in planes.MASSES:  # the disc that holds a share m of a round Gaussian ends where p = (1 - m) / (2 pi)
-        assert planes.level(p, is_discrete) == pytest.approx((1 - is_discrete) / (2 * np.pi), rel=0.02)
+    for is_discrete in (
+        planes.MASSES
+    ):  # the disc that holds a share m of a round Gaussian ends where p = (1 - m) / (2 pi)
+        assert planes.level(p, is_discrete) == pytest.approx(
+            (1 - is_discrete) / (2 * np.pi), rel=0.02
+        )
 
 
 def test_codes_are_projected_on_their_principal_directions():
@@ -198,7 +236,9 @@ def test_codes_are_projected_on_their_principal_directions():
     project, names = renderer.principal(z)
     theirs = PCA(2).fit(z.numpy())
     assert np.allclose(project(z).abs().numpy(), np.abs(theirs.transform(z.numpy())), atol=1e-4)
-    assert [f"({share:.0%} of" in name for share, name in zip(theirs.explained_variance_ratio_, names)] == [True, True]
+    assert [
+        f"({share:.0%} of" in name for share, name in zip(theirs.explained_variance_ratio_, names)
+    ] == [True, True]
 
 
 class Probe(Model):
@@ -251,24 +291,35 @@ def test_ellipses_are_as_long_as_the_standard_deviations():
     turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     covariance = turn @ np.diag([4.0, 0.25]) @ turn.T
     points = planes.ellipse(covariance, deviations=2)
-    assert np.allclose(np.einsum("ni,ij,nj->n", points, np.linalg.inv(covariance), points), 4)  # Mahalanobis distance 2
+    assert np.allclose(
+        np.einsum("ni,ij,nj->n", points, np.linalg.inv(covariance), points), 4
+    )  # Mahalanobis distance 2
     longest = points[np.linalg.norm(points, axis=1).argmax()]
-    assert np.linalg.norm(longest) == pytest.approx(4, rel=1e-2) and abs(longest @ turn[:, 0]) == pytest.approx(4, rel=1e-2)
+    assert np.linalg.norm(longest) == pytest.approx(4, rel=1e-2) and abs(
+        longest @ turn[:, 0]
+    ) == pytest.approx(4, rel=1e-2)
 
 
 def test_a_density_of_any_height_is_drawn():
     data = made(2)
     viewer = FigureRenderer(data, 0, "title")
     for height in (-1e6, 0.0, 80.0):
-        picture = planes.contours(lambda x, h=height: h - 1e6 * (x - 0.5).square().sum(1), viewer.plane, PAGE)
+        picture = planes.contours(
+            lambda x, h=height: h - 1e6 * (x - 0.5).square().sum(1), viewer.plane, PAGE
+        )
         assert len(picture[60:].flatten(0, 1).unique(dim=0)) > 2
 
 
 def test_long_titles_stay_on_the_page():
-    sheet = Canvas(300, 100, ", ".join(f"dataset.setting_{i}=0.00{i}" for i in range(12)), "note " * 60)
+    sheet = Canvas(
+        300, 100, ", ".join(f"dataset.setting_{i}=0.00{i}" for i in range(12)), "note " * 60
+    )
     sheet.picture()
     for text in sheet.figure.texts:
-        assert len(text.get_text().split("\n")) > 1 and text.get_window_extent().x1 <= sheet.width - MARGIN
+        assert (
+            len(text.get_text().split("\n")) > 1
+            and text.get_window_extent().x1 <= sheet.width - MARGIN
+        )
 
 
 def viewed(name, *overrides, dataset="digits"):
@@ -282,7 +333,11 @@ def viewed(name, *overrides, dataset="digits"):
 
 @pytest.mark.parametrize("classes", [2, 10, 30])
 def test_the_page_has_room_for_the_names_of_classes(classes, bounded):
-    names = ["automobile", "a class whose name is the name of a folder, and long", *(f"class number {i}" for i in range(28))]
+    names = [
+        "automobile",
+        "a class whose name is the name of a folder, and long",
+        *(f"class number {i}" for i in range(28)),
+    ]
     z, y = torch.randn(60, 2, generator=generator(4)) * 1e5, torch.arange(60) % classes
     for codes in (z, z[:, :1]):
         plots.codes(codes, y, lambda c: names[c], None, ["first", "second"], PAGE)
@@ -301,45 +356,79 @@ def test_pictures_are_light_or_dark_and_readable(theme):
 
 def test_components_have_the_numbers_that_responsibilities_have(monkeypatch):
     drawn = {}
-    monkeypatch.setattr(plots, "grid", lambda images, page, captions, wide: drawn.update(images=images, captions=captions))
+    monkeypatch.setattr(
+        plots,
+        "grid",
+        lambda images, page, captions, wide: drawn.update(images=images, captions=captions),
+    )
     viewer = FigureRenderer(made(1, 8, 8), 0, "title")
     viewer.at(1)
     weights, points = torch.tensor([0.2, 0.5, 0.3]), torch.rand(3, 1, 8, 8)
     renderer.VIEWS["components"](viewer, None, viewer.page("means"), points, weights)
-    assert drawn["captions"] == ["component 2, 50.0%", "component 3, 30.0%", "component 1, 20.0%"] and torch.equal(
-        drawn["images"], points[[1, 2, 0]]
-    )
+    assert drawn["captions"] == [
+        "component 2, 50.0%",
+        "component 3, 30.0%",
+        "component 1, 20.0%",
+    ] and torch.equal(drawn["images"], points[[1, 2, 0]])
 
 
 def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
     drawn = {}
-    monkeypatch.setattr(plots, "pair_plot", lambda data, samples, features, page: drawn.update(features=features, note=page.note))
+    monkeypatch.setattr(
+        plots,
+        "pair_plot",
+        lambda data, samples, features, page: drawn.update(features=features, note=page.note),
+    )
     x = torch.randn(50, 6, generator=generator(5)) * torch.tensor([1.0, 9.0, 0.0, 5.0, 2.0, 7.0])
-    viewer = FigureRenderer(Data("made", {"train": Split(x, None), "test": Split(x, None)}, DataSpec((6,), unit=False)), 0, "title")
+    viewer = FigureRenderer(
+        Data("made", {"train": Split(x, None), "test": Split(x, None)}, DataSpec((6,), unit=False)),
+        0,
+        "title",
+    )
     viewer.at(1)
     renderer.draw_samples(viewer, x)
     assert drawn["features"] == [1, 3, 4, 5]
-    assert drawn["note"].startswith("the 4 features of most variance of 50 samples and 50 training points")
+    assert drawn["note"].startswith(
+        "the 4 features of most variance of 50 samples and 50 training points"
+    )
     monkeypatch.setattr(plots, "profiles", lambda named, page: drawn.update(named))
     renderer.draw_reconstructions(viewer, x, 2 * x)
     means, deviations = x.mean(0), x.std(0, correction=0).clamp(min=1e-9)
     varying = [0, 1, 3, 4, 5]
     for name, values in (("original", x), ("reconstructed", 2 * x)):
-        assert torch.allclose(drawn[name][:, varying], ((values - means) / deviations)[:6, varying], atol=1e-5)
+        assert torch.allclose(
+            drawn[name][:, varying], ((values - means) / deviations)[:6, varying], atol=1e-5
+        )
     assert torch.isfinite(drawn["original"]).all(), "also of a feature that is always the same"
 
 
 def test_interpolations_have_reconstructions_beside_the_originals(monkeypatch):
     drawn = []
-    monkeypatch.setattr(plots, "rows", lambda named, page, headings, flanks: drawn.append((named, page.note, headings, flanks)))
-    viewer, pairs, points = FigureRenderer(made(1, 8, 8), 0, "title"), torch.rand(2, 2, 1, 8, 8), torch.rand(2, 4, 1, 8, 8)
+    monkeypatch.setattr(
+        plots,
+        "rows",
+        lambda named, page, headings, flanks: drawn.append((named, page.note, headings, flanks)),
+    )
+    viewer, pairs, points = (
+        FigureRenderer(made(1, 8, 8), 0, "title"),
+        torch.rand(2, 2, 1, 8, 8),
+        torch.rand(2, 4, 1, 8, 8),
+    )
     viewer.at(1)
     for conditional in (False, True):
         renderer.draw_interpolation(viewer, pairs, points, conditional)
     (named, note, headings, flanks), (_, other, ends, _) = drawn
-    assert headings == ["original", "reconstructed", "", "", "reconstructed", "original"] and flanks == 1
-    assert all(torch.equal(x, torch.cat([pairs[i, :1], points[i], pairs[i, 1:]])) for i, x in enumerate(named.values()))
-    assert "class" not in note and "keeps the class of its first point" in other and ends[-2] == "end"
+    assert (
+        headings == ["original", "reconstructed", "", "", "reconstructed", "original"]
+        and flanks == 1
+    )
+    assert all(
+        torch.equal(x, torch.cat([pairs[i, :1], points[i], pairs[i, 1:]]))
+        for i, x in enumerate(named.values())
+    )
+    assert (
+        "class" not in note and "keeps the class of its first point" in other and ends[-2] == "end"
+    )
 
 
 def test_views_return_what_the_model_computes():
@@ -350,11 +439,17 @@ def test_views_return_what_the_model_computes():
     assert torch.equal(rows["reconstructed"], model.decode(model.encode(rows["corrupted"])))
     model, x, views = viewed("sparse-ae")
     activation, mean = views["activations"].data.values()
-    assert torch.equal(activation[0], model.encode(x)) and torch.equal(mean[0], model.encode(x).mean(0)) and mean[1] == 0.05
+    assert (
+        torch.equal(activation[0], model.encode(x))
+        and torch.equal(mean[0], model.encode(x).mean(0))
+        and mean[1] == 0.05
+    )
     model, x, views = viewed("gmm")
     assert torch.equal(views["responsibilities"].data["shares"], model.encode(x))
     model, x, views = viewed("gan", dataset="moons")
-    assert torch.equal(views["discriminator"].data["function"](x), model.discriminator(x).squeeze(1).sigmoid())
+    assert torch.equal(
+        views["discriminator"].data["function"](x), model.discriminator(x).squeeze(1).sigmoid()
+    )
     model, x, views = viewed("wgan", dataset="moons")
     assert torch.equal(views["critic"].data["function"](x), model.critic(x).squeeze(1))
 
@@ -368,23 +463,33 @@ def test_pca_shows_shares_of_the_variance_and_grows_to_its_reconstruction():
     x = data.parts["validation"].values()
     views = model.views(x, generator(0))
     theirs = PCA(6).fit(data.train.values().flatten(1).double())
-    assert np.allclose(views["scree"].data["shares"][:6], theirs.explained_variance_ratio_, rtol=1e-6)
-    assert views["components"].data["captions"][0] == f"1: {theirs.explained_variance_ratio_[0]:.1%}"
+    assert np.allclose(
+        views["scree"].data["shares"][:6], theirs.explained_variance_ratio_, rtol=1e-6
+    )
+    assert (
+        views["components"].data["captions"][0] == f"1: {theirs.explained_variance_ratio_[0]:.1%}"
+    )
     grown = views["growth"].data
     assert list(grown) == ["original", "first 1", "first 2", "first 4", "first 6"]
     assert torch.allclose(grown["first 6"], model.decode(model.encode(x)))
     z = theirs.transform(x.flatten(1))
-    assert np.allclose(grown["first 2"].flatten(1), z[:, :2] @ theirs.components_[:2] + theirs.mean_, atol=1e-5)
+    assert np.allclose(
+        grown["first 2"].flatten(1), z[:, :2] @ theirs.components_[:2] + theirs.mean_, atol=1e-5
+    )
     errors = [((g - x) ** 2).sum() for name, g in grown.items() if name != "original"]
     assert errors == sorted(errors, reverse=True)
 
 
 @pytest.mark.parametrize("form", ["full", "tied", "diag", "spherical"])
 def test_a_mixtures_ellipses_are_its_covariances(form):
-    config = config_of("gmm", f"covariance={form}", "n_components=2", "dataset.limit=500", dataset="moons")
+    config = config_of(
+        "gmm", f"covariance={form}", "n_components=2", "dataset.limit=500", dataset="moons"
+    )
     data = load(config["dataset"], CPU)
     model = trained(config, data)
-    shown = model.views(data.parts["test"].values(slice(0, 9)), generator(0))["components"].data["covariances"]
+    shown = model.views(data.parts["test"].values(slice(0, 9)), generator(0))["components"].data[
+        "covariances"
+    ]
     stored = model.mixture.covariances
     as_matrices = {
         "full": lambda c: c,
@@ -415,8 +520,15 @@ def test_a_film_has_its_frames_in_order_and_ends_with_the_last():
         for i in range(made.n_frames):
             made.seek(i)
             shades.append(made.convert("RGB").getpixel((0, 0))[0])
-        assert shades == sorted(shades) and abs(shades[-1] - 198) <= 4 and 10 <= made.n_frames <= 11 and lost == 0
+        assert (
+            shades == sorted(shades)
+            and abs(shades[-1] - 198) <= 4
+            and 10 <= made.n_frames <= 11
+            and lost == 0
+        )
     broken = [b"%!PS-Adobe-3.0 EPSF-3.0", frames[0][:40], b""]
     assert (
-        animation([*broken, *frames[:2], *broken])[1] == 6 and animation([*frames[:1], *broken]) == (b"", 3) and animation([]) == (b"", 0)
+        animation([*broken, *frames[:2], *broken])[1] == 6
+        and animation([*frames[:1], *broken]) == (b"", 3)
+        and animation([]) == (b"", 0)
     )

@@ -43,7 +43,11 @@ def test_a_page_tells_the_source_and_every_setting_with_its_default(group, choic
     assert all(plain(line) in text for line in CATALOGUE.about(f"{group}/{choice}"))
     own, shared = page.split("Settings of every run")
     for setting in CATALOGUE.settings(f"{group}/{choice}").values():
-        assert (f"  {setting.example}" if setting.required else f"  {setting.name}={written(defaults_of(setting)[0])}") in own
+        assert (
+            f"  {setting.example}"
+            if setting.required
+            else f"  {setting.name}={written(defaults_of(setting)[0])}"
+        ) in own
         assert plain(f"{setting.meaning} {setting.in_words()}") in plain(own)
     for setting in CATALOGUE.shared().values():
         assert f"  {setting.name}=" in shared and setting.meaning in plain(shared)
@@ -60,7 +64,9 @@ VARYING = [
 
 
 @pytest.mark.parametrize(("model", "name", "value", "other", "condition"), VARYING)
-def test_a_default_that_goes_with_another_setting_holds_beside_it_and_what_is_given_wins(model, name, value, other, condition, genbench):
+def test_a_default_that_goes_with_another_setting_holds_beside_it_and_what_is_given_wins(
+    model, name, value, other, condition, genbench
+):
     if other == "dataset.kind":  # what a dataset is, which nobody sets
         dataset, beside = {"images": "digits", "vectors": "ring"}[condition], []
     else:
@@ -71,21 +77,35 @@ def test_a_default_that_goes_with_another_setting_holds_beside_it_and_what_is_gi
     assert f"{name}=" not in title(config, CATALOGUE) and check(config, CATALOGUE) == config
     command = ["--cfg", "job", f"model={model}", f"dataset={dataset}", *beside]
     assert f"{name}: {written(value)}\n" in genbench(*command).stdout
-    others = {"auto": 7, None: 7, "mlp": "conv", "conv": "mlp", "relu": "tanh", "leaky-relu": "tanh"}
+    others = {
+        "auto": 7,
+        None: 7,
+        "mlp": "conv",
+        "conv": "mlp",
+        "relu": "tanh",
+        "leaky-relu": "tanh",
+    }
     given = others[value] if value in others else 3 * value
     own = config_of(model, *beside, f"{name}={given}", dataset=dataset)
     assert own[name] == given
     shown = f"{given:g}" if isinstance(given, float) else given
     assert name in ASIDE or f"{name}={shown}" in title(own, CATALOGUE)
-    (row,) = re.findall(rf"^  {name}=(\S+.*?)(?=^  \S|^$)", name_help(model, CATALOGUE), re.M | re.S)
-    assert row.startswith(written(value)) or f"{written(value)} with {other}={condition}" in plain(row)
+    (row,) = re.findall(
+        rf"^  {name}=(\S+.*?)(?=^  \S|^$)", name_help(model, CATALOGUE), re.M | re.S
+    )
+    assert row.startswith(written(value)) or f"{written(value)} with {other}={condition}" in plain(
+        row
+    )
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_defaults_on_a_page_are_those_of_a_composed_run(model):
     config = config_of(model, dataset="ring")
     rows = re.findall(r"^  (\w+)=(\S+)(.*?)(?=^  \S|^$)", name_help(model, CATALOGUE), re.M | re.S)
-    assert {name for name, *_ in rows} == {*CATALOGUE.settings(f"model/{model}"), *CATALOGUE.shared()}
+    assert {name for name, *_ in rows} == {
+        *CATALOGUE.settings(f"model/{model}"),
+        *CATALOGUE.shared(),
+    }
     for name, default, text in rows:
         there = re.search(r"(\S+) with dataset=[^;=]*\bring\b", plain(text))
         assert written(config[name]) == (there[1] if there else default), name
@@ -93,7 +113,9 @@ def test_the_defaults_on_a_page_are_those_of_a_composed_run(model):
 
 @pytest.mark.parametrize("name", names(CATALOGUE))
 def test_every_example_is_a_command_that_would_run(name, monkeypatch):
-    monkeypatch.setattr("genbench.config.compose.require_folders", lambda *args: None)  # FOLDER stands for one that is there
+    monkeypatch.setattr(
+        "genbench.config.compose.require_folders", lambda *args: None
+    )  # FOLDER stands for one that is there
     page = name_help(name, CATALOGUE)
     for line in re.findall(r"^  (genbench .*)$", page, re.M):
         args = get_args_parser().parse_args(shlex.split(line)[1:])
@@ -143,7 +165,9 @@ def test_each_value_that_completion_offers_is_allowed(group, choice):
         assert (found or setting.required) and all(word.endswith(" ") for word in found)
         for override in parser.parse_overrides([word.rstrip() for word in found]):
             others = [dict([c.split("=")]) if c else {} for _, c in setting.alternatives]
-            assert override.key_or_group == name and any(_allowed(setting, override.value(), o) for o in others), override
+            assert override.key_or_group == name and any(
+                _allowed(setting, override.value(), o) for o in others
+            ), override
 
 
 def _allowed(setting, value, others):
@@ -210,15 +234,22 @@ def test_a_users_own_model_is_helped_and_completed(tmp_path, monkeypatch, capsys
             main(list(args))
         return capsys.readouterr().out
 
-    assert "shrink=true" in said("--config-dir", "mine", "help", "mean") and "mean" in said("models", "--config-dir=mine")
+    assert "shrink=true" in said("--config-dir", "mine", "help", "mean") and "mean" in said(
+        "models", "--config-dir=mine"
+    )
     assert said("completion", "--", "--config-dir", "mine", "model=me") == "model=mean \n"
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert said("completion", "--", "--config-dir=~/mine", "model=mean", "shrink=") == "shrink=false \nshrink=true \n"
+    assert (
+        said("completion", "--", "--config-dir=~/mine", "model=mean", "shrink=")
+        == "shrink=false \nshrink=true \n"
+    )
     assert said("completion", "--", "--config-dir", "mi") == "", "the shell offers folders"
 
 
 def test_the_flags_that_are_offered_are_hydras_own():
-    known = {flag: action for action in get_args_parser()._actions for flag in action.option_strings}
+    known = {
+        flag: action for action in get_args_parser()._actions for flag in action.option_strings
+    }
     for flag, words in FLAGS.items():
         assert flag in known and list(words) == list(known[flag].choices or [])
 
@@ -248,12 +279,27 @@ def test_bash_completes_after_its_word_breaks(tmp_path):
     """
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["3:vae,gan|vae,gmm|vae,gmm-sgd", "1:0 ", "2:model=|models ", "1:wgan ", "0:", "1:model=wgan "]
+    assert done.stdout.splitlines() == [
+        "3:vae,gan|vae,gmm|vae,gmm-sgd",
+        "1:0 ",
+        "2:model=|models ",
+        "1:wgan ",
+        "0:",
+        "1:model=wgan ",
+    ]
 
 
 def test_answers_that_need_no_hydra_do_not_import_it(tmp_path):
     slow = "{'hydra', 'omegaconf', 'rich', 'numpy', 'torch'}"
     code = f"import sys; from genbench.cli.main import main\ntry: main(sys.argv[1:])\nfinally: print(sorted({slow} & {{*sys.modules}}))"
-    for args in (["help", "vae"], ["--help"], ["datasets"], ["completion", "--", "model=vae", "b"], ["--version"]):
-        done = subprocess.run([sys.executable, "-c", code, *args], cwd=tmp_path, capture_output=True, text=True)
+    for args in (
+        ["help", "vae"],
+        ["--help"],
+        ["datasets"],
+        ["completion", "--", "model=vae", "b"],
+        ["--version"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *args], cwd=tmp_path, capture_output=True, text=True
+        )
         assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done

@@ -49,11 +49,28 @@ def test_train_and_test_folders_are_parts_and_class_folders_labels(tmp_path):
     (tmp_path / "train" / "dog" / ".hidden.png").touch()
     (tmp_path / ".git").mkdir()
     data = loaded(tmp_path, val_size=5)
-    assert {name: len(part) for name, part in data.parts.items()} == {"train": 15, "validation": 5, "test": 3}
-    assert data.spec.shape == (3, 3, 4) and data.spec.unit and data.train.raw.dtype == torch.uint8 and data.train.scale == 1 / 255
-    assert data.parts["test"].y.tolist() == [1, 1, 1] and data.parts["test"].raw[:, 0, 0, 0].tolist() == [100, 101, 102]
-    assert torch.equal(data.train.raw[:, 1, 0, 0] == 2, data.train.y == 1) and data.names == ("cat", "dog")
-    with pytest.raises(UserError, match=r"dataset.classes: leaves nothing to test on \(got \[0\]\); fix: choose from \[1\]"):
+    assert {name: len(part) for name, part in data.parts.items()} == {
+        "train": 15,
+        "validation": 5,
+        "test": 3,
+    }
+    assert (
+        data.spec.shape == (3, 3, 4)
+        and data.spec.unit
+        and data.train.raw.dtype == torch.uint8
+        and data.train.scale == 1 / 255
+    )
+    assert data.parts["test"].y.tolist() == [1, 1, 1] and data.parts["test"].raw[
+        :, 0, 0, 0
+    ].tolist() == [100, 101, 102]
+    assert torch.equal(data.train.raw[:, 1, 0, 0] == 2, data.train.y == 1) and data.names == (
+        "cat",
+        "dog",
+    )
+    with pytest.raises(
+        UserError,
+        match=r"dataset.classes: leaves nothing to test on \(got \[0\]\); fix: choose from \[1\]",
+    ):
         loaded(tmp_path, classes=[0])
 
 
@@ -62,11 +79,15 @@ def test_one_folder_is_split_with_and_without_classes(tmp_path):
         save(tmp_path / "labelled" / "ab"[i % 2] / f"{i}.png", flat(i, "L"))
         save(tmp_path / "plain" / f"{i}.png", flat(i, "L"))
     labelled, plain = loaded(tmp_path / "labelled"), loaded(tmp_path / "plain", test_size=3)
-    assert [len(part) for part in labelled.parts.values()] == [7, 1, 2] and [len(part) for part in plain.parts.values()] == [6, 1, 3]
+    assert [len(part) for part in labelled.parts.values()] == [7, 1, 2] and [
+        len(part) for part in plain.parts.values()
+    ] == [6, 1, 3]
     for part in labelled.parts.values():
         assert torch.equal(part.raw[:, 0, 0, 0] % 2, part.y)
     assert plain.spec.shape == (1, 3, 4) and all(part.y is None for part in plain.parts.values())
-    assert sorted(int(x[0, 0, 0]) for part in plain.parts.values() for x in part.raw) == list(range(10))
+    assert sorted(int(x[0, 0, 0]) for part in plain.parts.values() for x in part.raw) == list(
+        range(10)
+    )
     with pytest.raises(UserError, match=r"dataset.classes: the data have no classes"):
         loaded(tmp_path / "plain", classes=[0])
 
@@ -75,16 +96,27 @@ def test_one_folder_is_split_with_and_without_classes(tmp_path):
     ("files", "says"),
     [
         ([], r"dataset.root: holds no pictures"),
-        (["train/a.png"], r"dataset.root: has train/, but not both train/ and test/.*or give dataset.root=\S+/train to split it"),
+        (
+            ["train/a.png"],
+            r"dataset.root: has train/, but not both train/ and test/.*or give dataset.root=\S+/train to split it",
+        ),
         (["train/a.png", "test/"], r"dataset.root: holds no pictures \(got \S+/test\)"),
         (["a/1.png", "b/"], r"dataset.root: holds no pictures \(got \S+/b\)"),
-        (["a/1.png", "2.png"], r"dataset.root: holds files such as 2.png beside folders such as a/"),
-        (["train/a/1.png", "test/1.png"], r"dataset.root: has class folders in only one of train/ and test/"),
+        (
+            ["a/1.png", "2.png"],
+            r"dataset.root: holds files such as 2.png beside folders such as a/",
+        ),
+        (
+            ["train/a/1.png", "test/1.png"],
+            r"dataset.root: has class folders in only one of train/ and test/",
+        ),
     ],
 )
 def test_another_layout_is_refused(files, says, tmp_path):
     for name in files:
-        (tmp_path / name).mkdir(parents=True) if name.endswith("/") else save(tmp_path / name, flat(0, "L"))
+        (tmp_path / name).mkdir(parents=True) if name.endswith("/") else save(
+            tmp_path / name, flat(0, "L")
+        )
     with pytest.raises(UserError, match=says):
         loaded(tmp_path)
 
@@ -94,7 +126,9 @@ def test_a_root_that_is_no_folder_is_refused(tmp_path):
     for wrong in (tmp_path / "nowhere", tmp_path / "file"):
         with pytest.raises(UserError, match=r"dataset.root: cannot be read: No"):
             loaded(wrong)
-    with pytest.raises(UserError, match=r"dataset.root: holds no pictures, but files such as file \("):
+    with pytest.raises(
+        UserError, match=r"dataset.root: holds no pictures, but files such as file \("
+    ):
         loaded(tmp_path)
 
 
@@ -142,10 +176,14 @@ def test_no_picture_is_of_two_classes_or_parts(tmp_path):
     for half in ("train", "test"):
         for i in range(4):
             save(tmp_path / "two" / half / "dog" / f"{i}.png", flat((10 * i, 0, 0)))
-    (tmp_path / "two" / "train" / "cat").symlink_to(tmp_path / "two" / "train" / "dog")  # whose name comes first
+    (tmp_path / "two" / "train" / "cat").symlink_to(
+        tmp_path / "two" / "train" / "dog"
+    )  # whose name comes first
     with pytest.raises(UserError, match=r"holds no pictures \(got .*train/cat\)"):
         loaded(tmp_path / "two")
-    assert len(loaded(tmp_path / "two" / "test", val_size=1, test_size=1).train) == 2, "which is no half of anything"
+    assert len(loaded(tmp_path / "two" / "test", val_size=1, test_size=1).train) == 2, (
+        "which is no half of anything"
+    )
     (tmp_path / "one").mkdir()
     for half in ("train", "test"):
         (tmp_path / "one" / half).symlink_to(tmp_path / "two" / "test")
@@ -158,7 +196,9 @@ def test_a_folder_without_pictures_is_refused_before_torch_is_there(tmp_path):
     root = tmp_path / "root"
 
     def required():
-        require_folders({"dataset.root": str(root)}, known, "genbench.data.image_folder.image_folder")
+        require_folders(
+            {"dataset.root": str(root)}, known, "genbench.data.image_folder.image_folder"
+        )
 
     (root / ".hidden").mkdir(parents=True)
     save(root / ".hidden" / "0.png", flat((0, 0, 0)))
@@ -177,10 +217,19 @@ def test_a_folder_without_pictures_is_refused_before_torch_is_there(tmp_path):
 def test_channels_are_as_many_as_the_pictures_or_the_setting_say(tmp_path):
     for name, grey in (("mixed", range(2)), ("grey", range(4))):
         for i in range(4):
-            save(tmp_path / name / f"{i}.png", flat(100, "L") if i in grey else flat((100, 100, 100)))
-    for name, channels, found in (("mixed", "auto", 3), ("grey", "auto", 1), ("mixed", 1, 1), ("grey", 3, 3)):
+            save(
+                tmp_path / name / f"{i}.png", flat(100, "L") if i in grey else flat((100, 100, 100))
+            )
+    for name, channels, found in (
+        ("mixed", "auto", 3),
+        ("grey", "auto", 1),
+        ("mixed", 1, 1),
+        ("grey", 3, 3),
+    ):
         data = loaded(tmp_path / name, channels=channels)
-        assert data.spec.shape == (found, 3, 4) and all((part.raw == 100).all() for part in data.parts.values())
+        assert data.spec.shape == (found, 3, 4) and all(
+            (part.raw == 100).all() for part in data.parts.values()
+        )
 
 
 def palette(transparent):
@@ -210,7 +259,9 @@ def palette(transparent):
 def test_every_mode_becomes_bytes(name, image, pixel, tmp_path):
     save(tmp_path / name, image, **({"lossless": True} if name.endswith("webp") else {}))
     found = only(tmp_path)
-    assert found.shape == (len(pixel), 3, 4) and torch.equal(found, torch.tensor(pixel, dtype=torch.uint8)[:, None, None].expand_as(found))
+    assert found.shape == (len(pixel), 3, 4) and torch.equal(
+        found, torch.tensor(pixel, dtype=torch.uint8)[:, None, None].expand_as(found)
+    )
 
 
 def test_pictures_of_16_bits_use_the_range_of_the_data(tmp_path, capsys):
@@ -220,13 +271,28 @@ def test_pictures_of_16_bits_use_the_range_of_the_data(tmp_path, capsys):
     bytes_of = {500: 0, 1000: 64, 1500: 128, 2500: 255}  # 0.25 and 0.5 of 255, rounded to even
     wanted = sorted(bytes_of.values())
     data = loaded(tmp_path)
-    assert all(sorted(x.flatten().tolist()) == wanted for part in data.parts.values() for x in part.raw)
+    assert all(
+        sorted(x.flatten().tolist()) == wanted for part in data.parts.values() for x in part.raw
+    )
     said = capsys.readouterr().out
-    assert "16-bit pictures: 500 is black and 2500 is white" in said and "dataset.levels=[0,65535]" in said
+    assert (
+        "16-bit pictures: 500 is black and 2500 is white" in said
+        and "dataset.levels=[0,65535]" in said
+    )
     assert loaded(tmp_path, levels=[0, 65535]).train.raw.max() == 10, "as dark as before"
-    assert sorted(loaded(tmp_path, levels=[1000, 2000]).train.raw[0].flatten().tolist()) == [0, 0, 128, 255], "others are cut"
-    assert loaded(tmp_path, channels=3, resize=[4, 6]).spec.shape == (3, 4, 6) and "500 is black" in capsys.readouterr().out
-    with pytest.raises(UserError, match=r"dataset.levels: the first, black, must be below the second, white"):
+    assert sorted(loaded(tmp_path, levels=[1000, 2000]).train.raw[0].flatten().tolist()) == [
+        0,
+        0,
+        128,
+        255,
+    ], "others are cut"
+    assert (
+        loaded(tmp_path, channels=3, resize=[4, 6]).spec.shape == (3, 4, 6)
+        and "500 is black" in capsys.readouterr().out
+    )
+    with pytest.raises(
+        UserError, match=r"dataset.levels: the first, black, must be below the second, white"
+    ):
         loaded(tmp_path, levels=[9, 9])
     save(tmp_path / "few" / "a.png", flat(7, "L"))
     only(tmp_path / "few")
@@ -245,7 +311,10 @@ def test_pictures_are_set_upright(tmp_path):
 
 
 def test_files_that_are_no_pictures_are_named(tmp_path):
-    save(tmp_path / "whole.jpg", np.random.default_rng(0).integers(256, size=(50, 50, 3), dtype=np.uint8))
+    save(
+        tmp_path / "whole.jpg",
+        np.random.default_rng(0).integers(256, size=(50, 50, 3), dtype=np.uint8),
+    )
     whole = (tmp_path / "whole.jpg").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.png").touch()
@@ -260,7 +329,10 @@ def test_files_that_are_no_pictures_are_named(tmp_path):
     )
     for i in range(9):
         (tmp_path / f"note {i}.txt").write_text("no picture")
-    with pytest.raises(UserError, match=r"14 of 15 files cannot be read: .*note 4.txt \(unknown format\) and 4 more"):
+    with pytest.raises(
+        UserError,
+        match=r"14 of 15 files cannot be read: .*note 4.txt \(unknown format\) and 4 more",
+    ):
         loaded(tmp_path)
 
 
@@ -275,7 +347,9 @@ def whole_and_bad(folder):
     for file in (folder / "whole.png", folder / "whole.gif"):
         content = file.read_bytes()
         for share in (0.01, 0.1, 0.5, 0.9):
-            (folder / "mixed" / f"cut {share}{file.suffix}").write_bytes(content[: int(len(content) * share)])
+            (folder / "mixed" / f"cut {share}{file.suffix}").write_bytes(
+                content[: int(len(content) * share)]
+            )
         file.unlink()
     (folder / "mixed" / "empty.jpg").touch()
     (folder / "mixed" / "page.png").write_text("<!DOCTYPE html><html>404 Not Found</html>")
@@ -286,9 +360,16 @@ def whole_and_bad(folder):
 
 def test_files_that_cannot_be_read_are_refused_before_training(tmp_path):
     count = whole_and_bad(tmp_path)
-    with pytest.raises(UserError, match=rf"{count} of {count + 12} files cannot be read: .*; fix: .*dataset.skip_bad=true") as told:
+    with pytest.raises(
+        UserError,
+        match=rf"{count} of {count + 12} files cannot be read: .*; fix: .*dataset.skip_bad=true",
+    ) as told:
         loaded(tmp_path)
-    assert told.value.code == 2 and told.value.what.count("mixed/") == 10 and told.value.what.endswith(" and 2 more")
+    assert (
+        told.value.code == 2
+        and told.value.what.count("mixed/") == 10
+        and told.value.what.endswith(" and 2 more")
+    )
 
 
 def test_files_that_cannot_be_read_are_left_out_on_request(tmp_path, capsys):
@@ -296,11 +377,18 @@ def test_files_that_cannot_be_read_are_left_out_on_request(tmp_path, capsys):
     data = loaded(tmp_path, skip_bad=True)
     assert [len(part) for part in data.parts.values()] == [8, 1, 3]
     for part in data.parts.values():
-        assert torch.equal(part.raw[:, 0, 0, 0] >= 100, part.y == 1), "labels belong to the pictures"
+        assert torch.equal(part.raw[:, 0, 0, 0] >= 100, part.y == 1), (
+            "labels belong to the pictures"
+        )
     assert len(data.skipped) == count and data.skipped == tuple(sorted(data.skipped))
-    assert "mixed/page.png (unknown format)" in data.skipped and "mixed/pipe.png (no regular file)" in data.skipped
+    assert (
+        "mixed/page.png (unknown format)" in data.skipped
+        and "mixed/pipe.png (no regular file)" in data.skipped
+    )
     said = capsys.readouterr().out
-    assert said.startswith(f"warning: {count} of {count + 12} files cannot be read: mixed/cut 0.01.gif (")
+    assert said.startswith(
+        f"warning: {count} of {count + 12} files cannot be read: mixed/cut 0.01.gif ("
+    )
     assert said.endswith(" and 2 more; left out, as dataset.skip_bad=true says\n")
 
 
@@ -310,10 +398,14 @@ def test_nothing_is_skipped_silently(tmp_path, capsys):
     assert loaded(tmp_path, skip_bad=True).skipped == () and not capsys.readouterr().out
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "0.png").touch()
-    with pytest.raises(UserError, match=r"dataset.root: holds no pictures that can be read \(got \S+/b\)"):
+    with pytest.raises(
+        UserError, match=r"dataset.root: holds no pictures that can be read \(got \S+/b\)"
+    ):
         loaded(tmp_path, skip_bad=True)
     save(tmp_path / "b" / "1.png", flat(0, "L", size=(9, 9)))
-    with pytest.raises(UserError, match=r"pictures differ in height x width: a/0.png 3x4, b/1.png 9x9"):
+    with pytest.raises(
+        UserError, match=r"pictures differ in height x width: a/0.png 3x4, b/1.png 9x9"
+    ):
         loaded(tmp_path, skip_bad=True)
 
 
@@ -327,8 +419,13 @@ def test_names_in_another_encoding_are_told(tmp_path):
 
 
 def test_a_picture_that_pillow_merely_warns_of_is_read(tmp_path):
-    save(tmp_path / "a.jpg", flat(100, "L"), exif=b"Exif\0\0II*\0\x08\0\0\0\5\0")  # five entries, none of which is there
-    with pytest.warns(UserWarning, match="Corrupt EXIF data"), Image.open(tmp_path / "a.jpg") as image:
+    save(
+        tmp_path / "a.jpg", flat(100, "L"), exif=b"Exif\0\0II*\0\x08\0\0\0\5\0"
+    )  # five entries, none of which is there
+    with (
+        pytest.warns(UserWarning, match="Corrupt EXIF data"),
+        Image.open(tmp_path / "a.jpg") as image,
+    ):
         image.getexif()
     assert (only(tmp_path) == 100).all()
 
@@ -340,9 +437,14 @@ def test_loading_stops_on_request(tmp_path, monkeypatch):
         loaded(tmp_path, skip_bad=True)
 
 
-@pytest.mark.parametrize("limit", [9_000, 4_000])  # Pillow warns above its limit, and refuses above twice that
+@pytest.mark.parametrize(
+    "limit", [9_000, 4_000]
+)  # Pillow warns above its limit, and refuses above twice that
 def test_decompression_bombs_are_refused(limit, tmp_path, monkeypatch):
     save(tmp_path / "bomb.png", flat(0, "L", size=(100, 100)))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(UserError, match=r"1 of 1 file cannot be read: bomb.png \(Image size \(10000 pixels\) exceeds limit"):
+    with pytest.raises(
+        UserError,
+        match=r"1 of 1 file cannot be read: bomb.png \(Image size \(10000 pixels\) exceeds limit",
+    ):
         loaded(tmp_path)

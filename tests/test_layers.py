@@ -71,14 +71,18 @@ def test_every_package_has_a_layer():
 
 def test_imports_make_no_cycle():
     """Every import counts, also one within a function."""
-    trees = {name: tree for name, tree in MODULES.items() if name != "genbench"}  # the front door, which opens on demand
+    trees = {
+        name: tree for name, tree in MODULES.items() if name != "genbench"
+    }  # the front door, which opens on demand
     left = {name: {*imported(tree, trees)} & trees.keys() - {name} for name, tree in trees.items()}
     while free := {name for name, others in left.items() if not others}:
         left = {name: others - free for name, others in left.items() if name not in free}
     assert not left, f"a cycle among {sorted(left)}"
 
 
-@pytest.mark.parametrize("name", sorted({package(m) for m in MODULES if (ROOT / package(m)).is_dir()} - {""}))
+@pytest.mark.parametrize(
+    "name", sorted({package(m) for m in MODULES if (ROOT / package(m)).is_dir()} - {""})
+)
 def test_a_package_says_in_a_sentence_what_it_holds(name):
     said = ast.get_docstring(MODULES[f"genbench.{name}"])
     assert said and said.endswith(".") and "\n" not in said

@@ -37,11 +37,15 @@ def projected(mnist):
     """The training images' first 50 principal components, in double precision [55000, 50]."""
     from sklearn.decomposition import PCA
 
-    return PCA(50, svd_solver="full").fit_transform(mnist.train.values().flatten(1).double().numpy())
+    return PCA(50, svd_solver="full").fit_transform(
+        mnist.train.values().flatten(1).double().numpy()
+    )
 
 
 def vectors(x):
-    return Data("vectors", {"train": Split(torch.tensor(x), None)}, DataSpec((x.shape[1],), unit=False))
+    return Data(
+        "vectors", {"train": Split(torch.tensor(x), None)}, DataSpec((x.shape[1],), unit=False)
+    )
 
 
 class Doubles(Split):
@@ -58,7 +62,10 @@ def advance(model, x, count):
             model.step(Batch(part, None))
         model.end_epoch()
     model.sums, model.seen = {}, 0
-    return sum(float(next(iter(model.evaluate(Batch(p, None), None).values()))) * len(p) for p in torch.tensor(x).split(5000)) / len(x)
+    return sum(
+        float(next(iter(model.evaluate(Batch(p, None), None).values()))) * len(p)
+        for p in torch.tensor(x).split(5000)
+    ) / len(x)
 
 
 def test_pca_equals_scikit_learn(mnist):
@@ -70,9 +77,15 @@ def test_pca_equals_scikit_learn(mnist):
     theirs = PCA(50, svd_solver="full").fit(mnist.train.values().flatten(1).double().numpy())
     y = mnist.parts["test"].values().flatten(1).double().numpy()
     error = np.square(y - theirs.inverse_transform(theirs.transform(y))).sum(1).mean()
-    print(f"explained {float(model.explained_variance):.8f} theirs {theirs.explained_variance_ratio_.sum():.8f}")
-    assert float(model.explained_variance) == pytest.approx(theirs.explained_variance_ratio_.sum(), rel=1e-4)
-    assert means(model, mnist.parts["test"], 5000, 0)["squared_error"] == pytest.approx(error, rel=1e-4)
+    print(
+        f"explained {float(model.explained_variance):.8f} theirs {theirs.explained_variance_ratio_.sum():.8f}"
+    )
+    assert float(model.explained_variance) == pytest.approx(
+        theirs.explained_variance_ratio_.sum(), rel=1e-4
+    )
+    assert means(model, mnist.parts["test"], 5000, 0)["squared_error"] == pytest.approx(
+        error, rel=1e-4
+    )
 
 
 def test_kmeans_equals_scikit_learn(mnist):
@@ -91,11 +104,17 @@ def test_kmeans_equals_scikit_learn(mnist):
 def gmm_against_scikit_learn(x, covariance, k=10, reg=1e-3):
     from sklearn.mixture import GaussianMixture
 
-    config = config_of("gmm", f"n_components={k}", f"covariance={covariance}", f"reg_covar={reg}", dataset="moons")
+    config = config_of(
+        "gmm", f"n_components={k}", f"covariance={covariance}", f"reg_covar={reg}", dataset="moons"
+    )
     model = build(config, vectors(x))
     model.initialise(Doubles(torch.tensor(x), None), seed=0)
     covariances = model.mixture.covariances
-    precisions = 1 / covariances.squeeze(-1) if covariance in ("diag", "spherical") else torch.linalg.inv(covariances)
+    precisions = (
+        1 / covariances.squeeze(-1)
+        if covariance in ("diag", "spherical")
+        else torch.linalg.inv(covariances)
+    )
     theirs = GaussianMixture(
         k,
         covariance_type=covariance,
@@ -127,11 +146,26 @@ def test_gmm_finds_optima_as_good_as_scikit_learns(projected):
     from sklearn.mixture import GaussianMixture
 
     x = projected
-    theirs = GaussianMixture(10, n_init=3, reg_covar=1e-6, random_state=0, max_iter=200).fit(x).score(x)
-    config = config_of("gmm", "n_components=10", "n_init=3", "reg_covar=1e-6", "tol=1e-5", "epochs=200", dataset="moons")
+    theirs = (
+        GaussianMixture(10, n_init=3, reg_covar=1e-6, random_state=0, max_iter=200).fit(x).score(x)
+    )
+    config = config_of(
+        "gmm",
+        "n_components=10",
+        "n_init=3",
+        "reg_covar=1e-6",
+        "tol=1e-5",
+        "epochs=200",
+        dataset="moons",
+    )
     data = vectors(x)
     model = build(config, data)
-    fit(model, Data("vectors", {"train": Doubles(torch.tensor(x), None)}, data.spec), Nowhere(), Settings(config))
+    fit(
+        model,
+        Data("vectors", {"train": Doubles(torch.tensor(x), None)}, data.spec),
+        Nowhere(),
+        Settings(config),
+    )
     ours = float(model.log_prob(torch.tensor(x)).mean())
     print(f"best of three starts: log-likelihood {ours:.6f} theirs {theirs:.6f}")
     assert ours >= theirs - 0.5
@@ -139,7 +173,14 @@ def test_gmm_finds_optima_as_good_as_scikit_learns(projected):
 
 def test_vae_reaches_the_published_bound(mnist):
     """pytorch/examples reports 106.66 on the test images after seven epochs of this network on 60,000 images."""
-    overrides = ["latent_dim=20", "hidden=[400]", "batch_size=128", "lr=1e-3", "epochs=10", f"dataset.root={ROOT}"]
+    overrides = [
+        "latent_dim=20",
+        "hidden=[400]",
+        "batch_size=128",
+        "lr=1e-3",
+        "epochs=10",
+        f"dataset.root={ROOT}",
+    ]
     config = config_of("vae", *overrides, dataset="mnist")
     model = build(config, mnist)
     fit(model, mnist, Nowhere(), Settings(config))
@@ -152,9 +193,14 @@ def test_the_loop_costs_little_beyond_the_mathematics():
     """Training takes hardly longer than a bare loop over images in memory. And an epoch, although it comes with
     validation, pictures, curves and a checkpoint at its end, takes less time than the loop that tutorials show."""
     script = Path(__file__).resolve().parent.parent / "scripts" / "benchmark_loop.py"
-    done = subprocess.run([sys.executable, str(script), "--root", ROOT], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(script), "--root", ROOT], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     print(done.stdout)
-    ratio = {name: float(found) for name, found in re.findall(r"(.+): median ratio ([\d.]+)", done.stdout)}
+    ratio = {
+        name: float(found)
+        for name, found in re.findall(r"(.+): median ratio ([\d.]+)", done.stdout)
+    }
     assert ratio["training to bare loop"] <= 1.15  # measured: 1.05 to 1.10
     assert ratio["epoch to plain loop"] <= 1.0

@@ -35,7 +35,9 @@ def test_layers_are_normalised_each_point_by_itself():
         torch.testing.assert_close(net(x), h)
     conv = networks.encoder((1, 16, 16), 2, Settings(USUAL | {"network": "conv", "norm": "layer"}))
     x = torch.randn(6, 1, 16, 16, generator=generator(0))
-    torch.testing.assert_close(conv(x)[:1], conv(x[:1]), msg="a point is normalised without the others")
+    torch.testing.assert_close(
+        conv(x)[:1], conv(x[:1]), msg="a point is normalised without the others"
+    )
     first = torch.nn.functional.layer_norm(conv[0](x), (4, 8, 8))
     torch.testing.assert_close(conv[:2](x), first)
 
@@ -43,7 +45,10 @@ def test_layers_are_normalised_each_point_by_itself():
 @pytest.mark.parametrize(("dense", "widths"), [(10, [4 * 4 * 8, 10, 3]), (0, [4 * 4 * 8, 3])])
 def test_the_fully_connected_layer_beside_convolutions_is_as_wide_as_one_says(dense, widths):
     s = Settings(USUAL | {"network": "conv", "dense": dense})
-    encoder, decoder = linear(networks.encoder((1, 16, 16), 3, s)), linear(networks.decoder(3, (1, 16, 16), s))
+    encoder, decoder = (
+        linear(networks.encoder((1, 16, 16), 3, s)),
+        linear(networks.decoder(3, (1, 16, 16), s)),
+    )
     assert [encoder[0].in_features, *(layer.out_features for layer in encoder)] == widths
     assert [decoder[0].in_features, *(layer.out_features for layer in decoder)] == widths[::-1]
     assert networks.decoder(3, (1, 16, 16), s)(torch.zeros(2, 3)).shape == (2, 1, 16, 16)
@@ -62,7 +67,10 @@ def test_images_too_small_to_halve_have_the_fully_connected_layer_alone(side):
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 def test_initial_weights_have_the_standard_deviation_that_is_asked_for(network):
-    s = Settings(USUAL | {"network": network, "hidden": [200], "channels": 16, "norm": "layer", "init_std": 0.02})
+    s = Settings(
+        USUAL
+        | {"network": network, "hidden": [200], "channels": 16, "norm": "layer", "init_std": 0.02}
+    )
     for net in (networks.encoder((1, 16, 16), 9, s), networks.decoder(9, (1, 16, 16), s)):
         for name, weight in net.named_parameters():
             if weight.dim() > 1:

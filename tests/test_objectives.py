@@ -25,7 +25,9 @@ def play():
         data = load(config["dataset"], CPU)
         model = build(config, data)
         with torch.no_grad():
-            for parameter in model.parameters():  # far from the symmetric start, so that every term counts
+            for (
+                parameter
+            ) in model.parameters():  # far from the symmetric start, so that every term counts
                 parameter += 0.3 * torch.randn(parameter.shape, generator=generator(1))
         batch = next(iter(data.train.batches(40)))
         objective = objective or next(iter(model.objectives))
@@ -41,7 +43,9 @@ def close(a, b):
 
 
 @pytest.mark.parametrize("beta", [0.0, 1.0, 7.0])
-@pytest.mark.parametrize("likelihood", ["bernoulli", "continuous-bernoulli", "gaussian", "binomial"])
+@pytest.mark.parametrize(
+    "likelihood", ["bernoulli", "continuous-bernoulli", "gaussian", "binomial"]
+)
 def test_vae(play, beta, likelihood):
     sigma = ["sigma=0.7"] * (likelihood == "gaussian")
     model, x, noise, loss, terms = play("vae", f"beta={beta}", f"likelihood={likelihood}", *sigma)
@@ -77,7 +81,11 @@ def test_learned_sigma_enters_the_gaussian_likelihood(play):
 def test_ae(play, reconstruction):
     model, x, _, loss, _ = play("ae", f"reconstruction={reconstruction}")
     raw = model.decoder(model.encoder(x))
-    per_value = (x - raw) ** 2 if reconstruction == "mse" else -Bernoulli(logits=raw, validate_args=False).log_prob(x)
+    per_value = (
+        (x - raw) ** 2
+        if reconstruction == "mse"
+        else -Bernoulli(logits=raw, validate_args=False).log_prob(x)
+    )
     if reconstruction == "bce+l1":
         per_value = per_value + (x - raw.sigmoid()).abs()
     close(loss, per_value.sum((1, 2, 3)).mean())
@@ -116,14 +124,22 @@ def test_swae(play, prior, weight):
     gaps = []
     for direction in noise["directions"]:
         assert float(direction.norm()) == pytest.approx(1, abs=1e-5)
-        ours, wanted = (z * direction).sum(1).sort().values, (noise["prior"] * direction).sum(1).sort().values
+        ours, wanted = (
+            (z * direction).sum(1).sort().values,
+            (noise["prior"] * direction).sum(1).sort().values,
+        )
         gaps.append(((ours - wanted) ** 2).mean())
-    close(loss, ((x - model.decoder(z)) ** 2).sum((1, 2, 3)).mean() + weight * sum(gaps) / len(gaps))
+    close(
+        loss, ((x - model.decoder(z)) ** 2).sum((1, 2, 3)).mean() + weight * sum(gaps) / len(gaps)
+    )
 
 
 def test_gan_discriminator(play):
     model, x, noise, loss, terms = play("gan", "r1_gamma=0")
-    real, fake = torch.sigmoid(model.discriminator(x)), torch.sigmoid(model.discriminator(model.generator(noise["z"])))
+    real, fake = (
+        torch.sigmoid(model.discriminator(x)),
+        torch.sigmoid(model.discriminator(model.generator(noise["z"]))),
+    )
     assert abs(float(real.mean().detach() - fake.mean().detach())) > 1e-3
     close(loss, -(real.log().mean() + (1 - fake).log().mean()))
     close(terms["d_real"], real.mean())
@@ -139,12 +155,26 @@ def test_gan_generator(play, kind):
 
 @pytest.mark.parametrize(("real", "fake"), [(0.0, 0.0), (0.1, 0.0), (0.1, 0.3)])
 def test_gan_label_smoothing(play, real, fake):
-    model, x, noise, loss, _ = play("gan", "r1_gamma=0", f"label_smoothing={real}", f"fake_label_smoothing={fake}")
+    model, x, noise, loss, _ = play(
+        "gan", "r1_gamma=0", f"label_smoothing={real}", f"fake_label_smoothing={fake}"
+    )
     on_data, on_samples = model.discriminator(x), model.discriminator(model.generator(noise["z"]))
     wanted = [(on_data, 1 - real), (on_samples, fake)]
-    close(loss, sum(binary_cross_entropy_with_logits(said, torch.full_like(said, label)) for said, label in wanted))
-    bound = model.held_out(Batch(x, None), generator(2))["jsd_bound"]  # of the discriminator, whatever it was taught
-    close(bound, math.log(2) + (torch.sigmoid(on_data).log().mean() + (1 - torch.sigmoid(on_samples)).log().mean()) / 2)
+    close(
+        loss,
+        sum(
+            binary_cross_entropy_with_logits(said, torch.full_like(said, label))
+            for said, label in wanted
+        ),
+    )
+    bound = model.held_out(Batch(x, None), generator(2))[
+        "jsd_bound"
+    ]  # of the discriminator, whatever it was taught
+    close(
+        bound,
+        math.log(2)
+        + (torch.sigmoid(on_data).log().mean() + (1 - torch.sigmoid(on_samples)).log().mean()) / 2,
+    )
 
 
 def test_gan_instance_noise_is_on_all_that_the_discriminator_sees_and_falls_to_zero(play):
@@ -153,11 +183,17 @@ def test_gan_instance_noise_is_on_all_that_the_discriminator_sees_and_falls_to_z
     assert [model.annealed(clock)["instance_noise"] for clock in (0, 5, 10)] == [0.5, 0.25, 0.0]
     assert model.weights["instance_noise"] == 0, "measurements are without"
     plain = play("gan", "r1_gamma=0")
-    for name, objective in (("discriminator_loss", "discriminator"), ("generator_loss", "generator")):
+    for name, objective in (
+        ("discriminator_loss", "discriminator"),
+        ("generator_loss", "generator"),
+    ):
         drawn = model.draw_noise(objective, 40, generator(2))
         bare = {"z": plain[0].draw_noise(objective, 40, generator(2))["z"]}
         loss = getattr(model, name)
-        ours, wanted = loss(Batch(x, None), drawn, model.weights)[0], getattr(plain[0], name)(Batch(x, None), bare, plain[0].weights)[0]
+        ours, wanted = (
+            loss(Batch(x, None), drawn, model.weights)[0],
+            getattr(plain[0], name)(Batch(x, None), bare, plain[0].weights)[0],
+        )
         assert torch.equal(ours, wanted), "at level 0 nothing has changed"
         seen = model.discriminator(model.generator(drawn["z"]) + 0.2 * drawn["samples"])
         wanted = -torch.sigmoid(seen).log().mean()
@@ -197,7 +233,11 @@ def test_wgan_critic(play, weight):
     fake = model.generator(noise["z"]).detach()
     gap = model.critic(x).mean() - model.critic(fake).mean()
     point = (noise["between"] * fake + (1 - noise["between"]) * x).requires_grad_()
-    slope = torch.autograd.grad(model.critic(point).sum(), point, create_graph=True)[0].flatten(1).norm(dim=1)
+    slope = (
+        torch.autograd.grad(model.critic(point).sum(), point, create_graph=True)[0]
+        .flatten(1)
+        .norm(dim=1)
+    )
     close(terms["gap"], gap)
     close(loss, -gap + weight * ((slope - 1) ** 2).mean())
 
@@ -233,10 +273,15 @@ def test_losses_are_pure(model_name):
         noise = model.draw_noise(name, 40, generator(3))
         loss = getattr(model, objective.loss)(first, noise, model.weights)[0].detach()
         getattr(model, objective.loss)(second, noise, model.weights)
-        assert torch.equal(loss, getattr(model, objective.loss)(first, noise, model.weights)[0].detach())
+        assert torch.equal(
+            loss, getattr(model, objective.loss)(first, noise, model.weights)[0].detach()
+        )
     assert all(torch.equal(state[k], v) for k, v in model.state_dict().items())
     assert torch.equal(before, torch.random.get_rng_state()), "no randomness but what is handed in"
-    assert not any(isinstance(m, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.Dropout)) for m in model.modules())
+    assert not any(
+        isinstance(m, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.Dropout))
+        for m in model.modules()
+    )
     assert all(math.isfinite(v) for v in model.weights.values())
 
 
@@ -255,7 +300,10 @@ def test_aae(play):
     model, x, _, loss, _ = play("aae", objective="autoencoder")
     close(loss, ((x - model.decoder(model.encoder(x))) ** 2).sum((1, 2, 3)).mean())
     model, x, noise, loss, _ = play("aae", objective="discriminator")
-    real, fake = torch.sigmoid(model.discriminator(noise["prior"])), torch.sigmoid(model.discriminator(model.encoder(x)))
+    real, fake = (
+        torch.sigmoid(model.discriminator(noise["prior"])),
+        torch.sigmoid(model.discriminator(model.encoder(x))),
+    )
     close(loss, -(real.log() + (1 - fake).log()).mean())
     model, x, _, loss, _ = play("aae", objective="encoder")
     close(loss, -torch.sigmoid(model.discriminator(model.encoder(x))).log().mean())
@@ -264,12 +312,19 @@ def test_aae(play):
 @pytest.mark.parametrize("weight", [1.0, 4.0])
 def test_cvae(play, weight):
     model, x, noise, loss, terms = play("cvae", f"beta={weight}", "likelihood=binomial")
-    y = torch.nn.functional.one_hot(next(load(small_config("cvae")["dataset"], CPU).train.batches(40)).y, 10).float()
+    y = torch.nn.functional.one_hot(
+        next(load(small_config("cvae")["dataset"], CPU).train.batches(40)).y, 10
+    ).float()
     channel = (y @ model.channel.weight.T + model.channel.bias).reshape(40, 1, 8, 8)
     mu, logvar = model.encoder(torch.cat([x, channel], 1)).chunk(2, 1)
     z = mu + noise["eps"][0] * torch.exp(0.5 * logvar)
     raw = model.decoder(torch.cat([z, y], 1))
-    nll = -torch.distributions.Binomial(16, logits=raw).log_prob((16 * x).round()).sum((1, 2, 3)).mean()
+    nll = (
+        -torch.distributions.Binomial(16, logits=raw)
+        .log_prob((16 * x).round())
+        .sum((1, 2, 3))
+        .mean()
+    )
     kl = 0.5 * (mu**2 + logvar.exp() - 1 - logvar).sum(1).mean()
     close(terms["nll"], nll)
     close(loss, nll + weight * kl)
@@ -297,9 +352,18 @@ def test_swae_with_labels(play):
     gaps = []
     for images, draws in zip(noise["labelled"], noise["parts"]):
         for direction in noise["directions"]:
-            a, b = (model.encoder(images) * direction).sum(1).sort().values, (draws * direction).sum(1).sort().values
+            a, b = (
+                (model.encoder(images) * direction).sum(1).sort().values,
+                (draws * direction).sum(1).sort().values,
+            )
             gaps.append(((a - b) ** 2).mean())
     error = ((batch.x - model.decoder(model.encoder(batch.x))) ** 2).sum((1, 2, 3)).mean()
     close(loss, error + 3 * sum(gaps) / len(gaps))
-    classes = {tuple(x.flatten().tolist()): int(y) for x, y in zip(data.train.values(), data.train.y)}
-    assert all(classes[tuple(x.flatten().tolist())] == c for c, images in enumerate(noise["labelled"]) for x in images)
+    classes = {
+        tuple(x.flatten().tolist()): int(y) for x, y in zip(data.train.values(), data.train.y)
+    }
+    assert all(
+        classes[tuple(x.flatten().tolist())] == c
+        for c, images in enumerate(noise["labelled"])
+        for x in images
+    )

@@ -41,8 +41,14 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A file as a run writes it, and its content."""
-    content = {"weights": torch.randn(50, 50, generator=torch.Generator().manual_seed(0)), "clock": 3, "names": ["a", "b"]}
-    path = checkpoints._write(tmp_path_factory.mktemp("checkpoint"), "checkpoint-000001-000000", content)
+    content = {
+        "weights": torch.randn(50, 50, generator=torch.Generator().manual_seed(0)),
+        "clock": 3,
+        "names": ["a", "b"],
+    }
+    path = checkpoints._write(
+        tmp_path_factory.mktemp("checkpoint"), "checkpoint-000001-000000", content
+    )
     return path, path.read_bytes()
 
 
@@ -76,7 +82,9 @@ def test_no_corruption_goes_unnoticed(checkpoint, data):
 
 
 TENSORS = st.builds(
-    lambda shape, kind, seed: (torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 9).to(kind),
+    lambda shape, kind, seed: (
+        torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 9
+    ).to(kind),
     st.lists(st.integers(0, 4), max_size=3),
     st.sampled_from([torch.float32, torch.float64, torch.int64, torch.uint8, torch.bool]),
     st.integers(0, 2**32),
@@ -84,7 +92,9 @@ TENSORS = st.builds(
 NUMBERS = st.integers(-(2**63), 2**63) | st.floats(allow_nan=False) | st.booleans() | st.none()
 PLAIN = st.recursive(
     TENSORS | NUMBERS | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -117,17 +127,34 @@ def test_what_could_not_be_read_back_is_not_written(tmp_path):
 # --- the order of data ----------------------------------------------------------------------------------------
 
 
-@given(st.integers(0, 2**63 - 1), st.integers(1, 1000), st.integers(1, 40), st.integers(1, 40), st.data())
+@given(
+    st.integers(0, 2**63 - 1),
+    st.integers(1, 1000),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.data(),
+)
 def test_the_order_of_data_is_a_function_of_seed_and_epoch(seed, epoch, n, size, data):
     part = Split(torch.arange(n).view(n, 1), None)
 
     def order(size, **more):
-        return torch.cat([b.x for b in part.batches(size, order=order_seed(seed, epoch), **more)] or [torch.zeros(0, 1)]).flatten().tolist()
+        return (
+            torch.cat(
+                [b.x for b in part.batches(size, order=order_seed(seed, epoch), **more)]
+                or [torch.zeros(0, 1)]
+            )
+            .flatten()
+            .tolist()
+        )
 
     whole = order(size)
-    assert sorted(whole) == list(range(n)) and order(n) == whole, "every point once, however many at a time"
+    assert sorted(whole) == list(range(n)) and order(n) == whole, (
+        "every point once, however many at a time"
+    )
     skip = data.draw(st.integers(0, math.ceil(n / size)), "skip")
-    assert order(size, skip=skip) == whole[skip * size :], "a pass that goes on is the rest of the pass"
+    assert order(size, skip=skip) == whole[skip * size :], (
+        "a pass that goes on is the rest of the pass"
+    )
 
 
 # --- names ----------------------------------------------------------------------------------------------------
@@ -142,18 +169,30 @@ def test_a_setting_with_one_wrong_letter_is_refused(data):
     name = data.draw(st.sampled_from(sorted(known)), "setting")
     at = data.draw(st.integers(0, len(name) - 1), "where")
     letter = data.draw(st.sampled_from(string.ascii_lowercase + "_"), "letter")
-    typo = data.draw(st.sampled_from([name[:at] + name[at + 1 :], name[:at] + letter + name[at + 1 :], name[:at] + letter + name[at:]]))
+    typo = data.draw(
+        st.sampled_from(
+            [
+                name[:at] + name[at + 1 :],
+                name[:at] + letter + name[at + 1 :],
+                name[:at] + letter + name[at:],
+            ]
+        )
+    )
     assume(typo not in known and typo not in ("model", "dataset", ""))
     with pytest.raises(UserError) as refused:
         configured({"model": model, typo: known[name].default}, registry)
     assert refused.value.code == 2 and refused.value.fix
 
 
-VALUES = st.text(max_size=30) | st.sampled_from(["a/b", "a-b", "a b", "../x", "..", ".", "", "4", "[1,2]", "[1-2]", "x" * 300, "é" * 60])
+VALUES = st.text(max_size=30) | st.sampled_from(
+    ["a/b", "a-b", "a b", "../x", "..", ".", "", "4", "[1,2]", "[1-2]", "x" * 300, "é" * 60]
+)
 
 
 @given(VALUES)
-@pytest.mark.parametrize("named", [unique_name, partial(run_name, named={"dataset.root"})], ids=["unique", "short"])
+@pytest.mark.parametrize(
+    "named", [unique_name, partial(run_name, named={"dataset.root"})], ids=["unique", "short"]
+)
 def test_names_of_folders_stay_in_the_sweep(named, value):
     sweep, name = Path("/outputs/sweep"), named("vae", [f"dataset.root={value}"])
     assert (sweep / name).parent == sweep and os.path.normpath(sweep / name) == str(sweep / name)
@@ -162,7 +201,9 @@ def test_names_of_folders_stay_in_the_sweep(named, value):
 
 # --- any array ------------------------------------------------------------------------------------------------
 
-STATISTICS = [name for name in MODELS if not issubclass(locate(own_class(name), "model.class"), GradientModel)]
+STATISTICS = [
+    name for name in MODELS if not issubclass(locate(own_class(name), "model.class"), GradientModel)
+]
 ARRAYS = arrays.arrays(
     "float32",
     st.tuples(st.integers(1, 12), st.integers(1, 4)),
@@ -174,8 +215,14 @@ ARRAYS = arrays.arrays(
 @given(points=ARRAYS, batch_size=st.integers(1, 13), k=st.integers(1, 4))
 def test_statistics_are_finite_or_refused_on_any_array(model, points, batch_size, k):
     x = torch.from_numpy(points)
-    config = config_of(model, "epochs=3", f"batch_size={batch_size}", "device=cpu", *_sizes(model, k))
-    data = Data("any", {"train": Split(x, None), "test": Split(x, None)}, DataSpec(tuple(x.shape[1:]), unit=False))
+    config = config_of(
+        model, "epochs=3", f"batch_size={batch_size}", "device=cpu", *_sizes(model, k)
+    )
+    data = Data(
+        "any",
+        {"train": Split(x, None), "test": Split(x, None)},
+        DataSpec(tuple(x.shape[1:]), unit=False),
+    )
     try:
         fitted = build(config, data)
         fit(fitted, data, Nowhere(), Settings(config))

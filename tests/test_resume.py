@@ -33,7 +33,14 @@ def stopped_in(where, method, number, config, folder, signum=signal.SIGTERM):
     steps, calls = [], []
     with pytest.MonkeyPatch.context() as patch, pytest.raises(signals.Interrupted) as stopped:
         learn = made.step
-        patch.setattr(made, "step", lambda self, batch: (learn(self, batch), isinstance(self.s, dict) and steps.append(self))[0])
+        patch.setattr(
+            made,
+            "step",
+            lambda self, batch: (
+                learn(self, batch),
+                isinstance(self.s, dict) and steps.append(self),
+            )[0],
+        )
         original = getattr(where or made, method)
 
         def signalled(*args, **kwargs):
@@ -57,7 +64,9 @@ def test_a_run_stopped_at_any_step_ends_byte_identical(model_name, tmp_path, und
     run(config, tmp_path / "whole")
     whole = outcome(tmp_path / "whole")
     steps = 3 * len(whole["curve"])  # fewer than the epochs where the model converges before
-    for step in sorted({1, 3, steps // 2 + 1, steps}):  # the first, the last of an epoch, amid one, and the last of all
+    for step in sorted(
+        {1, 3, steps // 2 + 1, steps}
+    ):  # the first, the last of an epoch, amid one, and the last of all
         folder = tmp_path / str(step)
         assert stopped_in(None, "step", step, config, folder) == step
         run(config, folder)
@@ -65,8 +74,12 @@ def test_a_run_stopped_at_any_step_ends_byte_identical(model_name, tmp_path, und
         assert json.loads((folder / "status.json").read_text())["state"] == "done"
 
 
-def test_a_run_stopped_amid_its_last_epoch_ends_with_the_same_pictures(model_name, tmp_path, coarse):
-    config = config_with_all_state(model_name, "dataset.limit=60", "batch_size=20", "draw_every=9", "epochs=2")
+def test_a_run_stopped_amid_its_last_epoch_ends_with_the_same_pictures(
+    model_name, tmp_path, coarse
+):
+    config = config_with_all_state(
+        model_name, "dataset.limit=60", "batch_size=20", "draw_every=9", "epochs=2"
+    )
     run(config, tmp_path / "whole")
     whole = outcome(tmp_path / "whole")
     last = 3 * len(whole["curve"]) - 1
@@ -89,11 +102,15 @@ STOPS = {  # the method in whose so-manieth call a signal comes, and the checkpo
 
 @pytest.mark.parametrize("moment", STOPS)
 def test_every_loop_looks_whether_to_stop(moment, tmp_path, unrendered, carded):
-    config = config_with_all_state("ae", "sampler=gmm") | {"evaluation": "quick" if "card" in moment else "none"}
+    config = config_with_all_state("ae", "sampler=gmm") | {
+        "evaluation": "quick" if "card" in moment else "none"
+    }
     run(config, tmp_path / "whole")
     where, method, number, reached = STOPS[moment]
     stopped_in(where, method, number, config, tmp_path / "parts", signal.SIGINT)
-    assert newest(tmp_path / "parts").name.startswith(f"checkpoint-{reached}"), "it did not look in time"
+    assert newest(tmp_path / "parts").name.startswith(f"checkpoint-{reached}"), (
+        "it did not look in time"
+    )
     run(config, tmp_path / "parts")
     assert not differences(outcome(tmp_path / "whole"), outcome(tmp_path / "parts"))
 
@@ -111,7 +128,9 @@ def test_every_loop_over_pictures_looks_between_two(tmp_path, monkeypatch):
     assert (tmp_path / "one.png").exists() and not (tmp_path / "two.png").exists()
 
 
-@pytest.mark.parametrize("model", ["gmm", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS)])
+@pytest.mark.parametrize(
+    "model", ["gmm", *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS)]
+)
 def test_a_run_killed_within_any_write_ends_byte_identical(model, tmp_path, sketched):
     config = config_with_all_state(model, "epochs=3")
     with Crashes(tmp_path / "run", tmp_path / "killed") as crashes:
@@ -147,11 +166,17 @@ def interrupted(tmp_path_factory):
             patch.setattr(FigureRenderer, some, lambda self, model, epoch: iter(()))
         stopped_in(None, "step", 8, config, folder / "parts")
         run(config, folder / "whole")
-    return config, {p.name: p.read_bytes() for p in (folder / "parts").iterdir() if p.is_file()}, outcome(folder / "whole")
+    return (
+        config,
+        {p.name: p.read_bytes() for p in (folder / "parts").iterdir() if p.is_file()},
+        outcome(folder / "whole"),
+    )
 
 
 @pytest.mark.parametrize("how", ["truncated", "zeros", 0, 12345, -1])
-def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(how, interrupted, tmp_path, undrawn, capsys):
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(
+    how, interrupted, tmp_path, undrawn, capsys
+):
     config, files, whole = interrupted
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -164,15 +189,22 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(how, interrup
     assert not differences(whole, outcome(tmp_path))
 
 
-def test_a_finished_run_whose_weights_are_damaged_is_not_done_and_not_taken_for_another_epochs(tmp_path, undrawn):
+def test_a_finished_run_whose_weights_are_damaged_is_not_done_and_not_taken_for_another_epochs(
+    tmp_path, undrawn
+):
     config = small_config("ae", "epochs=3")
     run(config, tmp_path)
     whole = outcome(tmp_path)
     damage(newest(tmp_path), "zeros")
     with pytest.raises(UserError, match="holds no finished run, or a damaged one"):
-        load_run(config, tmp_path, "cpu")  # the checkpoint before is intact, and of other weights than those measured
+        load_run(
+            config, tmp_path, "cpu"
+        )  # the checkpoint before is intact, and of other weights than those measured
     assert run(config, tmp_path) is not None and not differences(whole, outcome(tmp_path))
-    assert torch.equal(next(load_run(config, tmp_path, "cpu").model.parameters()), next(iter(whole["model"].values())))
+    assert torch.equal(
+        next(load_run(config, tmp_path, "cpu").model.parameters()),
+        next(iter(whole["model"].values())),
+    )
 
 
 def test_when_all_checkpoints_are_damaged_nothing_starts_over(interrupted, tmp_path):
@@ -199,7 +231,9 @@ class Bomb:
         return exec, (f"open({str(self.file)!r}, 'w')",)
 
 
-def test_a_pickle_that_would_run_code_does_not_even_with_the_right_digest(interrupted, tmp_path, capsys, undrawn):
+def test_a_pickle_that_would_run_code_does_not_even_with_the_right_digest(
+    interrupted, tmp_path, capsys, undrawn
+):
     config, files, _ = interrupted
     for name, content in files.items():
         if not name.startswith("checkpoint"):
@@ -207,7 +241,10 @@ def test_a_pickle_that_would_run_code_does_not_even_with_the_right_digest(interr
     checkpoints._write(tmp_path, "checkpoint-000001-000000", {"model": Bomb(tmp_path / "exploded")})
     with pytest.raises(UserError, match="every checkpoint is damaged") as refused:
         run(config, tmp_path)
-    assert not (tmp_path / "exploded").exists() and "weights_only" not in str(refused.value) + capsys.readouterr().out
+    assert (
+        not (tmp_path / "exploded").exists()
+        and "weights_only" not in str(refused.value) + capsys.readouterr().out
+    )
 
 
 def test_another_runs_checkpoint_is_refused(interrupted, tmp_path, undrawn):
@@ -289,12 +326,17 @@ def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_once(tmp_path, undra
         run(small_config("ae", "schedule=cosine", "epochs=7"), tmp_path / "cosine")
     with pytest.raises(UserError, match=r"the instance noise was laid out for 1 epoch\b"):
         for epochs in (1, 2):
-            run(small_config("gan", "schedule=constant", "instance_noise=0.1", f"epochs={epochs}"), tmp_path / "noise")
+            run(
+                small_config("gan", "schedule=constant", "instance_noise=0.1", f"epochs={epochs}"),
+                tmp_path / "noise",
+            )
     assert refused.value.code == 2
 
 
 @pytest.mark.parametrize("model", ["ae", "wgan"])
-def test_a_run_of_so_many_steps_is_one_of_as_many_epochs_and_may_end_within_one(model, tmp_path, undrawn):
+def test_a_run_of_so_many_steps_is_one_of_as_many_epochs_and_may_end_within_one(
+    model, tmp_path, undrawn
+):
     def ran(name, *overrides):
         run(config_with_all_state(model, "schedule=constant", *overrides), tmp_path / name)
         return outcome(tmp_path / name)
@@ -304,11 +346,16 @@ def test_a_run_of_so_many_steps_is_one_of_as_many_epochs_and_may_end_within_one(
     assert not differences(by_epochs, by_steps)
     partial = ran("partial", "epochs=auto", "steps=11")
     assert partial["final"]["cost"]["steps"] == 11 and len(partial["curve"]) == 4
-    assert partial["progress"]["clock"] == 11 and partial["curve"][2] == by_epochs["curve"][2] != partial["curve"][3]
+    assert (
+        partial["progress"]["clock"] == 11
+        and partial["curve"][2] == by_epochs["curve"][2] != partial["curve"][3]
+    )
     for step in (9, 10, 11):
         config = config_with_all_state(model, "schedule=constant", "epochs=auto", "steps=11")
         stopped_in(None, "step", step, config, tmp_path / str(step))
-        assert not differences(partial, ran(str(step), "epochs=auto", "steps=11")), f"stopped in step {step}"
+        assert not differences(partial, ran(str(step), "epochs=auto", "steps=11")), (
+            f"stopped in step {step}"
+        )
 
 
 def test_a_run_can_be_made_longer_in_steps_unless_it_ended_within_an_epoch(tmp_path, undrawn):
@@ -326,7 +373,10 @@ def test_a_run_can_be_made_longer_in_steps_unless_it_ended_within_an_epoch(tmp_p
     ran("auto", "epochs=auto", *quick)
     length = json.loads((tmp_path / "auto" / "status.json").read_text())["length"]
     assert length == {"epochs": 500, "steps": 4000, "steps_per_epoch": 8}
-    assert json.loads((tmp_path / "auto" / "metrics.json").read_text())["auto"] == {"epochs": 500, "batch_size": 8}
+    assert json.loads((tmp_path / "auto" / "metrics.json").read_text())["auto"] == {
+        "epochs": 500,
+        "batch_size": 8,
+    }
     with pytest.raises(UserError, match="holds a run with epochs=500"):
         ran("auto", "epochs=499", *quick)
 
@@ -348,7 +398,9 @@ def test_a_checkpoint_from_a_gpu_goes_on_without_one(interrupted, tmp_path, monk
     assert not differences(whole, outcome(tmp_path))
 
 
-def test_a_resumed_run_says_if_its_bits_may_differ(interrupted, tmp_path, capsys, monkeypatch, undrawn):
+def test_a_resumed_run_says_if_its_bits_may_differ(
+    interrupted, tmp_path, capsys, monkeypatch, undrawn
+):
     config, files, _ = interrupted
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -372,11 +424,15 @@ def test_no_checkpoint_holds_a_weight_that_is_not_finite(tmp_path, undrawn, monk
         run(small_config("ae"), tmp_path)
     assert refused.value.code == 1 and len(list(tmp_path.glob("checkpoint-*.pt"))) == 2
     for path in tmp_path.glob("checkpoint-*.pt"):
-        assert all(v.isfinite().all() for v in torch.load(path, weights_only=True)["model"].values())
+        assert all(
+            v.isfinite().all() for v in torch.load(path, weights_only=True)["model"].values()
+        )
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_run_stopped_beside_a_weight_that_is_not_finite_does_not_save_it(tmp_path, undrawn, monkeypatch):
+def test_a_run_stopped_beside_a_weight_that_is_not_finite_does_not_save_it(
+    tmp_path, undrawn, monkeypatch
+):
     steps, learn = [], Autoencoder.step
 
     def spoilt(self, batch):

@@ -29,7 +29,10 @@ def table():
     """The same points, their columns in several units and in one."""
     x = torch.randn(300, 5, generator=generator(3)) @ torch.randn(5, 5, generator=generator(4))
     x[:, 4] = 0
-    x, y = (x - x[:200].mean(0)) / x[:200].std(0, correction=0).where(x[:200].std(0) > 0, 1), torch.arange(300) % 3
+    x, y = (
+        (x - x[:200].mean(0)) / x[:200].std(0, correction=0).where(x[:200].std(0) > 0, 1),
+        torch.arange(300) % 3,
+    )
 
     def data(points):
         parts = {"train": slice(0, 200), "validation": slice(200, 250), "test": slice(250, None)}
@@ -53,41 +56,93 @@ def test_units_of_the_columns_change_nothing_but_the_units(model_name, table):
     config["dataset"]["standardize"] = True
     expected, model = trained(one, plain), trained(config, scaled)
     inner, expected_weights = model.inner.state_dict(), expected.state_dict()
-    assert all(torch.allclose(inner[k].double(), v.double(), rtol=1e-2, atol=1e-2) for k, v in expected_weights.items() if k != "points")
-    assert model.converged == expected.converged and model.size == expected.size and model.latent_dim == expected.latent_dim
-    x, theirs, y = plain.parts["test"].values(), scaled.parts["test"].values(), plain.parts["test"].y
-    close = {"rtol": 1e-2, "atol": 3e-2}  # single precision keeps four places of a column whose mean is 50 of its deviations
+    assert all(
+        torch.allclose(inner[k].double(), v.double(), rtol=1e-2, atol=1e-2)
+        for k, v in expected_weights.items()
+        if k != "points"
+    )
+    assert (
+        model.converged == expected.converged
+        and model.size == expected.size
+        and model.latent_dim == expected.latent_dim
+    )
+    x, theirs, y = (
+        plain.parts["test"].values(),
+        scaled.parts["test"].values(),
+        plain.parts["test"].y,
+    )
+    close = {
+        "rtol": 1e-2,
+        "atol": 3e-2,
+    }  # single precision keeps four places of a column whose mean is 50 of its deviations
     with torch.no_grad():
         here, there = expected.conditioned_on(y), model.conditioned_on(y)
         if supports(expected, "encode"):
             torch.testing.assert_close(there.encode(theirs), here.encode(x), **close)
             points = there.decode(here.encode(x))
-            torch.testing.assert_close((points - OFFSETS) / UNITS, here.decode(here.encode(x)), **close)
+            torch.testing.assert_close(
+                (points - OFFSETS) / UNITS, here.decode(here.encode(x)), **close
+            )
         if supports(expected, "log_prob"):
-            torch.testing.assert_close(there.log_prob(theirs) + UNITS.log().sum(), here.log_prob(x), rtol=1e-2, atol=0.2)
+            torch.testing.assert_close(
+                there.log_prob(theirs) + UNITS.log().sum(), here.log_prob(x), rtol=1e-2, atol=0.2
+            )
         if supports(expected, "score"):
-            torch.testing.assert_close(there.score(theirs) * UNITS, here.score(x), rtol=1e-2, atol=0.5)
+            torch.testing.assert_close(
+                there.score(theirs) * UNITS, here.score(x), rtol=1e-2, atol=0.5
+            )
         samples = model.sample(40, generator(0))
-        torch.testing.assert_close((samples - OFFSETS) / UNITS, expected.sample(40, generator(0)), **close)
+        torch.testing.assert_close(
+            (samples - OFFSETS) / UNITS, expected.sample(40, generator(0)), **close
+        )
         found, shown = model.views(theirs, generator(1)), expected.views(x, generator(1))
     for name, view in shown.items():
         if view.kind == "rows" and "original" in view.data:
             torch.testing.assert_close(found[name].data["original"], theirs)
         if view.kind == "landscape":
-            torch.testing.assert_close(found[name].data["function"](theirs), view.data["function"](x), **close)
-    assert all(supports(model, ability) == supports(expected, ability) for ability in ("encode", "decode", "sample", "log_prob", "score"))
-    card = evaluated(model, scaled, final(model, scaled, 100, 0) | {"cost": {}, "time": {}}, "quick", names=["mse", "log_prob"])["card"]
-    assert {entry["name"] for entry in card} >= ({"mse"} if supports(model, "encode", "decode") else set())
+            torch.testing.assert_close(
+                found[name].data["function"](theirs), view.data["function"](x), **close
+            )
+    assert all(
+        supports(model, ability) == supports(expected, ability)
+        for ability in ("encode", "decode", "sample", "log_prob", "score")
+    )
+    card = evaluated(
+        model,
+        scaled,
+        final(model, scaled, 100, 0) | {"cost": {}, "time": {}},
+        "quick",
+        names=["mse", "log_prob"],
+    )["card"]
+    assert {entry["name"] for entry in card} >= (
+        {"mse"} if supports(model, "encode", "decode") else set()
+    )
 
 
 def test_variances_are_in_data_units(table):
-    config = small_config("gmm", "n_components=1", "covariance=full", "dataset.limit=null", dataset="moons")
+    config = small_config(
+        "gmm", "n_components=1", "covariance=full", "dataset.limit=null", dataset="moons"
+    )
     config["dataset"]["standardize"] = True
-    plain, scaled = (Data("plane", {k: Split(p.raw[:, :2], p.y) for k, p in d.parts.items()}, DataSpec((2,), False)) for d in table)
+    plain, scaled = (
+        Data(
+            "plane",
+            {k: Split(p.raw[:, :2], p.y) for k, p in d.parts.items()},
+            DataSpec((2,), False),
+        )
+        for d in table
+    )
     model = trained(config, scaled)
     view = model.views(scaled.parts["test"].values(), generator(0))["components"].data
-    torch.testing.assert_close(view["covariances"][0].float(), scaled.train.values().T.cov(correction=0), rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(view["points"][0], scaled.train.values().mean(0), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        view["covariances"][0].float(),
+        scaled.train.values().T.cov(correction=0),
+        rtol=1e-3,
+        atol=1e-3,
+    )
+    torch.testing.assert_close(
+        view["points"][0], scaled.train.values().mean(0), rtol=1e-4, atol=1e-4
+    )
 
 
 def test_samples_of_a_table_are_compared_alike_in_any_units(table):
@@ -99,7 +154,11 @@ def test_samples_of_a_table_are_compared_alike_in_any_units(table):
         found = evaluated(model, data, final(model, data, 100, 0), "quick")["card"]
         cards.append({entry["name"]: entry for entry in found if entry["group"] == "samples"})
     one, other = cards
-    assert {"fid", "coverage", "sliced_wasserstein", "mmd", "memorisation", "copied", "ndb"} <= one.keys() == other.keys()
+    assert (
+        {"fid", "coverage", "sliced_wasserstein", "mmd", "memorisation", "copied", "ndb"}
+        <= one.keys()
+        == other.keys()
+    )
     for name, entry in one.items():
         assert entry["features"] == other[name]["features"] == "standardized values"
         assert other[name]["value"] == pytest.approx(entry["value"], rel=0.05, abs=0.03), name
@@ -107,17 +166,34 @@ def test_samples_of_a_table_are_compared_alike_in_any_units(table):
 
 def test_a_standardized_run_is_resumed_and_loaded_as_any_other(tmp_path, monkeypatch, undrawn):
     wine = sklearn.datasets.load_wine()
-    source = RawDataset(torch.tensor(wine.data).float(), torch.tensor(wine.target), None, None, unit=False)
-    monkeypatch.setattr(
-        data_module, "locate", lambda path, key, real=data_module.locate: (lambda s: source) if "loader" in key else real(path, key)
+    source = RawDataset(
+        torch.tensor(wine.data).float(), torch.tensor(wine.target), None, None, unit=False
     )
-    few = ["dataset.val_size=0.1", "dataset.test_size=0.2", "sampler=gmm", "sampler_components=2", "dataset.standardize=true"]
+    monkeypatch.setattr(
+        data_module,
+        "locate",
+        lambda path, key, real=data_module.locate: (
+            (lambda s: source) if "loader" in key else real(path, key)
+        ),
+    )
+    few = [
+        "dataset.val_size=0.1",
+        "dataset.test_size=0.2",
+        "sampler=gmm",
+        "sampler_components=2",
+        "dataset.standardize=true",
+    ]
     config = small_config("ae", *few, "patience=2", dataset="moons")
     whole = run(config, tmp_path / "whole")
     stopped_in(None, "step", 8, config, tmp_path / "parts")
     run(config, tmp_path / "parts")
     assert not differences(outcome(tmp_path / "whole"), outcome(tmp_path / "parts"))
     assert torch.equal(load_run(config, tmp_path / "parts", "cpu").sample(9), whole.sample(9))
-    assert "deviation" in whole.model.state_dict() and whole.sample(500)[:, 12].mean() > 500, "proline in mg/l"
+    assert "deviation" in whole.model.state_dict() and whole.sample(500)[:, 12].mean() > 500, (
+        "proline in mg/l"
+    )
     assert "standardize" not in small_config("ae")["dataset"], "images have pixels"
-    assert load(config["dataset"], CPU).train.raw.std() > 100 and build(config, load(config["dataset"], CPU)).spec.unit is False
+    assert (
+        load(config["dataset"], CPU).train.raw.std() > 100
+        and build(config, load(config["dataset"], CPU)).spec.unit is False
+    )

@@ -78,7 +78,9 @@ def moody(genbench, tmp_path, monkeypatch, uncurved):
     (tmp_path / "mine" / "model" / "moody.yaml").write_text(MOODY)
     (tmp_path / "mine" / "moods.py").write_text(MOODS)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    yield lambda *words, folder="sweep": genbench("--config-dir", "mine", "-m", "model=moody", *TINY, *words, f"hydra.sweep.dir={folder}")
+    yield lambda *words, folder="sweep": genbench(
+        "--config-dir", "mine", "-m", "model=moody", *TINY, *words, f"hydra.sweep.dir={folder}"
+    )
     sys.modules.pop("moods", None)
 
 
@@ -100,7 +102,11 @@ def states(folder="sweep"):
 
 def files(folder="sweep"):
     """Every file with its content and when it was written."""
-    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path(folder).rglob("*") if path.is_file()}
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in Path(folder).rglob("*")
+        if path.is_file()
+    }
 
 
 def stopped_at(monkeypatch, job, epoch, signum=signal.SIGTERM):
@@ -123,12 +129,27 @@ def test_no_failure_stops_another_job_and_each_is_told_with_its_reason(moody, ge
     assert done.returncode == 1 and "1 of 4 jobs done: sweep/sweep_summary.json" in done.stdout
     errors = done.stderr.splitlines()
     assert len(errors) == 3, done.stderr
-    assert all(line.startswith("genbench: error: ") and "; fix: " in line and line.endswith("run.log") for line in errors)
+    assert all(
+        line.startswith("genbench: error: ") and "; fix: " in line and line.endswith("run.log")
+        for line in errors
+    )
     assert states() == ["failed", "failed", "done", "failed"]
-    ended = [line.split()[:3] for line in done.stdout.splitlines() if re.match(r"\d/4 (done|failed)", line)]
-    assert ended == [[f"{i}/4", job["state"], job["overrides"][-1]] for i, job in enumerate(summary(), 1)]
-    for job, reason in zip(summary(), ("RuntimeError: in no mood", "SystemExit: 3", "", "the memory does not suffice")):
-        assert reason in job["reason"] and job["overrides"][1:] == [*TINY, job["overrides"][-1]] and reason in " ".join(errors)
+    ended = [
+        line.split()[:3]
+        for line in done.stdout.splitlines()
+        if re.match(r"\d/4 (done|failed)", line)
+    ]
+    assert ended == [
+        [f"{i}/4", job["state"], job["overrides"][-1]] for i, job in enumerate(summary(), 1)
+    ]
+    for job, reason in zip(
+        summary(), ("RuntimeError: in no mood", "SystemExit: 3", "", "the memory does not suffice")
+    ):
+        assert (
+            reason in job["reason"]
+            and job["overrides"][1:] == [*TINY, job["overrides"][-1]]
+            and reason in " ".join(errors)
+        )
         assert Path("sweep", job["directory"]).is_dir()
     alone = genbench(*shlex.split(summary()[2]["command"])[1:])
     assert alone.returncode == 0 and "is done already" in alone.stdout
@@ -137,7 +158,9 @@ def test_no_failure_stops_another_job_and_each_is_told_with_its_reason(moody, ge
 def test_a_job_that_fails_outside_of_its_run_is_a_failure_too_and_being_stopped_is_none():
     for wrong in (lambda: 1 / 0, lambda: sys.exit(3)):
         failure = attempt(wrong)
-        assert isinstance(failure, UserError) and failure.code == 1 and failure.__traceback__ is None
+        assert (
+            isinstance(failure, UserError) and failure.code == 1 and failure.__traceback__ is None
+        )
     with pytest.raises(KeyboardInterrupt):
         attempt(lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     assert attempt(lambda: None) is None
@@ -145,10 +168,15 @@ def test_a_job_that_fails_outside_of_its_run_is_a_failure_too_and_being_stopped_
 
 def test_a_job_that_cannot_begin_has_its_reason_in_the_summary(genbench, uncurved):
     Path("sweep").mkdir()
-    Path("sweep", "pca_epochs-2_dataset.limit-60_latent_dim-2").write_text("a file where a folder belongs")
+    Path("sweep", "pca_epochs-2_dataset.limit-60_latent_dim-2").write_text(
+        "a file where a folder belongs"
+    )
     assert genbench(*PCA, "latent_dim=2,3").returncode == 1
     assert states() == ["failed", "done"]
-    assert "is a file where a folder should be; fix: move it away, then repeat the command" in summary()[0]["reason"]
+    assert (
+        "is a file where a folder should be; fix: move it away, then repeat the command"
+        in summary()[0]["reason"]
+    )
 
 
 def test_a_job_finds_the_process_as_the_one_before_it_did(moody, genbench, tmp_path):
@@ -168,53 +196,97 @@ def test_a_job_finds_the_process_as_the_one_before_it_did(moody, genbench, tmp_p
             "warnings": list(warnings.filters),
             "font": matplotlib.rcParams["font.size"],
         }
-        return {name: value for name, value in found.items() if name != "environment" or value.pop("HYDRA_FULL_ERROR", True)}
+        return {
+            name: value
+            for name, value in found.items()
+            if name != "environment" or value.pop("HYDRA_FULL_ERROR", True)
+        }
 
     before = process()
     assert moody("mood=meddle,fine").returncode == 1 and states() == ["failed", "done"]
     after = process()
-    assert all(before[name] == after[name] for name in before), [name for name in before if before[name] != after[name]]
-    assert sys.modules["moods"].seen == [0, 0], "the failed model is still in memory when the next is made"
+    assert all(before[name] == after[name] for name in before), [
+        name for name in before if before[name] != after[name]
+    ]
+    assert sys.modules["moods"].seen == [0, 0], (
+        "the failed model is still in memory when the next is made"
+    )
     assert moody("mood=fine", folder="alone").returncode == 0
-    second, alone = (max(Path(name).glob("*mood-fine*/checkpoint-*.pt")) for name in ("sweep", "alone"))
+    second, alone = (
+        max(Path(name).glob("*mood-fine*/checkpoint-*.pt")) for name in ("sweep", "alone")
+    )
     second, alone = (torch.load(path, weights_only=True)["model"] for path in (second, alone))
-    assert alone.keys() == second.keys() and all(torch.equal(second[name], alone[name]) for name in alone)
+    assert alone.keys() == second.keys() and all(
+        torch.equal(second[name], alone[name]) for name in alone
+    )
 
 
 def test_all_jobs_are_checked_before_any_starts(genbench, tmp_path):
-    for wrong in (["latent_dim=2,-1"], ["latent_dim=2,3", "hydra.sweep.subdir=x"], ["latent_dim=2,3", "hydra/launcher=nowhere"]):
+    for wrong in (
+        ["latent_dim=2,-1"],
+        ["latent_dim=2,3", "hydra.sweep.subdir=x"],
+        ["latent_dim=2,3", "hydra/launcher=nowhere"],
+    ):
         done = genbench(*PCA, *wrong)
-        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and not list(tmp_path.iterdir()), wrong
+        assert (
+            done.returncode == 2
+            and len(done.stderr.splitlines()) == 1
+            and not list(tmp_path.iterdir())
+        ), wrong
 
 
 # --- what stops and goes on -----------------------------------------------------------------------------------
 
 
-def test_a_sweep_that_was_stopped_goes_on_where_it_was_and_a_finished_one_is_left_alone(genbench, uncurved, monkeypatch):
-    command = ["-m", "model=vae", "beta=1,2,3,4", "network=mlp", "hidden=[8]", "epochs=3", *TINY[1:], "hydra.sweep.dir=a sweep"]
+def test_a_sweep_that_was_stopped_goes_on_where_it_was_and_a_finished_one_is_left_alone(
+    genbench, uncurved, monkeypatch
+):
+    command = [
+        "-m",
+        "model=vae",
+        "beta=1,2,3,4",
+        "network=mlp",
+        "hidden=[8]",
+        "epochs=3",
+        *TINY[1:],
+        "hydra.sweep.dir=a sweep",
+    ]
     with monkeypatch.context() as patch:
         stopped_at(patch, "beta-2", 2)
         done = genbench(*command)
-    assert done.returncode == 143 and done.stderr == "" and done.stdout.count("go on with: genbench resume 'a sweep'") >= 2
+    assert (
+        done.returncode == 143
+        and done.stderr == ""
+        and done.stdout.count("go on with: genbench resume 'a sweep'") >= 2
+    )
     assert states("a sweep") == ["done", "interrupted", "pending", "pending"]
     assert re.search(r"^2/4 interrupted beta=2 +[\d.]+ s", done.stdout, re.M)
     first, second = (next(Path("a sweep").glob(f"*beta-{beta}*")) for beta in (1, 2))
     status = json.loads((second / "status.json").read_text())
-    (second / "status.json").write_text(json.dumps(status | {"state": "running"}))  # as after kill -9
+    (second / "status.json").write_text(
+        json.dumps(status | {"state": "running"})
+    )  # as after kill -9
     (second.parent / ".sweep_summary.json.1.tmp").write_text("cut sh")
     untouched = files(first)
     done = genbench(*command)
     assert done.returncode == 0 and "4 of 4 jobs done (1 already)" in done.stdout, done.stderr
-    assert (second / "run.log").read_text().count("resuming after epoch 1") == 1 and files(first) == untouched
+    assert (second / "run.log").read_text().count("resuming after epoch 1") == 1 and files(
+        first
+    ) == untouched
     assert states("a sweep") == ["done"] * 4 and not list(Path("a sweep").glob(".*.tmp"))
     everything = files("a sweep")
     for again in (command, ["resume", "a sweep"]):
         done = genbench(*again)
-        assert done.returncode == 0 and done.stdout == "4 of 4 jobs done (4 already): 'a sweep/sweep_summary.json'\n"
+        assert (
+            done.returncode == 0
+            and done.stdout == "4 of 4 jobs done (4 already): 'a sweep/sweep_summary.json'\n"
+        )
     assert files("a sweep") == everything
     code = f"import sys; from genbench.cli.main import main\ntry: main({command})\nfinally: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and done.stdout.endswith("\nFalse\n"), "what is done is told without torch"
+    assert done.returncode == 0 and done.stdout.endswith("\nFalse\n"), (
+        "what is done is told without torch"
+    )
 
 
 def test_resume_repeats_the_command_and_reruns_what_failed(genbench, uncurved, monkeypatch):
@@ -230,16 +302,28 @@ def test_resume_repeats_the_command_and_reruns_what_failed(genbench, uncurved, m
         assert genbench(*PCA, "latent_dim=2,3").returncode == 1
     assert states() == ["failed", "done"] and "the disk is full" in summary()[0]["reason"]
     done = genbench("resume", "sweep")
-    assert done.returncode == 0 and "2 of 2 jobs done (1 already)" in done.stdout and states() == ["done", "done"]
+    assert (
+        done.returncode == 0
+        and "2 of 2 jobs done (1 already)" in done.stdout
+        and states() == ["done", "done"]
+    )
     refused = genbench("resume", "sweep", "epochs=3")
     assert refused.returncode == 2 and "a sweep is resumed as it is" in refused.stderr
 
 
 def test_a_signal_between_two_jobs_stops_the_sweep_there(genbench, uncurved, monkeypatch):
     finish = Run.finish
-    monkeypatch.setattr(Run, "finish", lambda self, found: (finish(self, found), os.kill(os.getpid(), signal.SIGINT)))
+    monkeypatch.setattr(
+        Run,
+        "finish",
+        lambda self, found: (finish(self, found), os.kill(os.getpid(), signal.SIGINT)),
+    )
     done = genbench(*PCA, "latent_dim=2,3")
-    assert done.returncode == 130 and states() == ["done", "pending"] and "interrupted; go on with: genbench resume sweep" in done.stdout
+    assert (
+        done.returncode == 130
+        and states() == ["done", "pending"]
+        and "interrupted; go on with: genbench resume sweep" in done.stdout
+    )
 
 
 # --- what tells jobs apart ------------------------------------------------------------------------------------
@@ -252,7 +336,11 @@ def test_a_link_in_place_of_a_jobs_folder_is_not_followed(genbench, uncurved, tm
     job.rename(tmp_path / "elsewhere")
     job.symlink_to(tmp_path / "elsewhere")
     done = genbench(*PCA, "latent_dim=2,3")
-    assert done.returncode == 0 and "2 of 2 jobs done (1 already)" in done.stdout and [*files(tmp_path / "elsewhere").values()] == before
+    assert (
+        done.returncode == 0
+        and "2 of 2 jobs done (1 already)" in done.stdout
+        and [*files(tmp_path / "elsewhere").values()] == before
+    )
     assert len(summary()[0]["directory"]) == len(job.name) + 9
 
 
@@ -260,24 +348,48 @@ def test_jobs_are_known_by_their_settings_whatever_their_number_order_or_name(ge
     assert genbench(*PCA, "latent_dim=2,3").returncode == 0
     two, three = (next(Path("sweep").glob(f"*latent_dim-{k}")) for k in (2, 3))
     kept = files(two), files(three)
-    done = genbench("-m", "latent_dim=4,3,2", "seed=0", "model=pca", *TINY[::-1], "hydra.sweep.dir=sweep")
-    assert done.returncode == 0 and "3 of 3 jobs done (2 already)" in done.stdout and (files(two), files(three)) == kept
-    assert [job["directory"] for job in summary()][1:] == [three.name, two.name] and len(list(Path("sweep").glob("pca*"))) == 3
+    done = genbench(
+        "-m", "latent_dim=4,3,2", "seed=0", "model=pca", *TINY[::-1], "hydra.sweep.dir=sweep"
+    )
+    assert (
+        done.returncode == 0
+        and "3 of 3 jobs done (2 already)" in done.stdout
+        and (files(two), files(three)) == kept
+    )
+    assert [job["directory"] for job in summary()][1:] == [three.name, two.name] and len(
+        list(Path("sweep").glob("pca*"))
+    ) == 3
     two.rename(two.with_name(two.name.replace("dim-2", "dim-5")))
     done = genbench(*PCA, "latent_dim=2,5")
     assert done.returncode == 0 and "(1 already)" in done.stdout
-    assert summary()[0]["directory"].endswith("dim-5") and len(summary()[1]["directory"]) == len(two.name) + 9
+    assert (
+        summary()[0]["directory"].endswith("dim-5")
+        and len(summary()[1]["directory"]) == len(two.name) + 9
+    )
     assert genbench(*PCA[:2], "epochs=3", *PCA[3:], "latent_dim=2").returncode == 0
-    assert summary()[0]["directory"] == two.name.replace("epochs-2", "epochs-3"), "other epochs are another job"
+    assert summary()[0]["directory"] == two.name.replace("epochs-2", "epochs-3"), (
+        "other epochs are another job"
+    )
 
 
 def test_a_job_that_is_asked_for_twice_runs_once(genbench, uncurved):
-    done = genbench("-m", "model=kmeans", "n_init=1", "tol=1,1.0", *TINY, 'hydra.sweep.dir="${model.name}/${now:%Y}"')
+    done = genbench(
+        "-m",
+        "model=kmeans",
+        "n_init=1",
+        "tol=1,1.0",
+        *TINY,
+        'hydra.sweep.dir="${model.name}/${now:%Y}"',
+    )
     assert done.returncode == 0 and done.stdout.count("/2 done ") == 1
     assert "job 2 has the same settings as job 1 and runs once with it" in done.stdout
     (folder,) = Path("kmeans").iterdir()
     first, second = summary(folder)
-    assert first["directory"] == second["directory"] and second["state"] == "done" and folder.name.isdecimal()
+    assert (
+        first["directory"] == second["directory"]
+        and second["state"] == "done"
+        and folder.name.isdecimal()
+    )
 
 
 def test_nothing_in_a_swept_value_leads_out_of_the_sweep_or_into_another_job(moody, tmp_path):
@@ -289,7 +401,9 @@ def test_nothing_in_a_swept_value_leads_out_of_the_sweep_or_into_another_job(moo
     (folder,) = tmp_path.glob("my*")
     names = {path.name for path in folder.iterdir() if path.is_dir()}
     assert {path.name for path in tmp_path.iterdir()} == outside and len(names) == len(values)
-    assert all(len(name.encode()) <= 80 for name in names) and not list(folder.glob("*/*/config.yaml"))
+    assert all(len(name.encode()) <= 80 for name in names) and not list(
+        folder.glob("*/*/config.yaml")
+    )
     assert moody("tag=" + ",".join(texts), folder='"my sweép\'s \\"1\\""').stdout.startswith(
         f"{len(values)} of {len(values)} jobs done ({len(values)} "
     )
@@ -318,7 +432,16 @@ def test_a_sweep_over_folders_goes_on_from_anywhere(genbench, uncurved, tmp_path
             Image.fromarray(np.full((8, 8), 20 * i, np.uint8)).save(f"{folder}/{i}.png")
     roots = "dataset.root='some pictures',others"
     assert (
-        genbench("-m", "model=kmeans", "n_components=2", "dataset=image-folder", roots, "device=cpu", "hydra.sweep.dir=s").returncode == 0
+        genbench(
+            "-m",
+            "model=kmeans",
+            "n_components=2",
+            "dataset=image-folder",
+            roots,
+            "device=cpu",
+            "hydra.sweep.dir=s",
+        ).returncode
+        == 0
     )
     monkeypatch.chdir("/")
     done = genbench("resume", str(tmp_path / "s"))
@@ -350,33 +473,53 @@ def test_a_summary_of_somebody_else_names_settings_and_no_code(command, genbench
     Path("sweep").mkdir()
     Path("sweep", "sweep_summary.json").write_text(json.dumps({"command": command}))
     done = genbench("resume", "sweep")
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and list(files()) == [Path("sweep/sweep_summary.json")]
-    assert any(why in done.stderr for why in ("is damaged", "more than plain settings", "class is fixed")), done.stderr
+    assert (
+        done.returncode == 2
+        and len(done.stderr.splitlines()) == 1
+        and list(files()) == [Path("sweep/sweep_summary.json")]
+    )
+    assert any(
+        why in done.stderr for why in ("is damaged", "more than plain settings", "class is fixed")
+    ), done.stderr
 
 
 def test_a_sweep_belongs_to_one_process_at_a_time(genbench, uncurved):
     code = "from genbench.runs.lock import Lock; from pathlib import Path; lock = Lock(Path('sweep')); lock.take(); lock.sign(); "
     code += "print(flush=True); input()"
-    assert genbench(*PCA, "latent_dim=2").returncode == 0 and Path("sweep", ".lock").read_text() == str(os.getpid())
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    assert genbench(*PCA, "latent_dim=2").returncode == 0 and Path(
+        "sweep", ".lock"
+    ).read_text() == str(os.getpid())
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         other.stdout.readline()
         before = files()
         done = genbench(*PCA, "latent_dim=2,3")
-        assert done.returncode == 2 and f"process {other.pid} is at work here" in done.stderr and "hydra.sweep.dir=" in done.stderr
+        assert (
+            done.returncode == 2
+            and f"process {other.pid} is at work here" in done.stderr
+            and "hydra.sweep.dir=" in done.stderr
+        )
         assert genbench(*PCA, "latent_dim=2").returncode == 0 and files() == before
         other.communicate(b"\n")
     assert genbench(*PCA, "latent_dim=2,3").returncode == 0
 
 
 def test_other_launchers_leave_the_same_summary(genbench, undrawn):
-    done = genbench(*PCA, "latent_dim=2,100,3", "hydra/launcher=basic")  # what Hydra itself would do without us
-    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "2 of 3 jobs done" in done.stdout
+    done = genbench(
+        *PCA, "latent_dim=2,100,3", "hydra/launcher=basic"
+    )  # what Hydra itself would do without us
+    assert (
+        done.returncode == 1 and done.stderr.count("\n") == 1 and "2 of 3 jobs done" in done.stdout
+    )
     assert states() == ["done", "failed", "done"] and "latent_dim" in summary()[1]["reason"]
     assert "curve: sweep/squared_error_against_latent_dim_pca_on_digits.png" in done.stdout
     untouched = files(next(Path("sweep").glob("*dim-3")))
     assert "3 of 3 jobs done (2 already)" in genbench(*PCA, "latent_dim=2,4,3").stdout
     assert files(next(Path("sweep").glob("*dim-3"))) == untouched, "both name folders alike"
-    done = genbench(*PCA, "latent_dim=2,3", "hydra/sweeper=basic")  # one whose jobs nobody knows beforehand
+    done = genbench(
+        *PCA, "latent_dim=2,3", "hydra/sweeper=basic"
+    )  # one whose jobs nobody knows beforehand
     assert done.returncode == 1 and sorted(states()) == ["done", "done", "done", "failed"]
 
 
@@ -388,9 +531,15 @@ def test_an_error_that_nobody_foresaw_is_one_line(genbench, monkeypatch, tmp_pat
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setitem(cli.COMMANDS, "models", fail)
     done = genbench("models")
-    assert done.returncode == 1 and done.stderr.startswith("genbench: error: unexpected: RuntimeError: a bug; fix: ")
+    assert done.returncode == 1 and done.stderr.startswith(
+        "genbench: error: unexpected: RuntimeError: a bug; fix: "
+    )
     (file,) = tmp_path.glob("genbench-*.log")
-    assert str(file) in done.stderr and len(done.stderr.splitlines()) == 1 and "Traceback" in file.read_text()
+    assert (
+        str(file) in done.stderr
+        and len(done.stderr.splitlines()) == 1
+        and "Traceback" in file.read_text()
+    )
 
 
 @pytest.mark.parametrize("kind", ["a link", "a pipe", "a device"])
@@ -400,28 +549,50 @@ def test_hydra_writes_through_nothing_that_leads_elsewhere(kind, genbench, tmp_p
         put(kind, Path("sweep", name), tmp_path / "outside")
         before = files()
         done = genbench(*PCA, "latent_dim=2,3", "hydra.verbose=true")
-        assert done.returncode == 2 and f"holds {name}, " in done.stderr and "hydra.sweep.dir=FOLDER" in done.stderr
+        assert (
+            done.returncode == 2
+            and f"holds {name}, " in done.stderr
+            and "hydra.sweep.dir=FOLDER" in done.stderr
+        )
         assert files() == before
         Path("sweep", name).unlink()
 
 
-def test_hydra_changes_a_file_with_a_second_name_elsewhere_under_its_own_name_only(genbench, undrawn, tmp_path):
+def test_hydra_changes_a_file_with_a_second_name_elsewhere_under_its_own_name_only(
+    genbench, undrawn, tmp_path
+):
     Path("sweep").mkdir()
     Path("theirs").write_text("somebody else's")
     os.link("theirs", "sweep/multirun.yaml")
     assert genbench(*PCA, "latent_dim=2", "hydra.verbose=true").returncode == 0
-    assert Path("theirs").read_text() == "somebody else's" and "hydra" in Path("sweep/multirun.yaml").read_text()
+    assert (
+        Path("theirs").read_text() == "somebody else's"
+        and "hydra" in Path("sweep/multirun.yaml").read_text()
+    )
 
 
 @pytest.mark.parametrize(
     "word",
     [
-        *("hydra.output_subdir=.hydra", "++hydra.output_subdir=x", "hydra/job_logging=default", "hydra.mode=MULTIRUN"),
+        *(
+            "hydra.output_subdir=.hydra",
+            "++hydra.output_subdir=x",
+            "hydra/job_logging=default",
+            "hydra.mode=MULTIRUN",
+        ),
         *("hydra.job_logging.root.level=INFO", "hydra/output=default"),
-        *("hydra.run.dir=", "hydra.run.dir=''", "+hydra.sweep.dir=", "hydra.run.dir=null", "~hydra.run.dir"),
+        *(
+            "hydra.run.dir=",
+            "hydra.run.dir=''",
+            "+hydra.sweep.dir=",
+            "hydra.run.dir=null",
+            "~hydra.run.dir",
+        ),
     ],
 )
-def test_hydra_keeps_no_files_of_its_own_in_folders_of_runs_and_each_folder_has_a_name(word, genbench, tmp_path):
+def test_hydra_keeps_no_files_of_its_own_in_folders_of_runs_and_each_folder_has_a_name(
+    word, genbench, tmp_path
+):
     for more in ([], ["-m"]):
         done = genbench("model=pca", *TINY, *more, word)
         assert done.returncode == 2 and "hydra" in done.stderr and not list(tmp_path.iterdir())
@@ -438,7 +609,10 @@ def test_hydra_keeps_no_files_of_its_own_in_folders_of_runs_and_each_folder_has_
 )
 def test_jobs_are_counted_before_they_are_listed(values, count):
     overrides = OverridesParser.create().parse_overrides(values)
-    with pytest.raises(UserError, match=f"asks for {count} jobs, and a sweep has at most 100,000; fix: give fewer values"):
+    with pytest.raises(
+        UserError,
+        match=f"asks for {count} jobs, and a sweep has at most 100,000; fix: give fewer values",
+    ):
         compose._check_count(overrides)
     with pytest.raises(UserError, match="beta: a range has a step other than 0"):
         compose._check_count(OverridesParser.create().parse_overrides(["beta=range(1,2,0)"]))
@@ -451,11 +625,15 @@ def test_more_jobs_than_anybody_can_run_are_refused(genbench, monkeypatch):
     Path("sweep", "sweep_summary.json").write_text(json.dumps({"command": values}))
     for words in (["-m", *values], ["resume", "sweep"]):
         done = genbench(*words)
-        assert done.returncode == 2 and "asks for 12 jobs, and a sweep has at most 10" in done.stderr
+        assert (
+            done.returncode == 2 and "asks for 12 jobs, and a sweep has at most 10" in done.stderr
+        )
 
 
 def test_many_jobs_can_be_counted_and_be_stopped(genbench, monkeypatch):
-    monkeypatch.setattr(signals, "check", lambda: (_ for _ in ()).throw(signals.Interrupted(signal.SIGTERM)))
+    monkeypatch.setattr(
+        signals, "check", lambda: (_ for _ in ()).throw(signals.Interrupted(signal.SIGTERM))
+    )
     assert genbench("-m", "model=pca", "seed=range(0,100000)").returncode == 143
 
 
@@ -478,13 +656,28 @@ def test_files_that_no_run_has_written_are_left_alone(name, content, genbench, u
         Path(folder, name).write_text(content)
     before = files()
     done = genbench("model=pca", *TINY, "hydra.run.dir=project")
-    assert done.returncode == 2 and f"holds {name}, which no run of genbench wrote" in done.stderr and files() == before
+    assert (
+        done.returncode == 2
+        and f"holds {name}, which no run of genbench wrote" in done.stderr
+        and files() == before
+    )
     done = genbench(*PCA)
     assert done.returncode == 0 and states() == ["done"], "a job has another folder"
-    assert Path("sweep/pca", name).read_text() == content and len(list(Path("sweep").glob("pca*/metrics.json"))) >= 1
+    assert (
+        Path("sweep/pca", name).read_text() == content
+        and len(list(Path("sweep").glob("pca*/metrics.json"))) >= 1
+    )
 
 
-@pytest.mark.parametrize("lost", [["config.yaml", "status.json"], ["status.json"], ["config.yaml"], ["metrics.json", "config.yaml"]])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        ["config.yaml", "status.json"],
+        ["status.json"],
+        ["config.yaml"],
+        ["metrics.json", "config.yaml"],
+    ],
+)
 def test_a_run_is_known_as_one_by_any_trace_of_it(lost, genbench, undrawn):
     assert genbench("model=pca", *TINY, "hydra.run.dir=run").returncode == 0
     for name in lost:

@@ -35,17 +35,29 @@ def test_gaussian_kl_equals_torch():
 def test_bernoulli_kl_equals_torch():
     q = torch.rand(30, generator=generator(0), dtype=torch.float64) * 0.98 + 0.01
     for p in (0.05, 0.5):
-        theirs = kl_divergence(torch.distributions.Bernoulli(torch.tensor(p).double()), torch.distributions.Bernoulli(q))
+        theirs = kl_divergence(
+            torch.distributions.Bernoulli(torch.tensor(p).double()),
+            torch.distributions.Bernoulli(q),
+        )
         torch.testing.assert_close(likelihoods.bernoulli_kl(p, q), theirs, rtol=1e-6, atol=1e-9)
 
 
 def test_continuous_bernoulli_is_a_density_with_its_mean():
     raw = torch.tensor([-12.0, -2.0, -0.11, -0.09, -1e-4, 0.0, 0.05, 0.3, 4.0, 15.0]).double()
     x = (torch.arange(200_000).double() + 0.5) / 200_000
-    density = torch.stack([(-likelihoods.ContinuousBernoulli().nll(r.expand(len(x), 1), x[:, None])).exp() for r in raw])
+    density = torch.stack(
+        [
+            (-likelihoods.ContinuousBernoulli().nll(r.expand(len(x), 1), x[:, None])).exp()
+            for r in raw
+        ]
+    )
     torch.testing.assert_close(density.mean(1), torch.ones(10).double(), atol=1e-6, rtol=0)
-    torch.testing.assert_close(likelihoods.ContinuousBernoulli().mean(raw), (density * x).mean(1), atol=1e-6, rtol=0)
-    theirs = TheirContinuousBernoulli(logits=raw[:, None], lims=(0.499, 0.501)).log_prob(torch.full((10, 1), 0.3).double())
+    torch.testing.assert_close(
+        likelihoods.ContinuousBernoulli().mean(raw), (density * x).mean(1), atol=1e-6, rtol=0
+    )
+    theirs = TheirContinuousBernoulli(logits=raw[:, None], lims=(0.499, 0.501)).log_prob(
+        torch.full((10, 1), 0.3).double()
+    )
     ours = likelihoods.ContinuousBernoulli().nll(raw[:, None], torch.full((10, 1), 0.3).double())
     torch.testing.assert_close(-ours, theirs.squeeze(1), atol=1e-4, rtol=0)
 
@@ -53,7 +65,9 @@ def test_continuous_bernoulli_is_a_density_with_its_mean():
 def test_binomial_equals_torch():
     k, raw = torch.arange(17).double()[:, None], torch.linspace(-3, 3, 17).double()[:, None]
     theirs = TheirBinomial(16, logits=raw).log_prob(k).squeeze(1)
-    torch.testing.assert_close(-likelihoods.Binomial(16).nll(raw, k / 16), theirs, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        -likelihoods.Binomial(16).nll(raw, k / 16), theirs, rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("sigma", [0.3, "learned"])
@@ -69,12 +83,28 @@ def test_likelihoods_refuse_data_they_are_no_likelihood_of():
     plane = DataSpec((2,), unit=False)
     with pytest.raises(UserError, match="likelihood: needs data in"):
         likelihoods.likelihood(plane, Settings(likelihood="bernoulli", sigma=1.0))
-    assert isinstance(likelihoods.likelihood(plane, Settings(likelihood="auto", sigma=1.0)), likelihoods.Gaussian)
-    assert type(likelihoods.likelihood(DataSpec((1, 8, 8), True), Settings(likelihood="auto", sigma=1.0))) is likelihoods.Bernoulli
-    assert isinstance(likelihoods.likelihood(DataSpec((1, 8, 8), True, 16), Settings(likelihood="auto", sigma=1.0)), likelihoods.Binomial)
+    assert isinstance(
+        likelihoods.likelihood(plane, Settings(likelihood="auto", sigma=1.0)), likelihoods.Gaussian
+    )
+    assert (
+        type(
+            likelihoods.likelihood(
+                DataSpec((1, 8, 8), True), Settings(likelihood="auto", sigma=1.0)
+            )
+        )
+        is likelihoods.Bernoulli
+    )
+    assert isinstance(
+        likelihoods.likelihood(
+            DataSpec((1, 8, 8), True, 16), Settings(likelihood="auto", sigma=1.0)
+        ),
+        likelihoods.Binomial,
+    )
 
 
-@pytest.mark.parametrize("density", [Mixture(torch.tensor([[-1.0, 0], [2, 1]]), torch.tensor([0.3, 0.7])), Moons(0.1)])
+@pytest.mark.parametrize(
+    "density", [Mixture(torch.tensor([[-1.0, 0], [2, 1]]), torch.tensor([0.3, 0.7])), Moons(0.1)]
+)
 def test_densities_integrate_to_one_and_match_their_samples(density):
     side = torch.linspace(-3.5, 4.5, 241, dtype=torch.float64)
     plane = torch.cartesian_prod(side, side)
@@ -83,7 +113,9 @@ def test_densities_integrate_to_one_and_match_their_samples(density):
     x, _ = density.sample(100_000, generator(0))
     torch.testing.assert_close(x.mean(0), (p[:, None] * plane).sum(0), atol=0.02, rtol=0)
     # The entropy by both: the mean of -log p over samples is its integral.
-    assert float(-density.log_prob(x).mean()) == pytest.approx(float(-(p * density.log_prob(plane)).sum()), abs=0.02)
+    assert float(-density.log_prob(x).mean()) == pytest.approx(
+        float(-(p * density.log_prob(plane)).sum()), abs=0.02
+    )
 
 
 def test_corruptions_corrupt_as_much_as_they_say():
@@ -94,7 +126,9 @@ def test_corruptions_corrupt_as_much_as_they_say():
             assert float((y - x).std()) == pytest.approx(0.3, rel=0.02)
         else:
             assert float((y != x).double().mean()) == pytest.approx(0.3, abs=0.01)
-            assert float((y == 1).double().mean()) == pytest.approx(0.15 if name == "salt-and-pepper" else 0, abs=0.01)
+            assert float((y == 1).double().mean()) == pytest.approx(
+                0.15 if name == "salt-and-pepper" else 0, abs=0.01
+            )
 
 
 @pytest.mark.parametrize(
@@ -124,7 +158,10 @@ def stepped(*overrides, steps=4):
     return model, states
 
 
-@pytest.mark.parametrize(("name", "judge", "setting"), [("gan", "discriminator", "n_discriminator"), ("wgan", "critic", "n_critic")])
+@pytest.mark.parametrize(
+    ("name", "judge", "setting"),
+    [("gan", "discriminator", "n_discriminator"), ("wgan", "critic", "n_critic")],
+)
 def test_players_move_only_their_own_parameters_and_in_turn(name, judge, setting):
     _, states = stepped(name, f"{setting}=3", "ema=0")
     for i, (before, after) in enumerate(pairwise(states)):
@@ -145,7 +182,9 @@ def test_gradient_penalty_equals_autograd():
     model = build(config, data)
     batch = next(iter(data.train.batches(40)))
     noise = model.draw_noise("critic", 40, generator(0))
-    point = (batch.x + noise["between"] * (model.generator(noise["z"]).detach() - batch.x)).requires_grad_()
+    point = (
+        batch.x + noise["between"] * (model.generator(noise["z"]).detach() - batch.x)
+    ).requires_grad_()
     slope = torch.autograd.grad(model.critic(point).sum(), point, create_graph=True)[0]
     penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
     _, terms = model.critic_loss(batch, noise, model.weights)
@@ -153,7 +192,9 @@ def test_gradient_penalty_equals_autograd():
     ours = torch.autograd.grad(terms["penalty"], model.critic.net[1].weight)[0]
     torch.testing.assert_close(ours, torch.autograd.grad(penalty, model.critic.net[1].weight)[0])
     with torch.no_grad():  # as in evaluation
-        torch.testing.assert_close(model.critic_loss(batch, noise, model.weights)[1]["penalty"], penalty)
+        torch.testing.assert_close(
+            model.critic_loss(batch, noise, model.weights)[1]["penalty"], penalty
+        )
 
 
 def test_an_optimal_discriminator_loss_is_known_for_equal_densities():
@@ -164,15 +205,27 @@ def test_an_optimal_discriminator_loss_is_known_for_equal_densities():
     for p in model.discriminator.parameters():
         torch.nn.init.zeros_(p)
     batch = next(iter(data.train.batches(40)))
-    loss, _ = model.discriminator_loss(batch, model.draw_noise("discriminator", 40, generator(0)), {})
+    loss, _ = model.discriminator_loss(
+        batch, model.draw_noise("discriminator", 40, generator(0)), {}
+    )
     assert loss.item() == pytest.approx(2 * math.log(2))
     for kind, value in (("saturating", -math.log(2)), ("non-saturating", math.log(2))):
         model.s["generator_loss"] = kind
-        assert model.generator_loss(batch, model.draw_noise("generator", 40, generator(0)), {})[0].item() == pytest.approx(value)
+        assert model.generator_loss(batch, model.draw_noise("generator", 40, generator(0)), {})[
+            0
+        ].item() == pytest.approx(value)
 
 
 def test_sparsity_reaches_rho():
-    config = small_config("sparse-ae", "lambda=100", "rho=0.1", "latent_dim=12", "hidden=[]", "lr=0.02", "schedule=constant")
+    config = small_config(
+        "sparse-ae",
+        "lambda=100",
+        "rho=0.1",
+        "latent_dim=12",
+        "hidden=[]",
+        "lr=0.02",
+        "schedule=constant",
+    )
     data = load(config["dataset"], CPU)
     model = build(config, data)
     model.setup(data.train, seed=0, steps=1)
@@ -184,10 +237,20 @@ def test_sparsity_reaches_rho():
 
 
 def test_a_linear_autoencoder_spans_the_principal_subspace():
-    mixing = torch.linalg.qr(torch.randn(6, 6, generator=generator(0)))[0] * torch.tensor([3.0, 2.0, 1.5, 0.7, 0.5, 0.3])
+    mixing = torch.linalg.qr(torch.randn(6, 6, generator=generator(0)))[0] * torch.tensor(
+        [3.0, 2.0, 1.5, 0.7, 0.5, 0.3]
+    )
     x = torch.randn(500, 6, generator=generator(1)) @ mixing.T + 1
     part = Split(x, None)
-    config = config_of("ae", "hidden=[]", "latent_dim=3", "lr=0.02", "schedule=cosine", "device=cpu", dataset="moons")
+    config = config_of(
+        "ae",
+        "hidden=[]",
+        "latent_dim=3",
+        "lr=0.02",
+        "schedule=cosine",
+        "device=cpu",
+        dataset="moons",
+    )
     model = build(config, Data("made", {"train": part}, DataSpec((6,), unit=False)))
     model.setup(part, seed=0, steps=1500)
     for _ in range(1500):
@@ -254,6 +317,8 @@ def test_gradients_of_any_layout_reach_the_optimiser():
     data = Split(torch.zeros(4, 2), None)
     model.setup(data, seed=0, steps=1)
     model.step(next(data.batches(4)))
-    moved = torch.tensor([[1.0, 0.5, 0.5], [0.5, 0.5, 0.5]])  # Adam's first step is lr times the sign of the gradient
+    moved = torch.tensor(
+        [[1.0, 0.5, 0.5], [0.5, 0.5, 0.5]]
+    )  # Adam's first step is lr times the sign of the gradient
     torch.testing.assert_close(model.weight.detach(), moved)
     assert model.weight.grad.stride() == model.weight.stride(), "or fused Adam refuses it on a GPU"

@@ -47,8 +47,18 @@ class Scripted(Model):
 
 def scripted(script, patience, every=1):
     part = Split(torch.zeros(4, 1), None)
-    data = Data("made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False))
-    settings = Settings(epochs=len(script), batch_size=4, seed=0, patience=patience, validate_every=every, save_every=1, draw_every=None)
+    data = Data(
+        "made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False)
+    )
+    settings = Settings(
+        epochs=len(script),
+        batch_size=4,
+        seed=0,
+        patience=patience,
+        validate_every=every,
+        save_every=1,
+        draw_every=None,
+    )
     model = Scripted(script)
     return fit(model, data, Nowhere(), settings), float(model.weight)
 
@@ -56,7 +66,13 @@ def scripted(script, patience, every=1):
 @pytest.mark.parametrize(
     ("script", "patience", "every", "epochs", "kept"),
     [
-        ([3.0, 2.0, 1.0, 2.0, 3.0, 0.0], 2, 1, 5, 3),  # stops before the lowest, which it cannot foresee
+        (
+            [3.0, 2.0, 1.0, 2.0, 3.0, 0.0],
+            2,
+            1,
+            5,
+            3,
+        ),  # stops before the lowest, which it cannot foresee
         ([3.0, 2.0, 1.0, 2.0, 3.0, 0.0], 3, 1, 6, 6),
         ([3.0, 1.0, 1.0, 1.0, 1.0], 3, 1, 5, 2),  # as good is not better
         ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 3, 2, 6, 2),  # looked at after epochs 2, 4 and 6
@@ -64,7 +80,9 @@ def scripted(script, patience, every=1):
         ([3.0, 2.0, 1.0, 2.0, 3.0], None, 1, 5, 5),
     ],
 )
-def test_training_stops_when_validation_does_not_improve_and_keeps_the_best(script, patience, every, epochs, kept):
+def test_training_stops_when_validation_does_not_improve_and_keeps_the_best(
+    script, patience, every, epochs, kept
+):
     fitted, weight = scripted(script, patience, every)
     assert (fitted.epochs, fitted.kept) == (epochs, kept) and weight == kept
 
@@ -92,11 +110,22 @@ def test_epochs_and_batches_follow_the_size_of_the_data(n, given, batch_size, ep
 def test_of_epochs_and_steps_the_one_that_is_given_says_how_long_a_run_is():
     registry = builtin_registry()
     own = config_of("vae", dataset="ring")
-    assert (own["epochs"], own["steps"]) == (100, None), "the dataset has a length of its own, which steps replace"
-    assert length(Settings(config_of("vae", "steps=7", "batch_size=5", dataset="ring")), 10)["epochs"] == 4
+    assert (own["epochs"], own["steps"]) == (100, None), (
+        "the dataset has a length of its own, which steps replace"
+    )
+    assert (
+        length(Settings(config_of("vae", "steps=7", "batch_size=5", dataset="ring")), 10)["epochs"]
+        == 4
+    )
     known = known_settings(registry, "vae", "digits")
-    steps = {"steps": dataclasses.replace(known["steps"], default=500)}  # as if a model had a length of its own
-    for given, wanted in ({}, {"steps": 500}), ({"epochs": 3}, {"epochs": 3, "steps": None}), ({"steps": 3}, {"steps": 3}):
+    steps = {
+        "steps": dataclasses.replace(known["steps"], default=500)
+    }  # as if a model had a length of its own
+    for given, wanted in (
+        ({}, {"steps": 500}),
+        ({"epochs": 3}, {"epochs": 3, "steps": None}),
+        ({"steps": 3}, {"steps": 3}),
+    ):
         config = {"epochs": "auto", "steps": 500} | given
         require_one_length(config, known | steps)
         assert config == {"epochs": "auto"} | wanted
@@ -134,15 +163,29 @@ RATES = [
 @pytest.mark.parametrize(("model", "objective"), RATES)
 def test_each_player_moves_at_its_own_rate(model, objective):
     def moved(*rates):
-        model_, batches = stepped(*model.split(), "optimizer=sgd", "schedule=constant", "lr=0.02", *rates)
+        model_, batches = stepped(
+            *model.split(), "optimizer=sgd", "schedule=constant", "lr=0.02", *rates
+        )
         before = {n: p.detach().clone() for n, p in model_.parameters_of(objective).items()}
         logged = model_.step(batches[0]) | model_.end_epoch()
-        return torch.cat([(p.detach() - before[n]).flatten() for n, p in model_.parameters_of(objective).items()]), logged
+        return torch.cat(
+            [(p.detach() - before[n]).flatten() for n, p in model_.parameters_of(objective).items()]
+        ), logged
 
-    (usual, plain), (twice, own), (thrice, _) = moved(), moved(f"{objective}_lr=0.04"), moved(f"{objective}_lr=0.06")
+    (usual, plain), (twice, own), (thrice, _) = (
+        moved(),
+        moved(f"{objective}_lr=0.04"),
+        moved(f"{objective}_lr=0.06"),
+    )
     assert (twice - usual).norm() > 0
-    torch.testing.assert_close(thrice - twice, twice - usual, rtol=1e-3, atol=1e-6)  # the rate times one gradient
-    assert own[f"{objective}_lr"].item() == pytest.approx(0.04) and f"{objective}_lr" not in plain and own["lr"] == plain["lr"]
+    torch.testing.assert_close(
+        thrice - twice, twice - usual, rtol=1e-3, atol=1e-6
+    )  # the rate times one gradient
+    assert (
+        own[f"{objective}_lr"].item() == pytest.approx(0.04)
+        and f"{objective}_lr" not in plain
+        and own["lr"] == plain["lr"]
+    )
 
 
 @pytest.mark.parametrize(("model", "overrides"), [("ae", []), ("gan", ["n_discriminator=1"])])
@@ -151,9 +194,17 @@ def test_no_gradient_is_longer_than_the_clip(model, overrides):
     clipped, _ = stepped(model, *overrides, "grad_clip=0.01")
     free.step(batches[0])
     logs = clipped.step(batches[0])
-    norms = {name: [math.hypot(*(float(p.grad.norm()) for p in m.moved[name])) for m in (free, clipped)] for name in free.objectives}
-    assert all(before > 0.011 and after == pytest.approx(0.01, rel=1e-3) for before, after in norms.values())
-    first, (before, _) = next(iter(norms.items()))  # a second player meets what the first has become
+    norms = {
+        name: [math.hypot(*(float(p.grad.norm()) for p in m.moved[name])) for m in (free, clipped)]
+        for name in free.objectives
+    }
+    assert all(
+        before > 0.011 and after == pytest.approx(0.01, rel=1e-3)
+        for before, after in norms.values()
+    )
+    first, (before, _) = next(
+        iter(norms.items())
+    )  # a second player meets what the first has become
     assert float(logs[f"{first}_gradient_norm"]) == pytest.approx(before, rel=1e-4)
     for a, b in zip(free.moved[first], clipped.moved[first]):
         assert torch.allclose(a.grad * (0.01 / before), b.grad, atol=1e-6), "the direction stays"
@@ -163,7 +214,15 @@ def test_annealing_rises_once_or_again_and_again():
     linear = Settings(annealing="linear", annealing_epochs=2)
     assert [annealing(clock, 5, linear) for clock in (0, 5, 10, 15)] == [0.0, 0.5, 1.0, 1.0]
     cyclical = Settings(annealing="cyclical", annealing_epochs=4)
-    assert [annealing(clock, 5, cyclical) for clock in (0, 5, 10, 15, 19, 20, 25)] == [0.0, 0.5, 1.0, 1.0, 1.0, 0.0, 0.5]
+    assert [annealing(clock, 5, cyclical) for clock in (0, 5, 10, 15, 19, 20, 25)] == [
+        0.0,
+        0.5,
+        1.0,
+        1.0,
+        1.0,
+        0.0,
+        0.5,
+    ]
 
 
 def test_annealed_steps_weigh_the_term_less_and_validation_weighs_it_in_full():
@@ -185,7 +244,9 @@ def test_samples_come_from_the_average_of_the_generators_weights():
     for i, batch in enumerate(batches):
         model.step(batch)
         decay = min(0.7, (1 + i + 1) / (10 + i + 1))
-        mean = [decay * m + (1 - decay) * p.detach() for m, p in zip(mean, model.generator.parameters())]
+        mean = [
+            decay * m + (1 - decay) * p.detach() for m, p in zip(mean, model.generator.parameters())
+        ]
     for ours, theirs in zip(model.average.parameters(), mean):
         assert torch.allclose(ours, theirs, atol=1e-6)
     z = model.codes(3, torch.Generator().manual_seed(0))
@@ -193,7 +254,10 @@ def test_samples_come_from_the_average_of_the_generators_weights():
     assert not torch.allclose(model.average(z), model.generator(z))
 
 
-@pytest.mark.parametrize("setting", ["gan patience=3", "pca patience=3", "wgan annealing=linear", "vae ema=0.9", "gmm grad_clip=1"])
+@pytest.mark.parametrize(
+    "setting",
+    ["gan patience=3", "pca patience=3", "wgan annealing=linear", "vae ema=0.9", "gmm grad_clip=1"],
+)
 def test_what_a_model_has_no_use_for_is_refused(genbench, setting):
     done = genbench(*f"model={setting}".split())
     assert done.returncode == 2 and "has no setting" in done.stderr
@@ -262,8 +326,12 @@ def test_the_time_of_a_fit_is_that_of_learning_alone_over_all_sessions(stop_at, 
     clock = Clock()
     monkeypatch.setattr(loop, "time", clock)
     part = Split(torch.zeros(12, 1), None)
-    data = Data("made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False))
-    settings = Settings(epochs=2, batch_size=4, seed=0, patience=None, validate_every=1, save_every=1, draw_every=1)
+    data = Data(
+        "made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False)
+    )
+    settings = Settings(
+        epochs=2, batch_size=4, seed=0, patience=None, validate_every=1, save_every=1, draw_every=1
+    )
     slow = Slow(clock)
     if stop_at:
         with pytest.raises(signals.Interrupted):

@@ -63,7 +63,9 @@ def own(tmp_path, monkeypatch, undrawn):
 def tables(folder):
     """The numbers of the only session in outputs/, by recipe, and its table to read."""
     (session,) = (folder / "outputs").glob("verify_*")
-    return {row["name"]: row for row in json.loads((session / "table.json").read_text())["recipes"]}, session
+    return {
+        row["name"]: row for row in json.loads((session / "table.json").read_text())["recipes"]
+    }, session
 
 
 def test_recipes_that_fail_or_crash_stop_no_others(genbench, own, tmp_path):
@@ -77,96 +79,210 @@ def test_recipes_that_fail_or_crash_stop_no_others(genbench, own, tmp_path):
     done = genbench(*words, "verify", "mine", "device=cpu")
     assert done.returncode == 1
     found, session = tables(tmp_path)
-    results = {"crashing": "ERROR", "failing": "FAIL", "measuring": "PASS", "passing": "PASS", "unknown": "ERROR"}
+    results = {
+        "crashing": "ERROR",
+        "failing": "FAIL",
+        "measuring": "PASS",
+        "passing": "PASS",
+        "unknown": "ERROR",
+    }
     assert {name: row["result"] for name, row in found.items()} == results
-    assert found["failing"]["ours"] == 2 and found["failing"]["seeds"]["1"] == {"ours": 1, "expected": None}
-    assert (found["passing"]["ours"], found["passing"]["expected"], found["passing"]["tolerance"]) == (1, 2, 1)
+    assert found["failing"]["ours"] == 2 and found["failing"]["seeds"]["1"] == {
+        "ours": 1,
+        "expected": None,
+    }
+    assert (
+        found["passing"]["ours"],
+        found["passing"]["expected"],
+        found["passing"]["tolerance"],
+    ) == (1, 2, 1)
     assert found["measuring"]["ours"] == 50 and found["measuring"]["minutes"] > 0
-    assert found["crashing"]["error"] == "RuntimeError: no [such] number" and found["crashing"]["ours"] is None
-    assert "test.nil" in found["unknown"]["error"] and "test.squared_error" in found["unknown"]["error"]
+    assert (
+        found["crashing"]["error"] == "RuntimeError: no [such] number"
+        and found["crashing"]["ours"] is None
+    )
+    assert (
+        "test.nil" in found["unknown"]["error"]
+        and "test.squared_error" in found["unknown"]["error"]
+    )
     assert "in crash" in (session / "crashing" / "error.txt").read_text()
     for seed in (0, 1, 2):
         config = yaml.safe_load((session / "failing" / f"seed-{seed}" / "config.yaml").read_text())
         assert (config["seed"], config["device"], config["dataset"]["limit"]) == (seed, "cpu", 50)
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (session / "table.md").read_text().splitlines() if "|" in line]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in (session / "table.md").read_text().splitlines()
+        if "|" in line
+    ]
     assert rows[3][:6] == ["failing", "What it shows.", "", "≤ 1", "2 (worst of 3 seeds)", "FAIL"]
     assert rows[3][7] == "Somebody 1999 Differs: The seed."
     assert rows[5][2:6] == ["2 (published)", "± 1", "1 (worst of 2 seeds)", "PASS"]
     facts = json.loads((session / "table.json").read_text())
     assert facts["torch"] == torch.__version__ and "cores" in facts["machine"]
-    assert facts["command"].startswith("genbench verify ") and facts["command"].endswith(" mine device=cpu")
-    assert "2 of 5 pass" in done.stdout and "RuntimeError: no [such] number" in done.stdout and "epoch 1" not in done.stdout
+    assert facts["command"].startswith("genbench verify ") and facts["command"].endswith(
+        " mine device=cpu"
+    )
+    assert (
+        "2 of 5 pass" in done.stdout
+        and "RuntimeError: no [such] number" in done.stdout
+        and "epoch 1" not in done.stdout
+    )
     assert genbench(*words, "verify", "other").returncode == 0
 
 
 def test_runs_are_compared_in_the_order_of_the_recipe(genbench, own, tmp_path):
-    (tmp_path / "mine" / "own_checks.py").write_text("def dims(runs):\n    return runs[0].model.latent_dim - runs[1].model.latent_dim\n")
+    (tmp_path / "mine" / "own_checks.py").write_text(
+        "def dims(runs):\n    return runs[0].model.latent_dim - runs[1].model.latent_dim\n"
+    )
     words = own(
         pair="run:\n  - {model: pca, latent_dim: 5}\n  - {model: pca, latent_dim: 3}\nours: own_checks.dims\nat_least: 2\nminutes: 1\n"
     )
     done = genbench(*words, "verify", "pair")
     assert done.returncode == 0, done.stdout
-    assert {p.parent.name for p in tables(tmp_path)[1].glob("pair/seed-0/*/metrics.json")} == {"0", "1"}
+    assert {p.parent.name for p in tables(tmp_path)[1].glob("pair/seed-0/*/metrics.json")} == {
+        "0",
+        "1",
+    }
 
 
 def test_a_function_alone_needs_no_run(genbench, own, tmp_path):
     (tmp_path / "mine" / "own_checks.py").write_text("def none(runs):\n    return len(runs)\n")
-    done = genbench(*own(alone="ours: own_checks.none\nexpected: 0\ntolerance: 0\nminutes: 1\n"), "verify", "alone")
+    done = genbench(
+        *own(alone="ours: own_checks.none\nexpected: 0\ntolerance: 0\nminutes: 1\n"),
+        "verify",
+        "alone",
+    )
     assert done.returncode == 0 and tables(tmp_path)[0]["alone"]["ours"] == 0
 
 
 def test_an_interruption_shows_what_is_done(genbench, own, tmp_path):
     stopping = "ours: own_checks.stop\nat_most: 1\nminutes: 1\n"
-    words = own(first=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1\n", stopping=RUN + stopping)
+    words = own(
+        first=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1\n", stopping=RUN + stopping
+    )
     done = genbench(*words, "verify", "first", "stopping", "first")
-    assert done.returncode == 130 and "1 of 2 pass, 1 not tried" in done.stdout and "Somebody 1999" in done.stdout
+    assert (
+        done.returncode == 130
+        and "1 of 2 pass, 1 not tried" in done.stdout
+        and "Somebody 1999" in done.stdout
+    )
     assert [*tables(tmp_path)[0]] == ["first"]
 
 
 @pytest.mark.parametrize(
     ("allowed", "cases"),
     [
-        ({"tolerance": 0.5}, [(9.5, 10, True), (10.51, 10, False), (math.nan, 10, False), (math.inf, 10, False), (1, math.nan, False)]),
+        (
+            {"tolerance": 0.5},
+            [
+                (9.5, 10, True),
+                (10.51, 10, False),
+                (math.nan, 10, False),
+                (math.inf, 10, False),
+                (1, math.nan, False),
+            ],
+        ),
         ({"relative": 0.1}, [(-9, -10, True), (-11.1, -10, False), (0, 0, True)]),
-        ({"at_most": 1}, [(-math.inf, None, False), (-9, None, True), (1, None, True), (1.1, 1.1, False), (math.nan, None, False)]),
+        (
+            {"at_most": 1},
+            [
+                (-math.inf, None, False),
+                (-9, None, True),
+                (1, None, True),
+                (1.1, 1.1, False),
+                (math.nan, None, False),
+            ],
+        ),
         ({"at_least": 1}, [(1, None, True), (0.9, None, False)]),
-        ({"at_least": 1, "at_most": 2}, [(1.5, None, True), (0.9, None, False), (2.1, None, False)]),
+        (
+            {"at_least": 1, "at_most": 2},
+            [(1.5, None, True), (0.9, None, False), (2.1, None, False)],
+        ),
     ],
 )
 def test_what_counts_as_near_enough(allowed, cases):
     recipe = Recipe("a", Path("a.yaml"), "what", "source", "a.b", False, 1.0, [], **allowed)
-    assert [recipe.excess(ours, expected) <= 0 for ours, expected, _ in cases] == [good for *_, good in cases]
+    assert [recipe.excess(ours, expected) <= 0 for ours, expected, _ in cases] == [
+        good for *_, good in cases
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (RUN.replace("latent_dim", "latent_dam") + "ours: own_checks.seed\nat_most: 1\nminutes: 1", ["run: latent_dam", "'latent_dim'"]),
-        (RUN.replace("pca", "pac") + "ours: own_checks.seed\nat_most: 1\nminutes: 1", ["run: model: no such model", "model=pca"]),
-        (RUN.replace("2", "none") + "ours: own_checks.seed\nat_most: 1\nminutes: 1", ["run: latent_dim: must be", "got none"]),
-        (RUN + "ours: own_checks.sed\nat_most: 1\nminutes: 1", ["ours: cannot be imported", "got own_checks.sed"]),
-        (RUN + "ours: nll\nat_most: 1\nminutes: 1", ["ours: names neither", "got nll", "test.nll"]),
-        (RUN + "ours: likelihood.log_prob\nat_most: 1\nminutes: 1", ["ours: names neither", "got likelihood.log_prob"]),
-        (RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nlast_run: '2026-11-27'", ["last_run: is given alone", "measured"]),
-        (RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nmeasured: 1", ["measured: is given alone", "last_run"]),
-        (RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nmeasured: 1\nlast_run: today", ["last_run: must be a day", "got today"]),
         (
-            RUN + "ours: own_checks.twice\ntolerance: 1\nminutes: 1\nmeasured: 1\nlast_run: '2026-11-27'",
+            RUN.replace("latent_dim", "latent_dam")
+            + "ours: own_checks.seed\nat_most: 1\nminutes: 1",
+            ["run: latent_dam", "'latent_dim'"],
+        ),
+        (
+            RUN.replace("pca", "pac") + "ours: own_checks.seed\nat_most: 1\nminutes: 1",
+            ["run: model: no such model", "model=pca"],
+        ),
+        (
+            RUN.replace("2", "none") + "ours: own_checks.seed\nat_most: 1\nminutes: 1",
+            ["run: latent_dim: must be", "got none"],
+        ),
+        (
+            RUN + "ours: own_checks.sed\nat_most: 1\nminutes: 1",
+            ["ours: cannot be imported", "got own_checks.sed"],
+        ),
+        (RUN + "ours: nll\nat_most: 1\nminutes: 1", ["ours: names neither", "got nll", "test.nll"]),
+        (
+            RUN + "ours: likelihood.log_prob\nat_most: 1\nminutes: 1",
+            ["ours: names neither", "got likelihood.log_prob"],
+        ),
+        (
+            RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nlast_run: '2026-11-27'",
+            ["last_run: is given alone", "measured"],
+        ),
+        (
+            RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nmeasured: 1",
+            ["measured: is given alone", "last_run"],
+        ),
+        (
+            RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nmeasured: 1\nlast_run: today",
+            ["last_run: must be a day", "got today"],
+        ),
+        (
+            RUN
+            + "ours: own_checks.twice\ntolerance: 1\nminutes: 1\nmeasured: 1\nlast_run: '2026-11-27'",
             ["measured: must be what was measured and what was expected", "[ours, expected]"],
         ),
         (RUN + "ours: test.nll\ntolerance: 1\nminutes: 1", ["expected: is missing"]),
-        (RUN + "ours: test.nll\nexpected: 1\nminutes: 1", ["tolerance: ours is compared in one way", "got none"]),
-        (RUN + "ours: test.nll\nexpected: 1\ntolerance: 1\nat_most: 1\nminutes: 1", ["got tolerance and at_most", "fix: give one of"]),
-        (RUN + "ours: test.nll\nat_most: high\nminutes: 1", ["at_most: must be float", "got high", "such as at_most: 1.01"]),
+        (
+            RUN + "ours: test.nll\nexpected: 1\nminutes: 1",
+            ["tolerance: ours is compared in one way", "got none"],
+        ),
+        (
+            RUN + "ours: test.nll\nexpected: 1\ntolerance: 1\nat_most: 1\nminutes: 1",
+            ["got tolerance and at_most", "fix: give one of"],
+        ),
+        (
+            RUN + "ours: test.nll\nat_most: high\nminutes: 1",
+            ["at_most: must be float", "got high", "such as at_most: 1.01"],
+        ),
         (RUN + "ours: test.nll\nat_mots: 1\nminutes: 1", ["at_mots: no such key", "'at_most'"]),
         (RUN + "ours: test.nll\nat_most: 1", ["minutes: is missing", "such as minutes: 0.5"]),
         (RUN + "at_most: 1\nminutes: 1", ["ours: is missing"]),
-        (RUN + "ours: test.nll\nseeds: 3\nat_most: 1\nminutes: 1", ["seeds: must be list of int", "got 3"]),
-        (RUN + "ours: test.nll\nseeds: []\nat_most: 1\nminutes: 1", ["seeds: must be of a run, and at least one"]),
+        (
+            RUN + "ours: test.nll\nseeds: 3\nat_most: 1\nminutes: 1",
+            ["seeds: must be list of int", "got 3"],
+        ),
+        (
+            RUN + "ours: test.nll\nseeds: []\nat_most: 1\nminutes: 1",
+            ["seeds: must be of a run, and at least one"],
+        ),
         ("ours: own_checks.seed\nseeds: [1]\nat_most: 1\nminutes: 1", ["seeds: must be of a run"]),
         ("ours: test.nll\nat_most: 1\nminutes: 1", ["ours: names neither"]),
-        ("run: pca\nours: test.nll\nat_most: 1\nminutes: 1", ["run: must be settings by name", "got pca"]),
-        ("run: {seed: 3}\nours: test.nll\nat_most: 1\nminutes: 1", ["run: seed: is not for a run to say", "seeds: [3]"]),
+        (
+            "run: pca\nours: test.nll\nat_most: 1\nminutes: 1",
+            ["run: must be settings by name", "got pca"],
+        ),
+        (
+            "run: {seed: 3}\nours: test.nll\nat_most: 1\nminutes: 1",
+            ["run: seed: is not for a run to say", "seeds: [3]"],
+        ),
         ("- a", ["holds no keys with values"]),
         ("a: [", ["is not valid YAML"]),
     ],
@@ -174,7 +290,9 @@ def test_what_counts_as_near_enough(allowed, cases):
 def test_a_wrong_recipe_is_refused_before_anything_runs(text, says, genbench, own, tmp_path):
     words = own(good=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1", wrong=text)
     done = genbench(*words, "verify", "good", "wrong")
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "; fix: " in done.stderr, done.stderr
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "; fix: " in done.stderr, (
+        done.stderr
+    )
     assert all(part in done.stderr for part in ["wrong.yaml", *says]), done.stderr
     assert not (tmp_path / "outputs").exists()
 
@@ -182,7 +300,10 @@ def test_a_wrong_recipe_is_refused_before_anything_runs(text, says, genbench, ow
 def test_a_recipe_says_what_it_shows_and_where_that_comes_from(genbench, own, tmp_path):
     words = own(bare="")
     (tmp_path / "mine" / "experiment" / "bare.yaml").write_text("# What.\nours: test.nll\n")
-    assert "does not say what it shows and where that comes from" in genbench(*words, "verify", "bare").stderr
+    assert (
+        "does not say what it shows and where that comes from"
+        in genbench(*words, "verify", "bare").stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -204,7 +325,10 @@ def test_a_wrong_request_is_refused(args, says, genbench, tmp_path):
 
 
 def test_a_folder_of_data_goes_to_the_runs_that_read_one(own):
-    words = own(there="run: {dataset: mnist}\nours: test.nll\nat_most: 1\nminutes: 1", no=f"{RUN}ours: test.nll\nat_most: 1\nminutes: 1")
+    words = own(
+        there="run: {dataset: mnist}\nours: test.nll\nat_most: 1\nminutes: 1",
+        no=f"{RUN}ours: test.nll\nat_most: 1\nminutes: 1",
+    )
     registry = builtin_registry(words[1])
     recipes, where = read(registry), {"dataset.root": "/data", "device": "cpu"}
     for name, root in (("there", "/data"), ("no", None)):
@@ -214,7 +338,9 @@ def test_a_folder_of_data_goes_to_the_runs_that_read_one(own):
 
 def test_the_list_tells_what_there_is_without_torch(tmp_path):
     code = "import sys; from genbench.cli.main import main\ntry: main(['verify', '--list'])\nfinally: print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0 and done.stdout.endswith("False\n"), done.stderr
     assert all(name in done.stdout for name in SHIPPED) and USUAL in done.stdout
 
@@ -228,25 +354,42 @@ def test_the_list_tells_what_was_last_run_and_how_that_ended(genbench, own):
         new=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1\n",
     )
     recipes = read(builtin_registry(words[1]))
-    records = {"good": "2026-11-27: met", "bad": "2026-11-27: missed", "pair": "2026-11-27: missed", "new": "never"}
+    records = {
+        "good": "2026-11-27: met",
+        "bad": "2026-11-27: missed",
+        "pair": "2026-11-27: missed",
+        "new": "never",
+    }
     assert {name: recipes[name].record for name in records} == records
     shown = genbench(*words, "verify", "good", "bad", "new", "--list").stdout
-    assert [shown.split().count(word) for word in ("met", "missed", "2026-11-27")] == [1, 1, 2] and "\nnever run: new\n" in shown
+    assert [shown.split().count(word) for word in ("met", "missed", "2026-11-27")] == [
+        1,
+        1,
+        2,
+    ] and "\nnever run: new\n" in shown
 
 
 def test_a_table_is_recorded_in_the_recipes_it_measured(tmp_path):
-    (tmp_path / "first.yaml").write_text(f"{HEAD}{RUN}ours: test.nll\nexpected: 3\ntolerance: 1\nlast_run: x\nmeasured: 2\nminutes: 1\n")
-    (tmp_path / "second.yaml").write_text(f"{HEAD}{RUN}ours: own_checks.twice\nrelative: 0.1\nminutes: 1\n")
+    (tmp_path / "first.yaml").write_text(
+        f"{HEAD}{RUN}ours: test.nll\nexpected: 3\ntolerance: 1\nlast_run: x\nmeasured: 2\nminutes: 1\n"
+    )
+    (tmp_path / "second.yaml").write_text(
+        f"{HEAD}{RUN}ours: own_checks.twice\nrelative: 0.1\nminutes: 1\n"
+    )
     numbers = {"tolerance": None, "relative": None, "expected": 3, "error": ""}
     rows = [
         numbers | {"name": "first", "ours": 2.51234567, "tolerance": 1},
         numbers | {"name": "second", "ours": 2.5, "relative": 0.1},
         numbers | {"name": "third", "ours": None, "error": "ValueError"},
     ]
-    (tmp_path / "table.json").write_text(json.dumps({"date": "2026-11-27T09:28:40+00:00", "recipes": rows}))
+    (tmp_path / "table.json").write_text(
+        json.dumps({"date": "2026-11-27T09:28:40+00:00", "recipes": rows})
+    )
     script = runpy.run_path(str(CONFIGS.parent / "scripts" / "record_recipes.py"))
     assert script["record"](tmp_path / "table.json", tmp_path) == ["first", "second"]
-    first, second = (yaml.safe_load((tmp_path / f"{name}.yaml").read_text()) for name in ("first", "second"))
+    first, second = (
+        yaml.safe_load((tmp_path / f"{name}.yaml").read_text()) for name in ("first", "second")
+    )
     assert (first["last_run"], first["measured"], first["minutes"]) == ("2026-11-27", 2.51235, 1)
     assert (second["last_run"], second["measured"]) == ("2026-11-27", [2.5, 3])
 
@@ -256,7 +399,9 @@ def test_the_page_on_verification_has_every_recipe_where_it_belongs():
     _, _, not_run = text.partition("\n## Not run\n")
     for recipe in read(builtin_registry()).values():
         assert recipe.name in text, f"docs/verification.md does not mention {recipe.name}"
-        assert (f"`{recipe.name}`" in not_run.partition("\n## ")[0]) == (recipe.record == "never"), recipe.name
+        assert (f"`{recipe.name}`" in not_run.partition("\n## ")[0]) == (
+            recipe.record == "never"
+        ), recipe.name
 
 
 def test_tab_offers_recipes_sets_and_where_to_run():
@@ -265,7 +410,9 @@ def test_tab_offers_recipes_sets_and_where_to_run():
     def offered(*words):
         return candidates(["verify", *words[:-1]], words[-1], registry, COMMANDS)
 
-    assert {f"{name} " for name in [*SHIPPED, USUAL]} | {"--list ", "device=", "dataset.root="} <= {*offered("")}
+    assert {f"{name} " for name in [*SHIPPED, USUAL]} | {"--list ", "device=", "dataset.root="} <= {
+        *offered("")
+    }
     assert f"{SHIPPED[0]} " not in offered(SHIPPED[0], "") and "device=cpu " in offered("device=")
     assert offered("--l") == ["--list "] and "verify " in candidates([], "ver", registry, COMMANDS)
 
@@ -282,26 +429,49 @@ def test_recipes_that_ship_are_whole_and_would_run():
 
 def test_recipes_that_ship_do_not_change_with_the_defaults_of_models():
     registry = builtin_registry()
-    off = (None, 0, False, "none", "auto", [])  # a default that changes nothing may stay unsaid while it is that
+    off = (
+        None,
+        0,
+        False,
+        "none",
+        "auto",
+        [],
+    )  # a default that changes nothing may stay unsaid while it is that
     by_data = {"batch_size", "network", "latent_dim"}  # where auto is not nothing
     for recipe in read(registry).values():
         for said, config in zip(recipe.runs, recipe.configs(ROOT, registry)):
             values = flatten(config)
-            known = known_settings(registry, config["model"]["name"], config["dataset"]["name"], values)
+            known = known_settings(
+                registry, config["model"]["name"], config["dataset"]["name"], values
+            )
             relied_on = {
                 name
                 for name, setting in known.items()
-                if name not in {*ASIDE, "seed"} and (name in by_data or setting.default not in off) and setting.in_force(values)
+                if name not in {*ASIDE, "seed"}
+                and (name in by_data or setting.default not in off)
+                and setting.in_force(values)
             }
-            assert not relied_on - said.keys(), f"{recipe.file} leaves {relied_on - said.keys()} to defaults"
-            assert {"epochs", "steps"} & said.keys(), f"{recipe.file} does not say how long its runs are"
+            assert not relied_on - said.keys(), (
+                f"{recipe.file} leaves {relied_on - said.keys()} to defaults"
+            )
+            assert {"epochs", "steps"} & said.keys(), (
+                f"{recipe.file} does not say how long its runs are"
+            )
             assert "auto" not in [values[name] for name in by_data & relied_on], recipe.file
 
 
 @pytest.fixture(scope="module")
 def exact():
     """A linear VAE of digits with the parameters that are best of all, by Tipping & Bishop 1999 and Lucas et al. 2019."""
-    config = config_of("vae", "network=mlp", "hidden=[]", "latent_dim=5", "likelihood=gaussian", "dataset.dequantize=true", "device=cpu")
+    config = config_of(
+        "vae",
+        "network=mlp",
+        "hidden=[]",
+        "latent_dim=5",
+        "likelihood=gaussian",
+        "dataset.dequantize=true",
+        "device=cpu",
+    )
     data = load(config["dataset"], torch.device("cpu"))
     model = build(config, data)
     x = data.train.values().flatten(1).double()
@@ -353,7 +523,9 @@ def test_codes_on_the_ring_have_no_distance_to_it():
     assert distance(lambda x: x) < 5e-4
     # A shift by a adds the mean over directions of its projections' squares, |a|^2 / 2; a scale c, (c - 1)^2 E r^2 / 2.
     assert distance(lambda x: x + torch.tensor([0.6, 0.8])) == pytest.approx(0.5, rel=0.05)
-    assert distance(lambda x: 2 * x) == pytest.approx(float(ring.square().sum(1).mean()) / 2, rel=0.05)
+    assert distance(lambda x: 2 * x) == pytest.approx(
+        float(ring.square().sum(1).mean()) / 2, rel=0.05
+    )
 
 
 def test_bounds_rise_towards_the_exact_likelihood_with_the_draws(exact):
@@ -373,11 +545,21 @@ def test_bounds_rise_towards_the_exact_likelihood_with_the_draws(exact):
 def test_oracles_read_models_as_they_are(tmp_path, undrawn):
     def runs(*commands):
         words = ("dataset.limit=200", "device=cpu")
-        return [run(config_of(model, *more, *words), tmp_path / " ".join([model, *more])) for model, *more in commands]
+        return [
+            run(config_of(model, *more, *words), tmp_path / " ".join([model, *more]))
+            for model, *more in commands
+        ]
 
     forms = ("full", "tied", "diag", "spherical")
-    assert references.mixture_score_gap(runs(*(("gmm", f"covariance={form}", "n_components=3", "epochs=2") for form in forms))) < 1e-9
-    ours, theirs = references.continued_inertia(runs(("kmeans", "n_init=1", "epochs=1"), ("kmeans", "n_init=1")))
+    assert (
+        references.mixture_score_gap(
+            runs(*(("gmm", f"covariance={form}", "n_components=3", "epochs=2") for form in forms))
+        )
+        < 1e-9
+    )
+    ours, theirs = references.continued_inertia(
+        runs(("kmeans", "n_init=1", "epochs=1"), ("kmeans", "n_init=1"))
+    )
     assert ours == pytest.approx(theirs, rel=1e-5)
     kept = runs(("pca", "latent_dim=3", "dataset.dequantize=true"))
     for oracle in (references.projection_error, references.log_density):

@@ -66,7 +66,9 @@ complete -c genbench -f -a '(__genbench)'""",
 }
 
 
-def candidates(before: list[str], word: str, registry: Registry, commands: Iterable[str]) -> list[str]:
+def candidates(
+    before: list[str], word: str, registry: Registry, commands: Iterable[str]
+) -> list[str]:
     """What `word`, which may be empty, may become after the words before it.
 
     One that is whole ends in a space.
@@ -74,7 +76,9 @@ def candidates(before: list[str], word: str, registry: Registry, commands: Itera
     if before and FLAGS.get(before[-1]):
         found = _whole(FLAGS[before[-1]])
     elif before and before[0] in commands:
-        found = _arguments(before[0], before[1:], word, registry) + _whole(FLAGS) * word.startswith("-")
+        found = _arguments(before[0], before[1:], word, registry) + _whole(FLAGS) * word.startswith(
+            "-"
+        )
     elif word.startswith("-"):
         found = _whole(FLAGS)
     elif "=" in word:
@@ -97,7 +101,9 @@ def _values(before: list[str], word: str, registry: Registry) -> list[str]:
     """The word with each value that its setting may have, or have next in a list of values to sweep over."""
     name, typed = _name(word), word.partition("=")[2]
     known = {} if name in GROUPS else _known(before, registry)
-    values = registry.names(name) if name in GROUPS else known[name].words() if name in known else []
+    values = (
+        registry.names(name) if name in GROUPS else known[name].words() if name in known else []
+    )
     listed = typed.rpartition(",")[0].split(",") if "," in typed and "[" not in typed else []
     end = "" if {"-m", "--multirun"} & {*before} else " "  # a comma may follow
     start = word.partition("=")[0]
@@ -108,11 +114,14 @@ def _known(before: list[str], registry: Registry) -> dict[str, Setting]:
     """The settings that every one of the jobs has that the words before ask for."""
     given = {_name(word): word.partition("=")[2].split(",") for word in before}
     chosen = [
-        [choice for choice in given.get(group, []) if choice in registry.names(group)] or [registry.default_choice(group)]
+        [choice for choice in given.get(group, []) if choice in registry.names(group)]
+        or [registry.default_choice(group)]
         for group in GROUPS
     ]
     first, *others = [known_settings(registry, *choice) for choice in product(*chosen)]
-    return {name: setting for name, setting in first.items() if all(name in other for other in others)}
+    return {
+        name: setting for name, setting in first.items() if all(name in other for other in others)
+    }
 
 
 def _name(word: str) -> str:
@@ -137,14 +146,20 @@ def _folders(holding: Iterable[str], word: str, registry: Registry) -> list[str]
 
 def _resumed(before: list[str], word: str, registry: Registry) -> list[str]:
     """Directories of runs, sweeps and their runs; then what may change."""
-    return ["epochs=", "steps=", "device="] if before else _folders((*RUNS, *SWEEPS), word, registry)
+    return (
+        ["epochs=", "steps=", "device="] if before else _folders((*RUNS, *SWEEPS), word, registry)
+    )
 
 
 def _options(command: str, before: list[str], word: str, registry: Registry) -> list[str]:
     """Directories of runs; then the options of a command on a run, and their values but for folders, which shells know."""
     if not before:
         return _folders(RUNS, word, registry)
-    known, given, name = registry.settings(f"command/{command}"), {_name(word) for word in before}, _name(word)
+    known, given, name = (
+        registry.settings(f"command/{command}"),
+        {_name(word) for word in before},
+        _name(word),
+    )
     if "=" not in word:
         return [f"{name}=" for name in known if name not in given]
     if name not in known or "folder" in dict(known[name].alternatives):
@@ -162,15 +177,21 @@ def _recipes(before: list[str], word: str, registry: Registry) -> list[str]:
     if "=" in word:
         return _values([], word, registry)
     recipes = read(registry)
-    return _whole({"--list", *recipes, *sets(recipes)} - set(before)) + [f"{name}=" for name in WHERE]
+    return _whole({"--list", *recipes, *sets(recipes)} - set(before)) + [
+        f"{name}=" for name in WHERE
+    ]
 
 
 ARGUMENTS = {
     "resume": _resumed,
     "report": _reported,
     "show": lambda before, word, registry: [] if before else _folders(RUNS, word, registry),
-    "evaluate": lambda before, *rest: _options("evaluate", before, *rest) + _whole(["--list"] * (not before)),
+    "evaluate": lambda before, *rest: (
+        _options("evaluate", before, *rest) + _whole(["--list"] * (not before))
+    ),
     "verify": _recipes,
-    "help": lambda before, word, registry: _whole({*names(registry), *registry.names("command")} - set(before)),
+    "help": lambda before, word, registry: _whole(
+        {*names(registry), *registry.names("command")} - set(before)
+    ),
     "completion": lambda before, word, registry: [] if before else _whole(SCRIPTS),
 }

@@ -43,7 +43,11 @@ class Command(NamedTuple):
         lacking = [ability for ability in self.needs if not supports(model, ability)]
         if lacking:
             return f"this model cannot {' and '.join(lacking)}"
-        return "the codes of this model are no vectors" if self.vectors and model.latent_dim is None else ""
+        return (
+            "the codes of this model are no vectors"
+            if self.vectors and model.latent_dim is None
+            else ""
+        )
 
 
 COMMANDS: dict[str, Command] = {}
@@ -70,7 +74,9 @@ def sample(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
 def reconstruct(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
     _require_points(v, s.n, s.n)
     originals, again = renderer.reconstructed(v, trained.model, s.n)
-    return {"originals": originals, "reconstructions": again}, renderer.draw_reconstructions(v, originals, again)
+    return {"originals": originals, "reconstructions": again}, renderer.draw_reconstructions(
+        v, originals, again
+    )
 
 
 @command("encode", "decode", vectors=True)
@@ -86,7 +92,9 @@ def traverse(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
     cloud, whose = renderer.usual_codes(v, trained.model)
     mean, reach = cloud.mean(0), s.range * cloud.std(0, correction=0)
     found = renderer.traversed(v, trained.model, cloud, mean - reach, mean + reach, s.steps)
-    picture = renderer.draw_traversal(v, found, f"{s.range:g} standard deviations below the mean of {whose} to as many above")
+    picture = renderer.draw_traversal(
+        v, found, f"{s.range:g} standard deviations below the mean of {whose} to as many above"
+    )
     return {"codes": found.codes, "points": found.points}, picture
 
 
@@ -94,7 +102,12 @@ def _require_points(v: FigureRenderer, n: int, points: int) -> None:
     if points > len(v.held_out):
         most = n * len(v.held_out) // points
         fix = f"n={most}, or another part" if most else "another part"
-        raise UserError("n", f"this takes {counted(points, 'point')}, and the {v.part} part has {len(v.held_out):,}", n, fix)
+        raise UserError(
+            "n",
+            f"this takes {counted(points, 'point')}, and the {v.part} part has {len(v.held_out):,}",
+            n,
+            fix,
+        )
 
 
 @torch.no_grad()
@@ -108,18 +121,31 @@ def generate(name: str, config: dict, folder: Path, options: Settings, registry:
     _require_able(name, trained)
     part = options.get("part", "")
     if part and part not in trained.data.parts:
-        raise UserError("part", "the data of this run have no such part", part, f"choose from {', '.join(trained.data.parts)}")
+        raise UserError(
+            "part",
+            "the data of this run have no such part",
+            part,
+            f"choose from {', '.join(trained.data.parts)}",
+        )
     look = {"theme": config["theme"], "upscaling": config["upscaling"]}
-    viewer = FigureRenderer(trained.data, config["seed"], run_title(config, folder, registry), part, **look)
+    viewer = FigureRenderer(
+        trained.data, config["seed"], run_title(config, folder, registry), part, **look
+    )
     viewer.at(trained.metrics["cost"]["kept_epoch"])
     _require_room(trained, options)
     arrays, picture = COMMANDS[name].function(trained, viewer, options)
-    path = _made(folder, options.to) / unique_name(name, [f"{key}={written(v)}" for key, v in options.items() if _tells(key, v)])
+    path = _made(folder, options.to) / unique_name(
+        name, [f"{key}={written(v)}" for key, v in options.items() if _tells(key, v)]
+    )
     write(path.with_name(f"{path.name}.npz"), packed(arrays))
     signals.check()
-    echo(f"{quoted(path)}.npz: {', '.join(f'{key} {list(array.shape)}' for key, array in arrays.items())}")
+    echo(
+        f"{quoted(path)}.npz: {', '.join(f'{key} {list(array.shape)}' for key, array in arrays.items())}"
+    )
     if picture is None:
-        echo(f"no picture: {name} has none of points {list(trained.data.spec.shape)}, only of images and of the plane")
+        echo(
+            f"no picture: {name} has none of points {list(trained.data.spec.shape)}, only of images and of the plane"
+        )
     else:
         write(path.with_name(f"{path.name}.png"), png(picture))
         echo(f"{quoted(path)}.png")
@@ -134,14 +160,21 @@ def _require_room(trained: Trained, s: Settings) -> None:
     if size > MEMORY:
         name = max(("n", "steps"), key=lambda option: s.get(option, 0))
         what = f"{points:,} points would take {size / 2**30:,.3g} GiB of memory, and this machine has {MEMORY / 2**30:,.3g}"
-        raise UserError(name, what, s[name], f"{name}={max(1, MEMORY // (size // s[name]))} at most")
+        raise UserError(
+            name, what, s[name], f"{name}={max(1, MEMORY // (size // s[name]))} at most"
+        )
 
 
-COPIES = 4  # of a point in single precision: as drawn, side by side, in an archive, and as its bytes
+COPIES = (
+    4  # of a point in single precision: as drawn, side by side, in an archive, and as its bytes
+)
 
 
 def _require_able(name: str, trained: Trained) -> None:
-    model, able = trained.model, [other for other, command in COMMANDS.items() if not command.lacks(trained.model)]
+    model, able = (
+        trained.model,
+        [other for other, command in COMMANDS.items() if not command.lacks(trained.model)],
+    )
     if name not in able:
         fix = f"what can be asked of it is {', '.join(able)}" if able else "another model"
         raise UserError(name, COMMANDS[name].lacks(model), model.s.model["name"], fix)
@@ -159,7 +192,9 @@ def _made(folder: Path, to: str | None) -> Path:
     try:
         Path(to).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError("to", f"cannot be made: {error.strerror}", to, "choose another folder") from error
+        raise UserError(
+            "to", f"cannot be made: {error.strerror}", to, "choose another folder"
+        ) from error
     return Path(to)
 
 

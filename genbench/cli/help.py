@@ -18,17 +18,28 @@ def settings_help(usage: str, registry: Registry) -> str:
     """Every setting once, under the models or datasets that have it, with the default that holds in each."""
     parts = [usage]
     for group in GROUPS:
-        parts.append(_section(f"{group}=NAME", [(c, registry.about(f"{group}/{c}")[:1]) for c in registry.names(group)]))
+        parts.append(
+            _section(
+                f"{group}=NAME",
+                [(c, registry.about(f"{group}/{c}")[:1]) for c in registry.names(group)],
+            )
+        )
     sections: dict[str, list[Row]] = {}
     for setting, defaults in _declared(registry).items():
         text = f"{setting.meaning} [{setting.in_words()}; default {_defaults(defaults)}]"
-        sections.setdefault(f"Settings of {_who(defaults, registry)}", []).append((setting.name, [text]))
+        sections.setdefault(f"Settings of {_who(defaults, registry)}", []).append(
+            (setting.name, [text])
+        )
     parts += [_section(title, rows) for title, rows in sections.items()]
     usual = " ".join(f"{group}={registry.default_choice(group)}" for group in GROUPS)
-    parts.append(f"Without more, genbench trains {usual}. What a run leaves is in outputs/, or in hydra.run.dir=FOLDER.")
+    parts.append(
+        f"Without more, genbench trains {usual}. What a run leaves is in outputs/, or in hydra.run.dir=FOLDER."
+    )
     parts.append("genbench help NAME tells all about one model, dataset or setting.")
     parts.append("From Python, genbench.fit(...) runs one too; help(genbench) tells how.")
-    parts.append("genbench --hydra-help explains Hydra's own options, such as -m, --cfg and --config-dir.")
+    parts.append(
+        "genbench --hydra-help explains Hydra's own options, such as -m, --cfg and --config-dir."
+    )
     return "\n\n".join(parts)
 
 
@@ -38,7 +49,10 @@ def choices_help(group: str, registry: Registry) -> str:
     for choice in registry.names(group):
         settings = ", ".join(s.name for s in _own(group, choice, registry))
         rows.append((choice, [*registry.about(f"{group}/{choice}"), f"settings: {settings}", ""]))
-    return _section(f"{group}=NAME", rows).rstrip() + "\n\ngenbench help NAME tells all about one of them."
+    return (
+        _section(f"{group}=NAME", rows).rstrip()
+        + "\n\ngenbench help NAME tells all about one of them."
+    )
 
 
 def name_help(word: str, registry: Registry) -> str:
@@ -48,9 +62,15 @@ def name_help(word: str, registry: Registry) -> str:
     """
     key, _, value = word.partition("=")
     name = value if value and key in GROUPS else key
-    pages = [_choice_page(group, name, registry) for group in GROUPS if name in registry.names(group)]
+    pages = [
+        _choice_page(group, name, registry) for group in GROUPS if name in registry.names(group)
+    ]
     pages += [choices_help(name, registry)] * (name in GROUPS)
-    pages += [_setting_page(s, defaults, registry) for s, defaults in _declared(registry).items() if s.name == name]
+    pages += [
+        _setting_page(s, defaults, registry)
+        for s, defaults in _declared(registry).items()
+        if s.name == name
+    ]
     if not pages:
         near = nearest(name, names(registry))
         fix = (
@@ -107,8 +127,15 @@ def _setting_page(setting: Setting, defaults: dict[str, Any], registry: Registry
     have = _owners(defaults)
     usual = {f"{group}={registry.default_choice(group)}" for group in GROUPS}
     owner = [] if shared or usual & {*have} else have[:1]
-    beside = [other for choice in owner for other in registry.settings(choice.replace("=", "/")).values() if other.name != setting.name]
-    setting = replace(setting, default=defaults["" if shared else (owner or sorted(usual & {*have}))[0]])
+    beside = [
+        other
+        for choice in owner
+        for other in registry.settings(choice.replace("=", "/")).values()
+        if other.name != setting.name
+    ]
+    setting = replace(
+        setting, default=defaults["" if shared else (owner or sorted(usual & {*have}))[0]]
+    )
     rows = [
         ("allowed", [setting.in_words()]),
         ("default", [_defaults(defaults)]),
@@ -136,14 +163,26 @@ def _shared_rows(group: str, choice: str, registry: Registry) -> list[Row]:
         if "" in defaults:
             mine = f"{group}={choice}"
             stronger = GROUPS if mine not in defaults else GROUPS[: GROUPS.index(group)]
-            own = {c.removeprefix(f"{mine} "): v for c, v in defaults.items() if c.startswith(f"{mine} ")}
-            others = {c: v for c, v in defaults.items() if c.partition("=")[0] in stronger and not c.startswith(f"{group}=")}
+            own = {
+                c.removeprefix(f"{mine} "): v
+                for c, v in defaults.items()
+                if c.startswith(f"{mine} ")
+            }
+            others = {
+                c: v
+                for c, v in defaults.items()
+                if c.partition("=")[0] in stronger and not c.startswith(f"{group}=")
+            }
             rows.append(_row(setting, defaults.get(mine, defaults[""]), own | others))
     return rows
 
 
 def _row(setting: Setting, default: Any, others: dict[str, Any]) -> Row:
-    name = setting.example if replace(setting, default=default).required else f"{setting.name}={written(default)}"
+    name = (
+        setting.example
+        if replace(setting, default=default).required
+        else f"{setting.name}={written(default)}"
+    )
     return name, [setting.meaning, "; ".join([setting.in_words(), *_exceptions(others)])]
 
 
@@ -152,7 +191,10 @@ def _declared(registry: Registry) -> dict[Setting, dict[str, Any]]:
 
     The default of a setting of every run is that of "".
     """
-    found = {replace(setting, default=None): {"": setting.default} for setting in registry.shared().values()}
+    found = {
+        replace(setting, default=None): {"": setting.default}
+        for setting in registry.shared().values()
+    }
     for group in GROUPS:
         for choice in registry.names(group):
             path = f"{group}/{choice}"
@@ -161,7 +203,9 @@ def _declared(registry: Registry) -> dict[Setting, dict[str, Any]]:
                 if "" in found[setting] and value is not None:
                     found[setting] |= _told(f"{group}={choice}", value)
             for setting in registry.settings(path).values():
-                found.setdefault(replace(setting, default=None), {}).update(_told(f"{group}={choice}", setting.default))
+                found.setdefault(replace(setting, default=None), {}).update(
+                    _told(f"{group}={choice}", setting.default)
+                )
     return found
 
 
@@ -175,7 +219,10 @@ def _usual(default: Any) -> tuple[Any, dict[str, Any]]:
 def _told(choice: str, default: Any) -> dict[str, Any]:
     """The defaults of a choice by its name, and beside other settings by `its name NAME=VALUE`."""
     usual, others = _usual(default)
-    return {choice: usual, **{f"{choice} {condition}": other for condition, other in others.items()}}
+    return {
+        choice: usual,
+        **{f"{choice} {condition}": other for condition, other in others.items()},
+    }
 
 
 def _owners(defaults: dict[str, Any]) -> list[str]:
@@ -195,7 +242,14 @@ def _defaults(defaults: dict[str, Any]) -> str:
     """The default of every run, or else the commonest, then the exceptions."""
     values = [written(value) for value in defaults.values()]
     usual = written(defaults[""]) if "" in defaults else max(values, key=values.count)
-    return "; ".join([usual, *_exceptions({c: v for c, v in defaults.items() if c and (" " in c or written(v) != usual)})])
+    return "; ".join(
+        [
+            usual,
+            *_exceptions(
+                {c: v for c, v in defaults.items() if c and (" " in c or written(v) != usual)}
+            ),
+        ]
+    )
 
 
 def _exceptions(defaults: dict[str, Any]) -> list[str]:
@@ -204,7 +258,9 @@ def _exceptions(defaults: dict[str, Any]) -> list[str]:
     for choice, value in defaults.items():
         group, _, name = choice.partition("=")
         found.setdefault((written(value), group), []).append(name)
-    return [f"{value} with {group}={', '.join(choices)}" for (value, group), choices in found.items()]
+    return [
+        f"{value} with {group}={', '.join(choices)}" for (value, group), choices in found.items()
+    ]
 
 
 def _values(setting: Setting) -> list[str]:
@@ -232,7 +288,9 @@ def _overrides(setting: Setting, count: int) -> list[str]:
         return [setting.example]
     values = _values(setting)
     chosen = values[:count] if count > 1 else values[1:2] or values
-    return [f"{k}={v}" for k, v in _beside(setting).items()] + [f"{setting.name}={','.join(chosen)}"]
+    return [f"{k}={v}" for k, v in _beside(setting).items()] + [
+        f"{setting.name}={','.join(chosen)}"
+    ]
 
 
 def _required(settings: Iterable[Setting]) -> list[str]:
@@ -241,7 +299,12 @@ def _required(settings: Iterable[Setting]) -> list[str]:
 
 
 def _examples(*commands: list[str]) -> str:
-    return "\n".join(["Examples" if len(commands) > 1 else "Example", *(f"  {shlex.join(words)}" for words in commands if words)])
+    return "\n".join(
+        [
+            "Examples" if len(commands) > 1 else "Example",
+            *(f"  {shlex.join(words)}" for words in commands if words),
+        ]
+    )
 
 
 def _section(title: str, rows: list[Row]) -> str:
@@ -269,7 +332,12 @@ def _indented(text: str) -> str:
 
 def _wrap(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
-        text, _width(), initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        text,
+        _width(),
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     ) or [""]
 
 

@@ -50,15 +50,25 @@ def main(argv: list[str] | None = None) -> None:
     signals.listen()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # say what an ASCII terminal cannot show, too
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # say what an ASCII terminal cannot show, too
     out, err = (stream and Output(stream) for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(err):
         status = _status(argv)
         if out is not None:
             out.flush()
-            if out.error is not None and out.error.errno != errno.EPIPE:  # else its reader has read enough, as in `... | head`
+            if (
+                out.error is not None and out.error.errno != errno.EPIPE
+            ):  # else its reader has read enough, as in `... | head`
                 fix = "make room, or send the output elsewhere"
-                report(UserError("standard output", f"cannot be written: {out.error.strerror or out.error}", fix=fix))
+                report(
+                    UserError(
+                        "standard output",
+                        f"cannot be written: {out.error.strerror or out.error}",
+                        fix=fix,
+                    )
+                )
                 status = status or int(_only_tells(argv))
     sys.exit(status)
 
@@ -95,7 +105,9 @@ def _dispatch(argv: list[str]) -> int:
     try:
         os.getcwd()
     except OSError as error:
-        raise UserError("working directory", "is gone", fix="cd to a folder that is there") from error
+        raise UserError(
+            "working directory", "is gone", fix="cd to a folder that is there"
+        ) from error
     registry = builtin_registry(config_dir)
     if flags & {"--help", "-h"}:
         return _help([word for word in words[:1] if word in COMMANDS], registry)
@@ -113,7 +125,9 @@ def _without_config_dir(argv: list[str]) -> tuple[list[str], str | None]:
         elif word in ("--config-dir", "-cd"):
             folder = next(rest, None)
             if folder is None:
-                raise UserError("--config-dir", "names no folder", fix="give one that holds model/ or dataset/")
+                raise UserError(
+                    "--config-dir", "names no folder", fix="give one that holds model/ or dataset/"
+                )
         elif word.startswith("--config-dir="):
             folder = word.partition("=")[2]
         else:
@@ -135,7 +149,11 @@ def _run(argv: list[str]) -> int:
     registry = builtin_registry(args.config_dir)
     flags = [word for word in argv if word not in args.overrides]
     args.overrides = quoted_words(args.overrides)
-    jobs = [] if args.hydra_help or args.info or args.shell_completion else check_request(args, registry, COMMANDS)
+    jobs = (
+        []
+        if args.hydra_help or args.info or args.shell_completion
+        else check_request(args, registry, COMMANDS)
+    )
     if args.cfg == "job" and not args.resolve:
         flags.append("--resolve")  # show the values themselves, not what they depend on
     told = {name for name, value in vars(args).items() if value != parser.get_default(name)}
@@ -145,7 +163,9 @@ def _run(argv: list[str]) -> int:
 
     if jobs and len(registry.folders) > 1:
         require_no_files_of_hydra(args.overrides, registry)
-    return launch([*flags, *args.overrides], registry)  # Hydra itself wants no flag between settings
+    return launch(
+        [*flags, *args.overrides], registry
+    )  # Hydra itself wants no flag between settings
 
 
 def _sweep(flags: list[str], words: list[str], jobs: list[list[str]], registry: Registry) -> int:
@@ -160,30 +180,49 @@ def _sweep(flags: list[str], words: list[str], jobs: list[list[str]], registry: 
     choices = {tuple(word for word in job if word.partition("=")[0] in GROUPS) for job in jobs}
     for choice in choices if len(registry.folders) > 1 else ():
         require_no_files_of_hydra([*choice], registry)
-    argv = [*flags, *words, f"hydra.sweep.dir={typed(str(folder))}"]  # the same, now that it is known
+    argv = [
+        *flags,
+        *words,
+        f"hydra.sweep.dir={typed(str(folder))}",
+    ]  # the same, now that it is known
     return run_elsewhere(lambda: launch(argv, registry), words, jobs, folder, registry)
 
 
 def _resume(words: list[str], registry: Registry) -> int:
     if not words:
-        raise UserError("resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN")
+        raise UserError(
+            "resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN"
+        )
     from genbench.config.compose import given, recorded
     from genbench.runs.directory import is_sweep
     from genbench.sweeps.sweep import resume_sweep
 
-    folder, changes, device = Path(words[0]), [word for word in words[1:] if not word.startswith("device=")], None
+    folder, changes, device = (
+        Path(words[0]),
+        [word for word in words[1:] if not word.startswith("device=")],
+        None,
+    )
     for word in words[1:]:
         if word not in changes:
             device = registry.shared()["device"].check(word.partition("=")[2], {})
     if is_sweep(folder):
         if changes:
-            raise UserError(changes[0], "a sweep is resumed as it is", fix=f"repeat its command with {changes[0]}")
+            raise UserError(
+                changes[0],
+                "a sweep is resumed as it is",
+                fix=f"repeat its command with {changes[0]}",
+            )
         return resume_sweep(folder, registry, device)
     config = recorded(folder, registry)
     for change in changes:
         key, _, value = change.partition("=")
         if key not in LENGTH or key not in config:
-            raise UserError(key, "only epochs, steps or device may change when a run is resumed", change, "start a new run")
+            raise UserError(
+                key,
+                "only epochs, steps or device may change when a run is resumed",
+                change,
+                "start a new run",
+            )
         config |= {"epochs": "auto", "steps": None} if "steps" in config else {}
         config[key] = given(key, value)
     from genbench.sweeps.launch import execute
@@ -232,7 +271,9 @@ def _evaluate(words: list[str], registry: Registry) -> int:
     names = [name for name in (chosen.metrics or "").split(",") if name]
     asked = Asked(chosen.k, chosen.points, chosen.bins, chosen.level)
     with MeasuringDisplay() as display:
-        made = evaluate(config, folder, chosen.evaluation, names, asked, display.measuring, chosen.device)
+        made = evaluate(
+            config, folder, chosen.evaluation, names, asked, display.measuring, chosen.device
+        )
     show_card(display.console, made)
     display.console.print(f"saved in {quoted(folder / 'metrics.json')}", markup=False)
     return 0
@@ -249,10 +290,20 @@ def _show(words: list[str], registry: Registry) -> int:
     from genbench.utils.text import quoted
 
     if len(words) != 1:
-        raise UserError("show", "needs the directory of one finished run", " ".join(words) or None, "genbench show outputs/RUN")
+        raise UserError(
+            "show",
+            "needs the directory of one finished run",
+            " ".join(words) or None,
+            "genbench show outputs/RUN",
+        )
     folder = Path(words[0])
     if is_sweep(folder):
-        raise UserError("show", "shows one run, and this is a sweep", str(folder), f"genbench report {quoted(folder)}")
+        raise UserError(
+            "show",
+            "shows one run, and this is a sweep",
+            str(folder),
+            f"genbench report {quoted(folder)}",
+        )
     try:
         config = recorded(folder, registry)
         Record(folder, config).require_unchanged()
@@ -260,10 +311,16 @@ def _show(words: list[str], registry: Registry) -> int:
     except UserError as error:
         if error.key not in GROUPS:
             raise
-        named = folder.resolve().name  # the numbers are there even where nothing declares the model any more
+        named = (
+            folder.resolve().name
+        )  # the numbers are there even where nothing declares the model any more
     state = Record(folder, {}).status.get("state", "not on record")
     if state != "done" and not os.path.lexists(folder / "metrics.json"):
-        raise UserError(str(folder), f"has no numbers to show, as the run is {state}", fix=f"genbench resume {quoted(folder)}")
+        raise UserError(
+            str(folder),
+            f"has no numbers to show, as the run is {state}",
+            fix=f"genbench resume {quoted(folder)}",
+        )
     found = printable(read_metrics(folder))
     show_run(PipeSafeConsole(highlight=False, soft_wrap=True), named, found)
     return 0
@@ -277,7 +334,12 @@ def _verify(words: list[str], registry: Registry) -> int:
 
 def _choices(group: str, words: list[str], registry: Registry) -> int:
     if words:
-        raise UserError(f"{group}s", f"lists every {group} and takes no settings", words[0], f"genbench {group}s, or genbench help NAME")
+        raise UserError(
+            f"{group}s",
+            f"lists every {group} and takes no settings",
+            words[0],
+            f"genbench {group}s, or genbench help NAME",
+        )
     print(choices_help(group, registry))
     return 0
 
@@ -301,13 +363,22 @@ def _completion(words: list[str], registry: Registry) -> int:
     if words[:1] == ["--"]:
         *before, word = words[1:] or [""]
         before, config_dir = _without_config_dir(before)
-        registry = builtin_registry(config_dir and os.path.expanduser(config_dir))  # the shell has not expanded it yet
-        sys.stdout.writelines(f"{candidate}\n" for candidate in candidates(before, word, registry, COMMANDS))
+        registry = builtin_registry(
+            config_dir and os.path.expanduser(config_dir)
+        )  # the shell has not expanded it yet
+        sys.stdout.writelines(
+            f"{candidate}\n" for candidate in candidates(before, word, registry, COMMANDS)
+        )
         return 0
     shell = " ".join(words)
     if shell not in SCRIPTS:
         near = nearest(shell, SCRIPTS) or next(iter(SCRIPTS))
-        raise UserError("completion", f"knows the shells {', '.join(SCRIPTS)}", shell or None, f"genbench completion {near}")
+        raise UserError(
+            "completion",
+            f"knows the shells {', '.join(SCRIPTS)}",
+            shell or None,
+            f"genbench completion {near}",
+        )
     print(SCRIPTS[shell])
     return 0
 
@@ -315,7 +386,10 @@ def _completion(words: list[str], registry: Registry) -> int:
 TELLING = {"show", "help", "completion", *(f"{group}s" for group in GROUPS)}
 COMMANDS = {
     "resume": _resume,
-    **{command: partial(_generate, command) for command in ("sample", "reconstruct", "interpolate", "traverse")},
+    **{
+        command: partial(_generate, command)
+        for command in ("sample", "reconstruct", "interpolate", "traverse")
+    },
     "report": _report,
     "show": _show,
     "evaluate": _evaluate,

@@ -13,7 +13,15 @@ from genbench.utils.signals import check
 if TYPE_CHECKING:
     from PIL import Image
 
-PICTURES = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # none that would start another program, as EPS does
+PICTURES = (
+    "BMP",
+    "GIF",
+    "JPEG",
+    "PNG",
+    "PPM",
+    "TIFF",
+    "WEBP",
+)  # none that would start another program, as EPS does
 FOLDERS = {  # above which published data lie, by the name of the loader in `datasets`
     "mnist": "MNIST/raw",
     "fashion_mnist": "FashionMNIST/raw",
@@ -44,7 +52,9 @@ def _require(name: str, folder: Path, loader: str) -> None:
     try:
         filled = any(not entry.startswith(".") for entry in os.listdir(folder))
     except OSError as error:
-        raise UserError(name, f"cannot be read: {error.strerror}", folder, "give a folder that can be read") from error
+        raise UserError(
+            name, f"cannot be read: {error.strerror}", folder, "give a folder that can be read"
+        ) from error
     if not filled:
         raise UserError(name, "holds no data", folder, "give a folder that holds some")
     if below and not os.path.isdir(folder / below):
@@ -71,7 +81,12 @@ def _require_pictures(name: str, folder: Path) -> None:
             return
     if first is not None:
         shown = plain(str(first.relative_to(folder)))
-        raise UserError(name, f"holds no pictures, but files such as {shown}", folder, "give a folder of pictures")
+        raise UserError(
+            name,
+            f"holds no pictures, but files such as {shown}",
+            folder,
+            "give a folder of pictures",
+        )
 
 
 def opened_picture(file: Path) -> "Image.Image":

@@ -11,9 +11,15 @@ from genbench.config.settings import FIXED, Setting, declarations, flatten, vary
 from genbench.utils.errors import UserError
 from genbench.utils.files import MOST_YAML, Unreadable, parse_yaml, read_text
 
-GROUPS = ("model", "dataset")  # what a run is chosen from; what the former sets wins over what the latter does
+GROUPS = (
+    "model",
+    "dataset",
+)  # what a run is chosen from; what the former sets wins over what the latter does
 CODE = {"model": "class", "dataset": "loader"}  # what names the code of each
-EXAMPLES = {group: f"such as {group}: {{name: mine, {part}: my_module.{part.title()}}}" for group, part in CODE.items()}
+EXAMPLES = {
+    group: f"such as {group}: {{name: mine, {part}: my_module.{part.title()}}}"
+    for group, part in CODE.items()
+}
 
 
 class Registry:
@@ -34,10 +40,15 @@ class Registry:
         places = [folder / f"{path}.yaml" for folder in self.folders]
         found = next(filter(os.path.lexists, places), None)
         if found is None:
-            raise UserError(path, "no such config file", fix=f"put {path}.yaml into {self.folders[0]}")
+            raise UserError(
+                path, "no such config file", fix=f"put {path}.yaml into {self.folders[0]}"
+            )
         if not os.path.exists(found):
             raise UserError(
-                str(found), "is a link to a file that is not there", os.path.realpath(found), "bring it back, or remove the link"
+                str(found),
+                "is a link to a file that is not there",
+                os.path.realpath(found),
+                "bring it back, or remove the link",
             )
         return found
 
@@ -45,7 +56,9 @@ class Registry:
         """UserError where the file of a choice does not say what it is called and which code it stands for."""
         for name in (f"{group}.name", f"{group}.{CODE[group]}"):
             if self.value(f"{group}/{choice}", name) is None:
-                raise UserError(f"{self.file(f'{group}/{choice}')}: {name}", "is missing", fix=EXAMPLES[group])
+                raise UserError(
+                    f"{self.file(f'{group}/{choice}')}: {name}", "is missing", fix=EXAMPLES[group]
+                )
 
     def let_import(self) -> None:
         """Let Python find modules in a user's own folders, which their YAML files name classes and loaders of."""
@@ -57,7 +70,9 @@ class Registry:
         found = [entry[group] for entry in listed if isinstance(entry, dict) and group in entry]
         if not found:
             fix = f"add {{{group}: NAME}} to its defaults list"
-            raise UserError(str(self.file("config")), f"names no {group} for commands that name none", fix=fix)
+            raise UserError(
+                str(self.file("config")), f"names no {group} for commands that name none", fix=fix
+            )
         return found[0]
 
     def about(self, path: str) -> list[str]:
@@ -70,7 +85,12 @@ class Registry:
         UserError if one includes itself; `within` are the files that led here.
         """
         if path in within:
-            raise UserError(f"{path}.yaml", "includes itself", " > ".join([*within, path]), "correct its defaults list")
+            raise UserError(
+                f"{path}.yaml",
+                "includes itself",
+                " > ".join([*within, path]),
+                "correct its defaults list",
+            )
         if path not in self._chains:
             group = path.rpartition("/")[0]
             found: list[str] = []
@@ -78,10 +98,14 @@ class Registry:
                 if entry == "_self_":
                     part = [path]
                 elif isinstance(entry, str):
-                    part = self.chain(entry[1:] if entry.startswith("/") else f"{group}/{entry}", (*within, path))
+                    part = self.chain(
+                        entry[1:] if entry.startswith("/") else f"{group}/{entry}", (*within, path)
+                    )
                 else:
                     part = []
-                found = [p for p in found if p not in part] + part  # what comes later wins, so the last place counts
+                found = [
+                    p for p in found if p not in part
+                ] + part  # what comes later wins, so the last place counts
             self._chains[path] = found
         return self._chains[path]
 
@@ -89,7 +113,12 @@ class Registry:
         """The defaults list of a file."""
         listed = self._file(path)[0].get("defaults") or []
         if not isinstance(listed, list):
-            raise UserError(f"{path}.yaml: defaults", "must be a list", listed, "such as defaults: [/base/latent, _self_]")
+            raise UserError(
+                f"{path}.yaml: defaults",
+                "must be a list",
+                listed,
+                "such as defaults: [/base/latent, _self_]",
+            )
         return listed
 
     def settings(self, path: str) -> dict[str, Setting]:
@@ -120,24 +149,38 @@ class Registry:
 
     def owners(self, name: str) -> list[str]:
         """The models and datasets that have a setting of this name."""
-        return [choice for group in GROUPS for choice in self.names(group) if name in self.settings(f"{group}/{choice}")]
+        return [
+            choice
+            for group in GROUPS
+            for choice in self.names(group)
+            if name in self.settings(f"{group}/{choice}")
+        ]
 
     def _file(self, path: str):
         if path not in self._read:
             file = self.file(path)
             try:
-                text = read_text(Path(os.path.realpath(file)), MOST_YAML)  # one's own configs may well be links
+                text = read_text(
+                    Path(os.path.realpath(file)), MOST_YAML
+                )  # one's own configs may well be links
                 content = parse_yaml(text, file) or {}
             except Unreadable as error:
                 raise UserError(str(file), error.what, fix="correct the file") from error
             if not isinstance(content, dict):
-                raise UserError(str(file), "holds no settings by name", fix="write NAME: VALUE in each line")
+                raise UserError(
+                    str(file), "holds no settings by name", fix="write NAME: VALUE in each line"
+                )
             _check_fixed(file, content)
             if path != "config" and file.parent.parent != self.folders[-1]:
                 _check_no_hydra(file, text, content)
             values = {name: varying(value) for name, value in flatten(content).items()}
             lines = text.splitlines()
-            head = [line[2:] for line in lines[: next((i for i, x in enumerate(lines) if not x.startswith("#")), None)]]
+            head = [
+                line[2:]
+                for line in lines[
+                    : next((i for i, x in enumerate(lines) if not x.startswith("#")), None)
+                ]
+            ]
             head = [line for line in head if not line.startswith("@package")]
             self._read[path] = values, head, declarations(lines, values, str(file))
         return self._read[path]
@@ -159,19 +202,34 @@ def _check_no_hydra(file: Path, text: str, content: dict) -> None:
     """UserError where a file of one's own has settings of Hydra, which might write wherever links in a run's folder lead."""
     listed = content.get("defaults")
     entries = [
-        str(key) for entry in (listed if isinstance(listed, list) else []) for key in (entry if isinstance(entry, dict) else [entry])
+        str(key)
+        for entry in (listed if isinstance(listed, list) else [])
+        for key in (entry if isinstance(entry, dict) else [entry])
     ]
     package = re.search(r"(?m)^#\s*@package\s+hydra\b", text)
-    if "hydra" in content or package or any(re.search(r"(^|[\s/@])hydra\b", entry) for entry in entries):
-        raise UserError(f"{file}: hydra", "is set on the command line only", fix="remove it from the file")
+    if (
+        "hydra" in content
+        or package
+        or any(re.search(r"(^|[\s/@])hydra\b", entry) for entry in entries)
+    ):
+        raise UserError(
+            f"{file}: hydra", "is set on the command line only", fix="remove it from the file"
+        )
 
 
 def builtin_registry(config_dir: str | None = None) -> Registry:
     """What the configs beside the package (a checkout) or in it (an installation) declare, after a user's own."""
     here = Path(__file__).resolve().parent.parent
-    configs = next(c for c in (here / "configs", here.parent / "configs") if (c / "config.yaml").is_file())
+    configs = next(
+        c for c in (here / "configs", here.parent / "configs") if (c / "config.yaml").is_file()
+    )
     if config_dir is None:
         return Registry([configs])
     if not os.path.isdir(config_dir):
-        raise UserError("--config-dir", "no such folder", config_dir, "give a folder that holds model/ or dataset/")
+        raise UserError(
+            "--config-dir",
+            "no such folder",
+            config_dir,
+            "give a folder that holds model/ or dataset/",
+        )
     return Registry([Path(config_dir).resolve(), configs])

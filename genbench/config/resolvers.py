@@ -13,7 +13,9 @@ from genbench.config.settings import Varying
 UNNAMED = ("device", "evaluation", "draw_every", "save_every", "theme", "upscaling", "dataset.root")
 
 
-def run_name(model: str, overrides: Iterable[str], named: Collection[str] = (), limit: int = 80) -> str:
+def run_name(
+    model: str, overrides: Iterable[str], named: Collection[str] = (), limit: int = 80
+) -> str:
     """A folder name of at most so many bytes that says what a run is: model, dataset if one was chosen, chosen values.
 
     `named` are settings that are part of the name although they do not say what the run is, since jobs differ in them; of
@@ -25,7 +27,11 @@ def run_name(model: str, overrides: Iterable[str], named: Collection[str] = (), 
     for name, value in given:
         if name == "dataset.root" and name in named:
             words.append(f"root={value.rstrip('/').rpartition('/')[2]}")
-        elif name not in ("model", "dataset") and not name.startswith("hydra") and (name in named or name not in UNNAMED):
+        elif (
+            name not in ("model", "dataset")
+            and not name.startswith("hydra")
+            and (name in named or name not in UNNAMED)
+        ):
             words.append(f"{name}={value}")
     return _cut(_component(words), limit)
 
@@ -42,10 +48,20 @@ def unique_name(model: str, overrides: Iterable[str], limit: int = 80) -> str:
 
     A digest tells apart what looks the same otherwise, or is longer than so many bytes.
     """
-    words = [word for word in (o.lstrip("+~") for o in overrides) if not word.startswith(("model=", "hydra"))]
+    words = [
+        word
+        for word in (o.lstrip("+~") for o in overrides)
+        if not word.startswith(("model=", "hydra"))
+    ]
     name = _component([model, *words])
-    whole = re.fullmatch(_VALUE, model.replace("_", "-")) and all(PLAIN.fullmatch(word) for word in words)
-    return name if whole and len(name.encode()) <= limit else marked(name, "\0".join([model, *words]), limit)
+    whole = re.fullmatch(_VALUE, model.replace("_", "-")) and all(
+        PLAIN.fullmatch(word) for word in words
+    )
+    return (
+        name
+        if whole and len(name.encode()) <= limit
+        else marked(name, "\0".join([model, *words]), limit)
+    )
 
 
 def _component(words: Iterable[str]) -> str:

@@ -29,12 +29,20 @@ import yaml
 
 from genbench.utils.errors import UserError
 
-DECLARED = re.compile(r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*?)\s+# (?P<allowed>\S.*?): (?P<meaning>\S.*)$")
+DECLARED = re.compile(
+    r"^(?P<indent> *)(?P<key>[\w-]+):(?P<value>.*?)\s+# (?P<allowed>\S.*?): (?P<meaning>\S.*)$"
+)
 NUMBER = re.compile(
     r"(?P<type>int|float)(?: (?P<op>>=|>|<=|<) (?P<bound>\S+)| in (?P<open>[\[(])(?P<low>\S+), (?P<high>\S+)(?P<close>[\])]))?"
 )
 VARYING = re.compile(r"\$\{by:(?P<name>[\w.]+),(?P<choices>\{.*\})\}")
-FIXED = {"model.name", "model.class", "dataset.name", "dataset.loader", "dataset.kind"}  # set by a YAML file, not by a user
+FIXED = {
+    "model.name",
+    "model.class",
+    "dataset.name",
+    "dataset.loader",
+    "dataset.kind",
+}  # set by a YAML file, not by a user
 COMPARE = {
     ">=": lambda v, b: v >= b,
     ">": lambda v, b: v > b,
@@ -47,7 +55,9 @@ class Loader(yaml.SafeLoader):
     """YAML in which 1e-3 is a number, as it is to Hydra."""
 
 
-Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"])
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"]
+)
 
 
 class Settings(dict):
@@ -110,22 +120,33 @@ class Setting:
             conditions = list(dict.fromkeys(condition for _, condition in self.alternatives))
             other = conditions[0].partition("=")[0]
             what = f"has no effect with {other}={others.get(other)}"
-            raise UserError(self.name, what, written(value), f"leave it out, or set {' or '.join(conditions)}")
+            raise UserError(
+                self.name, what, written(value), f"leave it out, or set {' or '.join(conditions)}"
+            )
         if value is None and self.required:
             raise UserError(self.name, f"must be given: {self.meaning}", fix=self.example)
         near = get_close_matches(str(value), self.words(), n=1) or [written(self.default)]
-        raise UserError(self.name, f"must be {self.in_words(others)}", written(value), f"such as {self.name}={near[0]}")
+        raise UserError(
+            self.name,
+            f"must be {self.in_words(others)}",
+            written(value),
+            f"such as {self.name}={near[0]}",
+        )
 
     def in_words(self, others: Mapping[str, Any] | None = None) -> str:
         """What is allowed, and beside which settings; conditions that the others meet go unsaid."""
         conditions: dict[str, list[str]] = {}
         for kind, condition in self.alternatives:
-            conditions.setdefault(kind, []).append("" if _holds(condition, others or {}) else condition)
+            conditions.setdefault(kind, []).append(
+                "" if _holds(condition, others or {}) else condition
+            )
         kinds: dict[str, list[str]] = {}
         for kind, beside in conditions.items():
             kinds.setdefault("" if "" in beside else " or ".join(beside), []).append(kind)
         link = " with " if "" in kinds else ", only with "
-        return ", or ".join(" | ".join(some) + (link + beside if beside else "") for beside, some in kinds.items())
+        return ", or ".join(
+            " | ".join(some) + (link + beside if beside else "") for beside, some in kinds.items()
+        )
 
     @property
     def required(self) -> bool:
@@ -143,7 +164,11 @@ class Setting:
         for kind, _ in self.alternatives:
             if kind == "bool":
                 found += ["true", "false"]
-            elif kind not in ("text", "folder") and not NUMBER.fullmatch(kind) and not kind.startswith("list of "):
+            elif (
+                kind not in ("text", "folder")
+                and not NUMBER.fullmatch(kind)
+                and not kind.startswith("list of ")
+            ):
                 found.append(kind.replace("N", "0"))
         return list(dict.fromkeys([*found, *([] if self.required else [written(self.default)])]))
 
@@ -188,7 +213,9 @@ def nearest(name: str, names: Iterable[str]) -> str | None:
     """The one of the names that was probably meant: the same but for its case, its dashes and what stands before its
     dot, what others call it, or spelt alike."""
     names, bare = list(names), _bare(name)
-    same = [n for n in names if n.rpartition(".")[2] == name] or [n for n in names if bare in (_bare(n), _bare(n.rpartition(".")[2]))]
+    same = [n for n in names if n.rpartition(".")[2] == name] or [
+        n for n in names if bare in (_bare(n), _bare(n.rpartition(".")[2]))
+    ]
     called = [n for n in names if bare in SYNONYMS.get(n, "").split()]
     alike = get_close_matches(name.lower(), [n.lower() for n in names], n=1)
     return next(iter(same or called or [n for n in names if n.lower() in alike]), None)
@@ -269,7 +296,11 @@ def declarations(lines: list[str], values: dict[str, Any], file: str) -> dict[st
 def varying(value: Any) -> Any:
     """A value as a YAML file has it; one that goes with another setting as what it stands for."""
     match = VARYING.fullmatch(value) if isinstance(value, str) else None
-    return Varying(match["name"], tuple(yaml.safe_load(match["choices"].replace(":", ": ")).items())) if match else value
+    return (
+        Varying(match["name"], tuple(yaml.safe_load(match["choices"].replace(":", ": ")).items()))
+        if match
+        else value
+    )
 
 
 def flatten(values: dict, prefix: str = "") -> dict[str, Any]:

@@ -9,7 +9,9 @@ from genbench.config.settings import FIXED, Setting, Varying, flatten, nearest
 from genbench.utils.errors import UserError, plain
 
 
-def check(config: dict, registry: Registry, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def check(
+    config: dict, registry: Registry, changes: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """A composed config, with `changes` by dotted name, and every value in its declared type.
 
     Raises UserError for a value that is not allowed, and for a key that nothing declares for this model and dataset.
@@ -32,7 +34,11 @@ def check(config: dict, registry: Registry, changes: Mapping[str, Any] | None = 
     require_one_length(checked, known)
     missing = sorted(known.keys() - values.keys())
     if missing:
-        raise UserError(missing[0], "is missing from the config", fix=f"add {missing[0]}: {known[missing[0]].default}")
+        raise UserError(
+            missing[0],
+            "is missing from the config",
+            fix=f"add {missing[0]}: {known[missing[0]].default}",
+        )
     return checked
 
 
@@ -42,23 +48,35 @@ def require_one_length(config: dict, known: Mapping[str, Setting]) -> None:
         return
     chosen = [n for n in ("epochs", "steps") if config[n] not in (None, "auto", known[n].default)]
     if len(chosen) == 2:
-        raise UserError("steps", f"epochs={config['epochs']} says how long the run is", config["steps"], "leave out one of them")
+        raise UserError(
+            "steps",
+            f"epochs={config['epochs']} says how long the run is",
+            config["steps"],
+            "leave out one of them",
+        )
     if chosen == ["epochs"]:
         config["steps"] = None
 
 
-def known_settings(registry: Registry, model: str, dataset: str, values: Mapping[str, Any] | None = None) -> dict[str, Setting]:
+def known_settings(
+    registry: Registry, model: str, dataset: str, values: Mapping[str, Any] | None = None
+) -> dict[str, Setting]:
     """Every setting that a run of this model on this dataset has, with the default that holds beside these values."""
     known, choices = registry.shared(), (f"dataset/{dataset}", f"model/{model}")
     for choice in choices:
         known |= registry.settings(choice)
-    for choice in choices:  # in Hydra's order: a model may change what a dataset has set, and both what every run has
+    for choice in (
+        choices
+    ):  # in Hydra's order: a model may change what a dataset has set, and both what every run has
         for name in registry.shared():
             default = registry.value(choice, name)
             if default is not None:
                 known[name] = replace(known[name], default=default)
     others = {name: setting.default for name, setting in known.items()}
-    others |= {"dataset.kind": registry.value(f"dataset/{dataset}", "dataset.kind"), **(values or {})}
+    others |= {
+        "dataset.kind": registry.value(f"dataset/{dataset}", "dataset.kind"),
+        **(values or {}),
+    }
 
     def fixed(default: Any) -> Any:
         """What a default is beside the others, which may depend on others in their turn."""
@@ -66,12 +84,23 @@ def known_settings(registry: Registry, model: str, dataset: str, values: Mapping
             return default
         return fixed(default.beside({default.name: fixed(others.get(default.name))}))
 
-    return {name: replace(setting, default=fixed(setting.default)) for name, setting in known.items()}
+    return {
+        name: replace(setting, default=fixed(setting.default)) for name, setting in known.items()
+    }
 
 
 # What does not tell runs apart: where they run, how they are watched, how far they have come, what names say already.
 ASIDE = (
-    *("device", "epochs", "steps", "validate_every", "save_every", "draw_every", "theme", "upscaling"),
+    *(
+        "device",
+        "epochs",
+        "steps",
+        "validate_every",
+        "save_every",
+        "draw_every",
+        "theme",
+        "upscaling",
+    ),
     *("evaluation", "dataset.root", *FIXED),
 )
 
@@ -81,10 +110,18 @@ def title(config: dict, registry: Registry, swept: Collection[str] = ()) -> str:
     model, dataset = config["model"]["name"], config["dataset"]["name"]
     values = flatten(config)
     known = known_settings(registry, model, dataset, values)
-    own = {name: values[name] for name in known if name in swept or (name not in ASIDE and values[name] != known[name].default)}
+    own = {
+        name: values[name]
+        for name in known
+        if name in swept or (name not in ASIDE and values[name] != known[name].default)
+    }
     if "dataset.root" in own:  # of a path, what tells two apart
         own["dataset.root"] = str(own["dataset.root"]).rstrip("/").rpartition("/")[2]
-    return plain(", ".join([f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())]))
+    return plain(
+        ", ".join(
+            [f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())]
+        )
+    )
 
 
 def _short(value: Any) -> str:
@@ -95,7 +132,9 @@ def unknown(name: str, value: Any, registry: Registry, model: str, dataset: str)
     """The error for a setting that this model and dataset do not have: the nearest name, or who has it."""
     if name in FIXED:
         choice, _, part = name.partition(".")
-        return UserError(name, f"{part} is fixed by configs/{choice}/", value, f"choose with {choice}=NAME")
+        return UserError(
+            name, f"{part} is fixed by configs/{choice}/", value, f"choose with {choice}=NAME"
+        )
     known = known_settings(registry, model, dataset)
     owners = registry.owners(name)
     subject = f"dataset={dataset}" if name.startswith("dataset.") else f"model={model}"
@@ -109,8 +148,13 @@ def unknown(name: str, value: Any, registry: Registry, model: str, dataset: str)
         )
     choices = [f"{group}/{choice}" for group in GROUPS for choice in registry.names(group)]
     others = [key for choice in choices for key in registry.settings(choice)]
-    for names in ([*known, "model", "dataset"], others):  # what this run has, before what others have
+    for names in (
+        [*known, "model", "dataset"],
+        others,
+    ):  # what this run has, before what others have
         near = nearest(name, names)
         if near:
             return UserError(name, "no such setting", f"{name}={value}", f"did you mean '{near}'?")
-    return UserError(name, "no such setting", f"{name}={value}", "see 'genbench --help' for all of them")
+    return UserError(
+        name, "no such setting", f"{name}={value}", "see 'genbench --help' for all of them"
+    )

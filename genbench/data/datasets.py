@@ -48,20 +48,42 @@ class Published:
         try:
             parts, names = self.read(self._given(Path(s.root)) if s.root else self._cached(s.name))
         except OSError as error:
-            raise UserError(str(error.filename), f"cannot be read: {error.strerror}", fix="make it readable") from error
+            raise UserError(
+                str(error.filename), f"cannot be read: {error.strerror}", fix="make it readable"
+            ) from error
         (x, y), (test_x, test_y) = [*parts, (None, None)][:2]
         trials = 1 if self.white == 1 else None
-        facts = {"unit": True, "scale": 1 / self.white, "trials": trials, "names": tuple(names), "ordered": self.ordered}
+        facts = {
+            "unit": True,
+            "scale": 1 / self.white,
+            "trials": trials,
+            "names": tuple(names),
+            "ordered": self.ordered,
+        }
         return RawDataset(x, y, test_x, test_y, **facts)
 
     def _given(self, root: Path) -> readers.Files:
         """The user's own files, which may be others than those that were published; of one and its .gz the former."""
         folder = root / self.at
-        paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"), reverse=True) if path.is_file()}
-        found = {match[1]: path for name, path in paths.items() if (match := self.wanted.fullmatch(name))}
-        missing = [f"{self.at}/{name}" for name in self.files if not any(key.startswith(name) for key in found)]
+        paths = {
+            path.relative_to(folder).as_posix(): path
+            for path in sorted(folder.rglob("*"), reverse=True)
+            if path.is_file()
+        }
+        found = {
+            match[1]: path for name, path in paths.items() if (match := self.wanted.fullmatch(name))
+        }
+        missing = [
+            f"{self.at}/{name}"
+            for name in self.files
+            if not any(key.startswith(name) for key in found)
+        ]
         if missing:
-            otherwise = f"copy the files of {self.url} there" if self.url else "leave dataset.root out to download"
+            otherwise = (
+                f"copy the files of {self.url} there"
+                if self.url
+                else "leave dataset.root out to download"
+            )
             fix = f"give the folder above {self.at}/{self.files[0]}, or {otherwise}"
             raise UserError("dataset.root", f"does not hold {', '.join(missing)}", root, fix)
         return found
@@ -75,13 +97,24 @@ class Published:
         return {self.wanted.fullmatch(path.name)[1]: path for path in paths}
 
 
-IDX = tuple(f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))
+IDX = tuple(
+    f"{part}-{what}-ubyte" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1")
+)
 
 
 def _idx(at: str, base: str, sums: Sequence[str], names: Sequence[str]) -> Published:
     """What comes as MNIST does: four files, the SHA-256 sums of which are in the order of `IDX`."""
-    downloads = (Download(f"{name}.gz", f"{base}{name}.gz", sha256) for name, sha256 in zip(IDX, sums, strict=True))
-    return Published(at, IDX, re.compile(rf"({'|'.join(IDX)})(?:\.gz)?"), tuple(downloads), partial(readers.idx, names=names))
+    downloads = (
+        Download(f"{name}.gz", f"{base}{name}.gz", sha256)
+        for name, sha256 in zip(IDX, sums, strict=True)
+    )
+    return Published(
+        at,
+        IDX,
+        re.compile(rf"({'|'.join(IDX)})(?:\.gz)?"),
+        tuple(downloads),
+        partial(readers.idx, names=names),
+    )
 
 
 mnist = _idx(
@@ -104,7 +137,18 @@ fashion_mnist = _idx(
         "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
         "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
     ),
-    ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
 )
 kmnist = _idx(
     FOLDERS["kmnist"],

@@ -13,9 +13,15 @@ from genbench.utils.rng import generator
 class Mixture:
     """Round Gaussians: `means` [K, D], standard deviations `scales` [K], `weights` [K] that sum to one."""
 
-    def __init__(self, means: torch.Tensor, scales: torch.Tensor, weights: torch.Tensor | None = None):
+    def __init__(
+        self, means: torch.Tensor, scales: torch.Tensor, weights: torch.Tensor | None = None
+    ):
         self.means, self.scales = means.double(), scales.double().expand(len(means))
-        self.weights = torch.full((len(means),), 1 / len(means)).double() if weights is None else weights.double()
+        self.weights = (
+            torch.full((len(means),), 1 / len(means)).double()
+            if weights is None
+            else weights.double()
+        )
         self.modes = self.means  # what mode coverage counts
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
@@ -86,12 +92,19 @@ def gaussians(s: Settings) -> RawDataset:
         )
     dimensions = {len(m) for m in s.means}
     if dimensions not in ({1}, {2}):
-        raise UserError("dataset.means", "must all have one dimension, or all two", s.means, "such as [[-1.0], [1.0]]")
+        raise UserError(
+            "dataset.means",
+            "must all have one dimension, or all two",
+            s.means,
+            "such as [[-1.0], [1.0]]",
+        )
     weights = torch.tensor(s.weights, dtype=torch.float64)
     return _draw(Mixture(torch.tensor(s.means), torch.tensor(s.scales), weights / weights.sum()), s)
 
 
 def _draw(density: Mixture, s: Settings) -> RawDataset:
     x, y = density.sample(s.size, generator(s.seed, "density", "train"))
-    test_x, test_y = density.sample(count(s.test_size, s.size), generator(s.seed, "density", "test"))
+    test_x, test_y = density.sample(
+        count(s.test_size, s.size), generator(s.seed, "density", "test")
+    )
     return RawDataset(x.float(), y, test_x.float(), test_y, unit=False, density=density)

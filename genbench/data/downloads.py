@@ -48,16 +48,25 @@ def fetched(downloads: Sequence[Download], folder: Path, key: str, otherwise: st
             folder.mkdir(parents=True, exist_ok=True)
             with _alone(folder):
                 for download in downloads:
-                    if not _is_there(folder, download):  # another process may have been here in the meantime
+                    if not _is_there(
+                        folder, download
+                    ):  # another process may have been here in the meantime
                         _fetch(download, folder, key, otherwise)
     except OSError as error:
-        raise UserError("cache folder", f"cannot be used: {error.strerror or error}", folder, "set GENBENCH_CACHE to another") from error
+        raise UserError(
+            "cache folder",
+            f"cannot be used: {error.strerror or error}",
+            folder,
+            "set GENBENCH_CACHE to another",
+        ) from error
     return [folder / download.name for download in downloads]
 
 
 def _is_there(folder: Path, download: Download) -> bool:
     file = folder / download.name
-    if not file.is_file():  # a pipe would be waited for; a link to a file elsewhere is the user's own
+    if (
+        not file.is_file()
+    ):  # a pipe would be waited for; a link to a file elsewhere is the user's own
         return False
     digest = hashlib.sha256()
     with open(opened(file, links=True), "rb") as content:
@@ -100,7 +109,9 @@ def _fetch(download: Download, folder: Path, key: str, otherwise: str) -> None:
     if os.path.lexists(file):
         damaged = file.with_name(f"{file.name}.damaged")
         os.replace(file, damaged)
-        echo(f"warning: {file} is not as it was published; kept as {damaged.name}, and downloaded again")
+        echo(
+            f"warning: {file} is not as it was published; kept as {damaged.name}, and downloaded again"
+        )
     echo(f"downloading {download.url} into {folder}")
     for last in (False, True):
         temporary.unlink(missing_ok=True)
@@ -111,7 +122,9 @@ def _fetch(download: Download, folder: Path, key: str, otherwise: str) -> None:
             if last:
                 what, got = error.args
                 fix = f"put {download.name} into {folder} by hand, or {otherwise}"
-                raise UserError(key, f"{download.url} could not be downloaded: {what}", got, fix) from error
+                raise UserError(
+                    key, f"{download.url} could not be downloaded: {what}", got, fix
+                ) from error
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -140,7 +153,9 @@ def _response(url: str) -> Iterator[bytes]:
                 yield chunk
             promised = int(response.headers["Content-Length"] or received)
             if received != promised:
-                raise _Failed(f"the connection was cut, expected {promised:,} bytes", f"{received:,}")
+                raise _Failed(
+                    f"the connection was cut, expected {promised:,} bytes", f"{received:,}"
+                )
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, HTTPError):
             error.close()  # it holds what the server says instead

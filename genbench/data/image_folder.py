@@ -29,37 +29,68 @@ def image_folder(s: Settings) -> RawDataset:
     except that files that cannot be read are left out with `skip_bad`.
     """
     if s.levels != "auto" and s.levels[0] >= s.levels[1]:
-        raise UserError("dataset.levels", "the first, black, must be below the second, white", s.levels, "dataset.levels=auto")
+        raise UserError(
+            "dataset.levels",
+            "the first, black, must be below the second, white",
+            s.levels,
+            "dataset.levels=auto",
+        )
     root = Path(s.root)
     halves = [half for half in (root / "train", root / "test") if half.is_dir()]
     if len(halves) == 1:
         fix = f"add the other, or give dataset.root={halves[0]} to split it by dataset.test_size"
-        raise UserError("dataset.root", f"has {halves[0].name}/, but not both train/ and test/", root, fix)
+        raise UserError(
+            "dataset.root", f"has {halves[0].name}/, but not both train/ and test/", root, fix
+        )
     try:
         if len({_identity(half) for half in halves}) < len(halves):
-            raise UserError("dataset.root", "train/ and test/ are the same folder", root, "give each pictures of its own")
+            raise UserError(
+                "dataset.root",
+                "train/ and test/ are the same folder",
+                root,
+                "give each pictures of its own",
+            )
         entered = {_identity(root)}
         parts = [_by_class(folder, entered) for folder in halves or [root]]
     except OSError as error:
-        raise UserError("dataset.root", f"cannot be read: {error.strerror}", error.filename, "give a folder of pictures") from error
+        raise UserError(
+            "dataset.root",
+            f"cannot be read: {error.strerror}",
+            error.filename,
+            "give a folder of pictures",
+        ) from error
     classes = sorted({name for part in parts for name in part})
     if "" in classes and len(classes) > 1:
-        raise UserError("dataset.root", "has class folders in only one of train/ and test/", root, "give both, or neither")
-    found, bad = _pictures([file for part in parts for files in part.values() for file in files], root, s)
+        raise UserError(
+            "dataset.root",
+            "has class folders in only one of train/ and test/",
+            root,
+            "give both, or neither",
+        )
+    found, bad = _pictures(
+        [file for part in parts for files in part.values() for file in files], root, s
+    )
     if bad:
         _tell(bad, len(found) + len(bad), root, s)
-    parts = [{name: [file for file in files if file in found] for name, files in part.items()} for part in parts]
+    parts = [
+        {name: [file for file in files if file in found] for name, files in part.items()}
+        for part in parts
+    ]
     for folder, part in zip(halves or [root], parts):
         _check_filled(part, folder, "holds no pictures that can be read")
     _level(found, s)
     x = _stacked([found[file] for part in parts for files in part.values() for file in files])
-    y = torch.tensor([classes.index(name) for part in parts for name, files in part.items() for _ in files])
+    y = torch.tensor(
+        [classes.index(name) for part in parts for name, files in part.items() for _ in files]
+    )
     sizes = [sum(map(len, part.values())) for part in parts]
     (x, y), (test_x, test_y) = [*zip(x.split(sizes), y.split(sizes)), (None, None)][:2]
     if classes == [""]:
         y = test_y = None
     names = () if y is None else tuple(classes)
-    return RawDataset(x, y, test_x, test_y, unit=True, scale=1 / 255, names=names, skipped=tuple(bad))
+    return RawDataset(
+        x, y, test_x, test_y, unit=True, scale=1 / 255, names=names, skipped=tuple(bad)
+    )
 
 
 def _by_class(folder: Path, entered: set[tuple[int, int]]) -> dict[str, list[Path]]:
@@ -74,8 +105,15 @@ def _by_class(folder: Path, entered: set[tuple[int, int]]) -> dict[str, list[Pat
     if folders and len(folders) < len(entries):
         file = next(entry for entry in entries if not entry.is_dir())
         fix = "move the files into class folders, or hide them by a leading dot"
-        raise UserError("dataset.root", f"holds files such as {file.name} beside folders such as {folders[0].name}/", folder, fix)
-    files = {entry.name: list(_files(entry, entered)) for entry in sorted(folders, key=Path.is_symlink)}  # links last
+        raise UserError(
+            "dataset.root",
+            f"holds files such as {file.name} beside folders such as {folders[0].name}/",
+            folder,
+            fix,
+        )
+    files = {
+        entry.name: list(_files(entry, entered)) for entry in sorted(folders, key=Path.is_symlink)
+    }  # links last
     found = {name: files[name] for name in sorted(files)} or {"": entries}
     _check_filled(found, folder, "holds no pictures")
     return found
@@ -94,7 +132,9 @@ def _visible(folder: Path) -> list[Path]:
 def _files(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
     """The files in a folder and in those below it, each of which is entered once, as links may lead back to it."""
     if _identity(folder) in entered:
-        echo(f"warning: {_name(folder, folder.parent)} in {folder.parent} is a folder that was read already, by another way; skipped")
+        echo(
+            f"warning: {_name(folder, folder.parent)} in {folder.parent} is a folder that was read already, by another way; skipped"
+        )
         return
     entered.add(_identity(folder))
     check()
@@ -111,7 +151,9 @@ def _identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _pictures(files: list[Path], root: Path, s: Settings) -> tuple[dict[Path, np.ndarray], list[str]]:
+def _pictures(
+    files: list[Path], root: Path, s: Settings
+) -> tuple[dict[Path, np.ndarray], list[str]]:
     """All pictures by their file, as bytes [H, W, C], and the files that are none, each with the reason.
 
     Raises UserError naming two that differ in size, or a file where there are no pictures at all.
@@ -129,7 +171,10 @@ def _pictures(files: list[Path], root: Path, s: Settings) -> tuple[dict[Path, np
             continue
         first = next(iter(found))
         (h, w), (h2, w2) = found[first].shape[:2], found[file].shape[:2]
-        if (h, w) != (h2, w2):  # told at once, since a folder of photographs in full size may exceed the memory
+        if (h, w) != (
+            h2,
+            w2,
+        ):  # told at once, since a folder of photographs in full size may exceed the memory
             what = f"pictures differ in height x width: {_name(first, root)} {h}x{w}, {_name(file, root)} {h2}x{w2}"
             h, w = _commonest_size(files) or (h, w)
             raise UserError("dataset.resize", what, "null", f"'dataset.resize=[{h},{w}]'")
@@ -177,7 +222,9 @@ def _level(pictures: dict[Path, np.ndarray], s: Settings) -> None:
     low, high = _range(pictures[file] for file in deep) if s.levels == "auto" else s.levels
     if s.levels == "auto":
         whole = f"dataset.levels=[{DEPTH[0]},{DEPTH[1]}] keeps the whole range"
-        echo(f"16-bit pictures: {low} is black and {high} is white, the least and the largest value; {whole}")
+        echo(
+            f"16-bit pictures: {low} is black and {high} is white, the least and the largest value; {whole}"
+        )
     for file in deep:
         shares = (pictures[file].astype(np.float32) - low) / (high - low)
         pictures[file] = (255 * shares.clip(0, 1)).round().astype(np.uint8)
@@ -205,7 +252,9 @@ def _picture(file: Path, s: Settings) -> np.ndarray:
     A picture of 16 bits, which is grey, keeps them.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a picture that Pillow merely wonders at is read, whatever python -W says
+        warnings.simplefilter(
+            "ignore"
+        )  # a picture that Pillow merely wonders at is read, whatever python -W says
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with opened_picture(file) as opened:
             image = ImageOps.exif_transpose(opened)
@@ -231,5 +280,9 @@ def _sixteen_bits(image: Image.Image, s: Settings) -> np.ndarray:
         raise ValueError("values are beyond 16 bits")
     if s.resize:
         resized = np.asarray(Image.fromarray(values).resize(s.resize[::-1]))
-        values = resized.clip(values.min(), values.max())  # which bicubic interpolation exceeds at edges
-    return np.repeat(values.round().astype(np.uint16)[..., None], 3 if s.channels == 3 else 1, axis=2)
+        values = resized.clip(
+            values.min(), values.max()
+        )  # which bicubic interpolation exceeds at edges
+    return np.repeat(
+        values.round().astype(np.uint16)[..., None], 3 if s.channels == 3 else 1, axis=2
+    )

@@ -56,7 +56,9 @@ def members(archive: Path, wanted: re.Pattern) -> dict[str, Member]:
         for member in tar:
             check()
             match = wanted.fullmatch(member.name)
-            if match and member.isreg() and not member.issparse():  # a sparse file may claim any length
+            if (
+                match and member.isreg() and not member.issparse()
+            ):  # a sparse file may claim any length
                 found[match[1]] = Member(archive, member.name, tar.extractfile(member).read())
     return found
 
@@ -100,13 +102,23 @@ def _idx_bytes(path: Path, dimensions: int) -> torch.Tensor:
                 if not size:
                     raise damaged(path, f"expected {dimensions} sizes of at least 1", shape)
                 if size > LONGEST:
-                    raise damaged(path, f"expected at most {LONGEST:,} bytes after its header", shape)
-                content = _at_most(file, size + 1)  # one more, which must not be there; what gzip says of itself follows it
+                    raise damaged(
+                        path, f"expected at most {LONGEST:,} bytes after its header", shape
+                    )
+                content = _at_most(
+                    file, size + 1
+                )  # one more, which must not be there; what gzip says of itself follows it
             except (OSError, EOFError, zlib.error) as error:
-                raise damaged(path, f"cannot be unpacked: {error}" if packed else f"cannot be read: {error}") from error
+                raise damaged(
+                    path, f"cannot be unpacked: {error}" if packed else f"cannot be read: {error}"
+                ) from error
     if len(content) != size:
         got = f"{len(content):,}" if len(content) < size else "more"
-        raise damaged(path, f"expected {size:,} bytes after its header, which says {' x '.join(map(str, shape))}", got)
+        raise damaged(
+            path,
+            f"expected {size:,} bytes after its header, which says {' x '.join(map(str, shape))}",
+            got,
+        )
     return torch.frombuffer(content, dtype=torch.uint8).view(shape)
 
 
@@ -135,7 +147,11 @@ def _check_labels(y: torch.Tensor, count: int, classes: int, file: Path | Member
         raise damaged(file, f"expected {count:,} labels, one for each image", f"{len(y):,}")
     wrong = ((y < 0) | (y >= classes)).nonzero()
     if len(wrong):
-        raise damaged(file, f"label {int(wrong[0])} (from 0) should be from 0 to {classes - 1}", int(y[wrong[0]]))
+        raise damaged(
+            file,
+            f"label {int(wrong[0])} (from 0) should be from 0 to {classes - 1}",
+            int(y[wrong[0]]),
+        )
 
 
 def amat(files: Files, names: Sequence[str], side: int) -> tuple[Parts, Sequence[str]]:
@@ -157,12 +173,21 @@ def _amat_bytes(path: Path, side: int) -> torch.Tensor:
     line = text == ord("\n")
     strange = (~(digit | line | (text == ord(" ")) | (text == ord("\r")))).nonzero()[0]
     if len(strange):
-        raise damaged(path, f"expected zeros and ones, and byte {strange[0]:,} (from 0) is another", bytes([text[strange[0]]]))
+        raise damaged(
+            path,
+            f"expected zeros and ones, and byte {strange[0]:,} (from 0) is another",
+            bytes([text[strange[0]]]),
+        )
     if (digit[1:] & digit[:-1]).any():
-        raise damaged(path, f"expected a blank between values, as after byte {int((digit[1:] & digit[:-1]).argmax()):,}")
+        raise damaged(
+            path,
+            f"expected a blank between values, as after byte {int((digit[1:] & digit[:-1]).argmax()):,}",
+        )
     starts = np.concatenate([[0], line.nonzero()[0] + 1])
     starts = starts[starts < len(text)]
-    widths = np.add.reduceat(digit, starts, dtype=np.int64) if len(starts) else starts  # values in each line
+    widths = (
+        np.add.reduceat(digit, starts, dtype=np.int64) if len(starts) else starts
+    )  # values in each line
     wrong = (widths != side * side).nonzero()[0]
     if not len(widths) or len(wrong):
         got = f"{widths[wrong[0]]:,} in line {wrong[0] + 1:,}" if len(wrong) else "no line"
@@ -176,7 +201,11 @@ def cifar(files: Files) -> tuple[Parts, Sequence[str]]:
         names = [str(name) for name in _plain(files["batches.meta"])["label_names"]]
     except (KeyError, TypeError) as error:
         raise damaged(files["batches.meta"], "expected the names of the labels") from error
-    batches = {name: _cifar_batch(files[name], len(names)) for name in sorted(files) if name != "batches.meta"}
+    batches = {
+        name: _cifar_batch(files[name], len(names))
+        for name in sorted(files)
+        if name != "batches.meta"
+    }
     test = batches.pop("test_batch")
     x, y = (torch.cat(some) for some in zip(*batches.values()))
     return [(x, y), test], names
@@ -186,12 +215,23 @@ def _cifar_batch(file: Path | Member, classes: int) -> tuple[torch.Tensor, torch
     batch = _plain(file)
     try:
         _, shape, kind, transposed, values = batch["data"].state  # as numpy writes arrays
-        values = values.encode("latin-1") if isinstance(values, str) else values  # what Python 2 wrote
+        values = (
+            values.encode("latin-1") if isinstance(values, str) else values
+        )  # what Python 2 wrote
         n, width = shape
-        if width != 3 * 32 * 32 or kind.arguments[0] != "u1" or transposed or n * width != len(values):
-            raise ValueError(f"{shape} of type {kind.arguments[0]}, stored in {len(values):,} bytes")
+        if (
+            width != 3 * 32 * 32
+            or kind.arguments[0] != "u1"
+            or transposed
+            or n * width != len(values)
+        ):
+            raise ValueError(
+                f"{shape} of type {kind.arguments[0]}, stored in {len(values):,} bytes"
+            )
         x = torch.frombuffer(bytearray(values), dtype=torch.uint8).view(n, 3, 32, 32)
-        y = torch.tensor([index(label) for label in batch["labels"]])  # which takes nothing but whole numbers
+        y = torch.tensor(
+            [index(label) for label in batch["labels"]]
+        )  # which takes nothing but whole numbers
     except Exception as error:  # nothing is known of what the pickle holds
         raise damaged(file, "expected rows of 3,072 bytes and their labels", error) from error
     _check_labels(y, n, classes, file)
@@ -211,7 +251,11 @@ class _Array:
 class _Unpickler(pickle.Unpickler):
     """Unpickles plain values, and arrays as `_Array`: numpy itself is never called, nor anything else that has a name."""
 
-    known = {("numpy", "ndarray"), ("numpy", "dtype"), *((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core"))}
+    known = {
+        ("numpy", "ndarray"),
+        ("numpy", "dtype"),
+        *((f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")),
+    }
 
     def find_class(self, module: str, name: str):
         """Called for every name in a pickle."""
@@ -239,7 +283,9 @@ def faces(files: Files, least: int = 60) -> tuple[Parts, Sequence[str]]:
         people.setdefault(name.split("/")[-2].replace("_", " "), []).append(files[name])
     most = max(map(len, people.values()))
     if most < least:
-        raise damaged(files[next(iter(files))], f"expected somebody with at least {least} pictures", most)
+        raise damaged(
+            files[next(iter(files))], f"expected somebody with at least {least} pictures", most
+        )
     people = {name: people[name] for name in sorted(people) if len(people[name]) >= least}
     pictures = [(_face(file), y) for y, some in enumerate(people.values()) for file in some]
     order = np.arange(len(pictures))

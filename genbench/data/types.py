@@ -89,7 +89,9 @@ class Split:
         x = self.raw[index].float()
         return x * self.scale if self.scale != 1 else x
 
-    def batches(self, size: int, *, order: int | None = None, draw: int = 0, skip: int = 0) -> Iterator[Batch]:
+    def batches(
+        self, size: int, *, order: int | None = None, draw: int = 0, skip: int = 0
+    ) -> Iterator[Batch]:
         """Every point once, `size` at a time (the last batch may be smaller), but for the first `skip` batches.
 
         `order` seeds a random order (None keeps the stored one), `draw` the noise. Raises Interrupted between two
@@ -121,7 +123,9 @@ class Split:
 
     def to(self, device) -> "Split":
         """The same part on another device."""
-        return replace(self, raw=self.raw.to(device), y=None if self.y is None else self.y.to(device))
+        return replace(
+            self, raw=self.raw.to(device), y=None if self.y is None else self.y.to(device)
+        )
 
 
 class RawDataset(NamedTuple):
@@ -205,12 +209,24 @@ def load(settings: dict, device: torch.device) -> Data:
     noise = _noise(source, s)
     if noise is not None:
         parts = {name: _noisy(name, part, noise, s) for name, part in parts.items()}
-    spec = DataSpec(tuple(source.x.shape[1:]), source.unit, source.trials, classes=classes, absent=absent)
+    spec = DataSpec(
+        tuple(source.x.shape[1:]), source.unit, source.trials, classes=classes, absent=absent
+    )
     if noise is not None:
         spec = spec._replace(trials=noise.trials, cell=noise.cell)
     on_device = {name: part.to(device) for name, part in parts.items()}
     digest = _digest(parts.values())
-    return Data(s.name, on_device, spec, source.density, source.names, source.skipped, digest, reference, moments)
+    return Data(
+        s.name,
+        on_device,
+        spec,
+        source.density,
+        source.names,
+        source.skipped,
+        digest,
+        reference,
+        moments,
+    )
 
 
 def _source(s: Settings) -> RawDataset:
@@ -220,9 +236,17 @@ def _source(s: Settings) -> RawDataset:
     """
     source = locate(s.loader, "dataset.loader")(s)
     for name, x in (("point", source.x), ("test point", source.test_x)):
-        bad = (~x.flatten(1).isfinite().all(1)).nonzero() if x is not None and x.is_floating_point() else []
+        bad = (
+            (~x.flatten(1).isfinite().all(1)).nonzero()
+            if x is not None and x.is_floating_point()
+            else []
+        )
         if len(bad):
-            raise UserError(f"dataset={s.name}", f"{name} {int(bad[0])} is not finite, counted from 0", fix="clean the data")
+            raise UserError(
+                f"dataset={s.name}",
+                f"{name} {int(bad[0])} is not finite, counted from 0",
+                fix="clean the data",
+            )
     _check_labels(source, s)
     texts = {name: tuple(map(plain, getattr(source, name))) for name in ("names", "skipped")}
     return _resized(source._replace(**texts), s.get("resize"))
@@ -237,7 +261,9 @@ def _reference(source: RawDataset, s: Settings) -> Reference | None:
     def read() -> Split:
         again = _source(s)
         if _images_digest(again) != digest:
-            raise UserError(f"dataset={s.name}", "the files changed during the run", fix="run again")
+            raise UserError(
+                f"dataset={s.name}", "the files changed during the run", fix="run again"
+            )
         return Split(again.x, again.y, again.scale)
 
     return Reference(digest, int(source.y.max()) + 1, source.test_x is not None, read)
@@ -245,7 +271,11 @@ def _reference(source: RawDataset, s: Settings) -> Reference | None:
 
 def moments_of(source: RawDataset) -> tuple[torch.Tensor, torch.Tensor] | None:
     """The `moments` of the values of a table, whatever a run keeps of it; None for other data."""
-    return None if source.x.dim() != 2 or source.density is not None else moments(source.x.double() * source.scale)
+    return (
+        None
+        if source.x.dim() != 2 or source.density is not None
+        else moments(source.x.double() * source.scale)
+    )
 
 
 def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -284,13 +314,17 @@ def _resized(source: RawDataset, size: list[int] | None) -> RawDataset:
         parts = []
         for part in x.split(1000):
             signals.check()
-            values = F.interpolate(part.float() * source.scale, size, mode="bicubic", antialias=True)
+            values = F.interpolate(
+                part.float() * source.scale, size, mode="bicubic", antialias=True
+            )
             values = values.clamp(0, 1) if source.unit else values
             parts.append((values * 255).round().byte() if whole else values)
         return torch.cat(parts)
 
     scale = 1 / 255 if whole else 1.0
-    return source._replace(x=stretched(source.x), test_x=stretched(source.test_x), scale=scale, trials=None)
+    return source._replace(
+        x=stretched(source.x), test_x=stretched(source.test_x), scale=scale, trials=None
+    )
 
 
 def _check_labels(source: RawDataset, s: Settings) -> None:
@@ -301,15 +335,29 @@ def _check_labels(source: RawDataset, s: Settings) -> None:
         parts["test"] = (source.test_x, source.test_y)
     labelled = [name for name, (_, y) in parts.items() if y is not None]
     if len(labelled) == 1 < len(parts):
-        raise UserError(key, f"only the {labelled[0]} points have labels", fix="give all points their labels, or none")
+        raise UserError(
+            key,
+            f"only the {labelled[0]} points have labels",
+            fix="give all points their labels, or none",
+        )
     for name in labelled:
         x, y = parts[name]
         if y.is_floating_point() or y.dim() != 1 or len(y) != len(x):
             got = f"{len(x)} points, and labels {list(y.shape)} of type {y.dtype}"
-            raise UserError(key, f"expected a whole number as the label of each {name} point", got, "correct the loader")
+            raise UserError(
+                key,
+                f"expected a whole number as the label of each {name} point",
+                got,
+                "correct the loader",
+            )
         if len(y) and y.min() < 0:
             what = f"{name} point {int(y.argmin())}, counted from 0, has a label below 0"
-            raise UserError(key, what, int(y.min()), "give every point its label, and hide some by dataset.labelled")
+            raise UserError(
+                key,
+                what,
+                int(y.min()),
+                "give every point its label, and hide some by dataset.labelled",
+            )
 
 
 def _classes(parts: dict[str, Split]) -> tuple[int, tuple[int, ...]]:
@@ -326,24 +374,41 @@ def _warn_of_unseen(test: Split, absent: tuple[int, ...], names: tuple[str, ...]
     """Warn of classes that are to be tested on but cannot be learnt."""
     unseen = [c for c in absent if test.y is not None and bool((test.y == c).any())]
     if unseen:
-        called = ", ".join(names[c] if names else str(c) for c in unseen[:5]) + (", ..." if len(unseen) > 5 else "")
+        called = ", ".join(names[c] if names else str(c) for c in unseen[:5]) + (
+            ", ..." if len(unseen) > 5 else ""
+        )
         kinds = f"{len(unseen)} class{'es' * (len(unseen) > 1)}"
-        echo(f"warning: no training point is of {kinds} that test points have ({called}): a model that uses labels must fail there")
+        echo(
+            f"warning: no training point is of {kinds} that test points have ({called}): a model that uses labels must fail there"
+        )
 
 
 def _of_classes(source: RawDataset, classes: list[int] | None) -> RawDataset:
     """The points whose label is one of `classes`, to train and to test on; None keeps all."""
     if classes is None:
         return source
-    parts = [(x, y) for x, y in ((source.x, source.y), (source.test_x, source.test_y)) if x is not None]
+    parts = [
+        (x, y) for x, y in ((source.x, source.y), (source.test_x, source.test_y)) if x is not None
+    ]
     if any(y is None for _, y in parts):
         raise UserError("dataset.classes", "the data have no classes", classes, "leave it out")
     there = source.y.unique().tolist()
     if not classes or not set(classes) <= set(there):
-        raise UserError("dataset.classes", "must name classes that there are", classes, f"choose from {there}")
-    kept = [(x[chosen], y[chosen]) for x, y in parts for chosen in [torch.isin(y, torch.tensor(classes))]]
+        raise UserError(
+            "dataset.classes", "must name classes that there are", classes, f"choose from {there}"
+        )
+    kept = [
+        (x[chosen], y[chosen])
+        for x, y in parts
+        for chosen in [torch.isin(y, torch.tensor(classes))]
+    ]
     if not all(len(y) for _, y in kept):
-        raise UserError("dataset.classes", "leaves nothing to test on", classes, f"choose from {source.test_y.unique().tolist()}")
+        raise UserError(
+            "dataset.classes",
+            "leaves nothing to test on",
+            classes,
+            f"choose from {source.test_y.unique().tolist()}",
+        )
     (x, y), (test_x, test_y) = [*kept, (None, None)][:2]
     return source._replace(x=x, y=y, test_x=test_x, test_y=test_y)
 
@@ -368,12 +433,16 @@ def _hide_labels(train: Split, s: Settings) -> Split:
         raise UserError("dataset.labelled", "the data have no classes", s.labelled, "leave it out")
     order = torch.randperm(len(train), generator=generator(s.seed, "labelled"))
     y = train.y[order]
-    of_class = F.one_hot(y).cumsum(0).gather(1, y[:, None]).squeeze(1)  # a point is the how-manieth of its class
+    of_class = (
+        F.one_hot(y).cumsum(0).gather(1, y[:, None]).squeeze(1)
+    )  # a point is the how-manieth of its class
     kept = order[of_class.argsort(stable=True)[: s.labelled]]
     return replace(train, y=torch.full_like(train.y, -1).index_copy(0, kept, train.y[kept]))
 
 
-def _set_aside(points: Split, setting: str, s: Settings, purpose: str, last: bool = False) -> tuple[Split, Split]:
+def _set_aside(
+    points: Split, setting: str, s: Settings, purpose: str, last: bool = False
+) -> tuple[Split, Split]:
     """As many points as the setting says, at random or the last ones, and the rest."""
     n, size = len(points), count(s[setting], len(points))
     if size >= n:
@@ -405,9 +474,16 @@ def _noise(source: RawDataset, s: Settings) -> Noise | None:
         return Noise("binarize", "static", source.scale, binary, trials=1)
     if s.get("dequantize", False):
         if source.x.is_floating_point():
-            raise UserError("dataset.dequantize", "needs pixels that are whole numbers", s.dequantize, "leave it out")
+            raise UserError(
+                "dataset.dequantize",
+                "needs pixels that are whole numbers",
+                s.dequantize,
+                "leave it out",
+            )
         levels = round(1 / source.scale) + 1
-        return Noise("dequantize", "true", 1 / levels, partial(uniform, width=1 / levels), cell=1 / levels)
+        return Noise(
+            "dequantize", "true", 1 / levels, partial(uniform, width=1 / levels), cell=1 / levels
+        )
     return None
 
 
@@ -444,7 +520,9 @@ def locate(path: str, key: str):
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(key, f"cannot be imported: {error}", path, "correct the path or install the module") from error
+        raise UserError(
+            key, f"cannot be imported: {error}", path, "correct the path or install the module"
+        ) from error
 
 
 def order_seed(seed: int, epoch: int) -> int:

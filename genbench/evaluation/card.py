@@ -34,7 +34,9 @@ def card(e: Evaluation, names: Collection[str] = (), watch: Watch | None = None)
     return [entry for entry in _entries(e, chosen, watch).values() if entry is not None]
 
 
-def _entries(e: Evaluation, chosen: list[Measure], watch: Watch | None, what: str = "") -> dict[str, dict | None]:
+def _entries(
+    e: Evaluation, chosen: list[Measure], watch: Watch | None, what: str = ""
+) -> dict[str, dict | None]:
     found = {}
     for i, m in enumerate(chosen, 1):
         if watch is not None:
@@ -51,14 +53,26 @@ def real_data(e: Evaluation, names: Collection[str] = (), watch: Watch | None = 
     They depend on the data, the features and the size alone, and are kept in the cache folder for runs with the same.
     """
     chosen = {m.name: m for m in measures_of_samples(names)}
-    key = repr((_code(), torch.__version__, e.data.digest, e.features.name, e.size, e.asked.bins, e.asked.level))
+    key = repr(
+        (
+            _code(),
+            torch.__version__,
+            e.data.digest,
+            e.features.name,
+            e.size,
+            e.asked.bins,
+            e.asked.level,
+        )
+    )
     file = cache_folder() / "real_data" / f"{hashlib.sha256(key.encode()).hexdigest()}.json"
     found = read_json_or_empty(file, {str: (ENTRY, None)}) if e.data.digest else {}
     missing = [m for name, m in chosen.items() if name not in found]
     if missing:
         found |= _entries(RealData(e), missing, watch, "real data, ")
         if e.data.digest:
-            with contextlib.suppress(OSError, CannotWrite):  # without a cache they are measured anew, and come out the same
+            with contextlib.suppress(
+                OSError, CannotWrite
+            ):  # without a cache they are measured anew, and come out the same
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_json(file, found)
     return [found[name] for name in chosen if found[name] is not None]
@@ -67,7 +81,9 @@ def real_data(e: Evaluation, names: Collection[str] = (), watch: Watch | None = 
 def _code() -> str:
     """A digest of the program's own code that measures, as kept numbers are of the code that measured them."""
     package = Path(__file__).parent.parent
-    files = sorted(file for folder in ("evaluation", "stats") for file in (package / folder).rglob("*.py"))
+    files = sorted(
+        file for folder in ("evaluation", "stats") for file in (package / folder).rglob("*.py")
+    )
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
@@ -113,7 +129,10 @@ def measured(m: Measure, e: Evaluation) -> Measured | None:
 
 def _entry(m: Measure, number: Measured) -> dict:
     known = {"group": m.group, "name": m.name, "unit": m.unit, "better": m.better}
-    low, high = (end if end is None else min(max(end, m.within[0]), m.within[1]) for end in (number.low, number.high))
+    low, high = (
+        end if end is None else min(max(end, m.within[0]), m.within[1])
+        for end in (number.low, number.high)
+    )
     return known | number._asdict() | {"low": low, "high": high}
 
 

@@ -59,8 +59,23 @@ class Evaluation:
 
     real = False  # whether training points are in place of samples
 
-    def __init__(self, model: Model, data: Data, found: dict[str, dict], size: str = "full", block: int = 1000, asked: Asked = USUAL):
-        self.model, self.data, self.found, self.size, self.block, self.asked = model, data, found, size, block, asked
+    def __init__(
+        self,
+        model: Model,
+        data: Data,
+        found: dict[str, dict],
+        size: str = "full",
+        block: int = 1000,
+        asked: Asked = USUAL,
+    ):
+        self.model, self.data, self.found, self.size, self.block, self.asked = (
+            model,
+            data,
+            found,
+            size,
+            block,
+            asked,
+        )
         self.images = len(data.spec.shape) == 3
         self.labelled = data.train.y is not None and data.spec.classes > 1
         self.vectors = supports(model, "encode") and model.latent_dim is not None
@@ -156,7 +171,9 @@ class Evaluation:
     def beside_test(self, statistic: Callable) -> Callable:
         """A statistic of test points and of others by `radii` of the former, which are computed once for all of them."""
         self.need(len(self.test) > K)
-        return lambda test, others: statistic(test, others, K, self.test_radii if test is self.test_features else None)
+        return lambda test, others: statistic(
+            test, others, K, self.test_radii if test is self.test_features else None
+        )
 
     @cached_property
     def test_radii(self) -> torch.Tensor:
@@ -188,7 +205,9 @@ class Evaluation:
         return self._encoded(part), part.y.cpu()
 
     def _encoded(self, part: Split) -> torch.Tensor:
-        return self._whole([self.model.conditioned_on(y).encode(x) for x, y in part.batches(self.block)], "codes")
+        return self._whole(
+            [self.model.conditioned_on(y).encode(x) for x, y in part.batches(self.block)], "codes"
+        )
 
     @cached_property
     def draws(self) -> torch.Tensor:
@@ -196,11 +215,17 @@ class Evaluation:
         rng, part, found = self.rng("draws"), self.test.spread(5000), []
         for start in self._steps(len(part)):
             y = part.y[start : start + 1000] if self.model.conditional else None
-            found.append(self.model.conditioned_on(y).decode(self.model.codes(min(1000, len(part) - start), rng)))
+            found.append(
+                self.model.conditioned_on(y).decode(
+                    self.model.codes(min(1000, len(part) - start), rng)
+                )
+            )
         return self._whole(found, "decoded draws")
 
     def _steps(self, n: int):
-        for start in range(0, n, 1000):  # whatever the block, as noise is drawn for so many at a time
+        for start in range(
+            0, n, 1000
+        ):  # whatever the block, as noise is drawn for so many at a time
             signals.check()
             yield start
 
@@ -218,7 +243,13 @@ class Evaluation:
         """The mean of a value per point [n]; `n` are the sizes of what they are of, where that is not test points alone."""
         return mean(values, n or {"test": len(values)}, **more)
 
-    def resampled(self, statistic: Callable[[Callable], float], n: dict[str, int], times: int = RESAMPLES, **more) -> Measured:
+    def resampled(
+        self,
+        statistic: Callable[[Callable], float],
+        n: dict[str, int],
+        times: int = RESAMPLES,
+        **more,
+    ) -> Measured:
         """A statistic of points, and how much it varies over as many that are drawn from them (the bootstrap, Efron 1979).
 
         It is given a function `of(points)` to ask for each set of points [n, ...] that it looks at.
@@ -226,8 +257,22 @@ class Evaluation:
         rng, found = generator(self.model.s.seed, "bootstrap"), []
         for _ in range(times):
             signals.check()
-            found.append(float(statistic(lambda points: points[torch.randint(len(points), (len(points),), generator=rng)])))
-        return around(float(statistic(lambda points: points)), float(torch.tensor(found).double().std()), times, n, more)
+            found.append(
+                float(
+                    statistic(
+                        lambda points: points[
+                            torch.randint(len(points), (len(points),), generator=rng)
+                        ]
+                    )
+                )
+            )
+        return around(
+            float(statistic(lambda points: points)),
+            float(torch.tensor(found).double().std()),
+            times,
+            n,
+            more,
+        )
 
 
 def drawn(part: Split) -> torch.Tensor:
@@ -245,10 +290,14 @@ class RealData(Evaluation):
     real = True
 
     def __init__(self, e: Evaluation):
-        own = Settings({"seed": 0, "model": {"name": "real data"}})  # one seed, so that runs share the numbers
+        own = Settings(
+            {"seed": 0, "model": {"name": "real data"}}
+        )  # one seed, so that runs share the numbers
         super().__init__(Model(e.data.spec, own), e.data, {}, e.size, e.block, e.asked)
         self.features, self.most = e.features, min(e.most, len(e.data.train))
-        if len(self.test) == len(e.test):  # what is known of the same test points, and of training points, is taken over
+        if len(self.test) == len(
+            e.test
+        ):  # what is known of the same test points, and of training points, is taken over
             known = ("x", "train", "test_features", "test_radii")
             vars(self).update({name: made for name, made in vars(e).items() if name in known})
             self._of_data = e._of_data

@@ -9,11 +9,16 @@ import torch
 from genbench.evaluation.context import Evaluation, Unmeasurable
 from genbench.model import supports
 
-FEW_STEPS, ENOUGH_STEPS = 200, 2000  # gradient steps of a run that has hardly begun, and of one that may be judged
+FEW_STEPS, ENOUGH_STEPS = (
+    200,
+    2000,
+)  # gradient steps of a run that has hardly begun, and of one that may be judged
 LATE_FALL = 0.05  # of all that the validation loss fell: what the second half of a finished training does not add
 ALIKE = 0.01  # of the data's variance: samples or reconstructions that vary less are all alike
 IS_COPY, NEAR = 0.1, 0.5  # `memorisation` of copies, and of samples that may be copies or blurred
-OVERFITTED = 0.5  # nats by which a value of a training point may be likelier than one of a test point
+OVERFITTED = (
+    0.5  # nats by which a value of a training point may be likelier than one of a test point
+)
 EXACT = 1e-9  # of the data's variance: a squared error that is rounding
 
 
@@ -57,7 +62,11 @@ def _scaled(e: Evaluation, name: str, factor: float) -> str:
     """A numeric setting of the model, times a factor; nothing if the model has no such setting."""
     value = e.model.s.get(name)
     known = isinstance(value, int | float) and value > 0
-    return f"{name}={max(1, round(value * factor)) if isinstance(value, int) else _number(value * factor)}" if known else ""
+    return (
+        f"{name}={max(1, round(value * factor)) if isinstance(value, int) else _number(value * factor)}"
+        if known
+        else ""
+    )
 
 
 def _first(*settings: str) -> str:
@@ -83,7 +92,9 @@ def undertrained(e: Evaluation, card: Card) -> Finding | None:
     """
     cost = e.found.get("cost", {})
     steps, late = cost.get("steps"), cost.get("late_fall")
-    if steps is None or "steps" not in e.model.s or e.model.converged:  # only what learns by steps has these
+    if (
+        steps is None or "steps" not in e.model.s or e.model.converged
+    ):  # only what learns by steps has these
         return None
     if cost.get("kept_epoch", math.inf) < cost.get("epochs", 0) or (late is not None and late < 0):
         return None
@@ -93,7 +104,9 @@ def undertrained(e: Evaluation, card: Card) -> Finding | None:
         text = f"the second half of {steps} gradient steps still brought {late:.0%} of the fall of the validation loss"
     else:
         return None
-    return Finding("undertrained", f"undertrained: {text}", _lasting(e, max(ENOUGH_STEPS, 2 * steps)))
+    return Finding(
+        "undertrained", f"undertrained: {text}", _lasting(e, max(ENOUGH_STEPS, 2 * steps))
+    )
 
 
 def _lasting(e: Evaluation, steps: int) -> str:
@@ -114,8 +127,15 @@ def overfitted(e: Evaluation, card: Card) -> Finding | None:
     gap = parts[1][name] - parts[0][name]
     if gap <= OVERFITTED * e.data.spec.size:
         return None
-    patience = "patience=10" if "patience" in e.model.s and e.model.s.get("patience") is None else ""
-    ways = _scaled(e, "reg_covar", 10), _scaled(e, "n_components", 0.5), patience, _scaled(e, "latent_dim", 0.5)
+    patience = (
+        "patience=10" if "patience" in e.model.s and e.model.s.get("patience") is None else ""
+    )
+    ways = (
+        _scaled(e, "reg_covar", 10),
+        _scaled(e, "n_components", 0.5),
+        patience,
+        _scaled(e, "latent_dim", 0.5),
+    )
     text = f"overfitted: {name} is {parts[0][name]:.4g} on training points, and {parts[1][name]:.4g} on test points"
     return Finding("overfitted", text, _first(*ways))
 
@@ -130,14 +150,24 @@ def collapse(e: Evaluation, card: Card) -> Finding | None:
         what = f"none of {e.model.latent_dim} latents depends on the data"
     elif _idle_units(e) == e.codes.shape[1]:
         what = "the codes of all points are the same"
-    elif supports(e.model, "decode") and (share := _share_of_variance(e, e.reconstructions)) < ALIKE:
+    elif (
+        supports(e.model, "decode") and (share := _share_of_variance(e, e.reconstructions)) < ALIKE
+    ):
         what = f"the reconstructions are all alike (their variance is {share:.1%} of the data's)"
     else:
         return None
     beta = e.model.s.get("beta")
-    ways = "beta=1" if beta is not None and beta > 1 else _scaled(e, "beta", 0.1), _scaled(e, "lambda", 0.1), _scaled(e, "lr", 0.3)
+    ways = (
+        "beta=1" if beta is not None and beta > 1 else _scaled(e, "beta", 0.1),
+        _scaled(e, "lambda", 0.1),
+        _scaled(e, "lr", 0.3),
+    )
     kind = "posterior collapse" if supports(e.model, "posterior") else "collapse"
-    return Finding(kind, f"{kind}: {what}", _first(*ways if e.model.s.get("objective", "elbo") == "elbo" else ways[1:]))
+    return Finding(
+        kind,
+        f"{kind}: {what}",
+        _first(*ways if e.model.s.get("objective", "elbo") == "elbo" else ways[1:]),
+    )
 
 
 def _idle_units(e: Evaluation) -> int:
@@ -148,7 +178,9 @@ def _idle_units(e: Evaluation) -> int:
 
 def _share_of_variance(e: Evaluation, points: torch.Tensor) -> float:
     """The variance of points [n, *shape], over that of the test points."""
-    found, of_data = (float(e.values(some).double().var(0, correction=0).sum()) for some in (points, e.x))
+    found, of_data = (
+        float(e.values(some).double().var(0, correction=0).sum()) for some in (points, e.x)
+    )
     e.need(of_data > 0)
     return found / of_data
 
@@ -163,7 +195,9 @@ def samples_alike(e: Evaluation, card: Card) -> Finding | None:
         return None
     too_short = _seen(undertrained, e, card)
     text = f"the samples are all alike (their variance is {share:.2%} of the data's)"
-    return Finding("samples alike", text, _first(too_short.setting if too_short else "", _scaled(e, "lr", 0.3)))
+    return Finding(
+        "samples alike", text, _first(too_short.setting if too_short else "", _scaled(e, "lr", 0.3))
+    )
 
 
 def _is_one_point(e: Evaluation, card: Card) -> bool:
@@ -175,7 +209,9 @@ def _is_one_point(e: Evaluation, card: Card) -> bool:
 def nothing_to_compress(e: Evaluation, card: Card) -> Finding | None:
     """Codes with as many values as a point, from which a model may learn to copy its input."""
     size = e.data.spec.size
-    if not (e.vectors and supports(e.model, "decode") and e.model.latent_dim >= size and len(e.test) > 1):
+    if not (
+        e.vectors and supports(e.model, "decode") and e.model.latent_dim >= size and len(e.test) > 1
+    ):
         return None
     if _share_of_variance(e, e.reconstructions - e.x) > EXACT:
         return None
@@ -255,7 +291,11 @@ def dead_units(e: Evaluation, card: Card) -> Finding | None:
     if not 0 < idle < units:  # where all are idle, it is a collapse
         return None
     text = f"{idle} of {units} units of the code never change"
-    return Finding("idle units", text, _first(_scaled(e, "lambda", 0.1), _scaled(e, "lr", 0.3), f"latent_dim={units - idle}"))
+    return Finding(
+        "idle units",
+        text,
+        _first(_scaled(e, "lambda", 0.1), _scaled(e, "lr", 0.3), f"latent_dim={units - idle}"),
+    )
 
 
 @sign
@@ -280,9 +320,15 @@ def copies(e: Evaluation, card: Card) -> Finding | None:
     wider = _scaled(e, "bandwidth", 2) if isinstance(s.get("bandwidth"), float | int) else ""
     density = getattr(e.model, "density", None)  # of codes
     sampler = "sampler=gmm" if density is not None and density.stores_training_data else ""
-    patience = "patience=10" if "patience" in s and s.get("patience") is None and e.model.criterion else ""
+    patience = (
+        "patience=10" if "patience" in s and s.get("patience") is None and e.model.criterion else ""
+    )
     ways = wider, sampler, _scaled(e, "n_components", 0.5), patience
-    return Finding("copies", f"samples copy training points: {told}", _first(*ways, "model=gmm" if "bandwidth" in s else ""))
+    return Finding(
+        "copies",
+        f"samples copy training points: {told}",
+        _first(*ways, "model=gmm" if "bandwidth" in s else ""),
+    )
 
 
 @sign
@@ -291,7 +337,11 @@ def no_likelihood(e: Evaluation, card: Card) -> Finding | None:
     if output is None or output.describes(e.data.spec):
         return None
     text = "the reconstruction term is no likelihood of such data, so its bound compares only with others of the same kind"
-    return Finding("no likelihood", f"{text} (likelihood={e.model.s.get('likelihood')})", "likelihood=continuous-bernoulli")
+    return Finding(
+        "no likelihood",
+        f"{text} (likelihood={e.model.s.get('likelihood')})",
+        "likelihood=continuous-bernoulli",
+    )
 
 
 @sign
@@ -301,4 +351,7 @@ def weight_of_beta(e: Evaluation, card: Card) -> Finding | None:
     if beta is None or e.model.latent_dim is None or beta == 1:
         return None
     share = beta * e.model.latent_dim / e.data.spec.size
-    return Finding("note", f"beta={beta:g} is {share:.3g} as Higgins et al. 2017 normalise it (beta latent_dim / values of a point)")
+    return Finding(
+        "note",
+        f"beta={beta:g} is {share:.3g} as Higgins et al. 2017 normalise it (beta latent_dim / values of a point)",
+    )

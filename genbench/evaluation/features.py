@@ -85,7 +85,9 @@ def _network(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     """Convolutions and a hidden layer of 128, rectified; for images below 8x8 the hidden layer alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return networks.encoder(shape, classes, Settings(network="conv", channels=8, dense=128, activation="relu"))
+        return networks.encoder(
+            shape, classes, Settings(network="conv", channels=8, dense=128, activation="relu")
+        )
 
 
 def features_of(data: Data) -> Features:
@@ -103,7 +105,9 @@ def features_of(data: Data) -> Features:
 
 def _key(reference: Reference) -> str:
     """What the classifier is a function of, in short."""
-    return hashlib.sha256(repr((VERSION, BATCH, STEPS, PASSES, LR, reference.digest)).encode()).hexdigest()
+    return hashlib.sha256(
+        repr((VERSION, BATCH, STEPS, PASSES, LR, reference.digest)).encode()
+    ).hexdigest()
 
 
 def _read(file, classifier: Classifier) -> bool:
@@ -119,7 +123,9 @@ def _read(file, classifier: Classifier) -> bool:
 def _keep(file, classifier: Classifier) -> None:
     out = io.BytesIO()
     torch.save({"weights": classifier.net.state_dict(), "digest": classifier.digest()}, out)
-    with contextlib.suppress(OSError, CannotWrite):  # without a cache it is trained anew, to the same weights
+    with contextlib.suppress(
+        OSError, CannotWrite
+    ):  # without a cache it is trained anew, to the same weights
         file.parent.mkdir(parents=True, exist_ok=True)
         write(file, out.getvalue())
 
@@ -127,7 +133,9 @@ def _keep(file, classifier: Classifier) -> None:
 @torch.enable_grad()
 def _train(classifier: Classifier, part: Split) -> None:
     """Lower the cross-entropy by Adam, with a rate that falls to zero, from weights that are always the same."""
-    classifier.net = net = _network(part.raw.shape[1:], classifier.classes)  # what a damaged file has left is gone
+    classifier.net = net = _network(
+        part.raw.shape[1:], classifier.classes
+    )  # what a damaged file has left is gone
     of = -(-len(part) // BATCH)
     steps, done = min(STEPS, PASSES * of), 0
     adam = torch.optim.Adam(net.parameters(), lr=LR)

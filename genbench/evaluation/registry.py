@@ -12,13 +12,24 @@ from genbench.evaluation.context import Evaluation
 from genbench.stats.intervals import Measured
 from genbench.utils.errors import UserError
 
-GROUPS = ("reconstruction", "likelihood", "samples", "latent space", "representation", "cost")  # as a card shows them
+GROUPS = (
+    "reconstruction",
+    "likelihood",
+    "samples",
+    "latent space",
+    "representation",
+    "cost",
+)  # as a card shows them
 
 
 OWN = "defined here"
 
 
-ANY, POSITIVE, SHARE = (-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)  # what a number can be, and so its interval
+ANY, POSITIVE, SHARE = (
+    (-math.inf, math.inf),
+    (0.0, math.inf),
+    (0.0, 1.0),
+)  # what a number can be, and so its interval
 
 
 Watch = Callable[[int, int, str], None]  # is told that the i-th of n measures begins, and its name
@@ -34,7 +45,9 @@ class Measure(NamedTuple):
     better: str | None
     source: str
     headline: bool  # whether it is among the few that tell at a glance what a model is good at
-    only: str  # of which of these models, or on which data, it is measured only: "of ..." or "on ..."
+    only: (
+        str  # of which of these models, or on which data, it is measured only: "of ..." or "on ..."
+    )
     within: tuple[float, float]  # what it can be
 
     @property
@@ -64,7 +77,9 @@ def measure(
     """List a function as a measure of every model that has these abilities; `better` is higher, lower or neither."""
 
     def listed(function):
-        MEASURES[function.__name__] = Measure(function, needs, group, unit, better, source, headline, only, within)
+        MEASURES[function.__name__] = Measure(
+            function, needs, group, unit, better, source, headline, only, within
+        )
         return function
 
     return listed
@@ -93,7 +108,12 @@ def chosen_measures(names: Collection[str]) -> list[Measure]:
     for name in names:
         if name not in known and name not in groups:
             near = nearest(name, [*known, *groups])
-            raise UserError("metrics", "no such measure", name, f"did you mean {near}?" if near else "see: genbench evaluate --list")
+            raise UserError(
+                "metrics",
+                "no such measure",
+                name,
+                f"did you mean {near}?" if near else "see: genbench evaluate --list",
+            )
     return [m for m in known.values() if not names or {m.name, m.group} & {*names}]
 
 

@@ -32,7 +32,18 @@ INK, SOFT, GREY = LIGHT.ink, LIGHT.soft, "#8a8a8a"
 BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe & Ito
 # Ten colours for ten classes. Any two are at least 28 units of CIEDE2000 apart, each at least 30 from a light and a dark
 # page, and any two at least 12 as people with deuteranopia or protanopia see them (found by random search).
-CLASSES = ["#536cdc", "#ff9e1b", "#157352", "#bf0783", "#1fa5b8", "#914d06", "#fb80ff", "#12d286", "#a38786", "#8b8600"]
+CLASSES = [
+    "#536cdc",
+    "#ff9e1b",
+    "#157352",
+    "#bf0783",
+    "#1fa5b8",
+    "#914d06",
+    "#fb80ff",
+    "#12d286",
+    "#a38786",
+    "#8b8600",
+]
 LEAST_WIDTH, MARGIN = 480, 16  # pixels
 PNG = b"\x89PNG\r\n\x1a\n"  # what every such file begins with
 LARGEST = 40_000_000  # pixels of a picture that is read
@@ -72,10 +83,15 @@ class Canvas:
         self.theme = theme
         self.width = max(width + 2 * MARGIN, LEAST_WIDTH)
         bold, plain = {"size": 10.5, "weight": "bold"}, {"size": 9, "color": theme.soft}
-        titles, notes = (wrapped(text, self.width - 2 * MARGIN, style) for text, style in ((title, bold), (note, plain)))
+        titles, notes = (
+            wrapped(text, self.width - 2 * MARGIN, style)
+            for text, style in ((title, bold), (note, plain))
+        )
         self.top = MARGIN + 19 * len(titles) + 17 * len(notes) + 6
         self.height = self.top + height + MARGIN
-        self.figure = Figure(figsize=(self.width / 100, self.height / 100), dpi=100, facecolor=theme.ground)
+        self.figure = Figure(
+            figsize=(self.width / 100, self.height / 100), dpi=100, facecolor=theme.ground
+        )
         FigureCanvasAgg(self.figure)
         self.text(0, MARGIN - 4 - self.top, unmathed("\n".join(titles)), **bold)
         self.text(0, MARGIN - 4 - self.top + 19 * len(titles), "\n".join(notes), **plain)
@@ -85,11 +101,23 @@ class Canvas:
         if not text:
             return
         x, y = (MARGIN + left) / self.width, 1 - (self.top + top) / self.height
-        self.figure.text(x, y, text, **{"va": "top", "ha": "left", "color": self.theme.ink, "linespacing": 1.25, **style})
+        self.figure.text(
+            x,
+            y,
+            text,
+            **{"va": "top", "ha": "left", "color": self.theme.ink, "linespacing": 1.25, **style},
+        )
 
-    def axes(self, left: float, top: float, width: float, height: float, bare: bool = False, **options):
+    def axes(
+        self, left: float, top: float, width: float, height: float, bare: bool = False, **options
+    ):
         """Axes over so many pixels of the body; bare ones have neither frame nor ticks."""
-        box = [(MARGIN + left) / self.width, 1 - (self.top + top + height) / self.height, width / self.width, height / self.height]
+        box = [
+            (MARGIN + left) / self.width,
+            1 - (self.top + top + height) / self.height,
+            width / self.width,
+            height / self.height,
+        ]
         axes = self.figure.add_axes(box, **options)
         if bare:
             axes.set_axis_off()
@@ -112,7 +140,9 @@ class Canvas:
 
     def legend(self, axes, **style) -> None:
         """A legend without a frame, in the colours of the page."""
-        legend = axes.legend(**{"frameon": False, "fontsize": 8, "labelcolor": self.theme.ink, **style})
+        legend = axes.legend(
+            **{"frameon": False, "fontsize": 8, "labelcolor": self.theme.ink, **style}
+        )
         legend.get_title().set_color(self.theme.ink)
 
     def image(self, pixels: np.ndarray, left: float = 0, top: float = 0) -> None:
@@ -159,7 +189,9 @@ def text_width(text: str, size: float, weight: str | None = None) -> float:
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.font_manager import FontProperties
 
-    return RendererAgg(1, 1, 100).get_text_width_height_descent(text, FontProperties(size=size, weight=weight), ismath=False)[0]
+    return RendererAgg(1, 1, 100).get_text_width_height_descent(
+        text, FontProperties(size=size, weight=weight), ismath=False
+    )[0]
 
 
 def png(picture: torch.Tensor) -> bytes:
@@ -214,5 +246,12 @@ def animation(frames: Sequence[bytes], longest: int = 60) -> tuple[bytes, int]:
         images = [i.convert("RGB") for i in images]
     images = [i if i.size == images[-1].size else i.resize(images[-1].size) for i in images]
     out = io.BytesIO()
-    images[0].save(out, "gif", save_all=True, append_images=images[1:], duration=[300] * (len(images) - 1) + [2000], loop=0)
+    images[0].save(
+        out,
+        "gif",
+        save_all=True,
+        append_images=images[1:],
+        duration=[300] * (len(images) - 1) + [2000],
+        loop=0,
+    )
     return out.getvalue(), lost

@@ -49,7 +49,13 @@ class Plane:
 
     def values(self, function: Callable[[torch.Tensor], torch.Tensor], n: int = 200) -> np.ndarray:
         """A function of points, on the mesh [n, n]."""
-        return torch.cat([function(part).detach().flatten().cpu() for part in self.mesh(n).split(4000)]).reshape(n, n).numpy()
+        return (
+            torch.cat(
+                [function(part).detach().flatten().cpu() for part in self.mesh(n).split(4000)]
+            )
+            .reshape(n, n)
+            .numpy()
+        )
 
     def relative(self, log_prob: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
         """A density on the mesh, relative to its largest value there, however far that is from 1."""
@@ -67,7 +73,9 @@ class Plane:
         if backdrop and self.density is None:
             axes.scatter(*self.data.T.numpy(), s=3, color=canvas.theme.backdrop, linewidths=0)
         elif backdrop:
-            shade = self.truth**0.25  # the fourth root shows narrow modes and wide ones in one picture
+            shade = (
+                self.truth**0.25
+            )  # the fourth root shows narrow modes and wide ones in one picture
             style = {"cmap": shades(canvas.theme), "vmin": 0, "vmax": 1.3 * shade.max()}
             axes.imshow(shade, origin="lower", extent=self.extent, aspect="auto", **style)
         axes.set(xlim=self.extent[:2], ylim=self.extent[2:], xlabel="$x_1$", ylabel="$x_2$")
@@ -85,7 +93,13 @@ def cloud(points: torch.Tensor, plane: Plane, page: Page) -> torch.Tensor:
 def dots(axes, points: torch.Tensor, **style) -> None:
     """A cloud of points, or a few marked ones."""
     few = len(points) < 1000
-    style = {"s": 24 if few else 3, "color": ORANGE, "alpha": 1 if few else 0.4, "linewidths": 0, **style}
+    style = {
+        "s": 24 if few else 3,
+        "color": ORANGE,
+        "alpha": 1 if few else 0.4,
+        "linewidths": 0,
+        **style,
+    }
     axes.scatter(*points.detach().cpu().T.numpy(), **style)
 
 
@@ -105,13 +119,21 @@ MASSES = (0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1)  # that the regions of a densit
 
 def contours(log_prob: Callable, plane: Plane, page: Page) -> torch.Tensor:
     """A density in the plane, as the smallest regions that hold given shares of its mass; beside it the true one."""
-    panels = {"model": plane.relative(log_prob)} | ({} if plane.density is None else {"truth": plane.truth})
+    panels = {"model": plane.relative(log_prob)} | (
+        {} if plane.density is None else {"truth": plane.truth}
+    )
     wide, high = plane.size(330)
     canvas = page.canvas(len(panels) * (wide + 70), high + 60)
     for i, (name, p) in enumerate(panels.items()):
         axes = plane.on(canvas, 50 + (wide + 70) * i, 20, 330, backdrop=False)
         levels = np.unique([level(p, is_discrete) for is_discrete in MASSES])
-        axes.contourf(p, levels=[*levels, max(p.max(), levels[-1]) * 1.001], extent=plane.extent, cmap="viridis", extend="neither")
+        axes.contourf(
+            p,
+            levels=[*levels, max(p.max(), levels[-1]) * 1.001],
+            extent=plane.extent,
+            cmap="viridis",
+            extend="neither",
+        )
         canvas.heading(axes, name)
     return canvas.picture()
 
@@ -123,7 +145,9 @@ def level(p: np.ndarray, is_discrete: float) -> float:
     return largest_first[min(np.searchsorted(held, is_discrete), len(held) - 1)]
 
 
-def landscape(function: Callable, label: str, clouds: dict[str, torch.Tensor], plane: Plane, page: Page) -> torch.Tensor:
+def landscape(
+    function: Callable, label: str, clouds: dict[str, torch.Tensor], plane: Plane, page: Page
+) -> torch.Tensor:
     """A function over the plane as filled contours with a scale, and named clouds of points on it."""
     wide, high = plane.size(500)
     canvas = page.canvas(wide + 150, high + 90)
@@ -132,7 +156,13 @@ def landscape(function: Callable, label: str, clouds: dict[str, torch.Tensor], p
     for (name, points), colour in zip(clouds.items(), ("white", ORANGE)):
         dots(axes, points, s=4, color=colour, alpha=0.5, label=name)
     axes.legend(
-        loc="upper center", bbox_to_anchor=(0.5, -45 / high), ncols=2, fontsize=8, markerscale=3, facecolor=GREY, labelcolor="white"
+        loc="upper center",
+        bbox_to_anchor=(0.5, -45 / high),
+        ncols=2,
+        fontsize=8,
+        markerscale=3,
+        facecolor=GREY,
+        labelcolor="white",
     )
     bar = canvas.figure.colorbar(filled, cax=canvas.axes(wide + 65, 4, 14, high))
     bar.set_label(label, size=9, color=canvas.theme.ink)
@@ -147,14 +177,26 @@ def field(function: Callable, plane: Plane, page: Page, side: int = 24) -> torch
     points = plane.mesh(side)
     arrows = function(points).detach().cpu()
     length = arrows.norm(dim=1)
-    most = length.quantile(0.8).clamp(min=1e-12)  # far from the data arrows are so long that they would hide all others
+    most = length.quantile(0.8).clamp(
+        min=1e-12
+    )  # far from the data arrows are so long that they would hide all others
     arrows = (arrows / torch.maximum(length, most)[:, None]).numpy()
     cell = max(plane.high[0] - plane.low[0], plane.high[1] - plane.low[1]) / side
-    axes.quiver(*points.T.numpy(), *arrows.T, color=ORANGE, angles="xy", scale_units="xy", scale=1 / cell, width=0.0028)
+    axes.quiver(
+        *points.T.numpy(),
+        *arrows.T,
+        color=ORANGE,
+        angles="xy",
+        scale_units="xy",
+        scale=1 / cell,
+        width=0.0028,
+    )
     return canvas.picture()
 
 
-def on_the_line(x: torch.Tensor, curves: dict[str, Callable], points: dict[str, torch.Tensor], page: Page) -> torch.Tensor:
+def on_the_line(
+    x: torch.Tensor, curves: dict[str, Callable], points: dict[str, torch.Tensor], page: Page
+) -> torch.Tensor:
     """One-dimensional data x [n, 1] as a histogram, other points as outlines, densities p(x) as curves."""
     canvas = page.canvas(620, 380)
     axes = canvas.axes(44, 4, 560, 330)
@@ -164,18 +206,35 @@ def on_the_line(x: torch.Tensor, curves: dict[str, Callable], points: dict[str, 
     line = torch.linspace(low, high, 400)[:, None]
     for i, (name, values) in enumerate({"held-out data": x, **points}.items()):
         values = values.detach().cpu().flatten().numpy()
-        share = np.full(len(values), 100 / (len(values) * (high - low)))  # so that points out of range count too
+        share = np.full(
+            len(values), 100 / (len(values) * (high - low))
+        )  # so that points out of range count too
         filled = {"histtype": "stepfilled", "color": canvas.theme.backdrop}
         style = filled if i == 0 else {"histtype": "step", "color": ORANGE, "lw": 1.5}
         axes.hist(values, bins=100, range=(low, high), weights=share, label=name, **style)
-    for (name, function), (colour, dash) in zip(curves.items(), ((BLUE, "-"), (canvas.theme.ink, ":"))):
-        axes.plot(line.flatten().numpy(), function(line).detach().cpu().numpy(), dash, color=colour, lw=2, label=name)
+    for (name, function), (colour, dash) in zip(
+        curves.items(), ((BLUE, "-"), (canvas.theme.ink, ":"))
+    ):
+        axes.plot(
+            line.flatten().numpy(),
+            function(line).detach().cpu().numpy(),
+            dash,
+            color=colour,
+            lw=2,
+            label=name,
+        )
     axes.set(xlabel="x", ylabel="density", xlim=(low, high))
     canvas.legend(axes)
     return canvas.picture()
 
 
-def components(points: torch.Tensor, weights: torch.Tensor, covariances: torch.Tensor | None, plane: Plane, page: Page) -> torch.Tensor:
+def components(
+    points: torch.Tensor,
+    weights: torch.Tensor,
+    covariances: torch.Tensor | None,
+    plane: Plane,
+    page: Page,
+) -> torch.Tensor:
     """Centres [K, 2] over the backdrop, each with its number and weight, by size as they weigh; with covariances
     [K, 2, 2] also ellipses of one and two standard deviations."""
     canvas = plane.canvas(page)
@@ -185,9 +244,16 @@ def components(points: torch.Tensor, weights: torch.Tensor, covariances: torch.T
             for deviations in (1, 2):
                 outline = ellipse(covariances[k].cpu().numpy(), deviations) + point.numpy()
                 axes.plot(*outline.T, color=ORANGE, lw=1.5, alpha=1 / deviations)
-        axes.scatter(*point.numpy(), s=20 + 600 * float(weight), color=ORANGE, alpha=0.8, linewidths=0)
+        axes.scatter(
+            *point.numpy(), s=20 + 600 * float(weight), color=ORANGE, alpha=0.8, linewidths=0
+        )
     if len(points) <= MOST_NUMBERED:
-        number(axes, points, [f"{k + 1}: {weight:.0%}" for k, weight in enumerate(weights.tolist())], canvas)
+        number(
+            axes,
+            points,
+            [f"{k + 1}: {weight:.0%}" for k, weight in enumerate(weights.tolist())],
+            canvas,
+        )
     return canvas.picture()
 
 
@@ -197,7 +263,13 @@ MOST_NUMBERED = 40  # components; the numbers of more would hide one another
 def number(axes, points: torch.Tensor, texts: Sequence[str], canvas: Canvas, **style) -> None:
     """A text beside each point [n, 2], on a patch of the page's ground."""
     patch = {"facecolor": canvas.theme.ground, "alpha": 0.7, "edgecolor": "none", "pad": 0.8}
-    style = {"xytext": (5, 5), "textcoords": "offset points", "size": 8, "color": canvas.theme.ink, "bbox": patch} | style
+    style = {
+        "xytext": (5, 5),
+        "textcoords": "offset points",
+        "size": 8,
+        "color": canvas.theme.ink,
+        "bbox": patch,
+    } | style
     for point, text in zip(points.cpu().numpy(), texts):
         axes.annotate(text, point, annotation_clip=True, clip_on=True, **style)
 
@@ -206,7 +278,12 @@ def ellipse(covariance: np.ndarray, deviations: float) -> np.ndarray:
     """Points [100, 2] all around a centre at zero, so many standard deviations away from it."""
     angle = np.linspace(0, 2 * np.pi, 100)
     variances, directions = np.linalg.eigh(covariance)
-    return deviations * np.stack([np.cos(angle), np.sin(angle)], 1) * np.sqrt(variances.clip(min=0)) @ directions.T
+    return (
+        deviations
+        * np.stack([np.cos(angle), np.sin(angle)], 1)
+        * np.sqrt(variances.clip(min=0))
+        @ directions.T
+    )
 
 
 def blended(points: torch.Tensor, shares: torch.Tensor, plane: Plane, page: Page) -> torch.Tensor:
@@ -229,7 +306,9 @@ def blended(points: torch.Tensor, shares: torch.Tensor, plane: Plane, page: Page
     return canvas.picture()
 
 
-def paths(lines: torch.Tensor, plane: Plane, page: Page, ends: torch.Tensor | None = None) -> torch.Tensor:
+def paths(
+    lines: torch.Tensor, plane: Plane, page: Page, ends: torch.Tensor | None = None
+) -> torch.Tensor:
     """Curves [n, steps, 2] over the backdrop, each from a faint end to a strong one; with points `ends` [n, 2, 2] that
     they lead from and to, dotted lines join those to the ends of the curves."""
     from matplotlib.collections import LineCollection
@@ -246,5 +325,7 @@ def paths(lines: torch.Tensor, plane: Plane, page: Page, ends: torch.Tensor | No
         ends = ends.detach().cpu()
         gaps = torch.stack([ends, lines[:, [0, -1]]], 2).flatten(0, 1)
         axes.add_collection(LineCollection(gaps.numpy(), colors=canvas.theme.ink, lw=1, ls=":"))
-        axes.scatter(*ends.flatten(0, 1).T.numpy(), s=14, color=canvas.theme.ink, linewidths=0, zorder=3)
+        axes.scatter(
+            *ends.flatten(0, 1).T.numpy(), s=14, color=canvas.theme.ink, linewidths=0, zorder=3
+        )
     return canvas.picture()

@@ -41,13 +41,23 @@ class FigureRenderer:
     `title` says whose pictures these are, `part` which points it looks at, `theme` and `upscaling` how they look.
     """
 
-    def __init__(self, data: Data, seed: int, title: str, part: str = "", theme: str = "light", upscaling: str = "bicubic"):
+    def __init__(
+        self,
+        data: Data,
+        seed: int,
+        title: str,
+        part: str = "",
+        theme: str = "light",
+        upscaling: str = "bicubic",
+    ):
         self.data, self.seed, self.title, self.upscaling = data, seed, title, upscaling
         self.theme = THEMES[theme]
         self.part = part or ("validation" if "validation" in data.parts else "test")
         self.held_out = data.parts[self.part]
         shape = data.spec.shape
-        self.kind = "images" if len(shape) == 3 else {(1,): "line", (2,): "plane"}.get(shape, "vectors")
+        self.kind = (
+            "images" if len(shape) == 3 else {(1,): "line", (2,): "plane"}.get(shape, "vectors")
+        )
         if self.kind == "plane":
             seen = torch.cat([part.first(10_000).values().cpu() for part in data.parts.values()])
             self.plane = planes.Plane(seen, data.density)
@@ -66,7 +76,9 @@ class FigureRenderer:
             if picture is not None:
                 yield name, picture
 
-    def _figures(self, model: Model, epoch: int, throughout: bool) -> Iterator[tuple[str, torch.Tensor]]:
+    def _figures(
+        self, model: Model, epoch: int, throughout: bool
+    ) -> Iterator[tuple[str, torch.Tensor]]:
         self.at(epoch)
         for needs, kinds, listed, function in FIGURES:
             if listed == throughout and self.kind in kinds and supports(model, *needs):
@@ -75,7 +87,9 @@ class FigureRenderer:
                     yield function.__name__, picture
 
     @torch.no_grad()
-    def projection(self, model: Model, n: int = 1024) -> tuple[torch.Tensor, list[str] | None, torch.Tensor | None] | None:
+    def projection(
+        self, model: Model, n: int = 1024
+    ) -> tuple[torch.Tensor, list[str] | None, torch.Tensor | None] | None:
         """Codes [n, d] of held-out points with their labels and, if they are images, the images; None without codes."""
         if not supports(model, "encode") or model.latent_dim is None:
             return None
@@ -98,7 +112,9 @@ class FigureRenderer:
     def shown(self, model: Model, n: int, start: int = 0):
         """n held-out points from one on, and the model given their labels."""
         at = slice(start, start + n)
-        return self.held_out.values(at), model.conditioned_on(None if self.held_out.y is None else self.held_out.y[at])
+        return self.held_out.values(at), model.conditioned_on(
+            None if self.held_out.y is None else self.held_out.y[at]
+        )
 
     def page(self, text: str) -> Page:
         """The page of a picture that shows this: what, of which model, and when."""
@@ -139,14 +155,22 @@ def draw_samples(
             return plots.mosaic(rows, v.page(many), plots.zoom_to(shown, columns))
         heading = f"{len(again[0])} {v.part} images, each above its reconstruction"
         rows += plots.pairs(*again, columns, heading)
-        return plots.mosaic(rows, v.page(f"{many}; below: reconstructions"), plots.zoom_to(shown, columns))
+        return plots.mosaic(
+            rows, v.page(f"{many}; below: reconstructions"), plots.zoom_to(shown, columns)
+        )
     if v.kind == "plane":
         return planes.cloud(samples, v.plane, v.page(f"{many} over {v.plane.backdrop}"))
     if v.kind == "line":
-        return planes.on_the_line(v.points(5000).cpu(), _truth(v), {"samples": samples}, v.page(many))
+        return planes.on_the_line(
+            v.points(5000).cpu(), _truth(v), {"samples": samples}, v.page(many)
+        )
     data = v.data.train.spread(len(samples)).values()
     features = widest(data.std(0, correction=0), MOST_FEATURES).tolist()
-    which = "" if len(features) == v.data.spec.size else f"the {len(features)} features of most variance of "
+    which = (
+        ""
+        if len(features) == v.data.spec.size
+        else f"the {len(features)} features of most variance of "
+    )
     note = f"{which}{many} and {len(data):,} training points"
     return plots.pair_plot(data, samples, features, v.page(note))
 
@@ -171,15 +195,23 @@ def density(v: FigureRenderer, model: Model) -> Picture:
 
     if v.kind == "plane":
         masses = ", ".join(f"{100 * m:g}" for m in reversed(planes.MASSES))
-        return planes.contours(log_prob, v.plane, v.page(f"the smallest regions that hold {masses} % of the density"))
+        return planes.contours(
+            log_prob, v.plane, v.page(f"the smallest regions that hold {masses} % of the density")
+        )
     curves = {"model": lambda x: log_prob(x).exp(), **_truth(v)}
-    return planes.on_the_line(v.points(5000).cpu(), curves, {}, v.page("the fitted density over the data"))
+    return planes.on_the_line(
+        v.points(5000).cpu(), curves, {}, v.page("the fitted density over the data")
+    )
 
 
 @figure("score", of=("plane",))
 def score(v: FigureRenderer, model: Model) -> Picture:
     device = v.held_out.raw.device
-    return planes.field(lambda x: model.score(x.to(device)), v.plane, v.page("the score, the direction in which points get likelier"))
+    return planes.field(
+        lambda x: model.score(x.to(device)),
+        v.plane,
+        v.page("the score, the direction in which points get likelier"),
+    )
 
 
 def _truth(v: FigureRenderer) -> dict[str, Callable]:
@@ -215,19 +247,29 @@ def _decoded(given: Model, z: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts)
 
 
-def draw_reconstructions(v: FigureRenderer, originals: torch.Tensor, again: torch.Tensor) -> Picture:
+def draw_reconstructions(
+    v: FigureRenderer, originals: torch.Tensor, again: torch.Tensor
+) -> Picture:
     """Points [n, *shape] and their reconstructions."""
     many = f"{len(originals):,} {v.part}"
     if v.kind == "images":
         shown = min(len(originals), max(1, plots.fitting(originals) // 2))
         columns = min(shown, max(8, math.ceil((2 * shown) ** 0.5)))
-        page = v.page(_first(shown, len(originals), f"{many} images, each above its reconstruction"))
+        page = v.page(
+            _first(shown, len(originals), f"{many} images, each above its reconstruction")
+        )
         rows = plots.pairs(originals[:shown], again[:shown], columns)
         return plots.mosaic(rows, page, plots.zoom_to(originals, columns))
     if v.kind == "plane":
-        return planes.cloud(again, v.plane, v.page(f"{many} {'point' if len(originals) == 1 else 'points'} reconstructed"))
+        return planes.cloud(
+            again,
+            v.plane,
+            v.page(f"{many} {'point' if len(originals) == 1 else 'points'} reconstructed"),
+        )
     if v.kind == "vectors":
-        page = v.page(f"the first {min(len(originals), MOST_PROFILES)} {v.part} points and their reconstructions")
+        page = v.page(
+            f"the first {min(len(originals), MOST_PROFILES)} {v.part} points and their reconstructions"
+        )
         return _profiles(v, page, original=originals, reconstructed=again)
     return None
 
@@ -249,7 +291,9 @@ MOST_PROFILES = 6  # points in a picture of vectors
 STANDARD = "standard deviations from the mean"
 
 
-def encoded(v: FigureRenderer, model: Model, limit: int = 5000) -> tuple[torch.Tensor, torch.Tensor | None]:
+def encoded(
+    v: FigureRenderer, model: Model, limit: int = 5000
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Codes [n, d] of held-out points, and their labels."""
     part = v.held_out.spread(limit)
     return torch.cat([model.conditioned_on(y).encode(x) for x, y in part.batches(1000)]), part.y
@@ -263,7 +307,10 @@ def principal(z: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tensor], 
     mean = z.mean(0)
     _, spread, directions = torch.linalg.svd(z - mean, full_matrices=False)
     shares = spread**2 / spread.square().sum().clamp(min=1e-300)
-    names = [f"{i} principal direction of the codes ({share:.0%} of their variance)" for i, share in zip(("first", "second"), shares)]
+    names = [
+        f"{i} principal direction of the codes ({share:.0%} of their variance)"
+        for i, share in zip(("first", "second"), shares)
+    ]
     return lambda codes: (codes.cpu().double() - mean) @ directions[:2].T, names
 
 
@@ -286,9 +333,13 @@ def interpolation(v: FigureRenderer, model: Model, pairs: int = 6, steps: int = 
     return draw_interpolation(v, x, points, model.conditional)
 
 
-def interpolated(v: FigureRenderer, model: Model, pairs: int, steps: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def interpolated(
+    v: FigureRenderer, model: Model, pairs: int, steps: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Pairs of points [n, 2, *shape], straight lines between their codes [n, steps, d], and what those are decoded to."""
-    parts = [v.shown(model, min(BLOCK, 2 * pairs - start), start) for start in range(0, 2 * pairs, BLOCK)]
+    parts = [
+        v.shown(model, min(BLOCK, 2 * pairs - start), start) for start in range(0, 2 * pairs, BLOCK)
+    ]
     x, z = (torch.cat(some) for some in zip(*((part, given.encode(part)) for part, given in parts)))
     t = torch.linspace(0, 1, steps, device=z.device)[:, None]
     lines = [(1 - t) * a + t * b for a, b in zip(z[::2], z[1::2])]
@@ -298,14 +349,19 @@ def interpolated(v: FigureRenderer, model: Model, pairs: int, steps: int) -> tup
     return x.unflatten(0, (pairs, 2)), torch.stack(lines), torch.stack(points)
 
 
-def draw_interpolation(v: FigureRenderer, pairs: torch.Tensor, points: torch.Tensor, conditional: bool = False) -> Picture:
+def draw_interpolation(
+    v: FigureRenderer, pairs: torch.Tensor, points: torch.Tensor, conditional: bool = False
+) -> Picture:
     """What lies [n, steps, *shape] between pairs of points [n, 2, *shape], the ends of which are their reconstructions;
     of a conditional model, whose lines keep the class they start with, only the first ends are."""
     lines = f"straight lines between the codes of two {v.part} points"
     if v.kind == "images":
         steps = points.shape[1]
         shown = min(len(pairs), max(1, plots.fitting(pairs) // (steps + 2)))
-        rows = {f"pair {i + 1}": torch.cat([pairs[i, :1], points[i], pairs[i, 1:]]) for i in range(shown)}
+        rows = {
+            f"pair {i + 1}": torch.cat([pairs[i, :1], points[i], pairs[i, 1:]])
+            for i in range(shown)
+        }
         note = _first(shown, len(pairs), f"{len(pairs):,} {lines}") if shown < len(pairs) else lines
         if conditional:
             note += "; a line keeps the class of its first point"
@@ -349,7 +405,13 @@ class Traversal(NamedTuple):
 
 
 def traversed(
-    v: FigureRenderer, model: Model, cloud: torch.Tensor, low: torch.Tensor, high: torch.Tensor, steps: int, most: int | None = None
+    v: FigureRenderer,
+    model: Model,
+    cloud: torch.Tensor,
+    low: torch.Tensor,
+    high: torch.Tensor,
+    steps: int,
+    most: int | None = None,
 ):
     """Moves latents from `low` to `high` [d], at most so many, the widest, in order; the others are as in the first point
     or, without an encoder, at the means of the cloud of codes [n, d]."""
@@ -361,7 +423,9 @@ def traversed(
     for line, i in zip(codes, latents.tolist()):
         line[:, i] = torch.linspace(low[i].item(), high[i].item(), steps)
     points = torch.stack([_decoded(given, line) for line in codes])
-    return Traversal(latents, codes, points, f"as in the first {v.part} point" if encoding else "at their means")
+    return Traversal(
+        latents, codes, points, f"as in the first {v.part} point" if encoding else "at their means"
+    )
 
 
 def widest(widths: torch.Tensor, most: int | None) -> torch.Tensor:
@@ -372,12 +436,22 @@ def widest(widths: torch.Tensor, most: int | None) -> torch.Tensor:
 def draw_traversal(v: FigureRenderer, found: Traversal, reach: str) -> Picture:
     """What the latents do, the widest ones where there are many, as each is moved over its `reach`."""
     _, steps, dimensions = found.codes.shape
-    most = min(MOST_LATENTS, max(1, plots.fitting(found.points) // steps)) if v.kind == "images" else MOST_LATENTS
+    most = (
+        min(MOST_LATENTS, max(1, plots.fitting(found.points) // steps))
+        if v.kind == "images"
+        else MOST_LATENTS
+    )
     chosen = widest((found.codes[:, -1] - found.codes[:, 0]).amax(1), most)
-    every = "each latent" if len(chosen) == dimensions else f"each of the {len(chosen)} widest of {dimensions} latents"
+    every = (
+        "each latent"
+        if len(chosen) == dimensions
+        else f"each of the {len(chosen)} widest of {dimensions} latents"
+    )
     page = v.page(f"{every} from {reach}, the others {found.others}")
     if v.kind == "images":
-        return plots.rows({f"z{found.latents[i] + 1}": found.points[i] for i in chosen.tolist()}, page)
+        return plots.rows(
+            {f"z{found.latents[i] + 1}": found.points[i] for i in chosen.tolist()}, page
+        )
     return planes.paths(found.points[chosen], v.plane, page) if v.kind == "plane" else None
 
 
@@ -391,7 +465,9 @@ def manifold(v: FigureRenderer, model: Model, side: int = 16) -> Picture:
     first, second = torch.quantile(cloud[:, 0], at), torch.quantile(cloud[:, 1], at).flip(0)
     z = torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).flatten(0, 1)
     decoded = v.shown(model, 1)[1].decode(z)
-    page = v.page(f"decoded from {side} x {side} quantiles of {whose}: $z_1$ grows to the right, $z_2$ upwards")
+    page = v.page(
+        f"decoded from {side} x {side} quantiles of {whose}: $z_1$ grows to the right, $z_2$ upwards"
+    )
     if v.kind == "images":
         return plots.grid(decoded, page, columns=side, wide=900)
     mesh = decoded.unflatten(0, (side, side))

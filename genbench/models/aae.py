@@ -34,7 +34,10 @@ class AAE(Autoencoder):
         return self.reconstruction(batch.x, self.encode(batch.x)), {}
 
     def discriminator_loss(self, batch, noise, weights):
-        on_prior, on_codes = self.discriminator(noise["prior"]), self.discriminator(self.encode(batch.x))
+        on_prior, on_codes = (
+            self.discriminator(noise["prior"]),
+            self.discriminator(self.encode(batch.x)),
+        )
         loss = F.softplus(-on_prior).mean() + F.softplus(on_codes).mean()
         return loss, {"d_prior": on_prior.sigmoid().mean(), "d_codes": on_codes.sigmoid().mean()}
 

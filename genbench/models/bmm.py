@@ -34,7 +34,9 @@ class Binomials(Components):
 
     def draw(self, z, rng):
         # Dots that are set where one noise is below their probability: samples change little as the fit moves on.
-        noise = torch.rand(self.trials, len(z), self.means.shape[1], generator=rng, device=rng.device)
+        noise = torch.rand(
+            self.trials, len(z), self.means.shape[1], generator=rng, device=rng.device
+        )
         return (noise < self.means[z]).float().mean(0)
 
     def moments(self, x, r):
@@ -43,9 +45,15 @@ class Binomials(Components):
     def maximised(self, sums):
         # The log-likelihood is concave in each mu: moving its maximum to the nearest bound is the maximum within bounds,
         # so that no pass lowers the likelihood.
-        counts = sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps  # a component without points stays where it is
+        counts = (
+            sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps
+        )  # a component without points stays where it is
         means = self.means + (sums["dots"] - sums["counts"][:, None] * self.means) / counts[:, None]
-        return replace(self, log_weights=(counts / counts.sum()).log(), means=means.clamp(self.floor, 1 - self.floor))
+        return replace(
+            self,
+            log_weights=(counts / counts.sum()).log(),
+            means=means.clamp(self.floor, 1 - self.floor),
+        )
 
 
 class BMM(EMMixture):
@@ -59,7 +67,12 @@ class BMM(EMMixture):
             what = "a mixture of Bernoullis needs black-and-white pixels, or pixels that count dots as in digits"
             raise UserError("dataset.binarize", what, "none", "dataset.binarize=static")
         if spec.trials is None:
-            raise UserError("model", "a mixture of Bernoullis needs values that are 0 or 1, or that count dots", "bmm", "model=gmm")
+            raise UserError(
+                "model",
+                "a mixture of Bernoullis needs values that are 0 or 1, or that count dots",
+                "bmm",
+                "model=gmm",
+            )
         super().__init__(spec, s)
 
     def components(self, **parameters):

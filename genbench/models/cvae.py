@@ -24,7 +24,9 @@ class CVAE(VAE):
 
     def __init__(self, spec, s):
         if not spec.classes:
-            raise UserError("model", "needs data with classes", s.model["name"], "another dataset, or model=vae")
+            raise UserError(
+                "model", "needs data with classes", s.model["name"], "another dataset, or model=vae"
+            )
         super().__init__(spec, s)
         channels, *side = spec.shape
         self.encoder = networks.encoder((channels + 1, *side), 2 * s.latent_dim, s)
@@ -34,7 +36,11 @@ class CVAE(VAE):
 
     def setup(self, train, *, seed, steps):
         if train.y is None or bool((train.y < 0).any()):
-            raise UserError("dataset.labelled", "every training point needs its label", fix="dataset.labelled=null")
+            raise UserError(
+                "dataset.labelled",
+                "every training point needs its label",
+                fix="dataset.labelled=null",
+            )
         super().setup(train, seed=seed, steps=steps)
 
     def initialise(self, train, *, seed):
@@ -75,12 +81,19 @@ class CVAE(VAE):
         if self.y is not None:
             return super().log_prob(x, k)
         classes = torch.arange(self.spec.classes, device=x.device)
-        return torch.stack([p.log() + self.conditioned_on(c).log_prob(x, k) for c, p in zip(classes[:, None], self.frequencies)]).logsumexp(
-            0
-        )
+        return torch.stack(
+            [
+                p.log() + self.conditioned_on(c).log_prob(x, k)
+                for c, p in zip(classes[:, None], self.frequencies)
+            ]
+        ).logsumexp(0)
 
     def views(self, x, rng):
         z = self.prior(10 if len(self.spec.shape) == 3 else 1000, rng)
         there = (self.frequencies > 0).nonzero().flatten()[:10]
         rows = {f"class {int(y)}": self.conditioned_on(y[None]).decode(z) for y in there}
-        return {"classes": View("rows", "decoded with each class from the same draws from the prior", rows)}
+        return {
+            "classes": View(
+                "rows", "decoded with each class from the same draws from the prior", rows
+            )
+        }

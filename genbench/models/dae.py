@@ -33,7 +33,12 @@ class DAE(Autoencoder):
     def __init__(self, spec, s):
         super().__init__(spec, s)
         if s.corruption == "salt-and-pepper" and not spec.unit:
-            raise UserError("corruption", "needs data in [0, 1], such as images", s.corruption, "corruption=gaussian")
+            raise UserError(
+                "corruption",
+                "needs data in [0, 1], such as images",
+                s.corruption,
+                "corruption=gaussian",
+            )
         if s.sampler == "langevin" and not self.has_score():
             what = "needs the score, which only reconstruction=mse, corruption=gaussian and walkbacks=0 estimate"
             raise UserError("sampler", what, s.sampler, "sampler=walkback")
@@ -68,7 +73,12 @@ class DAE(Autoencoder):
 
     def has_score(self) -> bool:
         """Whether (g(f(x)) - x) / level^2 estimates a score: only for Gaussian noise and squared error does it."""
-        return self.s.corruption == "gaussian" and self.s.reconstruction == "mse" and not self.s.walkbacks and self.s.level > 0
+        return (
+            self.s.corruption == "gaussian"
+            and self.s.reconstruction == "mse"
+            and not self.s.walkbacks
+            and self.s.level > 0
+        )
 
     @available_if(has_score)
     def score(self, x):
@@ -90,17 +100,33 @@ class DAE(Autoencoder):
         """
         if self.s.sampler not in CHAINS:
             return super().sample(n, rng)
-        x = self.mean + self.spread * torch.randn((n, *self.spec.shape), generator=rng, device=rng.device)
+        x = self.mean + self.spread * torch.randn(
+            (n, *self.spec.shape), generator=rng, device=rng.device
+        )
         for _ in range(self.s.chain_steps):
             signals.check()
             if self.s.sampler == "langevin":
                 e = self.s.langevin_rate * self.s.level**2
-                x = x + e * self.score(x) + math.sqrt(2 * e) * torch.randn(x.shape, generator=rng, device=rng.device)
+                x = (
+                    x
+                    + e * self.score(x)
+                    + math.sqrt(2 * e) * torch.randn(x.shape, generator=rng, device=rng.device)
+                )
             else:
                 x = self.corrupt(self.decode(self.encode(x)), self.noise(x, rng))
         return self.decode(self.encode(x)) if self.s.denoise else x
 
     def views(self, x, rng):
         corrupted = self.corrupt(x, self.noise(x, rng))
-        rows = {"clean": x, "corrupted": corrupted, "reconstructed": self.decode(self.encode(corrupted))}
-        return {"denoising": View("rows", f"held-out points under {self.s.corruption} corruption of level {self.s.level:g}", rows)}
+        rows = {
+            "clean": x,
+            "corrupted": corrupted,
+            "reconstructed": self.decode(self.encode(corrupted)),
+        }
+        return {
+            "denoising": View(
+                "rows",
+                f"held-out points under {self.s.corruption} corruption of level {self.s.level:g}",
+                rows,
+            )
+        }

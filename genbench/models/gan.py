@@ -77,7 +77,9 @@ class Adversarial(GradientModel):
             self.register_buffer("averaged", torch.zeros((), dtype=torch.long))
         self.objectives = {self.judge: Objective(f"{self.judge}_loss", parameters=f"{self.judge}.")}
         if s.generator == "network":
-            self.objectives["generator"] = Objective("generator_loss", parameters="generator.", every=s[f"n_{self.judge}"])
+            self.objectives["generator"] = Objective(
+                "generator_loss", parameters="generator.", every=s[f"n_{self.judge}"]
+            )
 
     def draw_noise(self, objective, n, rng):
         return {"z": self.codes(n, rng)}
@@ -125,7 +127,13 @@ class Adversarial(GradientModel):
         return getattr(self, self.judge)(x).squeeze(1)
 
     def views(self, x, rng):
-        return {self.judge: View("landscape", f"the {self.judge}", {"function": self.critic_output, "label": self.judge})}
+        return {
+            self.judge: View(
+                "landscape",
+                f"the {self.judge}",
+                {"function": self.critic_output, "label": self.judge},
+            )
+        }
 
 
 class GAN(Adversarial):
@@ -146,7 +154,9 @@ class GAN(Adversarial):
     def annealed(self, clock):
         if not self.s.instance_noise:
             return super().annealed(clock)
-        return super().annealed(clock) | {"instance_noise": self.s.instance_noise * max(0.0, 1 - clock / self.steps)}
+        return super().annealed(clock) | {
+            "instance_noise": self.s.instance_noise * max(0.0, 1 - clock / self.steps)
+        }
 
     def draw_noise(self, objective, n, rng):
         noise = super().draw_noise(objective, n, rng)
@@ -161,8 +171,12 @@ class GAN(Adversarial):
 
     def discriminator_loss(self, batch, noise, weights):
         x = self.seen("data", batch.x, noise, weights)
-        real, fake = self.score_real_and_fake(x, self.seen("samples", self.samples(noise["z"]), noise, weights))
-        loss = cross_entropy(real, 1 - self.s.label_smoothing) + cross_entropy(fake, self.s.fake_label_smoothing)
+        real, fake = self.score_real_and_fake(
+            x, self.seen("samples", self.samples(noise["z"]), noise, weights)
+        )
+        loss = cross_entropy(real, 1 - self.s.label_smoothing) + cross_entropy(
+            fake, self.s.fake_label_smoothing
+        )
         terms = {"d_real": real.sigmoid().mean(), "d_fake": fake.sigmoid().mean()}
         if self.s.r1_gamma:
             terms["r1"] = self.slopes(x).square().sum(1).mean()
@@ -171,7 +185,9 @@ class GAN(Adversarial):
 
     def generator_loss(self, batch, noise, weights):
         fake = self.discriminator(self.seen("samples", self.generator(noise["z"]), noise, weights))
-        return -F.softplus(fake).mean() if self.s.generator_loss == "saturating" else F.softplus(-fake).mean(), {}
+        return -F.softplus(fake).mean() if self.s.generator_loss == "saturating" else F.softplus(
+            -fake
+        ).mean(), {}
 
     @torch.no_grad()
     def held_out(self, batch, rng):
@@ -179,7 +195,9 @@ class GAN(Adversarial):
         as V is largest at the best discriminator, where the two are equal (theorem 1 of the paper). On points that the
         discriminator has learnt from it may exceed it."""
         real, fake = self.score_real_and_fake(batch.x, self.samples(self.codes(len(batch.x), rng)))
-        return {"jsd_bound": math.log(2) - (cross_entropy(real, 1.0) + cross_entropy(fake, 0.0)) / 2}
+        return {
+            "jsd_bound": math.log(2) - (cross_entropy(real, 1.0) + cross_entropy(fake, 0.0)) / 2
+        }
 
     def critic_output(self, x):
         """D(x) [n], the probability that points x [n, *shape] are data."""

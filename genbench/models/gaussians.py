@@ -23,19 +23,32 @@ class Gaussians(Components):
         return self.log_weights - 0.5 * (squared + log_det + x.shape[1] * math.log(2 * math.pi))
 
     def draw(self, z, rng):
-        eps = torch.randn(len(z), self.means.shape[1], generator=rng, device=rng.device).to(self.means)
+        eps = torch.randn(len(z), self.means.shape[1], generator=rng, device=rng.device).to(
+            self.means
+        )
         return self.means[z] + self.colour(eps, z)
 
     def moments(self, x, r):
         # Around the means and shifted, which loses no precision where covariances are small.
         counts = r.sum(0)
-        return {"counts": counts, "shifts": r.T @ x - counts[:, None] * self.means, "scatter": self.scatter(x, r)}
+        return {
+            "counts": counts,
+            "shifts": r.T @ x - counts[:, None] * self.means,
+            "scatter": self.scatter(x, r),
+        }
 
     def maximised(self, sums):
-        counts = sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps  # a component without points stays where it is
+        counts = (
+            sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps
+        )  # a component without points stays where it is
         shift = sums["shifts"] / counts[:, None]
         factors = self.factorised(self.estimate(sums["scatter"], counts, shift))
-        return replace(self, log_weights=(counts / counts.sum()).log(), means=self.means + shift, factors=factors)
+        return replace(
+            self,
+            log_weights=(counts / counts.sum()).log(),
+            means=self.means + shift,
+            factors=factors,
+        )
 
     @property
     def covariances(self) -> torch.Tensor:
@@ -59,7 +72,9 @@ class Gaussians(Components):
         """Squares and products of x - mu, weighted by r and summed."""
         raise NotImplementedError
 
-    def estimate(self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    def estimate(
+        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
+    ) -> torch.Tensor:
         """Covariances around means that are moved by `shift` [K, D]."""
         raise NotImplementedError
 
@@ -104,7 +119,10 @@ class Full(Gaussians):
         return self.factors.diagonal(dim1=-2, dim2=-1).square()
 
     def mahalanobis(self, x):
-        squared = [whiten(x - mean, factor).square().sum(0) for mean, factor in zip(self.means, self.factors)]
+        squared = [
+            whiten(x - mean, factor).square().sum(0)
+            for mean, factor in zip(self.means, self.factors)
+        ]
         return torch.stack(squared, 1), 2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
 
     def colour(self, eps, z):
@@ -125,19 +143,25 @@ class Full(Gaussians):
         return scatter / counts[:, None, None] - shift[:, :, None] * shift[:, None, :]
 
     def factorised(self, covariances):
-        factors, info = torch.linalg.cholesky_ex(covariances + self.reg_covar * torch.eye(self.means.shape[1]).to(covariances))
+        factors, info = torch.linalg.cholesky_ex(
+            covariances + self.reg_covar * torch.eye(self.means.shape[1]).to(covariances)
+        )
         require_none(info.reshape(-1) > 0, "covariance", "singular")
         return factors
 
     @staticmethod
     def constrained(free):
         scales = F.softplus(free.diagonal(dim1=-2, dim2=-1))
-        return (scales / free.shape[-1] ** 0.5)[..., None] * free.tril(-1) + torch.diag_embed(scales)
+        return (scales / free.shape[-1] ** 0.5)[..., None] * free.tril(-1) + torch.diag_embed(
+            scales
+        )
 
     @staticmethod
     def freed(factors):
         scales = factors.diagonal(dim1=-2, dim2=-1)
-        return (factors.shape[-1] ** 0.5 * factors / scales[..., None]).tril(-1) + torch.diag_embed(inverse_softplus(scales))
+        return (factors.shape[-1] ** 0.5 * factors / scales[..., None]).tril(-1) + torch.diag_embed(
+            inverse_softplus(scales)
+        )
 
 
 class Tied(Full):
@@ -149,7 +173,9 @@ class Tied(Full):
 
     def mahalanobis(self, x):
         origin = self.means.mean(0)  # as in k-means, against cancellation in single precision
-        squared = squared_distances(whiten(x - origin, self.factors).T, whiten(self.means - origin, self.factors).T)
+        squared = squared_distances(
+            whiten(x - origin, self.factors).T, whiten(self.means - origin, self.factors).T
+        )
         return squared, 2 * self.factors.diagonal().log().sum()
 
     def colour(self, eps, z):
@@ -177,7 +203,10 @@ class Diagonal(Gaussians):
 
     def mahalanobis(self, x):
         deviations = self.factors.expand_as(self.means)
-        squared = [((x - mean) / deviation).square().sum(1) for mean, deviation in zip(self.means, deviations)]
+        squared = [
+            ((x - mean) / deviation).square().sum(1)
+            for mean, deviation in zip(self.means, deviations)
+        ]
         return torch.stack(squared, 1), 2 * deviations.log().sum(1)
 
     def colour(self, eps, z):
@@ -221,7 +250,12 @@ def require_none(bad: torch.Tensor, what: str, how: str) -> None:
     """UserError naming the first component that is bad [K]."""
     if bad.any():
         k = int(bad.nonzero()[0])
-        raise UserError("reg_covar", f"the {what} of component {k} is {how}", fix="raise reg_covar or lower n_components", code=1)
+        raise UserError(
+            "reg_covar",
+            f"the {what} of component {k} is {how}",
+            fix="raise reg_covar or lower n_components",
+            code=1,
+        )
 
 
 def inverse_softplus(x: torch.Tensor) -> torch.Tensor:

@@ -18,24 +18,38 @@ class GaussianMixture(Mixture):
     @property
     def shapes(self):
         k, d = self.s.n_components, self.spec.size
-        return {"log_weights": (k,), "means": (k, d), "factors": FORMS[self.s.covariance].shape(k, d)}
+        return {
+            "log_weights": (k,),
+            "means": (k, d),
+            "factors": FORMS[self.s.covariance].shape(k, d),
+        }
 
     def components(self, **parameters):
         auto = 1e-3 if self.spec.unit else 1e-6
-        return FORMS[self.s.covariance](**parameters, reg_covar=auto if self.s.reg_covar == "auto" else self.s.reg_covar)
+        return FORMS[self.s.covariance](
+            **parameters, reg_covar=auto if self.s.reg_covar == "auto" else self.s.reg_covar
+        )
 
     def warnings(self):
         flat = (self.mixture.left <= 2 * self.mixture.reg_covar).any(-1).flatten()
-        of = f"{int(flat.sum())} of {flat.numel()} covariances" if flat.numel() > 1 else "the covariance"
+        of = (
+            f"{int(flat.sum())} of {flat.numel()} covariances"
+            if flat.numel() > 1
+            else "the covariance"
+        )
         by = f"reg_covar={self.mixture.reg_covar:g}"
-        return super().warnings() + [f"{of} would be singular or nearly so without {by}, on which log p(x) then depends"] * bool(flat.any())
+        return super().warnings() + [
+            f"{of} would be singular or nearly so without {by}, on which log p(x) then depends"
+        ] * bool(flat.any())
 
     def views(self, x, rng):
         views = super().views(x, rng)
         if self.spec.size <= 3:  # where ellipses can be drawn
             k, d, mixture = self.s.n_components, self.spec.size, self.mixture
             axes = torch.eye(d).to(mixture.means).repeat(k, 1)
-            roots = mixture.colour(axes, torch.arange(k, device=axes.device).repeat_interleave(d)).unflatten(0, (k, d))
+            roots = mixture.colour(
+                axes, torch.arange(k, device=axes.device).repeat_interleave(d)
+            ).unflatten(0, (k, d))
             views["components"].data["covariances"] = roots.mT @ roots
         return views
 
@@ -56,15 +70,21 @@ class GradientGMM(GaussianMixture, GradientModel):
     """
 
     probes = 16  # random vectors of signs per step
-    default_batch_size = 512  # the linear algebra of a step takes long, and hardly longer for more points
+    default_batch_size = (
+        512  # the linear algebra of a step takes long, and hardly longer for more points
+    )
 
     def __init__(self, spec, s):
         super().__init__(spec, s)
-        self.logits, self.means, self.free = (nn.Parameter(torch.randn(shape)) for shape in self.shapes.values())
+        self.logits, self.means, self.free = (
+            nn.Parameter(torch.randn(shape)) for shape in self.shapes.values()
+        )
 
     @property
     def mixture(self):
-        mixture = self.components(log_weights=self.logits.log_softmax(0), means=self.means, factors=self.free)
+        mixture = self.components(
+            log_weights=self.logits.log_softmax(0), means=self.means, factors=self.free
+        )
         return replace(mixture, factors=mixture.constrained(self.free))
 
     @torch.no_grad()
@@ -76,7 +96,13 @@ class GradientGMM(GaussianMixture, GradientModel):
         self.free.copy_(found.freed(found.factors))
 
     def draw_noise(self, objective, n, rng):
-        return {"signs": torch.randint(2, (self.probes, self.spec.size), generator=rng, device=rng.device).float() * 2 - 1}
+        return {
+            "signs": torch.randint(
+                2, (self.probes, self.spec.size), generator=rng, device=rng.device
+            ).float()
+            * 2
+            - 1
+        }
 
     def loss(self, batch, noise, weights):
         mixture = self.mixture

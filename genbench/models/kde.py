@@ -42,9 +42,16 @@ class KDE(Model):
     def setup(self, train, *, seed, steps):
         if train.noise is not None:
             key = f"dataset.{train.noise.setting}"
-            raise UserError(key, "kernels need points that stay where they are", "dynamic", f"{key}={train.noise.once}")
+            raise UserError(
+                key,
+                "kernels need points that stay where they are",
+                "dynamic",
+                f"{key}={train.noise.once}",
+            )
         if len(train) < 2:
-            raise UserError("dataset.limit", "a bandwidth needs two points at least", len(train), "more points")
+            raise UserError(
+                "dataset.limit", "a bandwidth needs two points at least", len(train), "more points"
+            )
         self.seed = seed
 
     def initialise(self, train, *, seed):
@@ -63,7 +70,12 @@ class KDE(Model):
             factor = n if self.s.bandwidth != "silverman" else n * (d + 2) / 4
             h = float(spread) * factor ** (-1 / (d + 4))
             if not h > 0:
-                raise UserError("bandwidth", "all training points are the same", self.s.bandwidth, "a number, such as bandwidth=0.1")
+                raise UserError(
+                    "bandwidth",
+                    "all training points are the same",
+                    self.s.bandwidth,
+                    "a number, such as bandwidth=0.1",
+                )
             if self.s.bandwidth == "loo":
                 h = self.leave_one_out(h)
         self.bandwidth.fill_(h)
@@ -74,7 +86,9 @@ class KDE(Model):
         from scipy.optimize import minimize_scalar
 
         n, d = len(self.points), self.spec.size
-        order = torch.randperm(n, generator=generator(self.seed, "left out"))[:LEFT_OUT].to(self.points.device)
+        order = torch.randperm(n, generator=generator(self.seed, "left out"))[:LEFT_OUT].to(
+            self.points.device
+        )
         x, chunks = self.rows(self.points[order]), []
         for i, part in enumerate(self.chunks()):
             signals.check()
@@ -97,10 +111,17 @@ class KDE(Model):
             return float(d * log_h - total.mean())
 
         low, high = math.log(guess / 1000), math.log(10 * guess)
-        found = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4}).x)
+        found = float(
+            minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4}).x
+        )
         if found - low < 0.01:
             fix = "a number, such as bandwidth=0.1, or dataset.dequantize=true where values are whole numbers"
-            raise UserError("bandwidth", "training points that occur twice draw it to zero", self.s.bandwidth, fix)
+            raise UserError(
+                "bandwidth",
+                "training points that occur twice draw it to zero",
+                self.s.bandwidth,
+                fix,
+            )
         return math.exp(found)
 
     def rows(self, raw: torch.Tensor) -> torch.Tensor:
@@ -116,23 +137,37 @@ class KDE(Model):
 
     def log_prob(self, x):
         """Exact log density [n] of data [n, *shape], in nats."""
-        kernels = torch.cat([self.log_kernels(part.to(self.scale)) for part in x.flatten(1).split(CHUNK)])
-        return kernels - math.log(len(self.points)) - self.spec.size * (self.bandwidth.log() + 0.5 * math.log(2 * math.pi))
+        kernels = torch.cat(
+            [self.log_kernels(part.to(self.scale)) for part in x.flatten(1).split(CHUNK)]
+        )
+        return (
+            kernels
+            - math.log(len(self.points))
+            - self.spec.size * (self.bandwidth.log() + 0.5 * math.log(2 * math.pi))
+        )
 
     def log_kernels(self, x: torch.Tensor) -> torch.Tensor:
         """log sum_i exp(-||x - x_i||^2 / 2 h^2) [n] of rows x [n, D]."""
         total = torch.full((len(x),), -math.inf).to(x)
         for part in self.chunks():
             signals.check()
-            total = torch.logaddexp(total, squared_distances(x, part).div_(-2 * self.bandwidth**2).logsumexp(1))
+            total = torch.logaddexp(
+                total, squared_distances(x, part).div_(-2 * self.bandwidth**2).logsumexp(1)
+            )
         return total
 
     def sample(self, n, rng):
         """n draws [n, *shape]: training points with noise of the bandwidth added."""
         chosen = torch.randint(len(self.points), (n,), generator=rng, device=rng.device)
         noise = torch.randn(n, self.spec.size, generator=rng, device=rng.device)
-        return (self.rows(self.points[chosen]) + self.bandwidth * noise).float().unflatten(1, self.spec.shape)
+        return (
+            (self.rows(self.points[chosen]) + self.bandwidth * noise)
+            .float()
+            .unflatten(1, self.spec.shape)
+        )
 
     def _load_from_state_dict(self, state_dict, prefix, *args):
-        self.points = torch.empty_like(state_dict[f"{prefix}points"], device=self.points.device)  # only a fit knows how many there are
+        self.points = torch.empty_like(
+            state_dict[f"{prefix}points"], device=self.points.device
+        )  # only a fit knows how many there are
         super()._load_from_state_dict(state_dict, prefix, *args)

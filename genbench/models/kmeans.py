@@ -15,7 +15,9 @@ from genbench.utils.rng import generator
 
 def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
     """Squared distances [n, K] of points [n, D] to centres [K, D], never below zero."""
-    return (x.square().sum(1, keepdim=True) - 2 * x @ centres.T + centres.square().sum(1)).clamp(min=0)
+    return (x.square().sum(1, keepdim=True) - 2 * x @ centres.T + centres.square().sum(1)).clamp(
+        min=0
+    )
 
 
 def memberships(distances: torch.Tensor) -> torch.Tensor:
@@ -78,7 +80,9 @@ class Clustering(Model):
 
     @classmethod
     def largest(cls, s, points, size):
-        return super().largest(s, points, size) | {"n_components": points}  # each begins at a point of its own
+        return super().largest(s, points, size) | {
+            "n_components": points
+        }  # each begins at a point of its own
 
     @property
     def clusters(self) -> Clusters:
@@ -88,7 +92,9 @@ class Clustering(Model):
     def distances(self, x):
         """Squared distances [n, K] of data [n, *shape] to the centres."""
         centres = self.clusters.centres
-        origin = centres.mean(0)  # else, in single precision, squares would cancel where data are far from zero
+        origin = centres.mean(
+            0
+        )  # else, in single precision, squares would cancel where data are far from zero
         return squared_distances(x.flatten(1).to(centres) - origin, centres - origin)
 
     def encode(self, x):
@@ -103,7 +109,9 @@ class Clustering(Model):
         """n draws [n, *shape] from the matching mixture."""
         z = torch.randint(self.s.n_components, (n,), generator=rng, device=rng.device)
         scale = (self.clusters.inertia / self.spec.size).sqrt().float()
-        return self.decode(z) + scale * torch.randn(n, *self.spec.shape, generator=rng, device=rng.device)
+        return self.decode(z) + scale * torch.randn(
+            n, *self.spec.shape, generator=rng, device=rng.device
+        )
 
     def warnings(self):
         empty = int((self.clusters.sizes == 0).sum())
@@ -113,7 +121,13 @@ class Clustering(Model):
     def views(self, x, rng):
         points = self.decode(torch.arange(self.s.n_components, device=self.device))
         note = "centres, with the share of the training points that are nearest to them"
-        return {"centres": View("components", note, {"points": points, "weights": self.clusters.sizes, "called": "centre"})}
+        return {
+            "centres": View(
+                "components",
+                note,
+                {"points": points, "weights": self.clusters.sizes, "called": "centre"},
+            )
+        }
 
 
 class KMeans(Clustering, EM):
@@ -123,8 +137,12 @@ class KMeans(Clustering, EM):
 
     def __init__(self, spec, s):
         super().__init__(spec, s)
-        self.register_buffer("centres", torch.zeros(s.n_init, s.n_components, spec.size, dtype=torch.float64))
-        self.register_buffer("sizes", torch.zeros(s.n_init, s.n_components, dtype=torch.float64))  # shares of the last pass
+        self.register_buffer(
+            "centres", torch.zeros(s.n_init, s.n_components, spec.size, dtype=torch.float64)
+        )
+        self.register_buffer(
+            "sizes", torch.zeros(s.n_init, s.n_components, dtype=torch.float64)
+        )  # shares of the last pass
 
     @property
     def clusters(self):
@@ -142,8 +160,12 @@ class KMeans(Clustering, EM):
     def merge_stats(self, sums, more):
         """Totals, and as many points as there are clusters: those farthest from their nearest centres, farthest first."""
         parts = [part for part in (sums, more) if part]
-        totals = {name: sum(part[name] for part in parts) for name in ("objective", "counts", "sums")}
-        nearest, points = (torch.cat([part[name] for part in parts]) for name in ("nearest", "farthest"))
+        totals = {
+            name: sum(part[name] for part in parts) for name in ("objective", "counts", "sums")
+        }
+        nearest, points = (
+            torch.cat([part[name] for part in parts]) for name in ("nearest", "farthest")
+        )
         far = nearest.topk(min(self.s.n_components, len(nearest))).indices
         return totals | {"nearest": nearest[far], "farthest": points[far]}
 
@@ -186,7 +208,9 @@ class GradientKMeans(Clustering, GradientModel):
     @torch.no_grad()
     def initialise(self, train, *, seed):
         x = rows(train.values())
-        self.centres.copy_(plus_plus(x, self.s.n_components, generator(seed, "start", 0, device=x.device)))
+        self.centres.copy_(
+            plus_plus(x, self.s.n_components, generator(seed, "start", 0, device=x.device))
+        )
 
     def inertia(self, batch, noise, weights):
         """The mean squared distance of points to their nearest centre."""

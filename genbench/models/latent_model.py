@@ -20,7 +20,15 @@ DENSITIES = {  # by the name of the sampler: the model that is fitted to codes, 
     "kde": (KDE, {}),
 }
 # Codes have no fixed scale, so the mixture adds next to nothing to its variances.
-USUAL = {"epochs": 100, "batch_size": 4096, "n_init": 1, "tol": 1e-3, "covariance": "full", "reg_covar": 1e-6, "bandwidth": "loo"}
+USUAL = {
+    "epochs": 100,
+    "batch_size": 4096,
+    "n_init": 1,
+    "tol": 1e-3,
+    "covariance": "full",
+    "reg_covar": 1e-6,
+    "bandwidth": "loo",
+}
 USUAL |= {"validate_every": 1, "save_every": 1}
 
 
@@ -66,7 +74,11 @@ class LatentModel(Model):
     @property
     def source_of_codes(self) -> str:
         """Where `codes` come from, in words."""
-        return "the prior" if self.s.sampler == "prior" else f"the density ({self.s.sampler}) fitted to the training codes"
+        return (
+            "the prior"
+            if self.s.sampler == "prior"
+            else f"the density ({self.s.sampler}) fitted to the training codes"
+        )
 
     adds_noise = False  # whether `sample_from_latent` adds the noise of a likelihood
 
@@ -88,12 +100,18 @@ class LatentModel(Model):
         if self.s.sampler in DENSITIES:
             with torch.no_grad():
                 z = torch.cat([self.conditioned_on(y).encode(x) for x, y in train.batches(1000)])
-            data = Data("codes", {"train": Split(z, None)}, DataSpec((self.s.latent_dim,), unit=False))
+            data = Data(
+                "codes", {"train": Split(z, None)}, DataSpec((self.s.latent_dim,), unit=False)
+            )
             density = self.blank_density(seed, min(self.s.sampler_components, len(z))).to(z.device)
             try:
                 fit(density, data, Silent(), density.s)
             except UserError as error:
-                raise UserError(f"sampler={self.s.sampler}", f"cannot be fitted to the codes: {error}", fix="another sampler") from error
+                raise UserError(
+                    f"sampler={self.s.sampler}",
+                    f"cannot be fitted to the codes: {error}",
+                    fix="another sampler",
+                ) from error
             self.density = density
 
     def blank_density(self, seed: int, components: int) -> Model:
@@ -107,6 +125,8 @@ class LatentModel(Model):
 
     def load_posthoc_state(self, state):
         if state:
-            components = state["log_weights"].shape[1] if "log_weights" in state else 1  # after the start
+            components = (
+                state["log_weights"].shape[1] if "log_weights" in state else 1
+            )  # after the start
             self.density = self.blank_density(self.s.seed, components).to(self.device)
             self.density.load_state_dict(state)

@@ -46,7 +46,10 @@ class Components:
     def around(self, centres: torch.Tensor, x: torch.Tensor) -> "Components":
         """The components that are most likely if rows x [N, D] belong to the nearest of these centres [K, D]."""
         here = replace(self, means=centres)
-        parts = (here.moments(part, memberships(squared_distances(part, centres))) for part in x.split(BLOCK))
+        parts = (
+            here.moments(part, memberships(squared_distances(part, centres)))
+            for part in x.split(BLOCK)
+        )
         return here.maximised(reduce(add, parts, {}))
 
 
@@ -57,7 +60,9 @@ class Mixture(Model):
 
     @classmethod
     def largest(cls, s, points, size):
-        return super().largest(s, points, size) | {"n_components": points}  # each begins at a point of its own
+        return super().largest(s, points, size) | {
+            "n_components": points
+        }  # each begins at a point of its own
 
     @property
     def mixture(self) -> Components:
@@ -93,11 +98,18 @@ class Mixture(Model):
 
     def views(self, x, rng):
         mixture = self.mixture
-        components = {"points": mixture.means.float().unflatten(1, self.spec.shape), "weights": mixture.weights}
+        components = {
+            "points": mixture.means.float().unflatten(1, self.spec.shape),
+            "weights": mixture.weights,
+        }
         return {
-            "components": View("components", "means, with the weights of the components", components),
+            "components": View(
+                "components", "means, with the weights of the components", components
+            ),
             "responsibilities": View(
-                "memberships", "the components' responsibilities for held-out points", {"x": x, "shares": self.encode(x)}
+                "memberships",
+                "the components' responsibilities for held-out points",
+                {"x": x, "shares": self.encode(x)},
             ),
         }
 
@@ -125,7 +137,10 @@ class EMMixture(Mixture, EM):
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each parameter."""
-        return {"log_weights": (self.s.n_components,), "means": (self.s.n_components, self.spec.size)}
+        return {
+            "log_weights": (self.s.n_components,),
+            "means": (self.s.n_components, self.spec.size),
+        }
 
     def components(self, **parameters: torch.Tensor) -> Components:
         """The components that have these parameters."""
@@ -152,7 +167,9 @@ class EMMixture(Mixture, EM):
         joint = mixture.joint(x)
         total = joint.logsumexp(1)
         r = (joint - total[:, None]).exp()
-        r[r < NEGLIGIBLE] = 0  # far below rounding error in any sum; as denormal numbers they would slow products tenfold
+        r[r < NEGLIGIBLE] = (
+            0  # far below rounding error in any sum; as denormal numbers they would slow products tenfold
+        )
         return {"objective": -total.sum(), **mixture.moments(x, r)}
 
     def m_step(self, start, sums, n):

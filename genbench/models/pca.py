@@ -22,12 +22,18 @@ class PCA(LatentModel):
 
     @classmethod
     def largest(cls, s, points, size):
-        return super().largest(s, points, size) | {"latent_dim": min(points - 1, size)}  # centred points span no more
+        return super().largest(s, points, size) | {
+            "latent_dim": min(points - 1, size)
+        }  # centred points span no more
 
     def __init__(self, spec, s):
         super().__init__(spec, s)
         d = spec.size
-        for name, shape in {"mean": (d,), "components": (s.latent_dim, d), "eigenvalues": (d,)}.items():
+        for name, shape in {
+            "mean": (d,),
+            "components": (s.latent_dim, d),
+            "eigenvalues": (d,),
+        }.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
         self.register_buffer("solved", torch.tensor(False))
         self.forget()
@@ -47,13 +53,17 @@ class PCA(LatentModel):
 
     def step(self, batch):
         x = batch.x.flatten(1).to(self.mean)
-        if self.few:  # the points take less room than their covariance, and their singular values less time
+        if (
+            self.few
+        ):  # the points take less room than their covariance, and their singular values less time
             self.seen.append(x)
             return {}
         # Centred sums merged pairwise (Chan et al. 1979): no cancellation, whatever the data's offset.
         n, total, mean = len(x), self.count + len(x), x.mean(0)
         shift, centred = mean - self.running_mean, x - mean
-        self.scatter = self.scatter + centred.T @ centred + shift.outer(shift) * (self.count * n / total)
+        self.scatter = (
+            self.scatter + centred.T @ centred + shift.outer(shift) * (self.count * n / total)
+        )
         self.running_mean = self.running_mean + shift * (n / total)
         self.count = total
         return {}
@@ -71,13 +81,20 @@ class PCA(LatentModel):
             vectors = vectors.flip(1).T
         top = vectors[: self.s.latent_dim]
         largest = top.gather(1, top.abs().argmax(1, keepdim=True))
-        self.components.copy_(top * largest.sign())  # the sign is arbitrary: make the largest entry positive
+        self.components.copy_(
+            top * largest.sign()
+        )  # the sign is arbitrary: make the largest entry positive
         self.solved.fill_(True)
         self.forget()
         return {"explained_variance": self.explained_variance}
 
     def training_state(self):
-        return {"seen": self.seen, "count": self.count, "running_mean": self.running_mean, "scatter": self.scatter}
+        return {
+            "seen": self.seen,
+            "count": self.count,
+            "running_mean": self.running_mean,
+            "scatter": self.scatter,
+        }
 
     def load_training_state(self, state):
         vars(self).update(state)
@@ -101,7 +118,9 @@ class PCA(LatentModel):
 
     def evaluate(self, batch, rng):
         error = per_point((batch.x - self.decode(self.encode(batch.x))) ** 2).mean()
-        return {"squared_error": error} | ({"nll": -self.log_prob(batch.x).mean()} if self.has_density() else {})
+        return {"squared_error": error} | (
+            {"nll": -self.log_prob(batch.x).mean()} if self.has_density() else {}
+        )
 
     def encode(self, x):
         """z = W'(x - mean): [n, *shape] -> [n, latent_dim]."""
@@ -136,17 +155,30 @@ class PCA(LatentModel):
         return self.decode(z) + self.noise.sqrt().float() * noise
 
     def views(self, x, rng):
-        shares, kept = self.eigenvalues / self.eigenvalues.sum().clamp(min=1e-300), self.s.latent_dim
+        shares, kept = (
+            self.eigenvalues / self.eigenvalues.sum().clamp(min=1e-300),
+            self.s.latent_dim,
+        )
         images = self.components.float().unflatten(1, self.spec.shape)[:40]
         captions = [f"{i + 1}: {share:.1%}" for i, share in enumerate(shares[: len(images)])]
         z, counts = self.encode(x), sorted({min(2**i, kept) for i in range(kept.bit_length() + 1)})
-        grown = {f"first {k}": self.decode(z * (torch.arange(kept, device=z.device) < k)) for k in counts}
+        grown = {
+            f"first {k}": self.decode(z * (torch.arange(kept, device=z.device) < k)) for k in counts
+        }
         return {
             "components": View(
-                "images", "components, with their share of the variance", {"images": images, "captions": captions, "signed": True}
+                "images",
+                "components, with their share of the variance",
+                {"images": images, "captions": captions, "signed": True},
             ),
             "scree": View(
-                "spectrum", f"the {kept} components explain {self.explained_variance:.1%} of the variance", {"shares": shares, "kept": kept}
+                "spectrum",
+                f"the {kept} components explain {self.explained_variance:.1%} of the variance",
+                {"shares": shares, "kept": kept},
             ),
-            "growth": View("rows", "held-out points from growing numbers of components", {"original": x, **grown}),
+            "growth": View(
+                "rows",
+                "held-out points from growing numbers of components",
+                {"original": x, **grown},
+            ),
         }

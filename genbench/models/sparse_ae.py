@@ -18,7 +18,11 @@ class SparseAE(Autoencoder):
     def loss(self, batch, noise, weights):
         h = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, h)
-        sparsity = bernoulli_kl(self.s.rho, h.mean(0)).sum() if self.s.sparsity == "kl" else h.abs().sum(1).mean()
+        sparsity = (
+            bernoulli_kl(self.s.rho, h.mean(0)).sum()
+            if self.s.sparsity == "kl"
+            else h.abs().sum(1).mean()
+        )
         return reconstruction + weights["lambda"] * sparsity, {
             "reconstruction": reconstruction,
             "sparsity": sparsity,

@@ -7,7 +7,13 @@ import torch
 from genbench.data.types import Batch, Split, moments
 from genbench.model import Model, View
 
-TAKE_POINTS = ("encode", "posterior", "classify", "log_prob", "score")  # capabilities whose first argument is points
+TAKE_POINTS = (
+    "encode",
+    "posterior",
+    "classify",
+    "log_prob",
+    "score",
+)  # capabilities whose first argument is points
 RETURN_POINTS = ("decode", "emit", "sample")
 SAME = (
     "criterion",
@@ -33,7 +39,9 @@ class Standardized(Model):
         self.register_buffer("mean", torch.zeros(spec.shape, dtype=torch.float64))
         self.register_buffer("deviation", torch.ones(spec.shape, dtype=torch.float64))
         self.inner = made(spec._replace(unit=False, trials=None), s)
-        self.labelled: tuple[Model, ...] = ()  # the inner model for labels at hand, which `conditioned_on` sets
+        self.labelled: tuple[
+            Model, ...
+        ] = ()  # the inner model for labels at hand, which `conditioned_on` sets
         for name in SAME:
             setattr(self, name, getattr(self.inner, name))
 
@@ -46,7 +54,9 @@ class Standardized(Model):
         if name not in TAKE_POINTS + RETURN_POINTS:
             return found
 
-        @functools.wraps(found)  # with its signature, which says whether it takes a number of importance samples
+        @functools.wraps(
+            found
+        )  # with its signature, which says whether it takes a number of importance samples
         def in_data_units(x, *args, **kwargs):
             y = found(self.standard(x) if name in TAKE_POINTS else x, *args, **kwargs)
             if name in RETURN_POINTS:
@@ -118,7 +128,10 @@ class Standardized(Model):
         return other
 
     def views(self, x, rng):
-        return {name: self.restored_view(view) for name, view in self.inner.views(self.standard(x), rng).items()}
+        return {
+            name: self.restored_view(view)
+            for name, view in self.inner.views(self.standard(x), rng).items()
+        }
 
     def restored_view(self, view: View) -> View:
         """What the inner model shows, in data units where it consists of points; signed images, which are directions, stay."""
@@ -128,7 +141,9 @@ class Standardized(Model):
         for name in {"components": ["points"], "memberships": ["x"]}.get(view.kind, []):
             data[name] = self.restored(data[name])
         if "covariances" in data:
-            data["covariances"] = data["covariances"] * self.deviation.outer(self.deviation).to(data["covariances"])
+            data["covariances"] = data["covariances"] * self.deviation.outer(self.deviation).to(
+                data["covariances"]
+            )
         if view.kind == "landscape":
             data["function"] = lambda x, inner=view.data["function"]: inner(self.standard(x))
         return view._replace(data=data)

@@ -18,18 +18,28 @@ class SupervisedAE(Autoencoder):
     def __init__(self, spec, s):
         super().__init__(spec, s)
         if not spec.classes:
-            raise UserError("model", "needs data with classes", s.model["name"], "another dataset, or model=ae")
+            raise UserError(
+                "model", "needs data with classes", s.model["name"], "another dataset, or model=ae"
+            )
         self.classifier = nn.Linear(s.latent_dim, spec.classes)
 
     def loss(self, batch, noise, weights):
         z = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, z)
         known = batch.y >= 0
-        share = known.float().mean().clamp(min=1e-12)  # so that both terms are means over points with a label
+        share = (
+            known.float().mean().clamp(min=1e-12)
+        )  # so that both terms are means over points with a label
         logits = self.classifier(z)
-        classification = (F.cross_entropy(logits, batch.y.clamp(min=0), reduction="none") * known).mean() / share
+        classification = (
+            F.cross_entropy(logits, batch.y.clamp(min=0), reduction="none") * known
+        ).mean() / share
         accuracy = ((logits.argmax(1) == batch.y) & known).float().mean() / share
-        terms = {"reconstruction": reconstruction, "cross_entropy": classification, "accuracy": accuracy}
+        terms = {
+            "reconstruction": reconstruction,
+            "cross_entropy": classification,
+            "accuracy": accuracy,
+        }
         return reconstruction + weights["lambda"] * classification, terms
 
     def classify(self, x):

@@ -27,14 +27,21 @@ class VAE(LatentModel, GradientModel):
     def __init__(self, spec, s):
         super().__init__(spec, s)
         if s.objective == "iwae" and s.annealing != "none":
-            raise UserError("annealing", "has no effect with objective=iwae, which has no weight", s.annealing, "annealing=none")
+            raise UserError(
+                "annealing",
+                "has no effect with objective=iwae, which has no weight",
+                s.annealing,
+                "annealing=none",
+            )
         self.encoder = networks.encoder(spec.shape, 2 * s.latent_dim, s)
         self.decoder = networks.decoder(s.latent_dim, spec.shape, s)
         self.likelihood = likelihood(spec, s)
         self.is_discrete, self.bounded = self.likelihood.is_discrete, self.likelihood.bounded
 
     def draw_noise(self, objective, n, rng):
-        return {"eps": torch.randn(self.s.draws, n, self.s.latent_dim, generator=rng, device=rng.device)}
+        return {
+            "eps": torch.randn(self.s.draws, n, self.s.latent_dim, generator=rng, device=rng.device)
+        }
 
     def loss(self, batch, noise, weights):
         mu, logvar = self.posterior(batch.x)
@@ -86,7 +93,9 @@ class VAE(LatentModel, GradientModel):
         which grows with k (Burda et al. 2016, theorem 1); the same draws at every call."""
         mu, logvar = self.posterior(x)
         rng = generator(self.s.seed, "log_prob", device=x.device)
-        total = torch.full((len(x),), -math.inf, dtype=torch.float64)  # not on the device: Apple's know no double precision
+        total = torch.full(
+            (len(x),), -math.inf, dtype=torch.float64
+        )  # not on the device: Apple's know no double precision
         for start in range(0, k, 10):  # few at a time, as each is a decoding of all points
             signals.check()
             eps = torch.randn(min(10, k - start), *mu.shape, generator=rng, device=rng.device)

@@ -120,7 +120,9 @@ class ContinuousBernoulli(Output):
 
     def mean(self, raw):
         safe = torch.where(raw.abs() < 0.1, torch.ones_like(raw), raw)
-        return torch.where(raw.abs() < 0.1, 0.5 + raw / 12 - raw**3 / 720, 1 / (1 - (-safe).exp()) - 1 / safe)
+        return torch.where(
+            raw.abs() < 0.1, 0.5 + raw / 12 - raw**3 / 720, 1 / (1 - (-safe).exp()) - 1 / safe
+        )
 
 
 class Gaussian(Output):
@@ -143,7 +145,9 @@ class Gaussian(Output):
         return self.floor + self.log_sigma.exp() if self.learned else self.fixed
 
     def nll(self, raw, x):
-        return per_point(0.5 * ((x - raw) / self.sigma) ** 2 + self.sigma.log() + 0.5 * math.log(2 * math.pi))
+        return per_point(
+            0.5 * ((x - raw) / self.sigma) ** 2 + self.sigma.log() + 0.5 * math.log(2 * math.pi)
+        )
 
     def mean(self, raw):
         return raw
@@ -164,13 +168,20 @@ def likelihood(spec: DataSpec, s: Settings) -> Output:
     """The output that the settings `likelihood` and `sigma` name; UserError if the data do not fit it."""
     kind = s.likelihood
     if kind == "auto":
-        kind = "gaussian" if not spec.unit else "binomial" if (spec.trials or 1) > 1 else "bernoulli"
+        kind = (
+            "gaussian" if not spec.unit else "binomial" if (spec.trials or 1) > 1 else "bernoulli"
+        )
     if kind == "gaussian":
         return Gaussian(s.sigma)
     _require_unit(spec, "likelihood", kind, "gaussian")
     if kind == "binomial":
         if spec.trials is None:
-            raise UserError("likelihood", "needs values that count dots, as in digits, or binary ones", kind, "likelihood=bernoulli")
+            raise UserError(
+                "likelihood",
+                "needs values that count dots, as in digits, or binary ones",
+                kind,
+                "likelihood=bernoulli",
+            )
         return Binomial(spec.trials)
     return Bernoulli() if kind == "bernoulli" else ContinuousBernoulli()
 

@@ -45,7 +45,9 @@ def initialised(net: nn.Module, s: Settings) -> nn.Module:
 
 def between(width: int, s: Settings) -> list[nn.Module]:
     """What stands between two layers, of which the first has an output of so many features or channels."""
-    norm = [nn.GroupNorm(1, width)] if s.get("norm", "none") == "layer" else []  # over features, or channels and places
+    norm = (
+        [nn.GroupNorm(1, width)] if s.get("norm", "none") == "layer" else []
+    )  # over features, or channels and places
     return [*norm, ACTIVATIONS[s.activation]()]
 
 
@@ -58,7 +60,9 @@ class MLP:
 
     @staticmethod
     def decoder(width, shape, s):
-        return nn.Sequential(*MLP.layers([width, *reversed(s.hidden), prod(shape)], s), nn.Unflatten(1, shape))
+        return nn.Sequential(
+            *MLP.layers([width, *reversed(s.hidden), prod(shape)], s), nn.Unflatten(1, shape)
+        )
 
     @staticmethod
     def layers(widths: list[int], s: Settings) -> list[nn.Module]:
@@ -91,16 +95,26 @@ class Conv:
         stages = Conv.stages(shape, s)
         layers: list[nn.Module] = []
         for before, after in pairwise(stages):
-            layers += [nn.Conv2d(before.channels, after.channels, 4, stride=2, padding=1), *between(after.channels, s)]
-        return nn.Sequential(*layers, nn.Flatten(), *MLP.layers([prod(stages[-1]), *Conv.dense(s), width], s))
+            layers += [
+                nn.Conv2d(before.channels, after.channels, 4, stride=2, padding=1),
+                *between(after.channels, s),
+            ]
+        return nn.Sequential(
+            *layers, nn.Flatten(), *MLP.layers([prod(stages[-1]), *Conv.dense(s), width], s)
+        )
 
     @staticmethod
     def decoder(width, shape, s):
         stages = Conv.stages(shape, s)[::-1]
-        layers: list[nn.Module] = [*MLP.layers([width, *Conv.dense(s), prod(stages[0])], s), nn.Unflatten(1, stages[0])]
+        layers: list[nn.Module] = [
+            *MLP.layers([width, *Conv.dense(s), prod(stages[0])], s),
+            nn.Unflatten(1, stages[0]),
+        ]
         for small, large in pairwise(stages):
             odd = large.height % 2, large.width % 2
-            up = nn.ConvTranspose2d(small.channels, large.channels, 4, stride=2, padding=1, output_padding=odd)
+            up = nn.ConvTranspose2d(
+                small.channels, large.channels, 4, stride=2, padding=1, output_padding=odd
+            )
             layers += [*between(small.channels, s), up]
         return nn.Sequential(*layers)
 

@@ -30,7 +30,16 @@ from genbench.utils.files import CannotWrite, within, write
 from genbench.utils.text import quoted
 
 OPTION = "report.dir"
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "|", "%")  # what a text begins with that spreadsheets may run
+FORMULAS = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "|",
+    "%",
+)  # what a text begins with that spreadsheets may run
 
 
 def main(words: list[str], registry: Registry) -> int:
@@ -40,17 +49,28 @@ def main(words: list[str], registry: Registry) -> int:
         name, equals, value = word.partition("=")
         if name == OPTION and equals:
             if not value:
-                raise UserError(OPTION, "names no folder", word, f"write {OPTION}=FOLDER, or leave it out")
+                raise UserError(
+                    OPTION, "names no folder", word, f"write {OPTION}=FOLDER, or leave it out"
+                )
             target = Path(value)
         elif not os.path.isdir(word):
-            raise UserError("report", "no such folder", word, f"give folders of runs or sweeps, and {OPTION}=FOLDER for the report")
+            raise UserError(
+                "report",
+                "no such folder",
+                word,
+                f"give folders of runs or sweeps, and {OPTION}=FOLDER for the report",
+            )
         else:
             paths.append(Path(word))
     if not paths:
-        raise UserError("report", "needs the folders of runs or sweeps", fix="genbench report outputs")
+        raise UserError(
+            "report", "needs the folders of runs or sweeps", fix="genbench report outputs"
+        )
     for path in paths:
         if not within(path, FILES):
-            raise UserError(quoted(path), "holds no runs", fix="give folders of runs or sweeps, such as outputs")
+            raise UserError(
+                quoted(path), "holds no runs", fix="give folders of runs or sweeps, such as outputs"
+            )
     told = compared(paths, registry)
     usual = Path("outputs", f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_report")
     target = target or (paths[0] if len(paths) == 1 else usual)
@@ -71,7 +91,11 @@ def leave(told: Report, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(str(folder), f"cannot be written: {error.strerror}", fix=f"choose another {OPTION}=FOLDER") from error
+        raise UserError(
+            str(folder),
+            f"cannot be written: {error.strerror}",
+            fix=f"choose another {OPTION}=FOLDER",
+        ) from error
     from genbench.report.charts import charts  # which takes torch
     from genbench.report.html import Chart, page
 
@@ -93,15 +117,33 @@ def as_csv(told: Report) -> str:
     """Every setting that differs and every number as it is, with the ends of its interval."""
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    ends = [[told.names[m]] if m == SAMPLER else [f"{told.names[m]}{end}" for end in ("", " low", " high")] for m in told.measures]
+    ends = [
+        [told.names[m]]
+        if m == SAMPLER
+        else [f"{told.names[m]}{end}" for end in ("", " low", " high")]
+        for m in told.measures
+    ]
     kinds = [(name, [row.kind[i] for row in told.lines]) for i, name in enumerate(GROUPS)]
     kept = [*kinds, *((name, values) for name, values in told.kept_in_all if name not in GROUPS)]
-    lines.writerow(map(_inert, [*(name for name, _ in kept), *(end for some in ends for end in some), "best", "runs"]))
+    lines.writerow(
+        map(
+            _inert,
+            [*(name for name, _ in kept), *(end for some in ends for end in some), "best", "runs"],
+        )
+    )
     for i, row in enumerate(told.lines):
-        values = [v for m in told.measures for v in ([row.sampler] if m == SAMPLER else (row.cells.get(m) or (None,) * 3)[:3])]
+        values = [
+            v
+            for m in told.measures
+            for v in ([row.sampler] if m == SAMPLER else (row.cells.get(m) or (None,) * 3)[:3])
+        ]
         top = "; ".join(told.names[m] for m in told.measures if (i, m) in told.best)
         folders = " ".join(folder for run in row.runs for folder in run.folders)
-        own = [value if is_number(value) else written(value) for _, some in kept for value in some[i : i + 1]]
+        own = [
+            value if is_number(value) else written(value)
+            for _, some in kept
+            for value in some[i : i + 1]
+        ]
         lines.writerow(map(_inert, [*own, *values, top, folders]))
     return text.getvalue()
 
@@ -113,17 +155,31 @@ def _inert(value: Any) -> Any:
 
 def as_markdown(told: Report) -> str:
     """The same for readers: first what tells most, then all, and what is missing."""
-    lines = [f"# {_marked_down(told.title)}", "", f"{told.counts}. {_marked_down(told.note)}".strip()]
+    lines = [
+        f"# {_marked_down(told.title)}",
+        "",
+        f"{told.counts}. {_marked_down(told.note)}".strip(),
+    ]
     if told.rows:
         lines += ["", *_table(told, told.kept, told.overview, brief)]
         lines += [line for text in said(told) for line in ("", _marked_down(text))]
-        lines += ["", "## All measures", "", told.note_on_all, "", *_table(told, told.kept_in_all, told.heads, cell)]
+        lines += [
+            "",
+            "## All measures",
+            "",
+            told.note_on_all,
+            "",
+            *_table(told, told.kept_in_all, told.heads, cell),
+        ]
     found = problems(told)
     if found:
         lines += ["", "## Diagnosis", ""]
         for problem in found:
             lines.append(f"- {_marked_down(problem.text)}: {_marked_down(listed(problem.rows))}")
-            lines += [f"  - try `{setting.replace('`', '')}`" + _for(whom, problem) for setting, whom in problem.settings]
+            lines += [
+                f"  - try `{setting.replace('`', '')}`" + _for(whom, problem)
+                for setting, whom in problem.settings
+            ]
     if told.missing:
         lines += ["", "## Runs without results", "", *_rule(["run", "state", "reason"], 3)]
         lines += [_joined(map(_marked_down, trouble)) for trouble in told.missing]
@@ -134,7 +190,9 @@ def _for(whom: list[str], problem: Problem) -> str:
     return "" if len(problem.settings) == 1 else f" ({_marked_down(listed(whom))})"
 
 
-def _table(told: Report, kept: list[tuple[str, list]], heads: dict[Measure, str], words: Callable) -> Iterator[str]:
+def _table(
+    told: Report, kept: list[tuple[str, list]], heads: dict[Measure, str], words: Callable
+) -> Iterator[str]:
     """The lines of a table: what tells the rows apart, and these measures in words."""
     yield from _rule([*(head for head, _ in kept), *heads.values()], len(kept))
     for i, row in enumerate(told.lines):
@@ -145,7 +203,10 @@ def _table(told: Report, kept: list[tuple[str, list]], heads: dict[Measure, str]
 
 
 def _rule(heads: list[str], left: int) -> list[str]:
-    return [_joined(map(_marked_down, heads)), _joined(["---" if i < left else "---:" for i in range(len(heads))])]
+    return [
+        _joined(map(_marked_down, heads)),
+        _joined(["---" if i < left else "---:" for i in range(len(heads))]),
+    ]
 
 
 def _joined(cells: Iterable[str]) -> str:
@@ -164,9 +225,24 @@ def show(told: Report) -> None:
     if told.rows:
         kept = [(head, [short(v) for v in values]) for head, values in told.kept]
         if sum(map(_width, kept)) > console.width // 2:  # else there were no room for numbers
-            kept = [("", [called(row, told.rows) if row.runs else ", ".join(row.kind) for row in told.lines])]
-        columns = [*kept, *_fitting(told, console.width - min(sum(map(_width, kept)), console.width // 2))]
-        table = Table(*(Column(Text(head), overflow="fold") for head, _ in columns), box=box.SIMPLE_HEAD, title_justify="left")
+            kept = [
+                (
+                    "",
+                    [
+                        called(row, told.rows) if row.runs else ", ".join(row.kind)
+                        for row in told.lines
+                    ],
+                )
+            ]
+        columns = [
+            *kept,
+            *_fitting(told, console.width - min(sum(map(_width, kept)), console.width // 2)),
+        ]
+        table = Table(
+            *(Column(Text(head), overflow="fold") for head, _ in columns),
+            box=box.SIMPLE_HEAD,
+            title_justify="left",
+        )
         for line in zip(*(cells for _, cells in columns)):
             table.add_row(*(c if isinstance(c, Text) else Text(c) for c in line))
         console.print(table)
@@ -177,7 +253,10 @@ def show(told: Report) -> None:
         if numbers < of:
             echo(f"{numbers} of {of} measures; the page has all, and says what they are of")
     if told.missing:
-        table = Table(*(Column(head, overflow="fold") for head in ("run without results", "state", "reason")), box=box.SIMPLE_HEAD)
+        table = Table(
+            *(Column(head, overflow="fold") for head in ("run without results", "state", "reason")),
+            box=box.SIMPLE_HEAD,
+        )
         for trouble in told.missing:
             table.add_row(*map(Text, trouble))
         console.print(table)
@@ -203,4 +282,8 @@ def _fitting(told: Report, room: int) -> list[tuple[str, list[Text]]]:
 def _width(column: tuple[str, list]) -> int:
     """How wide a column is, a long header folded."""
     head, cells = column
-    return 3 + max(*(len(c.plain if isinstance(c, Text) else c) for c in cells), min(len(head), 16), *map(len, head.split()))
+    return 3 + max(
+        *(len(c.plain if isinstance(c, Text) else c) for c in cells),
+        min(len(head), 16),
+        *map(len, head.split()),
+    )

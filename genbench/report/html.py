@@ -70,7 +70,9 @@ def page(told: Report, charts: Iterable[Chart]) -> str:
     from jinja2 import Environment, StrictUndefined
 
     template = Path(__file__).with_name("report.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     galleries, unread = _galleries(told)
     return environment.from_string(template).render(
         told=told,
@@ -83,23 +85,43 @@ def page(told: Report, charts: Iterable[Chart]) -> str:
         unread=unread,
         unseen=max(0, len(told.rows) - MOST_PICTURES),
         differences=_differences(told),
-        problems=[(p.text, listed(p.rows, 30), [(setting, listed(whom, 30)) for setting, whom in p.settings]) for p in problems(told)],
+        problems=[
+            (
+                p.text,
+                listed(p.rows, 30),
+                [(setting, listed(whom, 30)) for setting, whom in p.settings],
+            )
+            for p in problems(told)
+        ],
     )
 
 
-def _table(told: Report, kept: list[tuple[str, list]], heads: dict[Measure, str], words: Callable[[Value | None], str]) -> Table:
+def _table(
+    told: Report,
+    kept: list[tuple[str, list]],
+    heads: dict[Measure, str],
+    words: Callable[[Value | None], str],
+) -> Table:
     own = [(head, all(v == "" or is_number(v) for v in values)) for head, values in kept]
     groups = [(group, len([*some])) for group, some in groupby(heads, lambda m: m.group)]
     lines = []
     for i, row in enumerate(told.lines):
-        line = [Cell(short(v), v if is_number(v) else short(v)) for v in (values[i] for _, values in kept)]
+        line = [
+            Cell(short(v), v if is_number(v) else short(v))
+            for v in (values[i] for _, values in kept)
+        ]
         for m in heads:
             value, text = row.cells.get(m), told.text(row, m, words)
             key = text if m == SAMPLER else "" if value is None else value.mean
             more = "" if m == SAMPLER else cell(value)
             line.append(Cell(text, key, told.standings.get((i, m)), more, (i, m) in told.best))
         lines.append(line)
-    return Table([("", len(own)), *groups], [*own, *((head, m != SAMPLER) for m, head in heads.items())], lines, len(told.real))
+    return Table(
+        [("", len(own)), *groups],
+        [*own, *((head, m != SAMPLER) for m, head in heads.items())],
+        lines,
+        len(told.real),
+    )
 
 
 def _meaning(measure: Measure) -> str:
@@ -111,7 +133,9 @@ def _meaning(measure: Measure) -> str:
         )
     from genbench.evaluation.registry import measures
 
-    known = measures().get(measure.name) if measure.group not in PARTS else None  # a term may be called like a measure
+    known = (
+        measures().get(measure.name) if measure.group not in PARTS else None
+    )  # a term may be called like a measure
     told = [known.meaning if known else "", f"In {measure.unit}." * bool(measure.unit)]
     on = [f"on {measure.on or measure.group}", measure.n, measure.features, measure.of]
     return " ".join(filter(None, [*told, f"Measured {', '.join(filter(None, on))}."]))
@@ -127,8 +151,12 @@ def _differences(told: Report) -> list[tuple[str, list[tuple[str, str]]]]:
     for name in differing(told.rows):
         values: dict[str, list[str]] = {}
         for row in told.rows:
-            values.setdefault(short(row.settings[name]) if name in row.settings else "has none", []).append(row.kind[0])
-        found.append((name, [(value, ", ".join(dict.fromkeys(models))) for value, models in values.items()]))
+            values.setdefault(
+                short(row.settings[name]) if name in row.settings else "has none", []
+            ).append(row.kind[0])
+        found.append(
+            (name, [(value, ", ".join(dict.fromkeys(models))) for value, models in values.items()])
+        )
     return found
 
 

@@ -19,10 +19,21 @@ from genbench.utils.schema import STATUS, number
 from genbench.utils.text import quoted
 
 SAMPLES = "samples"  # the group of a report card that depends on what samples are drawn from
-IDENTIFYING = (*LENGTH, "device", "validate_every")  # of what names leave out: what can change what comes out
+IDENTIFYING = (
+    *LENGTH,
+    "device",
+    "validate_every",
+)  # of what names leave out: what can change what comes out
 FILES = ("status.json", "config.yaml", SUMMARY)  # which tell that there are runs
 REPEAT = "repeat the run's own command"
-UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError)  # what damaged files raise
+UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)  # what damaged files raise
 
 
 class Measure(NamedTuple):
@@ -108,7 +119,9 @@ class Result(NamedTuple):
     @property
     def data_settings(self) -> tuple[tuple[str, str], ...]:
         """The settings of the dataset, which may be why two digests differ."""
-        return tuple((name, written(v)) for name, v in self.settings.items() if name.startswith("dataset."))
+        return tuple(
+            (name, written(v)) for name, v in self.settings.items() if name.startswith("dataset.")
+        )
 
 
 class FailedRun(NamedTuple):
@@ -136,8 +149,15 @@ def gathered(folders: Iterable[Path], registry: Registry) -> tuple[list[Result],
         files = within(folder, FILES)
         paths = {file.parent for file in files if file.name != SUMMARY}
         summaries = sorted((file for file in files if file.name == SUMMARY), key=_in_order)
-        asked = {file.parent / job["directory"]: i for file in summaries for i, job in enumerate(jobs(file))}
-        for path in sorted(paths, key=lambda path: (_in_order(path.parent), asked.get(path, math.inf), _in_order(path))):
+        asked = {
+            file.parent / job["directory"]: i
+            for file in summaries
+            for i, job in enumerate(jobs(file))
+        }
+        for path in sorted(
+            paths,
+            key=lambda path: (_in_order(path.parent), asked.get(path, math.inf), _in_order(path)),
+        ):
             signals.check()
             try:
                 found.setdefault(path.resolve(), _result(path, registry))
@@ -157,7 +177,9 @@ def with_data_named(found: Iterable[Result]) -> list[Result]:
     found, names = list(found), {}
     done = [r for r in found if r.state == "done"]
     for dataset in dict.fromkeys(r.kind[1] for r in done):
-        alike: dict[tuple, dict[tuple, None]] = {}  # by the settings of the dataset, which data there are
+        alike: dict[
+            tuple, dict[tuple, None]
+        ] = {}  # by the settings of the dataset, which data there are
         folders: dict[tuple, str] = {}
         for r in done:
             if r.kind[1] == dataset:
@@ -212,44 +234,74 @@ def _result(folder: Path, registry: Registry) -> Result:
     config, status = recorded(folder, registry), _json(folder / "status.json", STATUS)
     Record(folder, config).require_unchanged()
     kind, flat = (config["model"]["name"], config["dataset"]["name"]), flatten(config)
-    defaults = {name: setting.default for name, setting in known_settings(registry, *kind, flat).items()}
-    settings = {name: printable(value) for name, value in flat.items() if name in IDENTIFYING or name not in ASIDE}
+    defaults = {
+        name: setting.default for name, setting in known_settings(registry, *kind, flat).items()
+    }
+    settings = {
+        name: printable(value)
+        for name, value in flat.items()
+        if name in IDENTIFYING or name not in ASIDE
+    }
     if flat.get("patience") is None:
         settings["validate_every"] = ""  # it has no effect but on when to stop
     own = {name for name in settings if flat[name] != defaults.get(name, flat[name])}
-    known = {"root": printable(flat.get("dataset.root") or ""), "folders": (printable(folder.name),)}
+    known = {
+        "root": printable(flat.get("dataset.root") or ""),
+        "folders": (printable(folder.name),),
+    }
     state, named = str(status["state"]), printable(title(config, registry))
-    found = Result(folder, printable(folder.name), kind, named, settings, own, state, _reason(status), **known)
+    found = Result(
+        folder, printable(folder.name), kind, named, settings, own, state, _reason(status), **known
+    )
     return found if state != "done" else _measured(found, _json(folder / "metrics.json"))
 
 
 def _measured(run: Result, metrics: dict) -> Result:
     """The run with what metrics.json says."""
     chosen = _block(metrics, "auto")  # runs compare by what they were, not by how that was chosen
-    settings = run.settings | {name: value for name, value in chosen.items() if run.settings.get(name) == "auto"}
-    numbers = {part: _numbers(values) for part, values in metrics.items() if isinstance(values, dict)}
+    settings = run.settings | {
+        name: value for name, value in chosen.items() if run.settings.get(name) == "auto"
+    }
+    numbers = {
+        part: _numbers(values) for part, values in metrics.items() if isinstance(values, dict)
+    }
     cost, model = metrics["cost"], _block(metrics, "model")
-    criterion, inside = cost.get("criterion"), [str(name) for name in cost.get("criterion_contains", [])]
+    criterion, inside = (
+        cost.get("criterion"),
+        [str(name) for name in cost.get("criterion_contains", [])],
+    )
     weights = ", ".join(f"{name}={short(settings[name])}" for name in inside if name in settings)
     card = _on_card(metrics.get("card"))
     measures = card | _terms(numbers, run.kind[0], criterion, weights)
     for group, named in (("time", "seconds"), ("cost", "parameters")):
-        if named in numbers.get(group, {}) and not any(measure.name == named for measure in measures):
+        if named in numbers.get(group, {}) and not any(
+            measure.name == named for measure in measures
+        ):
             measures[Measure(named, group)] = Value(numbers[group][named])
     abilities, device = model.get("abilities"), _block(metrics, "machine").get("device")
     return run._replace(
         settings=settings | ({"device": str(device)} if device else {}),
         criterion=criterion,
         inside=inside,
-        values={part: numbers[part][criterion] for part in PARTS if criterion in numbers.get(part, {})},
+        values={
+            part: numbers[part][criterion] for part in PARTS if criterion in numbers.get(part, {})
+        },
         numbers=numbers,
         measures=measures,
         diagnosis=_findings(metrics.get("diagnosis")),
-        remarks=[Finding(text, text, "") for text in _listed(metrics.get("remarks")) if isinstance(text, str)],
+        remarks=[
+            Finding(text, text, "")
+            for text in _listed(metrics.get("remarks"))
+            if isinstance(text, str)
+        ],
         digest=str(_block(metrics, "data").get("digest") or ""),
         sampler=str(model.get("sampler") or settings.get("sampler", "")),
         abilities=frozenset(map(str, abilities)) if isinstance(abilities, list) else None,
-        real={m: value for m, value in _on_card(metrics.get("real_data")).items() if m.group == SAMPLES},
+        real={
+            m: value
+            for m, value in _on_card(metrics.get("real_data")).items()
+            if m.group == SAMPLES
+        },
         has_card=bool(card),
         has_whole_card=bool(card) and "diagnosis" in metrics,
     )
@@ -281,21 +333,35 @@ def _on_card(card: Any) -> dict[Measure, Value]:
     """The numbers of a report card, if there is one."""
     found = {}
     for entry in _listed(card):
-        if isinstance(entry, dict) and isinstance(entry.get("name"), str) and number(entry.get("value")):
-            words = {field: _words(entry.get(field)) for field in ("name", "group", "on", "n", "features", "of", "unit", "better")}
+        if (
+            isinstance(entry, dict)
+            and isinstance(entry.get("name"), str)
+            and number(entry.get("value"))
+        ):
+            words = {
+                field: _words(entry.get(field))
+                for field in ("name", "group", "on", "n", "features", "of", "unit", "better")
+            }
             words["better"] = words["better"] if words["better"] in ("lower", "higher") else ""
             ends = [entry.get(end) if number(entry.get(end)) else None for end in ("low", "high")]
-            found[Measure(**words)] = Value(entry["value"], *(ends if None not in ends else (None, None)))
+            found[Measure(**words)] = Value(
+                entry["value"], *(ends if None not in ends else (None, None))
+            )
     return found
 
 
-def _terms(numbers: dict[str, dict[str, float]], model: str, criterion: str | None, weights: str) -> dict[Measure, Value]:
+def _terms(
+    numbers: dict[str, dict[str, float]], model: str, criterion: str | None, weights: str
+) -> dict[Measure, Value]:
     """The objective's terms on held-out data, which are their model's own; the criterion sums them with these weights."""
     part = next((part for part in reversed(PARTS) if part in numbers), "")
     terms = dict(numbers.get(part, {}))
     n = _words(terms.pop("n", None))
     lowest = {criterion: {"better": "lower", "of": weights}}
-    return {Measure(name, part, model=model, n=n, **lowest.get(name, {})): Value(value) for name, value in terms.items()}
+    return {
+        Measure(name, part, model=model, n=n, **lowest.get(name, {})): Value(value)
+        for name, value in terms.items()
+    }
 
 
 def _numbers(values: dict) -> dict[str, float]:
@@ -329,7 +395,11 @@ def printable(value: Any) -> Any:
         return {printable(k): printable(v) for k, v in value.items()}
     if isinstance(value, list):
         return [printable(v) for v in value]
-    return "".join(c if c.isprintable() else "\ufffd" for c in value) if isinstance(value, str) else value
+    return (
+        "".join(c if c.isprintable() else "\ufffd" for c in value)
+        if isinstance(value, str)
+        else value
+    )
 
 
 def slug(text: str) -> str:
@@ -340,7 +410,9 @@ def slug(text: str) -> str:
 def _reason(status: dict) -> str:
     """Why a run has no numbers."""
     reached = f"after epoch {status['epoch']}" if "epoch" in status else ""
-    usual = {"running": f"at work, or killed, {reached}", "interrupted": f"stopped {reached}"}.get(str(status["state"]), "")
+    usual = {"running": f"at work, or killed, {reached}", "interrupted": f"stopped {reached}"}.get(
+        str(status["state"]), ""
+    )
     return printable(str(status.get("reason") or usual).strip(" ,"))
 
 
@@ -348,7 +420,9 @@ def _lost(folder: Path, error: Exception) -> FailedRun:
     """A run whose files do not tell all: its own reason, if it says that it failed, else what is wrong with the files."""
     status = _json_or_nothing(folder / "status.json")
     if status.get("state") != "done" and status.get("reason"):
-        return FailedRun(printable(folder.name), printable(str(status.get("state"))), _reason(status))
+        return FailedRun(
+            printable(folder.name), printable(str(status.get("state"))), _reason(status)
+        )
     what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     return FailedRun(printable(folder.name), "unreadable", printable(what))
 
@@ -357,9 +431,15 @@ def _unbegun(summary: Path) -> list[FailedRun]:
     """The jobs of a sweep that left no folder of their own to tell of them."""
     found = []
     for job in jobs(summary):
-        if job.get("state") != "done" and not os.path.lexists(summary.parent / job["directory"] / "status.json"):
-            reason = str(job.get("reason") or f"has not begun; genbench resume {quoted(summary.parent)}")
-            found.append(FailedRun(*map(printable, (job["directory"], str(job.get("state")), reason))))
+        if job.get("state") != "done" and not os.path.lexists(
+            summary.parent / job["directory"] / "status.json"
+        ):
+            reason = str(
+                job.get("reason") or f"has not begun; genbench resume {quoted(summary.parent)}"
+            )
+            found.append(
+                FailedRun(*map(printable, (job["directory"], str(job.get("state")), reason)))
+            )
     return found
 
 

@@ -21,7 +21,9 @@ from genbench.utils.files import CannotWrite, write
 from genbench.utils.text import number, quoted
 
 MOST_LINES = 8  # in one picture
-Points = dict[float, dict[str, Result]]  # runs by the value of the setting that varies, then by their seeds
+Points = dict[
+    float, dict[str, Result]
+]  # runs by the value of the setting that varies, then by their seeds
 
 
 class Curve(NamedTuple):
@@ -74,8 +76,16 @@ def curves(found: list[Result]) -> Iterator[Curve]:
     for kind, criterion in dict.fromkeys((r.kind, r.criterion) for r in done):
         group = [r for r in done if (r.kind, r.criterion) == (kind, criterion)]
         left_out = [r.folder for r in found if r.kind == kind and not r.values]
-        shared = [part for part in group[0].title.split(", ") if all(part in r.title.split(", ") for r in group)]
-        swept = [name for name in group[0].settings if not is_seed(name) and len({written(r.settings[name]) for r in group}) > 1]
+        shared = [
+            part
+            for part in group[0].title.split(", ")
+            if all(part in r.title.split(", ") for r in group)
+        ]
+        swept = [
+            name
+            for name in group[0].settings
+            if not is_seed(name) and len({written(r.settings[name]) for r in group}) > 1
+        ]
         for setting in swept:
             tried = sorted({r.settings[setting] for r in group if is_number(r.settings[setting])})
             log, inside = on_log(tried), any(setting in r.inside for r in group)
@@ -85,7 +95,9 @@ def curves(found: list[Result]) -> Iterator[Curve]:
                 counts = [len(by_seed) for at in points.values() for by_seed in at.values()]
                 file = slug(f"{criterion}_against_{setting}_{kind[0]}_on_{kind[1]}")
                 seeds = (min(counts), max(counts))
-                yield Curve(", ".join(shared), file, criterion, setting, log, inside, seeds, lines, left_out)
+                yield Curve(
+                    ", ".join(shared), file, criterion, setting, log, inside, seeds, lines, left_out
+                )
 
 
 def _points(group: Iterable[Result], setting: str, others: list[str]) -> dict[str, Points]:
@@ -94,7 +106,9 @@ def _points(group: Iterable[Result], setting: str, others: list[str]) -> dict[st
     for r in group:
         if is_number(r.settings[setting]):
             name = ", ".join(f"{other}={written(r.settings[other])}" for other in others)
-            seeds = " ".join(written(value) for key, value in r.settings.items() if is_seed(key))  # a repeated run counts once
+            seeds = " ".join(
+                written(value) for key, value in r.settings.items() if is_seed(key)
+            )  # a repeated run counts once
             found.setdefault(name, {}).setdefault(r.settings[setting], {})[seeds] = r
     return {name: points for name, points in found.items() if len(points) > 1}
 
@@ -143,8 +157,16 @@ def elbow(x: np.ndarray, y: np.ndarray, shallowest: float = 0.1) -> int | None:
 def sentence(curve: Curve, line: Line) -> str:
     """What a line's marked point is, and how it does on the test data; else whether the line falls to its end."""
     if line.at is None:
-        ends = len(line.x) > 2 and not curve.inside and line.parts[line.judged][:, 0].argmin() == len(line.x) - 1
-        return f"{line.judged} {curve.criterion} still falls at {curve.setting}={line.x[-1]:g}, the largest tried" if ends else ""
+        ends = (
+            len(line.x) > 2
+            and not curve.inside
+            and line.parts[line.judged][:, 0].argmin() == len(line.x) - 1
+        )
+        return (
+            f"{line.judged} {curve.criterion} still falls at {curve.setting}={line.x[-1]:g}, the largest tried"
+            if ends
+            else ""
+        )
     values = {part: number(float(band[line.at, 0])) for part, band in line.parts.items()}
     what = "least" if line.word == "least" else f"{line.word} of the falling"
     edge = ", the smallest tried" if line.at == 0 else ""
@@ -154,7 +176,13 @@ def sentence(curve: Curve, line: Line) -> str:
 
 def drawn(curve: Curve) -> Canvas:
     """The curve as a picture."""
-    return against(curve.shown, curve.setting, curve.criterion, curve.log, Page(curve.title, unmathed(note(curve))))
+    return against(
+        curve.shown,
+        curve.setting,
+        curve.criterion,
+        curve.log,
+        Page(curve.title, unmathed(note(curve))),
+    )
 
 
 def note(curve: Curve) -> str:
@@ -162,10 +190,14 @@ def note(curve: Curve) -> str:
     lines = curve.shown
     words = " or ".join(dict.fromkeys(line.word for line in lines if line.word))
     parts = [
-        sentence(curve, lines[0]) if len(lines) == 1 else f"ringed: the {words} of each {lines[0].judged} curve" * bool(words),
-        f"the {curve.criterion} itself contains {curve.setting}, so its height does not tell the best" * curve.inside,
+        sentence(curve, lines[0])
+        if len(lines) == 1
+        else f"ringed: the {words} of each {lines[0].judged} curve" * bool(words),
+        f"the {curve.criterion} itself contains {curve.setting}, so its height does not tell the best"
+        * curve.inside,
         f"mean and range over {curve.counted}" * (curve.seeds[1] > 1),
-        f"the {len(lines)} of {len(curve.lines)} lines that get lowest" * (len(lines) < len(curve.lines)),
+        f"the {len(lines)} of {len(curve.lines)} lines that get lowest"
+        * (len(lines) < len(curve.lines)),
         f"runs that are not done and left out: {len(curve.left_out)}" * bool(curve.left_out),
     ]
     return "; ".join(part for part in parts if part) or "after training"
@@ -181,7 +213,14 @@ def table(curve: Curve) -> str:
     for line in curve.lines:
         bands = [line.parts.get(part, np.full((len(line.x), 3), None)) for part in parts]
         for i, x in enumerate(line.x):
-            rows.writerow([line.name, x, *np.concatenate([band[i] for band in bands]), line.word * (i == line.at)])
+            rows.writerow(
+                [
+                    line.name,
+                    x,
+                    *np.concatenate([band[i] for band in bands]),
+                    line.word * (i == line.at),
+                ]
+            )
     return text.getvalue()
 
 

@@ -10,17 +10,42 @@ from typing import Any, NamedTuple
 
 from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import written
-from genbench.report.load import SAMPLES, FailedRun, Measure, Result, Value, failed_runs, gathered, is_number, is_seed, merged, short
+from genbench.report.load import (
+    SAMPLES,
+    FailedRun,
+    Measure,
+    Result,
+    Value,
+    failed_runs,
+    gathered,
+    is_number,
+    is_seed,
+    merged,
+    short,
+)
 from genbench.runs.directory import PARTS
 from genbench.utils.text import number
 
 # By what a header tells apart measures of the same name: the first of these in which they differ, then the next.
-APART = {"group": "", "on": "on ", "model": "of ", "n": "n=", "features": "features ", "of": "of: ", "unit": "in ", "better": ""}
+APART = {
+    "group": "",
+    "on": "on ",
+    "model": "of ",
+    "n": "n=",
+    "features": "features ",
+    "of": "of: ",
+    "unit": "in ",
+    "better": "",
+}
 ARROWS = {"lower": " ↓", "higher": " ↑"}
 MOST_AT_FIRST = 10  # columns of numbers that are shown before all, where no card says which matter
 SAMPLER = Measure("sampler", SAMPLES)  # the column that says what samples are drawn from
 REAL = "real data"  # in the place of a model
-BY_THE_CLOCK = ("seconds", "fit_seconds", "images_per_second")  # which depend on what else the machine does
+BY_THE_CLOCK = (
+    "seconds",
+    "fit_seconds",
+    "images_per_second",
+)  # which depend on what else the machine does
 SAME = 1e-6  # the relative difference up to which numbers are the same but for rounding
 
 
@@ -43,7 +68,9 @@ class Row(NamedTuple):
     @property
     def data(self) -> tuple:
         """What data the runs are about: numbers on others do not compare."""
-        return self.kind[1], *(f"{k}={written(v)}" for k, v in self.settings.items() if k.startswith("dataset."))
+        return self.kind[1], *(
+            f"{k}={written(v)}" for k, v in self.settings.items() if k.startswith("dataset.")
+        )
 
     def term(self, name: str) -> Value | None:
         """A term of the objective on held-out data, over the seeds: of the test part if all runs have it there."""
@@ -56,7 +83,11 @@ class Row(NamedTuple):
     @property
     def fit_seconds(self) -> float | None:
         """How long the model took to learn, on average."""
-        took = [run.numbers["time"]["fit_seconds"] for run in self.runs if "fit_seconds" in run.numbers.get("time", {})]
+        took = [
+            run.numbers["time"]["fit_seconds"]
+            for run in self.runs
+            if "fit_seconds" in run.numbers.get("time", {})
+        ]
         return sum(took) / len(took) if took else None
 
 
@@ -101,7 +132,10 @@ class Report(NamedTuple):
     @property
     def heads(self) -> dict[Measure, str]:
         """The header of each column: what it is of, in what unit, and which direction is better."""
-        return {m: name + f" [{m.unit}]" * bool(m.unit) + ARROWS.get(m.better, "") for m, name in self.names.items()}
+        return {
+            m: name + f" [{m.unit}]" * bool(m.unit) + ARROWS.get(m.better, "")
+            for m, name in self.names.items()
+        }
 
     @property
     def best(self) -> set[tuple[int, Measure]]:
@@ -121,9 +155,15 @@ class Report(NamedTuple):
         done = sum(len(row.runs) for row in self.rows)
         repeated = sum(len(run.folders) - 1 for row in self.rows for run in row.runs)
         seeds = sorted({len(row.runs) for row in self.rows})
-        of = f" of {'-'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds each" if seeds and seeds[-1] > 1 else ""
+        of = (
+            f" of {'-'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} seeds each"
+            if seeds and seeds[-1] > 1
+            else ""
+        )
         rows = f"{len(self.rows)} setting{'s' * (len(self.rows) != 1)}{of}"
-        more = f"; {repeated} more of the same settings, seed and data as one of these" * bool(repeated)
+        more = f"; {repeated} more of the same settings, seed and data as one of these" * bool(
+            repeated
+        )
         more += f"; {len(self.missing)} without results" * bool(self.missing)
         return f"{done} run{'s' * (done != 1)} in {rows}{more}"
 
@@ -132,7 +172,9 @@ class Report(NamedTuple):
         """The columns that tell the rows apart: their header, and a value for each row."""
         kinds = [(name, [row.kind[i] for row in self.lines]) for i, name in enumerate(GROUPS)]
         kinds = kinds[:1] + [(name, values) for name, values in kinds[1:] if len(set(values)) > 1]
-        shown = [name for name in self.settings if SAMPLER not in self.overview or name != SAMPLER.name]
+        shown = [
+            name for name in self.settings if SAMPLER not in self.overview or name != SAMPLER.name
+        ]
         settings = [(name, [row.settings.get(name, "") for row in self.lines]) for name in shown]
         seeds = [("seeds", [len(row.runs) or "" for row in self.lines])]
         return [*kinds, *settings, *seeds * any(len(row.runs) > 1 for row in self.rows)]
@@ -141,7 +183,11 @@ class Report(NamedTuple):
     def kept_in_all(self) -> list[tuple[str, list]]:
         """The same with every setting in which rows differ, whoever chose it."""
         kinds = [(name, [row.kind[i] for row in self.lines]) for i, name in enumerate(GROUPS)]
-        shown = [name for name in differing(self.rows) if SAMPLER not in self.names or name != SAMPLER.name]
+        shown = [
+            name
+            for name in differing(self.rows)
+            if SAMPLER not in self.names or name != SAMPLER.name
+        ]
         settings = [(name, [row.settings.get(name, "") for row in self.lines]) for name in shown]
         return [*kinds, *settings, ("seeds", [len(row.runs) or "" for row in self.lines])]
 
@@ -152,8 +198,12 @@ class Report(NamedTuple):
     @property
     def note(self) -> str:
         """How to read a number at a glance."""
-        several = "±: 95 % by Student's t over the seeds. " * any(value.seeds > 1 for row in self.rows for value in row.cells.values())
-        alone = any(value.seeds == 1 for at in self.best for value in [self.rows[at[0]].cells[at[1]]])
+        several = "±: 95 % by Student's t over the seeds. " * any(
+            value.seeds > 1 for row in self.rows for value in row.cells.values()
+        )
+        alone = any(
+            value.seeds == 1 for at in self.best for value in [self.rows[at[0]].cells[at[1]]]
+        )
         marked = (
             "* and bold: the best on the same data, where one direction is better (↓ lower, ↑ higher) and its 95 % interval is "
             "apart from all others. "
@@ -164,7 +214,11 @@ class Report(NamedTuple):
     @property
     def note_on_all(self) -> str:
         """How to read a number among all."""
-        measured = any(value.seeds == 1 and value.low is not None for row in self.rows for value in row.cells.values())
+        measured = any(
+            value.seeds == 1 and value.low is not None
+            for row in self.rows
+            for value in row.cells.values()
+        )
         return "[ ]: the 95 % interval that a run has measured." * measured
 
 
@@ -177,13 +231,28 @@ def compared(paths: Iterable[Path], registry: Registry) -> Report:
     overview = {m: name + ARROWS.get(m.better, "") for m, name in numbered(shown).items()}
     contests = [c for m in measures for c in held(rows, m)]
     missing = failed_runs(found, lost)
-    return Report(rows, yardsticks(rows), telling(rows), measures, labels(measures), overview, standings(rows), contests, missing, found)
+    return Report(
+        rows,
+        yardsticks(rows),
+        telling(rows),
+        measures,
+        labels(measures),
+        overview,
+        standings(rows),
+        contests,
+        missing,
+        found,
+    )
 
 
 def _with_sampler(measures: list[Measure], rows: list[Row]) -> list[Measure]:
     """The measures with the sampler before the first that is of samples, where any is known."""
     at = next((i for i, m in enumerate(measures) if m.group == SAMPLES), None)
-    return measures if at is None or not any(row.sampler for row in rows) else [*measures[:at], SAMPLER, *measures[at:]]
+    return (
+        measures
+        if at is None or not any(row.sampler for row in rows)
+        else [*measures[:at], SAMPLER, *measures[at:]]
+    )
 
 
 def averaged(found: Iterable[Result]) -> list[Row]:
@@ -191,16 +260,26 @@ def averaged(found: Iterable[Result]) -> list[Row]:
     groups: dict[tuple, dict[str, list[Result]]] = {}
     for result in found:
         if result.state == "done":
-            fixed = {name: written(value) for name, value in result.settings.items() if not is_seed(name)}
-            groups.setdefault((result.kind, *fixed.items()), {}).setdefault(result.seed, []).append(result)
+            fixed = {
+                name: written(value) for name, value in result.settings.items() if not is_seed(name)
+            }
+            groups.setdefault((result.kind, *fixed.items()), {}).setdefault(result.seed, []).append(
+                result
+            )
     return [_row([merged(repeats) for repeats in by_seed.values()]) for by_seed in groups.values()]
 
 
 def _row(runs: list[Result]) -> Row:
     settings = {name: value for name, value in runs[0].settings.items() if not is_seed(name)}
     measures = dict.fromkeys(measure for run in runs for measure in run.measures)
-    values = {measure: [run.measures[measure] for run in runs if measure in run.measures] for measure in measures}
-    cells = {measure: mean(some)._replace(lacking=len(runs) - len(some)) for measure, some in values.items()}
+    values = {
+        measure: [run.measures[measure] for run in runs if measure in run.measures]
+        for measure in measures
+    }
+    cells = {
+        measure: mean(some)._replace(lacking=len(runs) - len(some))
+        for measure, some in values.items()
+    }
     return Row(runs[0].kind, settings, runs, cells)
 
 
@@ -214,9 +293,16 @@ def yardsticks(rows: list[Row]) -> list[Row]:
             for measure, value in run.real.items():
                 if any(measure in row.cells for row in mine):
                     values.setdefault(measure, {})[run.seed] = value
-        cells = {m: mean([*({v.mean: v for v in by_seed.values()}.values())]) for m, by_seed in values.items()}
+        cells = {
+            m: mean([*({v.mean: v for v in by_seed.values()}.values())])
+            for m, by_seed in values.items()
+        }
         if cells:
-            settings = {name: value for name, value in mine[0].settings.items() if name.startswith("dataset.")}
+            settings = {
+                name: value
+                for name, value in mine[0].settings.items()
+                if name.startswith("dataset.")
+            }
             found.append(Row((REAL, mine[0].kind[1]), settings, [], cells))
     return found
 
@@ -229,10 +315,18 @@ def mean(values: list[Value], level: float = 0.95) -> Value:
     from scipy.special import stdtrit
 
     numbers = np.array([value.mean for value in values], dtype=float)
-    half = stdtrit(len(numbers) - 1, (1 + level) / 2) * numbers.std(ddof=1) / math.sqrt(len(numbers))
+    half = (
+        stdtrit(len(numbers) - 1, (1 + level) / 2) * numbers.std(ddof=1) / math.sqrt(len(numbers))
+    )
     centre = float(numbers.mean())
     within = [(value.high - value.low) / 2 for value in values if value.high is not None]
-    return Value(centre, centre - float(half), centre + float(half), len(values), within=sum(within) / max(1, len(within)))
+    return Value(
+        centre,
+        centre - float(half),
+        centre + float(half),
+        len(values),
+        within=sum(within) / max(1, len(within)),
+    )
 
 
 def standings(rows: list[Row]) -> dict[tuple[int, Measure], float]:
@@ -244,13 +338,22 @@ def standings(rows: list[Row]) -> dict[tuple[int, Measure], float]:
     found = {}
     for data in dict.fromkeys(row.data for row in rows):
         mine = [i for i, row in enumerate(rows) if row.data == data]
-        for measure in dict.fromkeys(measure for i in mine for measure in rows[i].cells if measure.better):
+        for measure in dict.fromkeys(
+            measure for i in mine for measure in rows[i].cells if measure.better
+        ):
             if measure.name in BY_THE_CLOCK:
                 continue
-            means = {i: rows[i].cells[measure].mean for i in mine if measure in rows[i].cells and not rows[i].cells[measure].lacking}
+            means = {
+                i: rows[i].cells[measure].mean
+                for i in mine
+                if measure in rows[i].cells and not rows[i].cells[measure].lacking
+            }
             order = sorted(set(means.values()), reverse=measure.better == "lower")
             if len(order) > 1:
-                found |= {(i, measure): order.index(value) / (len(order) - 1) for i, value in means.items()}
+                found |= {
+                    (i, measure): order.index(value) / (len(order) - 1)
+                    for i, value in means.items()
+                }
     return found
 
 
@@ -260,13 +363,19 @@ def held(rows: list[Row], measure: Measure) -> list[Contest]:
     if not measure.better or measure.name in BY_THE_CLOCK:
         return found
     for data in dict.fromkeys(row.data for row in rows):
-        mine = {i: row.cells[measure] for i, row in enumerate(rows) if row.data == data and measure in row.cells}
+        mine = {
+            i: row.cells[measure]
+            for i, row in enumerate(rows)
+            if row.data == data and measure in row.cells
+        }
         whole = [i for i, value in mine.items() if not value.lacking]
         order = sorted(whole, key=lambda i: mine[i].mean, reverse=measure.better == "higher")
         if len(mine) > 1 and order and len({value.mean for value in mine.values()}) > 1:
             best = mine[order[0]]
             leaders = [i for i in order if i == order[0] or not apart(best, mine[i])]
-            found.append(Contest(data, measure, leaders, [*mine], any(mine[i].low is None for i in leaders)))
+            found.append(
+                Contest(data, measure, leaders, [*mine], any(mine[i].low is None for i in leaders))
+            )
     return found
 
 
@@ -280,12 +389,18 @@ def apart(one: Value, other: Value) -> bool:
     low, high = sorted((one, other), key=lambda value: value.mean)
     if low.high is None or high.low is None or math.isclose(low.mean, high.mean, rel_tol=SAME):
         return False
-    return low.mean + math.hypot(low.high - low.mean, low.within) < high.mean - math.hypot(high.mean - high.low, high.within)
+    return low.mean + math.hypot(low.high - low.mean, low.within) < high.mean - math.hypot(
+        high.mean - high.low, high.within
+    )
 
 
 def differing(rows: list[Row]) -> list[str]:
     """The settings in which the rows differ; one that a model does not have differs from one that it has."""
-    return [name for name in dict.fromkeys(name for row in rows for name in row.settings) if _differs(rows, name)]
+    return [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row.settings)
+        if _differs(rows, name)
+    ]
 
 
 def telling(rows: list[Row]) -> list[str]:
@@ -296,7 +411,10 @@ def telling(rows: list[Row]) -> list[str]:
         name
         for name in differing(rows)
         if name == "device"  # it never follows from the model, and costs depend on it
-        or (name in chosen and len({written(row.settings[name]) for row in rows if name in row.settings}) > 1)
+        or (
+            name in chosen
+            and len({written(row.settings[name]) for row in rows if name in row.settings}) > 1
+        )
         or any(_differs([row for row in rows if row.kind == kind], name) for kind in kinds)
     ]
 
@@ -308,14 +426,24 @@ def _differs(rows: Iterable[Row], name: str) -> bool:
 def called(row: Row, rows: list[Row], without: Iterable[str] = ()) -> str:
     """What tells a row from the others in words: model, dataset and settings, as far as they differ."""
     names = [kind for i, kind in enumerate(row.kind) if len({other.kind[i] for other in rows}) > 1]
-    names += [f"{s}={short(row.settings[s])}" for s in telling(rows) if s in row.settings and s not in without]
+    names += [
+        f"{s}={short(row.settings[s])}"
+        for s in telling(rows)
+        if s in row.settings and s not in without
+    ]
     return ", ".join(names)
 
 
 def ranked(rows: list[Row]) -> list[Measure]:
     """Every measure, those first that compare most runs, whose direction is known, and that are on held-out data."""
     measures = list(dict.fromkeys(measure for row in rows for measure in row.cells))
-    after = {"test": 1, "time": 2, "validation": 3, "cost": 4, "train": 5}  # numbers of no card, or that depend on the machine
+    after = {
+        "test": 1,
+        "time": 2,
+        "validation": 3,
+        "cost": 4,
+        "train": 5,
+    }  # numbers of no card, or that depend on the machine
 
     def key(measure: Measure) -> tuple:
         covers = sum(measure in row.cells for row in rows)
@@ -330,16 +458,27 @@ def headlines(rows: list[Row]) -> list[Measure]:
     from genbench.evaluation.registry import measures  # which takes torch
 
     order = [m.name for m in measures().values() if m.headline]
-    mine = sorted((m for m in ranked(rows) if m.name in order and m.group not in PARTS), key=lambda m: order.index(m.name))
+    mine = sorted(
+        (m for m in ranked(rows) if m.name in order and m.group not in PARTS),
+        key=lambda m: order.index(m.name),
+    )
     found = [m for m in mine if sum(m in row.cells for row in rows) > 1] or mine
-    return found or [m for m in ranked(rows) if len({row.cells.get(m) for row in rows}) > (len(rows) > 1)][:MOST_AT_FIRST]
+    return (
+        found
+        or [m for m in ranked(rows) if len({row.cells.get(m) for row in rows}) > (len(rows) > 1)][
+            :MOST_AT_FIRST
+        ]
+    )
 
 
 def numbered(measures: Iterable[Measure]) -> dict[Measure, str]:
     """A short header for each measure: its name, and of those of the same name a number."""
     measures = [*measures]
     names = [measure.name for measure in measures]
-    return {m: f"{m.name} ({names[:i].count(m.name) + 1})" if names.count(m.name) > 1 else m.name for i, m in enumerate(measures)}
+    return {
+        m: f"{m.name} ({names[:i].count(m.name) + 1})" if names.count(m.name) > 1 else m.name
+        for i, m in enumerate(measures)
+    }
 
 
 def labels(measures: Iterable[Measure]) -> dict[Measure, str]:
@@ -351,7 +490,9 @@ def labels(measures: Iterable[Measure]) -> dict[Measure, str]:
             same.setdefault(label, []).append(measure)
         for some in same.values():
             if len({getattr(measure, field) for measure in some}) > 1:
-                found |= {m: f"{found[m]}, {word}{getattr(m, field)}" for m in some if getattr(m, field)}
+                found |= {
+                    m: f"{found[m]}, {word}{getattr(m, field)}" for m in some if getattr(m, field)
+                }
     return found
 
 
@@ -360,7 +501,11 @@ def brief(value: Value | None) -> str:
     if value is None:
         return ""
     spread = f" ± {_reach(value)}" if value.seeds > 1 and value.high is not None else ""
-    return (f"{value.mean:,.0f}" if abs(value.mean) >= 1000 else f"{value.mean:.3g}") + spread + _lacking(value)
+    return (
+        (f"{value.mean:,.0f}" if abs(value.mean) >= 1000 else f"{value.mean:.3g}")
+        + spread
+        + _lacking(value)
+    )
 
 
 def cell(value: Value | None) -> str:

@@ -6,7 +6,18 @@ from itertools import pairwise, zip_longest
 from typing import NamedTuple
 
 from genbench.report.load import SAMPLES, Finding, Measure, Value, short
-from genbench.report.table import BY_THE_CLOCK, SAMPLER, Contest, Report, Row, apart, brief, same_but, swept, telling
+from genbench.report.table import (
+    BY_THE_CLOCK,
+    SAMPLER,
+    Contest,
+    Report,
+    Row,
+    apart,
+    brief,
+    same_but,
+    swept,
+    telling,
+)
 from genbench.runs.directory import PARTS
 from genbench.utils.text import number, quoted
 
@@ -36,7 +47,14 @@ TOUCHES = {  # the groups of measures that a fault puts in doubt; None are all
     "copies": (SAMPLES, "latent space"),
     "saturated discriminator": (SAMPLES,),
 }
-CONDITIONS = {"of": "of another kind: ", "on": "on ", "n": "n=", "features": "by features ", "unit": "in ", "better": ""}  # of a measure
+CONDITIONS = {
+    "of": "of another kind: ",
+    "on": "on ",
+    "n": "n=",
+    "features": "by features ",
+    "unit": "in ",
+    "better": "",
+}  # of a measure
 
 
 class Problem(NamedTuple):
@@ -56,10 +74,16 @@ def verdicts(told: Report) -> list[str]:
     found = []
     for data in dict.fromkeys(c.data for c in told.contests):
         mine = [c for c in told.contests if c.data == data and c.measure in _ranked(told)]
-        found += [f"{_on(data, told)}{text}" for text in [*_won(mine, told), *_too_close(mine, told)]]
+        found += [
+            f"{_on(data, told)}{text}" for text in [*_won(mine, told), *_too_close(mine, told)]
+        ]
         unsure: dict[str, list[str]] = {}
         for c in (c for c in mine if c.uncertain):
-            lack = listed(name(told.rows[i], told) for i in c.leaders if told.rows[i].cells[c.measure].low is None)
+            lack = listed(
+                name(told.rows[i], told)
+                for i in c.leaders
+                if told.rows[i].cells[c.measure].low is None
+            )
             unsure.setdefault(lack, []).append(_ranked(told)[c.measure])
         for lack, names in unsure.items():
             text = f"Nobody is called best at {listed(names)}: no interval is known for {lack}; seed=0,1,2 may give one."
@@ -89,7 +113,9 @@ def _won(contests: list[Contest], told: Report) -> list[str]:
         same_rivals: dict[str, list[str]] = {}
         for c in won:
             same_rivals.setdefault(_among(c, told), []).append(_ranked(told)[c.measure])
-        parts = [f"at {listed(heads)}{rivals}" for rivals, heads in sorted(same_rivals.items())]  # first what all rows have
+        parts = [
+            f"at {listed(heads)}{rivals}" for rivals, heads in sorted(same_rivals.items())
+        ]  # first what all rows have
         but = caveats(told.rows[i], {c.measure.group for c in won})
         qualified = f" (but {'; '.join(but)})" * bool(but)
         found.append(f"{name(told.rows[i], told, True)} is best {', and '.join(parts)}{qualified}.")
@@ -124,9 +150,18 @@ def _too_close(contests: list[Contest], told: Report) -> list[str]:
             close.setdefault(tuple(c.leaders), []).append(_ranked(told)[c.measure])
     if not close:
         return []
-    fewest = sorted(close.items(), key=lambda item: len(item[0]))  # of two rivals there is more to know than of ten
-    between = [f"{listed(heads)} between {listed(name(told.rows[i], told, True) for i in leaders)}" for leaders, heads in fewest]
-    more = [f"{number(len(between) - MOST_NAMES)} more in the table"] if len(between) > MOST_NAMES else []
+    fewest = sorted(
+        close.items(), key=lambda item: len(item[0])
+    )  # of two rivals there is more to know than of ten
+    between = [
+        f"{listed(heads)} between {listed(name(told.rows[i], told, True) for i in leaders)}"
+        for leaders, heads in fewest
+    ]
+    more = (
+        [f"{number(len(between) - MOST_NAMES)} more in the table"]
+        if len(between) > MOST_NAMES
+        else []
+    )
     return [f"Too close to call: {'; '.join([*between[:MOST_NAMES], *more])}."]
 
 
@@ -138,24 +173,44 @@ def effects(told: Report) -> list[str]:
     found = []
     for kind in dict.fromkeys(row.kind for row in told.rows):
         some = [row for row in told.rows if row.kind == kind]
-        numbers = [name for name in swept(some) if name in telling(some) and name.rpartition(".")[2] != "seed"]
+        numbers = [
+            name
+            for name in swept(some)
+            if name in telling(some) and name.rpartition(".")[2] != "seed"
+        ]
         for setting in numbers:
             for rows in same_but(some, [setting]).values():
                 rows = sorted(rows, key=lambda row: row.settings[setting])
-                moves = [move for m in _ranked(told) for move in _moves(m, rows, told)] if len(rows) >= FEWEST_VALUES else []
+                moves = (
+                    [move for m in _ranked(told) for move in _moves(m, rows, told)]
+                    if len(rows) >= FEWEST_VALUES
+                    else []
+                )
                 if moves:
                     ends = " to ".join(short(row.settings[setting]) for row in (rows[0], rows[-1]))
-                    found.append(f"{_where(rows[0], some, setting, told)}{listed(moves[:MOST_NAMES])} as {setting} grows from {ends}.")
+                    found.append(
+                        f"{_where(rows[0], some, setting, told)}{listed(moves[:MOST_NAMES])} as {setting} grows from {ends}."
+                    )
     return found[:MOST_EFFECTS]
 
 
 def _moves(measure: Measure, rows: list[Row], told: Report) -> list[str]:
     """How a measure changes along rows, if it always does so in one direction; else nothing."""
-    values = [row.cells[measure] for row in rows if measure in row.cells and not row.cells[measure].lacking]
+    values = [
+        row.cells[measure]
+        for row in rows
+        if measure in row.cells and not row.cells[measure].lacking
+    ]
     if len(values) < len(rows) or measure.group == "cost":
         return []
     steps = [after.mean - before.mean for before, after in pairwise(values)]
-    word = "rises" if all(step > 0 for step in steps) else "falls" if all(step < 0 for step in steps) else ""
+    word = (
+        "rises"
+        if all(step > 0 for step in steps)
+        else "falls"
+        if all(step < 0 for step in steps)
+        else ""
+    )
     first, last = values[0], values[-1]
     if not word or not apart(first, last):
         return []
@@ -184,7 +239,9 @@ def warnings(told: Report) -> list[str]:
                 drawn.setdefault(row.sampler, []).append(row)
         rows = [row for some in drawn.values() for row in some]
         if len(drawn) > 1 and len({row.kind[0] for row in rows}) > 1:
-            who = "; ".join(f"{sampler}: {listed(_models(some, told, True))}" for sampler, some in drawn.items())
+            who = "; ".join(
+                f"{sampler}: {listed(_models(some, told, True))}" for sampler, some in drawn.items()
+            )
             found.append(
                 f"{_on(data, told)}The columns of samples compare different samplers ({who}), so they rank a model together with "
                 f"what its samples are drawn from.{_sampler_to_sweep(rows)}"
@@ -195,8 +252,14 @@ def warnings(told: Report) -> list[str]:
 def _sampler_to_sweep(rows: list[Row]) -> str:
     """What shows a sampler's part, where a model has the setting and has been run with one only."""
     has_setting = [row for row in rows if SAMPLER.name in row.settings]
-    alone = [some for some in same_but(has_setting, [SAMPLER.name]).values() if len({row.sampler for row in some}) == 1]
-    return " Where a model has the setting, sampler=prior,gmm shows what it contributes." * bool(alone)
+    alone = [
+        some
+        for some in same_but(has_setting, [SAMPLER.name]).values()
+        if len({row.sampler for row in some}) == 1
+    ]
+    return " Where a model has the setting, sampler=prior,gmm shows what it contributes." * bool(
+        alone
+    )
 
 
 def gaps(told: Report, elsewhere: bool = False) -> list[str]:
@@ -206,16 +269,30 @@ def gaps(told: Report, elsewhere: bool = False) -> list[str]:
     for measure in told.overview:
         reasons: dict[str, list[Row]] = {}
         for row in told.rows:
-            if measure != SAMPLER and measure not in row.cells and (not elsewhere or _elsewhere(row, measure)):
+            if (
+                measure != SAMPLER
+                and measure not in row.cells
+                and (not elsewhere or _elsewhere(row, measure))
+            ):
                 reasons.setdefault(_reason(row, measure), []).append(row)
         for reason, rows in reasons.items():
             found.setdefault((reason, tuple(_models(rows, told))), []).append(_head(measure, told))
-    return [f"No {listed(heads)} of {listed(whom)}: {reason}." for (reason, whom), heads in found.items()]
+    return [
+        f"No {listed(heads)} of {listed(whom)}: {reason}."
+        for (reason, whom), heads in found.items()
+    ]
 
 
 def _elsewhere(row: Row, measure: Measure) -> Measure | None:
     """The measure of the same name that a row has, taken under other conditions."""
-    return next((other for other in row.cells if (other.name, other.group) == (measure.name, measure.group)), None)
+    return next(
+        (
+            other
+            for other in row.cells
+            if (other.name, other.group) == (measure.name, measure.group)
+        ),
+        None,
+    )
 
 
 def _reason(row: Row, measure: Measure) -> str:
@@ -245,7 +322,11 @@ def _contrast(one: Measure, other: Measure) -> str:
     found = []
     for field, word in CONDITIONS.items():
         pairs = zip_longest(*(getattr(m, field).split("; ") for m in (one, other)), fillvalue="")
-        found += [f"{word}{mine or 'the usual'}, not {yours or 'the usual'}" for mine, yours in pairs if mine != yours][:1]
+        found += [
+            f"{word}{mine or 'the usual'}, not {yours or 'the usual'}"
+            for mine, yours in pairs
+            if mine != yours
+        ][:1]
     return " and ".join(found)
 
 
@@ -256,7 +337,10 @@ def problems(told: Report) -> list[Problem]:
     for row in told.rows:
         of_row: dict[str, list[Finding]] = {}
         for run in row.runs:
-            findings = {_without_numbers(finding.kind): finding for finding in [*run.diagnosis, *run.remarks]}
+            findings = {
+                _without_numbers(finding.kind): finding
+                for finding in [*run.diagnosis, *run.remarks]
+            }
             for place, (kind, finding) in enumerate(findings.items()):
                 of_row.setdefault(kind, []).append(finding)
                 is_fault = finding.kind != NOTE and finding in run.diagnosis
@@ -267,11 +351,21 @@ def problems(told: Report) -> list[Problem]:
     for kind, some in groups.items():
         settings: dict[str, list[str]] = {}
         for row, findings in some:
-            for setting in dict.fromkeys(finding.setting for finding in findings if finding.setting):
+            for setting in dict.fromkeys(
+                finding.setting for finding in findings if finding.setting
+            ):
                 settings.setdefault(setting, []).append(name(row, told))
         rows = [_of_seeds(name(row, told), len(findings), len(row.runs)) for row, findings in some]
-        found[kind] = Problem(_together([f.text for _, findings in some for f in findings]), rows, [*settings.items()], places[kind] < LAST)
-    return [found[kind] for kind in sorted(found, key=lambda kind: (places[kind], -len(found[kind].rows)))]
+        found[kind] = Problem(
+            _together([f.text for _, findings in some for f in findings]),
+            rows,
+            [*settings.items()],
+            places[kind] < LAST,
+        )
+    return [
+        found[kind]
+        for kind in sorted(found, key=lambda kind: (places[kind], -len(found[kind].rows)))
+    ]
 
 
 def worst(told: Report) -> list[str]:
@@ -279,10 +373,17 @@ def worst(told: Report) -> list[str]:
     found = [problem for problem in problems(told) if problem.is_fault]
     lines = []
     for text, rows, settings, _ in found[:MOST_PROBLEMS]:
-        alike = len(settings) == 1 and len(settings[0][1]) == len(rows)  # so that the setting is for all of them
-        tried = "; or ".join(setting if alike else f"{setting} ({listed(whom)})" for setting, whom in settings[:MOST_PROBLEMS])
+        alike = len(settings) == 1 and len(settings[0][1]) == len(
+            rows
+        )  # so that the setting is for all of them
+        tried = "; or ".join(
+            setting if alike else f"{setting} ({listed(whom)})"
+            for setting, whom in settings[:MOST_PROBLEMS]
+        )
         lines.append(f"diagnosis of {listed(rows)}: {text}" + f"; try {tried}" * bool(tried))
-    return lines + [f"diagnosis: {number(len(found) - MOST_PROBLEMS)} more in the page"] * (len(found) > MOST_PROBLEMS)
+    return lines + [f"diagnosis: {number(len(found) - MOST_PROBLEMS)} more in the page"] * (
+        len(found) > MOST_PROBLEMS
+    )
 
 
 def _of_seeds(text: str, count: int, seeds: int) -> str:
@@ -337,7 +438,9 @@ def _rows_beside(row: Row, told: Report, on_data: bool) -> list[Row]:
 
 def _settings(row: Row, alike: list[Row], but: str = "") -> list[str]:
     """The settings that tell a row from these, as one would type them."""
-    return [f"{s}={short(row.settings[s])}" for s in telling(alike) if s in row.settings and s != but]
+    return [
+        f"{s}={short(row.settings[s])}" for s in telling(alike) if s in row.settings and s != but
+    ]
 
 
 def _data(row: Row, rows: list[Row]) -> str:
@@ -381,4 +484,10 @@ def said(told: Report) -> Iterator[str]:
 
 def said_at_the_end(told: Report) -> list[str]:
     """What a terminal says of them: no gap that follows from what a model is, and the worst of the diagnosis."""
-    return [*verdicts(told), *effects(told), *warnings(told), *gaps(told, elsewhere=True), *worst(told)]
+    return [
+        *verdicts(told),
+        *effects(told),
+        *warnings(told),
+        *gaps(told, elsewhere=True),
+        *worst(told),
+    ]

@@ -29,23 +29,39 @@ CONTENT = {
     "at": {
         **{"of": positive, "total": positive, "epoch": whole, "batches": whole, "before": number},
         "watch": {"seconds": number, "cpu_seconds": number},
-        "meter": {"sums": dict, "counts": {str: whole}, "good": (torch.Tensor, None), "all_good": (torch.Tensor, None)},
+        "meter": {
+            "sums": dict,
+            "counts": {str: whole},
+            "good": (torch.Tensor, None),
+            "all_good": (torch.Tensor, None),
+        },
         "train": ({str: number}, None),
     },
     "model": TENSORS,
     "progress": dict,
-    "stopping": {"latest": whole, "best": {"epoch": Maybe(whole), "value": Maybe(number), "weights": Maybe(TENSORS)}},
+    "stopping": {
+        "latest": whole,
+        "best": {"epoch": Maybe(whole), "value": Maybe(number), "weights": Maybe(TENSORS)},
+    },
     "events": ({"bytes": whole, "sha256": str}, None),
     "seconds": number,
 }
-WRONG = (LookupError, TypeError, ValueError, AttributeError, RuntimeError)  # what comes of content that does not fit
+WRONG = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    RuntimeError,
+)  # what comes of content that does not fit
 
 
 class Unusable(UserError):
     """A checkpoint that a run cannot go on from: damaged, of another version, or of another run with this `content`."""
 
     def __init__(self, path: Path, what: str, content: dict | None = None, damaged: bool = False):
-        super().__init__(str(path), what, fix=f"move it away, then genbench resume {quoted(path.parent)}")
+        super().__init__(
+            str(path), what, fix=f"move it away, then genbench resume {quoted(path.parent)}"
+        )
         self.content, self.damaged = content, damaged
 
     def __reduce__(self):
@@ -59,9 +75,21 @@ def write_checkpoint(folder: Path, epoch: int, batches: int, content: dict) -> P
     finite: of `content["model"]`, or of the best so far.
     """
     for weights in (content["model"], content["stopping"]["best"].get("weights", {})):
-        bad = next((name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()), None)
+        bad = next(
+            (
+                name
+                for name, value in weights.items()
+                if value.is_floating_point() and not value.isfinite().all()
+            ),
+            None,
+        )
         if bad is not None:
-            raise UserError(f"epoch {epoch}", f"{bad} is not finite", fix="lower lr where there is one, and look at the data", code=1)
+            raise UserError(
+                f"epoch {epoch}",
+                f"{bad} is not finite",
+                fix="lower lr where there is one, and look at the data",
+                code=1,
+            )
     _require_plain(content, "checkpoint")
     path = _write(folder, f"checkpoint-{epoch:06d}-{batches:06d}", {"format": FORMAT, **content})
     named = checkpoints(folder)
@@ -78,8 +106,17 @@ def _require_plain(value, name: str) -> None:
     elif type(value) in (list, tuple):
         for i, item in enumerate(value):
             _require_plain(item, f"{name}[{i}]")
-    elif value is not None and type(value) not in (bool, int, float, str, torch.Tensor, torch.nn.Parameter):
-        raise TypeError(f"{name} is a {type(value).__name__}; only tensors, numbers, strings, lists and dicts can be kept")
+    elif value is not None and type(value) not in (
+        bool,
+        int,
+        float,
+        str,
+        torch.Tensor,
+        torch.nn.Parameter,
+    ):
+        raise TypeError(
+            f"{name} is a {type(value).__name__}; only tensors, numbers, strings, lists and dicts can be kept"
+        )
 
 
 def read_checkpoint(path: Path, config: dict, data: str, device: torch.device) -> dict:
@@ -93,11 +130,17 @@ def read_checkpoint(path: Path, config: dict, data: str, device: torch.device) -
         raise Unusable(path, f"is of another version of genbench (format {version})")
     _require(path, fault(content, CONTENT))
     if digest(content["settings"]) != digest(config):
-        raise Unusable(path, f"is of another run: {_difference(content['settings'], config)}", content)
+        raise Unusable(
+            path, f"is of another run: {_difference(content['settings'], config)}", content
+        )
     if content["data"] != data:
         raise Unusable(path, "is of a run with other data", content)
     at, best, named = content["at"], content["stopping"]["best"], NAME.fullmatch(path.name)
-    _require(path, "its name is of another epoch" * ((at["epoch"], at["batches"]) != (int(named[1]), int(named[2]))))
+    _require(
+        path,
+        "its name is of another epoch"
+        * ((at["epoch"], at["batches"]) != (int(named[1]), int(named[2]))),
+    )
     _require(path, "stopping.best is not whole" * (0 < len(best) < 3))
     return content
 
@@ -113,7 +156,12 @@ def read_newest(
     passed, named = {}, checkpoints(folder)
     others = sorted(path.name for path in folder.glob("checkpoint-*.pt"))
     if others and not named:
-        raise UserError(str(folder), "holds checkpoints of another version of genbench", others[0], "use that version, or start a new run")
+        raise UserError(
+            str(folder),
+            "holds checkpoints of another version of genbench",
+            others[0],
+            "use that version, or start a new run",
+        )
     for path in named:
         try:
             taken(path, read_checkpoint(path, config, data, device), take)
@@ -126,7 +174,9 @@ def read_newest(
     if passed:
         names = ", ".join(path.name for path in passed)
         raise UserError(
-            str(folder), f"every checkpoint is damaged: {names}", fix="start a new run, or remove the checkpoints to start over"
+            str(folder),
+            f"every checkpoint is damaged: {names}",
+            fix="start a new run, or remove the checkpoints to start over",
         )
     return None, {}
 
@@ -138,7 +188,9 @@ def taken(path: Path, content: dict, take: Callable[[dict], Any]) -> None:
     except (UserError, torch.cuda.OutOfMemoryError):
         raise
     except WRONG as error:
-        raise Unusable(path, f"is damaged: it does not fit this model ({type(error).__name__})", damaged=True) from error
+        raise Unusable(
+            path, f"is damaged: it does not fit this model ({type(error).__name__})", damaged=True
+        ) from error
 
 
 def write_finished(folder: Path, content: dict[str, torch.Tensor]) -> Path | None:
@@ -168,7 +220,11 @@ def _difference(there: dict, here: dict) -> str:
     """How a checkpoint's settings differ from those of the run in whose folder it lies: model and data, or the first other."""
     a, b = flatten(there), flatten(here)
     names = [name for name in ("model.name", "dataset.name", *b) if a.get(name) != b[name]]
-    return f"it has {names[0]}={a.get(names[0])}, and the run here {names[0]}={b[names[0]]}" if names else "it has other settings"
+    return (
+        f"it has {names[0]}={a.get(names[0])}, and the run here {names[0]}={b[names[0]]}"
+        if names
+        else "it has other settings"
+    )
 
 
 def _write(folder: Path, stem: str, content: dict) -> Path:
@@ -186,10 +242,14 @@ def _read(path: Path, device: torch.device) -> dict | None:
         return None
     try:
         data = read_bytes(path, MEMORY)
-        if hashlib.sha256(data).hexdigest() != named_digest(path) or not _is_as_large_as_it_says(data):
+        if hashlib.sha256(data).hexdigest() != named_digest(path) or not _is_as_large_as_it_says(
+            data
+        ):
             return None
         content = tree(torch.load(io.BytesIO(data), map_location=device, weights_only=True))
-    except Exception:  # torch raises nine kinds; of a file with the right digest too, if somebody else made it
+    except (
+        Exception
+    ):  # torch raises nine kinds; of a file with the right digest too, if somebody else made it
         return None
     return content if isinstance(content, dict) else None
 
@@ -197,4 +257,6 @@ def _read(path: Path, device: torch.device) -> dict | None:
 def _is_as_large_as_it_says(data: bytes) -> bool:
     """Whether an archive holds its members as they are, so that reading it takes no more memory than it has bytes."""
     members = zipfile.ZipFile(io.BytesIO(data)).infolist()
-    return all(member.compress_type == zipfile.ZIP_STORED for member in members) and sum(m.file_size for m in members) <= len(data)
+    return all(member.compress_type == zipfile.ZIP_STORED for member in members) and sum(
+        m.file_size for m in members
+    ) <= len(data)

@@ -12,7 +12,15 @@ import yaml
 from genbench.config.settings import FIXED, flatten
 from genbench.utils import files
 from genbench.utils.errors import UserError
-from genbench.utils.files import Unreadable, digest_of, kind, opened, read_json_or_empty, write, write_json
+from genbench.utils.files import (
+    Unreadable,
+    digest_of,
+    kind,
+    opened,
+    read_json_or_empty,
+    write,
+    write_json,
+)
 from genbench.utils.schema import CONFIG, JOB, METRICS, STATUS, fault
 from genbench.utils.text import counted, quoted
 
@@ -20,10 +28,20 @@ PARTS = ("train", "validation", "test")  # of the data, as metrics.json has thei
 SUMMARY = "sweep_summary.json"
 EVENTS = "events.out.tfevents.genbench"
 STATES = ("running", "done", "failed", "interrupted")
-REPLACED = ("config.yaml", "status.json", "metrics.json", "metrics.jsonl", "skipped.txt", "samples.png", "reconstructions.png")
+REPLACED = (
+    "config.yaml",
+    "status.json",
+    "metrics.json",
+    "metrics.jsonl",
+    "skipped.txt",
+    "samples.png",
+    "reconstructions.png",
+)
 NAME = re.compile(r"checkpoint-(\d{6,})-(\d{6,})-([0-9a-f]{64})\.pt")
 ARCHIVE_END = b"PK\5\6"  # what the last 22 bytes of a file that torch writes begin with
-MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # bytes: no checkpoint that was in use has more
+MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf(
+    "SC_PHYS_PAGES"
+)  # bytes: no checkpoint that was in use has more
 
 
 class PlainDumper(yaml.SafeDumper):
@@ -48,8 +66,16 @@ class Record:
     @property
     def done(self) -> bool:
         """Whether an earlier process finished exactly this run, and its settings, numbers and weights are still there."""
-        finished = self.known and self.status["state"] == "done" and all(self.status.get(n) == self.config.get(n) for n in LENGTH)
-        if not (finished and self.settings() == self.config and read_json_or_empty(self.folder / "metrics.json", METRICS)):
+        finished = (
+            self.known
+            and self.status["state"] == "done"
+            and all(self.status.get(n) == self.config.get(n) for n in LENGTH)
+        )
+        if not (
+            finished
+            and self.settings() == self.config
+            and read_json_or_empty(self.folder / "metrics.json", METRICS)
+        ):
             return False
         last = self.last
         return last is not None and intact(last)
@@ -79,28 +105,48 @@ class Record:
 
         A trace is a checkpoint, an event file, a status, or a config.yaml that names code, whatever else is damaged.
         """
-        there = [name for name in REPLACED if (self.folder / name).is_file() and not kind(self.folder / name)]
+        there = [
+            name
+            for name in REPLACED
+            if (self.folder / name).is_file() and not kind(self.folder / name)
+        ]
         if not there or checkpoints(self.folder) or os.path.lexists(self.folder / EVENTS):
             return ""
         status, config = self.status, self.settings()
-        told = status.get("state") in STATES and re.fullmatch("[0-9a-f]{64}", str(status.get("config")))
+        told = status.get("state") in STATES and re.fullmatch(
+            "[0-9a-f]{64}", str(status.get("config"))
+        )
         parts = [config.get(group) for group in ("model", "dataset")]
-        own = all(isinstance(part, dict) and "name" in part and {"class", "loader"} & part.keys() for part in parts)
+        own = all(
+            isinstance(part, dict) and "name" in part and {"class", "loader"} & part.keys()
+            for part in parts
+        )
         return "" if told or own else there[0]
 
     def require_own(self) -> None:
         """UserError if a run here would replace files that no run has written."""
         if self.foreign:
             what = f"holds {self.foreign}, which no run of genbench wrote"
-            raise UserError(str(self.folder), what, fix="choose another hydra.run.dir=FOLDER, or move the file away")
+            raise UserError(
+                str(self.folder),
+                what,
+                fix="choose another hydra.run.dir=FOLDER, or move the file away",
+            )
 
     def keep_settings(self) -> None:
         """Write config.yaml."""
-        write(self.folder / "config.yaml", yaml.dump(self.config, Dumper=PlainDumper, sort_keys=False, allow_unicode=True).encode())
+        write(
+            self.folder / "config.yaml",
+            yaml.dump(
+                self.config, Dumper=PlainDumper, sort_keys=False, allow_unicode=True
+            ).encode(),
+        )
 
     def tell(self, state: str, **more) -> None:
         """Write status.json: running, done, failed or interrupted, and more."""
-        write_json(self.folder / "status.json", {"state": state, "config": digest(self.config), **more})
+        write_json(
+            self.folder / "status.json", {"state": state, "config": digest(self.config), **more}
+        )
 
     def require_unchanged(self) -> None:
         """UserError if config.yaml was changed since the run wrote it, so that its numbers are not of these settings.
@@ -111,7 +157,9 @@ class Record:
         lengths = [name for name in LENGTH if name in status and status.get("state") == "done"]
         if not found or status.get("config") is None:
             return
-        if status["config"] != digest(found) or any(status[name] != found.get(name) for name in lengths):
+        if status["config"] != digest(found) or any(
+            status[name] != found.get(name) for name in lengths
+        ):
             what = "does not hold the settings that the run was started with"
             fix = f"repeat the run's own command with hydra.run.dir={self.folder}, which brings them back"
             raise UserError(str(self.folder / "config.yaml"), what, fix=fix)
@@ -127,7 +175,11 @@ class Record:
         if before and recorded in (None, digest(before)):
             require_same(before, self.config, status.get("length") or {})
         if recorded not in (None, digest(self.config)):
-            what = "is not what the run here was started with" if before else "is lost or damaged, and the run here had other settings"
+            what = (
+                "is not what the run here was started with"
+                if before
+                else "is lost or damaged, and the run here had other settings"
+            )
             fix = "repeat the run's own command, or choose another hydra.run.dir=FOLDER"
             raise UserError(str(self.folder / "config.yaml"), what, fix=fix)
 
@@ -174,7 +226,12 @@ def require_same(before: dict, now: dict, length: dict) -> None:
             what = f"the run in this directory was started by another version of genbench or its configs, or was changed: it has {name}"
             raise UserError(name, what, a.get(name), "choose another hydra.run.dir=FOLDER")
         if a.get(name) != b.get(name) and name not in LENGTH:
-            raise _differs(name, f"this directory holds a run with {name}={a.get(name)}", a.get(name), b.get(name))
+            raise _differs(
+                name,
+                f"this directory holds a run with {name}={a.get(name)}",
+                a.get(name),
+                b.get(name),
+            )
     if any(before.get(name) != now.get(name) for name in LENGTH):
         _require_longer(before, now, length)
 
@@ -190,7 +247,11 @@ def _require_longer(before: dict, now: dict, length: dict) -> None:
         raise _differs(name, f"this directory holds a run with {name}={old}", old, new)
     if new == old and (name == "steps" or steps % per_epoch == 0):
         return
-    laid_out = f"{now['schedule']} schedule" if now.get("schedule", "constant") not in ("constant", "stages") else ""
+    laid_out = (
+        f"{now['schedule']} schedule"
+        if now.get("schedule", "constant") not in ("constant", "stages")
+        else ""
+    )
     laid_out = "instance noise" if now.get("instance_noise") else laid_out
     if laid_out:
         raise _differs(name, f"the {laid_out} was laid out for {counted(old, name[:-1])}", old, new)
@@ -200,7 +261,9 @@ def _require_longer(before: dict, now: dict, length: dict) -> None:
 
 
 def _differs(name: str, what: str, old: Any, new: Any) -> UserError:
-    return UserError(name, what, f"{name}={new}", f"use {name}={old}, or another hydra.run.dir=FOLDER")
+    return UserError(
+        name, what, f"{name}={new}", f"use {name}={old}, or another hydra.run.dir=FOLDER"
+    )
 
 
 def is_sweep(folder: Path) -> bool:
@@ -210,12 +273,18 @@ def is_sweep(folder: Path) -> bool:
 
 def swept(folder: Path) -> set[str]:
     """The settings in which the jobs of a sweep differ, where the folder is that of one of its jobs; else none."""
-    return differing([job["overrides"] for job in jobs(folder.absolute().parent / SUMMARY, {"overrides": [str]})])
+    return differing(
+        [job["overrides"] for job in jobs(folder.absolute().parent / SUMMARY, {"overrides": [str]})]
+    )
 
 
 def jobs(summary: Path, form: dict = JOB) -> list[dict]:
     """The jobs of this form in the summary of a sweep, in the order in which they were asked for."""
-    return [job for job in read_json_or_empty(summary, {"jobs": list}).get("jobs", []) if not fault(job, form)]
+    return [
+        job
+        for job in read_json_or_empty(summary, {"jobs": list}).get("jobs", [])
+        if not fault(job, form)
+    ]
 
 
 def read_metrics(folder: Path) -> dict:
@@ -229,7 +298,12 @@ def read_metrics(folder: Path) -> dict:
 def differing(jobs: list[list[str]]) -> set[str]:
     """The settings in which the overrides of some jobs differ."""
     common = set.intersection(*map(set, jobs)) if jobs else set()
-    return {word.lstrip("+~").partition("=")[0] for words in jobs for word in words if word not in common}
+    return {
+        word.lstrip("+~").partition("=")[0]
+        for words in jobs
+        for word in words
+        if word not in common
+    }
 
 
 def digest(config: dict) -> str:

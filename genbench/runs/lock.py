@@ -17,7 +17,9 @@ class Lock:
     def __init__(self, folder: Path, setting: str = "hydra.run.dir"):
         """`setting` is the one that chooses another folder, which an error names."""
         self.folder, self.setting, self.file = folder, setting, None
-        self.place: int | None = None  # the folder that was taken, held open lest another gets its number
+        self.place: int | None = (
+            None  # the folder that was taken, held open lest another gets its number
+        )
 
     def take(self) -> None:
         """UserError if another process holds the folder, or it cannot be written."""
@@ -31,8 +33,12 @@ class Lock:
         except OSError as error:
             if os.path.lexists(self.folder) and not os.path.isdir(self.folder):
                 what = f"is {kind(self.folder) or 'a file'} where a folder should be"
-                raise UserError(str(self.folder), what, fix="move it away, then repeat the command") from error
-            raise UserError(str(self.folder), f"cannot be written: {error.strerror}", fix=elsewhere) from error
+                raise UserError(
+                    str(self.folder), what, fix="move it away, then repeat the command"
+                ) from error
+            raise UserError(
+                str(self.folder), f"cannot be written: {error.strerror}", fix=elsewhere
+            ) from error
 
     def _hold(self, path: Path, elsewhere: str) -> bool:
         """Lock the file at `path`; False if somebody has replaced it meanwhile, so that it is to be tried again."""
@@ -58,7 +64,9 @@ class Lock:
     def held(self) -> bool:
         """Whether the lock at this path is the one that was taken; not so if it, or the folder, was removed or replaced."""
         try:
-            return self.file is not None and os.path.samestat(os.fstat(self.file.fileno()), os.lstat(self.folder / ".lock"))
+            return self.file is not None and os.path.samestat(
+                os.fstat(self.file.fileno()), os.lstat(self.folder / ".lock")
+            )
         except OSError:
             return False
 
@@ -66,7 +74,9 @@ class Lock:
     def moved(self) -> bool:
         """Whether there is a folder at this path, and another one than that which was taken."""
         try:
-            return self.place is not None and not os.path.samestat(os.fstat(self.place), os.stat(self.folder))
+            return self.place is not None and not os.path.samestat(
+                os.fstat(self.place), os.stat(self.folder)
+            )
         except OSError:
             return False
 

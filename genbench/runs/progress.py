@@ -51,7 +51,10 @@ class Display:
         if self.is_live:
             columns = (
                 TextColumn(
-                    "{task.description}", "bold", markup=False, table_column=Column(no_wrap=True, max_width=self.console.width // 2)
+                    "{task.description}",
+                    "bold",
+                    markup=False,
+                    table_column=Column(no_wrap=True, max_width=self.console.width // 2),
                 ),
                 BarColumn(bar_width=None),
                 MofNCompleteColumn(),
@@ -73,8 +76,13 @@ class Display:
         if first:
             self.first = epoch - 1
         left = (time.perf_counter() - self.started) / (epoch - self.first) * (self.epochs - epoch)
-        begin, end = f"epoch {epoch}/{self.epochs}  ", f"  {speed}" + ("" if self.may_end_early else f"  {duration(left)} left")
-        self.unsaid = begin + terms(point, self.criterion, self.console.width - len(begin + end)) + end
+        begin, end = (
+            f"epoch {epoch}/{self.epochs}  ",
+            f"  {speed}" + ("" if self.may_end_early else f"  {duration(left)} left"),
+        )
+        self.unsaid = (
+            begin + terms(point, self.criterion, self.console.width - len(begin + end)) + end
+        )
         if first or epoch % max(1, self.epochs // 20) == 0:
             self._say_last()
 
@@ -82,7 +90,9 @@ class Display:
         """Show something on live lines, which are drawn anew four times a second."""
         if self.live is not None:
             self.live.stop()
-        self.live = Live(shown, console=self.console, refresh_per_second=4, transient=self.transient)
+        self.live = Live(
+            shown, console=self.console, refresh_per_second=4, transient=self.transient
+        )
         self.live.start()
 
     def measuring(self, i: int, of: int, name: str) -> None:
@@ -124,7 +134,9 @@ class Display:
             self.live.stop()
             self.live = None
 
-    def result(self, folder: Path, found: dict, headlines: Iterable[str], pictures: list[str], look: str) -> None:
+    def result(
+        self, folder: Path, found: dict, headlines: Iterable[str], pictures: list[str], look: str
+    ) -> None:
         """The end of a run that has `found` these numbers, in at most a screen."""
         show_result(self.console, self.title, folder, found, headlines, pictures, look)
 
@@ -158,7 +170,14 @@ class JobDisplay(Display):
 
     transient = True
 
-    def __init__(self, label: str, i: int, of: int | None = None, width: int = 0, console: Console | None = None):
+    def __init__(
+        self,
+        label: str,
+        i: int,
+        of: int | None = None,
+        width: int = 0,
+        console: Console | None = None,
+    ):
         """The i-th of so many jobs; `width` is that of the longest label. Without `of` others may run at the same time,
         which leaves no place for a live line."""
         self.label = plain(label).ljust(min(width, 40))
@@ -194,7 +213,9 @@ class JobDisplay(Display):
         self._line(state, ", ".join(end), numbers)
 
     def _line(self, state: str, end: str, numbers: Iterable[str]) -> None:
-        line = Text.assemble(f"{self.number} ", (f"{state:<11}", STYLES.get(state, "")), f" {self.label}  ")
+        line = Text.assemble(
+            f"{self.number} ", (f"{state:<11}", STYLES.get(state, "")), f" {self.label}  "
+        )
         shown: list[str] = []
         for text in numbers:
             if shown and len(line) + len(", ".join([*shown, text, end])) > self.console.width:
@@ -210,10 +231,16 @@ def terms(point: dict[str, dict[str, float]], criterion: str | None, width: int)
 
     Each part has the same terms, so that training and validation compare. At least one is shown.
     """
-    names = dict.fromkeys([criterion] * bool(criterion) + [name for numbers in point.values() for name in numbers if name != "lr"])
+    names = dict.fromkeys(
+        [criterion] * bool(criterion)
+        + [name for numbers in point.values() for name in numbers if name != "lr"]
+    )
     known = [name for name in names if any(name in numbers for numbers in point.values())]
     for count in range(len(known), 0, -1):
-        shown = {part: [f"{name} {number(numbers[name])}" for name in known[:count] if name in numbers] for part, numbers in point.items()}
+        shown = {
+            part: [f"{name} {number(numbers[name])}" for name in known[:count] if name in numbers]
+            for part, numbers in point.items()
+        }
         text = "  ".join(" ".join([part, *some]) for part, some in shown.items() if some)
         if len(text) <= width or count == 1:
             return text

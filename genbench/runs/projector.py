@@ -28,10 +28,17 @@ def write_projection(
     """
     folder_in(folder, "projector")
     lines = [f"tensor_name: {json.dumps(name)}", 'tensor_path: "projector/codes.tsv"']
-    z = torch.nn.functional.pad(z, (0, max(0, 3 - z.shape[1])))  # with fewer than three columns it shows nothing
-    write(folder / "projector" / "codes.tsv", "".join("\t".join(f"{v:.6g}" for v in row) + "\n" for row in z.tolist()).encode())
+    z = torch.nn.functional.pad(
+        z, (0, max(0, 3 - z.shape[1]))
+    )  # with fewer than three columns it shows nothing
+    write(
+        folder / "projector" / "codes.tsv",
+        "".join("\t".join(f"{v:.6g}" for v in row) + "\n" for row in z.tolist()).encode(),
+    )
     if labels is not None:
-        write(folder / "projector" / "labels.tsv", "".join(f"{label}\n" for label in labels).encode())
+        write(
+            folder / "projector" / "labels.tsv", "".join(f"{label}\n" for label in labels).encode()
+        )
         lines.append('metadata_path: "projector/labels.tsv"')
     if images is not None:
         shrink = min(1, LARGEST_THUMBNAIL / max(images.shape[2:]))
@@ -41,11 +48,16 @@ def write_projection(
         zoom = max(1, LEAST_THUMBNAIL // min(height, width))
         colours = paint(images, zoom=zoom, upscaling=upscaling)
         side = math.ceil(math.sqrt(len(images)))
-        colours = np.concatenate([colours, np.ones((-len(colours) % side, *colours.shape[1:]), np.float32)])
+        colours = np.concatenate(
+            [colours, np.ones((-len(colours) % side, *colours.shape[1:]), np.float32)]
+        )
         rows = colours.reshape(-1, side, *colours.shape[1:]).swapaxes(1, 2)
         pixels = rows.reshape(len(rows) * height * zoom, side * width * zoom, 3)
         encoded = png(torch.from_numpy((pixels * 255).round().astype("uint8")))
         write(folder / "projector" / "thumbnails.png", encoded)
         size = f"single_image_dim: {width * zoom} single_image_dim: {height * zoom}"
         lines.append(f'sprite {{ image_path: "projector/thumbnails.png" {size} }}')
-    write(folder / "projector_config.pbtxt", ("embeddings {\n" + "".join(f"  {line}\n" for line in lines) + "}\n").encode())
+    write(
+        folder / "projector_config.pbtxt",
+        ("embeddings {\n" + "".join(f"  {line}\n" for line in lines) + "}\n").encode(),
+    )

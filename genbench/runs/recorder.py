@@ -35,7 +35,13 @@ from genbench.evaluation.registry import headlines
 from genbench.figures.canvas import animation, png
 from genbench.figures.renderer import FigureRenderer
 from genbench.model import ABILITIES, Model, supports
-from genbench.runs.checkpoints import Unusable, checkpoints, read_newest, write_checkpoint, write_finished
+from genbench.runs.checkpoints import (
+    Unusable,
+    checkpoints,
+    read_newest,
+    write_checkpoint,
+    write_finished,
+)
 from genbench.runs.curves import read_points
 from genbench.runs.directory import EVENTS, Record, digest, require_same
 from genbench.runs.lock import Lock
@@ -46,7 +52,18 @@ from genbench.runs.tensorboard import Events
 from genbench.training.loop import EarlyStopping, Position, Stopwatch
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, lacks_memory, plain
-from genbench.utils.files import CannotWrite, Growing, Unreadable, finite, kind, set_aside, sweep_temporaries, sync, write, write_json
+from genbench.utils.files import (
+    CannotWrite,
+    Growing,
+    Unreadable,
+    finite,
+    kind,
+    set_aside,
+    sweep_temporaries,
+    sync,
+    write,
+    write_json,
+)
 from genbench.utils.text import counted, number, quoted
 
 logger = logging.getLogger("genbench")
@@ -55,14 +72,23 @@ logger = logging.getLogger("genbench")
 class Run:
     """Use as a context manager: it holds the directory's lock, and records how the run ended."""
 
-    def __init__(self, folder: Path, config: dict, resume: str = "", title: str = "", display: Display | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        config: dict,
+        resume: str = "",
+        title: str = "",
+        display: Display | None = None,
+    ):
         self.folder, self.config, self.s = Path(folder), config, Settings(config)
         self.record, self.lock = Record(self.folder, config), Lock(self.folder)
         self.resume = resume or f"genbench resume {quoted(self.folder)}"
         self.title = title or f"{config['model']['name']} on {config['dataset']['name']}"
         self.display = display or Display(self.title)
         self.viewer: FigureRenderer | None = None
-        self.epoch = self.step = 0  # passes that were logged, and the step that the newest checkpoint is of
+        self.epoch = self.step = (
+            0  # passes that were logged, and the step that the newest checkpoint is of
+        )
         self.mark: dict | None = None  # of the event file before the newest epoch was logged
         self.given_up: set[str] = set()
         self.auto: dict = {}  # what `auto` stands for, by the name of the setting
@@ -74,7 +100,10 @@ class Run:
         self.started = time.perf_counter()
         self.begun = False  # whether the status is that of this session
         self.known = False  # whether the folder was on record as this run's before this session
-        self.kept: dict[str, str | None] = {"checkpoint": None, "finished": None}  # the names of what the model can be read from
+        self.kept: dict[str, str | None] = {
+            "checkpoint": None,
+            "finished": None,
+        }  # the names of what the model can be read from
 
     @property
     def seconds(self) -> float:
@@ -107,7 +136,9 @@ class Run:
         self.record.keep_settings()
         self._status("running")
         self.begun = True
-        with suppress(OSError):  # forget the peak of runs before this one in the process; there is such a file on Linux only
+        with suppress(
+            OSError
+        ):  # forget the peak of runs before this one in the process; there is such a file on Linux only
             Path("/proc/self/clear_refs").write_text("5")
         logger.info("settings: %s", json.dumps(self.config))
         self.echo(f"{self.title}: {self.folder}")
@@ -116,16 +147,22 @@ class Run:
         """Remember which data these are, and list the files that were left out of them."""
         self.data = data
         if data.skipped:
-            write(self.folder / "skipped.txt", "".join(f"{line}\n" for line in data.skipped).encode())
+            write(
+                self.folder / "skipped.txt", "".join(f"{line}\n" for line in data.skipped).encode()
+            )
             self.echo(f"files that were left out of the data: {self.folder / 'skipped.txt'}")
 
     def resolved(self, s: Settings) -> None:
         """Take note of what `auto` stands for in this run, of which these are the resolved settings, and say so."""
-        self.auto = {name: s[name] for name, asked in self.config.items() if asked == "auto" != s[name]}
+        self.auto = {
+            name: s[name] for name, asked in self.config.items() if asked == "auto" != s[name]
+        }
         if self.config["dataset"].get("val_size") == "auto":
             self.auto["dataset.val_size"] = len(self.data.parts.get("validation", ()))
         if self.auto:
-            self.echo(f"auto is here {' '.join(f'{name}={value}' for name, value in self.auto.items())}")
+            self.echo(
+                f"auto is here {' '.join(f'{name}={value}' for name, value in self.auto.items())}"
+            )
 
     def echo(self, text: str) -> None:
         """A line for the console and the log."""
@@ -140,8 +177,13 @@ class Run:
             logger.error("failed\n%s", "".join(traceback.format_exception(error)))
         with suppress(CannotWrite):  # there may be no room to tell that there is no room
             mine = kind is not None and self.lock.held  # else the folder is gone or somebody else's
-            if mine and (self.begun or not self.record.status):  # what was refused at once leaves an earlier run as it was
-                self._status("failed" if failed else "interrupted", **({"reason": str(told)} if failed else {}))
+            if mine and (
+                self.begun or not self.record.status
+            ):  # what was refused at once leaves an earlier run as it was
+                self._status(
+                    "failed" if failed else "interrupted",
+                    **({"reason": str(told)} if failed else {}),
+                )
         if kind is not None and not failed:
             self.echo(f"interrupted after {counted(self.step, 'step')}; go on with: {self.resume}")
         for source in (logger, logging.getLogger("py.warnings")):
@@ -158,7 +200,13 @@ class Run:
         log = self.folder / "run.log"
         if lacks_memory(error):
             fix = f"a smaller batch_size or model; see {log}"
-            return UserError("batch_size", "the memory does not suffice", self.auto.get("batch_size", self.s.batch_size), fix, code=1)
+            return UserError(
+                "batch_size",
+                "the memory does not suffice",
+                self.auto.get("batch_size", self.s.batch_size),
+                fix,
+                code=1,
+            )
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return UserError(str(self.folder), what, fix=f"see {log}", code=1)
 
@@ -185,7 +233,9 @@ class Run:
             self.curve = Growing(self.curve.path)
         if self.events is not None and not self.events.file.untouched:
             with self._spared("curves"):
-                self._warn_of_change(self.events.path, "its curves are drawn anew, its earlier pictures are lost")
+                self._warn_of_change(
+                    self.events.path, "its curves are drawn anew, its earlier pictures are lost"
+                )
                 self.events = Events(self.events.path)
                 self._draw_anew()
                 self.mark = self.events.mark()
@@ -194,11 +244,18 @@ class Run:
         """Go on in a folder that was removed, or whose lock was."""
         if self.lock.moved and any(self.folder.iterdir()):
             fix = f"bring the run's own folder back, then {self.resume}"
-            raise UserError(str(self.folder), "is another folder than the one in which the run began", fix=fix, code=1)
+            raise UserError(
+                str(self.folder),
+                "is another folder than the one in which the run began",
+                fix=fix,
+                code=1,
+            )
         gone = not self.folder.is_dir() or self.lock.moved
         self.lock.take()
         self.lock.sign()
-        self.echo(f"warning: {'the folder' if gone else '.lock'} was removed while the run was at work, and is made anew: {self.folder}")
+        self.echo(
+            f"warning: {'the folder' if gone else '.lock'} was removed while the run was at work, and is made anew: {self.folder}"
+        )
         if gone:
             self.record.keep_settings()
             self._status("running")
@@ -223,7 +280,10 @@ class Run:
             if epoch == 1:
                 self._lay_out(line)
             self._plot(line)
-        text = "  ".join(f"{part} " + " ".join(f"{k} {number(v)}" for k, v in numbers.items()) for part, numbers in point.items())
+        text = "  ".join(
+            f"{part} " + " ".join(f"{k} {number(v)}" for k, v in numbers.items())
+            for part, numbers in point.items()
+        )
         speed = f"{images_per_second:,.0f}/s"
         logger.info("epoch %d  %s  %s", epoch, text, speed)
         self.display.epoch(epoch, point, speed)
@@ -233,7 +293,9 @@ class Run:
         for part, numbers in line.items():
             if part != "epoch":
                 for name, value in numbers.items():
-                    self.events.scalar(f"{'speed' if part == 'time' else part}/{name}", value, line["epoch"])
+                    self.events.scalar(
+                        f"{'speed' if part == 'time' else part}/{name}", value, line["epoch"]
+                    )
 
     def _lay_out(self, line: dict) -> None:
         """A chart per term for TensorBoard's custom scalars, with all parts of the data in it.
@@ -243,7 +305,10 @@ class Run:
         """
         parts = ("train", "validation")
         terms = dict.fromkeys(name for part in parts for name in line.get(part, {}))
-        self.events.layout("training and validation", {name: [f"{part}/{name}" for part in parts] for name in terms})
+        self.events.layout(
+            "training and validation",
+            {name: [f"{part}/{name}" for part in parts] for name in terms},
+        )
 
     def draw(self, epoch: int, model: Model, data: Data) -> None:
         """Pictures of what is watched as the model trains, as PNG files and in TensorBoard."""
@@ -261,7 +326,9 @@ class Run:
         with self._spared("pictures"):
             encoded, lost = animation(frames)
             if lost:
-                self.echo(f"warning: the film leaves out {counted(lost, 'frame')} of {self.events.path.name}, no PNG pictures")
+                self.echo(
+                    f"warning: the film leaves out {counted(lost, 'frame')} of {self.events.path.name}, no PNG pictures"
+                )
             if encoded:
                 write(self.folder / "samples.gif", encoded)
                 self.events.picture(self._tag("film"), encoded, (1, 1), epoch)
@@ -275,7 +342,9 @@ class Run:
             self.viewer = FigureRenderer(data, self.s.seed, self.title, **look)
         return self.viewer
 
-    def _draw(self, epoch: int, pictures: Iterable[tuple[str, torch.Tensor]], in_events: bool = True) -> None:
+    def _draw(
+        self, epoch: int, pictures: Iterable[tuple[str, torch.Tensor]], in_events: bool = True
+    ) -> None:
         self.display.drawing()
         for name, picture in pictures:
             encoded = png(picture)
@@ -290,9 +359,15 @@ class Run:
 
     def fitted(self, watch: Stopwatch) -> dict[str, float]:
         """What the fit took: seconds on the clock and of the CPU, and the most memory that the process has held, in MiB."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # of Linux since `start`, elsewhere of all runs of the process
+        peak = resource.getrusage(
+            resource.RUSAGE_SELF
+        ).ru_maxrss  # of Linux since `start`, elsewhere of all runs of the process
         peak /= 2**20 if sys.platform == "darwin" else 2**10
-        return {"fit_seconds": watch.seconds, "fit_cpu_seconds": watch.cpu_seconds, "peak_memory": peak}
+        return {
+            "fit_seconds": watch.seconds,
+            "fit_cpu_seconds": watch.cpu_seconds,
+            "peak_memory": peak,
+        }
 
     def measuring(self, at: int, of: int, name: str) -> None:
         """Show that the `at`-th of so many measures begins."""
@@ -307,8 +382,12 @@ class Run:
                 for name, value in numbers.items():
                     if name != "n":
                         self.events.scalar(f"final/{part}_{name}", value, self.epoch)
-            for entry in found.get("card", []):  # numbers that do not compare are in columns of their own
-                self.events.scalar(f"final/{entry['name']}: {conditions(entry)}", entry["value"], self.epoch)
+            for entry in found.get(
+                "card", []
+            ):  # numbers that do not compare are in columns of their own
+                self.events.scalar(
+                    f"final/{entry['name']}: {conditions(entry)}", entry["value"], self.epoch
+                )
             self.events.scalar("final/epochs", found["cost"]["epochs"], self.epoch)
             self.events.ended()
             self.events.sync()
@@ -325,7 +404,9 @@ class Run:
             self.events.sync()
         self.display.close()
         look = f"tensorboard --logdir {quoted(self.folder.parent)}"
-        self.display.result(self.folder, found | {"seed": self.s.seed}, headlines(), pictures_in(self.folder), look)
+        self.display.result(
+            self.folder, found | {"seed": self.s.seed}, headlines(), pictures_in(self.folder), look
+        )
         self._status("done", epochs=self.s.epochs, steps=self.s.get("steps"), **self.kept)
 
     def keep(self, finished: dict[str, torch.Tensor]) -> None:
@@ -342,7 +423,9 @@ class Run:
             sync(self.curve.path)  # a checkpoint must not outlive the points it says were logged
         with self._spared("curves"):
             self.events.sync()
-        mark = self.mark if at.epoch < self.epoch else self.events.mark()  # stopped amid the pictures of an epoch
+        mark = (
+            self.mark if at.epoch < self.epoch else self.events.mark()
+        )  # stopped amid the pictures of an epoch
         content = {
             "settings": self.config,
             "data": self.data.digest,
@@ -381,7 +464,9 @@ class Run:
             found.update(content)
 
         try:
-            path, passed = read_newest(self.folder, self.config, self.data.digest, model.device, take)
+            path, passed = read_newest(
+                self.folder, self.config, self.data.digest, model.device, take
+            )
         except Unusable as error:
             self._refuse(error)
         may_end_early = model.until_converged or self.s.get("patience") is not None
@@ -395,11 +480,20 @@ class Run:
         self.started -= found["seconds"]
         self.epoch, self.step = at.epoch, at.step
         self._rewind(at.epoch, found["events"])
-        self.echo(f"resuming after epoch {at.epoch}" + f" and {at.batches} of {at.of} batches of the next" * bool(at.batches))
+        self.echo(
+            f"resuming after epoch {at.epoch}"
+            + f" and {at.batches} of {at.of} batches of the next" * bool(at.batches)
+        )
         before, now = found["machine"], machine(model)
-        changed = [f"{name} {before[name]} then, {now[name]} now" for name in now if before[name] != now[name]]
+        changed = [
+            f"{name} {before[name]} then, {now[name]} now"
+            for name in now
+            if before[name] != now[name]
+        ]
         if changed:
-            self.echo(f"warning: the last digits may differ from those of an uninterrupted run: {', '.join(changed)}")
+            self.echo(
+                f"warning: the last digits may differ from those of an uninterrupted run: {', '.join(changed)}"
+            )
         return True
 
     def _refuse(self, error: Unusable) -> NoReturn:
@@ -420,23 +514,31 @@ class Run:
             points = []
         self.lines = [line for line, point in points if point["epoch"] <= epoch]
         if len(self.lines) < epoch:
-            self.echo(f"warning: {path.name} is damaged and holds {len(self.lines)} of {counted(epoch, 'point')} before")
+            self.echo(
+                f"warning: {path.name} is damaged and holds {len(self.lines)} of {counted(epoch, 'point')} before"
+            )
         if kind(path) or path.exists():
             write(path, "".join(f"{line}\n" for line in self.lines).encode())
         self.curve = Growing(path)
         self.events = Events(self.folder / EVENTS, mark)
         if not self.events.resumed:
             if epoch:
-                self.echo(f"warning: {self.events.path.name} is damaged; its curves are drawn anew, its earlier pictures are lost")
+                self.echo(
+                    f"warning: {self.events.path.name} is damaged; its curves are drawn anew, its earlier pictures are lost"
+                )
             with self._spared("curves"):
                 self._draw_anew()
 
     def _draw_anew(self) -> None:
         """Write what belongs at the beginning of an event file, and every point that was logged."""
-        settings = {name: value for name, value in flatten(self.config).items() if name not in ASIDE}
+        settings = {
+            name: value for name, value in flatten(self.config).items() if name not in ASIDE
+        }
         # TensorBoard sorts the columns by their names, so the capital letter puts the model first.
         names = {"Model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
-        self.events.hparams(names | settings, plain(f"{self.folder.name} in {self.folder.parent.name}"))
+        self.events.hparams(
+            names | settings, plain(f"{self.folder.name} in {self.folder.parent.name}")
+        )
         points = [json.loads(line) for line in self.lines]
         if points:
             self._lay_out(points[0])
@@ -488,7 +590,11 @@ def require_same_data(digest: str, data: Data, folder: Path) -> None:
     """UserError unless these are the data with this digest, which the run in the folder was started with."""
     if digest != data.digest:
         fix = "bring the data back, or choose another hydra.run.dir=FOLDER"
-        raise UserError(f"dataset={data.name}", f"these are not the data that the run in {folder} was started with", fix=fix)
+        raise UserError(
+            f"dataset={data.name}",
+            f"these are not the data that the run in {folder} was started with",
+            fix=fix,
+        )
 
 
 def refuse(error: Unusable, config: dict, data: Data) -> NoReturn:
@@ -500,4 +606,8 @@ def refuse(error: Unusable, config: dict, data: Data) -> NoReturn:
 
 def machine(model: Model) -> dict[str, str]:
     """What the bits of a result depend on, beside the settings."""
-    return {"torch": str(torch.__version__), "threads": str(torch.get_num_threads()), "device": model.device.type}
+    return {
+        "torch": str(torch.__version__),
+        "threads": str(torch.get_num_threads()),
+        "device": model.device.type,
+    }

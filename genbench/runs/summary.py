@@ -35,8 +35,16 @@ def objective(found: dict) -> list[str]:
     held_out = next((part for part in ("test", "validation", "train") if part in parts), None)
     if held_out is None:
         return []
-    values = ", ".join(f"{number(numbers[criterion])} {part}" for part, numbers in parts.items() if criterion in numbers)
-    others = ", ".join(f"{name} {number(value)}" for name, value in parts[held_out].items() if name not in ("n", criterion))
+    values = ", ".join(
+        f"{number(numbers[criterion])} {part}"
+        for part, numbers in parts.items()
+        if criterion in numbers
+    )
+    others = ", ".join(
+        f"{name} {number(value)}"
+        for name, value in parts[held_out].items()
+        if name not in ("n", criterion)
+    )
     lines = [f"objective: {criterion} {values}"] * bool(values)
     return lines + [f"terms on {held_out} data: {others}"] * bool(others)
 
@@ -44,19 +52,25 @@ def objective(found: dict) -> list[str]:
 def headlines(found: dict, names: Iterable[str]) -> list[dict]:
     """Of a card, the newest number of each measure with one of these names, in their order."""
     card = newest(found.get("card", []))
-    return [card[name] for name in names if name in card and card[name]["group"] != "cost"][:MOST_HEADLINES]
+    return [card[name] for name in names if name in card and card[name]["group"] != "cost"][
+        :MOST_HEADLINES
+    ]
 
 
 def brief(found: dict, names: Iterable[str]) -> list[str]:
     """A run in few words: its objective on held-out data, then a headline measure of each group."""
     parts, criterion = parts_of(found), found.get("cost", {}).get("criterion")
     values = [
-        f"{criterion} {number(parts[part][criterion], 4)}" for part in ("test", "validation", "train") if criterion in parts.get(part, {})
+        f"{criterion} {number(parts[part][criterion], 4)}"
+        for part in ("test", "validation", "train")
+        if criterion in parts.get(part, {})
     ]
     firsts: dict[str, dict] = {}
     for entry in headlines(found, names):
         firsts.setdefault(entry["group"], entry)
-    order = sorted(firsts.values(), key=lambda entry: entry["group"] != "samples")  # which every model that generates has
+    order = sorted(
+        firsts.values(), key=lambda entry: entry["group"] != "samples"
+    )  # which every model that generates has
     return values[:1] + [f"{entry['name']} {_value(entry, 4)}" for entry in order[:2]]
 
 
@@ -71,10 +85,22 @@ def headline(title: str, found: dict) -> str:
     points = found.get("test", {}).get("n")
     sizes = [counted(points, "test point")] if points is not None else []
     sizes += [counted(samples, "sample")] if samples else []
-    return f"{title}: done" + f" ({', '.join(took)})" * bool(took) + f"; {', '.join(sizes)}" * bool(sizes)
+    return (
+        f"{title}: done"
+        + f" ({', '.join(took)})" * bool(took)
+        + f"; {', '.join(sizes)}" * bool(sizes)
+    )
 
 
-def show_result(console: Console, title: str, folder: Path, found: dict, names: Iterable[str], pictures: list[str], look: str) -> None:
+def show_result(
+    console: Console,
+    title: str,
+    folder: Path,
+    found: dict,
+    names: Iterable[str],
+    pictures: list[str],
+    look: str,
+) -> None:
     """A finished run on at most 24 lines of 80 columns: objective, headline measures, the first diagnosis, where to look.
 
     `names` are the measures that are headlines, `pictures` the files in the folder, `look` a command that shows them.
@@ -86,20 +112,30 @@ def show_result(console: Console, title: str, folder: Path, found: dict, names: 
     if shown:
         real = newest(found.get("real_data", []))
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for head, justify in (("", "left"), ("value", "right"), ("95 %", "left"), *[("real data", "right")] * bool(real)):
+        for head, justify in (
+            ("", "left"),
+            ("value", "right"),
+            ("95 %", "left"),
+            *[("real data", "right")] * bool(real),
+        ):
             table.add_column(head, justify=justify, no_wrap=True)
         for entry in shown:
             yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
             table.add_row(_name(entry), _value(entry), _between(entry), *yardstick * bool(real))
         console.print(table)
     card, diagnosis = found.get("card", []), found.get("diagnosis", [])
-    faults = [finding for finding in diagnosis if isinstance(finding, str) or finding["kind"] != "note"]
+    faults = [
+        finding for finding in diagnosis if isinstance(finding, str) or finding["kind"] != "note"
+    ]
     if faults:
         _wrapped(console, f"diagnosis: {in_words(faults[0])}", MOST_LINES)
     if card:
         unsaid = len(remarks(found)) - bool(faults)
         more = f" and {counted(unsaid, 'more remark' if faults else 'remark')}" if unsaid else ""
-        console.print(f"all {counted(len(card), 'measure')}{more}: genbench show {quoted(folder)}", markup=False)
+        console.print(
+            f"all {counted(len(card), 'measure')}{more}: genbench show {quoted(folder)}",
+            markup=False,
+        )
     else:
         console.print(f"to measure more: genbench evaluate {quoted(folder)}", markup=False)
     others = f" and {len(pictures) - 1} more" * (len(pictures) > 1)
@@ -111,7 +147,10 @@ def show_run(console: Console, title: str, found: dict) -> None:
     """All numbers of a finished run: the objective's terms by part of the data, the report card, the diagnosis."""
     parts = parts_of(found)
     names = dict.fromkeys(name for numbers in parts.values() for name in numbers)
-    values = [[name, *(number(numbers[name]) if name in numbers else "" for numbers in parts.values())] for name in names]
+    values = [
+        [name, *(number(numbers[name]) if name in numbers else "" for numbers in parts.values())]
+        for name in names
+    ]
     console.print(Text(title, "bold"))
     for line in _aligned([["", *parts], *values], "<" + ">" * len(parts)):
         console.print(line, markup=False)
@@ -132,15 +171,22 @@ def show_card(console: Console, found: dict) -> None:
         rows = [["", "value", "95 %", *["real data"] * bool(real)]]
         for entry in entries:
             yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
-            rows.append([f"  {_name(entry)}", _value(entry), _between(entry), *yardstick * bool(real)])
+            rows.append(
+                [f"  {_name(entry)}", _value(entry), _between(entry), *yardstick * bool(real)]
+            )
         head, *lines = _aligned(rows, "<><>")
-        console.print("report card (↑ higher is better, ↓ lower; meanings: genbench evaluate --list)", markup=False)
+        console.print(
+            "report card (↑ higher is better, ↓ lower; meanings: genbench evaluate --list)",
+            markup=False,
+        )
         console.print(head, markup=False)
         left = iter(lines)
         for group, block in blocks.items():
             for basis, some in block.items():
                 text = ": ".join(filter(None, [group, basis]))
-                for line in textwrap.wrap(text, min(console.width, 100), subsequent_indent="    ", break_on_hyphens=False):
+                for line in textwrap.wrap(
+                    text, min(console.width, 100), subsequent_indent="    ", break_on_hyphens=False
+                ):
                     console.print(Text(line, "bold"))
                 for _ in some:
                     console.print(next(left), markup=False)
@@ -151,13 +197,18 @@ def show_card(console: Console, found: dict) -> None:
 def _aligned(rows: list[list[str]], sides: str) -> list[str]:
     """Rows of cells as lines, in columns as wide as their longest cell; `<` stands for a column's left side, `>` for its right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths)).rstrip() for row in rows]
+    return [
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths)).rstrip()
+        for row in rows
+    ]
 
 
 def remarks(found: dict) -> list[str]:
     """What seems to be wrong, the most important first."""
     findings, said = found.get("diagnosis", []), found.get("remarks", [])
-    return [f"diagnosis: {in_words(finding)}" for finding in findings] + [f"remark: {text}" for text in said]
+    return [f"diagnosis: {in_words(finding)}" for finding in findings] + [
+        f"remark: {text}" for text in said
+    ]
 
 
 def newest(card: list[dict]) -> dict[str, dict]:
@@ -167,7 +218,9 @@ def newest(card: list[dict]) -> dict[str, dict]:
 
 def _wrapped(console: Console, text: str, lines: int) -> None:
     """Print a text on at most so many lines of the console's width."""
-    for line in textwrap.wrap(text, min(console.width, 100), max_lines=lines, placeholder=" ...", break_on_hyphens=False):
+    for line in textwrap.wrap(
+        text, min(console.width, 100), max_lines=lines, placeholder=" ...", break_on_hyphens=False
+    ):
         console.print(line, markup=False)
 
 
@@ -178,8 +231,12 @@ def show_measures(console: Console, measures: Iterable) -> None:
         for m in some:
             better = f", {m.better} is better" if m.better else ""
             able = f"; of models that can {', '.join(m.needs)}" if m.needs else ""
-            console.print(Padding(Text.assemble((m.name, "bold"), f" ({m.unit}{better}{able})"), (0, 0, 0, 2)))
-            console.print(Padding(Text.assemble(m.meaning, (f" Source: {m.source}.", "dim")), (0, 0, 0, 6)))
+            console.print(
+                Padding(Text.assemble((m.name, "bold"), f" ({m.unit}{better}{able})"), (0, 0, 0, 2))
+            )
+            console.print(
+                Padding(Text.assemble(m.meaning, (f" Source: {m.source}.", "dim")), (0, 0, 0, 6))
+            )
 
 
 def _name(entry: dict) -> str:
@@ -217,8 +274,14 @@ def _is_total(of: str) -> bool:
 def _basis(entry: dict) -> str:
     """What a number was measured on, from and by, in words."""
     on = "" if entry["on"] in entry["n"] or not entry["n"] else f"on {entry['on']} data"
-    features = entry["features"] and (entry["features"] if "features" in entry["features"] else f"by their {entry['features']}")
-    return ", ".join(filter(None, [_sizes(entry["n"]), on, features, "" if _is_total(entry["of"]) else entry["of"]]))
+    features = entry["features"] and (
+        entry["features"] if "features" in entry["features"] else f"by their {entry['features']}"
+    )
+    return ", ".join(
+        filter(
+            None, [_sizes(entry["n"]), on, features, "" if _is_total(entry["of"]) else entry["of"]]
+        )
+    )
 
 
 COUNTED = {"test": "test point", "train": "training point", "validation": "validation point"}

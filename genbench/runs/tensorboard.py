@@ -19,7 +19,11 @@ from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.custom_scalar.layout_pb2 import Chart, Layout
 from tensorboard.plugins.hparams import metadata as hparams
 from tensorboard.plugins.hparams.api_pb2 import Status
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+from tensorboard.plugins.hparams.plugin_data_pb2 import (
+    HParamsPluginData,
+    SessionEndInfo,
+    SessionStartInfo,
+)
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from genbench.utils.files import Growing, opened, set_aside, sync
@@ -57,7 +61,9 @@ class Events:
 
     def picture(self, tag: str, png: bytes, shape: tuple[int, int], step: int) -> None:
         """A picture of this height and width, as the bytes of a PNG file."""
-        image = Summary.Image(height=shape[0], width=shape[1], colorspace=3, encoded_image_string=png)
+        image = Summary.Image(
+            height=shape[0], width=shape[1], colorspace=3, encoded_image_string=png
+        )
         self._add(Summary.Value(tag=tag, image=image), step)
 
     def pictures(self, tag: str) -> list[bytes]:
@@ -70,7 +76,11 @@ class Events:
                 event = Event.FromString(record)
             except DecodeError:  # what a stranger wrote between two marks
                 continue
-            found += [(event.step, v.image.encoded_image_string) for v in event.summary.value if v.tag == tag]
+            found += [
+                (event.step, v.image.encoded_image_string)
+                for v in event.summary.value
+                if v.tag == tag
+            ]
         return [png for _, png in sorted(found, key=lambda pair: pair[0])]
 
     def hparams(self, settings: dict, run: str) -> None:
@@ -80,7 +90,13 @@ class Events:
         """
         start = SessionStartInfo(group_name=run, start_time_secs=time.time())
         for name, value in settings.items():
-            field = "bool_value" if isinstance(value, bool) else "number_value" if isinstance(value, (int, float)) else "string_value"
+            field = (
+                "bool_value"
+                if isinstance(value, bool)
+                else "number_value"
+                if isinstance(value, (int, float))
+                else "string_value"
+            )
             setattr(start.hparams[name], field, str(value) if field == "string_value" else value)
         self._hparams(hparams.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
 
@@ -96,10 +112,19 @@ class Events:
     def layout(self, category: str, charts: dict[str, list[str]]) -> None:
         """The charts of the custom scalars tab: by title, the tags that are drawn together."""
         made = Layout()
-        made.category.add(title=category).chart.extend(Chart(title=title, multiline={"tag": tags}) for title, tags in charts.items())
+        made.category.add(title=category).chart.extend(
+            Chart(title=title, multiline={"tag": tags}) for title, tags in charts.items()
+        )
         tensor = TensorProto(dtype=DataType.DT_STRING, string_val=[made.SerializeToString()])
         tensor.tensor_shape.SetInParent()
-        self._add(Summary.Value(tag=custom_scalar.CONFIG_SUMMARY_TAG, metadata=custom_scalar.create_summary_metadata(), tensor=tensor), 0)
+        self._add(
+            Summary.Value(
+                tag=custom_scalar.CONFIG_SUMMARY_TAG,
+                metadata=custom_scalar.create_summary_metadata(),
+                tensor=tensor,
+            ),
+            0,
+        )
 
     def sync(self) -> None:
         """Force everything onto the disk."""

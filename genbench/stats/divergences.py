@@ -13,9 +13,14 @@ import torch
 
 from genbench.utils import signals
 
-BLOCK = 2**22  # pairwise distances held at once: 32 MiB, so that 10,000 points meet 10,000 in little memory
+BLOCK = (
+    2**22
+)  # pairwise distances held at once: 32 MiB, so that 10,000 points meet 10,000 in little memory
 
-KERNELS = {"rbf": lambda u: (-u).exp(), "imq": lambda u: 1 / (1 + u)}  # of u = |x - y|^2 / (2 bandwidth^2); 1 at 0
+KERNELS = {
+    "rbf": lambda u: (-u).exp(),
+    "imq": lambda u: 1 / (1 + u),
+}  # of u = |x - y|^2 / (2 bandwidth^2); 1 at 0
 
 LogDensity = Callable[[torch.Tensor], torch.Tensor]  # points [n, D] to nats [n]
 
@@ -51,15 +56,21 @@ def jsd_discrete(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
 
 def _probabilities(p: torch.Tensor) -> torch.Tensor:
     p = p.double()
-    if not ((p >= 0).all() and ((p.sum(-1) - 1).abs() < 1e-5).all()):  # single precision keeps a sum to about 1e-7
-        raise ValueError("probabilities must be at least 0 and sum to 1; divide counts by their sum")
+    if not (
+        (p >= 0).all() and ((p.sum(-1) - 1).abs() < 1e-5).all()
+    ):  # single precision keeps a sum to about 1e-7
+        raise ValueError(
+            "probabilities must be at least 0 and sum to 1; divide counts by their sum"
+        )
     return p
 
 
 # Distributions with a density.
 
 
-def kl_gaussians(mean0: torch.Tensor, cov0: torch.Tensor, mean1: torch.Tensor, cov1: torch.Tensor) -> torch.Tensor:
+def kl_gaussians(
+    mean0: torch.Tensor, cov0: torch.Tensor, mean1: torch.Tensor, cov1: torch.Tensor
+) -> torch.Tensor:
     """KL(N(mean0, cov0) || N(mean1, cov1)), a scalar in nats, of means [D] and covariances [D, D].
 
     torch.linalg.LinAlgError if a covariance is not positive definite.
@@ -68,7 +79,9 @@ def kl_gaussians(mean0: torch.Tensor, cov0: torch.Tensor, mean1: torch.Tensor, c
     return (variance - 1 - variance.log() + mean**2).sum() / 2
 
 
-def jsd_gaussians(mean0: torch.Tensor, cov0: torch.Tensor, mean1: torch.Tensor, cov1: torch.Tensor) -> torch.Tensor:
+def jsd_gaussians(
+    mean0: torch.Tensor, cov0: torch.Tensor, mean1: torch.Tensor, cov1: torch.Tensor
+) -> torch.Tensor:
     """Jensen-Shannon divergence, a scalar in nats, of Gaussians with means [D] and covariances [D, D], for any D.
 
     It has no closed form, but is an integral over one real variable, here right to about 1e-14. With l = log(p / q)
@@ -98,12 +111,16 @@ def _relative(mean0, cov0, mean1, cov1) -> tuple[torch.Tensor, torch.Tensor]:
     """The first Gaussian's mean [D] and variances [D] in coordinates where it is uncorrelated and the second N(0, I)."""
     root0, root1 = torch.linalg.cholesky(cov0.double()), torch.linalg.cholesky(cov1.double())
     shift = mean0.double() - mean1.double()
-    solved = torch.linalg.solve_triangular(root1, torch.cat([root0, shift[:, None]], 1), upper=False)
+    solved = torch.linalg.solve_triangular(
+        root1, torch.cat([root0, shift[:, None]], 1), upper=False
+    )
     axes, scales, _ = torch.linalg.svd(solved[:, :-1])
     return axes.T @ solved[:, -1], scales**2
 
 
-def jsd_quadrature(log_p: LogDensity, log_q: LogDensity, box: Sequence[tuple[float, float]], points: int = 2**18) -> Estimate:
+def jsd_quadrature(
+    log_p: LogDensity, log_q: LogDensity, box: Sequence[tuple[float, float]], points: int = 2**18
+) -> Estimate:
     """Jensen-Shannon divergence, in nats, of densities in one or two dimensions: the midpoint rule on a grid in a box.
 
     `log_p` and `log_q` map points [n, D] on the CPU to nats [n]; `box` is a (low, high) for each of the D dimensions;
@@ -116,31 +133,47 @@ def jsd_quadrature(log_p: LogDensity, log_q: LogDensity, box: Sequence[tuple[flo
     """
     side = 3 * max(1, round(points ** (1 / len(box)) / 3))
     steps = [(high - low) / side for low, high in box]
-    axes = [low + step * (torch.arange(side, dtype=torch.float64) + 0.5) for (low, _), step in zip(box, steps)]
+    axes = [
+        low + step * (torch.arange(side, dtype=torch.float64) + 0.5)
+        for (low, _), step in zip(box, steps)
+    ]
     x = torch.cartesian_prod(*axes).reshape(-1, len(box))
     p, q = (torch.cat([log(some).double() for some in x.split(2**14)]) for log in (log_p, log_q))
-    values = (p.exp() * _log_ratio(p, q) + q.exp() * _log_ratio(q, p)).reshape([side] * len(box)) / 2
+    values = (p.exp() * _log_ratio(p, q) + q.exp() * _log_ratio(q, p)).reshape(
+        [side] * len(box)
+    ) / 2
     fine = values.mean()
-    coarse = values[(slice(1, None, 3),) * len(box)].mean()  # the centres of blocks of 3 cells a side
+    coarse = values[
+        (slice(1, None, 3),) * len(box)
+    ].mean()  # the centres of blocks of 3 cells a side
     volume = math.prod(steps) * side ** len(box)
     missed = sum((1 - volume * log.exp().mean()).abs() for log in (p, q)) / 2
     return Estimate(volume * fine, volume * (fine - coarse).abs() + math.log(2) * missed)
 
 
-def jsd_monte_carlo(log_p: LogDensity, log_q: LogDensity, x: torch.Tensor, y: torch.Tensor) -> Estimate:
+def jsd_monte_carlo(
+    log_p: LogDensity, log_q: LogDensity, x: torch.Tensor, y: torch.Tensor
+) -> Estimate:
     """Jensen-Shannon divergence, in nats, of two densities, from samples x [n, D] of p and y [m, D] of q.
 
     `log_p` and `log_q` map points [n, D] to nats [n]. The estimate is unbiased; its error is one standard error.
     ValueError if a sample has fewer than 2 points.
     """
     _need(2, x, y)
-    of_x, of_y = _log_ratio(log_p(x).double(), log_q(x).double()), _log_ratio(log_q(y).double(), log_p(y).double())
-    return Estimate((of_x.mean() + of_y.mean()) / 2, (of_x.var() / len(x) + of_y.var() / len(y)).sqrt() / 2)
+    of_x, of_y = (
+        _log_ratio(log_p(x).double(), log_q(x).double()),
+        _log_ratio(log_q(y).double(), log_p(y).double()),
+    )
+    return Estimate(
+        (of_x.mean() + of_y.mean()) / 2, (of_x.var() / len(x) + of_y.var() / len(y)).sqrt() / 2
+    )
 
 
 def _log_ratio(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
     """log(p / m), m the mean of p and q; log 2 where neither has mass."""
-    return math.log(2) - torch.where(log_p > -math.inf, torch.logaddexp(torch.zeros_like(log_p), log_q - log_p), 0)
+    return math.log(2) - torch.where(
+        log_p > -math.inf, torch.logaddexp(torch.zeros_like(log_p), log_q - log_p), 0
+    )
 
 
 # Optimal transport.
@@ -155,7 +188,9 @@ def wasserstein_1d(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     _need(1, x, y)
     x, y = x.double().sort().values, y.double().sort().values
     z = torch.cat([x, y]).sort().values
-    below_x, below_y = (torch.searchsorted(sample, z[:-1], right=True).double() / len(sample) for sample in (x, y))
+    below_x, below_y = (
+        torch.searchsorted(sample, z[:-1], right=True).double() / len(sample) for sample in (x, y)
+    )
     return ((below_x - below_y).abs() * z.diff()).sum()
 
 
@@ -173,7 +208,9 @@ def mean_wasserstein(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return (x.sort(0).values - y.sort(0).values).square().mean()
 
 
-def w2_gaussians(mean0: torch.Tensor, cov0: torch.Tensor, mean1: torch.Tensor, cov1: torch.Tensor) -> torch.Tensor:
+def w2_gaussians(
+    mean0: torch.Tensor, cov0: torch.Tensor, mean1: torch.Tensor, cov1: torch.Tensor
+) -> torch.Tensor:
     """Squared 2-Wasserstein distance, a scalar, of Gaussians with means [D] and covariances [D, D], singular or not.
 
     |mean0 - mean1|^2 + tr(cov0 + cov1 - 2 (cov0 cov1)^(1/2)) (Dowson & Landau 1982).
@@ -222,7 +259,12 @@ def _root_of_moments(x: torch.Tensor) -> torch.Tensor:
 # Samples alone, by the distances between their points.
 
 
-def mmd(x: torch.Tensor, y: torch.Tensor, kernel: str = "rbf", bandwidth: float | torch.Tensor | None = None) -> torch.Tensor:
+def mmd(
+    x: torch.Tensor,
+    y: torch.Tensor,
+    kernel: str = "rbf",
+    bandwidth: float | torch.Tensor | None = None,
+) -> torch.Tensor:
     """Squared maximum mean discrepancy of samples x [n, D] and y [m, D], a scalar (Gretton et al. 2012, equation 3).
 
     With u = |x - y|^2 / (2 bandwidth^2) the kernel is `rbf`, e^-u, or the inverse multiquadric `imq`, 1 / (1 + u)
@@ -251,7 +293,9 @@ def polynomial_mmd(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return _unbiased(lambda a, b: (a @ b.T / a.shape[1] + 1).pow(3), x, y)
 
 
-def _unbiased(kernel: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def _unbiased(
+    kernel: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], x: torch.Tensor, y: torch.Tensor
+) -> torch.Tensor:
     """The unbiased squared maximum mean discrepancy of samples x [n, D] and y [m, D] for a symmetric kernel, which
     makes [r, s] of points [r, D] and [s, D]."""
 
@@ -277,7 +321,9 @@ def median_distance(*samples: torch.Tensor) -> torch.Tensor:
     return torch.where(median > 0, median, 1)
 
 
-def prdc(real: torch.Tensor, fake: torch.Tensor, k: int, real_radius: torch.Tensor | None = None) -> dict[str, float]:
+def prdc(
+    real: torch.Tensor, fake: torch.Tensor, k: int, real_radius: torch.Tensor | None = None
+) -> dict[str, float]:
     """Precision, recall, density and coverage of features fake [m, D] given real [n, D].
 
     A ball reaches from a point to its k-th nearest neighbour in the point's own sample, which lies just outside.
@@ -294,8 +340,13 @@ def prdc(real: torch.Tensor, fake: torch.Tensor, k: int, real_radius: torch.Tens
         raise ValueError(f"k must be at least 1, got {k}")
     _need(k + 1, real, fake)
     real, fake = real.double(), fake.double()
-    real_radius, fake_radius = radii(real, k) if real_radius is None else real_radius, radii(fake, k)
-    hits = torch.zeros(len(fake), dtype=torch.long, device=fake.device)  # real balls around each fake point
+    real_radius, fake_radius = (
+        radii(real, k) if real_radius is None else real_radius,
+        radii(fake, k),
+    )
+    hits = torch.zeros(
+        len(fake), dtype=torch.long, device=fake.device
+    )  # real balls around each fake point
     recalled = covered = 0
     for rows in _blocks(real, fake):
         distance = torch.cdist(real[rows], fake)
@@ -311,7 +362,9 @@ def prdc(real: torch.Tensor, fake: torch.Tensor, k: int, real_radius: torch.Tens
     }
 
 
-def share_within(real: torch.Tensor, fake: torch.Tensor, k: int, radius: torch.Tensor | None = None) -> float:
+def share_within(
+    real: torch.Tensor, fake: torch.Tensor, k: int, radius: torch.Tensor | None = None
+) -> float:
     """The share of fake [m, D] points nearer to a real one [n, D] than its k-th nearest neighbour is: `prdc`'s precision.
 
     `radius` are the `radii` of the real points, if they are known.
@@ -337,7 +390,10 @@ class Nearest:
     """
 
     def __init__(self, x: torch.Tensor):
-        self.x, self.centre = x.double(), x.double().mean(0)  # far from the centre small differences are lost
+        self.x, self.centre = (
+            x.double(),
+            x.double().mean(0),
+        )  # far from the centre small differences are lost
         self.square = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)
         self.index = torch.full((len(x),), -1, device=x.device)
         self.seen = 0
@@ -366,11 +422,15 @@ class Nearest:
             least = best.scatter_reduce(0, i, square, "amin")
             nearest = square == least[i]
             nearer = nearest & (square < best[i])
-            self.index[rows].scatter_(0, i[nearer].flip(0), self.seen + j[nearer].flip(0))  # the first of several
+            self.index[rows].scatter_(
+                0, i[nearer].flip(0), self.seen + j[nearer].flip(0)
+            )  # the first of several
             best.copy_(least)
 
 
-def _may_be_nearest(x: torch.Tensor, y: torch.Tensor, best: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def _may_be_nearest(
+    x: torch.Tensor, y: torch.Tensor, best: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
     """Pairs [k, 2] of rows of x [n, D] and y [m, D] that may be nearer than the row's best squared distance [n] and
     than all other rows of y, as far as this precision can tell."""
     a, b = x.to(dtype), y.to(dtype)
@@ -386,7 +446,12 @@ def radii(x: torch.Tensor, k: int) -> torch.Tensor:
     """The distance [n], in double precision, from each point [n, D] to its k-th nearest other."""
     x = x.double()
     # The nearest of all is the point itself.
-    return torch.cat([torch.cdist(x[rows], x).topk(k + 1, dim=1, largest=False).values[:, -1] for rows in _blocks(x, x)])
+    return torch.cat(
+        [
+            torch.cdist(x[rows], x).topk(k + 1, dim=1, largest=False).values[:, -1]
+            for rows in _blocks(x, x)
+        ]
+    )
 
 
 def _blocks(x: torch.Tensor, y: torch.Tensor) -> Iterator[slice]:
@@ -399,4 +464,6 @@ def _blocks(x: torch.Tensor, y: torch.Tensor) -> Iterator[slice]:
 
 def _need(least: int, *samples: torch.Tensor) -> None:
     if min(map(len, samples)) < least:
-        raise ValueError(f"each sample needs at least {least} points, got {' and '.join(str(len(s)) for s in samples)}")
+        raise ValueError(
+            f"each sample needs at least {least} points, got {' and '.join(str(len(s)) for s in samples)}"
+        )

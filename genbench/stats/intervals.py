@@ -34,8 +34,13 @@ def mean(values: torch.Tensor, n: dict[str, int], **more) -> Measured:
         return Measured(value, n, **more)
     if values.dtype == torch.bool:  # Wilson's (1927), as a share lies between 0 and 1
         scale = 1 + Z**2 / count
-        centre, reach = value + Z**2 / (2 * count), Z * (value * (1 - value) / count + Z**2 / (4 * count**2)) ** 0.5
-        return Measured(value, n, low=(centre - reach) / scale, high=(centre + reach) / scale, **more)
+        centre, reach = (
+            value + Z**2 / (2 * count),
+            Z * (value * (1 - value) / count + Z**2 / (4 * count**2)) ** 0.5,
+        )
+        return Measured(
+            value, n, low=(centre - reach) / scale, high=(centre + reach) / scale, **more
+        )
     return around(value, float(values.double().std()) / count**0.5, count, n, more)
 
 
@@ -43,7 +48,9 @@ def around(value: float, error: float, count: int, n: dict[str, int], more: dict
     """A number with Student's interval for a standard error that was estimated from so many numbers."""
     from scipy.special import stdtrit
 
-    if _too_few(count, n) or not math.isfinite(error) or error == 0:  # which no scatter is no proof of
+    if (
+        _too_few(count, n) or not math.isfinite(error) or error == 0
+    ):  # which no scatter is no proof of
         return Measured(value, n, **more)
     reach = float(stdtrit(count - 1, 0.975)) * error
     return Measured(value, n, low=value - reach, high=value + reach, **more)
@@ -51,7 +58,10 @@ def around(value: float, error: float, count: int, n: dict[str, int], more: dict
 
 def _too_few(count: int, n: dict[str, int]) -> bool:
     """Whether so many numbers, or the test points, samples or pairs behind them, are too few for an interval."""
-    return min([count, *(size for what, size in n.items() if what in ("test", "samples", "pairs"))]) < FEWEST
+    return (
+        min([count, *(size for what, size in n.items() if what in ("test", "samples", "pairs"))])
+        < FEWEST
+    )
 
 
 class Parts(NamedTuple):
@@ -84,5 +94,7 @@ def parts(statistic: Callable[..., Any], *sets: torch.Tensor) -> Parts:
     jackknife, found = least <= MANY, []
     for i in range(10 if least >= 100 else 0):
         inside = [torch.arange(len(points)) % 10 == i for points in sets]
-        found.append(statistic(*(points[~it if jackknife else it] for points, it in zip(sets, inside))))
+        found.append(
+            statistic(*(points[~it if jackknife else it] for points, it in zip(sets, inside)))
+        )
     return Parts(statistic(*sets), found, (9 if jackknife else 1) / 10**0.5)

@@ -34,15 +34,23 @@ def launch(argv: list[str], registry: Registry) -> int:
     """Let Hydra run the command; returns the exit status of a single run. How a sweep's jobs ended, their folders say."""
     global _failure
     _failure = None
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions come here instead of printing tracebacks and help of its own
+    os.environ["HYDRA_FULL_ERROR"] = (
+        "1"  # let exceptions come here instead of printing tracebacks and help of its own
+    )
     sys.argv = [sys.argv[0], *argv]
     try:
         with undamaged_configs():
-            hydra.main(version_base="1.3", config_path=str(registry.folders[-1]), config_name="config")(job)()
+            hydra.main(
+                version_base="1.3", config_path=str(registry.folders[-1]), config_name="config"
+            )(job)()
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError("settings", str(error), fix="see 'genbench --help'") from error
     except OSError as error:
-        raise UserError(str(error.filename), error.strerror or "cannot be used", fix="choose another hydra.run.dir=FOLDER") from error
+        raise UserError(
+            str(error.filename),
+            error.strerror or "cannot be used",
+            fix="choose another hydra.run.dir=FOLDER",
+        ) from error
     if _failure is None:
         return 0
     report(_failure)
@@ -57,7 +65,9 @@ def job(cfg) -> None:
     global _failure
     info = HydraConfig.get()
     user = [s.path for s in info.runtime.config_sources if s.provider == "command-line"]
-    registry = Registry(user + [s.path for s in info.runtime.config_sources if s.provider == "main"])
+    registry = Registry(
+        user + [s.path for s in info.runtime.config_sources if s.provider == "main"]
+    )
     folder = Path(info.runtime.output_dir)
 
     def run(display: Display | None = None) -> None:
@@ -77,7 +87,9 @@ def job(cfg) -> None:
         record.tell("failed", reason=str(failure))  # it failed before there was a run to record it
 
 
-def run_job(run: Callable[[Display], Any], folder: Path, display: JobDisplay, known: Collection[str] = ()) -> UserError | None:
+def run_job(
+    run: Callable[[Display], Any], folder: Path, display: JobDisplay, known: Collection[str] = ()
+) -> UserError | None:
     """Let one of several jobs run in its folder, and show on a line how it ended; returns what it failed with, if it did.
 
     A reason in `known`, because an earlier job failed with it, is not printed again.
@@ -93,7 +105,9 @@ def run_job(run: Callable[[Display], Any], folder: Path, display: JobDisplay, kn
         display.ended("interrupted")
         raise
     if failure is None:
-        display.ended("done", brief(read_json_or_empty(folder / "metrics.json", METRICS), headlines()))
+        display.ended(
+            "done", brief(read_json_or_empty(folder / "metrics.json", METRICS), headlines())
+        )
     else:
         display.ended("failed")
         if str(failure) not in known:
@@ -115,13 +129,27 @@ def attempt(run: Callable[[], Any]) -> UserError | None:
     return None
 
 
-def execute(config: dict, folder: Path, registry: Registry, resume: str = "", display: Display | None = None, device: str | None = None):
+def execute(
+    config: dict,
+    folder: Path,
+    registry: Registry,
+    resume: str = "",
+    display: Display | None = None,
+    device: str | None = None,
+):
     """Check a composed config once more (files may have changed it) and run it in `folder`; see `experiment.run`."""
     config = check(config, registry)
     from genbench.experiment import run
 
     registry.let_import()
-    return run(config, folder, resume or resume_command(folder, registry), run_title(config, folder, registry), display, device)
+    return run(
+        config,
+        folder,
+        resume or resume_command(folder, registry),
+        run_title(config, folder, registry),
+        display,
+        device,
+    )
 
 
 def run_title(config: dict, folder: Path, registry: Registry) -> str:
@@ -131,7 +159,9 @@ def run_title(config: dict, folder: Path, registry: Registry) -> str:
 
 def resume_command(folder: Path, registry: Registry) -> str:
     """The command that goes on with the run or the sweep in a folder."""
-    return " ".join(["genbench resume", quoted(folder), *(shlex.quote(word) for word in own_configs(registry))])
+    return " ".join(
+        ["genbench resume", quoted(folder), *(shlex.quote(word) for word in own_configs(registry))]
+    )
 
 
 def own_configs(registry: Registry) -> list[str]:

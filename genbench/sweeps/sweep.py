@@ -27,7 +27,13 @@ from genbench.sweeps.launch import execute, own_configs, resume_command, run_job
 from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
-from genbench.utils.files import CannotWrite, read_json_or_empty, require_regular, sweep_temporaries, write_json
+from genbench.utils.files import (
+    CannotWrite,
+    read_json_or_empty,
+    require_regular,
+    sweep_temporaries,
+    write_json,
+)
 from genbench.utils.text import counted, quoted
 
 
@@ -53,7 +59,13 @@ class Job:
         return _text(self.config)
 
 
-def run_sweep(words: list[str], jobs: list[list[str]], folder: Path, registry: Registry, device: str | None = None) -> int:
+def run_sweep(
+    words: list[str],
+    jobs: list[list[str]],
+    folder: Path,
+    registry: Registry,
+    device: str | None = None,
+) -> int:
     """Run those jobs that are not done, one after another in this process; returns the exit status.
 
     `words` are the overrides of the command, `jobs` those of each of its jobs. `device` is where to compute, if not
@@ -73,7 +85,13 @@ def run_sweep(words: list[str], jobs: list[list[str]], folder: Path, registry: R
     return sweep.status
 
 
-def run_elsewhere(launch: Callable[[], int], words: list[str], jobs: list[list[str]], folder: Path, registry: Registry) -> int:
+def run_elsewhere(
+    launch: Callable[[], int],
+    words: list[str],
+    jobs: list[list[str]],
+    folder: Path,
+    registry: Registry,
+) -> int:
     """Let another launcher or sweeper run the jobs, and gather from their folders how they ended; returns the exit status.
 
     A sweeper that chooses its jobs as it goes gives none beforehand.
@@ -99,7 +117,11 @@ def resume_sweep(folder: Path, registry: Registry, device: str | None = None) ->
     if words is None:
         raise UserError(str(folder / SUMMARY), "is damaged", fix=fix)
     for word in words:
-        if is_hydras(word) or not re.match(r"(\+\+)?[\w.]+=", word) or re.search(r"\$\{.*:", word, re.DOTALL):
+        if (
+            is_hydras(word)
+            or not re.match(r"(\+\+)?[\w.]+=", word)
+            or re.search(r"\$\{.*:", word, re.DOTALL)
+        ):
             raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
     jobs = check_request(Namespace(overrides=words, multirun=True, cfg=None), registry, ())
     return run_sweep(words, jobs, folder.absolute(), registry, device)
@@ -108,7 +130,14 @@ def resume_sweep(folder: Path, registry: Registry, device: str | None = None) ->
 class Sweep:
     """The jobs of one command in one folder."""
 
-    def __init__(self, words: list[str], jobs: list[list[str]], folder: Path, registry: Registry, name: Callable[..., str] | None = None):
+    def __init__(
+        self,
+        words: list[str],
+        jobs: list[list[str]],
+        folder: Path,
+        registry: Registry,
+        name: Callable[..., str] | None = None,
+    ):
         """`name` makes a folder name of a model and overrides; by default one that tells the jobs apart if that can be
         short. UserError for a job whose settings are refused."""
         name = name or partial(run_name, named=differing([_own(job) for job in jobs]))
@@ -165,7 +194,9 @@ class Sweep:
         """Run what is left, whatever becomes of each. Being asked to stop is recorded, and goes on up."""
         labels = self.labels()
         width = max(map(len, labels))
-        echo(f"{counted(len(self.jobs), 'job')} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}")
+        echo(
+            f"{counted(len(self.jobs), 'job')} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}"
+        )
         if self.before:
             echo(f"{self.before} done already")
         for job in self.jobs:
@@ -195,13 +226,22 @@ class Sweep:
 
     def labels(self) -> list[str]:
         """What tells each job from the others, in a line: the overrides that not all of them have."""
-        common = set.intersection(*(set(job.overrides) for job in self.jobs)) if len(self.jobs) > 1 else set()
-        return [" ".join(o for o in job.overrides if o not in common) or job.name for job in self.jobs]
+        common = (
+            set.intersection(*(set(job.overrides) for job in self.jobs))
+            if len(self.jobs) > 1
+            else set()
+        )
+        return [
+            " ".join(o for o in job.overrides if o not in common) or job.name for job in self.jobs
+        ]
 
     def gather(self) -> None:
         """See from the jobs' folders how they ended."""
         if not self.jobs:
-            self.jobs = [Job(_given(config, self.registry), config, folder) for folder, config in runs(self.folder, self.registry)]
+            self.jobs = [
+                Job(_given(config, self.registry), config, folder)
+                for folder, config in runs(self.folder, self.registry)
+            ]
         for job in self.jobs:
             record = Record(job.folder, job.config)
             status = record.status
@@ -235,11 +275,17 @@ class Sweep:
     def _tell_twins(self) -> None:
         for job in self.jobs:
             if job.first is not None:
-                job.state, job.reason = job.first.state, f"the same settings as job {self.jobs.index(job.first) + 1}"
+                job.state, job.reason = (
+                    job.first.state,
+                    f"the same settings as job {self.jobs.index(job.first) + 1}",
+                )
 
     def save(self) -> None:
         """Write the summary if it says something new. A sweep goes on without."""
-        file, summary = self.folder / SUMMARY, {"command": self.words, "jobs": [self._row(job) for job in self.jobs]}
+        file, summary = (
+            self.folder / SUMMARY,
+            {"command": self.words, "jobs": [self._row(job) for job in self.jobs]},
+        )
         if read_json_or_empty(file) != summary:
             try:
                 write_json(file, summary)
@@ -247,19 +293,33 @@ class Sweep:
                 report(error)
 
     def _row(self, job: Job) -> dict:
-        alone = ["genbench", *own_configs(self.registry), *job.overrides, f"hydra.run.dir={typed(str(job.folder))}"]
-        told = {"overrides": job.overrides, "state": job.state, "reason": job.reason, "directory": job.folder.name}
+        alone = [
+            "genbench",
+            *own_configs(self.registry),
+            *job.overrides,
+            f"hydra.run.dir={typed(str(job.folder))}",
+        ]
+        told = {
+            "overrides": job.overrides,
+            "state": job.state,
+            "reason": job.reason,
+            "directory": job.folder.name,
+        }
         return told | {"command": shlex.join(alone)}
 
     def tell(self) -> None:
         """How many jobs are done, and where one reads more."""
-        reasons = Counter(job.reason for job in self.jobs if job.state == "failed" and job.first is None)
+        reasons = Counter(
+            job.reason for job in self.jobs if job.state == "failed" and job.first is None
+        )
         for reason, failed in reasons.items():
             if failed > 1:
                 echo(f"{failed} jobs failed: {reason}")
         done = sum(job.state == "done" for job in self.jobs)
         already = f" ({self.before} already)" * bool(self.before)
-        echo(f"{done} of {counted(len(self.jobs), 'job')} done{already}: {quoted(self.folder / SUMMARY)}")
+        echo(
+            f"{done} of {counted(len(self.jobs), 'job')} done{already}: {quoted(self.folder / SUMMARY)}"
+        )
 
 
 def runs(folder: Path, registry: Registry) -> Iterator[tuple[Path, dict]]:
@@ -276,7 +336,11 @@ def runs(folder: Path, registry: Registry) -> Iterator[tuple[Path, dict]]:
 def _is_anothers(folder: Path, config: dict) -> bool:
     """Whether a folder that is not known to hold a run with these settings holds one with others."""
     record = Record(folder, config)
-    return folder.is_symlink() or bool(record.settings() or record.foreign) or record.status.get("config", digest(config)) != digest(config)
+    return (
+        folder.is_symlink()
+        or bool(record.settings() or record.foreign)
+        or record.status.get("config", digest(config)) != digest(config)
+    )
 
 
 def _own(overrides: list[str]) -> list[str]:
@@ -291,5 +355,7 @@ def _given(config: dict, registry: Registry) -> list[str]:
     """Overrides that lead to these settings."""
     model, dataset, values = config["model"]["name"], config["dataset"]["name"], flatten(config)
     known = known_settings(registry, model, dataset, values)
-    own = [f"{name}={written(values[name])}" for name in known if values[name] != known[name].default]
+    own = [
+        f"{name}={written(values[name])}" for name in known if values[name] != known[name].default
+    ]
     return [f"model={model}", f"dataset={dataset}", *own]

@@ -10,7 +10,9 @@ from genbench.utils.text import counted
 
 EPOCHS, CONV_EPOCHS, LEAST_STEPS = 40, 18, 4_000  # of a run whose length is auto
 COMPONENTS = 10  # clusters, or components of a mixture
-BATCHES = 10  # in an epoch over few data, about: the batch shrinks before the steps of an epoch get fewer
+BATCHES = (
+    10  # in an epoch over few data, about: the batch shrinks before the steps of an epoch get fewer
+)
 
 
 def resolved(s: Settings, made: type[Model], data: Data) -> Settings:
@@ -24,7 +26,11 @@ def resolved(s: Settings, made: type[Model], data: Data) -> Settings:
         s["latent_dim"] = min(made.default_latent_dim, size, largest.get("latent_dim", size))
     for name, most in largest.items():
         if most < 1:
-            raise UserError(name, f"needs more than {counted(points, 'training point')}", fix="more training points")
+            raise UserError(
+                name,
+                f"needs more than {counted(points, 'training point')}",
+                fix="more training points",
+            )
         if s[name] == "auto":
             s[name] = min(COMPONENTS, most)
         if s[name] > most:

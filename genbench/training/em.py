@@ -36,7 +36,10 @@ class EM(Model):
 
     def __init__(self, spec, s):
         super().__init__(spec, s)
-        self.register_buffer("objective", torch.full((s.n_init,), torch.finfo(torch.float32).max, dtype=torch.float64))
+        self.register_buffer(
+            "objective",
+            torch.full((s.n_init,), torch.finfo(torch.float32).max, dtype=torch.float64),
+        )
         self.register_buffer("settled", torch.zeros(s.n_init, dtype=torch.bool))
         self.sums: dict[int, Sums] = {}
         self.seen = 0
@@ -49,7 +52,11 @@ class EM(Model):
     @property
     def size(self) -> int:
         """How many numbers the best start consists of."""
-        return sum(t[self.best].numel() for t in self.buffers() if t is not self.objective and t is not self.settled)
+        return sum(
+            t[self.best].numel()
+            for t in self.buffers()
+            if t is not self.objective and t is not self.settled
+        )
 
     @property
     def converged(self) -> bool:
@@ -59,7 +66,9 @@ class EM(Model):
     def setup(self, train, *, seed, steps):
         if train.noise is not None:
             key = f"dataset.{train.noise.setting}"
-            raise UserError(key, "EM needs the same data at every pass", "dynamic", f"{key}={train.noise.once}")
+            raise UserError(
+                key, "EM needs the same data at every pass", "dynamic", f"{key}={train.noise.once}"
+            )
 
     def initialise(self, train, *, seed):
         x = rows(train.values())
@@ -77,7 +86,9 @@ class EM(Model):
         for start, sums in self.sums.items():
             objective = sums.pop("objective") / self.seen
             rounding = 1e-12 * objective.abs()  # batches add up in another order at each pass
-            self.settled[start] = bool((self.objective[start] - objective).abs() <= self.s.tol * self.spec.size + rounding)
+            self.settled[start] = bool(
+                (self.objective[start] - objective).abs() <= self.s.tol * self.spec.size + rounding
+            )
             self.objective[start] = objective
             self.m_step(start, sums, self.seen)
         self.sums, self.seen = {}, 0

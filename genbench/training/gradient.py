@@ -19,7 +19,9 @@ class Objective(NamedTuple):
     """
 
     loss: str = "loss"  # name of a method (batch, noise, hp) -> (scalar, logs)
-    parameters: str | tuple[str, ...] = ""  # prefix, or prefixes, of the parameters that this player moves
+    parameters: str | tuple[str, ...] = (
+        ""  # prefix, or prefixes, of the parameters that this player moves
+    )
     every: int = 1  # it moves on every k-th batch
 
 
@@ -60,26 +62,42 @@ class GradientModel(Model):
 
     def parameters_of(self, objective: str) -> dict[str, nn.Parameter]:
         """The parameters that this player moves, by name."""
-        return {n: p for n, p in self.named_parameters() if n.startswith(self.objectives[objective].parameters)}
+        return {
+            n: p
+            for n, p in self.named_parameters()
+            if n.startswith(self.objectives[objective].parameters)
+        }
 
     def setup(self, train, *, seed, steps):
         self.seed, self.steps, self.clock = seed, steps, 0
         self.batches = -(-len(train) // self.s.batch_size)  # in an epoch
         self.rng = torch.Generator(self.device)
         self.moved = {name: list(self.parameters_of(name).values()) for name in self.objectives}
-        self.optimizers = {name: optimizer(self.moved[name], self.s, self.s.get(f"{name}_lr")) for name in self.objectives}
+        self.optimizers = {
+            name: optimizer(self.moved[name], self.s, self.s.get(f"{name}_lr"))
+            for name in self.objectives
+        }
 
     def step(self, batch):
         logs = {}
-        factor, weights = rate(self.clock, self.steps, self.batches, self.s), self.annealed(self.clock)
+        factor, weights = (
+            rate(self.clock, self.steps, self.batches, self.s),
+            self.annealed(self.clock),
+        )
         for name, objective in self.objectives.items():
             if (self.clock + 1) % objective.every:
                 continue
-            loss, terms = self.compute_loss(name, batch, self.rng.manual_seed(fold(self.seed, self.clock, name)), weights)
-            for parameter, gradient in zip(self.moved[name], torch.autograd.grad(loss, self.moved[name]), strict=True):
+            loss, terms = self.compute_loss(
+                name, batch, self.rng.manual_seed(fold(self.seed, self.clock, name)), weights
+            )
+            for parameter, gradient in zip(
+                self.moved[name], torch.autograd.grad(loss, self.moved[name]), strict=True
+            ):
                 parameter.grad = laid_out_as(parameter, gradient)
             if self.s.grad_clip is not None:
-                terms[f"{name}_gradient_norm"] = torch.nn.utils.clip_grad_norm_(self.moved[name], self.s.grad_clip)
+                terms[f"{name}_gradient_norm"] = torch.nn.utils.clip_grad_norm_(
+                    self.moved[name], self.s.grad_clip
+                )
             for group in self.optimizers[name].param_groups:
                 group["lr"] = group["initial_lr"] * factor
             self.optimizers[name].step()
@@ -96,7 +114,11 @@ class GradientModel(Model):
         return {name: value * share for name, value in self.weights.items()}
 
     def end_epoch(self):
-        rates = {name: self.s[name] for name in ("lr", *(f"{objective}_lr" for objective in self.objectives)) if self.s.get(name)}
+        rates = {
+            name: self.s[name]
+            for name in ("lr", *(f"{objective}_lr" for objective in self.objectives))
+            if self.s.get(name)
+        }
         factor = rate(self.clock - 1, self.steps, self.batches, self.s)
         used = {name: value * factor for name, value in rates.items()}
         weights = self.annealed(self.clock - 1)
@@ -111,13 +133,20 @@ class GradientModel(Model):
             logs |= self.compute_loss(name, batch, rng, self.weights)[1]
         return logs
 
-    def compute_loss(self, name: str, batch: Batch, rng: torch.Generator, weights: dict) -> tuple[torch.Tensor, Logs]:
+    def compute_loss(
+        self, name: str, batch: Batch, rng: torch.Generator, weights: dict
+    ) -> tuple[torch.Tensor, Logs]:
         """A player's loss on a batch, and its terms with the loss itself under the name of its method."""
-        loss, terms = self(self.objectives[name].loss, batch, self.draw_noise(name, len(batch.x), rng), weights)
+        loss, terms = self(
+            self.objectives[name].loss, batch, self.draw_noise(name, len(batch.x), rng), weights
+        )
         return loss, {self.objectives[name].loss: loss, **terms}
 
     def training_state(self):
-        return {"clock": self.clock, "optimizers": {n: o.state_dict() for n, o in self.optimizers.items()}}
+        return {
+            "clock": self.clock,
+            "optimizers": {n: o.state_dict() for n, o in self.optimizers.items()},
+        }
 
     def load_training_state(self, state):
         self.clock = state["clock"]

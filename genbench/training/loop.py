@@ -18,7 +18,9 @@ from genbench.utils.errors import UserError
 from genbench.utils.rng import fold
 from genbench.utils.signals import Interrupted
 
-NOT_FINITE = "lower lr if the model has one, or look at the data; checkpoints hold finite weights only"
+NOT_FINITE = (
+    "lower lr if the model has one, or look at the data; checkpoints hold finite weights only"
+)
 
 
 class Stopwatch:
@@ -54,11 +56,15 @@ class Position:
     taken since the beginning, and `before` the seconds it had taken when this epoch began.
     """
 
-    def __init__(self, of: int, total: int, epoch: int = 0, batches: int = 0, watch: Stopwatch | None = None):
+    def __init__(
+        self, of: int, total: int, epoch: int = 0, batches: int = 0, watch: Stopwatch | None = None
+    ):
         self.of, self.total, self.epoch, self.batches = of, total, epoch, batches
         self.watch = watch or Stopwatch()
         self.meter, self.before = Meter(), self.watch.seconds
-        self.train: dict[str, float] | None = None  # what it has measured, once the model has learnt from it as a whole
+        self.train: dict[str, float] | None = (
+            None  # what it has measured, once the model has learnt from it as a whole
+        )
 
     @property
     def step(self) -> int:
@@ -76,7 +82,11 @@ class Position:
 
     def load_training_state(self, state: dict) -> None:
         """Take back what `training_state` returned; ValueError if it is of a run that this one is not."""
-        if state["of"] != self.of or state["batches"] > self.of or state["epoch"] * self.of >= self.total + self.of:
+        if (
+            state["of"] != self.of
+            or state["batches"] > self.of
+            or state["epoch"] * self.of >= self.total + self.of
+        ):
             raise ValueError("it is of epochs of another length, or beyond the end")
         vars(self).update(state | {"total": self.total})  # a run may have been made longer
         self.meter, self.watch = Meter(), Stopwatch()
@@ -104,7 +114,12 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
     try:
         while at.train is not None or not (at.epoch == s.epochs or model.converged or stopping.due):
             at = _pass(at, model, data, run, stopping, s)
-            if at.epoch % s.save_every == 0 or at.epoch == s.epochs or model.converged or stopping.due:
+            if (
+                at.epoch % s.save_every == 0
+                or at.epoch == s.epochs
+                or model.converged
+                or stopping.due
+            ):
                 run.save(at, model, stopping)
     except Interrupted:
         run.save(at, model, stopping)
@@ -112,7 +127,9 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
     return Fitted(at.epoch, at.step, stopping.take_best(model) or at.epoch, at.watch)
 
 
-def _pass(at: Position, model: Model, data: Data, run, stopping: "EarlyStopping", s: Settings) -> Position:
+def _pass(
+    at: Position, model: Model, data: Data, run, stopping: "EarlyStopping", s: Settings
+) -> Position:
     """Learn from an epoch, or what is left of it, and measure what it brought; returns where the next one begins.
 
     Interrupted is raised only between two batches, or where doing the rest once more changes nothing.
@@ -120,7 +137,11 @@ def _pass(at: Position, model: Model, data: Data, run, stopping: "EarlyStopping"
     epoch = at.epoch + 1
     if at.train is None:
         with at.watch.running():
-            visit = {"order": order_seed(s.seed, epoch), "draw": fold(s.seed, "pixels", epoch), "skip": at.batches}
+            visit = {
+                "order": order_seed(s.seed, epoch),
+                "draw": fold(s.seed, "pixels", epoch),
+                "skip": at.batches,
+            }
             for batch in islice(data.train.batches(s.batch_size, **visit), at.left):
                 at.meter.add(model.step(batch), batch)
                 at.batches += 1
@@ -165,12 +186,23 @@ class EarlyStopping:
     """
 
     def __init__(self, model: Model, data: Data, s: Settings):
-        self.patience, self.every, self.criterion = s.get("patience"), s.validate_every, model.criterion
+        self.patience, self.every, self.criterion = (
+            s.get("patience"),
+            s.validate_every,
+            model.criterion,
+        )
         self.latest, self.best = 0, {}
         if self.patience is not None and self.criterion is None:
-            raise UserError("patience", "this model has no objective that falls", self.patience, "patience=null")
+            raise UserError(
+                "patience", "this model has no objective that falls", self.patience, "patience=null"
+            )
         if self.patience is not None and "validation" not in data.parts:
-            raise UserError("patience", "needs validation data", self.patience, "dataset.val_size=1000, or patience=null")
+            raise UserError(
+                "patience",
+                "needs validation data",
+                self.patience,
+                "dataset.val_size=1000, or patience=null",
+            )
 
     def watch(self, epoch: int, model: Model, point: dict[str, dict[str, float]]) -> None:
         """Look at an epoch's validation terms, if it is time to."""
@@ -233,7 +265,13 @@ def _require_finite(point: dict[str, dict[str, float]], epoch: int) -> None:
     for part, numbers in point.items():
         for name, value in numbers.items():
             if not math.isfinite(value):
-                raise UserError(f"epoch {epoch}", f"{name} on the {part} data is not finite", value, NOT_FINITE, code=1)
+                raise UserError(
+                    f"epoch {epoch}",
+                    f"{name} on the {part} data is not finite",
+                    value,
+                    NOT_FINITE,
+                    code=1,
+                )
 
 
 def _read(logs: dict[str, torch.Tensor]) -> dict[str, float]:

@@ -8,7 +8,9 @@ from genbench.utils.rng import generator
 
 
 @torch.no_grad()
-def means(model: Model, part: Split, batch_size: int, seed: int, learnt: bool = False) -> dict[str, float]:
+def means(
+    model: Model, part: Split, batch_size: int, seed: int, learnt: bool = False
+) -> dict[str, float]:
     """The objective's terms over one part, as means over its points, with the same noise at every call; and, unless the
     part was learnt from, what can only be estimated on data that was not."""
     sums: Logs = {}
@@ -24,5 +26,12 @@ def means(model: Model, part: Split, batch_size: int, seed: int, learnt: bool = 
 
 def final(model: Model, data: Data, batch_size: int, seed: int) -> dict[str, dict]:
     """The objective of a finished run, under the part of the data it was measured on, with that part's size `n`."""
-    parts = {name: part for name, part in data.parts.items() if name != "train" or not model.stores_training_data}
-    return {name: {"n": len(part)} | means(model, part, batch_size, seed, learnt=name == "train") for name, part in parts.items()}
+    parts = {
+        name: part
+        for name, part in data.parts.items()
+        if name != "train" or not model.stores_training_data
+    }
+    return {
+        name: {"n": len(part)} | means(model, part, batch_size, seed, learnt=name == "train")
+        for name, part in parts.items()
+    }

@@ -8,10 +8,16 @@ import torch
 from genbench.config.settings import Settings
 
 
-def optimizer(parameters: Iterable[torch.Tensor], s: Settings, lr: float | None = None) -> torch.optim.Optimizer:
+def optimizer(
+    parameters: Iterable[torch.Tensor], s: Settings, lr: float | None = None
+) -> torch.optim.Optimizer:
     """The optimiser that `optimizer`, `lr` (or a rate in its place) and their companions describe; each group keeps its
     `initial_lr`."""
-    adam = {"betas": tuple(s.adam_betas), "eps": s.adam_eps, "fused": True}  # fused: one kernel over all parameters, also on CPU
+    adam = {
+        "betas": tuple(s.adam_betas),
+        "eps": s.adam_eps,
+        "fused": True,
+    }  # fused: one kernel over all parameters, also on CPU
     make, options = {
         "adam": (torch.optim.Adam, adam),
         "adamw": (torch.optim.AdamW, adam),
@@ -24,7 +30,11 @@ def optimizer(parameters: Iterable[torch.Tensor], s: Settings, lr: float | None 
         if s.adam_start and s.optimizer in ("adam", "adamw"):
             for p in group["params"]:
                 second = torch.full_like(p, s.adam_start)
-                made.state[p] = {"step": torch.zeros((), device=p.device), "exp_avg": torch.zeros_like(p), "exp_avg_sq": second}
+                made.state[p] = {
+                    "step": torch.zeros((), device=p.device),
+                    "exp_avg": torch.zeros_like(p),
+                    "exp_avg_sq": second,
+                }
     return made
 
 
@@ -32,7 +42,10 @@ def take_back(optimizer: torch.optim.Optimizer, state: dict) -> None:
     """Give an optimiser what its `state_dict` returned; ValueError if that is of other parameters, which torch would not notice."""
     optimizer.load_state_dict(state)
     for p, kept in optimizer.state.items():
-        if any(isinstance(value, torch.Tensor) and value.dim() and value.shape != p.shape for value in kept.values()):
+        if any(
+            isinstance(value, torch.Tensor) and value.dim() and value.shape != p.shape
+            for value in kept.values()
+        ):
             raise ValueError("the state of the optimiser is of other parameters")
 
 
@@ -46,9 +59,13 @@ def rate(clock: int, steps: int, steps_per_epoch: int, s: Settings) -> float:
         return (clock + 1) / s.warmup
     if s.schedule == "stages":
         epoch = clock // steps_per_epoch
-        return next((factor for start, factor in sorted(s.stages, reverse=True) if epoch >= start), 1.0)
+        return next(
+            (factor for start, factor in sorted(s.stages, reverse=True) if epoch >= start), 1.0
+        )
     done = min(1.0, (clock - s.warmup) / max(1, steps - s.warmup))
-    return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[s.schedule]
+    return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[
+        s.schedule
+    ]
 
 
 def annealing(clock: int, steps_per_epoch: int, s: Settings) -> float:

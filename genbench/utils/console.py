@@ -24,11 +24,17 @@ class PipeSafeConsole(Console):
         stream = Console.file.fget(self)
         return stream if isinstance(stream, Output) else Output(stream)
 
-    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
         """The pieces of what is printed, in which characters that cannot be printed are escaped."""
         for piece in super().render(renderable, options):
             shown = piece.control or piece.text.isprintable()
-            yield piece if shown else piece._replace(text="\n".join(map(plain, piece.text.split("\n"))))
+            yield (
+                piece
+                if shown
+                else piece._replace(text="\n".join(map(plain, piece.text.split("\n"))))
+            )
 
 
 def echo(text: str) -> None:

@@ -47,7 +47,11 @@ def report(error: UserError) -> None:
 
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error, which may be torch's own for a CPU or a GPU, says that the memory does not suffice."""
-    return isinstance(error, MemoryError) or "allocate memory" in str(error) or "CUDA out of memory" in str(error)
+    return (
+        isinstance(error, MemoryError)
+        or "allocate memory" in str(error)
+        or "CUDA out of memory" in str(error)
+    )
 
 
 def unexpected(error: BaseException) -> UserError:
@@ -57,6 +61,13 @@ def unexpected(error: BaseException) -> UserError:
 
     if lacks_memory(error):
         return UserError("memory", "does not suffice", fix="ask for less at once", code=1)
-    with tempfile.NamedTemporaryFile("w", prefix="genbench-", suffix=".log", encoding="utf-8", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="genbench-", suffix=".log", encoding="utf-8", delete=False
+    ) as file:
         file.writelines(traceback.format_exception(error))
-    return UserError("unexpected", f"{type(error).__name__}: {error}", fix=f"see the traceback in {file.name}", code=1)
+    return UserError(
+        "unexpected",
+        f"{type(error).__name__}: {error}",
+        fix=f"see the traceback in {file.name}",
+        code=1,
+    )

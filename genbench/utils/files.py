@@ -28,10 +28,22 @@ from genbench.utils.signals import check
 MOST = 1 << 24  # bytes of a text that a run writes at once; a run's metrics.json has some 30,000
 MOST_YAML = 100_000  # bytes of a YAML file, of which PyYAML reads about as many per second
 MOST_LINES = 1 << 28  # bytes of a file that grows by a line per epoch
-DEEPEST, LARGEST = 50, 200_000  # levels and values of a nested value, what aliases stand for counted each time
+DEEPEST, LARGEST = (
+    50,
+    200_000,
+)  # levels and values of a nested value, what aliases stand for counted each time
 CHUNK = 1 << 22  # bytes between two looks at whether to stop
 ANY = object  # the form of any value
-UNPARSABLE = (ValueError, LookupError, AttributeError, TypeError, OverflowError, RecursionError, MemoryError, yaml.YAMLError)
+UNPARSABLE = (
+    ValueError,
+    LookupError,
+    AttributeError,
+    TypeError,
+    OverflowError,
+    RecursionError,
+    MemoryError,
+    yaml.YAMLError,
+)
 KINDS = {
     stat.S_IFLNK: "a link",
     stat.S_IFDIR: "a folder",
@@ -57,9 +69,15 @@ class CannotWrite(UserError):
     @classmethod
     def because(cls, error: OSError, path: Path, size: int) -> "CannotWrite":
         """The error for `size` bytes that the system refused to take."""
-        what, fix = f"cannot be written: {error.strerror or error}", "choose another folder, then repeat the command"
+        what, fix = (
+            f"cannot be written: {error.strerror or error}",
+            "choose another folder, then repeat the command",
+        )
         if not os.path.isdir(path.parent):
-            what, fix = "cannot be written: its folder is gone", "bring the folder back or choose another, then repeat the command"
+            what, fix = (
+                "cannot be written: its folder is gone",
+                "bring the folder back or choose another, then repeat the command",
+            )
         elif isinstance(error, NotAFile):
             fix = "move it away, then repeat the command"
         elif error.errno in FULL:
@@ -72,7 +90,12 @@ class CannotWrite(UserError):
 class Unreadable(UserError):
     """A file that is lost or damaged: it is not there, no regular file, too large, or does not hold what it should."""
 
-    def __init__(self, path: Path | str, what: str, fix: str = "bring back an undamaged copy, or move it away"):
+    def __init__(
+        self,
+        path: Path | str,
+        what: str,
+        fix: str = "bring back an undamaged copy, or move it away",
+    ):
         super().__init__(str(path), what, fix=fix)
 
     def __reduce__(self):
@@ -126,8 +149,13 @@ def set_aside(path: Path, why: str = "") -> Path:
     from genbench.utils.console import echo
 
     why = why or f"is {kind(path) or 'damaged'}"
-    name = path.name.replace("tfevents", "events")  # TensorBoard reads whatever has that word in its name
-    names = (path.with_name(f"{name}.damaged{number}") for number in ("", *(f"-{i}" for i in range(2, 1000))))
+    name = path.name.replace(
+        "tfevents", "events"
+    )  # TensorBoard reads whatever has that word in its name
+    names = (
+        path.with_name(f"{name}.damaged{number}")
+        for number in ("", *(f"-{i}" for i in range(2, 1000)))
+    )
     aside = next(name for name in names if not os.path.lexists(name))
     os.rename(path, aside)
     text = f"warning: {path.name} {why}, and set aside as {aside.name}"
@@ -156,7 +184,9 @@ def require_regular(folder: Path, setting: str) -> None:
         found = kind(path)
         if found not in ("", "a folder"):
             what = f"holds {path.name}, {found}, through which Hydra might write elsewhere"
-            raise UserError(str(folder), what, fix=f"move it away, or choose another {setting}=FOLDER")
+            raise UserError(
+                str(folder), what, fix=f"move it away, or choose another {setting}=FOLDER"
+            )
         if not found and path.stat().st_nlink > 1:
             write(path, read_bytes(path))
 
@@ -324,9 +354,13 @@ def chunks(path: Path, most: int) -> Iterator[bytes]:
         with open(opened(path), "rb") as content:
             size = os.fstat(content.fileno()).st_size
             if size > most:
-                raise Unreadable(path, f"is damaged: it has {size:,} bytes, where at most {most:,} are expected")
+                raise Unreadable(
+                    path, f"is damaged: it has {size:,} bytes, where at most {most:,} are expected"
+                )
             while chunk := content.read(CHUNK):
-                if len(chunk) == CHUNK:  # else it takes no time, and may be read to record that the program was stopped
+                if (
+                    len(chunk) == CHUNK
+                ):  # else it takes no time, and may be read to record that the program was stopped
                     check()
                 yield chunk
     except FileNotFoundError as error:
@@ -427,7 +461,9 @@ def tree(value: Any) -> Any:
         item, depth = left.pop()
         seen += 1
         if depth > DEEPEST or seen > LARGEST:
-            raise ValueError("it is nested too deeply" if depth > DEEPEST else "it stands for too many values")
+            raise ValueError(
+                "it is nested too deeply" if depth > DEEPEST else "it stands for too many values"
+            )
         if isinstance(item, str):
             item.encode()
         elif isinstance(item, dict):

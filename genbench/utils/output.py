@@ -42,5 +42,7 @@ class Output:
             self.error = self.error or error
             with contextlib.suppress(OSError):  # there may be no file behind it
                 nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(nowhere, self._stream.fileno())  # what waits to be passed on would fail again
+                os.dup2(
+                    nowhere, self._stream.fileno()
+                )  # what waits to be passed on would fail again
                 os.close(nowhere)

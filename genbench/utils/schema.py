@@ -27,12 +27,23 @@ def fault(value: Any, form: Any, where: str = "it") -> str:
     if isinstance(form, tuple):
         faults = [fault(value, one, where) for one in form]
         wrong = all(faults)
-        inside = [what for one, what in zip(form, faults) if isinstance(one, (dict, list)) and isinstance(value, type(one))]
+        inside = [
+            what
+            for one, what in zip(form, faults)
+            if isinstance(one, (dict, list)) and isinstance(value, type(one))
+        ]
         if wrong and inside:
             return inside[0]
     elif isinstance(form, list):
         if isinstance(value, list):
-            return next((what for i, item in enumerate(value) if (what := fault(item, form[0], f"{where}[{i}]"))), "")
+            return next(
+                (
+                    what
+                    for i, item in enumerate(value)
+                    if (what := fault(item, form[0], f"{where}[{i}]"))
+                ),
+                "",
+            )
         wrong = True
     elif isinstance(form, dict):
         if isinstance(value, dict):
@@ -50,7 +61,9 @@ def _faults(value: dict, form: dict, where: str):
     for name, one in form.items():
         if callable(name):
             yield from (f"{where} has the name {_brief(key)}" for key in value if fault(key, name))
-            yield from (fault(item, one, f"{inside}{key}") for key, item in value.items() if key not in form)
+            yield from (
+                fault(item, one, f"{inside}{key}") for key, item in value.items() if key not in form
+            )
         elif name in value:
             yield fault(value[name], one, f"{inside}{name}")
         elif not isinstance(one, Maybe):
@@ -70,7 +83,12 @@ def _brief(value: Any) -> str:
 
 def number(value: Any) -> bool:
     """A finite number, with room for sums; whole numbers in JSON have no bound."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
+    return (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and abs(value) < 1e300
+        and math.isfinite(value)
+    )
 
 
 def whole(value: Any) -> bool:
@@ -85,7 +103,12 @@ def positive(value: Any) -> bool:
 
 def component(value: Any) -> bool:
     """The name of a file or folder in another folder: it leads nowhere else, and no file system refuses it."""
-    return isinstance(value, str) and value not in ("", ".", "..") and not {"/", "\0"} & {*value} and len(value.encode()) <= 255
+    return (
+        isinstance(value, str)
+        and value not in ("", ".", "..")
+        and not {"/", "\0"} & {*value}
+        and len(value.encode()) <= 255
+    )
 
 
 NUMBERS = {str: (number, None)}  # by their names; None for what was not finite
@@ -137,7 +160,9 @@ def point(value: Any) -> bool:
     """A line of metrics.jsonl: an epoch, and numbers by part of the data."""
     if fault(value, {"epoch": positive}):
         return False
-    return not fault({name: numbers for name, numbers in value.items() if name != "epoch"}, {str: NUMBERS})
+    return not fault(
+        {name: numbers for name, numbers in value.items() if name != "epoch"}, {str: NUMBERS}
+    )
 
 
 def undotted(name: Any) -> bool:

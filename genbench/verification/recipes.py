@@ -36,7 +36,12 @@ from genbench.utils.files import Unreadable, read_yaml
 
 GROUP = "experiment"
 USUAL = "quick"  # the set that runs where nothing is named
-WHERE = ("device", "dataset.root", "draw_every", "save_every")  # settings that leave what a recipe shows as it is
+WHERE = (
+    "device",
+    "dataset.root",
+    "draw_every",
+    "save_every",
+)  # settings that leave what a recipe shows as it is
 
 KEYS = {  # beside `run`: what is allowed, in the grammar of settings, and an example
     "ours": ("text", "test.nll"),
@@ -53,7 +58,13 @@ KEYS = {  # beside `run`: what is allowed, in the grammar of settings, and an ex
     "last_run": ("text", '"2026-11-27"'),
     "measured": ("float | list of 2 float", "107.2"),
 }
-PARTS = ("train", "validation", "test", "cost", "time")  # of metrics.json: a recipe's runs measure no report card
+PARTS = (
+    "train",
+    "validation",
+    "test",
+    "cost",
+    "time",
+)  # of metrics.json: a recipe's runs measure no report card
 DISTANCES, BOUNDS = ("tolerance", "relative"), ("at_most", "at_least")
 
 
@@ -111,7 +122,9 @@ class Recipe:
         if not self.bounded:
             width = self.relative * abs(expected) if self.tolerance is None else self.tolerance
             least, most = expected - width, expected + width
-        beyond = [sign * (ours - bound) for sign, bound in ((-1, least), (1, most)) if bound is not None]
+        beyond = [
+            sign * (ours - bound) for sign, bound in ((-1, least), (1, most)) if bound is not None
+        ]
         return max(beyond) if all(map(math.isfinite, beyond)) else math.inf
 
     def has(self, setting: str, registry: Registry) -> bool:
@@ -155,7 +168,11 @@ def _read(name: str, registry: Registry) -> Recipe:
         raise UserError(str(file), "holds no keys with values", fix="such as ours: test.nll")
     what, *source = [*registry.about(f"{GROUP}/{name}"), ""]
     if not any(source):
-        raise UserError(str(file), "does not say what it shows and where that comes from", fix="begin it with a comment line for each")
+        raise UserError(
+            str(file),
+            "does not say what it shows and where that comes from",
+            fix="begin it with a comment line for each",
+        )
     values = {key: _checked(file, key, value) for key, value in content.items() if key != "run"}
     for key in ("ours", "minutes"):
         if key not in values:
@@ -170,23 +187,38 @@ def _checked(file: Path, key: str, value: Any) -> Any:
     if key not in KEYS:
         near = nearest(str(key), [*KEYS, "run"])
         raise UserError(
-            f"{file}: {key}", "no such key", value, f"did you mean '{near}'?" if near else f"choose from run, {', '.join(KEYS)}"
+            f"{file}: {key}",
+            "no such key",
+            value,
+            f"did you mean '{near}'?" if near else f"choose from run, {', '.join(KEYS)}",
         )
     allowed, example = KEYS[key]
     setting = Setting(key, allowed, "", None, str(file))
     try:
         return setting.check(value, {})
     except UserError as error:
-        raise UserError(f"{file}: {key}", error.what, written(value), f"such as {key}: {example}") from error
+        raise UserError(
+            f"{file}: {key}", error.what, written(value), f"such as {key}: {example}"
+        ) from error
 
 
 def _runs(file: Path, given: Any) -> list[dict[str, Any]]:
     runs = given if isinstance(given, list) else [given]
     for run in runs:
         if not isinstance(run, dict) or not run:
-            raise UserError(f"{file}: run", "must be settings by name, or a list of such", written(run), "such as run: {model: NAME}")
+            raise UserError(
+                f"{file}: run",
+                "must be settings by name, or a list of such",
+                written(run),
+                "such as run: {model: NAME}",
+            )
         if "seed" in run:
-            raise UserError(f"{file}: run: seed", "is not for a run to say", run["seed"], f"seeds: [{run['seed']}]")
+            raise UserError(
+                f"{file}: run: seed",
+                "is not for a run to say",
+                run["seed"],
+                f"seeds: [{run['seed']}]",
+            )
     return runs
 
 
@@ -195,14 +227,33 @@ def _require_sense(file: Path, values: Mapping[str, Any], runs: list[dict], call
     distances, bounds = ([key for key in keys if key in values] for keys in (DISTANCES, BOUNDS))
     if len(distances) + bool(bounds) != 1:
         fix = f"give one of {', '.join((*DISTANCES, *BOUNDS))}"
-        raise UserError(f"{file}: tolerance", "ours is compared in one way", " and ".join(distances + bounds) or "none", fix)
+        raise UserError(
+            f"{file}: tolerance",
+            "ours is compared in one way",
+            " and ".join(distances + bounds) or "none",
+            fix,
+        )
     if "seeds" in values and not (runs and values["seeds"]):
-        raise UserError(f"{file}: seeds", "must be of a run, and at least one", written(values["seeds"]), "leave it out")
-    if not calls and (len(runs) != 1 or not re.fullmatch(rf"({'|'.join(PARTS)})\.\w+", values["ours"])):
+        raise UserError(
+            f"{file}: seeds",
+            "must be of a run, and at least one",
+            written(values["seeds"]),
+            "leave it out",
+        )
+    if not calls and (
+        len(runs) != 1 or not re.fullmatch(rf"({'|'.join(PARTS)})\.\w+", values["ours"])
+    ):
         what = "names neither a function of genbench or of your config folder, nor a number that one run measures"
-        raise UserError(f"{file}: ours", what, values["ours"], "such as test.nll, or genbench.verification.references.NAME")
+        raise UserError(
+            f"{file}: ours",
+            what,
+            values["ours"],
+            "such as test.nll, or genbench.verification.references.NAME",
+        )
     if not calls and distances and "expected" not in values:
-        raise UserError(f"{file}: expected", "is missing", fix=f"such as expected: {KEYS['expected'][1]}")
+        raise UserError(
+            f"{file}: expected", "is missing", fix=f"such as expected: {KEYS['expected'][1]}"
+        )
     _require_record(file, values)
 
 
@@ -211,22 +262,40 @@ def _require_record(file: Path, values: Mapping[str, Any]) -> None:
     said = [key for key in ("last_run", "measured") if key in values]
     if len(said) == 1:
         what = "is given alone, and says nothing without the other of last_run, measured"
-        raise UserError(f"{file}: {said[0]}", what, values[said[0]], "give both, or none of a recipe that has never been run")
+        raise UserError(
+            f"{file}: {said[0]}",
+            what,
+            values[said[0]],
+            "give both, or none of a recipe that has never been run",
+        )
     if not said:
         return
     try:
         date.fromisoformat(values["last_run"])
     except ValueError as error:
-        raise UserError(f"{file}: last_run", "must be a day", values["last_run"], f"such as {KEYS['last_run'][1]}") from error
+        raise UserError(
+            f"{file}: last_run",
+            "must be a day",
+            values["last_run"],
+            f"such as {KEYS['last_run'][1]}",
+        ) from error
     compared = any(key in values for key in DISTANCES) and "expected" not in values
     if compared and not isinstance(values["measured"], list):
-        raise UserError(f"{file}: measured", "must be what was measured and what was expected", values["measured"], "[ours, expected]")
+        raise UserError(
+            f"{file}: measured",
+            "must be what was measured and what was expected",
+            values["measured"],
+            "[ours, expected]",
+        )
 
 
 def _is_function(ours: str, registry: Registry) -> bool:
     """Whether it lies in this package or in Python files of a user's own config folder."""
     root = ours.partition(".")[0]
-    return root == "genbench" or any((folder / f"{root}.py").is_file() or (folder / root).is_dir() for folder in registry.folders[:-1])
+    return root == "genbench" or any(
+        (folder / f"{root}.py").is_file() or (folder / root).is_dir()
+        for folder in registry.folders[:-1]
+    )
 
 
 def _has(run: Mapping[str, Any], setting: str, registry: Registry) -> bool:

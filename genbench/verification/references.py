@@ -26,7 +26,9 @@ def projection_error(runs: list[Trained]) -> tuple[float, float]:
     (run,) = runs
     x = _points(run)
     singular = np.linalg.svd(x - x.mean(0), compute_uv=False)
-    return run.metrics["train"]["squared_error"], float(np.square(singular[run.model.latent_dim :]).sum() / len(x))
+    return run.metrics["train"]["squared_error"], float(
+        np.square(singular[run.model.latent_dim :]).sum() / len(x)
+    )
 
 
 def subspace_angle(runs: list[Trained]) -> float:
@@ -42,7 +44,9 @@ def subspace_angle(runs: list[Trained]) -> float:
 def log_density(runs: list[Trained]) -> tuple[float, float]:
     """The mean log density of the training points, and the highest of a Gaussian N(m, W W' + s2 I) with W of the codes' rank."""
     (run,) = runs
-    return float(run.log_prob(run.data.train.values()).double().mean()), _highest_log_density(_points(run), run.model.latent_dim)
+    return float(run.log_prob(run.data.train.values()).double().mean()), _highest_log_density(
+        _points(run), run.model.latent_dim
+    )
 
 
 def linear_bound(runs: list[Trained]) -> tuple[float, float]:
@@ -71,7 +75,14 @@ def continued_inertia(runs: list[Trained]) -> tuple[float, float]:
 
     first, last = runs
     x, k = _points(first), first.model.s.n_components
-    _, _, inertia = k_means(x, k, init=first.decode(np.arange(k)).flatten(1).double().numpy(), n_init=1, max_iter=1000, tol=0)
+    _, _, inertia = k_means(
+        x,
+        k,
+        init=first.decode(np.arange(k)).flatten(1).double().numpy(),
+        n_init=1,
+        max_iter=1000,
+        tol=0,
+    )
     return last.metrics["train"]["inertia"], inertia / len(x)
 
 
@@ -81,7 +92,9 @@ def inertia_ratio(runs: list[Trained]) -> float:
 
     (run,) = runs
     x = _points(run)
-    _, _, inertia = k_means(x, run.model.s.n_components, n_init=20, max_iter=1000, tol=0, random_state=0)
+    _, _, inertia = k_means(
+        x, run.model.s.n_components, n_init=20, max_iter=1000, tol=0, random_state=0
+    )
     return run.metrics["train"]["inertia"] / (inertia / len(x))
 
 
@@ -95,13 +108,20 @@ def mixture_score_gap(runs: list[Trained]) -> float:
     gaps = []
     for run in runs:
         model, form = run.model, run.model.s.covariance
-        weights, means, covariances = (getattr(model.mixture, name).cpu().numpy() for name in ("weights", "means", "covariances"))
+        weights, means, covariances = (
+            getattr(model.mixture, name).cpu().numpy()
+            for name in ("weights", "means", "covariances")
+        )
         theirs = GaussianMixture(len(weights), covariance_type=form)
         theirs.weights_, theirs.means_ = weights, means
         if form in ("diag", "spherical"):
-            theirs.precisions_cholesky_ = covariances.reshape(means.shape if form == "diag" else weights.shape) ** -0.5
+            theirs.precisions_cholesky_ = (
+                covariances.reshape(means.shape if form == "diag" else weights.shape) ** -0.5
+            )
         else:
-            theirs.precisions_cholesky_ = np.swapaxes(np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2)
+            theirs.precisions_cholesky_ = np.swapaxes(
+                np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2
+            )
         x = run.data.parts["test"].values()
         score = theirs.score(x.flatten(1).double().cpu().numpy())
         gaps.append(abs(float(run.log_prob(x).double().mean()) - score) / abs(score))
@@ -115,7 +135,11 @@ def score_cosine(runs: list[Trained]) -> float:
     """The mean cosine between a model's score and the exact one of the smoothed density, at 20,000 points drawn from it."""
     (run,) = runs
     ours, exact = _scores(run)
-    return float((np.sum(ours * exact, 1) / (np.linalg.norm(ours, axis=1) * np.linalg.norm(exact, axis=1))).mean())
+    return float(
+        (
+            np.sum(ours * exact, 1) / (np.linalg.norm(ours, axis=1) * np.linalg.norm(exact, axis=1))
+        ).mean()
+    )
 
 
 def score_error(runs: list[Trained]) -> float:
@@ -145,8 +169,15 @@ def jensen_shannon(runs: list[Trained]) -> tuple[float, float]:
         density, d = run.data.density, run.data.spec.size
         side = (np.arange(1200) + 0.5) / 1200 * 24 - 12
         grid = np.stack(np.meshgrid(*[side] * d), -1).reshape(-1, d)
-        means, scales, weights = density.means.numpy(), density.scales.numpy(), density.weights.numpy()
-        p = sum(w * multivariate_normal(m, s**2 * np.eye(d)).pdf(grid) for m, s, w in zip(means, scales, weights))
+        means, scales, weights = (
+            density.means.numpy(),
+            density.scales.numpy(),
+            density.weights.numpy(),
+        )
+        p = sum(
+            w * multivariate_normal(m, s**2 * np.eye(d)).pdf(grid)
+            for m, s, w in zip(means, scales, weights)
+        )
         q = multivariate_normal(np.zeros(d), np.eye(d)).pdf(grid)
         mixed = (p + q) / 2
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -158,7 +189,10 @@ def jensen_shannon(runs: list[Trained]) -> tuple[float, float]:
 def earth_mover(runs: list[Trained]) -> tuple[float, float]:
     """A critic's estimate of the Wasserstein-1 distance between N(m, I) and N(0, I), on test data, and that distance, |m|;
     of the run in which they are furthest apart."""
-    found = [(run.metrics["test"]["wasserstein"], float(np.linalg.norm(run.data.density.means.numpy()))) for run in runs]
+    found = [
+        (run.metrics["test"]["wasserstein"], float(np.linalg.norm(run.data.density.means.numpy())))
+        for run in runs
+    ]
     return max(found, key=lambda pair: abs(pair[0] / pair[1] - 1))
 
 
@@ -195,7 +229,10 @@ def _bound(run: Trained, draws: int) -> float:
     import torch
 
     with torch.no_grad():
-        parts = [run.model.log_prob(batch.x, draws).double().sum() for batch in run.data.parts["test"].batches(1000)]
+        parts = [
+            run.model.log_prob(batch.x, draws).double().sum()
+            for batch in run.data.parts["test"].batches(1000)
+        ]
     return float(torch.stack(parts).sum()) / len(run.data.parts["test"])
 
 
@@ -211,7 +248,9 @@ def kernel_density(runs: list[Trained]) -> tuple[float, float]:
     x = run.data.parts["test"].spread(2000).values()
     points = _points(run)
     theirs = KernelDensity(bandwidth=float(run.model.bandwidth), leaf_size=len(points)).fit(points)
-    return float(run.log_prob(x).double().mean()), float(theirs.score_samples(x.flatten(1).double().numpy()).mean())
+    return float(run.log_prob(x).double().mean()), float(
+        theirs.score_samples(x.flatten(1).double().numpy()).mean()
+    )
 
 
 def last_objective(runs: list[Trained]) -> tuple[float, float]:
@@ -288,11 +327,17 @@ def distance_to_ring(runs: list[Trained]) -> float:
     Two sets of 10,000 such draws are 1e-4 apart.
     """
     (run,) = runs
-    rng, codes = np.random.default_rng(0), run.encode(run.data.parts["test"].values()).double().cpu().numpy()
+    rng, codes = (
+        np.random.default_rng(0),
+        run.encode(run.data.parts["test"].values()).double().cpu().numpy(),
+    )
     around, radius = 2 * np.pi * rng.random(len(codes)), rng.uniform(0.8, 1, len(codes))
     ring = radius[:, None] * np.stack([np.cos(around), np.sin(around)], 1)
     angles = np.pi * np.arange(180) / 180
-    ours, exact = (np.sort(points @ np.stack([np.cos(angles), np.sin(angles)]), axis=0) for points in (codes, ring))
+    ours, exact = (
+        np.sort(points @ np.stack([np.cos(angles), np.sin(angles)]), axis=0)
+        for points in (codes, ring)
+    )
     return float(np.square(ours - exact).mean())
 
 
@@ -306,7 +351,9 @@ def _parzen_window(samples: torch.Tensor, run: Trained) -> float:
     import torch
 
     samples = samples.flatten(1).double()
-    validation, test = (run.data.parts[name].values().flatten(1).double() for name in ("validation", "test"))
+    validation, test = (
+        run.data.parts[name].values().flatten(1).double() for name in ("validation", "test")
+    )
 
     def mean(x: torch.Tensor, widths: Array) -> Array:
         d, sums = x.shape[1], np.zeros(len(widths))
@@ -325,7 +372,9 @@ def _equals(n: int, seed: int = 0) -> dict[str, float]:
 
     from genbench.stats.divergences import prdc
 
-    a, b = (torch.as_tensor(np.random.default_rng([seed, i]).standard_normal((n, 1000))) for i in (0, 1))
+    a, b = (
+        torch.as_tensor(np.random.default_rng([seed, i]).standard_normal((n, 1000))) for i in (0, 1)
+    )
     return prdc(a, b, 5)
 
 
@@ -336,9 +385,13 @@ def _scores(run: Trained) -> tuple[Array, Array]:
     means, weights = density.means.numpy(), density.weights.numpy()
     variances = density.scales.numpy() ** 2 + run.model.s.level**2
     k = rng.choice(len(means), 20_000, p=weights)
-    x = (means[k] + np.sqrt(variances[k])[:, None] * rng.standard_normal((len(k), means.shape[1]))).astype(np.float32)
+    x = (
+        means[k] + np.sqrt(variances[k])[:, None] * rng.standard_normal((len(k), means.shape[1]))
+    ).astype(np.float32)
     centred = x[:, None] - means
-    joint = np.log(weights) - 0.5 * (np.square(centred).sum(2) / variances + means.shape[1] * np.log(variances))
+    joint = np.log(weights) - 0.5 * (
+        np.square(centred).sum(2) / variances + means.shape[1] * np.log(variances)
+    )
     share = np.exp(joint - joint.max(1, keepdims=True))
     share /= share.sum(1, keepdims=True)
     return run.score(x).double().numpy(), -((share / variances)[:, :, None] * centred).sum(1)
@@ -368,7 +421,9 @@ def _log_density(x: Array, mean: Array, weights: Array, s2: float) -> float:
     """
     covariance, centred = weights @ weights.T + s2 * np.eye(len(mean)), x - mean
     distance = np.trace(np.linalg.solve(covariance, centred.T @ centred / len(x)))
-    return float(-0.5 * (len(mean) * np.log(2 * np.pi) + np.linalg.slogdet(covariance).logabsdet + distance))
+    return float(
+        -0.5 * (len(mean) * np.log(2 * np.pi) + np.linalg.slogdet(covariance).logabsdet + distance)
+    )
 
 
 def _highest_log_density(x: Array, d: int) -> float:
@@ -387,7 +442,10 @@ def _closed_bound(run: Trained) -> float:
 
     x, (weights, offset), s2 = _points(run), _affine_decoder(run), _noise(run)
     with torch.no_grad():
-        mean, logvar = (part.double().cpu().numpy() for part in run.model.encoder(run.data.train.values()).chunk(2, -1))
+        mean, logvar = (
+            part.double().cpu().numpy()
+            for part in run.model.encoder(run.data.train.values()).chunk(2, -1)
+        )
     variance = np.exp(logvar)
     error = np.square(x - offset - mean @ weights.T).sum(1) + variance @ np.square(weights).sum(0)
     fit = -0.5 * (error / s2 + len(offset) * np.log(2 * np.pi * s2))

@@ -51,7 +51,11 @@ class Outcome:
     @property
     def worst(self) -> tuple[float | None, float | None]:
         """What was found where ours is furthest off."""
-        return max(self.found, key=lambda found: self.recipe.excess(*found), default=(None, self.recipe.expected))
+        return max(
+            self.found,
+            key=lambda found: self.recipe.excess(*found),
+            default=(None, self.recipe.expected),
+        )
 
     @property
     def result(self) -> str:
@@ -77,10 +81,18 @@ class Outcome:
     def numbers(self) -> dict[str, Any]:
         """The same for programs, with all seeds."""
         recipe, (ours, expected) = self.recipe, self.worst
-        by_seed = {str(seed): {"ours": mine, "expected": theirs} for seed, (mine, theirs) in zip(recipe.seeds, self.found)}
-        said = {name: getattr(recipe, name) for name in ("name", "what", "source", "differs", "published", *DISTANCES, *BOUNDS)}
+        by_seed = {
+            str(seed): {"ours": mine, "expected": theirs}
+            for seed, (mine, theirs) in zip(recipe.seeds, self.found)
+        }
+        said = {
+            name: getattr(recipe, name)
+            for name in ("name", "what", "source", "differs", "published", *DISTANCES, *BOUNDS)
+        }
         numbers = {"measure": recipe.ours, "expected": expected, "ours": ours, "seeds": by_seed}
-        return said | numbers | {"result": self.result, "error": self.error, "minutes": self.minutes}
+        return (
+            said | numbers | {"result": self.result, "error": self.error, "minutes": self.minutes}
+        )
 
 
 def verify(words: list[str], registry: Registry) -> int:
@@ -99,7 +111,9 @@ def verify(words: list[str], registry: Registry) -> int:
             raise UserError(name, "no run of these recipes has this setting", value, "leave it out")
     configs = [recipe.configs(where, registry) for recipe in chosen]
     registry.let_import()
-    tasks = [Task(recipe, some, _measure(recipe)) for recipe, some in zip(chosen, configs)]  # imports torch, hence last
+    tasks = [
+        Task(recipe, some, _measure(recipe)) for recipe, some in zip(chosen, configs)
+    ]  # imports torch, hence last
     own = ["--config-dir", str(registry.folders[0])] * (len(registry.folders) > 1)
     return Session(tasks, registry, shlex.join(["genbench", "verify", *own, *words])).run()
 
@@ -118,7 +132,12 @@ def _understood(words: Iterable[str]) -> tuple[bool, list[str], dict[str, Any]]:
         elif name in WHERE:
             where[name] = parse_yaml(value, name)
         else:
-            raise UserError(name, "is for a recipe to say", word, f"leave it out; what may be given is {', '.join(WHERE)}")
+            raise UserError(
+                name,
+                "is for a recipe to say",
+                word,
+                f"leave it out; what may be given is {', '.join(WHERE)}",
+            )
     return listed, names, where
 
 
@@ -129,7 +148,11 @@ def _chosen(names: Iterable[str], recipes: dict[str, Recipe]) -> list[Recipe]:
         found = {own: recipe for own, recipe in recipes.items() if name in (own, *recipe.sets)}
         if not found:
             near = nearest(name, [*recipes, *sets(recipes)])
-            fix = f"did you mean 'genbench verify {near}'?" if near else "see 'genbench verify --list'"
+            fix = (
+                f"did you mean 'genbench verify {near}'?"
+                if near
+                else "see 'genbench verify --list'"
+            )
             raise UserError(name, "no recipe and no set of recipes is called so", fix=fix)
         chosen |= found
     return [*chosen.values()]
@@ -146,8 +169,18 @@ def _measure(recipe: Recipe) -> Callable[[list], float | tuple[float, float]]:
     def number_of_metrics(runs: list) -> float:
         (run,) = runs
         if name not in run.metrics.get(part, {}):
-            there = [f"{part}.{name}" for part, numbers in run.metrics.items() if isinstance(numbers, dict) for name in numbers]
-            raise UserError(f"{recipe.file}: ours", "the run measured no such number", recipe.ours, f"choose from {', '.join(there)}")
+            there = [
+                f"{part}.{name}"
+                for part, numbers in run.metrics.items()
+                if isinstance(numbers, dict)
+                for name in numbers
+            ]
+            raise UserError(
+                f"{recipe.file}: ours",
+                "the run measured no such number",
+                recipe.ours,
+                f"choose from {', '.join(there)}",
+            )
         return run.metrics[part][name]
 
     return number_of_metrics
@@ -163,8 +196,12 @@ def _print_list(recipes: list[Recipe]) -> None:
     columns = (Column("recipe", overflow="fold"), "sets", "minutes", "last run")
     table = Table(*columns, box=box.HORIZONTALS, show_lines=True)
     for recipe in recipes:
-        about = Text.assemble((recipe.name, "bold"), "\n", recipe.what, "\n", (recipe.source, "dim"))
-        last = Text(recipe.record.replace(": ", "\n"), LIST_STYLES.get(recipe.record.rpartition(" ")[2], ""))
+        about = Text.assemble(
+            (recipe.name, "bold"), "\n", recipe.what, "\n", (recipe.source, "dim")
+        )
+        last = Text(
+            recipe.record.replace(": ", "\n"), LIST_STYLES.get(recipe.record.rpartition(" ")[2], "")
+        )
         table.add_row(about, ", ".join(recipe.sets), f"{recipe.minutes:g}", last)
     console = PipeSafeConsole(highlight=False)
     console.print(table)
@@ -188,11 +225,17 @@ class Session:
     def run(self) -> int:
         """Do every task, whatever became of the others, and show the table, also of an interrupted session."""
         minutes = sum(task.recipe.minutes for task in self.tasks)
-        self.echo(f"{len(self.tasks)} recipe{'s' * (len(self.tasks) > 1)}, about {minutes:.3g} minutes on two cores: {self.folder}")
+        self.echo(
+            f"{len(self.tasks)} recipe{'s' * (len(self.tasks) > 1)}, about {minutes:.3g} minutes on two cores: {self.folder}"
+        )
         try:
             self.folder.mkdir(parents=True)
         except OSError as error:
-            raise UserError(str(self.folder), f"cannot be made: {error.strerror}", fix="begin in a folder that can be written") from error
+            raise UserError(
+                str(self.folder),
+                f"cannot be made: {error.strerror}",
+                fix="begin in a folder that can be written",
+            ) from error
         try:
             for i, task in enumerate(self.tasks, 1):
                 self.echo(f"{i} of {len(self.tasks)}: {task.recipe.name}: {task.recipe.what}")
@@ -216,7 +259,10 @@ class Session:
     def outcome(self, task: Task) -> Outcome:
         """What comes of a task; on a terminal, what its run says last is shown meanwhile."""
         began, found, error = time.perf_counter(), [], ""
-        with self.console.status("") as status, redirect_stdout(LastLine(lambda line: status.update(self.fitting(line)))):
+        with (
+            self.console.status("") as status,
+            redirect_stdout(LastLine(lambda line: status.update(self.fitting(line)))),
+        ):
             try:
                 for seed in task.recipe.seeds:
                     found.append(self.found(task, seed))
@@ -233,11 +279,24 @@ class Session:
         from genbench.sweeps.launch import execute
 
         folder = self.folder / task.recipe.name / f"seed-{seed}"
-        folders = [folder] if len(task.configs) == 1 else [folder / str(i) for i in range(len(task.configs))]
-        found = task.measure([execute(config | {"seed": seed}, at, self.registry) for config, at in zip(task.configs, folders)])
+        folders = (
+            [folder]
+            if len(task.configs) == 1
+            else [folder / str(i) for i in range(len(task.configs))]
+        )
+        found = task.measure(
+            [
+                execute(config | {"seed": seed}, at, self.registry)
+                for config, at in zip(task.configs, folders)
+            ]
+        )
         ours, expected = found if isinstance(found, tuple) else (found, task.recipe.expected)
         if expected is None and not task.recipe.bounded:
-            raise UserError(f"{task.recipe.file}: expected", "is neither given nor returned by the function", fix="return (ours, expected)")
+            raise UserError(
+                f"{task.recipe.file}: expected",
+                "is neither given nor returned by the function",
+                fix="return (ours, expected)",
+            )
         return float(ours), None if expected is None else float(expected)
 
     def facts(self) -> dict[str, str]:
@@ -261,10 +320,24 @@ class Session:
 
         facts, rows = self.facts(), [outcome.row() for outcome in self.outcomes]
         asked = [task.recipe.name for task in self.tasks]
-        write_json(self.folder / "table.json", facts | {"asked": asked, "recipes": [outcome.numbers() for outcome in self.outcomes]})
+        write_json(
+            self.folder / "table.json",
+            facts | {"asked": asked, "recipes": [outcome.numbers() for outcome in self.outcomes]},
+        )
         lines = [f"- {name}: {value}" for name, value in facts.items()] + [f"- {self.summary}", ""]
-        lines += [_markdown(rows[0]), _markdown(["---"] * len(rows[0])), *(_markdown(row.values()) for row in rows)]
-        lines += ["", *(f"{outcome.recipe.name}: {outcome.error}\n" for outcome in self.outcomes if outcome.error)]
+        lines += [
+            _markdown(rows[0]),
+            _markdown(["---"] * len(rows[0])),
+            *(_markdown(row.values()) for row in rows),
+        ]
+        lines += [
+            "",
+            *(
+                f"{outcome.recipe.name}: {outcome.error}\n"
+                for outcome in self.outcomes
+                if outcome.error
+            ),
+        ]
         write(self.folder / "table.md", "\n".join(lines).rstrip().encode() + b"\n")
 
     def show(self) -> None:
@@ -277,10 +350,23 @@ class Session:
             self.echo(self.summary)
             return
         columns = ("expected", "tolerance", "ours", "result", "minutes")
-        table = Table(Column("what is compared", overflow="fold"), *columns, box=box.HORIZONTALS, show_lines=True)
+        table = Table(
+            Column("what is compared", overflow="fold"),
+            *columns,
+            box=box.HORIZONTALS,
+            show_lines=True,
+        )
         for row in (outcome.row() for outcome in self.outcomes):
-            about = Text.assemble((row["recipe"], "bold"), "\n", row["what is compared"], "\n", (row["source"], "dim"))
-            table.add_row(about, *(Text(row[name].replace(" (", "\n("), STYLES.get(row[name], "")) for name in columns))
+            about = Text.assemble(
+                (row["recipe"], "bold"), "\n", row["what is compared"], "\n", (row["source"], "dim")
+            )
+            table.add_row(
+                about,
+                *(
+                    Text(row[name].replace(" (", "\n("), STYLES.get(row[name], ""))
+                    for name in columns
+                ),
+            )
         self.console.print(table)
         self.echo(", ".join(f"{name} {value}" for name, value in self.facts().items()))
         self.echo(f"{self.summary}: {self.folder}/table.md, table.json")
@@ -288,7 +374,10 @@ class Session:
     @property
     def summary(self) -> str:
         """How many hold."""
-        passed, untried = [outcome.result for outcome in self.outcomes].count("PASS"), len(self.tasks) - len(self.outcomes)
+        passed, untried = (
+            [outcome.result for outcome in self.outcomes].count("PASS"),
+            len(self.tasks) - len(self.outcomes),
+        )
         return f"{passed} of {len(self.tasks)} pass" + f", {untried} not tried" * bool(untried)
 
 

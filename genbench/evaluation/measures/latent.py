@@ -25,10 +25,15 @@ def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     t = torch.linspace(0, 1, STEPS + 1)[None, :, None]
     found = []
     for start in range(0, half, 50):
-        pairs, points = slice(start, start + 50), slice(start * (STEPS + 1), (start + 50) * (STEPS + 1))
+        pairs, points = (
+            slice(start, start + 50),
+            slice(start * (STEPS + 1), (start + 50) * (STEPS + 1)),
+        )
         lines = ((1 - t) * a[pairs, None] + t * b[pairs, None]).to(e.test.raw.device)
         given = e.model.conditioned_on(None if y is None else y[points])
-        found.append(e.values(given.decode(lines.flatten(0, 1)).cpu().double()).unflatten(0, lines.shape[:2]))
+        found.append(
+            e.values(given.decode(lines.flatten(0, 1)).cpu().double()).unflatten(0, lines.shape[:2])
+        )
     points = torch.cat(found)
     steps, ends = points.diff(dim=1).norm(dim=2), (points[:, -1] - points[:, 0]).norm(dim=1)
     apart = ends > 1e-6 * points.abs().amax(dim=(1, 2))
@@ -56,7 +61,11 @@ def largest_step(e: Evaluation) -> Measured:
 
 def median(e: Evaluation, values: torch.Tensor) -> Measured:
     """The median of a value per pair [n]."""
-    return e.resampled(lambda of: of(values).median(), {"pairs": len(values), "steps": STEPS}, features=e.values.name)
+    return e.resampled(
+        lambda of: of(values).median(),
+        {"pairs": len(values), "steps": STEPS},
+        features=e.values.name,
+    )
 
 
 @measure(
@@ -77,7 +86,15 @@ def path_length(e: Evaluation) -> Measured:
     return median(e, steps.sum(1) / ends)
 
 
-@measure("codes", "decode", group="latent space", unit="share of draws", better="higher", headline=True, within=SHARE)
+@measure(
+    "codes",
+    "decode",
+    group="latent space",
+    unit="share of draws",
+    better="higher",
+    headline=True,
+    within=SHARE,
+)
 def completeness(e: Evaluation) -> Measured:
     """Share of codes, as the model draws them to generate, that decode to a point nearer to a test point than its 5th
     neighbour is: to what looks like data.

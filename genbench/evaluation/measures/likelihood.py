@@ -22,14 +22,26 @@ def log_probs(e: Evaluation) -> torch.Tensor:
     bound = "k" in inspect.signature(e.model.log_prob).parameters
     k, most = e.asked.k, e.asked.points
     if k is not None and not bound:
-        raise UserError("k", "this model's likelihood takes no importance samples", k, "leave it out")
+        raise UserError(
+            "k", "this model's likelihood takes no importance samples", k, "leave it out"
+        )
     points = e.data.parts["test"].spread(most) if most else e.test.spread(MOST) if bound else e.test
     own = {} if k is None else {"k": k}
-    return torch.cat([e.model.conditioned_on(y).log_prob(x, **own).cpu().double() for x, y in points.batches(MOST)])
+    return torch.cat(
+        [
+            e.model.conditioned_on(y).log_prob(x, **own).cpu().double()
+            for x, y in points.batches(MOST)
+        ]
+    )
 
 
 @measure(
-    "log_prob", group="likelihood", unit="nats", better="higher", source="Burda et al. 2016, arXiv:1509.00519, for bounds", headline=True
+    "log_prob",
+    group="likelihood",
+    unit="nats",
+    better="higher",
+    source="Burda et al. 2016, arXiv:1509.00519, for bounds",
+    headline=True,
 )
 def log_prob(e: Evaluation) -> Measured:
     """Mean log-probability or log-density of a test point; `of` tells which, of what, and whether it is exact or a bound.
@@ -39,7 +51,13 @@ def log_prob(e: Evaluation) -> Measured:
     return e.mean(e.once(log_probs), of=f"{measured_space(e)}; {kind(e)}")
 
 
-@measure("log_prob", group="likelihood", unit="bits per value", better="lower", source="Theis et al. 2016, arXiv:1511.01844")
+@measure(
+    "log_prob",
+    group="likelihood",
+    unit="bits per value",
+    better="lower",
+    source="Theis et al. 2016, arXiv:1511.01844",
+)
 def bits_per_value(e: Evaluation) -> Measured:
     """-log2 p(x) / D of a test point with D values.
 
@@ -47,21 +65,29 @@ def bits_per_value(e: Evaluation) -> Measured:
     """
     d = e.data.spec.size
     cell = 0 if e.model.is_discrete else d * math.log(e.data.spec.cell)
-    return e.mean(-(e.once(log_probs) + cell) / (d * math.log(2)), of=f"{measured_space(e)}; {kind(e)}")
+    return e.mean(
+        -(e.once(log_probs) + cell) / (d * math.log(2)), of=f"{measured_space(e)}; {kind(e)}"
+    )
 
 
 def kind(e: Evaluation) -> str:
     """Whether `log_prob` is exact or which bound, in words."""
     k, said = e.asked.k, e.model.log_prob_kind
     said = said if k is None else re.sub(r"\d+(?= importance samples)", str(k), said)
-    return said + ("" if e.model.s.get("sampler", "prior") == "prior" else ", with the prior for its codes")
+    return said + (
+        "" if e.model.s.get("sampler", "prior") == "prior" else ", with the prior for its codes"
+    )
 
 
 def measured_space(e: Evaluation) -> str:
     """What `log_prob` is a probability or a density of, in words: only what agrees in this can be compared."""
     spec = e.data.spec
     if e.model.is_discrete:
-        of = "probability of " + ("binary test values" if spec.trials == 1 else f"test values that count {spec.trials} dots")
+        of = "probability of " + (
+            "binary test values"
+            if spec.trials == 1
+            else f"test values that count {spec.trials} dots"
+        )
     elif spec.cell < 1:
         of = f"density of test values in [0, 1], dequantised in cells of 1/{round(1 / spec.cell)}"
     else:

@@ -18,7 +18,15 @@ def squared_errors(e: Evaluation) -> torch.Tensor:
     return (e.reconstructions - e.x).double().square().flatten(1).mean(1)
 
 
-@measure("encode", "decode", group="reconstruction", unit="squared error per value", better="lower", headline=True, within=POSITIVE)
+@measure(
+    "encode",
+    "decode",
+    group="reconstruction",
+    unit="squared error per value",
+    better="lower",
+    headline=True,
+    within=POSITIVE,
+)
 def mse(e: Evaluation) -> Measured:
     """Mean squared error per value of decode(encode(x))."""
     return e.mean(e.once(squared_errors))
@@ -39,7 +47,9 @@ def psnr(e: Evaluation) -> Measured | None:
 
     Of data in [0, 1], whose peak is 1; at most 100 dB.
     """
-    return e.mean(-10 * e.once(squared_errors).clamp(min=LEAST).log10()) if e.data.spec.unit else None
+    return (
+        e.mean(-10 * e.once(squared_errors).clamp(min=LEAST).log10()) if e.data.spec.unit else None
+    )
 
 
 @measure(
@@ -74,7 +84,11 @@ def structural_similarity(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     mx, my = _blurred(x), _blurred(y)
     vx, vy, cov = _blurred(x * x) - mx**2, _blurred(y * y) - my**2, _blurred(x * y) - mx * my
     c1, c2 = 0.01**2, 0.03**2
-    return ((2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).flatten(1).mean(1)
+    return (
+        ((2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2)))
+        .flatten(1)
+        .mean(1)
+    )
 
 
 def _blurred(x: torch.Tensor) -> torch.Tensor:

@@ -111,11 +111,20 @@ def posteriors(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     return means, logvar
 
 
-@measure("posterior", group="representation", unit="dimensions", source="Burda et al. 2016, arXiv:1509.00519")
+@measure(
+    "posterior",
+    group="representation",
+    unit="dimensions",
+    source="Burda et al. 2016, arXiv:1509.00519",
+)
 def active_units(e: Evaluation) -> Measured:
     """Number of dimensions of the code whose mean under q(z|x) varies by more than .01 over the test points."""
     means, _ = e.once(posteriors)
-    return Measured(int((means.var(0, correction=0) > 0.01).sum()), {"test": len(means)}, of=f"of {e.model.latent_dim}")
+    return Measured(
+        int((means.var(0, correction=0) > 0.01).sum()),
+        {"test": len(means)},
+        of=f"of {e.model.latent_dim}",
+    )
 
 
 @measure(
@@ -136,7 +145,16 @@ def code_mismatch(e: Evaluation) -> Measured | None:
     codes = e.codes
     if supports(e.model, "posterior"):
         rng, (means, logvar) = e.rng("posterior"), e.once(posteriors)
-        codes = means + (logvar / 2).exp() * torch.randn(means.shape, generator=rng, device=rng.device).cpu()
+        codes = (
+            means
+            + (logvar / 2).exp() * torch.randn(means.shape, generator=rng, device=rng.device).cpu()
+        )
     drawn = e.model.codes(len(codes), e.rng("prior")).cpu()
     n = {"test": len(codes), "draws": len(drawn)}
-    return sliced(e, codes, drawn, n, of=f"codes of {e.model.s.model['name']}, draws from {e.model.source_of_codes}")
+    return sliced(
+        e,
+        codes,
+        drawn,
+        n,
+        of=f"codes of {e.model.s.model['name']}, draws from {e.model.source_of_codes}",
+    )

@@ -44,10 +44,21 @@ def fid(e: Evaluation) -> Measured:
     """
     e.need(len(e.test) > 1 and min(e.test_features.shape) <= MOST_FEATURES)
     x, y = e.test_features, e.sample_features
-    return e.resampled(lambda of: divergences.frechet_distance(of(x), of(y)), each(len(x)), FEW, features=e.features.name)
+    return e.resampled(
+        lambda of: divergences.frechet_distance(of(x), of(y)),
+        each(len(x)),
+        FEW,
+        features=e.features.name,
+    )
 
 
-@measure("sample", group="samples", unit="squared MMD of features", better="lower", source="Bińkowski et al. 2018, arXiv:1801.01401")
+@measure(
+    "sample",
+    group="samples",
+    unit="squared MMD of features",
+    better="lower",
+    source="Bińkowski et al. 2018, arXiv:1801.01401",
+)
 def kid(e: Evaluation) -> Measured:
     """Kernel distance of the samples' and the test points' features: squared MMD with the kernel (x'y / d + 1)^3.
 
@@ -63,7 +74,9 @@ PRDC = "Naeem et al. 2020, arXiv:2002.09797"
 
 def by_neighbours(e: Evaluation, name: str) -> Measured:
     """One of the numbers that neighbours tell."""
-    return e.neighbours.of(lambda found: found[name]).measured(each(len(e.test)), features=e.features.name)
+    return e.neighbours.of(lambda found: found[name]).measured(
+        each(len(e.test)), features=e.features.name
+    )
 
 
 @measure(
@@ -93,35 +106,72 @@ def recall(e: Evaluation) -> Measured:
     return by_neighbours(e, "recall")
 
 
-@measure("sample", group="samples", unit="balls around a sample, over 5", better="higher", source=PRDC, within=POSITIVE)
+@measure(
+    "sample",
+    group="samples",
+    unit="balls around a sample, over 5",
+    better="higher",
+    source=PRDC,
+    within=POSITIVE,
+)
 def density(e: Evaluation) -> Measured:
     """Mean number of test points whose 5th neighbour is farther than the sample, over 5: precision that outliers of the
     data raise less. May exceed 1."""
     return by_neighbours(e, "density")
 
 
-@measure("sample", group="samples", unit="share of test points", better="higher", source=PRDC, headline=True, within=SHARE)
+@measure(
+    "sample",
+    group="samples",
+    unit="share of test points",
+    better="higher",
+    source=PRDC,
+    headline=True,
+    within=SHARE,
+)
 def coverage(e: Evaluation) -> Measured:
     """Share of test points that have a sample nearer than their 5th neighbour: recall that odd samples do not raise."""
     return by_neighbours(e, "coverage")
 
 
-@measure("sample", group="samples", unit="values", better="lower", source="Rabin et al. 2012; Bonneel et al. 2015", within=POSITIVE)
+@measure(
+    "sample",
+    group="samples",
+    unit="values",
+    better="lower",
+    source="Rabin et al. 2012; Bonneel et al. 2015",
+    within=POSITIVE,
+)
 def sliced_wasserstein(e: Evaluation) -> Measured:
     """Sliced 2-Wasserstein distance of samples and test points: the root of the mean square over 200 directions."""
     e.need(len(e.test) > 1)
-    return sliced(e, e.values(e.x), e.values(e.samples), n=each(len(e.test)), features=e.values.name)
+    return sliced(
+        e, e.values(e.x), e.values(e.samples), n=each(len(e.test)), features=e.values.name
+    )
 
 
 def sliced(e: Evaluation, x: torch.Tensor, y: torch.Tensor, n: dict[str, int], **more) -> Measured:
     """The sliced 2-Wasserstein distance of points x and y [n, d] over 200 random directions."""
-    directions = torch.randn(DIRECTIONS, x.shape[1], generator=generator(e.model.s.seed, "card", "directions"), dtype=torch.float64)
+    directions = torch.randn(
+        DIRECTIONS,
+        x.shape[1],
+        generator=generator(e.model.s.seed, "card", "directions"),
+        dtype=torch.float64,
+    )
     directions /= directions.norm(dim=1, keepdim=True)
-    found = parts(divergences.mean_wasserstein, x.double() @ directions.T, y.double() @ directions.T)
+    found = parts(
+        divergences.mean_wasserstein, x.double() @ directions.T, y.double() @ directions.T
+    )
     return found.of(lambda square: float(square) ** 0.5).measured(n, **more)
 
 
-@measure("sample", group="samples", unit="squared MMD of values", better="lower", source="Gretton et al. 2012, JMLR 13:723")
+@measure(
+    "sample",
+    group="samples",
+    unit="squared MMD of values",
+    better="lower",
+    source="Gretton et al. 2012, JMLR 13:723",
+)
 def mmd(e: Evaluation, most: int = 5000) -> Measured:
     """Squared maximum mean discrepancy of samples and test points, with a Gaussian kernel as wide as the test points'
     median distance.
@@ -162,11 +212,19 @@ def ndb(e: Evaluation) -> Measured:
     mine, theirs, bins = e.once(binned)
     level = e.asked.level or LEVEL
     n = {"samples": len(theirs), "train": len(mine), "bins": bins}
-    more = {"on": "train", "features": e.values.name, "of": "" if level == LEVEL else f"at the level {level:g}"}
-    return e.resampled(lambda of: different_bins(of(mine), of(theirs), bins, level) / bins, n, **more)
+    more = {
+        "on": "train",
+        "features": e.values.name,
+        "of": "" if level == LEVEL else f"at the level {level:g}",
+    }
+    return e.resampled(
+        lambda of: different_bins(of(mine), of(theirs), bins, level) / bins, n, **more
+    )
 
 
-@measure("sample", group="samples", unit="nats", better="lower", source=NDB, within=(0.0, math.log(2)))
+@measure(
+    "sample", group="samples", unit="nats", better="lower", source=NDB, within=(0.0, math.log(2))
+)
 def bin_divergence(e: Evaluation) -> Measured:
     """Jensen-Shannon divergence between the shares of training points and of samples in the bins of `ndb`.
 
@@ -176,7 +234,12 @@ def bin_divergence(e: Evaluation) -> Measured:
     n = {"samples": len(theirs), "train": len(mine), "bins": bins}
 
     def divergence(of):
-        return divergences.jsd_discrete(*(torch.bincount(of(some), minlength=bins).double() / len(some) for some in (mine, theirs)))
+        return divergences.jsd_discrete(
+            *(
+                torch.bincount(of(some), minlength=bins).double() / len(some)
+                for some in (mine, theirs)
+            )
+        )
 
     return e.resampled(divergence, n, on="train", features=e.values.name)
 
@@ -188,8 +251,13 @@ def cluster_points(x: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tens
     from threadpoolctl import threadpool_limits
 
     signals.check()
-    with warnings.catch_warnings(), threadpool_limits(1):  # several threads add up in an order that varies
-        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than bins, some of which stay empty
+    with (
+        warnings.catch_warnings(),
+        threadpool_limits(1),
+    ):  # several threads add up in an order that varies
+        warnings.simplefilter(
+            "ignore", ConvergenceWarning
+        )  # fewer distinct points than bins, some of which stay empty
         centres, member, _ = k_means(x.numpy(), bins, n_init=1, max_iter=20, random_state=0)
     return torch.as_tensor(centres).double(), torch.as_tensor(member).long()
 
@@ -203,7 +271,9 @@ def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int, level: float = L
     """How many bins hold significantly more or less of y than of x, the bins of points [n] and [m]: by a z-test of two
     proportions."""
     z = NormalDist().inv_cdf(1 - level / 2)
-    (a, n), (b, m) = ((torch.bincount(points, minlength=bins).double(), len(points)) for points in (x, y))
+    (a, n), (b, m) = (
+        (torch.bincount(points, minlength=bins).double(), len(points)) for points in (x, y)
+    )
     pooled = (a + b) / (n + m)
     spread = (pooled * (1 - pooled) * (1 / n + 1 / m)).sqrt()
     return int(((a / n - b / m).abs() > z * spread).sum())
@@ -228,7 +298,12 @@ def classes_covered(e: Evaluation) -> Measured:
     """Number of classes, by a classifier, that have at least a tenth of the share of samples that they have of the data."""
     data, samples = (counts(e, found) for found in e.once(classes))
     covered = (data > 0) & (samples / samples.sum() >= 0.1 * data / data.sum())
-    return Measured(int(covered.sum()), each(len(e.test)), features=e.features.name, of=f"of {int((data > 0).sum())}")
+    return Measured(
+        int(covered.sum()),
+        each(len(e.test)),
+        features=e.features.name,
+        of=f"of {int((data > 0).sum())}",
+    )
 
 
 @measure(
@@ -283,13 +358,18 @@ def classifier_accuracy(e: Evaluation) -> Measured | None:
     """Accuracy on test points of the classifier whose features and classes are used: what they are worth, not the model."""
     e.need(e.features.classes > 1 and e.test.y is not None and not e.real)
     of = "" if e.data.reference.held_out else "points that it was trained on"
-    return e.mean(e.features.predict(e.x, e.classes) == e.test.y.cpu(), features=e.features.name, of=of)
+    return e.mean(
+        e.features.predict(e.x, e.classes) == e.test.y.cpu(), features=e.features.name, of=of
+    )
 
 
 def near_modes(e: Evaluation, n: int = 10_000) -> tuple[torch.Tensor, torch.Tensor]:
     """Of n samples, those [n] within 3 standard deviations of the nearest mode of a known density, and its number [n]."""
     e.need(e.data.density is not None and e.data.density.modes is not None)
-    density, samples = e.data.density, torch.cat([part.cpu() for part in e.draw(n, "modes")]).double()
+    density, samples = (
+        e.data.density,
+        torch.cat([part.cpu() for part in e.draw(n, "modes")]).double(),
+    )
     distance, mode = torch.cdist(samples, density.modes).min(1)
     return distance < 3 * density.scales[mode], mode
 
@@ -322,7 +402,12 @@ def modes(e: Evaluation) -> Measured:
 def modes_loose(e: Evaluation) -> Measured:
     """Number of modes of a known density near which, within 3 standard deviations, any of 2,500 samples lies, as published."""
     near, mode = (points[:2500] for points in e.once(near_modes))
-    return Measured(len(mode[near].unique()), {"samples": len(near)}, on="the density", of=f"of {len(e.data.density.modes)}")
+    return Measured(
+        len(mode[near].unique()),
+        {"samples": len(near)},
+        on="the density",
+        of=f"of {len(e.data.density.modes)}",
+    )
 
 
 @measure(
@@ -361,7 +446,13 @@ def in_training(e: Evaluation, most: int = 2000) -> InTraining:
     return InTraining(fresh, generated, nearest)
 
 
-@measure("sample", group="samples", unit="ratio of distances", source="defined here, after Meehan et al. 2020", within=POSITIVE)
+@measure(
+    "sample",
+    group="samples",
+    unit="ratio of distances",
+    source="defined here, after Meehan et al. 2020",
+    within=POSITIVE,
+)
 def memorisation(e: Evaluation) -> Measured:
     """Median distance of samples to the nearest training point, over that of test points.
 
@@ -372,7 +463,9 @@ def memorisation(e: Evaluation) -> Measured:
     usual, ours = found.nearest.distance.split([len(found.test), len(found.samples)])
     e.need(float(usual.median()) > 0)
     n = {"samples": len(ours), "test": len(usual), "train": len(e.data.train)}
-    return e.resampled(lambda of: of(ours).median() / of(usual).median(), n, on="train", features=e.values.name)
+    return e.resampled(
+        lambda of: of(ours).median() / of(usual).median(), n, on="train", features=e.values.name
+    )
 
 
 @measure(
