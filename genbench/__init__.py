@@ -9,7 +9,7 @@
 `help(genbench.fit)`, `help(genbench.load)` and `help(genbench.Trained)` tell more.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Trained", "fit", "load"]
 
 
