@@ -146,9 +146,9 @@ def suited(model: str, data):
     if data.spec.trials or not getattr(made, "mass", False):
         return data
     parts = {
-        name: Split((part.values() > 0.5).float(), part.y) for name, part in data.parts.items()
+        name: Split((part.values() > 0.5).float(), part.y) for name, part in data.splits.items()
     }
-    return data._replace(parts=parts, spec=data.spec._replace(unit=True, trials=1))
+    return data._replace(splits=parts, spec=data.spec._replace(unit=True, trials=1))
 
 
 ERROR = re.compile(r"genbench: error: [^:]+: .+; fix: .+")  # all that a command may say on stderr

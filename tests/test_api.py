@@ -27,7 +27,7 @@ def test_three_lines_train_a_model_that_encodes_decodes_and_samples():
     assert (
         trained.folder.parent.name == "outputs" and "vae_beta-4_latent_dim-2" in trained.folder.name
     )
-    x = trained.data.parts["test"].values()
+    x = trained.data.splits["test"].values()
     z = trained.encode(x.numpy())
     assert z.shape == (len(x), 2) and not z.requires_grad
     assert torch.equal(trained.encode(x.numpy().astype(float)), z) and trained.decode(
@@ -85,8 +85,8 @@ def test_samples_are_new_at_each_call_and_the_same_for_a_seed():
 
 def test_many_points_are_asked_about_a_block_at_a_time(monkeypatch):
     trained = genbench.fit(model="cvae", latent_dim=2, **SMALL)
-    x = trained.data.parts["test"].values()[:50]
-    y = trained.data.parts["test"].y[:50]
+    x = trained.data.splits["test"].values()[:50]
+    y = trained.data.splits["test"].y[:50]
     z, blocks = trained.encode(x, y), []
     monkeypatch.setattr(experiment, "BLOCK", 16)
     for name in ("posterior", "decode", "sample_from_latent"):
@@ -124,7 +124,7 @@ def test_no_class_is_sampled_that_was_never_seen():
 
 def test_codes_of_clusters_are_their_numbers():
     trained = genbench.fit(model="kmeans", n_components=3, **SMALL)
-    x = trained.data.parts["test"].values()
+    x = trained.data.splits["test"].values()
     centres = trained.decode(trained.encode(x))
     assert trained.encode(x).shape == (len(x),) and torch.equal(
         trained.decode([2, 0])[1], trained.decode([0])[0]
@@ -136,7 +136,7 @@ def test_codes_of_clusters_are_their_numbers():
 
 def test_codes_of_a_mixture_are_responsibilities():
     trained = genbench.fit(model="gmm", n_components=3, covariance="diag", **SMALL)
-    x = trained.data.parts["test"].values()
+    x = trained.data.splits["test"].values()
     assert (
         trained.encode(x).shape == (len(x), 3)
         and trained.decode(trained.encode(x)).shape == x.shape
@@ -152,7 +152,7 @@ def test_an_editor_finds_what_there_is():
 def test_a_finished_run_is_taken_up_again_as_it_was_measured():
     first = genbench.fit(model="ae", patience=1, lr=0.5, folder="here", **(SMALL | {"epochs": 30}))
     assert first.metrics["cost"]["kept_epoch"] < first.metrics["cost"]["epochs"] < 30
-    x = np.asarray(first.data.parts["test"].values())
+    x = np.asarray(first.data.splits["test"].values())
     for again in (
         genbench.load("here"),
         genbench.fit(model="ae", patience=1, lr=0.5, folder="here", **(SMALL | {"epochs": 30})),

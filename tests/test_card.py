@@ -194,7 +194,7 @@ def test_classes_that_a_generator_drops_are_missed():
     assert found["class_divergence"] == pytest.approx(math.log(10 / 7), abs=0.1)
     assert found["class_imbalance"] == pytest.approx(math.log(10 / 7), abs=0.02)
     assert found["memorisation"] == 0  # they are training images
-    every = numbers_of(data.parts["test"].values())
+    every = numbers_of(data.splits["test"].values())
     assert (
         every["classes_covered"] == 10
         and every["class_divergence"] < 1e-6
@@ -299,7 +299,7 @@ def test_features_are_kept_and_made_anew_where_they_are_damaged(monkeypatch, tmp
     data = load(small_config("ae")["dataset"], CPU)
     first = features.features_of(data)
     (file,) = (tmp_path / "features").iterdir()
-    x, classes = data.parts["test"].values(), torch.arange(10)
+    x, classes = data.splits["test"].values(), torch.arange(10)
     with monkeypatch.context() as patch:
         patch.setattr(features, "_train", lambda *args: pytest.fail("it is kept"))
         kept = features.features_of(data)
@@ -867,7 +867,7 @@ def test_real_data_are_the_yardstick_of_samples_and_are_measured_once(monkeypatc
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
     data = load(config_of("ae", "dataset.limit=500")["dataset"], CPU)
     digest = features.features_of(data).name
-    test = data.parts["test"].values()
+    test = data.splits["test"].values()
     model = model_with(data, sample=lambda n, rng: test[torch.arange(n) % 3])
     watched = []
     found = evaluated(

@@ -58,7 +58,7 @@ def built(name, x, *overrides):
 
 @pytest.mark.parametrize("points", [None, 40])  # more than the 64 values of each, and fewer
 def test_pca_equals_scikit_learn_and_the_svd(digits, points):
-    digits = digits._replace(parts=digits.parts | {"train": digits.train.first(points)})
+    digits = digits._replace(splits=digits.splits | {"train": digits.train.first(points)})
     config = config_of(
         "pca", "latent_dim=12", "batch_size=100" if points is None else "batch_size=7"
     )
@@ -75,7 +75,7 @@ def test_pca_equals_scikit_learn_and_the_svd(digits, points):
     vectors = np.linalg.svd(x - x.mean(0), full_matrices=False)[2][:12]
     np.testing.assert_allclose(np.abs((model.components.numpy() * vectors).sum(1)), 1, rtol=1e-9)
     assert (model.components.gather(1, model.components.abs().argmax(1, keepdim=True)) > 0).all()
-    y = digits.parts["test"].values()
+    y = digits.splits["test"].values()
     again = theirs.inverse_transform(theirs.transform(y.flatten(1).double().numpy()))
     np.testing.assert_allclose(model.decode(model.encode(y)).flatten(1).numpy(), again, atol=1e-5)
 
@@ -241,7 +241,7 @@ def test_gmm_recovers_a_known_mixture():
     order = torch.cdist(data.density.means, found.means).argmin(1)
     torch.testing.assert_close(found.means[order], data.density.means, atol=0.05, rtol=0)
     torch.testing.assert_close(found.weights[order], data.density.weights, atol=0.02, rtol=0)
-    x = data.parts["test"].values()
+    x = data.splits["test"].values()
     # No model beats the truth on average by more than chance on 10,000 points.
     gap = (data.density.log_prob(x) - model.log_prob(x)).mean()
     assert -0.01 < float(gap) < 0.01
@@ -252,7 +252,7 @@ def test_gmm_fits_narrow_modes_with_default_settings():
     data = load(config["dataset"], CPU)
     model = build(config, data)
     fit(model, data, Nowhere(), Settings(config))
-    x = data.parts["test"].values()
+    x = data.splits["test"].values()
     assert float((data.density.log_prob(x) - model.log_prob(x)).mean()) < 0.05
 
 

@@ -48,7 +48,7 @@ def test_training_logs_finite_terms_and_beats_the_start(model_name):
         start.initialise(data.train, seed=0)
         end, begin = (
             points[-1]["validation"][model.criterion],
-            means(start, data.parts["validation"], 50, 0)[model.criterion],
+            means(start, data.splits["validation"], 50, 0)[model.criterion],
         )
         assert not end >= begin  # what has seen no data may have no objective at all
 
@@ -75,7 +75,7 @@ def test_watching_does_not_steer(model_name, tmp_path, unrendered):
 
 def test_abilities_have_the_promised_shapes(model_name):
     model, data, _ = trained(small_config(model_name))
-    x, y = data.parts["test"].values(slice(0, 7)), data.parts["test"].y[:7]
+    x, y = data.splits["test"].values(slice(0, 7)), data.splits["test"].y[:7]
     model.fit_posthoc(data.train, seed=0)
     given = model.conditioned_on(y)
     with torch.no_grad():
@@ -114,12 +114,12 @@ def test_runs_on_vectors_without_labels(model_name):
     if "latent_dim" in config:
         config["latent_dim"] = 1
     data = suited(model_name, load(config["dataset"], CPU))
-    for name, part in data.parts.items():
-        data.parts[name] = type(part)(part.raw, None)
+    for name, part in data.splits.items():
+        data.splits[name] = type(part)(part.raw, None)
     data = data._replace(spec=data.spec._replace(classes=0))
     model = built(config, data)
     fit(model, data, Nowhere(), Settings(config))
-    assert all(math.isfinite(v) for v in means(model, data.parts["test"], 100, 0).values())
+    assert all(math.isfinite(v) for v in means(model, data.splits["test"], 100, 0).values())
 
 
 @pytest.mark.parametrize(("dataset", "size"), [("moons", 2), ("digits", 64)])

@@ -246,6 +246,6 @@ def test_a_sweep_ends_with_its_curve_and_one_that_is_repeated_takes_in_all_its_r
     metrics = json.loads(
         (next((tmp_path / "sweep").glob("*components-8*")) / "metrics.json").read_text()
     )
-    assert [float(rows[2][part]) for part in sweep_curves.PARTS] == [
-        metrics[part]["inertia"] for part in sweep_curves.PARTS
+    assert [float(rows[2][part]) for part in sweep_curves.SPLITS] == [
+        metrics[part]["inertia"] for part in sweep_curves.SPLITS
     ]

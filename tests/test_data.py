@@ -48,7 +48,7 @@ def root(tmp_path_factory):
 
 
 def sizes(data):
-    return {name: len(part) for name, part in data.parts.items()}
+    return {name: len(part) for name, part in data.splits.items()}
 
 
 @pytest.mark.parametrize("dataset", IN_IDX)
@@ -63,8 +63,8 @@ def test_idx_files_are_read_and_split(dataset, root):
         dtype=torch.uint8,
     )
     assert (
-        torch.equal(data.parts["test"].raw.flatten(), stored)
-        and data.parts["test"].y.tolist() == [*range(10)] * 2
+        torch.equal(data.splits["test"].raw.flatten(), stored)
+        and data.splits["test"].y.tolist() == [*range(10)] * 2
     )
     assert data.called(9) == {"mnist": "9", "fashion-mnist": "Ankle boot", "kmnist": "wo"}[dataset]
 
@@ -77,8 +77,8 @@ def test_cifar10s_batches_are_read(root):
         and data.spec.unit
     )
     stored = pickle.loads((root / "cifar-10-batches-py" / "test_batch").read_bytes())
-    assert np.array_equal(data.parts["test"].raw.flatten(1).numpy(), stored["data"])
-    assert data.parts["test"].y.tolist() == stored["labels"] and data.names == tuple("abcdefghij")
+    assert np.array_equal(data.splits["test"].raw.flatten(1).numpy(), stored["data"])
+    assert data.splits["test"].y.tolist() == stored["labels"] and data.names == tuple("abcdefghij")
 
 
 def test_binarized_mnist_has_the_parts_of_its_files(root):
@@ -87,7 +87,7 @@ def test_binarized_mnist_has_the_parts_of_its_files(root):
     assert data.spec == DataSpec((1, 28, 28), unit=True, trials=1) and data.train.y is None
     for part, name in (("train", "train"), ("validation", "valid"), ("test", "test")):
         stored = np.loadtxt(root / "binarized_mnist" / f"binarized_mnist_{name}.amat")
-        assert np.array_equal(data.parts[part].values().flatten(1).numpy(), stored)
+        assert np.array_equal(data.splits[part].values().flatten(1).numpy(), stored)
     assert sizes(loaded("binarized-mnist", root=root, val_size=0)) == {"train": 80, "test": 20}
     assert defaults("binarized-mnist")["val_size"] == 10_000
 
@@ -143,7 +143,7 @@ def test_lfws_faces_are_those_of_people_with_many_pictures(root):
         and data.spec.shape == (1, 62, 47)
         and data.spec.unit
     )
-    for part in data.parts.values():
+    for part in data.splits.values():
         assert part.raw.dtype == torch.uint8
         assert torch.equal(part.values().mean((1, 2, 3)) > 0.5, part.y == 1), (
             "labels belong to the pictures"
@@ -170,8 +170,8 @@ def test_parts_are_fixed_by_the_datasets_own_seed(dataset, root):
         torch.equal(one.train.raw, two.train.raw)
         and torch.equal(one.train.raw, other.train.raw) == published
     )
-    assert list(one.parts) == ["train", "validation", "test"] and sizes(one) == sizes(other)
-    rows = {tuple(r.flatten().tolist()) for part in one.parts.values() for r in part.raw}
+    assert list(one.splits) == ["train", "validation", "test"] and sizes(one) == sizes(other)
+    rows = {tuple(r.flatten().tolist()) for part in one.splits.values() for r in part.raw}
     assert len(rows) > 0.99 * sum(
         sizes(one).values()
     )  # a few of the digits occur twice in their file
@@ -190,9 +190,9 @@ def test_sizes_may_be_numbers_or_shares():
 
 @pytest.mark.parametrize("dataset", ["digits", "mnist", "image-folder"])
 def test_only_the_wanted_classes_are_kept(dataset, root):
-    every = torch.cat([part.y for part in loaded(dataset, **small(dataset, root)).parts.values()])
+    every = torch.cat([part.y for part in loaded(dataset, **small(dataset, root)).splits.values()])
     data = loaded(dataset, **small(dataset, root), classes=[1])
-    assert all(set(part.y.tolist()) == {1} for part in data.parts.values())
+    assert all(set(part.y.tolist()) == {1} for part in data.splits.values())
     assert sum(sizes(data).values()) == int((every == 1).sum())
     for wrong in ([1, 12], [10**30], []):
         with pytest.raises(
@@ -215,13 +215,13 @@ def test_images_of_every_set_can_be_resized(dataset, size, root):
         and data.spec.trials is None
         and data.digest != plain.digest
     )
-    for name, part in data.parts.items():
-        x, before = part.values(), plain.parts[name].values()
+    for name, part in data.splits.items():
+        x, before = part.values(), plain.splits[name].values()
         assert (
             part.raw.dtype == torch.uint8
             and x.min() >= 0
             and x.max() <= 1
-            and torch.equal(part.y, plain.parts[name].y)
+            and torch.equal(part.y, plain.splits[name].y)
         )
         theirs = [
             Image.fromarray(image.numpy(), mode="F").resize(size[::-1], Image.Resampling.BICUBIC)
@@ -239,7 +239,7 @@ def test_images_of_every_set_can_be_resized(dataset, size, root):
 
 def test_no_validation_and_a_limit():
     data = loaded("digits", val_size=0, limit=7)
-    assert list(data.parts) == ["train", "test"] and len(data.train) == 7
+    assert list(data.splits) == ["train", "test"] and len(data.train) == 7
     with pytest.raises(UserError, match="val_size"):
         loaded("ring", val_size=60000)
 
@@ -282,9 +282,9 @@ def test_binarisation_draws_once_or_at_each_visit():
     torch.testing.assert_close(average, grey.train.values(), atol=0.15, rtol=0)
     for data in (static, dynamic):
         assert (
-            set(data.parts["test"].values().unique().tolist()) == {0, 1} and data.spec.trials == 1
+            set(data.splits["test"].values().unique().tolist()) == {0, 1} and data.spec.trials == 1
         )
-    assert torch.equal(static.parts["test"].raw, dynamic.parts["test"].raw)
+    assert torch.equal(static.splits["test"].raw, dynamic.splits["test"].raw)
 
 
 @pytest.mark.parametrize(
@@ -297,9 +297,9 @@ def test_dequantised_pixels_stay_in_their_cells(dataset, levels, root):
     )
 
     def visit(data, part, epoch):
-        return torch.cat([b.x for b in data.parts[part].batches(100, draw=epoch)])
+        return torch.cat([b.x for b in data.splits[part].batches(100, draw=epoch)])
 
-    for name, part in whole.parts.items():
+    for name, part in whole.splits.items():
         for data in (static, dynamic):
             x = visit(data, name, 0)
             u = x * levels - part.raw
@@ -356,5 +356,5 @@ def test_gaussians_of_ones_own():
 def test_auto_sets_at_most_a_tenth_of_the_points_aside_for_validation():
     assert [count("auto", n) for n in (4000, 50_000, 60_000)] == [400, 5000, 5000]
     dataset = config_of("pca", "dataset.size=4000", dataset="grid")["dataset"]
-    parts = load(dataset, torch.device("cpu")).parts
+    parts = load(dataset, torch.device("cpu")).splits
     assert (len(parts["train"]), len(parts["validation"])) == (3600, 400)

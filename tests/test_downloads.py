@@ -365,9 +365,9 @@ def test_what_is_downloaded_is_what_is_given(dataset, archives, server, tmp_path
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
     settings = defaults(dataset) | {"val_size": 0.2}
     given, ours = (load(settings | {"root": where}, torch.device("cpu")) for where in (root, None))
-    for name, part in given.parts.items():
-        assert torch.equal(ours.parts[name].raw, part.raw) and torch.equal(
-            ours.parts[name].y, part.y
+    for name, part in given.splits.items():
+        assert torch.equal(ours.splits[name].raw, part.raw) and torch.equal(
+            ours.splits[name].y, part.y
         )
     assert visible(tmp_path / PUBLISHED[dataset]) == sorted(files) and ours.names == given.names
     server.answers.clear()

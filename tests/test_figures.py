@@ -51,7 +51,7 @@ def made(*shape, labels=True):
 
 
 def one_held_out(data):
-    return data._replace(parts=data.parts | {"validation": data.parts["validation"].first(1)})
+    return data._replace(splits=data.splits | {"validation": data.splits["validation"].first(1)})
 
 
 LINE = ["dataset.means=[[-1.0],[1.0]]", "dataset.scales=[0.2,0.3]", "dataset.weights=[1.0,1.0]"]
@@ -103,7 +103,7 @@ def test_everything_a_model_can_show_is_drawn(model_name, spec, request):
     if supports(model, "encode", "decode"):
         assert ("reconstructions" in found) == (spec != "line")
         assert ("interpolation" in found) == (
-            vectors and (images or plane) and len(data.parts["validation"]) > 1
+            vectors and (images or plane) and len(data.splits["validation"]) > 1
         )
     if supports(model, "log_prob"):
         assert ("density" in found) == (
@@ -117,7 +117,7 @@ def test_everything_a_model_can_show_is_drawn(model_name, spec, request):
         assert ("traversal" in found) == (images or plane)
     if images or spec == "table":
         assert (
-            set(model.views(data.parts["test"].values(), generator(0)))
+            set(model.views(data.splits["test"].values(), generator(0)))
             - {"critic", "discriminator"}
             <= found.keys()
         )
@@ -172,7 +172,7 @@ def test_samples_stand_above_images_and_their_reconstructions(monkeypatch):
     assert [len(row.images) for row in rows] == [8] * 10 and page.note.startswith(
         "64 samples; below: reconstructions"
     )
-    first = data.parts["validation"].values(slice(8))
+    first = data.splits["validation"].values(slice(8))
     assert torch.equal(torch.cat([row.images for row in rows[:8]]), torch.zeros(64, 1, 8, 8))
     assert (
         torch.equal(rows[8].images, first)
@@ -262,7 +262,7 @@ def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
     viewer, probe = FigureRenderer(data, 0, "title"), Probe(data.spec)
     viewer.when = ""
     renderer.traversal(viewer, probe)
-    x = data.parts["validation"].values()
+    x = data.splits["validation"].values()
     codes = probe.encode(x)
     for i, z in enumerate(probe.asked):
         others = [j for j in range(3) if j != i]
@@ -326,7 +326,7 @@ def viewed(name, *overrides, dataset="digits"):
     config = small_config(name, *overrides, "epochs=1", dataset=dataset)
     data = load(config["dataset"], CPU)
     model = trained(config, data)
-    x = data.parts["test"].values(slice(0, 20))
+    x = data.splits["test"].values(slice(0, 20))
     with torch.no_grad():
         return model, x, model.views(x, generator(3))
 
@@ -460,7 +460,7 @@ def test_pca_shows_shares_of_the_variance_and_grows_to_its_reconstruction():
     config = config_of("pca", "latent_dim=6")
     data = load(config["dataset"], CPU)
     model = trained(config, data)
-    x = data.parts["validation"].values()
+    x = data.splits["validation"].values()
     views = model.views(x, generator(0))
     theirs = PCA(6).fit(data.train.values().flatten(1).double())
     assert np.allclose(
@@ -487,7 +487,7 @@ def test_a_mixtures_ellipses_are_its_covariances(form):
     )
     data = load(config["dataset"], CPU)
     model = trained(config, data)
-    shown = model.views(data.parts["test"].values(slice(0, 9)), generator(0))["components"].data[
+    shown = model.views(data.splits["test"].values(slice(0, 9)), generator(0))["components"].data[
         "covariances"
     ]
     stored = model.mixture.covariances

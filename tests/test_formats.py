@@ -146,9 +146,9 @@ def test_packed_files_are_as_good_as_plain_ones(stored, copied, tmp_path):
         file.unlink()
     (folder / f"{first.name}.gz").write_bytes(b"of both, the plain one is read")
     ours, theirs = loaded("mnist", tmp_path), loaded("mnist", stored)
-    for name, part in theirs.parts.items():
-        assert torch.equal(ours.parts[name].raw, part.raw) and torch.equal(
-            ours.parts[name].y, part.y
+    for name, part in theirs.splits.items():
+        assert torch.equal(ours.splits[name].raw, part.raw) and torch.equal(
+            ours.splits[name].y, part.y
         )
 
 
@@ -213,7 +213,7 @@ def test_batches_are_read_as_they_were_published(copied, tmp_path):
         "it is a pickle of the array"
     )
     (copied("cifar10") / "test_batch").write_bytes(content)
-    test = loaded("cifar10", tmp_path).parts["test"]
+    test = loaded("cifar10", tmp_path).splits["test"]
     assert np.array_equal(test.raw.flatten(1).numpy(), rows) and test.y.tolist() == [*range(7)]
 
 

@@ -124,7 +124,7 @@ def test_reconstructions_are_of_the_first_points_of_a_part(finished, ask):
     trained = load(folder, device="cpu")
     for part in ("validation", "test"):
         arrays, picture = ask("reconstruct", folder, "n=9", f"part={part}")
-        x = trained.data.parts[part].values(slice(9))
+        x = trained.data.splits[part].values(slice(9))
         assert np.array_equal(arrays["originals"], x) and np.array_equal(
             arrays["reconstructions"], trained.decode(trained.encode(x))
         )
@@ -137,7 +137,7 @@ def test_an_interpolation_ends_at_the_codes_of_its_end_points(finished, ask):
     folder = finished("cvae")
     trained = load(folder, device="cpu")
     arrays, picture = ask("interpolate", folder, "n=2", "steps=5")
-    test = trained.data.parts["test"]
+    test = trained.data.splits["test"]
     x, y = test.values(slice(4)), test.y[:4]
     codes = trained.encode(x, y=y)
     assert np.array_equal(arrays["originals"].reshape(x.shape), x) and arrays["codes"].shape == (
@@ -171,7 +171,7 @@ def test_a_traversal_moves_one_latent_at_a_time(model, finished, ask):
         assert np.ptp(wider["codes"][i, :, i]) == pytest.approx(2 * np.ptp(line[:, i]), rel=1e-4)
         assert np.array_equal(arrays["points"][i], trained.decode(line))
     if supports(trained.model, "encode"):
-        first = trained.encode(trained.data.parts["test"].values(slice(1)))[0]
+        first = trained.encode(trained.data.splits["test"].values(slice(1)))[0]
         assert all(
             np.array_equal(codes[i, 0, j], first[j]) for i in range(3) for j in range(3) if i != j
         )

@@ -131,7 +131,7 @@ def test_kde_keeps_points_as_they_came_and_draws_around_them():
     assert float(gap.square().mean() / 64) == pytest.approx(0.01**2, rel=0.1)
     other = build(config, data)
     other.load_state_dict(model.state_dict())
-    x = data.parts["test"].values()
+    x = data.splits["test"].values()
     assert torch.equal(other.log_prob(x), model.log_prob(x))
 
 
@@ -207,7 +207,7 @@ def test_a_few_labels_lead_classes_to_their_parts():
         and torch.bincount(data.train.y[data.train.y >= 0]).tolist() == [10] * 10
     )
     model, _ = trained(config, data)
-    with_labels = means(model, data.parts["test"], 500, 0)["accuracy"]
+    with_labels = means(model, data.splits["test"], 500, 0)["accuracy"]
     assert with_labels > 0.5  # chance is .1
     assert "accuracy" not in means(model, data.train, 500, 0, learnt=True)
 
@@ -249,7 +249,7 @@ def test_a_conditional_model_draws_the_wanted_class_and_refuses_to_guess(tmp_pat
         8,
         8,
     )
-    test = ours.data.parts["test"]
+    test = ours.data.splits["test"]
     assert torch.equal(
         ours.encode(test.values(), y=test.y),
         ours.model.conditioned_on(test.y).encode(test.values()),
@@ -397,7 +397,7 @@ def test_a_likelihood_says_what_it_is_and_of_what(name, overrides, kind, of):
     model, data = trained(config)
     nats, bits = card(Evaluation(model, data, {}), ["likelihood"])
     assert nats["of"] == bits["of"] == f"{of}; {kind}" and nats["n"] == bits["n"] == {"test": 360}
-    mean = float(model.log_prob(data.parts["test"].values()).double().mean())
+    mean = float(model.log_prob(data.splits["test"].values()).double().mean())
     assert nats["value"] == pytest.approx(mean) and nats["low"] < mean < nats["high"]
     cell = 64 * math.log(17) if "cells" in of else 0
     assert (
@@ -510,8 +510,8 @@ def test_an_identity_for_a_generator_leaves_the_judge_alone():
     model, data = trained(config)
     assert list(model.objectives) == ["discriminator"] and not list(model.generator.parameters())
     assert model.sample(50_000, generator(0)).std() == pytest.approx(1, abs=0.01)
-    found = model.held_out(next(data.parts["test"].batches(100)), generator(1))
-    again = model.evaluate(next(data.parts["test"].batches(100)), generator(1))
+    found = model.held_out(next(data.splits["test"].batches(100)), generator(1))
+    again = model.evaluate(next(data.splits["test"].batches(100)), generator(1))
     assert float(found["jsd_bound"]) == pytest.approx(
         math.log(2) - float(again["discriminator_loss"]) / 2, rel=1e-6
     )
@@ -533,7 +533,7 @@ def test_the_earth_movers_estimate_does_not_depend_on_how_steep_the_critic_is(st
     model.critic.net[1].weight.copy_(
         steep * torch.tensor([[0.6, 0.8]])
     )  # the best direction for a shift of 5
-    found = model.held_out(next(data.parts["test"].batches(10_000)), generator(0))
+    found = model.held_out(next(data.splits["test"].batches(10_000)), generator(0))
     assert float(found["wasserstein"]) == pytest.approx(5, abs=0.05)
 
 

@@ -49,7 +49,7 @@ def test_train_and_test_folders_are_parts_and_class_folders_labels(tmp_path):
     (tmp_path / "train" / "dog" / ".hidden.png").touch()
     (tmp_path / ".git").mkdir()
     data = loaded(tmp_path, val_size=5)
-    assert {name: len(part) for name, part in data.parts.items()} == {
+    assert {name: len(part) for name, part in data.splits.items()} == {
         "train": 15,
         "validation": 5,
         "test": 3,
@@ -60,7 +60,7 @@ def test_train_and_test_folders_are_parts_and_class_folders_labels(tmp_path):
         and data.train.raw.dtype == torch.uint8
         and data.train.scale == 1 / 255
     )
-    assert data.parts["test"].y.tolist() == [1, 1, 1] and data.parts["test"].raw[
+    assert data.splits["test"].y.tolist() == [1, 1, 1] and data.splits["test"].raw[
         :, 0, 0, 0
     ].tolist() == [100, 101, 102]
     assert torch.equal(data.train.raw[:, 1, 0, 0] == 2, data.train.y == 1) and data.names == (
@@ -79,13 +79,13 @@ def test_one_folder_is_split_with_and_without_classes(tmp_path):
         save(tmp_path / "labelled" / "ab"[i % 2] / f"{i}.png", flat(i, "L"))
         save(tmp_path / "plain" / f"{i}.png", flat(i, "L"))
     labelled, plain = loaded(tmp_path / "labelled"), loaded(tmp_path / "plain", test_size=3)
-    assert [len(part) for part in labelled.parts.values()] == [7, 1, 2] and [
-        len(part) for part in plain.parts.values()
+    assert [len(part) for part in labelled.splits.values()] == [7, 1, 2] and [
+        len(part) for part in plain.splits.values()
     ] == [6, 1, 3]
-    for part in labelled.parts.values():
+    for part in labelled.splits.values():
         assert torch.equal(part.raw[:, 0, 0, 0] % 2, part.y)
-    assert plain.spec.shape == (1, 3, 4) and all(part.y is None for part in plain.parts.values())
-    assert sorted(int(x[0, 0, 0]) for part in plain.parts.values() for x in part.raw) == list(
+    assert plain.spec.shape == (1, 3, 4) and all(part.y is None for part in plain.splits.values())
+    assert sorted(int(x[0, 0, 0]) for part in plain.splits.values() for x in part.raw) == list(
         range(10)
     )
     with pytest.raises(UserError, match=r"dataset.classes: the data have no classes"):
@@ -148,7 +148,7 @@ def test_sizes_that_differ_are_named_or_resized(tmp_path):
     (tmp_path / "pipe.png").unlink()
     data = loaded(tmp_path, resize=[5, 6])
     assert data.spec.shape == (3, 5, 6)
-    for part in data.parts.values():
+    for part in data.splits.values():
         assert (part.raw.float() - torch.tensor([10.0, 20, 30])[:, None, None]).abs().max() <= 2
 
 
@@ -165,7 +165,7 @@ def test_links_that_lead_back_are_followed_once(tmp_path, capsys):
             (tmp_path / "dog" / name / other).symlink_to(tmp_path / "dog" / other)
     (tmp_path / "dog" / "kitten").symlink_to(tmp_path / "cat" / "far")
     data = loaded(tmp_path)
-    assert data.names == ("cat", "dog") and sum(len(part) for part in data.parts.values()) == 8
+    assert data.names == ("cat", "dog") and sum(len(part) for part in data.splits.values()) == 8
     said = capsys.readouterr().out
     for name in ("up", "root", "kitten"):
         assert f"warning: {name} in" in said
@@ -228,7 +228,7 @@ def test_channels_are_as_many_as_the_pictures_or_the_setting_say(tmp_path):
     ):
         data = loaded(tmp_path / name, channels=channels)
         assert data.spec.shape == (found, 3, 4) and all(
-            (part.raw == 100).all() for part in data.parts.values()
+            (part.raw == 100).all() for part in data.splits.values()
         )
 
 
@@ -272,7 +272,7 @@ def test_pictures_of_16_bits_use_the_range_of_the_data(tmp_path, capsys):
     wanted = sorted(bytes_of.values())
     data = loaded(tmp_path)
     assert all(
-        sorted(x.flatten().tolist()) == wanted for part in data.parts.values() for x in part.raw
+        sorted(x.flatten().tolist()) == wanted for part in data.splits.values() for x in part.raw
     )
     said = capsys.readouterr().out
     assert (
@@ -375,8 +375,8 @@ def test_files_that_cannot_be_read_are_refused_before_training(tmp_path):
 def test_files_that_cannot_be_read_are_left_out_on_request(tmp_path, capsys):
     count = whole_and_bad(tmp_path)
     data = loaded(tmp_path, skip_bad=True)
-    assert [len(part) for part in data.parts.values()] == [8, 1, 3]
-    for part in data.parts.values():
+    assert [len(part) for part in data.splits.values()] == [8, 1, 3]
+    for part in data.splits.values():
         assert torch.equal(part.raw[:, 0, 0, 0] >= 100, part.y == 1), (
             "labels belong to the pictures"
         )

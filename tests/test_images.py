@@ -67,7 +67,7 @@ def test_a_convolutional_vae_learns_images_of_any_size_and_draws_all_it_can_show
     drawn = {"samples", "reconstructions", "codes", "interpolation", "traversal", "manifold"}
     assert {p.stem for p in (tmp_path / "run").glob("*.png")} == drawn
     trained = load("run")
-    x = trained.data.parts["test"].values()
+    x = trained.data.splits["test"].values()
     assert len(x) == len(test)
     assert (
         float((trained.decode(trained.encode(x)) - x).square().mean()) < 0.5 * test.var(0).mean()

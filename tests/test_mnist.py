@@ -75,7 +75,7 @@ def test_pca_equals_scikit_learn(mnist):
     model = build(config, mnist)
     fit(model, mnist, Nowhere(), Settings(config))
     theirs = PCA(50, svd_solver="full").fit(mnist.train.values().flatten(1).double().numpy())
-    y = mnist.parts["test"].values().flatten(1).double().numpy()
+    y = mnist.splits["test"].values().flatten(1).double().numpy()
     error = np.square(y - theirs.inverse_transform(theirs.transform(y))).sum(1).mean()
     print(
         f"explained {float(model.explained_variance):.8f} theirs {theirs.explained_variance_ratio_.sum():.8f}"
@@ -83,7 +83,7 @@ def test_pca_equals_scikit_learn(mnist):
     assert float(model.explained_variance) == pytest.approx(
         theirs.explained_variance_ratio_.sum(), rel=1e-4
     )
-    assert means(model, mnist.parts["test"], 5000, 0)["squared_error"] == pytest.approx(
+    assert means(model, mnist.splits["test"], 5000, 0)["squared_error"] == pytest.approx(
         error, rel=1e-4
     )
 
@@ -184,8 +184,8 @@ def test_vae_reaches_the_published_bound(mnist):
     config = config_of("vae", *overrides, dataset="mnist")
     model = build(config, mnist)
     fit(model, mnist, Nowhere(), Settings(config))
-    found = means(model, mnist.parts["test"], 1000, 0)["negative_elbo"]
-    print(f"negative ELBO on {len(mnist.parts['test']):,} test images: {found:.3f}")
+    found = means(model, mnist.splits["test"], 1000, 0)["negative_elbo"]
+    print(f"negative ELBO on {len(mnist.splits['test']):,} test images: {found:.3f}")
     assert found <= 106.0
 
 

@@ -67,9 +67,9 @@ def test_units_of_the_columns_change_nothing_but_the_units(model_name, table):
         and model.latent_dim == expected.latent_dim
     )
     x, theirs, y = (
-        plain.parts["test"].values(),
-        scaled.parts["test"].values(),
-        plain.parts["test"].y,
+        plain.splits["test"].values(),
+        scaled.splits["test"].values(),
+        plain.splits["test"].y,
     )
     close = {
         "rtol": 1e-2,
@@ -127,13 +127,13 @@ def test_variances_are_in_data_units(table):
     plain, scaled = (
         Data(
             "plane",
-            {k: Split(p.raw[:, :2], p.y) for k, p in d.parts.items()},
+            {k: Split(p.raw[:, :2], p.y) for k, p in d.splits.items()},
             DataSpec((2,), False),
         )
         for d in table
     )
     model = trained(config, scaled)
-    view = model.views(scaled.parts["test"].values(), generator(0))["components"].data
+    view = model.views(scaled.splits["test"].values(), generator(0))["components"].data
     torch.testing.assert_close(
         view["covariances"][0].float(),
         scaled.train.values().T.cov(correction=0),

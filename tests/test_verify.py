@@ -530,7 +530,7 @@ def test_codes_on_the_ring_have_no_distance_to_it():
 
 def test_bounds_rise_towards_the_exact_likelihood_with_the_draws(exact):
     weights, offset = references._affine_decoder(exact)
-    points = exact.data.parts["test"].values().flatten(1).double().numpy()
+    points = exact.data.splits["test"].values().flatten(1).double().numpy()
     likelihood = references._log_density(points, offset, weights, references._noise(exact))
     # The posterior of the best parameters is that of every training point, so that the bound is exact from one draw on.
     assert references.bound_200([exact]) == pytest.approx(likelihood, abs=1e-3)

@@ -120,12 +120,12 @@ def generate(name: str, config: dict, folder: Path, options: Settings, registry:
     trained = load_run(config, folder, options.device)
     _require_able(name, trained)
     part = options.get("part", "")
-    if part and part not in trained.data.parts:
+    if part and part not in trained.data.splits:
         raise UserError(
             "part",
             "the data of this run have no such part",
             part,
-            f"choose from {', '.join(trained.data.parts)}",
+            f"choose from {', '.join(trained.data.splits)}",
         )
     look = {"theme": config["theme"], "upscaling": config["upscaling"]}
     viewer = FigureRenderer(

@@ -174,7 +174,7 @@ class Data(NamedTuple):
     """
 
     name: str
-    parts: dict[str, Split]
+    splits: dict[str, Split]
     spec: DataSpec
     density: object | None = None
     names: tuple[str, ...] = ()
@@ -190,7 +190,7 @@ class Data(NamedTuple):
     @property
     def train(self) -> Split:
         """The part to learn from."""
-        return self.parts["train"]
+        return self.splits["train"]
 
 
 def load(settings: dict, device: torch.device) -> Data:

@@ -98,7 +98,7 @@ class Evaluation:
     @cached_property
     def test(self) -> Split:
         """The test points that count, evenly spread over all."""
-        return self.data.parts["test"].spread(self.most)
+        return self.data.splits["test"].spread(self.most)
 
     def rng(self, *purpose: str) -> torch.Generator:
         """The same noise at every evaluation, for one purpose."""
@@ -149,7 +149,7 @@ class Evaluation:
     @cached_property
     def classes(self) -> torch.Tensor:
         """The classes [k] that the data have and the features tell apart, in ascending order."""
-        labels = [part.y.cpu() for part in self.data.parts.values() if part.y is not None]
+        labels = [part.y.cpu() for part in self.data.splits.values() if part.y is not None]
         found = torch.cat([torch.empty(0, dtype=torch.long), *labels]).unique()
         return found[(found >= 0) & (found < self.features.classes)]
 

@@ -52,14 +52,14 @@ class FigureRenderer:
     ):
         self.data, self.seed, self.title, self.upscaling = data, seed, title, upscaling
         self.theme = THEMES[theme]
-        self.part = part or ("validation" if "validation" in data.parts else "test")
-        self.held_out = data.parts[self.part]
+        self.part = part or ("validation" if "validation" in data.splits else "test")
+        self.held_out = data.splits[self.part]
         shape = data.spec.shape
         self.kind = (
             "images" if len(shape) == 3 else {(1,): "line", (2,): "plane"}.get(shape, "vectors")
         )
         if self.kind == "plane":
-            seen = torch.cat([part.first(10_000).values().cpu() for part in data.parts.values()])
+            seen = torch.cat([part.first(10_000).values().cpu() for part in data.splits.values()])
             self.plane = planes.Plane(seen, data.density)
 
     @torch.no_grad()

@@ -12,7 +12,7 @@ from genbench.figures.canvas import read_png
 from genbench.report.load import Measure, Value, is_number, printable, short
 from genbench.report.table import SAMPLER, Report, Row, brief, called, cell, differing
 from genbench.report.verdicts import listed, problems, said
-from genbench.runs.directory import PARTS
+from genbench.runs.directory import SPLITS
 from genbench.utils import signals
 from genbench.utils.files import Unreadable, read_bytes
 
@@ -134,7 +134,7 @@ def _meaning(measure: Measure) -> str:
     from genbench.evaluation.registry import measures
 
     known = (
-        measures().get(measure.name) if measure.group not in PARTS else None
+        measures().get(measure.name) if measure.group not in SPLITS else None
     )  # a term may be called like a measure
     told = [known.meaning if known else "", f"In {measure.unit}." * bool(measure.unit)]
     on = [f"on {measure.on or measure.group}", measure.n, measure.features, measure.of]

@@ -11,7 +11,7 @@ from genbench.config.compose import recorded
 from genbench.config.registry import Registry
 from genbench.config.settings import flatten, written
 from genbench.config.validation import ASIDE, known_settings, title
-from genbench.runs.directory import LENGTH, PARTS, SUMMARY, Record, jobs
+from genbench.runs.directory import LENGTH, SPLITS, SUMMARY, Record, jobs
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, read_json, within
@@ -284,7 +284,7 @@ def _measured(run: Result, metrics: dict) -> Result:
         criterion=criterion,
         inside=inside,
         values={
-            part: numbers[part][criterion] for part in PARTS if criterion in numbers.get(part, {})
+            part: numbers[part][criterion] for part in SPLITS if criterion in numbers.get(part, {})
         },
         numbers=numbers,
         measures=measures,
@@ -354,7 +354,7 @@ def _terms(
     numbers: dict[str, dict[str, float]], model: str, criterion: str | None, weights: str
 ) -> dict[Measure, Value]:
     """The objective's terms on held-out data, which are their model's own; the criterion sums them with these weights."""
-    part = next((part for part in reversed(PARTS) if part in numbers), "")
+    part = next((part for part in reversed(SPLITS) if part in numbers), "")
     terms = dict(numbers.get(part, {}))
     n = _words(terms.pop("n", None))
     lowest = {criterion: {"better": "lower", "of": weights}}

@@ -14,7 +14,7 @@ from genbench.figures.canvas import Canvas, Page, png, unmathed
 from genbench.figures.plots import Line, against
 from genbench.report.load import Result, is_number, is_seed, results, slug
 from genbench.report.table import on_log
-from genbench.runs.directory import PARTS
+from genbench.runs.directory import SPLITS
 from genbench.utils.console import echo
 from genbench.utils.errors import report
 from genbench.utils.files import CannotWrite, write
@@ -118,7 +118,7 @@ def _line(name: str, points: Points, log: bool, marked: bool) -> Line:
     x = np.array(sorted(points))
     runs = [[r.values for r in points[value].values()] for value in x.tolist()]
     parts = {}
-    for part in PARTS:
+    for part in SPLITS:
         if all(part in values for at in runs for values in at):
             values = [[values[part] for values in at] for at in runs]
             parts[part] = np.array([(sum(v) / len(v), min(v), max(v)) for v in values])
@@ -205,7 +205,7 @@ def note(curve: Curve) -> str:
 
 def table(curve: Curve) -> str:
     """All lines of a curve, drawn or not, as comma-separated values."""
-    parts = [part for part in PARTS if any(part in line.parts for line in curve.lines)]
+    parts = [part for part in SPLITS if any(part in line.parts for line in curve.lines)]
     columns = [f"{part}{kind}" for part in parts for kind in ("", "_min", "_max")]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")

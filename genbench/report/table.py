@@ -23,7 +23,7 @@ from genbench.report.load import (
     merged,
     short,
 )
-from genbench.runs.directory import PARTS
+from genbench.runs.directory import SPLITS
 from genbench.utils.text import number
 
 # By what a header tells apart measures of the same name: the first of these in which they differ, then the next.
@@ -459,7 +459,7 @@ def headlines(rows: list[Row]) -> list[Measure]:
 
     order = [m.name for m in measures().values() if m.headline]
     mine = sorted(
-        (m for m in ranked(rows) if m.name in order and m.group not in PARTS),
+        (m for m in ranked(rows) if m.name in order and m.group not in SPLITS),
         key=lambda m: order.index(m.name),
     )
     found = [m for m in mine if sum(m in row.cells for row in rows) > 1] or mine

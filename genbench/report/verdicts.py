@@ -18,7 +18,7 @@ from genbench.report.table import (
     swept,
     telling,
 )
-from genbench.runs.directory import PARTS
+from genbench.runs.directory import SPLITS
 from genbench.utils.text import number, quoted
 
 MOST_NAMES, MOST_SENTENCES, MOST_EFFECTS, MOST_PROBLEMS = 3, 12, 4, 3
@@ -300,7 +300,7 @@ def _reason(row: Row, measure: Measure) -> str:
     from genbench.evaluation.registry import measures  # which takes torch
 
     run = row.runs[0]
-    if measure.group in PARTS or measure.model:
+    if measure.group in SPLITS or measure.model:
         return "it is a term of another model's objective, or of another part of the data"
     if other := _elsewhere(row, measure):
         return f"the number does not compare, as it is {_contrast(other, measure)}; it stands among all measures"

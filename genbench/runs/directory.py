@@ -24,7 +24,7 @@ from genbench.utils.files import (
 from genbench.utils.schema import CONFIG, JOB, METRICS, STATUS, fault
 from genbench.utils.text import counted, quoted
 
-PARTS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
+SPLITS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
 SUMMARY = "sweep_summary.json"
 EVENTS = "events.out.tfevents.genbench"
 STATES = ("running", "done", "failed", "interrupted")

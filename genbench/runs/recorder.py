@@ -158,7 +158,7 @@ class Run:
             name: s[name] for name, asked in self.config.items() if asked == "auto" != s[name]
         }
         if self.config["dataset"].get("val_size") == "auto":
-            self.auto["dataset.val_size"] = len(self.data.parts.get("validation", ()))
+            self.auto["dataset.val_size"] = len(self.data.splits.get("validation", ()))
         if self.auto:
             self.echo(
                 f"auto is here {' '.join(f'{name}={value}' for name, value in self.auto.items())}"

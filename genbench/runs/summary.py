@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from genbench.runs.directory import PARTS, in_words
+from genbench.runs.directory import SPLITS, in_words
 from genbench.utils.text import counted, duration, number, quoted
 
 MOST_HEADLINES = 8  # measures at the end of a run
@@ -26,7 +26,7 @@ MOST_LINES = 4  # of the first diagnosis at the end of a run
 
 def parts_of(found: dict) -> dict[str, dict]:
     """Of the content of metrics.json, the numbers by part of the data."""
-    return {part: found[part] for part in PARTS if part in found}
+    return {part: found[part] for part in SPLITS if part in found}
 
 
 def objective(found: dict) -> list[str]:

@@ -148,8 +148,8 @@ def _pass(
             train = at.meter.read(at.epoch * at.of)
             at.train = train | _read(model.end_epoch())
     point = {"train": at.train}
-    if "validation" in data.parts and epoch % s.validate_every == 0:
-        point["validation"] = means(model, data.parts["validation"], s.batch_size, s.seed)
+    if "validation" in data.splits and epoch % s.validate_every == 0:
+        point["validation"] = means(model, data.splits["validation"], s.batch_size, s.seed)
     _require_finite(point, epoch)
     stopping.watch(epoch, model, point)
     visited = min(at.batches * s.batch_size, len(data.train))
@@ -196,7 +196,7 @@ class EarlyStopping:
             raise UserError(
                 "patience", "this model has no objective that falls", self.patience, "patience=null"
             )
-        if self.patience is not None and "validation" not in data.parts:
+        if self.patience is not None and "validation" not in data.splits:
             raise UserError(
                 "patience",
                 "needs validation data",

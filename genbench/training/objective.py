@@ -28,7 +28,7 @@ def final(model: Model, data: Data, batch_size: int, seed: int) -> dict[str, dic
     """The objective of a finished run, under the part of the data it was measured on, with that part's size `n`."""
     parts = {
         name: part
-        for name, part in data.parts.items()
+        for name, part in data.splits.items()
         if name != "train" or not model.stores_training_data
     }
     return {

@@ -58,7 +58,7 @@ KEYS = {  # beside `run`: what is allowed, in the grammar of settings, and an ex
     "last_run": ("text", '"2026-11-27"'),
     "measured": ("float | list of 2 float", "107.2"),
 }
-PARTS = (
+SECTIONS = (
     "train",
     "validation",
     "test",
@@ -241,7 +241,7 @@ def _require_sense(file: Path, values: Mapping[str, Any], runs: list[dict], call
             "leave it out",
         )
     if not calls and (
-        len(runs) != 1 or not re.fullmatch(rf"({'|'.join(PARTS)})\.\w+", values["ours"])
+        len(runs) != 1 or not re.fullmatch(rf"({'|'.join(SECTIONS)})\.\w+", values["ours"])
     ):
         what = "names neither a function of genbench or of your config folder, nor a number that one run measures"
         raise UserError(

@@ -122,7 +122,7 @@ def mixture_score_gap(runs: list[Trained]) -> float:
             theirs.precisions_cholesky_ = np.swapaxes(
                 np.linalg.inv(np.linalg.cholesky(covariances)), -1, -2
             )
-        x = run.data.parts["test"].values()
+        x = run.data.splits["test"].values()
         score = theirs.score(x.flatten(1).double().cpu().numpy())
         gaps.append(abs(float(run.log_prob(x).double().mean()) - score) / abs(score))
     return max(gaps)
@@ -201,7 +201,7 @@ def importance_bound(runs: list[Trained]) -> tuple[float, float]:
     import torch
 
     (run,) = runs
-    x = run.data.parts["test"].values(slice(200))
+    x = run.data.splits["test"].values(slice(200))
     with torch.no_grad():
         ours = float(run.model.log_prob(x, 5000).mean())
     weights, offset = _affine_decoder(run)
@@ -231,9 +231,9 @@ def _bound(run: Trained, draws: int) -> float:
     with torch.no_grad():
         parts = [
             run.model.log_prob(batch.x, draws).double().sum()
-            for batch in run.data.parts["test"].batches(1000)
+            for batch in run.data.splits["test"].batches(1000)
         ]
-    return float(torch.stack(parts).sum()) / len(run.data.parts["test"])
+    return float(torch.stack(parts).sum()) / len(run.data.splits["test"])
 
 
 def kernel_density(runs: list[Trained]) -> tuple[float, float]:
@@ -245,7 +245,7 @@ def kernel_density(runs: list[Trained]) -> tuple[float, float]:
     from sklearn.neighbors import KernelDensity
 
     (run,) = runs
-    x = run.data.parts["test"].spread(2000).values()
+    x = run.data.splits["test"].spread(2000).values()
     points = _points(run)
     theirs = KernelDensity(bandwidth=float(run.model.bandwidth), leaf_size=len(points)).fit(points)
     return float(run.log_prob(x).double().mean()), float(
@@ -298,7 +298,7 @@ def _coverage(run: Trained, n: int = 5000) -> float:
     """
     from genbench.stats.divergences import prdc
 
-    x = run.data.parts["test"].spread(n).values().flatten(1)
+    x = run.data.splits["test"].spread(n).values().flatten(1)
     return prdc(x, run.sample(len(x), seed=0).flatten(1), 5)["coverage"]
 
 
@@ -329,7 +329,7 @@ def distance_to_ring(runs: list[Trained]) -> float:
     (run,) = runs
     rng, codes = (
         np.random.default_rng(0),
-        run.encode(run.data.parts["test"].values()).double().cpu().numpy(),
+        run.encode(run.data.splits["test"].values()).double().cpu().numpy(),
     )
     around, radius = 2 * np.pi * rng.random(len(codes)), rng.uniform(0.8, 1, len(codes))
     ring = radius[:, None] * np.stack([np.cos(around), np.sin(around)], 1)
@@ -352,7 +352,7 @@ def _parzen_window(samples: torch.Tensor, run: Trained) -> float:
 
     samples = samples.flatten(1).double()
     validation, test = (
-        run.data.parts[name].values().flatten(1).double() for name in ("validation", "test")
+        run.data.splits[name].values().flatten(1).double() for name in ("validation", "test")
     )
 
     def mean(x: torch.Tensor, widths: Array) -> Array:

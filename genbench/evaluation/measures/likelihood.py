@@ -25,7 +25,9 @@ def log_probs(e: Evaluation) -> torch.Tensor:
         raise UserError(
             "k", "this model's likelihood takes no importance samples", k, "leave it out"
         )
-    points = e.data.parts["test"].spread(most) if most else e.test.spread(MOST) if bound else e.test
+    points = (
+        e.data.splits["test"].spread(most) if most else e.test.spread(MOST) if bound else e.test
+    )
     own = {} if k is None else {"k": k}
     return torch.cat(
         [
