@@ -647,7 +647,7 @@ def test_what_is_not_finite_is_told():
 
 
 def test_every_measure_says_what_it_is_in_the_docs_and_in_a_list(genbench):
-    docs = (CONFIGS.parent / "docs" / "metrics.md").read_text()
+    docs = (CONFIGS.parent / "docs" / "evaluation.md").read_text()
     listed = genbench("evaluate", "--list").stdout
     for name, m in measures().items():
         assert (
@@ -658,7 +658,9 @@ def test_every_measure_says_what_it_is_in_the_docs_and_in_a_list(genbench):
 
 def test_a_measure_is_one_function_in_one_place(monkeypatch, genbench):
     example = re.search(
-        r"```python\n(@measure.*?)```", (CONFIGS.parent / "docs" / "metrics.md").read_text(), re.S
+        r"```python\n(@measure.*?)```",
+        (CONFIGS.parent / "docs" / "evaluation.md").read_text(),
+        re.S,
     )[1]
     measures()
     monkeypatch.setattr("genbench.evaluation.registry.MEASURES", dict(MEASURES))

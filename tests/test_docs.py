@@ -1,4 +1,4 @@
-"""What docs/ says: the worked example of extending.md, word for word; settings and commands of models.md."""
+"""What README.md and docs/ say: the example of extending.md, word for word; settings, commands and links."""
 
 import json
 import re
@@ -16,6 +16,14 @@ from genbench.sweeps.sweep import Sweep
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 TEXT = (DOCS / "extending.md").read_text()
 MODELS_TEXT = (DOCS / "models.md").read_text()
+PAGES = [DOCS.parent / "README.md", *DOCS.glob("*.md")]
+COMMANDS = {  # that train: in a block or a sentence, the first word is an option or a setting
+    command.replace("FOLDER", "/tmp")
+    for page in PAGES
+    for command in re.findall(
+        r"^genbench (?:-m|\S+=).*|(?<=`)genbench (?:-m|[^` ]+=)[^`]*", page.read_text(), re.M
+    )
+}
 SECTIONS = dict(re.findall(r"^### `(\S+)`\n(.*?)(?=^##)", MODELS_TEXT, re.M | re.S))  # by model
 
 
@@ -80,13 +88,10 @@ def test_a_section_names_settings_that_its_model_has_and_all_that_it_alone_has(m
     assert own <= {*names, *given}
 
 
-@pytest.mark.parametrize(
-    "command", re.findall(r"^genbench .*=.*|(?<=`)genbench [^`]*=[^`]*", MODELS_TEXT, re.M)
-)
+@pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_commands_are_accepted(command):
-    check_request(
-        get_args_parser().parse_intermixed_args(shlex.split(command)[1:]), builtin_registry(), ()
-    )
+    words = shlex.split(command, comments=True)[1:]
+    check_request(get_args_parser().parse_intermixed_args(words), builtin_registry(), ())
 
 
 def test_settings_and_links_elsewhere_exist():
@@ -112,3 +117,20 @@ def test_the_tests_that_the_promises_name_are_there():
         )
         for wanted in (quoted or word).split(" or ") if quoted or word else [""]:
             assert any(wanted in name for name in names), f"{file} -k {wanted}"
+
+
+def test_ci_runs_the_set_up_commands_of_the_readme():
+    readme = (DOCS.parent / "README.md").read_text()
+    commands = re.findall(r"^python3 -m venv .*", readme, re.M)
+    assert len(commands) == 2
+    script = (DOCS.parent / ".ci" / "run").read_text()
+    assert all(f"\n{command} || exit 1\n" in script for command in commands)
+
+
+def test_every_page_is_in_the_index_and_every_link_leads_to_a_file():
+    index = (DOCS / "index.md").read_text()
+    for page in DOCS.glob("*.md"):
+        assert page.stem == "index" or f"\n{page.stem}\n" in index, page
+    for page in [*PAGES, DOCS.parent / "CONTRIBUTING.md", DOCS.parent / "CHANGELOG.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -24,7 +24,8 @@ class EM(Model):
     point (so that one tolerance serves the plane and images alike). A pass measures the objective of the parameters
     that it begins with.
 
-    A subclass keeps its parameters as buffers whose first dimension is the start, and says
+    A subclass keeps its parameters as buffers whose first dimension is the start, and says::
+
         begin(start, x, rng)      where a start begins, given all points x [N, D]
         expect(start, x)          sums of one batch x [n, D]: "objective" (lower is better) and what maximise needs
         maximise(start, sums, n)  new parameters from the sums over all n points
