@@ -11,6 +11,7 @@ ROOT = Path(genbench.__file__).parent
 # From the bottom to the top: a package imports only those before it, and itself. Two on one line are independent.
 LAYERS = [
     {"utils"},
+    {"settings"},
     {"config"},
     {"data"},
     {"nn", "stats"},

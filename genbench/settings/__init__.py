@@ -1,0 +1,1 @@
+"""What every setting may be, declared as typed classes that import no torch."""

@@ -1,0 +1,139 @@
+"""The base class of settings classes, and the settings that a class declares."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from genbench.settings.fields import ConditionalDefault
+from genbench.settings.setting import Setting, alternatives_of
+
+Self = TypeVar("Self", bound="Settings")
+
+
+class Settings(BaseModel):
+    """Base class of settings classes.
+
+    A field with a description is a setting; one without is fixed by configs/ and cannot be set on
+    the command line. Types are strict (no text becomes a number), and no number is infinite or NaN.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        populate_by_name=True,  # `lambda_`, as Python spells it, besides `lambda`
+        defer_build=True,  # dozens of classes are declared, and a command needs few
+    )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """TypeError where pydantic, which looks at bases from left to right, passes over a nearer
+        declaration.
+        """
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, info in cls.model_fields.items():
+            nearest = next(
+                base
+                for base in cls.__mro__
+                if issubclass(base, Settings) and name in inspect.get_annotations(base)
+            )
+            default = nearest.model_fields[name].default
+            if info.default is not default and info.default != default:
+                raise TypeError(
+                    f"{cls.__name__}: the default of {name} in {nearest.__name__} is lost; "
+                    f"name {nearest.__name__} first among the bases"
+                )
+
+    @model_validator(mode="before")
+    @classmethod
+    def fill_in_conditional_defaults(cls, given: Any) -> Any:
+        """Give settings whose default depends on another setting the default that holds here."""
+        if not isinstance(given, Mapping):
+            return given
+        given = {cls._python_name(name): value for name, value in given.items()}
+
+        def value(name: str) -> Any:
+            of, _, part = name.rpartition(".")
+            if of:
+                found = given.get(of)
+                return found.get(part) if isinstance(found, Mapping) else getattr(found, part, None)
+            if name in given or name not in cls.model_fields:
+                return given.get(name)
+            default = cls.model_fields[name].default
+            if isinstance(default, ConditionalDefault):
+                return default.beside({default.name: value(default.name)})
+            return default
+
+        missing = [
+            name
+            for name, info in cls.model_fields.items()
+            if name not in given and isinstance(info.default, ConditionalDefault)
+        ]
+        return given | {name: value(name) for name in missing}
+
+    @model_validator(mode="after")
+    def check_conditions(self: Self) -> Self:
+        """Refuse a setting that has no effect with the values of others."""
+        values = self.values()
+        for name, setting in settings_of(type(self)).items():
+            if setting.conditions:
+                setting.check(values[name], values)
+        return self
+
+    @classmethod
+    def _python_name(cls, name: str) -> str:
+        """`lambda_` for `lambda`."""
+        return next((n for n, info in cls.model_fields.items() if info.alias == name), name)
+
+    def values(self) -> dict[str, Any]:
+        """The values of all fields by the names that users know, which may be words of Python."""
+        return {
+            info.alias or name: getattr(self, name)
+            for name, info in type(self).model_fields.items()
+        }
+
+
+@cache
+def settings_of(declared: type[Settings], prefix: str = "") -> dict[str, Setting]:
+    """The settings that a class declares or inherits, by dotted name, the most general ones first.
+
+    The prefix is `dataset.` for those of a dataset.
+    """
+    found = {}
+    for python_name, info in declared.model_fields.items():
+        if info.description is None:
+            continue
+        name = f"{prefix}{info.alias or python_name}"
+        alternatives = alternatives_of(info.annotation, info.metadata)
+        found[name] = Setting(
+            name,
+            tuple(alternative.prefixed(prefix) for alternative in alternatives),
+            info.description,
+            info.get_default(call_default_factory=True),
+            _declared_in(declared, python_name),
+        )
+    return found
+
+
+def own_first(declared: type[Settings], settings: Iterable[Setting]) -> list[Setting]:
+    """Settings of a class: those it declares itself, then those of each class it inherits from."""
+    rank = {_path(base): i for i, base in enumerate(declared.__mro__)}
+    return sorted(settings, key=lambda setting: rank[setting.declared_in])
+
+
+def _declared_in(declared: type[Settings], name: str) -> str:
+    """The most general class that declares a field as this one does; others may only change its
+    default.
+    """
+    bases = [base for base in declared.__mro__ if name in inspect.get_annotations(base)]
+    annotation = inspect.get_annotations(bases[0])[name]
+    same = [base for base in bases if inspect.get_annotations(base)[name] is annotation]
+    return _path(same[-1])
+
+
+def _path(base: type) -> str:
+    return f"{base.__module__}.{base.__qualname__}"

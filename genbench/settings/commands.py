@@ -1,0 +1,108 @@
+"""The options of the commands on a finished run."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from genbench.settings.base import Settings
+from genbench.settings.fields import (
+    AtLeastOne,
+    AtLeastTwo,
+    Count,
+    Device,
+    Folder,
+    Positive,
+    Seed,
+    Share,
+)
+from genbench.settings.run import DEVICE
+
+
+class OutputOptions(Settings):
+    """Of commands that write pictures and arrays."""
+
+    to: Folder | None = Field(None, description="where the files go; null is the run's own folder")
+    device: Device = Field("auto", description=DEVICE)
+
+
+class HeldOutOptions(Settings):
+    """Of commands that start from points of the run's data."""
+
+    part: Literal["test", "validation", "train"] = Field(
+        "test", description="points to take, from the first on"
+    )
+
+
+class SampleOptions(OutputOptions):
+    """Of `genbench sample`."""
+
+    n: AtLeastOne = Field(64, description="points to draw")
+    seed: Seed = Field(
+        0, description="seed of the draws, the same as in sample(n, seed) from Python"
+    )
+    y: Count | None = Field(
+        None,
+        description=(
+            "the class to draw, of a model that depends on it; null draws each as often as it "
+            "occurs"
+        ),
+    )
+
+
+class ReconstructOptions(HeldOutOptions, OutputOptions):
+    """Of `genbench reconstruct`."""
+
+    n: AtLeastOne = Field(32, description="points to reconstruct")
+
+
+class InterpolateOptions(HeldOutOptions, OutputOptions):
+    """Of `genbench interpolate`."""
+
+    n: AtLeastOne = Field(8, description="pairs of points")
+    steps: AtLeastTwo = Field(10, description="codes on each line, the ends among them")
+
+
+class TraverseOptions(HeldOutOptions, OutputOptions):
+    """Of `genbench traverse`."""
+
+    steps: AtLeastTwo = Field(9, description="codes along each latent")
+    range: Positive = Field(
+        3.0, description="standard deviations of the codes on either side of their mean"
+    )
+
+
+class EvaluateOptions(Settings):
+    """Of `genbench evaluate`."""
+
+    evaluation: Literal["full", "quick"] = Field(
+        "full", description="of up to 10,000 points and as many samples, or of 1,000"
+    )
+    metrics: str | None = Field(
+        None, description="measures or groups of them, such as fid,ndb; null is all"
+    )
+    device: Device | None = Field(None, description=f"{DEVICE}, null is the run's own")
+    k: AtLeastOne | None = Field(
+        None, description="importance samples of a bound; null is the model's own number"
+    )
+    points: AtLeastOne | None = Field(
+        None,
+        description=(
+            "test points of a likelihood, all if there are no more; null is 1,000 for a bound, "
+            "else as many as count"
+        ),
+    )
+    bins: AtLeastTwo | None = Field(
+        None, description="bins of ndb; null is 100, or fewer on small data"
+    )
+    level: Share | None = Field(
+        None, description="significance level of the tests of ndb; null is .05"
+    )
+
+
+COMMANDS: dict[str, type[Settings]] = {
+    "evaluate": EvaluateOptions,
+    "interpolate": InterpolateOptions,
+    "reconstruct": ReconstructOptions,
+    "sample": SampleOptions,
+    "traverse": TraverseOptions,
+}

@@ -1,0 +1,201 @@
+"""The settings of each dataset, and the groups of settings that datasets share."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from genbench.settings.base import Settings
+from genbench.settings.fields import (
+    AtLeastOne,
+    AtLeastTwo,
+    Count,
+    Folder,
+    Positive,
+    Seed,
+    Share,
+    only_with,
+)
+
+ValSize = Annotated[
+    Count | Share | Literal["auto"],
+    Field(
+        description=(
+            "training points set aside for validation, or the share of them; auto is 5,000, or a "
+            "tenth of the points where that is less"
+        )
+    ),
+]
+TestSize = Annotated[
+    AtLeastOne | Share, Field(description="points held out for the test, or the share of them")
+]
+Standardize = Annotated[
+    bool,
+    Field(
+        description=(
+            "train on values of mean 0 and standard deviation 1 over the training points; points, "
+            "samples and densities stay in data units, a bandwidth, reg_covar and the terms of the "
+            "objective do not"
+        )
+    ),
+]
+OnlyUnlessBinarized = only_with(binarize="none")
+
+
+class DatasetSettings(Settings):
+    """What every dataset has."""
+
+    name: str = ""
+    loader: str = ""
+    kind: Literal["images", "vectors"] | None = None
+    val_size: ValSize = Field("auto")
+    limit: AtLeastOne | None = Field(None, description="train on the first N points only")
+    labelled: Count | None = Field(
+        None,
+        description="training points that keep their label, evenly of all classes; null keeps all",
+    )
+    seed: Seed = Field(
+        0, description="seed of the parts and of noise drawn once, apart from the run's seed"
+    )
+
+
+class TestSizeSettings(Settings):
+    """Of datasets that are not published with test points of their own."""
+
+    test_size: TestSize = Field(10000)
+
+
+class ImageSettings(DatasetSettings):
+    """Of datasets of images."""
+
+    kind: Literal["images", "vectors"] | None = "images"
+    resize: Annotated[list[AtLeastOne], Field(min_length=2, max_length=2)] | None = Field(
+        None,
+        description=(
+            "height and width to stretch all images to; null leaves them as they are, which must "
+            "then be alike"
+        ),
+    )
+    classes: list[Count] | None = Field(
+        None, description="keep only the images with these labels; null keeps all"
+    )
+    binarize: Literal["none", "static", "dynamic"] = Field(
+        "none", description="pixels as one fixed Bernoulli draw, or a fresh draw at each visit"
+    )
+    dequantize: Annotated[bool | Literal["dynamic"], OnlyUnlessBinarized] = Field(
+        False,
+        description=(
+            "add uniform noise to whole pixel values, which bounds densities; once, or anew at "
+            "each visit"
+        ),
+    )
+
+
+class PublishedSettings(ImageSettings):
+    """Of images that are downloaded as they were published."""
+
+    root: Folder | None = Field(
+        None,
+        description=(
+            "folder above MNIST/raw, or whichever the files as published are in; null is a cache "
+            "folder, filled on first use"
+        ),
+    )
+
+
+class VectorSettings(TestSizeSettings, DatasetSettings):
+    """Of datasets of vectors, such as tables."""
+
+    kind: Literal["images", "vectors"] | None = "vectors"
+    standardize: Standardize = True
+    val_size: ValSize = 0.1
+    test_size: TestSize = 0.2
+
+
+class DensitySettings(VectorSettings):
+    """Of points drawn from a density that is known."""
+
+    size: AtLeastTwo = Field(55000, description="points drawn for training and validation")
+    val_size: ValSize = "auto"
+    test_size: TestSize = 10000
+    standardize: Standardize = False
+
+
+class DigitsSettings(TestSizeSettings, ImageSettings):
+    """Of scikit-learn's digits."""
+
+    val_size: ValSize = 0.125
+    test_size: TestSize = 0.2
+
+
+class BinarizedMNISTSettings(ImageSettings):
+    """Of the fixed binarisation of MNIST."""
+
+    root: Folder = Field(
+        None,
+        description=(
+            "folder above binarized_mnist/, which holds binarized_mnist_train.amat, _valid.amat "
+            "and _test.amat"
+        ),
+    )
+    val_size: ValSize = 10000
+
+
+class LFWSettings(TestSizeSettings, PublishedSettings):
+    """Of Labeled Faces in the Wild."""
+
+    val_size: ValSize = 0.1
+    test_size: TestSize = 0.2
+
+
+class ImageFolderSettings(TestSizeSettings, ImageSettings):
+    """Of a user's own pictures."""
+
+    root: Folder = Field(
+        None,
+        description=(
+            "your pictures; what it holds, if not train/ and test/, is split by dataset.test_size"
+        ),
+    )
+    channels: Literal[1, 3, "auto"] = Field(
+        "auto", description="grey or colour; auto is 3 unless all pictures are grey"
+    )
+    levels: (
+        Literal["auto"]
+        | Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=2, max_length=2)]
+    ) = Field(
+        "auto",
+        description=(
+            "values of 16-bit pictures that are black and white; auto: the least and the largest"
+        ),
+    )
+    skip_bad: bool = Field(
+        False,
+        description=(
+            "leave out files that cannot be read, and list them, rather than refuse the folder"
+        ),
+    )
+    val_size: ValSize = 0.1
+    test_size: TestSize = 0.2
+
+
+class MoonsSettings(DensitySettings):
+    """Of two half-circles."""
+
+    noise: Positive = Field(
+        0.1, description="standard deviation of the noise around the half-circles"
+    )
+
+
+class GaussiansSettings(DensitySettings):
+    """Of a mixture of Gaussians that the user describes."""
+
+    means: list[list[float]] = Field(
+        [[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]], description="one mean per component"
+    )
+    scales: list[Positive] = Field(
+        [0.5, 0.5, 1.0], description="one standard deviation per component"
+    )
+    weights: list[Positive] = Field(
+        [0.4, 0.4, 0.2],
+        description="one weight per component; they are normalised to sum to one",
+    )

@@ -1,0 +1,125 @@
+"""What fields of settings classes are built from: types with bounds, conditions, defaults."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+@dataclass(frozen=True)
+class Or:
+    """Words that a setting accepts besides its type, such as `auto`.
+
+    A model never sees them: they are replaced, once the data are known, before it is built. So the
+    setting keeps the plain type, which is what type checkers should see.
+    """
+
+    words: tuple[str, ...]
+
+    def __init__(self, *words: str):
+        object.__setattr__(self, "words", words)
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.union_schema(
+            [core_schema.literal_schema(list(self.words)), handler(source)]
+        )
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A value of another setting that a setting, or one of the things it may be, needs to have an
+    effect.
+    """
+
+    name: str
+    value: str
+
+    def holds(self, others: Mapping[str, Any]) -> bool:
+        """Whether the other setting has this value; others are by dotted name."""
+        return str(others.get(self.name)) == self.value
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.value}"
+
+
+@dataclass(frozen=True)
+class OnlyWith:
+    """Says that a setting, or one member of its union of types, is allowed only with one of these
+    conditions.
+    """
+
+    conditions: tuple[Condition, ...]
+
+
+def only_with(**values: str | tuple[str, ...]) -> OnlyWith:
+    """`only_with(optimizer=("sgd", "rmsprop"))`: at least one of these settings has one of these
+    values.
+    """
+    return OnlyWith(
+        tuple(
+            Condition(name, value)
+            for name, wanted in values.items()
+            for value in ((wanted,) if isinstance(wanted, str) else wanted)
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How help calls a type that is written as a pattern or converted, and values that completion
+    offers.
+    """
+
+    text: str
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ConditionalDefault:
+    """A default that depends on the value of another setting; the first choice is the usual one."""
+
+    name: str
+    choices: tuple[tuple[str, Any], ...]
+
+    def beside(self, others: Mapping[str, Any]) -> Any:
+        """The default with these other settings."""
+        return dict(self.choices).get(str(others.get(self.name)), self.usual)
+
+    @property
+    def usual(self) -> Any:
+        """The default where the other setting is not known."""
+        return self.choices[0][1]
+
+
+def default_by(name: str, /, **choices: Any) -> Any:
+    """A field's default by the value of another setting: `default_by("network", mlp=1e-3,
+    conv=2e-3)`.
+
+    The dotted name of a dataset's setting begins with `dataset.`.
+    """
+    return ConditionalDefault(name, tuple(choices.items()))
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))
+
+
+Auto = Or("auto")
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+AtLeastTwo = Annotated[int, Field(ge=2)]
+Count = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Folder = Annotated[
+    str, AfterValidator(_absolute), Shown("folder")
+]  # so that a run can be resumed from anywhere
+CudaDevice = Annotated[str, Field(pattern=r"^cuda:\d+$"), Shown("cuda:N", ("cuda:0",))]
+Device = Literal["auto", "cpu", "cuda"] | CudaDevice | Literal["mps"]

@@ -1,0 +1,71 @@
+"""The settings of every run."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from genbench.settings.base import Settings
+from genbench.settings.datasets import DatasetSettings
+from genbench.settings.fields import AtLeastOne, Auto, Device, Seed
+
+Epochs = Annotated[
+    AtLeastOne,
+    Auto,
+    Field(
+        description="passes over the training data, unless the model converges earlier; auto is 40 "
+        "(18 with network=conv), or as many as make 4,000 steps"
+    ),
+]
+BatchSize = Annotated[
+    AtLeastOne,
+    Auto,
+    Field(
+        description=(
+            "data points per step; auto is 128 (64 for gan and, with network=conv, wgan, which "
+            "else takes 256; 500 for swae, 512 for gmm-sgd), or on few data about a tenth of them"
+        )
+    ),
+]
+DEVICE = "where to compute; auto takes a GPU if there is one"
+
+
+class ModelChoice(Settings):
+    """The chosen model: its name, and the dotted path of its class."""
+
+    name: str = ""
+    class_: str = Field("", alias="class")
+
+
+class RunSettings(Settings):
+    """What every run has, whichever its model and dataset."""
+
+    epochs: Epochs = Field("auto")
+    batch_size: BatchSize = Field("auto")
+    seed: Seed = Field(0, description="seed of initial weights, order of the data and noise")
+    device: Device = Field("auto", description=DEVICE)
+    validate_every: AtLeastOne = Field(
+        1, description="epochs between measurements on the validation data"
+    )
+    save_every: AtLeastOne = Field(1, description="epochs between checkpoints")
+    draw_every: AtLeastOne | None = Field(
+        None,
+        description=(
+            "epochs between pictures; null draws after 1, 2, ..., 10, 20, ..., 100, 200, ..."
+        ),
+    )
+    theme: Literal["light", "dark"] = Field("light", description="the ground of the pictures")
+    upscaling: Literal["bicubic", "nearest"] = Field(
+        "bicubic",
+        description=(
+            "how small images are enlarged in pictures: smoothly, or each pixel as a square"
+        ),
+    )
+    evaluation: Literal["full", "quick", "none"] = Field(
+        "full",
+        description=(
+            "the report card at the end: of up to 10,000 points and as many samples, of 1,000, or "
+            "none"
+        ),
+    )
+    dataset: DatasetSettings = Field(default_factory=DatasetSettings)
+    model: ModelChoice = Field(default_factory=ModelChoice)

@@ -1,0 +1,211 @@
+"""One setting as help, completion and checks see it, read from a field of a settings class."""
+
+import types
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from genbench.settings.fields import Condition, OnlyWith, Or, Shown
+from genbench.utils.errors import UserError
+
+SIGNS = {Ge: (">=", "["), Gt: (">", "("), Le: ("<=", "]"), Lt: ("<", ")")}
+STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One of the things that a setting may be, and the conditions of which one must hold, if there
+    are any.
+    """
+
+    text: str  # as help calls it: `float >= 0`, `auto`, `folder`
+    words: tuple[str, ...] = ()  # values that completion offers
+    conditions: tuple[Condition, ...] = ()
+    annotation: Any = field(default=None, compare=False, repr=False)
+
+    def prefixed(self, prefix: str) -> "Alternative":
+        """The same for a group of settings whose dotted names begin with the prefix."""
+        conditions = tuple(Condition(prefix + c.name, c.value) for c in self.conditions)
+        return replace(self, conditions=conditions)
+
+    def in_force(self, others: Mapping[str, Any]) -> bool:
+        """Whether it is allowed with these other settings."""
+        return not self.conditions or any(c.holds(others) for c in self.conditions)
+
+    def convert(self, value: Any) -> Any:
+        """The value in the declared type; ValidationError, which is a ValueError, for a value that
+        is none.
+        """
+        return self._adapter.validate_python(value)
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.annotation, config=STRICT)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One declared setting: dotted name, what it may be, what it means, its default and the class
+    that declares it.
+    """
+
+    name: str
+    alternatives: tuple[Alternative, ...]
+    meaning: str
+    default: Any
+    declared_in: str
+
+    def in_force(self, others: Mapping[str, Any]) -> list[Alternative]:
+        """What is allowed with these other settings; nothing where the setting has no effect."""
+        return [alternative for alternative in self.alternatives if alternative.in_force(others)]
+
+    def check(self, value: Any, others: Mapping[str, Any]) -> Any:
+        """The value in its declared type (4 becomes 4.0 for a float).
+
+        UserError if it is not allowed with the other settings, which are given by dotted name.
+        """
+        in_force = self.in_force(others)
+        value = _listed(value)
+        for alternative in in_force:
+            try:
+                return alternative.convert(value)
+            except (ValidationError, OverflowError):
+                continue
+        if not in_force:
+            if value == self.default:
+                return value
+            conditions = self.conditions
+            other = conditions[0].name
+            wanted = " or ".join(str(condition) for condition in conditions)
+            what = f"has no effect with {other}={others.get(other)}"
+            raise UserError(self.name, what, written(value), f"leave it out, or set {wanted}")
+        if value is None and self.required:
+            raise UserError(self.name, f"must be given: {self.meaning}", fix=self.example)
+        near = get_close_matches(str(value), self.words(), n=1) or [written(self.default)]
+        raise UserError(
+            self.name,
+            f"must be {self.in_words(others)}",
+            written(value),
+            f"such as {self.name}={near[0]}",
+        )
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """The values of other settings that it, or a part of what it may be, depends on."""
+        return list(dict.fromkeys(c for a in self.alternatives for c in a.conditions))
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it names a folder."""
+        return any(alternative.text == "folder" for alternative in self.alternatives)
+
+    @property
+    def required(self) -> bool:
+        """Whether there is no default."""
+        return self.default is None and all(a.text != "null" for a in self.alternatives)
+
+    @property
+    def example(self) -> str:
+        """How a setting without a default is given."""
+        return f"{self.name}={self.alternatives[0].text.upper()}"
+
+    def words(self) -> list[str]:
+        """Values one need not invent, as they are typed: the words that are allowed, and the
+        default.
+        """
+        offered = [word for alternative in self.alternatives for word in alternative.words]
+        return list(dict.fromkeys([*offered, *([] if self.required else [written(self.default)])]))
+
+    def in_words(self, others: Mapping[str, Any] | None = None) -> str:
+        """What is allowed, and with which other settings; conditions that these others meet go
+        unsaid.
+        """
+        texts: dict[tuple[str, ...], list[str]] = {}
+        for alternative in self.alternatives:
+            always = alternative.in_force(others or {})
+            beside = () if always else tuple(str(c) for c in alternative.conditions)
+            texts.setdefault(beside, []).append(alternative.text)
+        link = " with " if () in texts else ", only with "
+        return ", or ".join(
+            " | ".join(some) + (link + " or ".join(beside) if beside else "")
+            for beside, some in texts.items()
+        )
+
+
+def written(value: Any) -> str:
+    """A value as one types it on the command line."""
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(written(v) for v in value)}]"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def alternatives_of(annotation: Any, metadata: Iterable[Any] = ()) -> list[Alternative]:
+    """What an annotation allows, one by one; `metadata` is what `Annotated` adds to it."""
+    metadata = [
+        entry
+        for entries in ((m.metadata if isinstance(m, FieldInfo) else [m]) for m in metadata)
+        for entry in entries
+    ]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return alternatives_of(arguments[0], [*arguments[1:], *metadata])
+    words = [word for entry in metadata if isinstance(entry, Or) for word in entry.words]
+    if origin in (Union, types.UnionType):
+        found = [part for member in arguments for part in alternatives_of(member)]
+    elif origin is Literal:
+        found = [Alternative(str(v), (str(v),), annotation=Literal[v]) for v in arguments]
+    else:
+        found = [_plain(annotation, [m for m in metadata if not isinstance(m, (Or, OnlyWith))])]
+    found += [Alternative(word, (word,), annotation=Literal[word]) for word in words]
+    conditions = tuple(
+        condition
+        for entry in metadata
+        if isinstance(entry, OnlyWith)
+        for condition in entry.conditions
+    )
+    return [replace(a, conditions=conditions) for a in found] if conditions else found
+
+
+def _plain(annotation: Any, metadata: list[Any]) -> Alternative:
+    """A type that is no union, with its bounds."""
+    whole = Annotated[(annotation, *metadata)] if metadata else annotation
+    shown = next((entry for entry in metadata if isinstance(entry, Shown)), None)
+    if shown:
+        return Alternative(shown.text, shown.examples, annotation=whole)
+    if annotation in (None, type(None)):
+        return Alternative("null", annotation=type(None))
+    if annotation is bool:
+        return Alternative("bool", ("true", "false"), annotation=bool)
+    if annotation is str:
+        return Alternative("text", annotation=whole)
+    if get_origin(annotation) is list:
+        (item,) = alternatives_of(*get_args(annotation))
+        length = [f"{m.min_length} " for m in metadata if isinstance(m, MinLen)]
+        return Alternative(f"list of {''.join(length)}{item.text}", annotation=whole)
+    return Alternative(f"{annotation.__name__}{_bounds(metadata)}", annotation=whole)
+
+
+def _bounds(metadata: list[Any]) -> str:
+    """` >= 0`, ` in [0, 1)` or nothing."""
+    bounds = [
+        (*SIGNS[type(m)], str(getattr(m, type(m).__name__.lower())).replace("e-0", "e-"))
+        for m in metadata
+        if type(m) in SIGNS
+    ]
+    if len(bounds) == 2:
+        (_, opening, low), (_, closing, high) = bounds
+        return f" in {opening}{low}, {high}{closing}"
+    return "".join(f" {sign} {bound}" for sign, _, bound in bounds)
+
+
+def _listed(value: Any) -> Any:
+    """The value with lists for tuples, which Python users may give."""
+    return [_listed(v) for v in value] if isinstance(value, (list, tuple)) else value
