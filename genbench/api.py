@@ -9,9 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from genbench.config.compose import configured, recorded, require_data
+from genbench.config.compose import configured
 from genbench.config.registry import builtin_registry
+from genbench.config.request import require_data
 from genbench.config.resolvers import run_name
+from genbench.config.saved import recorded
 from genbench.config.settings import written
 from genbench.experiment import Trained, load_run
 from genbench.sweeps.launch import execute

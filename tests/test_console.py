@@ -3,14 +3,13 @@
 import io
 import json
 import re
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from genbench.config.compose import check_request
 from genbench.config.registry import builtin_registry
+from genbench.config.request import check_request
 from genbench.evaluation.registry import headlines, measures
 from genbench.runs import progress, summary
 from genbench.runs.directory import swept
@@ -433,8 +432,9 @@ def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_p
         Image.new("L", (1, 1)).save(tmp_path / folder / "picture.png")
 
     def directories(*words):
-        args = Namespace(overrides=list(words), multirun=True, cfg=None)
-        sweep = Sweep(list(words), check_request(args, registry, ()), tmp_path, registry)
+        sweep = Sweep(
+            list(words), check_request([*words], registry, is_sweep=True), tmp_path, registry
+        )
         sweep.place()
         return [job.folder.name for job in sweep.jobs]
 

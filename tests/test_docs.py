@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra._internal.utils import get_args_parser
 
-from genbench.config.compose import check_request
+from genbench.cli.flags import parse_flags
 from genbench.config.registry import GROUPS, builtin_registry
+from genbench.config.request import check_request
 from genbench.sweeps.sweep import Sweep
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -90,8 +90,8 @@ def test_a_section_names_settings_that_its_model_has_and_all_that_it_alone_has(m
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_commands_are_accepted(command):
-    words = shlex.split(command, comments=True)[1:]
-    check_request(get_args_parser().parse_intermixed_args(words), builtin_registry(), ())
+    flags = parse_flags(shlex.split(command, comments=True)[1:])
+    check_request(flags.overrides, builtin_registry(), is_sweep=flags.multirun)
 
 
 def test_settings_and_links_elsewhere_exist():

@@ -8,14 +8,15 @@ import sys
 
 import pytest
 from conftest import CONFIGS, MODELS, config_of, defaults_of
-from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from genbench.cli.completion import FLAGS, SCRIPTS, candidates
+from genbench.cli.flags import FLAGS as PARSED
+from genbench.cli.flags import parse_flags
 from genbench.cli.help import name_help, names
 from genbench.cli.main import COMMANDS, main
-from genbench.config.compose import check_request
 from genbench.config.registry import GROUPS, builtin_registry
+from genbench.config.request import check_request
 from genbench.config.settings import Setting, Varying, written
 from genbench.config.validation import ASIDE, check, known_settings, title
 
@@ -114,12 +115,12 @@ def test_the_defaults_on_a_page_are_those_of_a_composed_run(model):
 @pytest.mark.parametrize("name", names(CATALOGUE))
 def test_every_example_is_a_command_that_would_run(name, monkeypatch):
     monkeypatch.setattr(
-        "genbench.config.compose.require_folders", lambda *args: None
+        "genbench.config.request.require_folders", lambda *args: None
     )  # FOLDER stands for one that is there
     page = name_help(name, CATALOGUE)
     for line in re.findall(r"^  (genbench .*)$", page, re.M):
-        args = get_args_parser().parse_args(shlex.split(line)[1:])
-        assert check_request(args, CATALOGUE, COMMANDS), line
+        flags = parse_flags(shlex.split(line)[1:])
+        assert check_request(flags.overrides, CATALOGUE, COMMANDS, flags.multirun), line
     assert name in GROUPS or "\nExample" in page
 
 
@@ -247,11 +248,9 @@ def test_a_users_own_model_is_helped_and_completed(tmp_path, monkeypatch, capsys
 
 
 def test_the_flags_that_are_offered_are_hydras_own():
-    known = {
-        flag: action for action in get_args_parser()._actions for flag in action.option_strings
-    }
+    known = {flag: options for names, options in PARSED.items() for flag in names}
     for flag, words in FLAGS.items():
-        assert flag in known and list(words) == list(known[flag].choices or [])
+        assert flag in known and list(words) == known[flag].get("choices", [])
 
 
 @pytest.mark.parametrize("shell", SCRIPTS)

@@ -20,7 +20,7 @@ from PIL import Image
 from runs import put
 
 from genbench.cli import main as cli
-from genbench.config import compose
+from genbench.config import overrides
 from genbench.config.compose import composed, resolved
 from genbench.config.registry import builtin_registry
 from genbench.config.validation import check
@@ -608,18 +608,18 @@ def test_hydra_keeps_no_files_of_its_own_in_folders_of_runs_and_each_folder_has_
     ],
 )
 def test_jobs_are_counted_before_they_are_listed(values, count):
-    overrides = OverridesParser.create().parse_overrides(values)
+    parsed = OverridesParser.create().parse_overrides(values)
     with pytest.raises(
         UserError,
         match=f"asks for {count} jobs, and a sweep has at most 100,000; fix: give fewer values",
     ):
-        compose._check_count(overrides)
+        overrides.require_few_jobs(parsed)
     with pytest.raises(UserError, match="beta: a range has a step other than 0"):
-        compose._check_count(OverridesParser.create().parse_overrides(["beta=range(1,2,0)"]))
+        overrides.require_few_jobs(OverridesParser.create().parse_overrides(["beta=range(1,2,0)"]))
 
 
 def test_more_jobs_than_anybody_can_run_are_refused(genbench, monkeypatch):
-    monkeypatch.setattr(compose, "MOST_JOBS", 10)
+    monkeypatch.setattr(overrides, "MOST_JOBS", 10)
     values = ["model=pca", "seed=range(0,3)", "latent_dim=2,3,4,5"]
     Path("sweep").mkdir()
     Path("sweep", "sweep_summary.json").write_text(json.dumps({"command": values}))

@@ -26,17 +26,18 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from itertools import takewhile
-from pathlib import Path
 
 from genbench import __version__
+from genbench.cli.commands import RUN_COMMANDS
 from genbench.cli.completion import SCRIPTS, candidates
+from genbench.cli.flags import parse_flags
 from genbench.cli.help import choices_help, command_help, name_help, names, settings_help
 from genbench.config.registry import GROUPS, Registry, builtin_registry
 from genbench.config.settings import nearest
-from genbench.runs.directory import LENGTH
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report, unexpected
 from genbench.utils.output import Output
@@ -135,201 +136,34 @@ def _without_config_dir(argv: list[str]) -> tuple[list[str], str | None]:
     return words, folder
 
 
-def _run(argv: list[str]) -> int:
-    from hydra._internal.utils import get_args_parser
+def _run(words: list[str]) -> int:
+    """A command that begins with no word of its own: a run, a sweep, or a look at what they are."""
+    from genbench.config.overrides import quoted_words
+    from genbench.config.request import check_request
 
-    from genbench.config.compose import check_request, quoted_words, require_no_files_of_hydra
-
-    for word in takewhile(lambda word: word != "--", argv):
+    known = names(builtin_registry())
+    for word in takewhile(lambda word: word != "--", words):
         name = word.lstrip("-").partition("=")[0]
-        if word.startswith("--") and name in names(builtin_registry()):
+        if word.startswith("--") and name in known:
             raise UserError(word, "settings are written without dashes", fix=f"{name}=VALUE")
-    parser = get_args_parser()
-    args = parser.parse_intermixed_args(argv)
-    registry = builtin_registry(args.config_dir)
-    flags = [word for word in argv if word not in args.overrides]
-    args.overrides = quoted_words(args.overrides)
-    jobs = (
-        []
-        if args.hydra_help or args.info or args.shell_completion
-        else check_request(args, registry, COMMANDS)
-    )
-    if args.cfg == "job" and not args.resolve:
-        flags.append("--resolve")  # show the values themselves, not what they depend on
-    told = {name for name, value in vars(args).items() if value != parser.get_default(name)}
-    if args.multirun and told <= {"overrides", "multirun", "config_dir"}:
-        return _sweep(flags, args.overrides, jobs, registry)
-    from genbench.sweeps.launch import launch
+    flags = parse_flags(words)
+    registry = builtin_registry(flags.config_dir)
+    settings = quoted_words(flags.overrides)
+    if flags.multirun and (flags.cfg or flags.info):
+        shown = "--cfg" if flags.cfg else "--info"
+        raise UserError(shown, "is about one job, and -m asks for several", fix="leave out -m")
+    if flags.multirun:
+        from genbench.sweeps.sweep import sweep_command
 
-    if jobs and len(registry.folders) > 1:
-        require_no_files_of_hydra(args.overrides, registry)
-    return launch(
-        [*flags, *args.overrides], registry
-    )  # Hydra itself wants no flag between settings
+        return sweep_command(settings, registry, COMMANDS)
+    check_request(settings, registry, COMMANDS)
+    if flags.hydra_help or flags.info or flags.cfg:
+        from genbench.cli.inspection import inspect
 
+        return inspect(flags, settings, registry)
+    from genbench.sweeps.launch import run_single
 
-def _sweep(flags: list[str], words: list[str], jobs: list[list[str]], registry: Registry) -> int:
-    """Hydra's own way to run the jobs, one after another, is ours; whatever else it is told, it does itself."""
-    from genbench.config.compose import is_hydras, require_no_files_of_hydra, sweep_folder, typed
-    from genbench.sweeps.launch import launch
-    from genbench.sweeps.sweep import run_elsewhere, run_sweep
-
-    folder = sweep_folder(words, registry)
-    if all(word.startswith("hydra.sweep.dir=") for word in words if is_hydras(word)):
-        return run_sweep(words, jobs, folder, registry)
-    choices = {tuple(word for word in job if word.partition("=")[0] in GROUPS) for job in jobs}
-    for choice in choices if len(registry.folders) > 1 else ():
-        require_no_files_of_hydra([*choice], registry)
-    argv = [
-        *flags,
-        *words,
-        f"hydra.sweep.dir={typed(str(folder))}",
-    ]  # the same, now that it is known
-    return run_elsewhere(lambda: launch(argv, registry), words, jobs, folder, registry)
-
-
-def _resume(words: list[str], registry: Registry) -> int:
-    if not words:
-        raise UserError(
-            "resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN"
-        )
-    from genbench.config.compose import given, recorded
-    from genbench.runs.directory import is_sweep
-    from genbench.sweeps.sweep import resume_sweep
-
-    folder, changes, device = (
-        Path(words[0]),
-        [word for word in words[1:] if not word.startswith("device=")],
-        None,
-    )
-    for word in words[1:]:
-        if word not in changes:
-            device = registry.shared()["device"].check(word.partition("=")[2], {})
-    if is_sweep(folder):
-        if changes:
-            raise UserError(
-                changes[0],
-                "a sweep is resumed as it is",
-                fix=f"repeat its command with {changes[0]}",
-            )
-        return resume_sweep(folder, registry, device)
-    config = recorded(folder, registry)
-    for change in changes:
-        key, _, value = change.partition("=")
-        if key not in LENGTH or key not in config:
-            raise UserError(
-                key,
-                "only epochs, steps or device may change when a run is resumed",
-                change,
-                "start a new run",
-            )
-        config |= {"epochs": "auto", "steps": None} if "steps" in config else {}
-        config[key] = given(key, value)
-    from genbench.sweeps.launch import execute
-
-    execute(config, folder, registry, device=device)
-    return 0
-
-
-def _generate(command: str, words: list[str], registry: Registry) -> int:
-    """A command of `generate`, for a run's folder and options."""
-    from genbench.config.compose import options, recorded
-
-    folder, chosen = options(command, words, registry)
-    config = recorded(folder, registry)
-    from genbench.cli.generate import generate
-
-    return generate(command, config, folder, chosen, registry)
-
-
-def _report(words: list[str], registry: Registry) -> int:
-    from genbench.report.command import main
-
-    return main(words, registry)
-
-
-def _evaluate(words: list[str], registry: Registry) -> int:
-    """Measure the card of a finished run; `--list` tells what there is to measure."""
-    if words == ["--list"]:
-        from genbench.evaluation.registry import measures
-        from genbench.runs.summary import show_measures
-        from genbench.utils.console import PipeSafeConsole
-
-        show_measures(PipeSafeConsole(highlight=False), measures().values())
-        return 0
-    from genbench.config.compose import options, recorded
-
-    folder, chosen = options("evaluate", words, registry)
-    config = recorded(folder, registry)
-    registry.let_import()
-    from genbench.evaluation.context import Asked
-    from genbench.experiment import evaluate
-    from genbench.runs.progress import MeasuringDisplay
-    from genbench.runs.summary import show_card
-    from genbench.utils.text import quoted
-
-    names = [name for name in (chosen.metrics or "").split(",") if name]
-    asked = Asked(chosen.k, chosen.points, chosen.bins, chosen.level)
-    with MeasuringDisplay() as display:
-        made = evaluate(
-            config, folder, chosen.evaluation, names, asked, display.measuring, chosen.device
-        )
-    show_card(display.console, made)
-    display.console.print(f"saved in {quoted(folder / 'metrics.json')}", markup=False)
-    return 0
-
-
-def _show(words: list[str], registry: Registry) -> int:
-    """Print all numbers of a finished run as they were measured."""
-    from genbench.config.compose import recorded
-    from genbench.report.load import printable
-    from genbench.runs.directory import Record, is_sweep, read_metrics
-    from genbench.runs.summary import show_run
-    from genbench.sweeps.launch import run_title
-    from genbench.utils.console import PipeSafeConsole
-    from genbench.utils.text import quoted
-
-    if len(words) != 1:
-        raise UserError(
-            "show",
-            "needs the directory of one finished run",
-            " ".join(words) or None,
-            "genbench show outputs/RUN",
-        )
-    folder = Path(words[0])
-    if is_sweep(folder):
-        raise UserError(
-            "show",
-            "shows one run, and this is a sweep",
-            str(folder),
-            f"genbench report {quoted(folder)}",
-        )
-    try:
-        config = recorded(folder, registry)
-        Record(folder, config).require_unchanged()
-        named = run_title(config, folder, registry)
-    except UserError as error:
-        if error.key not in GROUPS:
-            raise
-        named = (
-            folder.resolve().name
-        )  # the numbers are there even where nothing declares the model any more
-    state = Record(folder, {}).status.get("state", "not on record")
-    if state != "done" and not os.path.lexists(folder / "metrics.json"):
-        raise UserError(
-            str(folder),
-            f"has no numbers to show, as the run is {state}",
-            fix=f"genbench resume {quoted(folder)}",
-        )
-    found = printable(read_metrics(folder))
-    show_run(PipeSafeConsole(highlight=False, soft_wrap=True), named, found)
-    return 0
-
-
-def _verify(words: list[str], registry: Registry) -> int:
-    from genbench.verification.session import verify
-
-    return verify(words, registry)
+    return run_single(settings, registry)
 
 
 def _choices(group: str, words: list[str], registry: Registry) -> int:
@@ -384,16 +218,8 @@ def _completion(words: list[str], registry: Registry) -> int:
 
 
 TELLING = {"show", "help", "completion", *(f"{group}s" for group in GROUPS)}
-COMMANDS = {
-    "resume": _resume,
-    **{
-        command: partial(_generate, command)
-        for command in ("sample", "reconstruct", "interpolate", "traverse")
-    },
-    "report": _report,
-    "show": _show,
-    "evaluate": _evaluate,
-    "verify": _verify,
+COMMANDS: dict[str, Callable[[list[str], Registry], int]] = {
+    **RUN_COMMANDS,
     **{f"{group}s": partial(_choices, group) for group in GROUPS},
     "help": _help,
     "completion": _completion,

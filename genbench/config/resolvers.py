@@ -81,3 +81,9 @@ def marked(name: str, text: str, limit: int = 80) -> str:
 def by(name: str, choices: dict, *, _root_) -> Any:
     """The one of the choices that goes with what another setting is (see `settings.Varying`)."""
     return Varying(name, tuple(choices.items())).beside({name: OmegaConf.select(_root_, name)})
+
+
+# At import, because the workers of a parallel launcher only import what a job needs.
+OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+OmegaConf.register_new_resolver("unique_name", unique_name, replace=True)
+OmegaConf.register_new_resolver("by", by, replace=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from genbench.config.compose import recorded
 from genbench.config.registry import Registry
+from genbench.config.saved import recorded
 from genbench.config.settings import flatten, written
 from genbench.config.validation import ASIDE, known_settings, title
 from genbench.runs.directory import LENGTH, SPLITS, SUMMARY, Record, jobs

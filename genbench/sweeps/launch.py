@@ -1,23 +1,18 @@
 """Running what a command asks for: one job in its folder, under a name that tells its settings; or through Hydra."""
 
 import copy
-import os
 import shlex
-import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
-from hydra.types import RunMode
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.config.compose import undamaged_configs
+from genbench.config.compose import CONFIG_NAME, USERS, hydra_ready, hydra_settings
+from genbench.config.overrides import is_hydras
 from genbench.config.registry import Registry
-from genbench.config.resolvers import by, run_name, unique_name
 from genbench.config.validation import check, title
 from genbench.runs.directory import Record, swept
 from genbench.runs.progress import Display, JobDisplay
@@ -27,64 +22,75 @@ from genbench.utils.files import read_json_or_empty
 from genbench.utils.schema import METRICS
 from genbench.utils.text import quoted
 
-_failure: UserError | None = None  # of the single run that Hydra was handed
 
-
-def launch(argv: list[str], registry: Registry) -> int:
-    """Let Hydra run the command; returns the exit status of a single run. How a sweep's jobs ended, their folders say."""
-    global _failure
-    _failure = None
-    os.environ["HYDRA_FULL_ERROR"] = (
-        "1"  # let exceptions come here instead of printing tracebacks and help of its own
-    )
-    sys.argv = [sys.argv[0], *argv]
+def run_single(words: list[str], registry: Registry) -> int:
+    """Let Hydra run the one job of these overrides; returns its exit status."""
+    if len(registry.folders) > 1 or any(map(is_hydras, words)):
+        hydra_settings(words, registry, is_sweep=False)
     try:
-        with undamaged_configs():
-            hydra.main(
-                version_base="1.3", config_path=str(registry.folders[-1]), config_name="config"
-            )(job)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError("settings", str(error), fix="see 'genbench --help'") from error
+        with hydra_ready(registry) as (hydra, own):
+            failure = hydra.run(CONFIG_NAME, SingleRun(registry), [*own, *words]).return_value
     except OSError as error:
         raise UserError(
             str(error.filename),
             error.strerror or "cannot be used",
             fix="choose another hydra.run.dir=FOLDER",
         ) from error
-    if _failure is None:
+    if failure is None:
         return 0
-    report(_failure)
-    return _failure.code
+    report(failure)
+    return failure.code
 
 
-def job(cfg) -> None:
-    """Run one experiment: the task Hydra calls, also in the worker processes of a parallel launcher.
+class SingleRun:
+    """The task that Hydra calls for a command that is one run."""
 
-    It raises nothing but what stops all jobs: Hydra would add lines of its own, and leave out the jobs that come after.
+    def __init__(self, registry: Registry):
+        self.registry = registry
+
+    def __call__(self, cfg: Any) -> UserError | None:
+        """Run what Hydra has composed in the folder that it chose; returns what it failed with."""
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        return attempt(lambda: execute(plain_config(cfg), folder, self.registry))
+
+
+def run_all(argv: list[str], registry: Registry) -> None:
+    """Let Hydra run the jobs of a sweep. How they ended, their folders say."""
+    with hydra_ready(registry) as (hydra, own):
+        hydra.multirun(CONFIG_NAME, job, ["hydra.mode=MULTIRUN", *own, *argv])
+
+
+def plain_config(cfg: Any) -> dict:
+    """A composed config as plain values. UserError where a value refers to one that is not there."""
+    try:
+        return OmegaConf.to_container(cfg, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError("settings", str(error), fix="mend what ${...} refers to") from error
+
+
+def job(cfg: Any) -> None:
+    """Run one job of a sweep: the task Hydra calls, also in the worker processes of a launcher.
+
+    It raises nothing but what stops all jobs: Hydra would leave out the jobs that come after.
     """
-    global _failure
     info = HydraConfig.get()
-    user = [s.path for s in info.runtime.config_sources if s.provider == "command-line"]
-    registry = Registry(
-        user + [s.path for s in info.runtime.config_sources if s.provider == "main"]
-    )
+    registry = composed_registry(info)
     folder = Path(info.runtime.output_dir)
 
-    def run(display: Display | None = None) -> None:
-        try:
-            config = OmegaConf.to_container(cfg, resolve=True)
-        except OmegaConfBaseException as error:
-            raise UserError("settings", str(error), fix="mend what ${...} refers to") from error
-        execute(config, folder, registry, display=display)
+    def run(display: Display) -> None:
+        execute(plain_config(cfg), folder, registry, display=display)
 
-    if info.mode == RunMode.RUN:
-        _failure = attempt(run)
-        return
     display = JobDisplay(" ".join(info.overrides.task) or "default settings", info.job.num + 1)
     failure = run_job(run, folder, display)
     record = Record(folder, {})
     if failure is not None and not ((folder / "status.json").exists() or record.foreign):
         record.tell("failed", reason=str(failure))  # it failed before there was a run to record it
+
+
+def composed_registry(hydras: Any) -> Registry:
+    """The registry of the folders that Hydra has composed a config from."""
+    sources = hydras.runtime.config_sources
+    return Registry([Path(s.path) for s in sources if s.provider in (USERS, "main")])
 
 
 def run_job(
@@ -167,9 +173,3 @@ def resume_command(folder: Path, registry: Registry) -> str:
 def own_configs(registry: Registry) -> list[str]:
     """The words of a command that find a user's own configs."""
     return [] if len(registry.folders) == 1 else ["--config-dir", str(registry.folders[0])]
-
-
-# At import, because the workers of a parallel launcher import this module and nothing else.
-OmegaConf.register_new_resolver("run_name", run_name, replace=True)
-OmegaConf.register_new_resolver("unique_name", unique_name, replace=True)
-OmegaConf.register_new_resolver("by", by, replace=True)

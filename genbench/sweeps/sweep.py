@@ -7,23 +7,25 @@ SWEEP/sweep_summary.json    the command, and for each job its overrides, state, 
 import json
 import re
 import shlex
-from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from genbench.config.compose import absolute, check_request, is_hydras, recorded, resolved, typed
-from genbench.config.registry import Registry
+from genbench.config.compose import hydra_settings, resolved, sweep_folder
+from genbench.config.overrides import absolute, check_hydras_words, is_hydras, typed
+from genbench.config.registry import GROUPS, Registry
+from genbench.config.request import check_request
 from genbench.config.resolvers import marked, run_name, unique_name
+from genbench.config.saved import recorded
 from genbench.config.settings import flatten, written
 from genbench.config.validation import known_settings
 from genbench.runs.directory import SUMMARY, Record, differing, digest
 from genbench.runs.lock import Lock
 from genbench.runs.progress import JobDisplay
-from genbench.sweeps.launch import execute, own_configs, resume_command, run_job
+from genbench.sweeps.launch import execute, own_configs, resume_command, run_all, run_job
 from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
@@ -59,6 +61,21 @@ class Job:
         return _text(self.config)
 
 
+def sweep_command(words: list[str], registry: Registry, commands: Iterable[str]) -> int:
+    """Run the jobs that these overrides list values for; returns the exit status."""
+    check_hydras_words(words)
+    other = any(word.startswith("hydra/sweeper=") for word in words)
+    jobs = [] if other else check_request(words, registry, commands, is_sweep=True)
+    folder = sweep_folder(jobs[0] if jobs else words, registry)
+    if all(word.startswith("hydra.sweep.dir=") for word in words if is_hydras(word)):
+        return run_sweep(words, jobs, folder, registry)
+    choices = {tuple(word for word in job if word.partition("=")[0] in GROUPS) for job in jobs}
+    for choice in choices if len(registry.folders) > 1 else ():
+        hydra_settings([*choice], registry, is_sweep=False)
+    argv = [*words, f"hydra.sweep.dir={typed(str(folder))}"]  # the same, now that it is known
+    return run_elsewhere(lambda: run_all(argv, registry), words, jobs, folder, registry)
+
+
 def run_sweep(
     words: list[str],
     jobs: list[list[str]],
@@ -86,7 +103,7 @@ def run_sweep(
 
 
 def run_elsewhere(
-    launch: Callable[[], int],
+    launch: Callable[[], None],
     words: list[str],
     jobs: list[list[str]],
     folder: Path,
@@ -123,7 +140,7 @@ def resume_sweep(folder: Path, registry: Registry, device: str | None = None) ->
             or re.search(r"\$\{.*:", word, re.DOTALL)
         ):
             raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
-    jobs = check_request(Namespace(overrides=words, multirun=True, cfg=None), registry, ())
+    jobs = check_request(words, registry, is_sweep=True)
     return run_sweep(words, jobs, folder.absolute(), registry, device)
 
 

@@ -28,7 +28,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from genbench.config.compose import configured
 from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import Loader, Setting, nearest, written
 from genbench.utils.errors import UserError
@@ -136,6 +135,8 @@ class Recipe:
 
         UserError naming the file for a setting that such a run would be refused for.
         """
+        from genbench.config.compose import configured  # Hydra takes a tenth of a second
+
         configs = []
         for run in self.runs:
             extra = {name: value for name, value in where.items() if _has(run, name, registry)}

@@ -1,0 +1,164 @@
+"""Commands for runs that are there already: go on with them, show them, measure them, use them."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from genbench.config.registry import GROUPS, Registry
+from genbench.config.saved import given, options, recorded
+from genbench.runs.directory import LENGTH, Record, is_sweep, read_metrics
+from genbench.utils.errors import UserError
+
+# Modules that import torch, pandas or Hydra are imported by the command that needs them.
+
+
+def _resume(words: list[str], registry: Registry) -> int:
+    if not words:
+        raise UserError(
+            "resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN"
+        )
+    from genbench.sweeps.sweep import resume_sweep
+
+    folder, changes, device = (
+        Path(words[0]),
+        [word for word in words[1:] if not word.startswith("device=")],
+        None,
+    )
+    for word in words[1:]:
+        if word not in changes:
+            device = registry.shared()["device"].check(word.partition("=")[2], {})
+    if is_sweep(folder):
+        if changes:
+            raise UserError(
+                changes[0],
+                "a sweep is resumed as it is",
+                fix=f"repeat its command with {changes[0]}",
+            )
+        return resume_sweep(folder, registry, device)
+    config = recorded(folder, registry)
+    for change in changes:
+        key, _, value = change.partition("=")
+        if key not in LENGTH or key not in config:
+            raise UserError(
+                key,
+                "only epochs, steps or device may change when a run is resumed",
+                change,
+                "start a new run",
+            )
+        config |= {"epochs": "auto", "steps": None} if "steps" in config else {}
+        config[key] = given(key, value)
+    from genbench.sweeps.launch import execute
+
+    execute(config, folder, registry, device=device)
+    return 0
+
+
+def _generate(command: str, words: list[str], registry: Registry) -> int:
+    """A command of `generate`, for a run's folder and options."""
+
+    folder, chosen = options(command, words, registry)
+    config = recorded(folder, registry)
+    from genbench.cli.generate import generate
+
+    return generate(command, config, folder, chosen, registry)
+
+
+def _report(words: list[str], registry: Registry) -> int:
+    from genbench.report.command import main
+
+    return main(words, registry)
+
+
+def _evaluate(words: list[str], registry: Registry) -> int:
+    """Measure the card of a finished run; `--list` tells what there is to measure."""
+    if words == ["--list"]:
+        from genbench.evaluation.registry import measures
+        from genbench.runs.summary import show_measures
+        from genbench.utils.console import PipeSafeConsole
+
+        show_measures(PipeSafeConsole(highlight=False), measures().values())
+        return 0
+
+    folder, chosen = options("evaluate", words, registry)
+    config = recorded(folder, registry)
+    registry.let_import()
+    from genbench.evaluation.context import Asked
+    from genbench.experiment import evaluate
+    from genbench.runs.progress import MeasuringDisplay
+    from genbench.runs.summary import show_card
+    from genbench.utils.text import quoted
+
+    names = [name for name in (chosen.metrics or "").split(",") if name]
+    asked = Asked(chosen.k, chosen.points, chosen.bins, chosen.level)
+    with MeasuringDisplay() as display:
+        made = evaluate(
+            config, folder, chosen.evaluation, names, asked, display.measuring, chosen.device
+        )
+    show_card(display.console, made)
+    display.console.print(f"saved in {quoted(folder / 'metrics.json')}", markup=False)
+    return 0
+
+
+def _show(words: list[str], registry: Registry) -> int:
+    """Print all numbers of a finished run as they were measured."""
+    from genbench.report.load import printable
+    from genbench.runs.summary import show_run
+    from genbench.sweeps.launch import run_title
+    from genbench.utils.console import PipeSafeConsole
+    from genbench.utils.text import quoted
+
+    if len(words) != 1:
+        raise UserError(
+            "show",
+            "needs the directory of one finished run",
+            " ".join(words) or None,
+            "genbench show outputs/RUN",
+        )
+    folder = Path(words[0])
+    if is_sweep(folder):
+        raise UserError(
+            "show",
+            "shows one run, and this is a sweep",
+            str(folder),
+            f"genbench report {quoted(folder)}",
+        )
+    try:
+        config = recorded(folder, registry)
+        Record(folder, config).require_unchanged()
+        named = run_title(config, folder, registry)
+    except UserError as error:
+        if error.key not in GROUPS:
+            raise
+        named = (
+            folder.resolve().name
+        )  # the numbers are there even where nothing declares the model any more
+    state = Record(folder, {}).status.get("state", "not on record")
+    if state != "done" and not os.path.lexists(folder / "metrics.json"):
+        raise UserError(
+            str(folder),
+            f"has no numbers to show, as the run is {state}",
+            fix=f"genbench resume {quoted(folder)}",
+        )
+    found = printable(read_metrics(folder))
+    show_run(PipeSafeConsole(highlight=False, soft_wrap=True), named, found)
+    return 0
+
+
+def _verify(words: list[str], registry: Registry) -> int:
+    from genbench.verification.session import verify
+
+    return verify(words, registry)
+
+
+RUN_COMMANDS: dict[str, Callable[[list[str], Registry], int]] = {
+    "resume": _resume,
+    **{
+        command: partial(_generate, command)
+        for command in ("sample", "reconstruct", "interpolate", "traverse")
+    },
+    "report": _report,
+    "show": _show,
+    "evaluate": _evaluate,
+    "verify": _verify,
+}

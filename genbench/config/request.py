@@ -1,0 +1,108 @@
+"""The check of a whole command before anything starts: every job and every setting, without torch."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from genbench.config.compose import require_choice, resolved
+from genbench.config.data_folders import require_folders
+from genbench.config.overrides import check_hydras_words, jobs_of, parsed
+from genbench.config.registry import GROUPS, Registry
+from genbench.config.settings import nearest
+from genbench.config.validation import known_settings, require_one_length, unknown
+from genbench.utils import signals
+from genbench.utils.errors import UserError
+
+
+def check_request(
+    words: list[str], registry: Registry, commands: Iterable[str] = (), is_sweep: bool = False
+) -> list[list[str]]:
+    """The overrides of each job that these overrides ask for; UserError at the first that cannot run.
+
+    `commands` are the words that would have been a command of their own, had they come first.
+    """
+    check_hydras_words(words)
+    for word in words:
+        if "=" not in word and not word.startswith("~"):
+            raise _no_setting(word, words, registry, commands)
+    overrides = parsed(words)
+    for override in overrides:
+        if override.is_sweep_override() and not is_sweep:
+            values = (override.input_line or "").partition("=")[2]
+            raise UserError(
+                override.key_or_group,
+                "several values make a sweep",
+                values,
+                "add -m to run each of them",
+            )
+    jobs = jobs_of(words, registry) if is_sweep else [words]
+    for job in jobs:
+        signals.check()
+        check_job(job, registry)
+    return jobs
+
+
+def _no_setting(
+    word: str, words: list[str], registry: Registry, commands: Iterable[str]
+) -> UserError:
+    """The error for a word that sets nothing."""
+    choices = [f"{group}={word}" for group in GROUPS if word in registry.names(group)]
+    meant = choices[0] if choices else nearest(word, commands)
+    hint = f"did you mean 'genbench {meant}'?" if meant else "write settings as NAME=VALUE"
+    before = "".join(words[: words.index(word)])
+    if before.count("[") > before.count("]"):
+        hint = "a value with spaces needs quotes, such as 'NAME=[1, 2]', or no spaces: NAME=[1,2]"
+    return UserError(word, "neither a command nor a setting", fix=hint)
+
+
+def check_job(job: list[str], registry: Registry) -> None:
+    """UserError if a job with these overrides cannot run."""
+    overrides = [o for o in parsed(job) if not o.key_or_group.startswith("hydra")]
+    # Hydra's own defaults come from config.yaml; a group named on the command line replaces them.
+    chosen = {group: registry.default_choice(group) for group in GROUPS}
+    for o in overrides:
+        if o.key_or_group in GROUPS:
+            chosen[o.key_or_group] = require_choice(
+                o.key_or_group, None if o.is_delete() else o.value(), registry
+            )
+    given = {o.key_or_group: o.value() for o in overrides if not o.is_delete()}
+    known = known_settings(registry, **chosen, values=given)
+    values = {name: setting.default for name, setting in known.items()}
+    for o in overrides:
+        name = o.key_or_group
+        if name in GROUPS:
+            continue
+        shown = "" if o.is_delete() else o.input_line.partition("=")[2]
+        if name not in known:
+            raise unknown(name, shown, registry, **chosen)
+        if o.is_delete():
+            raise UserError(
+                name,
+                "a setting cannot be removed",
+                o.input_line,
+                f"leave it out to use {known[name].default}",
+            )
+        if o.is_add() and not o.is_force_add():
+            raise UserError(
+                name,
+                "the setting is there already, so + cannot add it",
+                o.input_line,
+                f"write {name}={shown}",
+            )
+        values[name] = o.value()
+    if any("${" in o.input_line for o in overrides):
+        resolved(job, registry)  # what values refer to is known once the job is composed
+        return
+    for name in [
+        *given,
+        *values,
+    ]:  # what was given first: its faults are told before what is missing
+        if name in known:
+            known[name].check(values[name], values)
+    require_one_length(values, known)
+    require_data(values, chosen["dataset"], registry)
+
+
+def require_data(values: Mapping[str, Any], dataset: str, registry: Registry) -> None:
+    """UserError where the folders among these settings, by dotted name, do not hold the dataset."""
+    known = registry.settings(f"dataset/{dataset}")
+    require_folders(values, known, registry.value(f"dataset/{dataset}", "dataset.loader") or "")

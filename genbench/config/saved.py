@@ -1,0 +1,79 @@
+"""What commands for a finished run start from: the settings in its folder, and the options beside it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from genbench.config.registry import CODE, GROUPS, Registry
+from genbench.config.settings import Loader, Settings, nearest
+from genbench.config.validation import check
+from genbench.utils.errors import UserError
+from genbench.utils.files import Unreadable, parse_yaml, read_yaml
+from genbench.utils.schema import CONFIG
+
+
+def recorded(folder: Path, registry: Registry) -> dict:
+    """The checked config of a run that its directory holds. UserError if it is lost or damaged, or of another version."""
+    file = folder / "config.yaml"
+    if not os.path.lexists(file):
+        raise UserError(
+            str(folder), "is not a run directory", fix="give one that holds a config.yaml"
+        )
+    again = f"repeat the run's own command with hydra.run.dir={folder}"
+    try:
+        config = read_yaml(file, CONFIG)
+    except Unreadable as error:
+        raise UserError(str(file), error.what, fix=again) from error
+    for group in GROUPS:
+        choice = config[group]["name"]
+        if choice not in registry.names(group):
+            raise UserError(
+                group, f"no such {group}", choice, "give the --config-dir the run was started with"
+            )
+        # Which code runs is for configs/ to say, never for a run directory, which may be somebody else's.
+        registry.require_named(group, choice)
+        config[group][CODE[group]] = registry.value(f"{group}/{choice}", f"{group}.{CODE[group]}")
+    try:
+        return check(config, registry)
+    except UserError as error:
+        raise UserError(
+            str(file),
+            f"is damaged, or of another version: {error.key}: {error.what}",
+            error.got,
+            again,
+        ) from error
+
+
+def given(name: str, text: str) -> Any:
+    """The value that is given to an option on the command line, as YAML has it; the text itself where that is none."""
+    try:
+        return parse_yaml(text, name, Loader)
+    except Unreadable:
+        return text
+
+
+def options(command: str, words: list[str], registry: Registry) -> tuple[Path, Settings]:
+    """The folder of a run and the checked options, that the words `RUN [NAME=VALUE ...]` give a command.
+
+    The options are those that configs/command/ declares; the ones that are not given are at their defaults.
+    """
+    known = registry.own_first(f"command/{command}")
+    if not words or ("=" in words[0] and words[0].partition("=")[0] in known):
+        raise UserError(
+            command, "needs the directory of a finished run", fix=f"genbench {command} outputs/RUN"
+        )
+    values = {name: setting.default for name, setting in known.items()}
+    for word in words[1:]:
+        name, equals, text = word.partition("=")
+        if name not in known or not equals:
+            near = nearest(name, known)
+            fix = (
+                f"did you mean '{near}={known[near].words()[0]}'?"
+                if near
+                else f"it has {', '.join(known)}"
+            )
+            raise UserError(name, f"{command} has no such option", word, fix)
+        values[name] = given(name, text)
+    return Path(words[0]), Settings(
+        {name: setting.check(values[name], values) for name, setting in known.items()}
+    )
