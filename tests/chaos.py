@@ -128,7 +128,7 @@ def befall(folder: Path, damage: str, rng: random.Random, done: bool) -> str:
     elif damage == "events" and (file := folder / "events.out.tfevents.genbench").exists():
         os.truncate(file, rng.randrange(file.stat().st_size + 1))
     elif damage == "temporary":
-        (folder / ".checkpoint-000009.pt.123.tmp").write_bytes(b"half")
+        (folder / ".checkpoint-000009.pt.genbench-123.tmp").write_bytes(b"half")
     elif damage == "metrics":
         (folder / "metrics.json").unlink(missing_ok=True)
     elif damage == "status" and (folder / "status.json").exists():

@@ -202,7 +202,7 @@ def test_what_is_no_file_is_set_aside_and_fetched(kind, server, tmp_path):
 
 
 def test_what_dead_processes_left_is_swept(server, tmp_path):
-    (tmp_path / ".file.gz.123456.tmp").touch()
+    (tmp_path / ".file.gz.genbench-123456.tmp").touch()
     get(published(server), tmp_path)
     assert visible(tmp_path) == ["file.gz"]
 
@@ -216,7 +216,7 @@ def test_a_file_appears_only_when_all_of_it_is_on_the_disk(server, tmp_path, mon
         os, "replace", lambda a, b, do=os.replace: events.append((str(a), str(b))) or do(a, b)
     )
     get(published(server), tmp_path)
-    temporary, file = tmp_path / f".file.gz.{os.getpid()}.tmp", tmp_path / "file.gz"
+    temporary, file = tmp_path / f".file.gz.genbench-{os.getpid()}.tmp", tmp_path / "file.gz"
     assert events == [file.stat().st_ino, (str(temporary), str(file)), tmp_path.stat().st_ino]
 
 

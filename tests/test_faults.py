@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from genbench.data import readers
 from genbench.experiment import load_run, run
 from genbench.figures.renderer import FigureRenderer
 from genbench.models.ae import Autoencoder
+from genbench.runs.checkpoints import Unusable, read_checkpoint
 from genbench.runs.directory import require_same
 from genbench.runs.lock import Lock
 from genbench.runs.recorder import Run
@@ -211,6 +213,34 @@ def test_a_file_with_a_second_name_elsewhere_changes_under_its_own_name_only(tmp
         os.link(ours, theirs)
         change()
         assert theirs.read_bytes() == b"one\n" and ours.read_bytes() != b"one\n"
+
+
+def test_a_file_with_a_second_name_and_an_absurd_size_is_set_aside(tmp_path):
+    (tmp_path / "copy").mkdir()
+    ours, theirs = tmp_path / "lines", tmp_path / "copy" / "lines"
+    with open(theirs, "wb") as file:
+        file.truncate(1 << 40)
+    os.link(theirs, ours)
+    started = time.perf_counter()
+    files.append(ours, b"one\n")
+    assert ours.read_bytes() == b"one\n" and theirs.stat().st_size == 1 << 40
+    assert (tmp_path / "lines.damaged").samefile(theirs)
+    assert time.perf_counter() - started < 1
+
+
+def test_a_forged_checkpoint_is_recognised_without_taking_memory(tmp_path):
+    path = tmp_path / f"checkpoint-000009-000000-{'a' * 64}.pt"
+    with open(path, "wb") as file:
+        file.truncate(256 << 20)
+        file.seek(0, os.SEEK_END)
+        file.write(b"PK\5\6" + bytes(18))  # as the end of what torch writes
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unusable, match="is damaged"):
+            read_checkpoint(path, {}, "", torch.device("cpu"))
+        assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def both(self, model, epoch):
@@ -415,6 +445,9 @@ def test_what_strangers_wrote_into_a_runs_settings_is_never_advised(finished, tm
 
 
 SELF_REFERRING = "a: &a [*a]"
+MERGED = (
+    f"a: &a {{{', '.join(f'k{i}' for i in range(5000))}}}\n" + "b: [" + "{<<: *a}," * 5000 + "]"
+)
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi")
 )
@@ -429,17 +462,27 @@ NO_TEXT = b"\xff\xfe\x00beta: 4".decode("latin-1")
         "[" * 60 + "]" * 60,
         SELF_REFERRING,
         LAUGHS,
+        MERGED,
         NO_TEXT,
         "a: 2020-99-99",
         "!!int ''",
         "!!timestamp x",
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_yaml_that_no_program_could_work_with_is_damaged(text, tmp_path):
     (tmp_path / "config.yaml").write_bytes(text.encode("latin-1"))
+    started = time.process_time()
     with pytest.raises(files.Unreadable, match=r"config.yaml: is damaged: "):
         files.read_yaml(tmp_path / "config.yaml")
+    assert time.process_time() - started < 5
+
+
+def test_yaml_may_nest_and_merge_as_far_as_people_do(tmp_path):
+    nested = "{a: " * 40 + "1" + "}" * 40
+    (tmp_path / "config.yaml").write_text(f"one: &one {{b: 2}}\ntwo: {{<<: *one}}\nc: {nested}\n")
+    found = files.read_yaml(tmp_path / "config.yaml")
+    assert found["two"] == {"b": 2} and str(found["c"]).count("a") == 40
 
 
 @pytest.mark.parametrize(
@@ -451,6 +494,38 @@ def test_json_that_no_program_could_work_with_is_damaged(text, tmp_path):
     (tmp_path / "metrics.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(files.Unreadable, match=r"metrics.json: is damaged: "):
         files.read_json(tmp_path / "metrics.json")
+
+
+def lines_of(content: bytes, path: Path) -> list[dict]:
+    """What can be read of a file of records with this content."""
+    path.write_bytes(content)
+    return [value for _, value in files.read_json_lines(path, {"epoch": int})]
+
+
+def test_lines_that_are_no_records_take_no_time(tmp_path):
+    path, good = tmp_path / "metrics.jsonl", b'{"epoch": 1}\n'
+    started = time.process_time()
+    assert lines_of(b"\n" * 10_000_000 + good, path) == [{"epoch": 1}]
+    assert lines_of(good + b"{" + good, path) == [{"epoch": 1}]
+    with pytest.raises(files.Unreadable, match="more than 1,000 lines are no records"):
+        lines_of(b"x\n" * 1_000_000, path)
+    assert time.process_time() - started < 5
+
+
+def test_reading_lines_stops_on_request(tmp_path, monkeypatch):
+    monkeypatch.setattr(signals, "_asked", signal.SIGTERM)
+    with pytest.raises(signals.Interrupted):
+        lines_of(b'{"epoch": 1}\n' * 5000, tmp_path / "metrics.jsonl")
+
+
+def test_points_that_cannot_be_read_are_kept_under_another_name(tmp_path, undrawn):
+    config = small_config("pca")
+    run(config, tmp_path)
+    for name in ("status.json", "metrics.json"):
+        (tmp_path / name).unlink()
+    (tmp_path / "metrics.jsonl").write_text("x\n" * 2000)
+    assert run(config, tmp_path) is not None
+    assert (tmp_path / "metrics.jsonl.damaged").read_text() == "x\n" * 2000
 
 
 def test_a_log_that_finds_no_room_does_not_stop_the_run(tmp_path, capfd, undrawn, monkeypatch):
@@ -478,6 +553,36 @@ def test_a_folder_that_cannot_be_is_refused_before_the_data_are_loaded(
         and "Not a directory" in done.stderr
         and "hydra.run.dir=FOLDER" in done.stderr
     )
+
+
+@pytest.mark.parametrize("below", ["", "/run"])
+def test_a_link_that_leads_nowhere_is_named_where_a_folder_should_be(below, genbench, tmp_path):
+    (tmp_path / "link").symlink_to("gone")
+    for words in (["hydra.run.dir="], ["-m", "hydra.sweep.dir="]):
+        done = genbench("model=pca", *TINY, *words[:-1], f"{words[-1]}link{below}")
+        assert done.returncode == 2
+        assert "link: is a link where a folder should be; fix: move it away" in done.stderr
+    with pytest.raises(UserError, match="is a link where a folder should be"):
+        files.make_folder(Path(f"link{below}"), "choose another")
+
+
+def test_a_folder_whose_name_is_not_utf8_holds_a_run_like_any_other(genbench, tmp_path, sketched):
+    folder = os.fsdecode(b"caf\xe9")
+    done = genbench("model=pca", *TINY, f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / folder / "samples.gif").exists() and genbench("show", folder).returncode == 0
+
+
+def test_a_lock_of_another_program_is_set_aside(tmp_path):
+    (tmp_path / ".lock").write_text("held by backup.sh")
+    lock = Lock(tmp_path)
+    lock.take()
+    lock.sign()
+    assert (tmp_path / ".lock.damaged").read_text() == "held by backup.sh"
+    lock.release()
+    lock.take()
+    assert not (tmp_path / ".lock.damaged-2").exists(), "it is known as a lock again"
+    lock.release()
 
 
 def test_of_two_processes_in_one_folder_one_runs_and_the_other_names_it(genbench, tmp_path):
@@ -589,6 +694,16 @@ def test_a_terminal_that_closes_stops_a_run(tmp_path):
         process.send_signal(signal.SIGHUP)  # as the kernel does to what a terminal controls
         assert process.wait(20) == 129
     assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "interrupted"
+
+
+def test_a_signal_while_the_program_is_imported_is_no_traceback():
+    code = "import os, signal, genbench.utils.signals as s; listen = s.listen; "
+    code += "s.listen = lambda: (listen(), os.kill(os.getpid(), signal.SIGINT)); "
+    code += "from genbench.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "models"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 130 and not done.stderr and not done.stdout
 
 
 def test_nohup_is_heeded():

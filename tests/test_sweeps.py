@@ -5,6 +5,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -266,7 +267,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was_and_a_finished_one_is_lef
     (second / "status.json").write_text(
         json.dumps(status | {"state": "running"})
     )  # as after kill -9
-    (second.parent / ".sweep_summary.json.1.tmp").write_text("cut sh")
+    (second.parent / ".sweep_summary.json.genbench-1.tmp").write_text("cut sh")
     untouched = files(first)
     done = genbench(*command)
     assert done.returncode == 0 and "4 of 4 jobs done (1 already)" in done.stdout, done.stderr
@@ -648,6 +649,11 @@ def test_many_jobs_can_be_counted_and_be_stopped(genbench, monkeypatch):
         ("metrics.json", '{"accuracy": 0.9}'),
         ("status.json", '{"state": "done"}'),
         ("samples.png", "mine"),
+        ("codes.png", "mine"),
+        ("samples.gif", "mine"),
+        ("run.log", "mine"),
+        (".lock", "mine"),
+        ("projector_config.pbtxt", "mine"),
     ],
 )
 def test_files_that_no_run_has_written_are_left_alone(name, content, genbench, undrawn, tmp_path):
@@ -667,6 +673,29 @@ def test_files_that_no_run_has_written_are_left_alone(name, content, genbench, u
         Path("sweep/pca", name).read_text() == content
         and len(list(Path("sweep").glob("pca*/metrics.json"))) >= 1
     )
+
+
+def test_files_whose_names_only_resemble_those_of_a_run_are_kept(genbench, undrawn):
+    names = ["finished-thesis.pt", ".notes.2024.tmp", "notes.txt"]
+    Path("run").mkdir()
+    for name in names:
+        Path("run", name).write_text("mine")
+    for _ in range(2):
+        assert genbench("model=pca", *TINY, "hydra.run.dir=run").returncode == 0
+        assert all(Path("run", name).read_text() == "mine" for name in names)
+
+
+def test_a_job_never_runs_behind_a_link_whatever_its_name(genbench, undrawn):
+    for folder in ("sweep", "victim"):
+        Path(folder).mkdir()
+    Path("victim", "codes.png").write_text("mine")
+    for _ in range(3):  # each link has the name that the job would take next
+        assert genbench(*PCA, "latent_dim=2").returncode == 0
+        (ran,) = (path for path in Path("sweep").glob("pca*") if not path.is_symlink())
+        shutil.rmtree(ran)
+        ran.symlink_to(Path("victim").resolve())
+    assert genbench("resume", "sweep").returncode == 0 and states() == ["done"]
+    assert [path.name for path in Path("victim").iterdir()] == ["codes.png"]
 
 
 @pytest.mark.parametrize(

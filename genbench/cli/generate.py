@@ -25,7 +25,7 @@ from genbench.sweeps.launch import run_title
 from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
-from genbench.utils.files import write
+from genbench.utils.files import make_folder, write
 from genbench.utils.text import counted, quoted
 
 Generated = tuple[dict[str, torch.Tensor], Picture]
@@ -189,12 +189,7 @@ def _made(folder: Path, to: str | None) -> Path:
     """The folder that the files go to."""
     if to is None:
         return folder.resolve()
-    try:
-        Path(to).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            "to", f"cannot be made: {error.strerror}", to, "choose another folder"
-        ) from error
+    make_folder(Path(to), "choose another to=FOLDER")
     return Path(to)
 
 

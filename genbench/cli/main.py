@@ -48,7 +48,7 @@ USAGE = __doc__.partition("\n\n")[2].partition("\n\nExit")[0]
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     argv = sys.argv[1:] if argv is None else argv
-    signals.listen()
+    signals.listen()  # `__main__` has done so already, before its imports
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(
@@ -71,12 +71,14 @@ def main(argv: list[str] | None = None) -> None:
                     )
                 )
                 status = status or int(_only_tells(argv))
+    signals.forget()
     sys.exit(status)
 
 
 def _status(argv: list[str]) -> int:
     """Run the command line, print the error if it fails, and return the exit status."""
     try:
+        signals.check()
         return _dispatch(argv)
     except UserError as error:
         report(error)

@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
-from genbench.utils.files import opened, rename, sweep_temporaries
+from genbench.utils.files import opened, rename, sweep_temporaries, temporary_of
 from genbench.utils.signals import check
 
 CHUNK = 1 << 20  # bytes between two looks at whether to stop
@@ -105,7 +105,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _fetch(download: Download, folder: Path, key: str, otherwise: str) -> None:
     """Download a file, at the second attempt if the first fails, to where no half of it is ever seen."""
-    file, temporary = folder / download.name, folder / f".{download.name}.{os.getpid()}.tmp"
+    file = folder / download.name
+    temporary = temporary_of(file)
     if os.path.lexists(file):
         damaged = file.with_name(f"{file.name}.damaged")
         os.replace(file, damaged)

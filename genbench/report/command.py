@@ -26,7 +26,7 @@ from genbench.report.table import SAMPLER, Report, brief, called, cell, compared
 from genbench.report.verdicts import Problem, listed, problems, said, said_at_the_end
 from genbench.utils.console import PipeSafeConsole, echo
 from genbench.utils.errors import UserError, report
-from genbench.utils.files import CannotWrite, within, write
+from genbench.utils.files import CannotWrite, make_folder, within, write
 from genbench.utils.text import quoted
 
 OPTION = "report.dir"
@@ -88,14 +88,7 @@ def write_report(folder: Path, registry: Registry) -> None:
 
 def leave(told: Report, folder: Path) -> None:
     """Write all files of a report, and tell it on the terminal."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            str(folder),
-            f"cannot be written: {error.strerror}",
-            fix=f"choose another {OPTION}=FOLDER",
-        ) from error
+    make_folder(folder, f"choose another {OPTION}=FOLDER")
     from genbench.report.charts import charts  # which takes torch
     from genbench.report.html import Chart, page
 

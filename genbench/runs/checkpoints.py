@@ -3,6 +3,7 @@ appear in one rename."""
 
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 
 from genbench.config.settings import flatten
-from genbench.runs.directory import MEMORY, NAME, checkpoints, digest, named_digest, plausible
+from genbench.runs.directory import MEMORY, NAME, checkpoints, digest, intact
 from genbench.utils.errors import UserError
 from genbench.utils.files import kind, read_bytes, set_aside, tree, write
 from genbench.utils.schema import SETTINGS, Maybe, fault, number, positive, whole
@@ -19,6 +20,7 @@ from genbench.utils.text import quoted
 
 KEPT = 2
 FORMAT = 2  # of the content; counted up when an earlier one cannot be read any more
+FINISHED = re.compile(r"finished-[0-9a-f]{64}\.pt")  # a user may call other files finished-...
 TENSORS = {str: torch.Tensor}
 CONTENT = {
     "format": int,
@@ -195,7 +197,7 @@ def taken(path: Path, content: dict, take: Callable[[dict], Any]) -> None:
 
 def write_finished(folder: Path, content: dict[str, torch.Tensor]) -> Path | None:
     """Write what was fitted once training was over, if anything was, in place of what may be there from before."""
-    before = list(folder.glob("finished-*.pt"))
+    before = [path for path in folder.glob("finished-*.pt") if FINISHED.fullmatch(path.name)]
     kept = _write(folder, "finished", content) if content else None
     for old in before:
         if kind(old):
@@ -238,13 +240,11 @@ def _write(folder: Path, stem: str, content: dict) -> Path:
 
 def _read(path: Path, device: torch.device) -> dict | None:
     """The content of a file that is named by its digest; None if it is damaged, or holds more than plain values."""
-    if not plausible(path):
-        return None
     try:
+        if not intact(path):  # found out piece by piece: only what a run wrote is read whole
+            return None
         data = read_bytes(path, MEMORY)
-        if hashlib.sha256(data).hexdigest() != named_digest(path) or not _is_as_large_as_it_says(
-            data
-        ):
+        if not _is_as_large_as_it_says(data):
             return None
         content = tree(torch.load(io.BytesIO(data), map_location=device, weights_only=True))
     except (

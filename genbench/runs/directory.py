@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from genbench.config.settings import FIXED, flatten
+from genbench.runs.lock import is_lock
 from genbench.utils import files
 from genbench.utils.errors import UserError
 from genbench.utils.files import (
@@ -28,14 +29,10 @@ SPLITS = ("train", "validation", "test")  # of the data, as metrics.json has the
 SUMMARY = "sweep_summary.json"
 EVENTS = "events.out.tfevents.genbench"
 STATES = ("running", "done", "failed", "interrupted")
-REPLACED = (
-    "config.yaml",
-    "status.json",
-    "metrics.json",
-    "metrics.jsonl",
-    "skipped.txt",
-    "samples.png",
-    "reconstructions.png",
+WRITTEN = (  # patterns of the names that runs give to files, of which any may be overwritten
+    *("config.yaml", "status.json", "metrics.json", "metrics.jsonl", "skipped.txt", "run.log"),
+    *("*.png", "samples.gif", "projector_config.pbtxt"),
+    *(f"projector/{name}" for name in ("codes.tsv", "labels.tsv", "thumbnails.png")),
 )
 NAME = re.compile(r"checkpoint-(\d{6,})-(\d{6,})-([0-9a-f]{64})\.pt")
 ARCHIVE_END = b"PK\5\6"  # what the last 22 bytes of a file that torch writes begin with
@@ -105,11 +102,14 @@ class Record:
 
         A trace is a checkpoint, an event file, a status, or a config.yaml that names code, whatever else is damaged.
         """
+        matching = [path for pattern in WRITTEN for path in sorted(self.folder.glob(pattern))]
         there = [
-            name
-            for name in REPLACED
-            if (self.folder / name).is_file() and not kind(self.folder / name)
+            str(path.relative_to(self.folder))
+            for path in matching
+            if path.is_file() and not kind(path) and not kind(path.parent).startswith("a link")
         ]
+        if not is_lock(self.folder / ".lock"):
+            there.append(".lock")
         if not there or checkpoints(self.folder) or os.path.lexists(self.folder / EVENTS):
             return ""
         status, config = self.status, self.settings()

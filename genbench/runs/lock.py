@@ -2,10 +2,22 @@
 
 import fcntl
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 
 from genbench.utils.errors import UserError
-from genbench.utils.files import kind, opened, set_aside, write
+from genbench.utils.files import folder_error, kind, opened, set_aside, write
+
+OWNER = re.compile(rb"\d{0,20}\0*")  # all that a lock holds: the number of a process, if that
+HEAD = 64  # bytes by which a lock is told from another program's file
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a run may lock the file at `path`: there is none, no regular one, or one that a run wrote."""
+    with suppress(OSError), open(opened(path), "rb") as file:
+        return OWNER.fullmatch(file.read(HEAD)) is not None
+    return True
 
 
 class Lock:
@@ -31,20 +43,17 @@ class Lock:
                 pass
             self.place = os.open(self.folder, os.O_RDONLY)
         except OSError as error:
-            if os.path.lexists(self.folder) and not os.path.isdir(self.folder):
-                what = f"is {kind(self.folder) or 'a file'} where a folder should be"
-                raise UserError(
-                    str(self.folder), what, fix="move it away, then repeat the command"
-                ) from error
-            raise UserError(
-                str(self.folder), f"cannot be written: {error.strerror}", fix=elsewhere
-            ) from error
+            raise folder_error(error, self.folder, elsewhere) from error
 
     def _hold(self, path: Path, elsewhere: str) -> bool:
         """Lock the file at `path`; False if somebody has replaced it meanwhile, so that it is to be tried again."""
         if kind(path):
             set_aside(path)
         file = open(opened(path, os.O_RDWR | os.O_CREAT), "r+", errors="replace")  # noqa: SIM115 (closing it would let go)
+        if OWNER.fullmatch(os.pread(file.fileno(), HEAD, 0)) is None:
+            file.close()
+            set_aside(path, "was written by another program")
+            return False
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

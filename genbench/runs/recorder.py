@@ -17,6 +17,7 @@ projector_config.pbtxt, projector/    codes for TensorBoard's projector
 
 import json
 import logging
+import os
 import resource
 import sys
 import time
@@ -512,6 +513,8 @@ class Run:
             points = read_points(self.folder)
         except Unreadable:
             points = []
+            if os.path.lexists(path):
+                set_aside(path)
         self.lines = [line for line, point in points if point["epoch"] <= epoch]
         if len(self.lines) < epoch:
             self.echo(

@@ -6,8 +6,9 @@ wrong order or twice. Here every point is in one file, once, in order.
 
 import hashlib
 import io
-import os
+import struct
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -15,6 +16,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DataType
+from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.custom_scalar.layout_pb2 import Chart, Layout
 from tensorboard.plugins.hparams import metadata as hparams
@@ -26,7 +28,10 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 )
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from genbench.utils.files import Growing, opened, set_aside, sync
+from genbench.utils.files import CHUNK, Growing, opened, set_aside, sync
+from genbench.utils.signals import check
+
+MOST_RECORD = 1 << 28  # bytes of a record; a large picture has some millions
 
 
 class Events:
@@ -37,8 +42,12 @@ class Events:
         self.path, self.size, self.digest = path, 0, hashlib.sha256()
         self.file = Growing(path)
         if mark is not None:
+            left = mark["bytes"]
             with open(opened(path), "rb") as file:
-                self.digest.update(file.read(min(mark["bytes"], os.fstat(file.fileno()).st_size)))
+                while piece := file.read(min(left, CHUNK)):
+                    check()
+                    self.digest.update(piece)
+                    left -= len(piece)
         self.resumed = mark is not None and mark["sha256"] == self.digest.hexdigest()
         if self.resumed:
             self.size = mark["bytes"]
@@ -68,10 +77,8 @@ class Events:
 
     def pictures(self, tag: str) -> list[bytes]:
         """The pictures of this tag that were written so far, in the order of their steps."""
-        from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
-
         found = []
-        for record in RawEventFileLoader(os.fsencode(self.path)).Load():
+        for record in records(self.path):
             try:
                 event = Event.FromString(record)
             except DecodeError:  # what a stranger wrote between two marks
@@ -139,3 +146,20 @@ class Events:
         self.file.append(record.getvalue())
         self.digest.update(record.getvalue())
         self.size += record.tell()
+
+
+def records(path: Path) -> Iterator[bytes]:
+    """The records of an event file up to the first that is cut short or has a damaged length.
+
+    TensorBoard's own reader fails in a folder whose name is not UTF-8.
+    """
+    with open(opened(path), "rb") as file:
+        while len(head := file.read(12)) == 12:
+            check()
+            length, checksum = struct.unpack("<QI", head)
+            if checksum != masked_crc32c(head[:8]) or length > MOST_RECORD:
+                return
+            record = file.read(length)
+            if len(record) < length or len(file.read(4)) < 4:
+                return
+            yield record

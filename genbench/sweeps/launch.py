@@ -18,7 +18,7 @@ from genbench.runs.directory import Record, swept
 from genbench.runs.progress import Display, JobDisplay
 from genbench.runs.summary import brief
 from genbench.utils.errors import UserError, report, unexpected
-from genbench.utils.files import read_json_or_empty
+from genbench.utils.files import folder_error, read_json_or_empty
 from genbench.utils.schema import METRICS
 from genbench.utils.text import quoted
 
@@ -31,11 +31,8 @@ def run_single(words: list[str], registry: Registry) -> int:
         with hydra_ready(registry) as (hydra, own):
             failure = hydra.run(CONFIG_NAME, SingleRun(registry), [*own, *words]).return_value
     except OSError as error:
-        raise UserError(
-            str(error.filename),
-            error.strerror or "cannot be used",
-            fix="choose another hydra.run.dir=FOLDER",
-        ) from error
+        fix = "choose another hydra.run.dir=FOLDER"
+        raise folder_error(error, Path(error.filename or "."), fix) from error
     if failure is None:
         return 0
     report(failure)

@@ -184,8 +184,12 @@ class Sweep:
                 continue
             if job.settings in held:
                 job.folder = held[job.settings]
-            elif job.folder in taken or _is_anothers(job.folder, job.config):
-                job.folder = self.folder / marked(job.folder.name, job.settings)
+            else:
+                name, tries = job.folder.name, 0
+                while job.folder in taken or _is_anothers(job.folder, job.config):
+                    mark = job.settings + f" {tries}" * bool(tries)
+                    job.folder = self.folder / marked(name, mark)
+                    tries += 1
             taken.add(job.folder)
             job.state = "done" if Record(job.folder, job.config).done else "pending"
         self._tell_twins()

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ from genbench.utils.signals import check
 
 MOST = 1 << 24  # bytes of a text that a run writes at once; a run's metrics.json has some 30,000
 MOST_YAML = 100_000  # bytes of a YAML file, of which PyYAML reads about as many per second
-MOST_LINES = 1 << 28  # bytes of a file that grows by a line per epoch
+MOST_LINES = 1 << 26  # bytes of a file that grows by a line per epoch: some 300,000 epochs
+MOST_DAMAGED = 1000  # lines of such a file; a crash damages one
 DEEPEST, LARGEST = (
     50,
     200_000,
@@ -53,7 +54,8 @@ KINDS = {
     stat.S_IFBLK: "a device",
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
+TEMPORARY = re.compile(r"\..+\.genbench-\d+\.tmp")  # no name that another program gives
+COPIED = 1 << 30  # bytes of the largest file that is copied to part it from its second name
 
 
 class NotAFile(OSError):
@@ -134,14 +136,19 @@ def _appended(path: Path, flags: int = os.O_CREAT) -> int:
     """A descriptor to change the file at `path` in place.
 
     A file that has a second name elsewhere, as in copies made by `cp -l`, is replaced by a copy, so that the other
-    name keeps its content.
+    name keeps its content. One that is too large for any file of a run is set aside instead.
     """
-    file = opened(path, os.O_RDWR | os.O_APPEND | flags)
-    if os.fstat(file).st_nlink > 1:
-        with open(file, "rb") as content:
-            write(path, content.read())
-        file = opened(path, os.O_RDWR | os.O_APPEND)
-    return file
+    flags |= os.O_RDWR | os.O_APPEND
+    file = opened(path, flags)
+    found = os.fstat(file)
+    if found.st_nlink == 1:
+        return file
+    with open(file, "rb") as content:
+        if found.st_size > COPIED:
+            set_aside(path, f"has a second name and {found.st_size:,} bytes")
+        else:
+            _replace(path, iter(lambda: content.read(CHUNK), b""), found.st_size)
+    return opened(path, flags)
 
 
 def set_aside(path: Path, why: str = "") -> Path:
@@ -162,6 +169,23 @@ def set_aside(path: Path, why: str = "") -> Path:
     logging.getLogger("genbench").info(text)
     echo(text)
     return aside
+
+
+def make_folder(folder: Path, fix: str) -> None:
+    """Make a folder and those above it; UserError, which names this way out, where that is not possible."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise folder_error(error, folder, fix) from error
+
+
+def folder_error(error: OSError, folder: Path, fix: str) -> UserError:
+    """The error for a folder that could not be made or written, with the way out."""
+    place = Path(os.fsdecode(error.filename or folder))
+    if os.path.lexists(place) and not os.path.isdir(place):
+        what = f"is {kind(place) or 'a file'} where a folder should be"
+        return UserError(str(place), what, fix="move it away, then repeat the command")
+    return UserError(str(folder), f"cannot be written: {error.strerror or error}", fix=fix)
 
 
 def folder_in(folder: Path, name: str) -> Path:
@@ -216,11 +240,21 @@ def write(path: Path, content: bytes) -> None:
     (the rename itself must reach the disk). What is no regular file is set aside. Raises CannotWrite when the disk is
     full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _replace(path, [content], len(content))
+
+
+def temporary_of(path: Path) -> Path:
+    """Where this process writes a file before it has its name; see `sweep_temporaries`."""
+    return path.with_name(f".{path.name}.genbench-{os.getpid()}.tmp")
+
+
+def _replace(path: Path, pieces: Iterable[bytes], size: int) -> None:
+    """Do what `write` does, for `size` bytes that come piece by piece."""
+    temporary = temporary_of(path)
     try:
         temporary.unlink(missing_ok=True)
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            file.write(content)
+            file.writelines(pieces)
             file.flush()
             os.fsync(file.fileno())
         if kind(path):
@@ -230,7 +264,7 @@ def write(path: Path, content: bytes) -> None:
         if not kind(temporary):
             with suppress(OSError):  # a file system that takes no file lets none be removed either
                 temporary.unlink(missing_ok=True)
-        raise CannotWrite.because(error, path, len(content)) from error
+        raise CannotWrite.because(error, path, size) from error
 
 
 def rename(temporary: Path, path: Path) -> None:
@@ -395,9 +429,19 @@ def read_text(path: Path, most: int = MOST) -> str:
         raise Unreadable(path, f"is damaged: it is no UTF-8 text (byte {error.start})") from error
 
 
-def read_lines(path: Path, most: int = MOST_LINES) -> list[str]:
-    """The lines of a regular file, U+FFFD for what is not UTF-8. Unreadable where there is no such file."""
-    return read_bytes(path, most).decode(errors="replace").splitlines()
+def read_lines(path: Path, most: int = MOST_LINES) -> Iterator[str]:
+    """The lines of a regular file but for empty ones, U+FFFD for what is not UTF-8. Unreadable where there is no such file.
+
+    Interrupted on request, unless the file is small.
+    """
+    return _lines(read_bytes(path, most))
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    for number, line in enumerate(re.finditer(rb"[^\r\n]+", content), 1):
+        if number % 1000 == 0:
+            check()
+        yield line[0].decode(errors="replace")
 
 
 def read_json(path: Path, form: Any = ANY, most: int = MOST) -> Any:
@@ -421,14 +465,22 @@ def read_json_or_empty(path: Path, form: Any = dict) -> dict:
 
 def read_json_lines(path: Path, form: Any) -> Iterator[tuple[str, Any]]:
     """The lines of a regular file that hold JSON of this form, and what they hold; lines that are damaged are left out.
-    Unreadable where there is no such file."""
+
+    Unreadable where there is no such file, or more of it is damaged than a crash could do.
+    """
+    damaged = 0
     for line in read_lines(path):
         try:
             value = tree(json.loads(line))
-        except UNPARSABLE:  # cut short by a crash
-            continue
-        if not fault(value, form):
+            what = fault(value, form)
+        except UNPARSABLE as error:  # cut short by a crash
+            what = _reason(error)
+        if not what:
             yield line, value
+            continue
+        damaged += 1
+        if damaged > MOST_DAMAGED:
+            raise Unreadable(path, f"is damaged: more than {MOST_DAMAGED:,} lines are no records")
 
 
 def read_yaml(path: Path, form: Any = ANY, loader: type = yaml.SafeLoader) -> Any:
@@ -447,15 +499,37 @@ def _of(form: Any, value: Any, path: Path) -> Any:
 def parse_yaml(text: str, path: Path | str, loader: type = yaml.SafeLoader) -> Any:
     """What YAML text from a file holds; Unreadable as in `read_yaml`."""
     try:
-        return tree(yaml.load(text, loader))
+        reader = loader(text)
+        try:
+            node = reader.get_single_node()
+            if node is None:
+                return None
+            tree(node, _inside)  # before merge keys and aliases multiply what is to be made
+            return tree(reader.construct_document(node))
+        finally:
+            reader.dispose()
     except UNPARSABLE as error:
         kind = "it is not valid YAML: " * isinstance(error, yaml.YAMLError)
         raise Unreadable(path, f"is damaged: {kind}{_reason(error)}") from error
 
 
-def tree(value: Any) -> Any:
+def _within(value: Any) -> Iterable:
+    """The values that a value holds."""
+    if isinstance(value, dict):
+        return itertools.chain(value.keys(), value.values())
+    return value if isinstance(value, (list, tuple, set)) else ()
+
+
+def _inside(node: Any) -> Iterable:
+    """The nodes that a node of YAML holds."""
+    if isinstance(node, yaml.MappingNode):
+        return itertools.chain.from_iterable(node.value)
+    return node.value if isinstance(node, yaml.SequenceNode) else ()
+
+
+def tree(value: Any, within: Callable[[Any], Iterable] = _within) -> Any:
     """The nested value itself; ValueError if it is too deep or too large to walk through, as one that contains itself, or
-    holds text that cannot be written."""
+    holds text that cannot be written. `within` gives what a value holds."""
     left, seen = [(value, 0)], 0
     while left:
         item, depth = left.pop()
@@ -466,10 +540,8 @@ def tree(value: Any) -> Any:
             )
         if isinstance(item, str):
             item.encode()
-        elif isinstance(item, dict):
-            left += [(inner, depth + 1) for inner in itertools.chain(item.keys(), item.values())]
-        elif isinstance(item, (list, tuple, set)):
-            left += [(inner, depth + 1) for inner in item]
+        else:
+            left += [(inner, depth + 1) for inner in within(item)]
     return value
 
 

@@ -16,8 +16,6 @@ _asked: int | None = None
 
 def listen() -> None:
     """Let SIGINT, SIGTERM and SIGHUP set the flag; not SIGHUP where nohup has it ignored."""
-    global _asked
-    _asked = None
     for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
             signal.signal(signum, ask)
@@ -27,6 +25,12 @@ def ask(signum: int, frame=None) -> None:
     """Set the flag."""
     global _asked
     _asked = signum
+
+
+def forget() -> None:
+    """Take the flag back, as the program has stopped what it was asked to stop."""
+    global _asked
+    _asked = None
 
 
 def check() -> None:
