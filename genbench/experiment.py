@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from genbench.config.settings import Settings
-from genbench.data.types import Data, load, locate
+from genbench.data.loading import load
+from genbench.data.types import Data
 from genbench.evaluation.card import evaluated, merged
 from genbench.evaluation.context import USUAL, Asked
 from genbench.evaluation.registry import Watch
@@ -29,6 +30,7 @@ from genbench.training.objective import final
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.files import write_json
+from genbench.utils.imports import locate
 from genbench.utils.rng import fold, generator
 from genbench.utils.text import counted, quoted
 

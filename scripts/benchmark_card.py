@@ -16,7 +16,7 @@ import torch
 
 from genbench.config.compose import resolved
 from genbench.config.registry import builtin_registry
-from genbench.data.types import load
+from genbench.data.loading import load
 from genbench.evaluation.card import measured
 from genbench.evaluation.context import Evaluation, RealData
 from genbench.evaluation.registry import Measure, measures, measures_of_samples

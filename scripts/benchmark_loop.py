@@ -25,7 +25,7 @@ from torchvision.transforms import ToTensor
 from genbench.config.compose import composed
 from genbench.config.registry import builtin_registry
 from genbench.config.validation import check
-from genbench.data.types import load
+from genbench.data.loading import load
 from genbench.experiment import build
 from genbench.runs.recorder import Run
 from genbench.training.loop import fit

@@ -17,12 +17,14 @@ from genbench.cli.main import main
 from genbench.config.compose import resolved
 from genbench.config.registry import builtin_registry
 from genbench.config.settings import Setting, Varying
-from genbench.data.types import Data, Split, load, locate
+from genbench.data.loading import load
+from genbench.data.types import Data, Split
 from genbench.experiment import build
 from genbench.figures.canvas import Canvas
 from genbench.figures.renderer import FigureRenderer
 from genbench.model import Model
 from genbench.utils.errors import UserError
+from genbench.utils.imports import locate
 
 if (
     "PYTEST_XDIST_WORKER" in os.environ

@@ -17,12 +17,13 @@ from sklearn.neighbors import NearestNeighbors
 from test_card import CPU, made, model_with, normal, numbers
 from test_generation import linear_gaussian
 
-from genbench.data.types import load
+from genbench.data.loading import load
 from genbench.evaluation.card import card
 from genbench.evaluation.context import Asked, Evaluation
 from genbench.evaluation.features import Features
 from genbench.evaluation.measures.samples import BINS, cluster_points, different_bins, members
-from genbench.stats.divergences import prdc, sliced_wasserstein
+from genbench.stats.neighbours import prdc
+from genbench.stats.transport import sliced_wasserstein
 from genbench.utils.rng import generator
 
 # torch-fidelity is imported where it is needed: it brings all of torchvision, which takes seconds.

@@ -21,8 +21,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from genbench.config.settings import Settings
-from genbench.data import types as data_module
-from genbench.data.types import Data, DataSpec, Split, load
+from genbench.data import loading
+from genbench.data.loading import load
+from genbench.data.types import Data, DataSpec, Split
 from genbench.evaluation import features
 from genbench.evaluation.card import card, evaluated, real_data
 from genbench.evaluation.context import Evaluation
@@ -33,7 +34,7 @@ from genbench.evaluation.registry import MEASURES, measure, measures
 from genbench.experiment import evaluate, load_run, run
 from genbench.model import Model
 from genbench.runs.curves import late_fall
-from genbench.stats import divergences
+from genbench.stats import blocks, neighbours
 from genbench.stats.intervals import Measured, around, mean, parts
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -254,8 +255,8 @@ def test_the_nearest_is_exact_where_single_precision_sees_no_difference(monkeypa
         x[::2], y[::2] = x[::2] + 1000, y[::2] + 1000  # far from the mean of all, whatever that is
         expected = torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist").min(1)
         for block in (2**22, 3000):
-            monkeypatch.setattr(divergences, "BLOCK", block)
-            found = divergences.Nearest(x)
+            monkeypatch.setattr(blocks, "PAIRS_AT_ONCE", block)
+            found = neighbours.Nearest(x)
             for part in y.split(256):
                 found.see(part)
             torch.testing.assert_close(found.distance, expected.values, rtol=1e-14, atol=0)
@@ -337,16 +338,16 @@ def test_features_depend_on_the_sources_images_and_labels_alone(monkeypatch):
     ]
     for setting in kept:
         assert name(f"dataset.{setting}") == usual, setting
-    digits = data_module._source
+    digits = loading._source
 
     def changed(s):
         source = digits(s)
         return source._replace(y=source.y.roll(1))
 
-    monkeypatch.setattr(data_module, "_source", changed)
+    monkeypatch.setattr(loading, "_source", changed)
     assert name() != usual
     data = load(config_of("ae")["dataset"], CPU)
-    monkeypatch.setattr(data_module, "_source", digits)
+    monkeypatch.setattr(loading, "_source", digits)
     with pytest.raises(UserError, match="changed during the run"):
         data.reference.read()
 

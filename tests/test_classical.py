@@ -13,7 +13,8 @@ from sklearn.decomposition import PCA as TheirPCA
 from sklearn.mixture import GaussianMixture
 
 from genbench.config.settings import Settings
-from genbench.data.types import Batch, Data, DataSpec, Split, load
+from genbench.data.loading import load
+from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.models.kmeans import KMeans, plus_plus
 from genbench.training.loop import fit

@@ -12,7 +12,9 @@ from runs import newest
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench.config.settings import Settings
-from genbench.data.types import Batch, Data, DataSpec, Split, load, order_seed
+from genbench.data.loading import load
+from genbench.data.splits import order_seed
+from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build, run
 from genbench.model import supports
 from genbench.runs.recorder import Run

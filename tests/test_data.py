@@ -10,7 +10,10 @@ from PIL import Image
 from published import IN_IDX, PUBLISHED, write, write_amat
 
 from genbench.data import readers
-from genbench.data.types import DataSpec, Split, count, load, order_seed, uniform
+from genbench.data.loading import load
+from genbench.data.noise import uniform
+from genbench.data.splits import count, order_seed
+from genbench.data.types import DataSpec, Split
 from genbench.utils.errors import UserError
 
 CPU = torch.device("cpu")
@@ -197,7 +200,7 @@ def test_only_the_wanted_classes_are_kept(dataset, root):
     for wrong in ([1, 12], [10**30], []):
         with pytest.raises(
             UserError,
-            match=r"dataset.classes: must name classes that there are.*choose from \[0, 1",
+            match=r"dataset.classes: must name classes of the data.*choose from \[0, 1",
         ):
             loaded(dataset, **small(dataset, root), classes=wrong)
 

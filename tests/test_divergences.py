@@ -10,20 +10,19 @@ from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance
 from torch.distributions import MultivariateNormal, Uniform, kl_divergence
 
-from genbench.stats import divergences
+from genbench.stats import blocks, transport
 from genbench.stats.divergences import (
-    frechet_distance,
     jsd_discrete,
     jsd_gaussians,
     jsd_monte_carlo,
     jsd_quadrature,
     kl_discrete,
     kl_gaussians,
-    median_distance,
-    mmd,
-    polynomial_mmd,
-    prdc,
-    share_within,
+)
+from genbench.stats.kernels import median_distance, mmd, polynomial_mmd
+from genbench.stats.neighbours import prdc, share_within
+from genbench.stats.transport import (
+    frechet_distance,
     sliced_wasserstein,
     w2_gaussians,
     wasserstein_1d,
@@ -318,13 +317,13 @@ def test_frechet_distance_of_few_points_is_that_of_their_covariances_and_takes_n
         *(part for pair in zip((x.mean(0), y.mean(0)), covariances) for part in pair)
     )
     assert float(frechet_distance(x, y)) == near(expected, rel=1e-8)
-    root, rooted = divergences._root, []
-    monkeypatch.setattr(divergences, "_root", lambda cov: rooted.append(len(cov)) or root(cov))
+    root, rooted = transport._root, []
+    monkeypatch.setattr(transport, "_root", lambda cov: rooted.append(len(cov)) or root(cov))
     frechet_distance(x, y)
     assert len(rooted) == (n > 40) + (m > 40)
     many = normals(n, 40 * 40)  # a covariance of which would hold 2.5 million numbers
     monkeypatch.setattr(
-        divergences, "_root", lambda cov: pytest.fail("there are fewer points than dimensions")
+        transport, "_root", lambda cov: pytest.fail("there are fewer points than dimensions")
     )
     assert float(frechet_distance(many, many + 0.1)) == near(0.01 * 1600, rel=1e-8)
 
@@ -351,7 +350,7 @@ def test_mmd_equals_its_definition_in_blocks_of_any_size(kernel, bandwidth, monk
         k[:30, :30].sum() / (30 * 29) + k[30:, 30:].sum() / (28 * 27) - 2 * k[:30, 30:].mean()
     )
     assert float(mmd(x, y, kernel, bandwidth)) == near(expected, rel=1e-10)
-    monkeypatch.setattr(divergences, "BLOCK", 100)
+    monkeypatch.setattr(blocks, "PAIRS_AT_ONCE", 100)
     assert float(mmd(x, y, kernel, bandwidth)) == near(expected, rel=1e-10)
 
 
@@ -364,7 +363,7 @@ def test_the_polynomial_mmd_equals_its_definition_in_blocks_of_any_size(monkeypa
         k[:30, :30].sum() / (30 * 29) + k[30:, 30:].sum() / (28 * 27) - 2 * k[:30, 30:].mean()
     )
     assert float(polynomial_mmd(x, y)) == near(expected, rel=1e-10)
-    monkeypatch.setattr(divergences, "BLOCK", 100)
+    monkeypatch.setattr(blocks, "PAIRS_AT_ONCE", 100)
     assert float(polynomial_mmd(x, y)) == near(expected, rel=1e-10)
 
 
@@ -400,7 +399,7 @@ def test_prdc_equals_the_authors_package(k, monkeypatch):
         theirs = compute_prdc(real.numpy(), fake.numpy(), nearest_k=k)
         assert prdc(real, fake, k) == pytest.approx(theirs, abs=1e-12)
         with monkeypatch.context() as patched:
-            patched.setattr(divergences, "BLOCK", 1000)
+            patched.setattr(blocks, "PAIRS_AT_ONCE", 1000)
             assert prdc(real, fake, k) == pytest.approx(theirs, abs=1e-12)
 
 
@@ -410,7 +409,7 @@ def test_the_share_within_balls_is_precision(k, monkeypatch):
         expected = prdc(real, fake, k)["precision"]
         assert share_within(real, fake, k) == expected
         with monkeypatch.context() as patched:
-            patched.setattr(divergences, "BLOCK", 1000)
+            patched.setattr(blocks, "PAIRS_AT_ONCE", 1000)
             assert share_within(real, fake, k) == expected
     with pytest.raises(ValueError, match="at least 4 points"):
         share_within(FEW[:3], OTHERS, 3)

@@ -22,9 +22,10 @@ from published import PUBLISHED, write
 from runs import put
 
 import genbench
-from genbench.data import datasets, downloads
+from genbench.data import downloads
+from genbench.data import published as datasets
 from genbench.data.downloads import Download, fetched
-from genbench.data.types import load
+from genbench.data.loading import load
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 

@@ -805,7 +805,7 @@ def test_data_may_be_links_to_files_and_nothing_else(kind, tmp_path):
     put(kind, tmp_path / "strange", tmp_path / "elsewhere")
     started = time.perf_counter()
     for read in (
-        readers._content,
+        readers.read_content,
         lambda path: readers._idx_bytes(path, 1),
         lambda path: readers._amat_bytes(path, 28),
     ):

@@ -9,7 +9,8 @@ from conftest import Nowhere, built, config_of, small_config, suited
 from PIL import Image
 
 from genbench.config.settings import Settings
-from genbench.data.types import Data, DataSpec, Split, load
+from genbench.data.loading import load
+from genbench.data.types import Data, DataSpec, Split
 from genbench.figures import planes, plots, renderer
 from genbench.figures.canvas import CLASSES, MARGIN, THEMES, Canvas, Page, animation, png
 from genbench.figures.renderer import FigureRenderer

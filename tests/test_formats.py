@@ -16,8 +16,9 @@ import torch
 from conftest import defaults
 from published import PUBLISHED, idx, write
 
-from genbench.data import datasets, readers
-from genbench.data.types import load
+from genbench.data import cifar, faces, readers
+from genbench.data import published as datasets
+from genbench.data.loading import load
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 
@@ -77,7 +78,7 @@ def copied(stored, tmp_path):
         ),
         (
             idx(np.zeros((20, 9, 28))),
-            r"expected images of 28x28, as there are to train on \(got 9x28\)",
+            r"expected images of 28x28, as in the training set \(got 9x28\)",
         ),
         (gzip.compress(idx(IMAGES), mtime=0)[:-30], r"cannot be unpacked: Compressed file ended"),
         (
@@ -308,7 +309,7 @@ def test_faces_are_those_of_scikit_learn(stored):
         folder / "lfw_funneled", slice_=crop, resize=0.5, min_faces_per_person=60
     )
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*.jpg")}
-    [(ours, labels)], called = readers.faces(files)
+    [(ours, labels)], called = faces.faces(files)
     assert (
         np.array_equal(ours[:, 0].numpy(), (x * 255).round())
         and labels.tolist() == y.tolist()
@@ -377,7 +378,7 @@ def test_an_archive_reaches_nothing_outside_of_it(tmp_path, monkeypatch):
         add("in/out/a")
         add("in/away")
         add("../in/a")
-    found = readers.members(work / "evil.tar.gz", re.compile(r"in/(a|link\d)"))
+    found = datasets.members(work / "evil.tar.gz", re.compile(r"in/(a|link\d)"))
     assert {name: member.content for name, member in found.items()} == {"a": b"good"}
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {
         "work",
@@ -386,7 +387,7 @@ def test_an_archive_reaches_nothing_outside_of_it(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(signals, "_asked", 15)
     with pytest.raises(signals.Interrupted):
-        readers.members(work / "evil.tar.gz", re.compile("(nothing)"))
+        datasets.members(work / "evil.tar.gz", re.compile("(nothing)"))
     assert secret.read_bytes() == b"secret" and str(found["a"]) == f"{work / 'evil.tar.gz'}/in/a"
 
 
@@ -396,4 +397,4 @@ def test_a_file_of_absurd_size_is_not_read_to_its_end(tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"batch: cannot be unpickled: it has more than 1,000 bytes"
     ):
-        readers._plain(tmp_path / "batch")
+        cifar._unpickled(tmp_path / "batch")

@@ -11,8 +11,9 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
 from genbench.config.settings import Settings
-from genbench.data.densities import Mixture
-from genbench.data.types import Batch, Data, DataSpec, Split, load
+from genbench.data.loading import load
+from genbench.data.synthetic import Mixture
+from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.evaluation.card import card
 from genbench.evaluation.context import Evaluation
 from genbench.experiment import build, load_run, run

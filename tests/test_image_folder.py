@@ -13,7 +13,7 @@ from PIL import Image
 
 from genbench.config.data_folders import require_folders
 from genbench.config.registry import builtin_registry
-from genbench.data.types import load
+from genbench.data.loading import load
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 

@@ -13,7 +13,8 @@ import torch
 from conftest import Nowhere, config_of
 
 from genbench.config.settings import Settings
-from genbench.data.types import Batch, Data, DataSpec, Split, load
+from genbench.data.loading import load
+from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.training.loop import fit
 from genbench.training.objective import means

@@ -8,7 +8,8 @@ from conftest import small_config
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from genbench.data.types import Batch, load
+from genbench.data.loading import load
+from genbench.data.types import Batch
 from genbench.experiment import build
 from genbench.training.gradient import GradientModel
 from genbench.utils.rng import generator

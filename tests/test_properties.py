@@ -21,13 +21,15 @@ from genbench.config.registry import builtin_registry
 from genbench.config.resolvers import run_name, unique_name
 from genbench.config.settings import Settings
 from genbench.config.validation import known_settings
-from genbench.data.types import Data, DataSpec, Split, locate, order_seed
+from genbench.data.splits import order_seed
+from genbench.data.types import Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.model import supports
 from genbench.runs import checkpoints
 from genbench.training.gradient import GradientModel
 from genbench.training.loop import fit
 from genbench.utils.errors import UserError
+from genbench.utils.imports import locate
 
 settings.register_profile("quick", deadline=None, derandomize=True, max_examples=60)
 settings.register_profile("long", deadline=None, max_examples=2000)

@@ -15,7 +15,7 @@ from genbench.figures.renderer import FigureRenderer
 from genbench.models.ae import Autoencoder
 from genbench.runs import checkpoints
 from genbench.runs.recorder import Run
-from genbench.stats import divergences
+from genbench.stats import transport
 from genbench.training import loop, objective
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -95,7 +95,7 @@ STOPS = {  # the method in whose so-manieth call a signal comes, and the checkpo
     "writing a checkpoint": (Run, "save", 2, "000002-000000"),
     "fitting a sampler": (Autoencoder, "fit_posthoc", 1, "000004-000000"),
     "measuring the end": (objective, "means", 2, "000004-000000"),
-    "measuring the card": (divergences, "frechet_distance", 1, "000004-000000"),
+    "measuring the card": (transport, "frechet_distance", 1, "000004-000000"),
     "drawing the end": (FigureRenderer, "finished", 1, "000004-000000"),
 }
 
@@ -290,12 +290,12 @@ def test_other_data_are_refused(interrupted, tmp_path, monkeypatch, undrawn):
 
 
 def test_the_digest_of_data_tells_any_change_of_them(monkeypatch):
-    from genbench.data import datasets, types
-    from genbench.data.types import load
+    from genbench.data import loading, published
+    from genbench.data.loading import load
 
     settings = small_config("pca", "dataset.limit=null")["dataset"]
     found = [load(settings, torch.device("cpu")).digest for _ in range(2)]
-    digits = datasets.digits
+    digits = published.digits
 
     def changed(kind):
         def loader(s):
@@ -310,7 +310,7 @@ def test_the_digest_of_data_tells_any_change_of_them(monkeypatch):
         return loader
 
     for kind in ("pixel", "label"):
-        monkeypatch.setattr(types, "locate", lambda path, key, kind=kind: changed(kind))
+        monkeypatch.setattr(loading, "locate", lambda path, key, kind=kind: changed(kind))
         found.append(load(settings, torch.device("cpu")).digest)
     assert found[0] == found[1] and len(set(found)) == 3
 

@@ -10,8 +10,10 @@ from runs import differences, outcome
 from test_resume import stopped_in
 
 from genbench.config.settings import Settings
-from genbench.data import types as data_module
-from genbench.data.types import Data, DataSpec, RawDataset, Split, load, moments_of
+from genbench.data import loading
+from genbench.data.loading import load
+from genbench.data.preprocessing import moments_of
+from genbench.data.types import Data, DataSpec, RawDataset, Split
 from genbench.evaluation.card import evaluated
 from genbench.experiment import build, load_run, run
 from genbench.model import supports
@@ -170,9 +172,9 @@ def test_a_standardized_run_is_resumed_and_loaded_as_any_other(tmp_path, monkeyp
         torch.tensor(wine.data).float(), torch.tensor(wine.target), None, None, unit=False
     )
     monkeypatch.setattr(
-        data_module,
+        loading,
         "locate",
-        lambda path, key, real=data_module.locate: (
+        lambda path, key, real=loading.locate: (
             (lambda s: source) if "loader" in key else real(path, key)
         ),
     )

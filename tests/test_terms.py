@@ -12,8 +12,9 @@ from torch.distributions import ContinuousBernoulli as TheirContinuousBernoulli
 from torch.distributions import Independent, Normal, kl_divergence
 
 from genbench.config.settings import Settings
-from genbench.data.densities import Mixture, Moons
-from genbench.data.types import Data, DataSpec, Split, load
+from genbench.data.loading import load
+from genbench.data.synthetic import Mixture, Moons
+from genbench.data.types import Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.models.dae import CORRUPTIONS
 from genbench.nn import likelihoods

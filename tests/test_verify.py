@@ -19,8 +19,9 @@ from genbench.cli.main import COMMANDS
 from genbench.config.registry import builtin_registry
 from genbench.config.settings import flatten
 from genbench.config.validation import ASIDE, known_settings
-from genbench.data.types import load, locate
+from genbench.data.loading import load
 from genbench.experiment import Trained, build, run
+from genbench.utils.imports import locate
 from genbench.verification import references
 from genbench.verification.recipes import USUAL, Recipe, read, sets
 

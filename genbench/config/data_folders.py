@@ -45,7 +45,7 @@ def require_folders(values: Mapping[str, Any], known: dict[str, Setting], loader
 
 def _require(name: str, folder: Path, loader: str) -> None:
     module, _, function = loader.rpartition(".")
-    below = FOLDERS.get(function) if module == "genbench.data.datasets" else None
+    below = FOLDERS.get(function) if module == "genbench.data.published" else None
     if not os.path.isdir(folder):
         what = "is a file, not a folder" if os.path.exists(folder) else "no such folder"
         raise UserError(name, what, folder, "give a folder that is there")

@@ -10,7 +10,7 @@ from genbench.config.settings import Settings
 from genbench.data.types import Data, Split
 from genbench.evaluation.features import Features, features_of
 from genbench.model import Model, supports
-from genbench.stats import divergences
+from genbench.stats import neighbours
 from genbench.stats.intervals import Measured, Parts, around, mean, parts
 from genbench.utils import signals
 from genbench.utils.rng import generator
@@ -166,7 +166,7 @@ class Evaluation:
     @cached_property
     def neighbours(self) -> Parts:
         """Precision, recall, density and coverage of the samples, by the K-th neighbours in features: of all, and of parts."""
-        return parts(self.beside_test(divergences.prdc), self.test_features, self.sample_features)
+        return parts(self.beside_test(neighbours.prdc), self.test_features, self.sample_features)
 
     def beside_test(self, statistic: Callable) -> Callable:
         """A statistic of test points and of others by `radii` of the former, which are computed once for all of them."""
@@ -178,7 +178,7 @@ class Evaluation:
     @cached_property
     def test_radii(self) -> torch.Tensor:
         """The distance [n] from each test point to its K-th nearest other, in features."""
-        return divergences.radii(self.test_features, K)
+        return neighbours.radii(self.test_features, K)
 
     # --- codes and what they decode to ------------------------------------------------------------------------
 

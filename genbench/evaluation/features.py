@@ -16,7 +16,8 @@ from torch import nn
 
 from genbench.config.settings import Settings
 from genbench.data.downloads import cache_folder
-from genbench.data.types import Data, Reference, Split, order_seed
+from genbench.data.splits import order_seed
+from genbench.data.types import Data, Reference, Split
 from genbench.nn import networks
 from genbench.utils import signals
 from genbench.utils.files import CannotWrite, read_bytes, write

@@ -4,7 +4,8 @@ import functools
 
 import torch
 
-from genbench.data.types import Batch, Split, moments
+from genbench.data.preprocessing import moments
+from genbench.data.types import Batch, Split
 from genbench.model import Model, View
 
 TAKE_POINTS = (

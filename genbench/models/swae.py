@@ -5,7 +5,7 @@ import math
 import torch
 
 from genbench.models.ae import Autoencoder
-from genbench.stats.divergences import sliced_wasserstein
+from genbench.stats.transport import sliced_wasserstein
 from genbench.utils.errors import UserError
 
 SEEN = 20  # labelled points of each class at every step

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import torch
 
 from genbench.config.settings import Settings
-from genbench.data.types import Batch, Data, order_seed
+from genbench.data.splits import order_seed
+from genbench.data.types import Batch, Data
 from genbench.model import Model
 from genbench.training.defaults import length
 from genbench.training.objective import means

@@ -296,7 +296,7 @@ def _coverage(run: Trained, n: int = 5000) -> float:
     A fair judge of where samples come from, as of different samplers of one decoder's codes. Between decoders it favours
     blurred samples, which are near to everything.
     """
-    from genbench.stats.divergences import prdc
+    from genbench.stats.neighbours import prdc
 
     x = run.data.splits["test"].spread(n).values().flatten(1)
     return prdc(x, run.sample(len(x), seed=0).flatten(1), 5)["coverage"]
@@ -370,7 +370,7 @@ def _equals(n: int, seed: int = 0) -> dict[str, float]:
     """Precision, recall, density and coverage of n draws from N(0, I) in 1,000 dimensions given as many others."""
     import torch
 
-    from genbench.stats.divergences import prdc
+    from genbench.stats.neighbours import prdc
 
     a, b = (
         torch.as_tensor(np.random.default_rng([seed, i]).standard_normal((n, 1000))) for i in (0, 1)

@@ -161,7 +161,7 @@ def _chosen(names: Iterable[str], recipes: dict[str, Recipe]) -> list[Recipe]:
 def _measure(recipe: Recipe) -> Callable[[list], float | tuple[float, float]]:
     """The function that measures; UserError if there is none."""
     if recipe.calls:
-        from genbench.data.types import locate
+        from genbench.utils.imports import locate
 
         return locate(recipe.ours, f"{recipe.file}: ours")
     part, name = recipe.ours.split(".")

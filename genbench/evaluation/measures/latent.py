@@ -7,7 +7,7 @@ import torch
 from genbench.data.types import spread
 from genbench.evaluation.context import Evaluation, K
 from genbench.evaluation.registry import SHARE, measure
-from genbench.stats import divergences
+from genbench.stats import neighbours
 from genbench.stats.intervals import Measured, parts
 
 STEPS, PAIRS = 16, 500
@@ -105,5 +105,5 @@ def completeness(e: Evaluation) -> Measured:
     found = e.features(e.draws)
     e.need(bool(found.isfinite().all()))
     n = {"draws": len(found), "test": len(e.test)}
-    within = e.beside_test(divergences.share_within)
+    within = e.beside_test(neighbours.share_within)
     return parts(within, e.test_features, found).measured(n, features=e.features.name)

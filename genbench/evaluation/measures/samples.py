@@ -11,7 +11,7 @@ import torch
 from genbench.data.types import spread
 from genbench.evaluation.context import FEW, Evaluation
 from genbench.evaluation.registry import POSITIVE, SHARE, measure
-from genbench.stats import divergences
+from genbench.stats import divergences, kernels, neighbours, transport
 from genbench.stats.intervals import Measured, around, parts
 from genbench.utils import signals
 from genbench.utils.rng import generator
@@ -45,7 +45,7 @@ def fid(e: Evaluation) -> Measured:
     e.need(len(e.test) > 1 and min(e.test_features.shape) <= MOST_FEATURES)
     x, y = e.test_features, e.sample_features
     return e.resampled(
-        lambda of: divergences.frechet_distance(of(x), of(y)),
+        lambda of: transport.frechet_distance(of(x), of(y)),
         each(len(x)),
         FEW,
         features=e.features.name,
@@ -65,7 +65,7 @@ def kid(e: Evaluation) -> Measured:
     Unbiased, so that it may be a little below zero.
     """
     e.need(len(e.test) > 1)
-    found = parts(divergences.polynomial_mmd, e.test_features, e.sample_features)
+    found = parts(kernels.polynomial_mmd, e.test_features, e.sample_features)
     return found.of(float).measured(each(len(e.test)), features=e.features.name)
 
 
@@ -159,9 +159,7 @@ def sliced(e: Evaluation, x: torch.Tensor, y: torch.Tensor, n: dict[str, int], *
         dtype=torch.float64,
     )
     directions /= directions.norm(dim=1, keepdim=True)
-    found = parts(
-        divergences.mean_wasserstein, x.double() @ directions.T, y.double() @ directions.T
-    )
+    found = parts(transport.mean_wasserstein, x.double() @ directions.T, y.double() @ directions.T)
     return found.of(lambda square: float(square) ** 0.5).measured(n, **more)
 
 
@@ -180,7 +178,7 @@ def mmd(e: Evaluation, most: int = 5000) -> Measured:
     """
     x, y = (e.values(points[spread(len(points), most)]) for points in (e.x, e.samples))
     e.need(len(x) > 1)
-    found = parts(partial(divergences.mmd, bandwidth=divergences.median_distance(x)), x, y)
+    found = parts(partial(kernels.mmd, bandwidth=kernels.median_distance(x)), x, y)
     return found.of(float).measured(each(len(x)), features=e.values.name)
 
 
@@ -433,14 +431,14 @@ class InTraining(NamedTuple):
 
     test: torch.Tensor
     samples: torch.Tensor
-    nearest: divergences.Nearest  # of the test points, then of the samples
+    nearest: neighbours.Nearest  # of the test points, then of the samples
 
 
 def in_training(e: Evaluation, most: int = 2000) -> InTraining:
     """The nearest training points of test points and of samples, at most so many of each."""
     e.need(not e.real)  # training points are their own nearest
     fresh, generated = (e.values(points[spread(len(points), most)]) for points in (e.x, e.samples))
-    nearest = divergences.Nearest(torch.cat([fresh, generated]))
+    nearest = neighbours.Nearest(torch.cat([fresh, generated]))
     for x, _ in e.data.train.batches(1000):
         nearest.see(e.values(x.cpu()))
     return InTraining(fresh, generated, nearest)
@@ -485,7 +483,7 @@ def copied(e: Evaluation) -> Measured:
     """
     found, train = e.once(in_training), len(e.data.train)
     test, n = len(e.x), len(found.samples)
-    fresh = divergences.Nearest(found.samples).see(e.values(e.x))
+    fresh = neighbours.Nearest(found.samples).see(e.values(e.x))
     seen, index = (some[len(found.test) :] for some in (found.nearest.square, found.nearest.index))
     of_test = (fresh.square < seen).double() + (fresh.square == seen).double() / 2
     # A share of the samples belongs to each point of the data. Were training and test points drawn from all of these

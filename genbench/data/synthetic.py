@@ -5,7 +5,8 @@ import math
 import torch
 
 from genbench.config.settings import Settings
-from genbench.data.types import RawDataset, count
+from genbench.data.splits import count
+from genbench.data.types import RawDataset
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 

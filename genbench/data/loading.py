@@ -1,0 +1,88 @@
+"""Loading a dataset: from its loader, which its YAML file in configs/dataset/ names, to splits on the device."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from genbench.config.settings import Settings
+from genbench.data.checks import check_labels, check_values, classes_of, warn_of_unseen
+from genbench.data.noise import add_noise, requested_noise
+from genbench.data.preprocessing import moments_of, resized
+from genbench.data.splits import hide_labels, keep_classes, split_points
+from genbench.data.types import Data, DataSpec, RawDataset, Reference, Split
+from genbench.utils.errors import UserError, plain
+from genbench.utils.imports import locate
+
+
+def load(settings: Mapping[str, Any], device: torch.device) -> Data:
+    """Load a dataset, keep the chosen classes, split it by its own seed, draw its noise, move it to the device.
+
+    Raises UserError for splits that do not fit together and for values that are not finite.
+    """
+    s = Settings(settings)
+    source = _source(s)
+    reference, moments = _reference(source, s), moments_of(source)
+    source = keep_classes(source, s.get("classes"))
+    splits = split_points(source, s)
+    classes, absent = classes_of(splits)
+    warn_of_unseen(splits["test"], absent, source.names)
+    splits["train"] = hide_labels(splits["train"], s)
+    shape = tuple(source.x.shape[1:])
+    spec = DataSpec(shape, source.unit, source.trials, classes=classes, absent=absent)
+    noise = requested_noise(source, s)
+    if noise is not None:
+        splits = {name: add_noise(name, split, noise, s) for name, split in splits.items()}
+        spec = spec._replace(trials=noise.trials, cell=noise.cell)
+    return Data(
+        s.name,
+        {name: split.to(device) for name, split in splits.items()},
+        spec,
+        density=source.density,
+        names=source.names,
+        skipped=source.skipped,
+        digest=_digest(splits.values()),
+        reference=reference,
+        moments=moments,
+    )
+
+
+def _source(s: Settings) -> RawDataset:
+    """What the loader returns, checked, with images in the size that `resize` asks for."""
+    source = locate(s.loader, "dataset.loader")(s)
+    check_values(source, s.name)
+    check_labels(source, s.name)
+    names, skipped = (tuple(map(plain, texts)) for texts in (source.names, source.skipped))
+    return resized(source._replace(names=names, skipped=skipped), s.get("resize"))
+
+
+def _reference(source: RawDataset, s: Settings) -> Reference | None:
+    """All labelled training images of the dataset, if it has images of two classes or more."""
+    if source.x.dim() != 4 or source.y is None or len(source.y.unique()) < 2:
+        return None
+    digest = _images_digest(source)
+
+    def read() -> Split:
+        again = _source(s)
+        if _images_digest(again) != digest:
+            what = "the files changed during the run"
+            raise UserError(f"dataset={s.name}", what, fix="run again")
+        return Split(again.x, again.y, again.scale)
+
+    return Reference(digest, int(source.y.max()) + 1, source.test_x is not None, read)
+
+
+def _images_digest(source: RawDataset) -> str:
+    return f"{_digest([Split(source.x, source.y)])} times {source.scale!r}"
+
+
+def _digest(splits: Iterable[Split]) -> str:
+    """The SHA-256 of all points and labels."""
+    digest = hashlib.sha256()
+    for split in splits:
+        for values in (split.raw, split.y):
+            if values is not None:
+                digest.update(repr((values.dtype, values.shape)).encode())
+                digest.update(values.contiguous().numpy())
+    return digest.hexdigest()

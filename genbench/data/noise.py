@@ -1,0 +1,54 @@
+"""Noise on data: random binarization, and dequantization of whole-number pixels."""
+
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from genbench.config.settings import Settings
+from genbench.data.types import Noise, RawDataset, Split
+from genbench.utils.errors import UserError
+from genbench.utils.rng import generator
+
+
+def requested_noise(source: RawDataset, s: Settings) -> Noise | None:
+    """The noise that the settings ask for; UserError if the data cannot have it."""
+    if s.get("binarize", "none") != "none":
+        return Noise("binarize", "static", source.scale, binary, trials=1)
+    if s.get("dequantize", False):
+        if source.x.is_floating_point():
+            what = "needs pixels that are whole numbers"
+            raise UserError("dataset.dequantize", what, s.dequantize, "leave it out")
+        levels = round(1 / source.scale) + 1
+        draw = partial(uniform, width=1 / levels)
+        return Noise("dequantize", "true", 1 / levels, draw, cell=1 / levels)
+    return None
+
+
+def add_noise(name: str, split: Split, noise: Noise, s: Settings) -> Split:
+    """The split with its noise drawn once, or to be drawn at every visit if noise is `dynamic`.
+
+    Only training points get dynamic noise. Held-out points keep one draw, so that epochs compare.
+    """
+    split = replace(split, scale=noise.scale)
+    if s[noise.setting] == "dynamic" and name == "train":
+        return replace(split, noise=noise)
+    return Split(noise.draw(split.values(), generator(s.seed, noise.setting, name)), split.y)
+
+
+def binary(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Black or white, as bytes; the pixel's value is its probability of being white."""
+    return torch.bernoulli(x, generator=rng).byte()
+
+
+def uniform(x: torch.Tensor, rng: torch.Generator, width: float) -> torch.Tensor:
+    """A uniform draw from the cell [x, x + width) that was rounded to x.
+
+    The mean log-density of such draws, plus log(width) per value, is at most the log-probability
+    that a model gives to the whole pixel values (Theis et al. 2016, arXiv:1511.01844, section 3.1),
+    so it is bounded.
+    """
+    u = torch.rand(x.shape, generator=rng, device=x.device)
+    # Next to a pixel of 255, float32 keeps 16 binary places. A draw closer to an edge of its cell
+    # would round into the next cell.
+    return u.clamp_(2**-16, 1 - 2**-16).mul_(width).add_(x)

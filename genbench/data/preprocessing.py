@@ -1,0 +1,51 @@
+"""Preprocessing of loaded data: resizing images, and the moments that tables are standardized by."""
+
+import torch
+import torch.nn.functional as F
+
+from genbench.data.types import RawDataset
+from genbench.utils import signals
+from genbench.utils.errors import UserError
+
+CHUNK = 1000  # images that are resized between two checks for a signal
+
+
+def resized(source: RawDataset, size: list[int] | None) -> RawDataset:
+    """The images stretched to this height and width; None leaves them.
+
+    Whole-number pixels in [0, 1] become bytes again. UserError if the data are not images.
+    """
+    if size is None or list(source.x.shape[2:]) == size:
+        return source
+    if source.x.dim() != 4:
+        raise UserError("dataset.resize", "the data are no images", size, "leave it out")
+    to_bytes = source.unit and not source.x.is_floating_point()
+
+    def stretched(x: torch.Tensor) -> torch.Tensor:
+        chunks = []
+        for chunk in x.split(CHUNK):
+            signals.check()
+            values = chunk.float() * source.scale
+            values = F.interpolate(values, size, mode="bicubic", antialias=True)
+            if source.unit:
+                values = values.clamp(0, 1)
+            chunks.append((values * 255).round().byte() if to_bytes else values)
+        return torch.cat(chunks)
+
+    test_x = None if source.test_x is None else stretched(source.test_x)
+    scale = 1 / 255 if to_bytes else 1.0
+    return source._replace(x=stretched(source.x), test_x=test_x, scale=scale, trials=None)
+
+
+def moments_of(source: RawDataset) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """The `moments` of all training points of a table; None for images and for known densities."""
+    if source.x.dim() != 2 or source.density is not None:
+        return None
+    return moments(source.x.double() * source.scale)
+
+
+def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean [*shape] and standard deviation [*shape] of points x [n, *shape]; 1 for a constant value."""
+    mean, deviation = x.mean(0), x.std(0, correction=0)
+    constant = deviation <= torch.finfo(torch.float32).eps * x.abs().amax(0)
+    return mean, torch.where(constant, 1.0, deviation)

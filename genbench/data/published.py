@@ -1,0 +1,227 @@
+"""Datasets that others publish: bundled with scikit-learn, or as files that are downloaded on first use.
+
+Each is a loader, a function `settings -> RawDataset` that its YAML file in configs/dataset/ names.
+"""
+
+import re
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from genbench.config.data_folders import FOLDERS
+from genbench.config.settings import Settings
+from genbench.data.cifar import cifar
+from genbench.data.downloads import Download, cache_folder, fetched
+from genbench.data.faces import faces
+from genbench.data.readers import Files, Member, PublishedSplits, amat, idx
+from genbench.data.types import RawDataset
+from genbench.utils.errors import UserError
+from genbench.utils.signals import check
+
+
+def digits(s: Settings) -> RawDataset:
+    """scikit-learn's digits: 1,797 images [1, 8, 8]; a pixel counts the dots set in a 4x4 block of a bitmap."""
+    from sklearn.datasets import load_digits  # takes most of a second, which other data need not
+
+    bunch = load_digits()
+    x, y = torch.tensor(bunch.images, dtype=torch.uint8)[:, None], torch.tensor(bunch.target)
+    return RawDataset(x, y, None, None, unit=True, scale=1 / 16, trials=16)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A loader of byte images, from files of the user's or else downloaded into the cache folder.
+
+    at         folder of the files below the setting `root`
+    files      names of the files; one that ends in a slash is a folder
+    wanted     matches a path below `at`, or in an archive; the first group is the file's name
+    downloads  what to download; none if nobody has published checksums
+    read       a reader of the format
+    white      pixels are bytes from 0 to this; 1 for pixels that are 0 or 1
+    ordered    as in `RawDataset`
+    url        where to get files that are not downloaded
+    """
+
+    at: str
+    files: tuple[str, ...]
+    wanted: re.Pattern[str]
+    downloads: tuple[Download, ...]
+    read: Callable[[Files], tuple[PublishedSplits, Sequence[str]]]
+    white: int = 255
+    ordered: bool = False
+    url: str = ""
+
+    def __call__(self, s: Settings) -> RawDataset:
+        files = self._in_folder(Path(s.root)) if s.root else self._in_cache(s.name)
+        try:
+            splits, names = self.read(files)
+        except OSError as error:
+            what = f"cannot be read: {error.strerror}"
+            raise UserError(str(error.filename), what, fix="make it readable") from error
+        x, y = splits[0]
+        test_x, test_y = splits[1] if len(splits) > 1 else (None, None)
+        return RawDataset(
+            x,
+            y,
+            test_x,
+            test_y,
+            unit=True,
+            scale=1 / self.white,
+            trials=1 if self.white == 1 else None,
+            names=tuple(names),
+            ordered=self.ordered,
+        )
+
+    def _in_folder(self, root: Path) -> Files:
+        """The user's own files, which need not be as published. Of a file and its .gz, the file."""
+        folder = root / self.at
+        # In reverse order, so that a file comes after its .gz and takes its place.
+        paths = [path for path in sorted(folder.rglob("*"), reverse=True) if path.is_file()]
+        files: dict[str, Path | Member] = {}
+        for path in paths:
+            if match := self.wanted.fullmatch(path.relative_to(folder).as_posix()):
+                files[match[1]] = path
+        missing = [
+            f"{self.at}/{name}"
+            for name in self.files
+            if not any(found.startswith(name) for found in files)
+        ]
+        if missing:
+            otherwise = "leave dataset.root out to download"
+            if self.url:
+                otherwise = f"copy the files of {self.url} there"
+            fix = f"give the folder above {self.at}/{self.files[0]}, or {otherwise}"
+            raise UserError("dataset.root", f"does not hold {', '.join(missing)}", root, fix)
+        return files
+
+    def _in_cache(self, name: str) -> Files:
+        """The files as published, downloaded if need be."""
+        otherwise = f"give dataset.root=FOLDER that holds {self.at}"
+        paths = fetched(self.downloads, cache_folder() / self.at, f"dataset={name}", otherwise)
+        if paths[0].name.endswith((".tar.gz", ".tgz")):
+            return members(paths[0], self.wanted)
+        matches = ((self.wanted.fullmatch(path.name), path) for path in paths)
+        return {match[1]: path for match, path in matches if match}
+
+
+def members(archive: Path, wanted: re.Pattern[str]) -> dict[str, Member]:
+    """The files of a .tar.gz whose whole path matches `wanted`, by its first group.
+
+    They stay in memory, so that no name, link or device in the archive reaches anything outside.
+    """
+    found = {}
+    with tarfile.open(archive, "r|gz") as tar:  # a stream: read once, from beginning to end
+        for member in tar:
+            check()
+            match = wanted.fullmatch(member.name)
+            # A sparse file may claim any length.
+            if match and member.isreg() and not member.issparse():
+                content = tar.extractfile(member)
+                assert content is not None, "a regular file has content"
+                found[match[1]] = Member(archive, member.name, content.read())
+    return found
+
+
+IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def _like_mnist(at: str, base: str, sums: Sequence[str], names: Sequence[str]) -> Published:
+    """A dataset of four files like MNIST's, whose SHA-256 sums are in the order of `IDX`."""
+    downloads = tuple(
+        Download(f"{name}.gz", f"{base}{name}.gz", sha256)
+        for name, sha256 in zip(IDX, sums, strict=True)
+    )
+    wanted = re.compile(rf"({'|'.join(IDX)})(?:\.gz)?")
+    return Published(at, IDX, wanted, downloads, partial(idx, names=names))
+
+
+mnist = _like_mnist(
+    FOLDERS["mnist"],
+    "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
+    tuple("0123456789"),
+)
+fashion_mnist = _like_mnist(
+    FOLDERS["fashion_mnist"],
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    ),
+    (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
+)
+kmnist = _like_mnist(
+    FOLDERS["kmnist"],
+    "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+    (
+        "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+        "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+        "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+        "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+    ),
+    ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+)
+cifar10 = Published(
+    FOLDERS["cifar10"],
+    (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
+    re.compile(r"(?:cifar-10-batches-py/)?(data_batch_[1-5]|test_batch|batches\.meta)"),
+    (
+        Download(
+            "cifar-10-python.tar.gz",
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+        ),
+    ),
+    cifar,
+)
+lfw = Published(
+    FOLDERS["lfw"],
+    ("lfw_funneled/",),
+    re.compile(r"(lfw_funneled/[^/]+/[^/.][^/]*\.jpg)"),
+    (
+        Download(
+            "lfw-funneled.tgz",
+            "https://ndownloader.figshare.com/files/5976015",  # where scikit-learn gets it
+            "b47c8422c8cded889dc5a13418c4bc2abbda121092b3533a83306f90d900100a",
+        ),
+    ),
+    faces,
+)
+AMAT = tuple(f"binarized_mnist_{split}.amat" for split in ("train", "valid", "test"))
+binarized_mnist = Published(
+    FOLDERS["binarized_mnist"],
+    AMAT,
+    re.compile(f"({'|'.join(map(re.escape, AMAT))})"),
+    (),
+    partial(amat, names=AMAT, side=28),
+    white=1,
+    ordered=True,
+    url="http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist",
+)

@@ -1,0 +1,104 @@
+"""Splitting a dataset: which classes are kept, which points train, validate and test, which labels are hidden."""
+
+import math
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+
+from genbench.config.settings import Settings
+from genbench.data.types import RawDataset, Split
+from genbench.utils.errors import UserError
+from genbench.utils.rng import fold, generator
+from genbench.utils.text import counted
+
+USUAL_VALIDATION = 5000  # points, unless that is more than a tenth of all
+
+
+def split_points(source: RawDataset, s: Settings) -> dict[str, Split]:
+    """The splits by name, as the dataset's own seed draws them.
+
+    "validation" is absent if it would be empty. UserError if nothing would be left to train on.
+    """
+    points = Split(source.x, source.y, source.scale)
+    if source.test_x is None:
+        test, points = _set_aside(points, "test_size", s, "test")
+    else:
+        test = Split(source.test_x, source.test_y, source.scale)
+    validation, train = _set_aside(points, "val_size", s, "parts", source.ordered)
+    splits = {"train": train.first(s.limit), "validation": validation, "test": test}
+    return {name: split for name, split in splits.items() if len(split) or name != "validation"}
+
+
+def _set_aside(
+    points: Split, setting: str, s: Settings, purpose: str, last: bool = False
+) -> tuple[Split, Split]:
+    """As many points as the setting says, the last ones or random ones, and the rest.
+
+    `purpose` is folded into the seed of the random choice.
+    """
+    n, size = len(points), count(s[setting], len(points))
+    if size >= n:
+        what = f"leaves nothing to train on of {counted(n, 'point')}"
+        fix = f"a share, such as dataset.{setting}=0.1"
+        raise UserError(f"dataset.{setting}", what, s[setting], fix)
+    if last:
+        return points.at(slice(n - size, n)), points.at(slice(n - size))
+    order = torch.randperm(n, generator=generator(s.seed, purpose))
+    return points.at(order[:size]), points.at(order[size:])
+
+
+def count(size: int | float | str, n: int) -> int:
+    """The number of points that a setting means: a number, a share of n, or `auto`.
+
+    A share is rounded up, so that it is never no point at all.
+    """
+    if size == "auto":
+        return min(USUAL_VALIDATION, math.ceil(n / 10))
+    return math.ceil(size * n) if isinstance(size, float) else size
+
+
+def keep_classes(source: RawDataset, classes: list[int] | None) -> RawDataset:
+    """The points whose label is one of `classes`, for training and for the test; None keeps all.
+
+    UserError if there are no such classes, or if none of the test points would be left.
+    """
+    if classes is None:
+        return source
+    key, x, y = "dataset.classes", source.x, source.y
+    if y is None:
+        raise UserError(key, "the data have no classes", classes, "leave it out")
+    known = y.unique().tolist()
+    if not classes or not set(classes) <= set(known):
+        raise UserError(key, "must name classes of the data", classes, f"choose from {known}")
+    chosen = torch.isin(y, torch.tensor(classes))
+    source = source._replace(x=x[chosen], y=y[chosen])
+    test_x, test_y = source.test_x, source.test_y
+    if test_x is None or test_y is None:
+        return source
+    chosen = torch.isin(test_y, torch.tensor(classes))
+    if not chosen.any():
+        fix = f"choose from {test_y.unique().tolist()}"
+        raise UserError(key, "leaves nothing to test on", classes, fix)
+    return source._replace(test_x=test_x[chosen], test_y=test_y[chosen])
+
+
+def hide_labels(train: Split, s: Settings) -> Split:
+    """The training points with `labelled` labels left, equally many of each class; -1 hides the others.
+
+    Without the setting `labelled` all labels stay. UserError if the data have no labels.
+    """
+    if s.get("labelled") is None:
+        return train
+    if train.y is None:
+        raise UserError("dataset.labelled", "the data have no classes", s.labelled, "leave it out")
+    order = torch.randperm(len(train), generator=generator(s.seed, "labelled"))
+    y = train.y[order]
+    index_in_class = F.one_hot(y).cumsum(0).gather(1, y[:, None]).squeeze(1)
+    kept = order[index_in_class.argsort(stable=True)[: s.labelled]]
+    return replace(train, y=torch.full_like(train.y, -1).index_copy(0, kept, train.y[kept]))
+
+
+def order_seed(seed: int, epoch: int) -> int:
+    """The seed of the order in which an epoch visits the training points."""
+    return fold(seed, "order", epoch)
