@@ -14,7 +14,7 @@ import torch
 from genbench.config.settings import flatten
 from genbench.runs.directory import MEMORY, NAME, checkpoints, digest, intact
 from genbench.utils.errors import UserError
-from genbench.utils.files import kind, read_bytes, set_aside, tree, write
+from genbench.utils.files import kind, read_bytes, require_bounded, set_aside, write
 from genbench.utils.schema import SETTINGS, Maybe, fault, number, positive, whole
 from genbench.utils.text import quoted
 
@@ -246,7 +246,8 @@ def _read(path: Path, device: torch.device) -> dict | None:
         data = read_bytes(path, MEMORY)
         if not _is_as_large_as_it_says(data):
             return None
-        content = tree(torch.load(io.BytesIO(data), map_location=device, weights_only=True))
+        content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
+        require_bounded(content)
     except (
         Exception
     ):  # torch raises nine kinds; of a file with the right digest too, if somebody else made it

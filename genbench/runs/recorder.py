@@ -54,8 +54,8 @@ from genbench.training.loop import EarlyStopping, Position, Stopwatch
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, lacks_memory, plain
 from genbench.utils.files import (
+    AppendOnlyFile,
     CannotWrite,
-    Growing,
     Unreadable,
     finite,
     kind,
@@ -96,7 +96,7 @@ class Run:
         self.length: dict[str, int] = {}  # epochs and steps that the run was given
         self.data: Data | None = None
         self.lines: list[str] = []  # of metrics.jsonl
-        self.curve: Growing | None = None  # metrics.jsonl
+        self.curve: AppendOnlyFile | None = None  # metrics.jsonl
         self.events: Events | None = None
         self.started = time.perf_counter()
         self.begun = False  # whether the status is that of this session
@@ -228,11 +228,11 @@ class Run:
         written anew, and the rest is told. UserError if the folder has become another."""
         if not self.lock.held:
             self._take_again()
-        if self.curve is not None and not self.curve.untouched:
+        if self.curve is not None and not self.curve.is_unchanged:
             self._warn_of_change(self.curve.path, "written anew")
             write(self.curve.path, "".join(f"{line}\n" for line in self.lines).encode())
-            self.curve = Growing(self.curve.path)
-        if self.events is not None and not self.events.file.untouched:
+            self.curve = AppendOnlyFile(self.curve.path)
+        if self.events is not None and not self.events.file.is_unchanged:
             with self._spared("curves"):
                 self._warn_of_change(
                     self.events.path, "its curves are drawn anew, its earlier pictures are lost"
@@ -522,7 +522,7 @@ class Run:
             )
         if kind(path) or path.exists():
             write(path, "".join(f"{line}\n" for line in self.lines).encode())
-        self.curve = Growing(path)
+        self.curve = AppendOnlyFile(path)
         self.events = Events(self.folder / EVENTS, mark)
         if not self.events.resumed:
             if epoch:
@@ -559,15 +559,15 @@ class Log(logging.Handler):
         """Nothing is written while the lock is not held, as the folder is another's then."""
         super().__init__()
         self.path, self.held_by = path, lock
-        self.file: Growing | None = None
+        self.file: AppendOnlyFile | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Add a line."""
         with suppress(CannotWrite):
             if not self.held_by.held:
                 return
-            if self.file is None or not self.file.there:
-                anew, self.file = self.file is not None, Growing(self.path)
+            if self.file is None or not self.file.still_exists:
+                anew, self.file = self.file is not None, AppendOnlyFile(self.path)
                 if anew:
                     echo(f"warning: {self.path.name} was removed or replaced, and is begun anew")
             lines = map(plain, self.format(record).split("\n"))

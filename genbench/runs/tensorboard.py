@@ -28,7 +28,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
 )
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from genbench.utils.files import CHUNK, Growing, opened, set_aside, sync
+from genbench.utils.files import CHUNK, AppendOnlyFile, opened, set_aside, sync
 from genbench.utils.signals import check
 
 MOST_RECORD = 1 << 28  # bytes of a record; a large picture has some millions
@@ -40,7 +40,7 @@ class Events:
     def __init__(self, path: Path, mark: dict | None = None):
         """Go on in `path` after what an earlier `mark` was of; `resumed` tells whether that is still there. Else begin anew."""
         self.path, self.size, self.digest = path, 0, hashlib.sha256()
-        self.file = Growing(path)
+        self.file = AppendOnlyFile(path)
         if mark is not None:
             left = mark["bytes"]
             with open(opened(path), "rb") as file:
@@ -55,7 +55,7 @@ class Events:
             self.digest = hashlib.sha256()
             if mark is not None and path.stat().st_size:
                 set_aside(path)
-                self.file = Growing(path)
+                self.file = AppendOnlyFile(path)
         self.file.truncate(self.size)
         if not self.resumed:
             self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))

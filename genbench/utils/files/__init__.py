@@ -1,0 +1,75 @@
+"""Files of a run, written and read so that no crash, full disk or stranger's folder does harm."""
+
+from genbench.utils.files.appending import AppendOnlyFile, append, sync, truncate
+from genbench.utils.files.folders import (
+    folder_error,
+    folder_in,
+    make_folder,
+    require_regular,
+    within,
+)
+from genbench.utils.files.opening import CHUNK, NotAFile, Unreadable, kind, opened
+from genbench.utils.files.parsing import parse_yaml, require_bounded
+from genbench.utils.files.reading import (
+    ANY,
+    MOST,
+    MOST_YAML,
+    chunks,
+    digest_of,
+    read_bytes,
+    read_json,
+    read_json_lines,
+    read_json_or_empty,
+    read_lines,
+    read_text,
+    read_yaml,
+)
+from genbench.utils.files.writing import (
+    CannotWrite,
+    finite,
+    rename,
+    set_aside,
+    sweep_temporaries,
+    temporary_of,
+    write,
+    write_json,
+)
+
+__all__ = [
+    "ANY",
+    "CHUNK",
+    "MOST",
+    "MOST_YAML",
+    "AppendOnlyFile",
+    "CannotWrite",
+    "NotAFile",
+    "Unreadable",
+    "append",
+    "chunks",
+    "digest_of",
+    "finite",
+    "folder_error",
+    "folder_in",
+    "kind",
+    "make_folder",
+    "opened",
+    "parse_yaml",
+    "read_bytes",
+    "read_json",
+    "read_json_lines",
+    "read_json_or_empty",
+    "read_lines",
+    "read_text",
+    "read_yaml",
+    "rename",
+    "require_bounded",
+    "require_regular",
+    "set_aside",
+    "sweep_temporaries",
+    "sync",
+    "temporary_of",
+    "truncate",
+    "within",
+    "write",
+    "write_json",
+]
