@@ -327,7 +327,7 @@ def build(config: dict, data: Data) -> Model:
     s = resolved(Settings(config), made, data)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(s.seed, "weights"))
-        model = (partial(Standardized, made=made) if s.dataset.get("standardize") else made)(
+        model = (partial(Standardized, inner_class=made) if s.dataset.get("standardize") else made)(
             data.spec, s
         )
     device = data.train.raw.device

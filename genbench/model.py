@@ -1,26 +1,30 @@
-"""The contract between the loop and every model.
+"""The contract between the training loop and every model.
 
-    setup      before the first batch, also of a resumed run: optimisers, generators
-    initialise before the first batch of a fresh run only: what is learnt starts here
-    step       learn from one batch
-    end_epoch  learn from one whole pass
-    evaluate   the same terms on data that is not learnt from
-    fit_posthoc once after training: what stands on the finished weights
+The loop calls these methods, in this order:
 
-A run may be stopped between any two batches, wherever a loop looks whether to (`signals.check`, which visiting data
-does), but not within `step`; `end_epoch` may look as long as it has changed nothing.
+- `setup` before the first batch, also when a run is resumed: optimisers, generators;
+- `initialise` before the first batch of a new run: initial values that depend on the data;
+- `step` for each batch;
+- `end_epoch` after each epoch;
+- `evaluate` for the same terms on data that the model does not learn from;
+- `fit_posthoc` once after training, for what needs the finished weights.
 
-Gradient models learn in `step`. Closed-form and EM models add up sufficient statistics in `step` and solve in
-`end_epoch`. Nothing else is assumed, so one loop trains all of them.
+A run may be stopped between any two batches, wherever a loop calls `signals.check` (which iterating
+over data does), but not within `step`. `end_epoch` may call it as long as it has changed nothing
+yet.
 
-An ability is a method a model may have: `encode(x)` and `decode(z)`; `codes(n, rng)` and `sample(n, rng)` draw codes
-and points; `log_prob(x)` and its gradient `score(x)`. Whoever wants one asks `supports(model, "sample")`; it belongs to the
-object, not the class (see `available_if`). A conditional model has its abilities beside labels: `model.conditioned_on(y).encode(x)`
-is how everybody calls them, for labels y or None.
+Gradient models learn in `step`. Closed-form and EM models accumulate sufficient statistics in
+`step` and solve in `end_epoch`. The loop assumes nothing else, so one loop trains all of them.
+
+A model's capabilities are the optional methods that it implements: `encode(x)` and `decode(z)`;
+`codes(n, rng)` and `sample(n, rng)`, which draw codes and points; `log_prob(x)` and its gradient
+`score(x)`. `supports(model, "sample")` says whether an object has one, which may depend on its
+settings (see `available_if`). What a conditional model returns depends on labels: callers write
+`model.conditioned_on(y).encode(x)`, with labels y or None, for all models alike.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import nn
@@ -28,56 +32,86 @@ from torch import nn
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
 
-Logs = dict[
-    str, torch.Tensor
-]  # scalars on the device; a mean over the data points they were computed on
+# Scalars on the device: means over the data points that they were computed on.
+Logs = dict[str, torch.Tensor]
 
 
 class Model(nn.Module):
-    """A pass over the data is one `step` per batch, then `end_epoch`.
+    """One epoch is a `step` per batch, then `end_epoch`.
 
-    Whatever describes the fit is a parameter or a buffer, so `state_dict` is the whole answer; what only the fitting
-    needs (optimisers, counters) is in `training_state`.
+    Everything that describes the fit is a parameter or a buffer, so `state_dict` holds all of it.
+    What only training needs (optimisers, counters) is in `training_state`.
     """
 
-    converged = False  # True ends the run early
-    until_converged = False  # True if a run usually ends early, so that its last epoch is not known
-    criterion: str | None = (
-        None  # the term of `evaluate` that training lowers; None where there is none, as in a game
-    )
-    default_latent_dim = 16  # what latent_dim=auto is, unless the data have fewer dimensions
-    default_batch_size = 128  # what batch_size=auto is, unless the data are few
-    stores_training_data = False  # True if the fit is the training data themselves, so that measuring it on them tells nothing
-    log_prob_kind = "exact"  # or of which bound `log_prob` is the value
-    conditional = False  # True if what it does depends on labels, which `conditioned_on` tells it
-    sampler = "model"  # what `sample` draws from, in a word or two: the model itself, its prior, a density of its codes
-    is_discrete = False  # True if `log_prob` is of a probability, False if of a density
-    bounded = False  # True if `log_prob` is defined for values in [0, 1] only
+    # True if a run usually ends early, so that its last epoch is not known in advance.
+    until_converged = False
+    # The term of `evaluate` that training lowers; None where there is none, as in a game.
+    criterion: str | None = None
+    # What latent_dim=auto means, unless the data have fewer dimensions.
+    default_latent_dim = 16
+    # What batch_size=auto means, unless there are few points.
+    default_batch_size = 128
+    # True if the fit consists of the training data, so that measuring it on them is meaningless.
+    stores_training_data = False
+    # "exact", or which bound `log_prob` returns.
+    log_prob_kind = "exact"
+    # True if the methods depend on the labels given to `conditioned_on`.
+    conditional = False
+    # True if `log_prob` is that of a probability, False if that of a density.
+    is_discrete = False
+    # True if `log_prob` is defined for values in [0, 1] only.
+    bounded = False
+
+    # Capabilities. They are declared for type checkers only: no attribute exists unless a subclass
+    # defines it.
+    encode: Callable[..., torch.Tensor]
+    decode: Callable[..., torch.Tensor]
+    codes: Callable[..., torch.Tensor]
+    sample: Callable[..., torch.Tensor]
+    log_prob: Callable[..., torch.Tensor]
+    score: Callable[..., torch.Tensor]
+    posterior: Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
     @classmethod
     def largest(cls, s: Settings, points: int, size: int) -> dict[str, int]:
-        """The largest value of each setting that so many training points, of `size` values each, bound.
+        """The upper bounds of settings that follow from the number of training points and of values
+        in each point.
 
-        A larger one is refused, and `auto` stays within. A setting without a bound is not among them.
+        A larger value is refused, and `auto` stays within the bound. Settings without a bound are
+        not listed.
         """
         return {}
 
-    def __init__(self, spec: DataSpec, s: Settings):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__()
         self.spec, self.s = spec, s
 
+    @property
+    def converged(self) -> bool:
+        """Whether training can end before its last epoch."""
+        return False
+
+    @property
+    def sampler(self) -> str:
+        """What `sample` draws from, in a word or two: the model itself, its prior, or a density of
+        its codes.
+        """
+        return "model"
+
     def setup(self, train: Split, *, seed: int, steps: int) -> None:
-        """Get ready to learn from `train` in at most `steps` steps, or refuse data that cannot be learnt from."""
+        """Prepare to learn from `train` in at most `steps` steps; UserError for data that cannot be
+        learnt from.
+        """
 
     def initialise(self, train: Split, *, seed: int) -> None:
-        """Start what is learnt from the data themselves, such as the centres of clusters."""
+        """Set initial values that depend on the data, such as the centres of clusters."""
 
     def step(self, batch: Batch) -> Logs:
         """Learn from one batch."""
         raise NotImplementedError
 
     def end_epoch(self) -> Logs:
-        """Learn from the pass that just ended."""
+        """Learn from the epoch that just ended."""
         return {}
 
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
@@ -85,93 +119,109 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def held_out(self, batch: Batch, rng: torch.Generator) -> Logs:
-        """Estimates, as means over the batch, that are honest only on data that was not learnt from."""
+        """Estimates, as means over the batch, that are only valid on data that the model has not
+        learnt from.
+        """
         return {}
 
     def fit_posthoc(self, train: Split, *, seed: int) -> None:
-        """Fit what stands on the finished weights, such as a density on the codes; `state_dict` then has it too."""
+        """Fit what needs the finished weights, such as a density of the codes, and add it to
+        `state_dict`.
+        """
 
     def posthoc_state(self) -> dict[str, torch.Tensor]:
-        """What `fit_posthoc` fitted, apart from the weights."""
+        """What `fit_posthoc` has fitted, apart from the weights."""
         return {}
 
     def load_posthoc_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back what `posthoc_state` returned, instead of fitting it anew."""
+        """Restore what `posthoc_state` returned, instead of fitting it again."""
 
     def warnings(self) -> list[str]:
-        """What a user should know of the fit, such as clusters without points, each with the setting to change."""
+        """What users should know about the fit, such as empty clusters, each with the setting to
+        change.
+        """
         return []
 
     def conditioned_on(self, y: torch.Tensor | None) -> "Model":
-        """The model for points with labels y [n], or one for all: itself, unless it depends on them."""
+        """The model for points with labels y [n], or one label for all; an unconditional model
+        returns itself.
+        """
         return self
 
-    def training_state(self) -> dict:
-        """What resuming needs beyond `state_dict`, between any two batches: tensors, numbers, strings, lists and dicts only."""
+    def training_state(self) -> dict[str, Any]:
+        """What resuming needs beyond `state_dict`, between any two batches: tensors, numbers,
+        strings, lists, dicts.
+        """
         return {}
 
-    def load_training_state(self, state: dict) -> None:
-        """Take back what `training_state` returned; called after `setup`."""
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Restore what `training_state` returned; called after `setup`."""
 
     def views(self, x: torch.Tensor, rng: torch.Generator) -> "dict[str, View]":
-        """What this model alone can show, by name, on held-out points x [n, *shape]: data, which others draw."""
+        """What only this model can show, by name, for held-out points x [n, *shape]: data, which
+        others draw.
+        """
         return {}
 
     @property
     def latent_dim(self) -> int | None:
-        """The dimension of the vector space of the codes; None if codes are no vectors, or there are none."""
+        """The dimension of the codes; None if there are no codes, or codes are not vectors."""
         return self.s.get("latent_dim")
 
     @property
     def size(self) -> int:
         """How many numbers the fit consists of."""
-        return sum(
-            t.numel() for t in (*self.parameters(), *self.buffers()) if t.dtype != torch.bool
-        )
+        tensors = (*self.parameters(), *self.buffers())
+        return sum(t.numel() for t in tensors if t.dtype != torch.bool)
 
     @property
     def device(self) -> torch.device:
-        """Where the model lives."""
+        """The device of the model's tensors."""
         return next((t for t in (*self.parameters(), *self.buffers())), torch.empty(0)).device
 
 
-ABILITIES = (
-    "encode",
-    "decode",
-    "codes",
-    "sample",
-    "log_prob",
-    "score",
-    "posterior",
-)  # what a model may be able to do
+# The optional methods of a model.
+CAPABILITIES = ("encode", "decode", "codes", "sample", "log_prob", "score", "posterior")
 
 
 class View(NamedTuple):
-    """Something to be drawn: its kind (see `figures.renderer.VIEWS`), a note of what it shows, and the data."""
+    """Something to be drawn: its kind (see `figures.renderer.VIEWS`), a note of what it shows, and
+    the data.
+    """
 
     kind: str
     note: str
-    data: dict
+    data: dict[str, Any]
 
 
-def supports(model: Model, *abilities: str) -> bool:
-    """Whether this object has all of these abilities."""
-    return all(hasattr(model, ability) for ability in abilities)
+def supports(model: Model, *capabilities: str) -> bool:
+    """Whether this object has all of these capabilities."""
+    return all(hasattr(model, capability) for capability in capabilities)
 
 
-def available_if(condition: Callable[[Model], bool]):
-    """Make a method an ability that an object has only while `condition(self)` holds."""
+class Capability:
+    """A method that an object has only while a condition holds."""
 
-    class Ability:
-        def __init__(self, method):
-            self.method = method
-            self.__doc__ = method.__doc__
+    def __init__(self, method: Callable[..., Any], condition: Callable[[Any], bool]) -> None:
+        self.method, self.condition = method, condition
+        self.__doc__ = method.__doc__
 
-        def __get__(self, model, owner=None):
-            if model is None:
-                return self
-            if not condition(model):
-                raise AttributeError(f"this {owner.__name__} has no {self.method.__name__}")
-            return self.method.__get__(model, owner)
+    @overload
+    def __get__(self, model: None, owner: type) -> "Capability": ...
+    @overload
+    def __get__(self, model: Model, owner: type) -> Callable[..., torch.Tensor]: ...
+    def __get__(
+        self, model: Model | None, owner: type
+    ) -> "Capability | Callable[..., torch.Tensor]":
+        if model is None:
+            return self
+        if not self.condition(model):
+            raise AttributeError(f"this {owner.__name__} has no {self.method.__name__}")
+        return self.method.__get__(model, owner)
 
-    return Ability
+
+def available_if(
+    condition: Callable[[Any], bool],
+) -> Callable[[Callable[..., torch.Tensor]], Capability]:
+    """Make a method a capability that an object has only while `condition(self)` holds."""
+    return lambda method: Capability(method, condition)

@@ -23,7 +23,7 @@ from genbench.evaluation.registry import Measure, measures, measures_of_samples
 from genbench.experiment import build, pick_device
 from genbench.model import supports
 from genbench.stats.intervals import Measured
-from genbench.training.loop import Silent, fit
+from genbench.training.loop import NullRecorder, fit
 from genbench.training.objective import final
 from genbench.utils.errors import UserError
 
@@ -46,7 +46,7 @@ def main() -> None:
     data = load(config["dataset"], pick_device(config["device"]))
     model = build(config, data)
     s = model.s
-    fit(model, data, Silent(), s)
+    fit(model, data, NullRecorder(), s)
     model.fit_posthoc(data.train, seed=s.seed)
     e = Evaluation(model, data, final(model, data, s.batch_size, s.seed), size)
     with torch.no_grad():

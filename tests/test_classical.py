@@ -275,7 +275,7 @@ def test_em_refuses_data_that_change(setting, once):
     data = load(config["dataset"], CPU)
     with pytest.raises(
         UserError,
-        match=rf"dataset\.{setting}: EM needs the same data at every pass.*fix: dataset\.{setting}={once}",
+        match=rf"dataset\.{setting}: EM needs the same data in every epoch.*fix: dataset\.{setting}={once}",
     ):
         fit(build(config, data), data, Nowhere(), Settings(config))
 

@@ -19,9 +19,10 @@ from genbench.experiment import build, run
 from genbench.model import supports
 from genbench.runs.recorder import Run
 from genbench.training.gradient import GradientModel
-from genbench.training.loop import EarlyStopping, Position, fit
+from genbench.training.loop import Position, fit
 from genbench.training.objective import means
 from genbench.training.optim import optimizer, rate
+from genbench.training.stopping import EarlyStopping
 from genbench.utils.errors import UserError
 from genbench.utils.rng import fold, generator
 

@@ -67,6 +67,7 @@ def test_units_of_the_columns_change_nothing_but_the_units(model_name, table):
         model.converged == expected.converged
         and model.size == expected.size
         and model.latent_dim == expected.latent_dim
+        and model.sampler == expected.sampler
     )
     x, theirs, y = (
         plain.splits["test"].values(),
@@ -92,6 +93,13 @@ def test_units_of_the_columns_change_nothing_but_the_units(model_name, table):
         if supports(expected, "score"):
             torch.testing.assert_close(
                 there.score(theirs) * UNITS, here.score(x), rtol=1e-2, atol=0.5
+            )
+        if hasattr(expected, "sample_from_latent"):
+            z = expected.prior(40, generator(2))
+            torch.testing.assert_close(
+                (model.sample_from_latent(z, generator(3)) - OFFSETS) / UNITS,
+                expected.conditioned_on(None).sample_from_latent(z, generator(3)),
+                **close,
             )
         samples = model.sample(40, generator(0))
         torch.testing.assert_close(

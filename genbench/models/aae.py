@@ -1,18 +1,23 @@
 """Adversarial autoencoder (Makhzani et al. 2015, arXiv:1511.05644)."""
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec
 from genbench.models.ae import Autoencoder
 from genbench.nn import networks
-from genbench.training.gradient import Objective
+from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights, Objective
 
 
 class AAE(Autoencoder):
-    """An autoencoder whose codes a discriminator cannot tell from draws of a prior (section 2 of the paper).
+    """An autoencoder whose codes a discriminator cannot distinguish from draws of a prior (section
+    2 of the paper).
 
-    On each batch encoder and decoder lower the reconstruction error; then the discriminator learns to tell prior draws
-    from codes; then the encoder, as its generator, learns to be taken for the prior.
+    On each batch, encoder and decoder lower the reconstruction error. Then the discriminator learns
+    to distinguish codes from draws of the prior, and the encoder, as its generator, learns codes
+    that the discriminator takes for such draws.
     """
 
     criterion = None
@@ -22,24 +27,31 @@ class AAE(Autoencoder):
         "encoder": Objective("encoder_loss", parameters="encoder."),
     }
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
         widths = [s.latent_dim, *s.discriminator_hidden, 1]
         self.discriminator = networks.initialised(nn.Sequential(*networks.MLP.layers(widths, s)), s)
 
-    def draw_noise(self, objective, n, rng):
+    def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
         return {"prior": self.prior(n, rng)} if objective == "discriminator" else {}
 
-    def reconstruction_loss(self, batch, noise, weights):
+    def reconstruction_loss(
+        self, batch: Batch, noise: LossNoise, weights: LossWeights
+    ) -> LossAndTerms:
+        """The objective of encoder and decoder."""
         return self.reconstruction(batch.x, self.encode(batch.x)), {}
 
-    def discriminator_loss(self, batch, noise, weights):
-        on_prior, on_codes = (
-            self.discriminator(noise["prior"]),
-            self.discriminator(self.encode(batch.x)),
-        )
+    def discriminator_loss(
+        self, batch: Batch, noise: LossNoise, weights: LossWeights
+    ) -> LossAndTerms:
+        """The cross-entropy of the discriminator, with draws of the prior as class 1 and codes as
+        class 0.
+        """
+        on_prior = self.discriminator(noise["prior"])
+        on_codes = self.discriminator(self.encode(batch.x))
         loss = F.softplus(-on_prior).mean() + F.softplus(on_codes).mean()
         return loss, {"d_prior": on_prior.sigmoid().mean(), "d_codes": on_codes.sigmoid().mean()}
 
-    def encoder_loss(self, batch, noise, weights):
+    def encoder_loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
+        """The cross-entropy of the discriminator on codes, with class 1 as their label."""
         return F.softplus(-self.discriminator(self.encode(batch.x))).mean(), {}

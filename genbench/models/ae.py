@@ -1,34 +1,42 @@
-"""Autoencoder (Rumelhart, Hinton & Williams 1986), and what the autoencoders without a latent density share."""
+"""Autoencoder (Rumelhart, Hinton & Williams 1986), the base of all autoencoders without a latent
+density.
+"""
 
+import torch
+
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec
 from genbench.models.latent_model import LatentModel
 from genbench.nn import networks
 from genbench.nn.likelihoods import reconstruction
-from genbench.training.gradient import GradientModel
+from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 
 
 class Autoencoder(LatentModel, GradientModel):
-    """Minimises ||x - g(f(x))||^2, or the cross-entropy of x with g(f(x)), summed over the values of a point.
+    """Minimises ||x - g(f(x))||^2, or the cross-entropy of x with g(f(x)), summed over the values
+    of a point.
 
-    With `hidden=[]` and squared error the code spans the subspace of the principal components (Baldi & Hornik 1989).
+    With `hidden=[]` and squared error the code spans the subspace of the principal components
+    (Baldi & Hornik 1989).
     """
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
         self.encoder = networks.encoder(spec.shape, s.latent_dim, s)
         self.decoder = networks.decoder(s.latent_dim, spec.shape, s)
         self.output = reconstruction(spec, s)
 
-    def loss(self, batch, noise, weights):
+    def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         return self.reconstruction(batch.x, self.encode(batch.x)), {}
 
-    def reconstruction(self, x, z):
+    def reconstruction(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """The mean reconstruction loss of data x [n, *shape] from codes z [n, latent_dim]."""
         return self.output.nll(self.decoder(z), x).mean()
 
-    def encode(self, x):
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
         """The code f(x): [n, *shape] -> [n, latent_dim]."""
         return self.encoder(x)
 
-    def decode(self, z):
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
         """The reconstruction g(z): [n, latent_dim] -> [n, *shape]."""
         return self.output.mean(self.decoder(z))

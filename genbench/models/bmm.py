@@ -1,30 +1,37 @@
-"""Mixture of Bernoullis by expectation-maximisation (Bishop 2006, section 9.3.3), also of binomials for counts of dots."""
+"""Mixture of Bernoullis by expectation-maximisation (Bishop 2006, section 9.3.3), also of binomials
+for counts of dots.
+"""
 
 from dataclasses import dataclass, replace
 
 import torch
 
+from genbench.config.settings import Settings
+from genbench.data.types import DataSpec
 from genbench.models.mixture import Components, EMMixture
+from genbench.training.em import Sums
 from genbench.utils.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
 class Binomials(Components):
-    """prod_j Bin(n x_j; n, mu_kj) for values x that are shares of n dots; Bernoullis where n is 1.
+    """prod_j Bin(n x_j; n, mu_kj) for values x that are shares of n dots: Bernoullis if n is 1.
 
     The means are the probabilities mu of a dot.
     """
 
     trials: int
-    floor: float  # what `maximised` keeps the probabilities away from 0 and 1
+    floor: float  # `maximised` keeps the probabilities this far from 0 and 1
 
-    def joint(self, x):
-        # log mu^x (1 - mu)^(1 - x) is x times the log-odds, and what no dot at all has
+    def joint(self, x: torch.Tensor) -> torch.Tensor:
+        # log mu^x (1 - mu)^(1 - x) is x times the log-odds, plus log(1 - mu)
         fit = x @ self.means.logit().T + (-self.means).log1p().sum(1)
         return self.log_weights + self.trials * fit + self.log_ways(x)[:, None]
 
     def log_ways(self, x: torch.Tensor) -> torch.Tensor:
-        """The log of the number of ways in which so many of the dots can be set, [n] of rows x [n, D]."""
+        """The log of the number of ways in which these counts of dots can arise: [n] for rows x [n,
+        D].
+        """
         if self.trials == 1:
             return x.new_zeros(len(x))  # there is one way
         n = torch.tensor(float(self.trials)).to(x)
@@ -32,19 +39,20 @@ class Binomials(Components):
         table = (n + 1).lgamma() - (dots + 1).lgamma() - (n - dots + 1).lgamma()
         return table[(x * self.trials).round().long()].sum(1)
 
-    def draw(self, z, rng):
-        # Dots that are set where one noise is below their probability: samples change little as the fit moves on.
+    def draw(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        # A dot is set where the noise is below its probability, so samples change little as the fit
+        # moves on.
         noise = torch.rand(
             self.trials, len(z), self.means.shape[1], generator=rng, device=rng.device
         )
         return (noise < self.means[z]).float().mean(0)
 
-    def moments(self, x, r):
+    def moments(self, x: torch.Tensor, r: torch.Tensor) -> Sums:
         return {"counts": r.sum(0), "dots": r.T @ x}
 
-    def maximised(self, sums):
-        # The log-likelihood is concave in each mu: moving its maximum to the nearest bound is the maximum within bounds,
-        # so that no pass lowers the likelihood.
+    def maximised(self, sums: Sums) -> Components:
+        # The log-likelihood is concave in each mu, so its maximum within bounds is the maximum
+        # moved to the nearest bound, and no epoch lowers the likelihood.
         counts = (
             sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps
         )  # a component without points stays where it is
@@ -57,14 +65,16 @@ class Binomials(Components):
 
 
 class BMM(EMMixture):
-    """Maximises mean log sum_k pi_k prod_j Bin(n x_j; n, mu_kj) by EM, n being what the data space says of its dots."""
+    """Maximises mean log sum_k pi_k prod_j Bin(n x_j; n, mu_kj) by EM, where n is `trials` of the
+    data.
+    """
 
-    is_discrete = True  # `log_prob` is that of a probability, not of a density
+    is_discrete = True
     bounded = True
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         if spec.trials is None and len(spec.shape) == 3:
-            what = "a mixture of Bernoullis needs black-and-white pixels, or pixels that count dots as in digits"
+            what = "a mixture of Bernoullis needs black-and-white pixels, or counts as in digits"
             raise UserError("dataset.binarize", what, "none", "dataset.binarize=static")
         if spec.trials is None:
             raise UserError(
@@ -75,5 +85,6 @@ class BMM(EMMixture):
             )
         super().__init__(spec, s)
 
-    def components(self, **parameters):
+    def components(self, **parameters) -> Components:
+        assert self.spec.trials is not None  # checked when the model was built
         return Binomials(**parameters, trials=self.spec.trials, floor=self.s.floor)

@@ -6,23 +6,28 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import View, available_if
 from genbench.models.vae import IMPORTANCE_DRAWS, VAE
 from genbench.nn import networks
+from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
 
 
 class CVAE(VAE):
-    """A VAE of points beside their labels: minimises E_q[-log p(x|z, y)] + beta KL(q(z|x, y) || N(0, I)).
+    """A VAE given labels: minimises E_q[-log p(x|z, y)] + beta KL(q(z|x, y) || N(0, I)).
 
-    The encoder sees the label as one more channel, learnt for each class; the decoder sees it beside the code, as a one
-    among zeros. Where no label is given, `sample` draws one as often as it occurs in the training data.
+    The encoder sees the label as one more channel, which is learnt for each class. The decoder sees
+    it as a one-hot vector, appended to the code. Without a label, `sample` draws one with its
+    frequency in the training data.
     """
 
     conditional = True
-    y = None  # the labels of the points at hand, which `conditioned_on` sets
+    y: torch.Tensor | None = None  # the labels of the current points, set by `conditioned_on`
+    frequencies: torch.Tensor  # [classes]
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         if not spec.classes:
             raise UserError(
                 "model", "needs data with classes", s.model["name"], "another dataset, or model=vae"
@@ -34,7 +39,7 @@ class CVAE(VAE):
         self.channel = nn.Linear(spec.classes, torch.Size(side).numel())
         self.register_buffer("frequencies", torch.zeros(spec.classes))
 
-    def setup(self, train, *, seed, steps):
+    def setup(self, train: Split, *, seed: int, steps: int) -> None:
         if train.y is None or bool((train.y < 0).any()):
             raise UserError(
                 "dataset.labelled",
@@ -43,10 +48,12 @@ class CVAE(VAE):
             )
         super().setup(train, seed=seed, steps=steps)
 
-    def initialise(self, train, *, seed):
-        self.frequencies.copy_(torch.bincount(train.y, minlength=self.spec.classes) / len(train))
+    def initialise(self, train: Split, *, seed: int) -> None:
+        assert train.y is not None  # checked by `setup`
+        counts = torch.bincount(train.y, minlength=self.spec.classes)
+        self.frequencies.copy_(counts / len(train))
 
-    def conditioned_on(self, y):
+    def conditioned_on(self, y: torch.Tensor | None) -> "CVAE":
         if y is None:
             return self
         other = copy.copy(self)  # with the same weights
@@ -54,30 +61,34 @@ class CVAE(VAE):
         return other
 
     def one_hot(self, points: torch.Tensor) -> torch.Tensor:
-        """Labels of n points as [n, classes]: those given, again and again where there are several points for each."""
+        """The labels of n points as [n, classes], repeated if there are several points for each
+        label.
+        """
         if self.y is None:
-            raise ValueError("call it on what given(labels) returns")
+            raise ValueError("call it on what conditioned_on(labels) returns")
         return F.one_hot(self.y.repeat(len(points) // len(self.y)), self.spec.classes).to(points)
 
-    def loss(self, batch, noise, weights):
-        return super(CVAE, self.conditioned_on(batch.y)).loss(batch, noise, weights)
+    def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
+        return VAE.loss(self.conditioned_on(batch.y), batch, noise, weights)
 
-    def posterior(self, x):
+    def posterior(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         channel = self.channel(self.one_hot(x)).unflatten(1, (1, *x.shape[2:]))
         return super().posterior(torch.cat([x, channel], 1))
 
-    def raw(self, z):
+    def raw(self, z: torch.Tensor) -> torch.Tensor:
         return super().raw(torch.cat([z, self.one_hot(z)], 1))
 
-    def sample_from_latent(self, z, rng):
+    def sample_from_latent(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         if self.y is not None:
             return super().sample_from_latent(z, rng)
         y = torch.multinomial(self.frequencies, len(z), replacement=True, generator=rng)
         return self.conditioned_on(y).sample_from_latent(z, rng)
 
     @available_if(VAE.has_likelihood)
-    def log_prob(self, x, k=IMPORTANCE_DRAWS):
-        """The bound on log p(x|y) [n], as in a VAE; where no label is given, that on log sum_y p(y) p(x|y)."""
+    def log_prob(self, x: torch.Tensor, k: int = IMPORTANCE_DRAWS) -> torch.Tensor:
+        """The bound on log p(x|y) [n], as in a VAE; without a label, the bound on log sum_y p(y)
+        p(x|y).
+        """
         if self.y is not None:
             return super().log_prob(x, k)
         classes = torch.arange(self.spec.classes, device=x.device)
@@ -88,12 +99,9 @@ class CVAE(VAE):
             ]
         ).logsumexp(0)
 
-    def views(self, x, rng):
+    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
         z = self.prior(10 if len(self.spec.shape) == 3 else 1000, rng)
-        there = (self.frequencies > 0).nonzero().flatten()[:10]
-        rows = {f"class {int(y)}": self.conditioned_on(y[None]).decode(z) for y in there}
-        return {
-            "classes": View(
-                "rows", "decoded with each class from the same draws from the prior", rows
-            )
-        }
+        seen = (self.frequencies > 0).nonzero().flatten()[:10]
+        rows = {f"class {int(y)}": self.conditioned_on(y[None]).decode(z) for y in seen}
+        note = "the same draws from the prior, decoded with each class"
+        return {"classes": View("rows", note, rows)}

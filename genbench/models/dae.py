@@ -1,21 +1,30 @@
-"""Denoising autoencoder (Vincent et al. 2010, JMLR 11:3371), and how it draws samples (Alain & Bengio 2014; Bengio et al. 2013)."""
+"""Denoising autoencoder (Vincent et al. 2010, JMLR 11:3371).
+
+It can draw samples along its score (Alain & Bengio 2014) or by corrupting and reconstructing in
+turn (Bengio et al. 2013).
+"""
 
 import math
+from collections.abc import Callable
 
 import torch
 
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import View, available_if
 from genbench.models.ae import Autoencoder
+from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 
 
-def salt_and_pepper(x, u, level):
+def salt_and_pepper(x: torch.Tensor, u: torch.Tensor, level: float) -> torch.Tensor:
     """Set a share `level` of the values to 0 or 1, each half of the time."""
     return torch.where(u < level / 2, 0.0, torch.where(u < level, 1.0, x))
 
 
-CORRUPTIONS = {  # name: (how to draw its noise, how to apply it)
+# By name: how to draw the noise, and how to apply it.
+CORRUPTIONS: dict[str, tuple[Callable[..., torch.Tensor], Callable[..., torch.Tensor]]] = {
     "gaussian": (torch.randn, lambda x, eps, level: x + level * eps),
     "masking": (torch.rand, lambda x, u, level: torch.where(u < level, 0.0, x)),
     "salt-and-pepper": (torch.rand, salt_and_pepper),
@@ -26,11 +35,15 @@ CHAINS = ("langevin", "walkback")
 class DAE(Autoencoder):
     """Reconstructs x from a corrupted copy of it. Encoding and decoding work on clean data.
 
-    With `walkbacks`, each reconstruction is corrupted and brought back to x again, as often, so that the chain which
-    draws samples is led back from wherever it strays to (Bengio et al. 2013, arXiv:1305.6663, algorithm 1).
+    With `walkbacks`, each reconstruction is corrupted and reconstructed again so many times, always
+    towards x, so that the chain that draws samples learns to return to the data (Bengio et al.
+    2013, arXiv:1305.6663, algorithm 1).
     """
 
-    def __init__(self, spec, s):
+    mean: torch.Tensor  # [*shape]
+    spread: torch.Tensor  # [*shape]
+
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
         if s.corruption == "salt-and-pepper" and not spec.unit:
             raise UserError(
@@ -40,30 +53,31 @@ class DAE(Autoencoder):
                 "corruption=gaussian",
             )
         if s.sampler == "langevin" and not self.has_score():
-            what = "needs the score, which only reconstruction=mse, corruption=gaussian and walkbacks=0 estimate"
+            needed = "reconstruction=mse, corruption=gaussian and walkbacks=0"
+            what = f"needs the score, which only {needed} estimate"
             raise UserError("sampler", what, s.sampler, "sampler=walkback")
         self.distribution, self.corruption = CORRUPTIONS[s.corruption]
-        for name in ("mean", "spread"):  # of the training data: where chains start
+        for name in ("mean", "spread"):  # of the training data, where chains start
             self.register_buffer(name, torch.zeros(spec.shape))
 
-    def initialise(self, train, *, seed):
+    def initialise(self, train: Split, *, seed: int) -> None:
         x = train.values()
         self.mean.copy_(x.mean(0))
         self.spread.copy_(x.std(0, correction=0))
 
-    def corrupt(self, x, noise):
-        """A corrupted copy of x [n, *shape], given noise of its shape."""
+    def corrupt(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """A corrupted copy of x [n, *shape], with noise of the same shape."""
         return self.corruption(x, noise, self.s.level)
 
-    def noise(self, x, rng):
-        """What `corrupt` needs for points like x."""
+    def noise(self, x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """The noise that `corrupt` needs for points x [n, *shape]."""
         return self.distribution(x.shape, generator=rng, device=rng.device)
 
-    def draw_noise(self, objective, n, rng):
+    def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
         shape = (n, 1 + self.s.walkbacks, *self.spec.shape)
         return {"corruption": self.distribution(shape, generator=rng, device=rng.device)}
 
-    def loss(self, batch, noise, weights):
+    def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         x, losses = batch.x, []
         for corruption in noise["corruption"].unbind(1):
             z = self.encode(self.corrupt(x, corruption))
@@ -72,7 +86,9 @@ class DAE(Autoencoder):
         return torch.stack(losses).mean(), {}
 
     def has_score(self) -> bool:
-        """Whether (g(f(x)) - x) / level^2 estimates a score: only for Gaussian noise and squared error does it."""
+        """Whether (g(f(x)) - x) / level^2 estimates a score, as it does only for Gaussian noise and
+        squared error.
+        """
         return (
             self.s.corruption == "gaussian"
             and self.s.reconstruction == "mse"
@@ -81,22 +97,26 @@ class DAE(Autoencoder):
         )
 
     @available_if(has_score)
-    def score(self, x):
-        """The estimate of grad log p(x) [n, *shape] at points x [n, *shape], where p is the density of the corrupted data,
-        that of the data only as `level` tends to zero (Alain & Bengio 2014, arXiv:1211.4246, theorem 1)."""
+    def score(self, x: torch.Tensor) -> torch.Tensor:
+        """An estimate of grad log p(x) [n, *shape] at points x [n, *shape], where p is the density
+        of the corrupted data.
+
+        It tends to that of the data as `level` tends to zero (Alain & Bengio 2014, arXiv:1211.4246,
+        theorem 1).
+        """
         return (self.decode(self.encode(x)) - x) / self.s.level**2
 
     def draws(self) -> bool:
-        """Whether there is a way to draw samples, yet."""
+        """Whether the model can draw samples yet."""
         return self.s.sampler in CHAINS or self.draws_codes()
 
     @available_if(draws)
-    def sample(self, n, rng):
-        """n draws [n, *shape]: the ends of chains that start from Gaussian noise with the mean and spread of the data, or
-        decoded codes.
+    def sample(self, n: int, rng: torch.Generator) -> torch.Tensor:
+        """n draws [n, *shape]: decoded codes, or the ends of chains.
 
-        `langevin` follows the score, x <- x + e score(x) + sqrt(2 e) noise with e = langevin_rate level^2; `walkback`
-        corrupts and reconstructs in turn. With `denoise` what is returned are the last reconstructions.
+        A chain starts from Gaussian noise with the mean and spread of the data. `langevin` follows
+        the score, x <- x + e score(x) + sqrt(2 e) noise with e = langevin_rate level^2; `walkback`
+        corrupts and reconstructs in turn. With `denoise`, the last reconstructions are returned.
         """
         if self.s.sampler not in CHAINS:
             return super().sample(n, rng)
@@ -107,26 +127,18 @@ class DAE(Autoencoder):
             signals.check()
             if self.s.sampler == "langevin":
                 e = self.s.langevin_rate * self.s.level**2
-                x = (
-                    x
-                    + e * self.score(x)
-                    + math.sqrt(2 * e) * torch.randn(x.shape, generator=rng, device=rng.device)
-                )
+                step = torch.randn(x.shape, generator=rng, device=rng.device)
+                x = x + e * self.score(x) + math.sqrt(2 * e) * step
             else:
                 x = self.corrupt(self.decode(self.encode(x)), self.noise(x, rng))
         return self.decode(self.encode(x)) if self.s.denoise else x
 
-    def views(self, x, rng):
+    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
         corrupted = self.corrupt(x, self.noise(x, rng))
         rows = {
             "clean": x,
             "corrupted": corrupted,
             "reconstructed": self.decode(self.encode(corrupted)),
         }
-        return {
-            "denoising": View(
-                "rows",
-                f"held-out points under {self.s.corruption} corruption of level {self.s.level:g}",
-                rows,
-            )
-        }
+        note = f"held-out points under {self.s.corruption} corruption of level {self.s.level:g}"
+        return {"denoising": View("rows", note, rows)}

@@ -8,28 +8,31 @@ import torch.nn.functional as F
 
 from genbench.models.kmeans import squared_distances
 from genbench.models.mixture import Components
+from genbench.training.em import Sums
 from genbench.utils.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
 class Gaussians(Components):
-    """N(mu_k, Sigma_k). Covariances are kept as their factors, what noise is multiplied by, in the form of a subclass."""
+    """N(mu_k, Sigma_k). Covariances are kept as factors, which noise is multiplied by, in the form
+    of a subclass.
+    """
 
     factors: torch.Tensor
-    reg_covar: float  # added to the variances by `maximised`
+    reg_covar: float  # `maximised` adds it to the variances
 
-    def joint(self, x):
+    def joint(self, x: torch.Tensor) -> torch.Tensor:
         squared, log_det = self.mahalanobis(x)
         return self.log_weights - 0.5 * (squared + log_det + x.shape[1] * math.log(2 * math.pi))
 
-    def draw(self, z, rng):
+    def draw(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         eps = torch.randn(len(z), self.means.shape[1], generator=rng, device=rng.device).to(
             self.means
         )
         return self.means[z] + self.colour(eps, z)
 
-    def moments(self, x, r):
-        # Around the means and shifted, which loses no precision where covariances are small.
+    def moments(self, x: torch.Tensor, r: torch.Tensor) -> Sums:
+        # Around the current means, which loses no precision where covariances are small.
         counts = r.sum(0)
         return {
             "counts": counts,
@@ -37,7 +40,7 @@ class Gaussians(Components):
             "scatter": self.scatter(x, r),
         }
 
-    def maximised(self, sums):
+    def maximised(self, sums: Sums) -> Components:
         counts = (
             sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps
         )  # a component without points stays where it is
@@ -52,54 +55,60 @@ class Gaussians(Components):
 
     @property
     def covariances(self) -> torch.Tensor:
-        """What the factors are the square roots of, in the same form."""
+        """The covariances, in the form of the factors, which are their square roots."""
         raise NotImplementedError
 
     @property
     def left(self) -> torch.Tensor:
-        """The variance that each value has left, given those before it, in each component: [K, D] or [D]."""
+        """The conditional variance of each value given those before it, in each component: [K, D]
+        or [D].
+        """
         raise NotImplementedError
 
     def mahalanobis(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(x - mu)' Sigma^-1 (x - mu) [n, K] and log det Sigma [K], or one for all."""
+        """(x - mu)' Sigma^-1 (x - mu) [n, K], and log det Sigma [K] (a scalar if shared)."""
         raise NotImplementedError
 
     def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        """Noise eps [n, D] given the covariance of its component z [n]."""
+        """Noise eps [n, D], multiplied by the factors of the components z [n]."""
         raise NotImplementedError
 
     def scatter(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        """Squares and products of x - mu, weighted by r and summed."""
+        """The squares and products of x - mu, weighted by r and summed over points."""
         raise NotImplementedError
 
     def estimate(
         self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
     ) -> torch.Tensor:
-        """Covariances around means that are moved by `shift` [K, D]."""
+        """Covariances around the means after they have moved by `shift` [K, D]."""
         raise NotImplementedError
 
     def factorised(self, covariances: torch.Tensor) -> torch.Tensor:
-        """Factors of covariances with reg_covar added; UserError naming the first component that is singular even so."""
+        """The factors of covariances + reg_covar I; UserError naming the first component that is
+        still singular.
+        """
         raise NotImplementedError
 
     @staticmethod
     def constrained(free: torch.Tensor) -> torch.Tensor:
-        """Any numbers, in the shape of the factors, as factors."""
+        """Maps unconstrained numbers, in the shape of the factors, to factors."""
         raise NotImplementedError
 
     @staticmethod
     def freed(factors: torch.Tensor) -> torch.Tensor:
-        """The numbers that `constrained` turns into these factors."""
+        """The inverse of `constrained`."""
         raise NotImplementedError
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:
-        """The shape of the factors of k components of d values."""
+        """The shape of the factors of k components over d values."""
         raise NotImplementedError
 
 
 def whiten(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Points x [n, D] as columns [D, n] of unit covariance, given the Cholesky factor of their covariance."""
+    """Points x [n, D] as columns [D, n] of unit covariance, given the Cholesky factor of their
+    covariance.
+    """
     return torch.linalg.solve_triangular(factor, x.T, upper=False)
 
 
@@ -107,42 +116,44 @@ class Full(Gaussians):
     """A lower Cholesky factor of the covariance matrix per component: [K, D, D]."""
 
     @staticmethod
-    def shape(k, d):
+    def shape(k: int, d: int) -> tuple[int, ...]:
         return k, d, d
 
     @property
-    def covariances(self):
+    def covariances(self) -> torch.Tensor:
         return self.factors @ self.factors.mT
 
     @property
-    def left(self):
+    def left(self) -> torch.Tensor:
         return self.factors.diagonal(dim1=-2, dim2=-1).square()
 
-    def mahalanobis(self, x):
+    def mahalanobis(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         squared = [
             whiten(x - mean, factor).square().sum(0)
             for mean, factor in zip(self.means, self.factors)
         ]
         return torch.stack(squared, 1), 2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
 
-    def colour(self, eps, z):
+    def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         out = torch.empty_like(eps)
         for k, factor in enumerate(self.factors):
             out[z == k] = eps[z == k] @ factor.T
         return out
 
-    def scatter(self, x, r):
-        found = []
+    def scatter(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+        sums = []
         for weight, mean in zip(r.T, self.means):
-            own = weight > 0  # in many dimensions that leaves each component its own points only
+            own = weight > 0  # in many dimensions few points have a weight in several components
             centred = x[own] - mean
-            found.append((centred * weight[own, None]).T @ centred)
-        return torch.stack(found)
+            sums.append((centred * weight[own, None]).T @ centred)
+        return torch.stack(sums)
 
-    def estimate(self, scatter, counts, shift):
+    def estimate(
+        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
+    ) -> torch.Tensor:
         return scatter / counts[:, None, None] - shift[:, :, None] * shift[:, None, :]
 
-    def factorised(self, covariances):
+    def factorised(self, covariances: torch.Tensor) -> torch.Tensor:
         factors, info = torch.linalg.cholesky_ex(
             covariances + self.reg_covar * torch.eye(self.means.shape[1]).to(covariances)
         )
@@ -150,14 +161,14 @@ class Full(Gaussians):
         return factors
 
     @staticmethod
-    def constrained(free):
+    def constrained(free: torch.Tensor) -> torch.Tensor:
         scales = F.softplus(free.diagonal(dim1=-2, dim2=-1))
         return (scales / free.shape[-1] ** 0.5)[..., None] * free.tril(-1) + torch.diag_embed(
             scales
         )
 
     @staticmethod
-    def freed(factors):
+    def freed(factors: torch.Tensor) -> torch.Tensor:
         scales = factors.diagonal(dim1=-2, dim2=-1)
         return (factors.shape[-1] ** 0.5 * factors / scales[..., None]).tril(-1) + torch.diag_embed(
             inverse_softplus(scales)
@@ -168,23 +179,25 @@ class Tied(Full):
     """The lower Cholesky factor of one covariance matrix that all components share: [D, D]."""
 
     @staticmethod
-    def shape(k, d):
+    def shape(k: int, d: int) -> tuple[int, ...]:
         return d, d
 
-    def mahalanobis(self, x):
-        origin = self.means.mean(0)  # as in k-means, against cancellation in single precision
+    def mahalanobis(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        origin = self.means.mean(0)  # against cancellation in single precision, as in k-means
         squared = squared_distances(
             whiten(x - origin, self.factors).T, whiten(self.means - origin, self.factors).T
         )
         return squared, 2 * self.factors.diagonal().log().sum()
 
-    def colour(self, eps, z):
+    def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         return eps @ self.factors.T
 
-    def scatter(self, x, r):
+    def scatter(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         return super().scatter(x, r).sum(0)
 
-    def estimate(self, scatter, counts, shift):
+    def estimate(
+        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
+    ) -> torch.Tensor:
         return (scatter - (shift * counts[:, None]).T @ shift) / counts.sum()
 
 
@@ -192,16 +205,18 @@ class Diagonal(Gaussians):
     """A standard deviation per component and dimension: [K, D]."""
 
     @staticmethod
-    def shape(k, d):
+    def shape(k: int, d: int) -> tuple[int, ...]:
         return k, d
 
     @property
-    def covariances(self):
+    def covariances(self) -> torch.Tensor:
         return self.factors.square()
 
-    left = covariances
+    @property
+    def left(self) -> torch.Tensor:
+        return self.covariances
 
-    def mahalanobis(self, x):
+    def mahalanobis(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         deviations = self.factors.expand_as(self.means)
         squared = [
             ((x - mean) / deviation).square().sum(1)
@@ -209,26 +224,28 @@ class Diagonal(Gaussians):
         ]
         return torch.stack(squared, 1), 2 * deviations.log().sum(1)
 
-    def colour(self, eps, z):
+    def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         return eps * self.factors[z]
 
-    def scatter(self, x, r):
+    def scatter(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
         return torch.stack([weight @ (x - mean).square() for weight, mean in zip(r.T, self.means)])
 
-    def estimate(self, scatter, counts, shift):
+    def estimate(
+        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
+    ) -> torch.Tensor:
         return scatter / counts[:, None] - shift.square()
 
-    def factorised(self, covariances):
+    def factorised(self, covariances: torch.Tensor) -> torch.Tensor:
         variances = covariances + self.reg_covar
         require_none((variances <= 0).any(1), "variance", "zero")
         return variances.sqrt()
 
     @staticmethod
-    def constrained(free):
+    def constrained(free: torch.Tensor) -> torch.Tensor:
         return F.softplus(free)
 
     @staticmethod
-    def freed(factors):
+    def freed(factors: torch.Tensor) -> torch.Tensor:
         return inverse_softplus(factors)
 
 
@@ -236,10 +253,12 @@ class Spherical(Diagonal):
     """One standard deviation per component: [K, 1]."""
 
     @staticmethod
-    def shape(k, d):
+    def shape(k: int, d: int) -> tuple[int, ...]:
         return k, 1
 
-    def estimate(self, scatter, counts, shift):
+    def estimate(
+        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
+    ) -> torch.Tensor:
         return super().estimate(scatter, counts, shift).mean(1, keepdim=True)
 
 
@@ -247,7 +266,7 @@ FORMS = {"full": Full, "tied": Tied, "diag": Diagonal, "spherical": Spherical}
 
 
 def require_none(bad: torch.Tensor, what: str, how: str) -> None:
-    """UserError naming the first component that is bad [K]."""
+    """UserError naming the first component that is bad, given `bad` [K]."""
     if bad.any():
         k = int(bad.nonzero()[0])
         raise UserError(
@@ -259,5 +278,5 @@ def require_none(bad: torch.Tensor, what: str, how: str) -> None:
 
 
 def inverse_softplus(x: torch.Tensor) -> torch.Tensor:
-    """The numbers whose softplus is x > 0."""
+    """The inverse of softplus, for x > 0."""
     return x + (-torch.expm1(-x)).log()

@@ -1,14 +1,19 @@
-"""Gaussian mixture by expectation-maximisation (Dempster, Laird & Rubin 1977) or by gradient descent."""
+"""Gaussian mixture by expectation-maximisation (Dempster, Laird & Rubin 1977) or by gradient
+descent.
+"""
 
 from dataclasses import replace
 
 import torch
 from torch import nn
 
-from genbench.models.gaussians import FORMS
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec, Split
+from genbench.model import View
+from genbench.models.gaussians import FORMS, Gaussians
 from genbench.models.mixture import EMMixture, Mixture
 from genbench.training.em import rows
-from genbench.training.gradient import GradientModel
+from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils.rng import generator
 
 
@@ -16,7 +21,7 @@ class GaussianMixture(Mixture):
     """A mixture of Gaussians in the form that `covariance` names."""
 
     @property
-    def shapes(self):
+    def shapes(self) -> dict[str, tuple[int, ...]]:
         k, d = self.s.n_components, self.spec.size
         return {
             "log_weights": (k,),
@@ -24,32 +29,37 @@ class GaussianMixture(Mixture):
             "factors": FORMS[self.s.covariance].shape(k, d),
         }
 
-    def components(self, **parameters):
+    def components(self, **parameters: torch.Tensor) -> Gaussians:
         auto = 1e-3 if self.spec.unit else 1e-6
-        return FORMS[self.s.covariance](
-            **parameters, reg_covar=auto if self.s.reg_covar == "auto" else self.s.reg_covar
-        )
+        reg_covar = auto if self.s.reg_covar == "auto" else self.s.reg_covar
+        return FORMS[self.s.covariance](**parameters, reg_covar=reg_covar)
 
-    def warnings(self):
-        flat = (self.mixture.left <= 2 * self.mixture.reg_covar).any(-1).flatten()
-        of = (
-            f"{int(flat.sum())} of {flat.numel()} covariances"
-            if flat.numel() > 1
-            else "the covariance"
-        )
-        by = f"reg_covar={self.mixture.reg_covar:g}"
-        return super().warnings() + [
-            f"{of} would be singular or nearly so without {by}, on which log p(x) then depends"
-        ] * bool(flat.any())
+    @property
+    def gaussians(self) -> Gaussians:
+        """The mixture, as the Gaussians that `components` builds."""
+        mixture = self.mixture
+        assert isinstance(mixture, Gaussians)
+        return mixture
 
-    def views(self, x, rng):
+    def warnings(self) -> list[str]:
+        gaussians = self.gaussians
+        flat = (gaussians.left <= 2 * gaussians.reg_covar).any(-1).flatten()
+        if not flat.any():
+            return super().warnings()
+        what = f"{int(flat.sum())} of {flat.numel()} covariances are singular or nearly so"
+        if flat.numel() == 1:
+            what = "the covariance is singular or nearly so"
+        kept = f"reg_covar={gaussians.reg_covar:g}"
+        text = f"{what}; the log_prob depends on {kept}, so compare only runs that share it"
+        return [*super().warnings(), text]
+
+    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
         views = super().views(x, rng)
         if self.spec.size <= 3:  # where ellipses can be drawn
-            k, d, mixture = self.s.n_components, self.spec.size, self.mixture
-            axes = torch.eye(d).to(mixture.means).repeat(k, 1)
-            roots = mixture.colour(
-                axes, torch.arange(k, device=axes.device).repeat_interleave(d)
-            ).unflatten(0, (k, d))
+            k, d, gaussians = self.s.n_components, self.spec.size, self.gaussians
+            axes = torch.eye(d).to(gaussians.means).repeat(k, 1)
+            component = torch.arange(k, device=axes.device).repeat_interleave(d)
+            roots = gaussians.colour(axes, component).unflatten(0, (k, d))
             views["components"].data["covariances"] = roots.mT @ roots
         return views
 
@@ -59,53 +69,52 @@ class GMM(GaussianMixture, EMMixture):
 
 
 class GradientGMM(GaussianMixture, GradientModel):
-    """Maximises mean log p(x) - reg_covar / 2 sum_k pi_k tr Sigma_k^-1 by its gradient, with pi held fixed in the second term.
+    """Maximises mean log p(x) - reg_covar / 2 sum_k pi_k tr Sigma_k^-1 by its gradient, with pi
+    fixed in the second term.
 
-    It rests where EM does: the second term is what makes an M-step add reg_covar to the variances, as setting the gradient
-    to zero shows. Its traces are estimated with random signs (Hutchinson 1990), which is exact for diag and spherical.
+    It has the same optima as EM: setting the gradient to zero shows that the second term adds
+    reg_covar to the variances, as the M-step does. Its traces are estimated with random signs
+    (Hutchinson 1990), which is exact for diagonal and spherical covariances.
 
-    pi is the softmax of logits. Standard deviations, and the diagonals of Cholesky factors, are the softplus of what is
-    learnt; the other entries of a factor are learnt in units of their row's diagonal over the root of D. So one learning
-    rate suits wide and narrow directions, and few dimensions and many.
+    pi is the softmax of logits. Standard deviations and the diagonals of Cholesky factors are the
+    softplus of parameters. The other entries of a factor are learnt in units of their row's
+    diagonal over the root of D, so that one learning rate suits wide and narrow directions, and few
+    and many dimensions.
     """
 
     probes = 16  # random vectors of signs per step
-    default_batch_size = (
-        512  # the linear algebra of a step takes long, and hardly longer for more points
-    )
+    # The linear algebra of a step takes long, and hardly longer for more points.
+    default_batch_size = 512
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
         self.logits, self.means, self.free = (
             nn.Parameter(torch.randn(shape)) for shape in self.shapes.values()
         )
 
     @property
-    def mixture(self):
+    def mixture(self) -> Gaussians:
         mixture = self.components(
             log_weights=self.logits.log_softmax(0), means=self.means, factors=self.free
         )
         return replace(mixture, factors=mixture.constrained(self.free))
 
     @torch.no_grad()
-    def initialise(self, train, *, seed):
+    def initialise(self, train: Split, *, seed: int) -> None:
         x = rows(train.values())
-        found = self.start(x, generator(seed, "start", 0, device=x.device))
-        self.logits.copy_(found.log_weights)
-        self.means.copy_(found.means)
-        self.free.copy_(found.freed(found.factors))
+        begin = self.start(x, generator(seed, "start", 0, device=x.device))
+        assert isinstance(begin, Gaussians)
+        self.logits.copy_(begin.log_weights)
+        self.means.copy_(begin.means)
+        self.free.copy_(begin.freed(begin.factors))
 
-    def draw_noise(self, objective, n, rng):
-        return {
-            "signs": torch.randint(
-                2, (self.probes, self.spec.size), generator=rng, device=rng.device
-            ).float()
-            * 2
-            - 1
-        }
+    def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
+        shape = (self.probes, self.spec.size)
+        bits = torch.randint(2, shape, generator=rng, device=rng.device)
+        return {"signs": 2 * bits.float() - 1}
 
-    def loss(self, batch, noise, weights):
-        mixture = self.mixture
+    def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
+        mixture = self.gaussians
         nll = -mixture.joint(batch.x.flatten(1)).logsumexp(1).mean()
         centred = replace(mixture, means=torch.zeros_like(mixture.means))
         traces = centred.mahalanobis(noise["signs"])[0].mean(0)

@@ -2,33 +2,42 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
-from genbench.model import Model
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec, Split
+from genbench.model import Logs, Model
 from genbench.models.kmeans import squared_distances
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
-CHUNK = 1024  # training points, and points whose density is asked for, that are looked at together
-LEFT_OUT = 1000  # training points whose likelihood chooses the bandwidth
+CHUNK = 1024  # how many training points, and how many query points, are processed together
+LEFT_OUT = 1000  # how many training points' likelihoods choose the bandwidth
 
 
 class KDE(Model):
     """p(x) = mean over training points x_i of N(x; x_i, h^2 I).
 
-    The bandwidth h, one for all dimensions, is a number, or by the rule of `scott`, N^(-1/(D+4)) s, or `silverman`,
-    (N (D+2) / 4)^(-1/(D+4)) s, with s^2 the mean variance of a dimension; or, by `loo`, it maximises the mean
-    log-likelihood of training points, of at most 1,000 drawn from them, each under the density of all the others (Duin
-    1976). Points are kept as they came, bytes as bytes. Distances are computed in double precision, as narrow kernels
-    need, a chunk at a time; only `leave_one_out` keeps them, in single precision: 4 bytes for each pair of points.
+    The bandwidth h is the same for all dimensions. It is a number; or N^(-1/(D+4)) s with `scott`,
+    or (N (D+2) / 4)^(-1/(D+4)) s with `silverman`, where s^2 is the mean variance of a dimension.
+    With `loo` it maximises the mean log-likelihood of at most 1,000 training points, each under the
+    density of all the others (Duin 1976).
+
+    Points are kept as they are stored, bytes as bytes. Distances are computed in double precision,
+    which narrow kernels need, a chunk at a time. Only `leave_one_out` keeps them, in single
+    precision: 4 bytes for each pair of points.
     """
 
     criterion = "nll"
     stores_training_data = True
+    points: torch.Tensor  # [N, *shape], as stored
+    scale: torch.Tensor  # what values of `points` are multiplied by
+    bandwidth: torch.Tensor  # h; zero until it is chosen
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
         self.register_buffer("points", torch.zeros(0, *spec.shape))
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
@@ -36,15 +45,15 @@ class KDE(Model):
 
     @property
     def converged(self) -> bool:
-        """Whether the bandwidth is chosen, for good."""
+        """Whether the bandwidth has been chosen."""
         return bool(self.bandwidth > 0)
 
-    def setup(self, train, *, seed, steps):
+    def setup(self, train: Split, *, seed: int, steps: int) -> None:
         if train.noise is not None:
             key = f"dataset.{train.noise.setting}"
             raise UserError(
                 key,
-                "kernels need points that stay where they are",
+                "kernels need the same points in every epoch",
                 "dynamic",
                 f"{key}={train.noise.once}",
             )
@@ -54,19 +63,21 @@ class KDE(Model):
             )
         self.seed = seed
 
-    def initialise(self, train, *, seed):
+    def initialise(self, train: Split, *, seed: int) -> None:
         self.points, self.scale = train.raw, self.scale.new_tensor(train.scale)
 
-    def step(self, batch):
+    def step(self, batch: Batch) -> Logs:
         return {}
 
-    def end_epoch(self):
+    def end_epoch(self) -> Logs:
         n, d = len(self.points), self.spec.size
         if isinstance(self.s.bandwidth, float):
             h = self.s.bandwidth
         else:
-            mean = sum(x.sum(0) for x in self.chunks()) / n
-            spread = (sum((x - mean).square().sum() for x in self.chunks()) / ((n - 1) * d)).sqrt()
+            zero = torch.zeros(()).to(self.scale)
+            mean = sum((x.sum(0) for x in self.chunks()), zero) / n
+            squares = sum(((x - mean).square().sum() for x in self.chunks()), zero)
+            spread = (squares / ((n - 1) * d)).sqrt()
             factor = n if self.s.bandwidth != "silverman" else n * (d + 2) / 4
             h = float(spread) * factor ** (-1 / (d + 4))
             if not h > 0:
@@ -82,7 +93,9 @@ class KDE(Model):
         return {"bandwidth": self.bandwidth}
 
     def leave_one_out(self, guess: float) -> float:
-        """The bandwidth under which left-out training points are likeliest, from a thousandth to 10 times a guess."""
+        """The bandwidth under which left-out training points are likeliest, between .001 and 10
+        times a guess.
+        """
         from scipy.optimize import minimize_scalar
 
         n, d = len(self.points), self.spec.size
@@ -96,8 +109,9 @@ class KDE(Model):
             place = order - i * CHUNK
             here = ((place >= 0) & (place < len(part))).nonzero().flatten()
             squared[here, place[here]] = math.inf  # a point is left out of its own density
-            # Only differences from the least distance of a chunk enter an exponential, and single precision suffices for
-            # them: where their rounding could matter, the exponential is nearly zero.
+            # Only differences from the least distance of a chunk enter an exponential, and single
+            # precision suffices for them: where their rounding could matter, the exponential is
+            # nearly zero.
             least = squared.amin(1, keepdim=True).clamp(max=torch.finfo(squared.dtype).max)
             chunks.append((least.squeeze(1), ((squared - least) / guess**2).float()))
 
@@ -111,31 +125,34 @@ class KDE(Model):
             return float(d * log_h - total.mean())
 
         low, high = math.log(guess / 1000), math.log(10 * guess)
-        found = float(
-            minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4}).x
+        optimum = minimize_scalar(
+            loss, bounds=(low, high), method="bounded", options={"xatol": 1e-4}
         )
-        if found - low < 0.01:
-            fix = "a number, such as bandwidth=0.1, or dataset.dequantize=true where values are whole numbers"
+        log_h = float(optimum.x)
+        if log_h - low < 0.01:
+            fix = (
+                "bandwidth=0.1, for example, or dataset.dequantize=true if values are whole numbers"
+            )
             raise UserError(
                 "bandwidth",
-                "training points that occur twice draw it to zero",
+                "repeated training points lead it to zero",
                 self.s.bandwidth,
                 fix,
             )
-        return math.exp(found)
+        return math.exp(log_h)
 
     def rows(self, raw: torch.Tensor) -> torch.Tensor:
-        """Points as they were kept, as data [n, D] in double precision, to which narrow kernels owe their digits."""
+        """Stored points as data [n, D] in double precision, which narrow kernels need."""
         return raw.flatten(1).to(self.scale) * self.scale
 
     def chunks(self) -> Iterator[torch.Tensor]:
-        """All training points, `CHUNK` at a time, as `rows` gives them."""
+        """All training points as `rows` returns them, `CHUNK` at a time."""
         return map(self.rows, self.points.split(CHUNK))
 
-    def evaluate(self, batch, rng):
+    def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         return {"nll": -self.log_prob(batch.x).mean()}
 
-    def log_prob(self, x):
+    def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Exact log density [n] of data [n, *shape], in nats."""
         kernels = torch.cat(
             [self.log_kernels(part.to(self.scale)) for part in x.flatten(1).split(CHUNK)]
@@ -156,7 +173,7 @@ class KDE(Model):
             )
         return total
 
-    def sample(self, n, rng):
+    def sample(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n draws [n, *shape]: training points with noise of the bandwidth added."""
         chosen = torch.randint(len(self.points), (n,), generator=rng, device=rng.device)
         noise = torch.randn(n, self.spec.size, generator=rng, device=rng.device)
@@ -166,8 +183,8 @@ class KDE(Model):
             .unflatten(1, self.spec.shape)
         )
 
-    def _load_from_state_dict(self, state_dict, prefix, *args):
-        self.points = torch.empty_like(
-            state_dict[f"{prefix}points"], device=self.points.device
-        )  # only a fit knows how many there are
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        # The number of points is only known from what is loaded.
+        stored = state_dict[f"{prefix}points"]
+        self.points = torch.empty_like(stored, device=self.points.device)
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -1,8 +1,11 @@
-"""What the models that encode to vectors share: where codes come from when they generate.
+"""The base of models that encode to vectors: where codes come from when they generate.
 
-A model whose codes were never led towards a prior still generates once a density is fitted to the codes of its training
-data (Ghosh et al. 2020, arXiv:1903.12436, section 4). Such a density is a model like any other, trained by the same loop.
+A model that was trained without a prior can still generate, once a density is fitted to the codes
+of its training data (Ghosh et al. 2020, arXiv:1903.12436, section 4). Such a density is a model
+like any other, trained by the same loop.
 """
+
+from typing import Any
 
 import torch
 
@@ -11,16 +14,17 @@ from genbench.data.types import Data, DataSpec, Split
 from genbench.model import Model, available_if
 from genbench.models.gmm import GMM
 from genbench.models.kde import KDE
-from genbench.training.loop import Silent, fit
+from genbench.training.loop import NullRecorder, fit
 from genbench.utils.errors import UserError
 
-DENSITIES = {  # by the name of the sampler: the model that is fitted to codes, and its settings
+# By the name of the sampler: the model that is fitted to codes, and its settings.
+DENSITIES: dict[str, tuple[type[Model], dict[str, Any]]] = {
     "gaussian": (GMM, {"n_components": 1}),
     "gmm": (GMM, {}),
     "kde": (KDE, {}),
 }
 # Codes have no fixed scale, so the mixture adds next to nothing to its variances.
-USUAL = {
+DENSITY_SETTINGS: dict[str, Any] = {
     "epochs": 100,
     "batch_size": 4096,
     "n_init": 1,
@@ -28,15 +32,16 @@ USUAL = {
     "covariance": "full",
     "reg_covar": 1e-6,
     "bandwidth": "loo",
+    "validate_every": 1,
+    "save_every": 1,
 }
-USUAL |= {"validate_every": 1, "save_every": 1}
 
 
 def draw_prior(kind: str, n: int, d: int, rng: torch.Generator) -> torch.Tensor:
     """n codes [n, d] from a prior.
 
-    `normal` is N(0, I), `uniform` the cube [-1, 1]^d, `ring` the points at distance 0.8 to 1 from the origin, spread
-    evenly over directions and distances.
+    `normal` is N(0, I), `uniform` the cube [-1, 1]^d, `ring` the points at distance 0.8 to 1 from
+    the origin, spread evenly over directions and distances.
     """
     if kind == "uniform":
         return 2 * torch.rand((n, d), generator=rng, device=rng.device) - 1
@@ -48,13 +53,14 @@ def draw_prior(kind: str, n: int, d: int, rng: torch.Generator) -> torch.Tensor:
 
 
 class LatentModel(Model):
-    """Encodes to vectors and decodes them; generates from codes that its setting `sampler` says how to draw.
+    """Encodes to vectors, decodes them, and generates by decoding codes, which the setting
+    `sampler` says how to draw.
 
-    `prior` draws from what training led codes towards (N(0, I) where it led them nowhere); the others from a density
-    that `fit_posthoc` fits to the codes of the training data.
+    `prior` draws them from the prior of the training objective (N(0, I) if it has none). The other
+    samplers draw them from a density that `fit_posthoc` fits to the codes of the training data.
     """
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
         self.density: Model | None = None
 
@@ -63,32 +69,37 @@ class LatentModel(Model):
         return draw_prior(self.s.get("prior", "normal"), n, self.s.latent_dim, rng)
 
     def draws_codes(self) -> bool:
-        """Whether there is something to draw codes from, yet."""
+        """Whether codes can be drawn yet."""
         return self.s.sampler == "prior" or self.density is not None
 
     @available_if(draws_codes)
     def codes(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n codes [n, latent_dim] to generate from."""
-        return self.prior(n, rng) if self.density is None else self.density.sample(n, rng)
+        if self.density is None:
+            return self.prior(n, rng)
+        return self.density.sample(n, rng)
 
     @property
     def source_of_codes(self) -> str:
         """Where `codes` come from, in words."""
-        return (
-            "the prior"
-            if self.s.sampler == "prior"
-            else f"the density ({self.s.sampler}) fitted to the training codes"
-        )
+        if self.s.sampler == "prior":
+            return "the prior"
+        return f"the density ({self.s.sampler}) fitted to the training codes"
 
-    adds_noise = False  # whether `sample_from_latent` adds the noise of a likelihood
+    @property
+    def adds_noise(self) -> bool:
+        """Whether `sample_from_latent` adds the noise of a likelihood."""
+        return False
 
     @property
     def sampler(self) -> str:
         """What samples are drawn from, in a word or two."""
-        return self.s.sampler + " + noise" * self.adds_noise
+        return f"{self.s.sampler} + noise" if self.adds_noise else self.s.sampler
 
     def sample_from_latent(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        """Data [n, *shape] given codes z [n, latent_dim]: a draw, or the mean where a draw would only be a noisier picture."""
+        """Points [n, *shape] for codes z [n, latent_dim]: draws, or means where draws would only be
+        noisier.
+        """
         return self.decode(z)
 
     @available_if(draws_codes)
@@ -96,37 +107,34 @@ class LatentModel(Model):
         """n generated points [n, *shape]."""
         return self.sample_from_latent(self.codes(n, rng), rng)
 
-    def fit_posthoc(self, train, *, seed):
-        if self.s.sampler in DENSITIES:
-            with torch.no_grad():
-                z = torch.cat([self.conditioned_on(y).encode(x) for x, y in train.batches(1000)])
-            data = Data(
-                "codes", {"train": Split(z, None)}, DataSpec((self.s.latent_dim,), unit=False)
-            )
-            density = self.blank_density(seed, min(self.s.sampler_components, len(z))).to(z.device)
-            try:
-                fit(density, data, Silent(), density.s)
-            except UserError as error:
-                raise UserError(
-                    f"sampler={self.s.sampler}",
-                    f"cannot be fitted to the codes: {error}",
-                    fix="another sampler",
-                ) from error
-            self.density = density
+    def fit_posthoc(self, train: Split, *, seed: int) -> None:
+        if self.s.sampler not in DENSITIES:
+            return
+        with torch.no_grad():
+            z = torch.cat([self.conditioned_on(y).encode(x) for x, y in train.batches(1000)])
+        data = Data("codes", {"train": Split(z, None)}, DataSpec((self.s.latent_dim,), unit=False))
+        density = self.blank_density(seed, min(self.s.sampler_components, len(z))).to(z.device)
+        try:
+            fit(density, data, NullRecorder(), density.s)
+        except UserError as error:
+            what = f"cannot be fitted to the codes: {error}"
+            raise UserError(f"sampler={self.s.sampler}", what, fix="another sampler") from error
+        self.density = density
 
     def blank_density(self, seed: int, components: int) -> Model:
-        """The density that the settings name, before it is fitted; a mixture of so many components."""
-        made, own = DENSITIES[self.s.sampler]
-        settings = USUAL | {"n_components": components, "seed": seed} | own
-        return made(DataSpec((self.s.latent_dim,), unit=False), Settings(settings))
+        """The density that the settings name, before it is fitted; if it is a mixture, with this
+        many components.
+        """
+        density_class, own = DENSITIES[self.s.sampler]
+        settings = DENSITY_SETTINGS | {"n_components": components, "seed": seed} | own
+        return density_class(DataSpec((self.s.latent_dim,), unit=False), Settings(settings))
 
-    def posthoc_state(self):
+    def posthoc_state(self) -> dict[str, torch.Tensor]:
         return {} if self.density is None else self.density.state_dict()
 
-    def load_posthoc_state(self, state):
+    def load_posthoc_state(self, state: dict) -> None:
         if state:
-            components = (
-                state["log_weights"].shape[1] if "log_weights" in state else 1
-            )  # after the start
+            # the first dimension is that of the starts
+            components = state["log_weights"].shape[1] if "log_weights" in state else 1
             self.density = self.blank_density(self.s.seed, components).to(self.device)
             self.density.load_state_dict(state)

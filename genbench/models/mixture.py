@@ -1,23 +1,26 @@
-"""Mixtures of any distribution: what all of them can do, and how expectation-maximisation fits them (Dempster, Laird &
-Rubin 1977)."""
+"""Mixtures of any distribution: their capabilities, and how EM fits them (Dempster, Laird & Rubin
+1977).
+"""
 
 from dataclasses import dataclass, replace
 from functools import reduce
 
 import torch
 
-from genbench.model import Model, View
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec
+from genbench.model import Logs, Model, View
 from genbench.models.kmeans import lloyd, memberships, squared_distances
 from genbench.training.em import EM, Sums, add
 
 WARM_START = 20  # iterations of k-means before EM or descent begins
 NEGLIGIBLE = 1e-30  # responsibilities below this count as zero
-BLOCK = 4096  # points that are looked at together as a mixture starts
+BLOCK = 4096  # how many points are processed together when a mixture starts
 
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """K distributions over rows of D values, and how likely each is."""
+    """K distributions over rows of D values, and their weights."""
 
     log_weights: torch.Tensor  # [K]
     means: torch.Tensor  # [K, D]
@@ -32,19 +35,23 @@ class Components:
         raise NotImplementedError
 
     def draw(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        """A row of each of the components z [n]: [n, D]."""
+        """A draw from each of the components z [n]: [n, D]."""
         raise NotImplementedError
 
     def moments(self, x: torch.Tensor, r: torch.Tensor) -> Sums:
-        """Sums over rows x [n, D] with responsibilities r [n, K]: all that `maximised` needs to know of them."""
+        """The sufficient statistics of rows x [n, D] with responsibilities r [n, K], which
+        `maximised` needs.
+        """
         raise NotImplementedError
 
     def maximised(self, sums: Sums) -> "Components":
-        """The components that are most likely given the moments of all points."""
+        """The maximum-likelihood components, given the moments of all points."""
         raise NotImplementedError
 
     def around(self, centres: torch.Tensor, x: torch.Tensor) -> "Components":
-        """The components that are most likely if rows x [N, D] belong to the nearest of these centres [K, D]."""
+        """The maximum-likelihood components if rows x [N, D] belong to the nearest of these centres
+        [K, D].
+        """
         here = replace(self, means=centres)
         parts = (
             here.moments(part, memberships(squared_distances(part, centres)))
@@ -54,82 +61,83 @@ class Components:
 
 
 class Mixture(Model):
-    """p(x) = sum_k pi_k p(x | k), and what it can do, however it was fitted: a subclass keeps its `mixture`."""
+    """p(x) = sum_k pi_k p(x | k) and its capabilities, however it was fitted; a subclass keeps its
+    `mixture`.
+    """
 
-    criterion = "nll"
+    criterion: str | None = "nll"
 
     @classmethod
-    def largest(cls, s, points, size):
-        return super().largest(s, points, size) | {
-            "n_components": points
-        }  # each begins at a point of its own
+    def largest(cls, s: Settings, points: int, size: int) -> dict[str, int]:
+        # each component begins at a point of its own
+        return super().largest(s, points, size) | {"n_components": points}
 
     @property
     def mixture(self) -> Components:
-        """The components that were fitted."""
+        """The fitted components."""
         raise NotImplementedError
 
-    def joint(self, x):
+    def joint(self, x: torch.Tensor) -> torch.Tensor:
         """log pi_k + log p(x | k) [n, K] of data x [n, *shape]."""
         mixture = self.mixture
         return mixture.joint(x.flatten(1).to(mixture.means))
 
-    def log_prob(self, x):
+    def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Exact log p(x) [n] of data [n, *shape], in nats."""
         return self.joint(x).logsumexp(1)
 
-    def encode(self, x):
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
         """Responsibilities [n, K]: the probability of each component given the point."""
         return self.joint(x).softmax(1).float()
 
-    def decode(self, r):
-        """The mean [n, *shape] that responsibilities [n, K] expect."""
+    def decode(self, r: torch.Tensor) -> torch.Tensor:
+        """The mean [n, *shape] of the components, weighted by responsibilities [n, K]."""
         means = self.mixture.means
         return (r.to(means) @ means).float().unflatten(1, self.spec.shape)
 
-    def sample(self, n, rng):
+    def sample(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n draws [n, *shape]."""
         mixture = self.mixture
-        # Components by inverse distribution function: the same noise gives similar samples as the fit moves on.
+        # Components are drawn by inverting their cumulative weights, so that the same noise gives
+        # similar samples as the fit moves on.
         edges = mixture.weights.cumsum(0)
         u = torch.rand(n, generator=rng, device=rng.device, dtype=edges.dtype)
         z = torch.searchsorted(edges, u * edges[-1]).clamp(max=len(edges) - 1)
         return mixture.draw(z, rng).float().unflatten(1, self.spec.shape)
 
-    def views(self, x, rng):
+    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
         mixture = self.mixture
         components = {
             "points": mixture.means.float().unflatten(1, self.spec.shape),
             "weights": mixture.weights,
         }
+        shares = {"x": x, "shares": self.encode(x)}
+        note = "the components' responsibilities for held-out points"
         return {
-            "components": View(
-                "components", "means, with the weights of the components", components
-            ),
-            "responsibilities": View(
-                "memberships",
-                "the components' responsibilities for held-out points",
-                {"x": x, "shares": self.encode(x)},
-            ),
+            "components": View("components", "means and weights of the components", components),
+            "responsibilities": View("memberships", note, shares),
         }
 
-    def warnings(self):
+    def warnings(self) -> list[str]:
         empty = int((self.mixture.weights < NEGLIGIBLE).sum())
-        of = f"{empty} of {self.s.n_components} components have no weight, as if there were fewer distinct points: lower n_components"
-        return [of] if empty else []
+        what = f"{empty} of {self.s.n_components} components have no weight"
+        return [f"{what}, as there are fewer distinct points: lower n_components"] if empty else []
 
     def start(self, x: torch.Tensor, rng: torch.Generator) -> Components:
-        """Where fitting all points x [N, D] begins: at clusters, as the likelihood has many poor optima."""
+        """The components to start from, given all points x [N, D]: clusters, as the likelihood has
+        many poor optima.
+        """
         return self.mixture.around(lloyd(x, self.s.n_components, rng, WARM_START), x)
 
 
 class EMMixture(Mixture, EM):
-    """A mixture fitted by EM. E: r_ik = p(k | x_i); M: the components that are most likely given the r-weighted points.
+    """A mixture fitted by EM. E: r_ik = p(k | x_i); M: the maximum-likelihood components, given the
+    r-weighted points.
 
-    A subclass tells the `shapes` of its parameters by name, and makes `components` of them.
+    A subclass lists the `shapes` of its parameters by name, and builds `components` from them.
     """
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
         for name, shape in self.shapes.items():
             self.register_buffer(name, torch.zeros(s.n_init, *shape, dtype=torch.float64))
@@ -143,37 +151,37 @@ class EMMixture(Mixture, EM):
         }
 
     def components(self, **parameters: torch.Tensor) -> Components:
-        """The components that have these parameters."""
+        """The components with these parameters."""
         raise NotImplementedError
 
     @property
-    def mixture(self):
+    def mixture(self) -> Components:
         return self.at(self.best)
 
     def at(self, start: int) -> Components:
         """The components of a start."""
         return self.components(**{name: self.get_buffer(name)[start] for name in self.shapes})
 
-    def keep(self, start: int, found: Components) -> None:
-        """Let these be the components of a start."""
+    def keep(self, start: int, components: Components) -> None:
+        """Store the components of a start."""
         for name in self.shapes:
-            self.get_buffer(name)[start] = getattr(found, name)
+            self.get_buffer(name)[start] = getattr(components, name)
 
-    def init_params(self, start, x, rng):
+    def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
         self.keep(start, self.start(x, rng))
 
-    def e_step(self, start, x):
+    def e_step(self, start: int, x: torch.Tensor) -> Sums:
         mixture = self.at(start)
         joint = mixture.joint(x)
         total = joint.logsumexp(1)
         r = (joint - total[:, None]).exp()
-        r[r < NEGLIGIBLE] = (
-            0  # far below rounding error in any sum; as denormal numbers they would slow products tenfold
-        )
+        # Far below the rounding error of any sum; as denormal numbers they would slow products
+        # tenfold.
+        r[r < NEGLIGIBLE] = 0
         return {"objective": -total.sum(), **mixture.moments(x, r)}
 
-    def m_step(self, start, sums, n):
+    def m_step(self, start: int, sums: Sums, n: int) -> None:
         self.keep(start, self.at(start).maximised(sums))
 
-    def evaluate(self, batch, rng):
+    def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         return {"nll": -self.log_prob(batch.x).mean()}

@@ -1,64 +1,70 @@
-"""Principal component analysis, also as a density (Tipping & Bishop 1999, doi:10.1111/1467-9868.00196)."""
+"""Principal component analysis, also as a density (Tipping & Bishop 1999,
+doi:10.1111/1467-9868.00196).
+"""
 
 import math
 
 import torch
 
-from genbench.model import View, available_if
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec, Split
+from genbench.model import Logs, View, available_if
 from genbench.models.latent_model import LatentModel
 from genbench.nn.likelihoods import per_point
 
 
 class PCA(LatentModel):
-    """Minimises E||x - W W'x||^2 over W'W = I: the top eigenvectors of the covariance, from one pass over the data.
+    """Minimises E||x - W W'x||^2 over W'W = I: the top eigenvectors of the covariance, in one
+    epoch.
 
-    As probabilistic PCA it is the Gaussian N(mean, W (L - s2 I) W' + s2 I), s2 the mean of the eigenvalues that are
-    left out; with none left out it is the maximum-likelihood Gaussian. Where that Gaussian is flat (its least variance
-    is zero) it has no density.
+    As probabilistic PCA it is the Gaussian N(mean, W (L - s2 I) W' + s2 I), where s2 is the mean of
+    the eigenvalues that are left out; if none is, it is the maximum-likelihood Gaussian. If the
+    smallest variance of that Gaussian is zero, it has no density.
     """
 
     criterion = "squared_error"
-    few = False  # fewer points than values in each
+    few = False  # whether there are fewer points than values in each
+    mean: torch.Tensor  # [D]
+    components: torch.Tensor  # [latent_dim, D]
+    eigenvalues: torch.Tensor  # [D]
+    solved: torch.Tensor
 
     @classmethod
-    def largest(cls, s, points, size):
-        return super().largest(s, points, size) | {
-            "latent_dim": min(points - 1, size)
-        }  # centred points span no more
+    def largest(cls, s: Settings, points: int, size: int) -> dict[str, int]:
+        # centred points span no more dimensions
+        return super().largest(s, points, size) | {"latent_dim": min(points - 1, size)}
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
         d = spec.size
-        for name, shape in {
-            "mean": (d,),
-            "components": (s.latent_dim, d),
-            "eigenvalues": (d,),
-        }.items():
-            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(d, dtype=torch.float64))
+        self.register_buffer("components", torch.zeros(s.latent_dim, d, dtype=torch.float64))
+        self.register_buffer("eigenvalues", torch.zeros(d, dtype=torch.float64))
         self.register_buffer("solved", torch.tensor(False))
         self.forget()
 
     def forget(self) -> None:
-        """Start a pass: no points seen."""
+        """Start an epoch, with no points seen."""
         self.seen: list[torch.Tensor] = []
-        self.count, self.running_mean, self.scatter = 0, 0.0, 0.0
+        self.count = 0
+        self.running_mean: torch.Tensor | float = 0.0
+        self.scatter: torch.Tensor | float = 0.0
 
     @property
     def converged(self) -> bool:
-        """Whether a pass over the data was made: the solution is exact, and another would not change it."""
+        """Whether an epoch has ended: the solution is exact, so another would not change it."""
         return bool(self.solved)
 
-    def setup(self, train, *, seed, steps):
+    def setup(self, train: Split, *, seed: int, steps: int) -> None:
         self.few = len(train) < self.spec.size
 
-    def step(self, batch):
+    def step(self, batch: Batch) -> Logs:
         x = batch.x.flatten(1).to(self.mean)
-        if (
-            self.few
-        ):  # the points take less room than their covariance, and their singular values less time
+        if self.few:  # the points need less memory than their covariance, and their SVD less time
             self.seen.append(x)
             return {}
-        # Centred sums merged pairwise (Chan et al. 1979): no cancellation, whatever the data's offset.
+        # Centred sums merged pairwise (Chan et al. 1979): no cancellation, however far the data are
+        # from zero.
         n, total, mean = len(x), self.count + len(x), x.mean(0)
         shift, centred = mean - self.running_mean, x - mean
         self.scatter = (
@@ -68,27 +74,27 @@ class PCA(LatentModel):
         self.count = total
         return {}
 
-    def end_epoch(self):
+    def end_epoch(self) -> Logs:
         if self.few:
             x = torch.cat(self.seen)
             self.mean.copy_(x.mean(0))
             _, singular, vectors = torch.linalg.svd(x - self.mean, full_matrices=False)
             self.eigenvalues.zero_()[: len(singular)] = singular.square() / len(x)
         else:
-            values, vectors = torch.linalg.eigh(self.scatter / self.count)
-            self.mean.copy_(self.running_mean)
+            scatter, mean = torch.as_tensor(self.scatter), torch.as_tensor(self.running_mean)
+            values, vectors = torch.linalg.eigh(scatter / self.count)
+            self.mean.copy_(mean)
             self.eigenvalues.copy_(values.flip(0).clamp(min=0))
             vectors = vectors.flip(1).T
         top = vectors[: self.s.latent_dim]
         largest = top.gather(1, top.abs().argmax(1, keepdim=True))
-        self.components.copy_(
-            top * largest.sign()
-        )  # the sign is arbitrary: make the largest entry positive
+        # the sign is arbitrary: make the largest entry positive
+        self.components.copy_(top * largest.sign())
         self.solved.fill_(True)
         self.forget()
         return {"explained_variance": self.explained_variance}
 
-    def training_state(self):
+    def training_state(self) -> dict:
         return {
             "seen": self.seen,
             "count": self.count,
@@ -96,42 +102,45 @@ class PCA(LatentModel):
             "scatter": self.scatter,
         }
 
-    def load_training_state(self, state):
+    def load_training_state(self, state: dict) -> None:
         vars(self).update(state)
 
     @property
     def explained_variance(self) -> torch.Tensor:
-        """The components' share of the total variance; all of it where there is none."""
+        """The share of the total variance that the components have; 1 if there is no variance."""
         left = self.eigenvalues[self.s.latent_dim :].sum()
         return 1 - left / self.eigenvalues.sum() if left > 0 else torch.ones_like(left)
 
     @property
     def noise(self) -> torch.Tensor:
-        """s2, the maximum-likelihood variance of what the components leave out; zero if that is nothing."""
+        """s2, the maximum-likelihood variance of what the components leave out; zero if they leave
+        out nothing.
+        """
         left = self.eigenvalues[self.s.latent_dim :]
         return left.mean() if len(left) else left.sum()
 
     def has_density(self) -> bool:
-        """Whether the least variance of the Gaussian is above rounding error."""
+        """Whether the smallest variance of the Gaussian is above rounding error."""
         least = self.noise if self.s.latent_dim < self.spec.size else self.eigenvalues[-1]
         return bool(least > 1e-12 * self.eigenvalues[0])
 
-    def evaluate(self, batch, rng):
+    def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         error = per_point((batch.x - self.decode(self.encode(batch.x))) ** 2).mean()
-        return {"squared_error": error} | (
-            {"nll": -self.log_prob(batch.x).mean()} if self.has_density() else {}
-        )
+        terms = {"squared_error": error}
+        if self.has_density():
+            terms["nll"] = -self.log_prob(batch.x).mean()
+        return terms
 
-    def encode(self, x):
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
         """z = W'(x - mean): [n, *shape] -> [n, latent_dim]."""
         return ((x.flatten(1).to(self.mean) - self.mean) @ self.components.T).float()
 
-    def decode(self, z):
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
         """mean + W z: [n, latent_dim] -> [n, *shape]."""
         return (self.mean + z.to(self.mean) @ self.components).float().unflatten(1, self.spec.shape)
 
     @available_if(has_density)
-    def log_prob(self, x):
+    def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Exact log density [n] of data [n, *shape], in nats."""
         q, d = self.s.latent_dim, self.spec.size
         centred = x.flatten(1).to(self.mean) - self.mean
@@ -143,42 +152,33 @@ class PCA(LatentModel):
             log_det = log_det + (d - q) * self.noise.log()
         return -0.5 * (mahalanobis + log_det + d * math.log(2 * math.pi))
 
-    def prior(self, n, rng):
-        """n codes [n, latent_dim] of the Gaussian that the codes of its draws have, apart from their noise."""
+    def prior(self, n: int, rng: torch.Generator) -> torch.Tensor:
+        """n codes [n, latent_dim] from the Gaussian of probabilistic PCA, without its noise."""
         z = torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
         return z * (self.eigenvalues[: self.s.latent_dim] - self.noise).clamp(min=0).sqrt()
 
-    adds_noise = True
+    @property
+    def adds_noise(self) -> bool:
+        return True
 
-    def sample_from_latent(self, z, rng):
+    def sample_from_latent(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         noise = torch.randn(len(z), *self.spec.shape, generator=rng, device=rng.device)
         return self.decode(z) + self.noise.sqrt().float() * noise
 
-    def views(self, x, rng):
-        shares, kept = (
-            self.eigenvalues / self.eigenvalues.sum().clamp(min=1e-300),
-            self.s.latent_dim,
-        )
+    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
+        kept = self.s.latent_dim
+        shares = self.eigenvalues / self.eigenvalues.sum().clamp(min=1e-300)
         images = self.components.float().unflatten(1, self.spec.shape)[:40]
         captions = [f"{i + 1}: {share:.1%}" for i, share in enumerate(shares[: len(images)])]
         z, counts = self.encode(x), sorted({min(2**i, kept) for i in range(kept.bit_length() + 1)})
         grown = {
             f"first {k}": self.decode(z * (torch.arange(kept, device=z.device) < k)) for k in counts
         }
+        panels = {"images": images, "captions": captions, "signed": True}
+        explained = f"the {kept} components explain {self.explained_variance:.1%} of the variance"
+        note = "held-out points from growing numbers of components"
         return {
-            "components": View(
-                "images",
-                "components, with their share of the variance",
-                {"images": images, "captions": captions, "signed": True},
-            ),
-            "scree": View(
-                "spectrum",
-                f"the {kept} components explain {self.explained_variance:.1%} of the variance",
-                {"shares": shares, "kept": kept},
-            ),
-            "growth": View(
-                "rows",
-                "held-out points from growing numbers of components",
-                {"original": x, **grown},
-            ),
+            "components": View("images", "components, with their share of the variance", panels),
+            "scree": View("spectrum", explained, {"shares": shares, "kept": kept}),
+            "growth": View("rows", note, {"original": x, **grown}),
         }

@@ -2,41 +2,44 @@
 
 import torch
 
+from genbench.data.types import Batch
 from genbench.model import View
 from genbench.models.ae import Autoencoder
 from genbench.nn.likelihoods import bernoulli_kl
+from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 
 
 class SparseAE(Autoencoder):
     """Reconstruction + lambda times a penalty on the code h.
 
-    `kl`: sigmoid units, sum_j KL(rho || mean over the batch of h_j); `l1`: rectified units, sum_j |h_j|.
+    `kl` has sigmoid units and the penalty sum_j KL(rho || mean over the batch of h_j); `l1` has
+    rectified units and the penalty sum_j |h_j|.
     """
 
     loss_weights = ("lambda",)
 
-    def loss(self, batch, noise, weights):
+    def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         h = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, h)
-        sparsity = (
-            bernoulli_kl(self.s.rho, h.mean(0)).sum()
-            if self.s.sparsity == "kl"
-            else h.abs().sum(1).mean()
-        )
+        if self.s.sparsity == "kl":
+            sparsity = bernoulli_kl(self.s.rho, h.mean(0)).sum()
+        else:
+            sparsity = h.abs().sum(1).mean()
         return reconstruction + weights["lambda"] * sparsity, {
             "reconstruction": reconstruction,
             "sparsity": sparsity,
             "activation": h.mean(),
         }
 
-    def encode(self, x):
-        """The code h(x): [n, *shape] -> [n, latent_dim], in (0, 1) for `kl`, at least 0 for `l1`."""
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
+        """The code h(x): [n, *shape] -> [n, latent_dim], in (0, 1) for `kl`, >= 0 for `l1`."""
         h = self.encoder(x)
         return h.sigmoid() if self.s.sparsity == "kl" else torch.relu(h)
 
-    def views(self, x, rng):
+    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
         h = self.encode(x)
         wanted, idle = (self.s.rho, 0.5) if self.s.sparsity == "kl" else (None, 0.0)
-        note = f"activations on {len(x):,} held-out points; {int((h.amax(0) <= idle).sum())} of {h.shape[1]} units are never above {idle:g}"
+        never = f"{int((h.amax(0) <= idle).sum())} of {h.shape[1]} units are never above {idle:g}"
+        note = f"activations on {len(x):,} held-out points; {never}"
         panels = {"activation": (h, wanted), "mean_activation_of_a_unit": (h.mean(0), wanted)}
         return {"activations": View("histograms", note, panels)}

@@ -1,65 +1,66 @@
-"""A model that learns standardized values, and takes and returns values in the units of the data."""
+"""A model that is trained on standardized values, and takes and returns values in data units."""
 
 import functools
+from typing import Any
 
 import torch
 
+from genbench.config.settings import Settings
 from genbench.data.preprocessing import moments
-from genbench.data.types import Batch, Split
-from genbench.model import Model, View
+from genbench.data.types import Batch, DataSpec, Split
+from genbench.model import Logs, Model, View
 
-TAKE_POINTS = (
-    "encode",
-    "posterior",
-    "classify",
-    "log_prob",
-    "score",
-)  # capabilities whose first argument is points
-RETURN_POINTS = ("decode", "emit", "sample")
-SAME = (
+# Methods whose first argument is points, and those that return points.
+TAKE_POINTS = ("encode", "posterior", "classify", "log_prob", "score")
+RETURN_POINTS = ("decode", "sample_from_latent", "sample")
+# Attributes that are the same for the inner model.
+SAME: tuple[str, ...] = (
     "criterion",
     "until_converged",
     "stores_training_data",
     "log_prob_kind",
     "conditional",
-    "is_discrete",
-    "bounded",
-)  # facts of a model that do not change
+)
+SAME += ("is_discrete", "bounded")
 
 
 class Standardized(Model):
-    """Any model, trained on (x - mean) / deviation with the mean and the standard deviation of each value of a training
-    point; a value that is constant is divided by 1.
+    """Any model, trained on (x - mean) / deviation, where both are those of each value over the
+    training points.
 
-    Points that go in and come out are in data units, log p(x) and the score contain the derivative of the division, and
-    codes and the terms of the objective are those of the standardized values.
+    A constant value is divided by 1. Arguments and results are in data units, log p(x) and the
+    score include the derivative of the division, and codes and the terms of the objective are those
+    of standardized values.
     """
 
-    def __init__(self, spec, s, made: type[Model]):
+    mean: torch.Tensor  # [*shape]
+    deviation: torch.Tensor  # [*shape]
+
+    def __init__(self, spec: DataSpec, s: Settings, inner_class: type[Model]) -> None:
         super().__init__(spec, s)
         self.register_buffer("mean", torch.zeros(spec.shape, dtype=torch.float64))
         self.register_buffer("deviation", torch.ones(spec.shape, dtype=torch.float64))
-        self.inner = made(spec._replace(unit=False, trials=None), s)
-        self.labelled: tuple[
-            Model, ...
-        ] = ()  # the inner model for labels at hand, which `conditioned_on` sets
+        self.inner = inner_class(spec._replace(unit=False, trials=None), s)
+        # The inner model for the current labels, set by `conditioned_on`; a tuple hides it from
+        # `state_dict`.
+        self.labelled: tuple[Model, ...] = ()
         for name in SAME:
             setattr(self, name, getattr(self.inner, name))
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         try:
             return super().__getattr__(name)
         except AttributeError:
             inner = super().__getattr__("inner")
-        found = getattr((*self.labelled, inner)[0], name)
+        attribute = getattr((*self.labelled, inner)[0], name)
         if name not in TAKE_POINTS + RETURN_POINTS:
-            return found
+            return attribute
 
-        @functools.wraps(
-            found
-        )  # with its signature, which says whether it takes a number of importance samples
-        def in_data_units(x, *args, **kwargs):
-            y = found(self.standard(x) if name in TAKE_POINTS else x, *args, **kwargs)
+        # The wrapper keeps the signature, which shows whether the method takes a number of
+        # importance samples.
+        @functools.wraps(attribute)
+        def in_data_units(x: Any, *args: Any, **kwargs: Any) -> Any:
+            y = attribute(self.standard(x) if name in TAKE_POINTS else x, *args, **kwargs)
             if name in RETURN_POINTS:
                 return self.restored(y)
             if name == "log_prob":
@@ -80,86 +81,92 @@ class Standardized(Model):
         """Training points, standardized."""
         return Split(self.standard(train.values()), train.y)
 
-    def setup(self, train, *, seed, steps):
+    def setup(self, train: Split, *, seed: int, steps: int) -> None:
         mean, deviation = moments(train.values().to(self.mean))
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
         self.inner.setup(self.part(train), seed=seed, steps=steps)
 
-    def initialise(self, train, *, seed):
+    def initialise(self, train: Split, *, seed: int) -> None:
         self.inner.initialise(self.part(train), seed=seed)
 
-    def step(self, batch):
+    def step(self, batch: Batch) -> Logs:
         return self.inner.step(Batch(self.standard(batch.x), batch.y))
 
-    def end_epoch(self):
+    def end_epoch(self) -> Logs:
         return self.inner.end_epoch()
 
-    def evaluate(self, batch, rng):
+    def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         return self.inner.evaluate(Batch(self.standard(batch.x), batch.y), rng)
 
-    def held_out(self, batch, rng):
+    def held_out(self, batch: Batch, rng: torch.Generator) -> Logs:
         return self.inner.held_out(Batch(self.standard(batch.x), batch.y), rng)
 
-    def fit_posthoc(self, train, *, seed):
+    def fit_posthoc(self, train: Split, *, seed: int) -> None:
         self.inner.fit_posthoc(self.part(train), seed=seed)
 
-    def posthoc_state(self):
+    def posthoc_state(self) -> dict[str, torch.Tensor]:
         return self.inner.posthoc_state()
 
-    def load_posthoc_state(self, state):
+    def load_posthoc_state(self, state: dict) -> None:
         self.inner.load_posthoc_state(state)
 
-    def warnings(self):
+    def warnings(self) -> list[str]:
         return self.inner.warnings()
 
-    def training_state(self):
+    def training_state(self) -> dict:
         return self.inner.training_state()
 
-    def load_training_state(self, state):
+    def load_training_state(self, state: dict) -> None:
         self.inner.load_training_state(state)
 
-    def conditioned_on(self, y):
-        found = self.inner.conditioned_on(y)
-        if found is self.inner:
+    def conditioned_on(self, y: torch.Tensor | None) -> Model:
+        labelled = self.inner.conditioned_on(y)
+        if labelled is self.inner:
             return self
         other = self.__class__.__new__(self.__class__)
         other.__dict__.update(self.__dict__)
-        other.__dict__["labelled"] = (found,)
+        other.__dict__["labelled"] = (labelled,)
         return other
 
-    def views(self, x, rng):
+    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
         return {
             name: self.restored_view(view)
             for name, view in self.inner.views(self.standard(x), rng).items()
         }
 
     def restored_view(self, view: View) -> View:
-        """What the inner model shows, in data units where it consists of points; signed images, which are directions, stay."""
+        """A view of the inner model with its points in data units; signed images are directions and
+        stay.
+        """
         data = dict(view.data)
         if view.kind == "rows":
             data = {name: self.restored(points) for name, points in data.items()}
         for name in {"components": ["points"], "memberships": ["x"]}.get(view.kind, []):
             data[name] = self.restored(data[name])
         if "covariances" in data:
-            data["covariances"] = data["covariances"] * self.deviation.outer(self.deviation).to(
-                data["covariances"]
-            )
+            scales = self.deviation.outer(self.deviation)
+            data["covariances"] = data["covariances"] * scales.to(data["covariances"])
         if view.kind == "landscape":
             data["function"] = lambda x, inner=view.data["function"]: inner(self.standard(x))
         return view._replace(data=data)
 
     @property
     def converged(self) -> bool:
-        """Whether the inner model has."""
+        """Whether the inner model has converged."""
         return self.inner.converged
 
     @property
+    def sampler(self) -> str:
+        """What the inner model's `sample` draws from."""
+        return self.inner.sampler
+
+    @property
     def latent_dim(self) -> int | None:
-        """That of the inner model."""
+        """The dimension of the inner model's codes."""
         return self.inner.latent_dim
 
     @property
     def size(self) -> int:
-        """That of the inner model."""
+        """How many numbers the inner model consists of."""
         return self.inner.size

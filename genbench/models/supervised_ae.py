@@ -1,21 +1,28 @@
-"""Supervised autoencoder (Le, Patterson & White 2018): a code that reconstructs and tells classes apart."""
+"""Supervised autoencoder (Le, Patterson & White 2018): a code that reconstructs and separates
+classes.
+"""
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec
 from genbench.models.ae import Autoencoder
+from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
 
 
 class SupervisedAE(Autoencoder):
-    """Minimises reconstruction + lambda times the cross-entropy of the label with a linear classifier of the code.
+    """Minimises reconstruction + lambda times the cross-entropy of the label with a linear
+    classifier of the code.
 
-    Points without a label (see `dataset.labelled`) count in the reconstruction alone.
+    Points without a label (see `dataset.labelled`) only count in the reconstruction.
     """
 
     loss_weights = ("lambda",)
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
         if not spec.classes:
             raise UserError(
@@ -23,17 +30,15 @@ class SupervisedAE(Autoencoder):
             )
         self.classifier = nn.Linear(s.latent_dim, spec.classes)
 
-    def loss(self, batch, noise, weights):
+    def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         z = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, z)
+        assert batch.y is not None  # the data have classes
         known = batch.y >= 0
-        share = (
-            known.float().mean().clamp(min=1e-12)
-        )  # so that both terms are means over points with a label
+        share = known.float().mean().clamp(min=1e-12)  # of points with a label
         logits = self.classifier(z)
-        classification = (
-            F.cross_entropy(logits, batch.y.clamp(min=0), reduction="none") * known
-        ).mean() / share
+        cross_entropy = F.cross_entropy(logits, batch.y.clamp(min=0), reduction="none")
+        classification = (cross_entropy * known).mean() / share
         accuracy = ((logits.argmax(1) == batch.y) & known).float().mean() / share
         terms = {
             "reconstruction": reconstruction,
@@ -42,6 +47,6 @@ class SupervisedAE(Autoencoder):
         }
         return reconstruction + weights["lambda"] * classification, terms
 
-    def classify(self, x):
+    def classify(self, x: torch.Tensor) -> torch.Tensor:
         """The probability of each class [n, classes] for points x [n, *shape]."""
         return self.classifier(self.encode(x)).softmax(1)

@@ -1,30 +1,36 @@
-"""Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114); beta-VAE (Higgins et al. 2017); importance-weighted
-autoencoder (Burda et al. 2016, arXiv:1509.00519)."""
+"""Variational autoencoder (Kingma & Welling 2014, arXiv:1312.6114), beta-VAE (Higgins et al. 2017)
+and importance-weighted autoencoder (Burda et al. 2016, arXiv:1509.00519).
+"""
 
 import math
 
 import torch
 
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec
 from genbench.model import available_if
 from genbench.models.latent_model import LatentModel
 from genbench.nn import networks
 from genbench.nn.likelihoods import gaussian_kl, likelihood
-from genbench.training.gradient import GradientModel
+from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
-IMPORTANCE_DRAWS = 100  # of z for each point, for `log_prob`
+IMPORTANCE_DRAWS = 100  # how many draws of z `log_prob` uses for each point
 
 
 class VAE(LatentModel, GradientModel):
-    """Minimises E_q[-log p(x|z)] + beta KL(q(z|x) || N(0, I)), with z = mu + sigma eps; or, with `objective=iwae`, the
-    importance-weighted bound -E log 1/k sum_i p(x, z_i) / q(z_i|x), where k is `draws`."""
+    """Minimises E_q[-log p(x|z)] + beta KL(q(z|x) || N(0, I)), with z = mu + sigma eps.
+
+    With `objective=iwae` it minimises -E log 1/k sum_i p(x, z_i) / q(z_i|x) instead, where k is
+    `draws`.
+    """
 
     loss_weights = ("beta",)
     log_prob_kind = f"lower bound, {IMPORTANCE_DRAWS} importance samples"
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
         if s.objective == "iwae" and s.annealing != "none":
             raise UserError(
@@ -38,12 +44,11 @@ class VAE(LatentModel, GradientModel):
         self.likelihood = likelihood(spec, s)
         self.is_discrete, self.bounded = self.likelihood.is_discrete, self.likelihood.bounded
 
-    def draw_noise(self, objective, n, rng):
-        return {
-            "eps": torch.randn(self.s.draws, n, self.s.latent_dim, generator=rng, device=rng.device)
-        }
+    def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
+        shape = (self.s.draws, n, self.s.latent_dim)
+        return {"eps": torch.randn(shape, generator=rng, device=rng.device)}
 
-    def loss(self, batch, noise, weights):
+    def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         mu, logvar = self.posterior(batch.x)
         z = mu + noise["eps"] * (logvar / 2).exp()  # [k, n, d]
         nll, kl = self.nll(batch.x, z), gaussian_kl(mu, logvar).mean()
@@ -53,25 +58,25 @@ class VAE(LatentModel, GradientModel):
         bound = importance_bound(noise["eps"], logvar, z, nll).mean()
         return -bound, terms | {"negative_iwae": -bound}
 
-    def nll(self, x, z):
+    def nll(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """-log p(x|z) [k, n] of points x [n, *shape] for codes z [k, n, latent_dim]."""
         raw = self.raw(z.flatten(0, 1))
         repeated = x.expand(len(z), *x.shape).flatten(0, 1)  # no copy where there is one draw
         return self.likelihood.nll(raw, repeated).unflatten(0, z.shape[:2])
 
-    def posterior(self, x):
-        """The mean and the log variance of q(z|x): [n, *shape] -> twice [n, latent_dim]."""
+    def posterior(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The mean and log variance of q(z|x), both [n, latent_dim], for points x [n, *shape]."""
         return self.encoder(x).chunk(2, -1)
 
-    def encode(self, x):
+    def encode(self, x: torch.Tensor) -> torch.Tensor:
         """The mean of q(z|x): [n, *shape] -> [n, latent_dim]."""
         return self.posterior(x)[0]
 
-    def raw(self, z):
-        """What p(x|z) is made from: [n, latent_dim] -> [n, *shape]."""
+    def raw(self, z: torch.Tensor) -> torch.Tensor:
+        """The parameters of p(x|z): [n, latent_dim] -> [n, *shape]."""
         return self.decoder(z)
 
-    def decode(self, z):
+    def decode(self, z: torch.Tensor) -> torch.Tensor:
         """The mean of p(x|z): [n, latent_dim] -> [n, *shape]."""
         return self.likelihood.mean(self.raw(z))
 
@@ -80,23 +85,25 @@ class VAE(LatentModel, GradientModel):
         """Whether `sample_from_latent` adds the noise of a likelihood."""
         return self.likelihood.adds_noise
 
-    def sample_from_latent(self, z, rng):
+    def sample_from_latent(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         return self.likelihood.sample(self.raw(z), rng)
 
     def has_likelihood(self) -> bool:
-        """Whether p(x|z) is a probability or a density of such data, so that log p(x) has a meaning."""
+        """Whether p(x|z) is a probability or a density of the data, so that log p(x) exists."""
         return self.likelihood.describes(self.spec)
 
     @available_if(has_likelihood)
-    def log_prob(self, x, k=IMPORTANCE_DRAWS):
-        """A lower bound on log p(x) [n] of data [n, *shape], in nats: the importance-weighted one with k draws of z,
-        which grows with k (Burda et al. 2016, theorem 1); the same draws at every call."""
+    def log_prob(self, x: torch.Tensor, k: int = IMPORTANCE_DRAWS) -> torch.Tensor:
+        """The importance-weighted lower bound on log p(x) [n] of data [n, *shape], in nats, with k
+        draws of z.
+
+        It grows with k (Burda et al. 2016, theorem 1). The draws are the same at every call.
+        """
         mu, logvar = self.posterior(x)
         rng = generator(self.s.seed, "log_prob", device=x.device)
-        total = torch.full(
-            (len(x),), -math.inf, dtype=torch.float64
-        )  # not on the device: Apple's know no double precision
-        for start in range(0, k, 10):  # few at a time, as each is a decoding of all points
+        # On the CPU, because Apple's GPUs have no double precision.
+        total = torch.full((len(x),), -math.inf, dtype=torch.float64)
+        for start in range(0, k, 10):  # few at a time, because each decodes all points
             signals.check()
             eps = torch.randn(min(10, k - start), *mu.shape, generator=rng, device=rng.device)
             z = mu + eps * (logvar / 2).exp()
@@ -105,7 +112,11 @@ class VAE(LatentModel, GradientModel):
         return (total - math.log(k)).to(mu)
 
 
-def importance_bound(eps, logvar, z, nll):
-    """log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x) [n] from k draws z = mu + sigma eps [k, n, d] and -log p(x|z) [k, n]."""
+def importance_bound(
+    eps: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, nll: torch.Tensor
+) -> torch.Tensor:
+    """log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x) [n] from k draws z = mu + sigma eps [k, n, d] and
+    -log p(x|z) [k, n].
+    """
     log_ratio = 0.5 * (eps**2 + logvar - z**2).sum(-1)  # log N(z; 0, I) - log N(z; mu, sigma^2)
     return (log_ratio - nll).logsumexp(0) - math.log(len(z))

@@ -1,4 +1,4 @@
-"""What the models' objectives are made of. Every term is a sum over dimensions: nats per data point, [n]."""
+"""The terms of objectives. Each is a sum over dimensions: nats per data point, [n]."""
 
 import math
 
@@ -17,30 +17,36 @@ def per_point(values: torch.Tensor) -> torch.Tensor:
 
 
 def gaussian_kl(mu: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
-    """KL(N(mu, diag exp(logvar)) || N(0, I)) [n] of codes [n, d], in nats (Kingma & Welling 2014, appendix B)."""
+    """KL(N(mu, diag exp(logvar)) || N(0, I)) [n] of codes [n, d], in nats (Kingma & Welling 2014,
+    appendix B).
+    """
     return 0.5 * (logvar.exp() + mu**2 - 1 - logvar).sum(1)
 
 
 def bernoulli_kl(p: float, q: torch.Tensor) -> torch.Tensor:
     """KL(Bernoulli(p) || Bernoulli(q)) elementwise, in nats; q is kept 1e-6 away from 0 and 1."""
     q = q.clamp(1e-6, 1 - 1e-6)
-    first = p * (math.log(p) - q.log()) if p > 0 else 0.0
-    return first + ((1 - p) * (math.log(1 - p) - (1 - q).log()) if p < 1 else 0.0)
+    none = torch.zeros_like(q)
+    on = p * (math.log(p) - q.log()) if p > 0 else none
+    off = (1 - p) * (math.log(1 - p) - (1 - q).log()) if p < 1 else none
+    return on + off
 
 
 class Output(nn.Module):
-    """How a decoder's raw output stands for data: `nll` [n] of data under it, its `mean`, and a `sample`."""
+    """How the raw output of a decoder describes data: the `nll` [n] of data, the `mean`, and a
+    `sample`.
+    """
 
     is_discrete = False  # True if exp(-nll) is a probability, False if it is a density
     bounded = False  # True if it describes values in [0, 1] only
     adds_noise = False  # True if `sample` is more than the mean
 
     def describes(self, spec: DataSpec) -> bool:
-        """Whether exp(-nll) adds up to one over data of this kind, so that it is a likelihood."""
+        """Whether exp(-nll) sums or integrates to one over such data: it is a likelihood."""
         return True
 
     def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """-log p(x | raw) in nats, or the loss that takes its place."""
+        """-log p(x | raw) in nats, or the loss that replaces it."""
         raise NotImplementedError
 
     def mean(self, raw: torch.Tensor) -> torch.Tensor:
@@ -48,77 +54,84 @@ class Output(nn.Module):
         raise NotImplementedError
 
     def sample(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        """A draw from p(x | raw); the mean where a draw would only be a noisier picture."""
+        """A draw from p(x | raw), or the mean where a draw would only be noisier."""
         return self.mean(raw)
 
 
 class SquaredError(Output):
     """||x - raw||^2, which is a Gaussian of variance 1/2 up to a constant."""
 
-    def describes(self, spec):
+    def describes(self, spec: DataSpec) -> bool:
         return False
 
-    def nll(self, raw, x):
+    def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         return per_point((x - raw) ** 2)
 
-    def mean(self, raw):
+    def mean(self, raw: torch.Tensor) -> torch.Tensor:
         return raw
 
 
 class Bernoulli(Output):
-    """Cross-entropy of data in [0, 1] with logits `raw`; a likelihood only if the data are 0 or 1."""
+    """Cross-entropy of data in [0, 1] with logits `raw`; a likelihood if all are 0 or 1."""
 
     is_discrete = bounded = True
 
-    def describes(self, spec):
+    def describes(self, spec: DataSpec) -> bool:
         return spec.trials == 1
 
-    def nll(self, raw, x):
+    def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         return per_point(F.binary_cross_entropy_with_logits(raw, x, reduction="none"))
 
-    def mean(self, raw):
+    def mean(self, raw: torch.Tensor) -> torch.Tensor:
         return raw.sigmoid()
 
 
 class BernoulliL1(Bernoulli):
-    """Cross-entropy and absolute error of the mean, as in the SWAE's published code (Kolouri et al. 2018)."""
+    """Cross-entropy and absolute error of the mean, as in the SWAE's published code (Kolouri et al.
+    2018).
+    """
 
-    def describes(self, spec):
+    def describes(self, spec: DataSpec) -> bool:
         return False
 
-    def nll(self, raw, x):
+    def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         return super().nll(raw, x) + per_point((x - raw.sigmoid()).abs())
 
 
 class Binomial(Bernoulli):
-    """The exact likelihood of data that are shares of `trials` dots, each set with probability sigmoid(raw)."""
+    """The exact likelihood of shares of `trials` dots, each of which is set with probability
+    sigmoid(raw).
+    """
 
-    def __init__(self, trials: int):
+    def __init__(self, trials: int) -> None:
         super().__init__()
         self.trials = trials
 
-    def describes(self, spec):
+    def describes(self, spec: DataSpec) -> bool:
         return spec.trials == self.trials
 
-    def nll(self, raw, x):
+    def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         k, n = x * self.trials, torch.as_tensor(float(self.trials), device=x.device)
         log_choose = (n + 1).lgamma() - (k + 1).lgamma() - (n - k + 1).lgamma()
         return self.trials * super().nll(raw, x) - per_point(log_choose)
 
 
 class ContinuousBernoulli(Output):
-    """The density C(p) p^x (1-p)^(1-x) on [0, 1], p = sigmoid(raw) (Loaiza-Ganem & Cunningham 2019)."""
+    """The density C(p) p^x (1-p)^(1-x) on [0, 1], p = sigmoid(raw) (Loaiza-Ganem & Cunningham
+    2019).
+    """
 
     bounded = True
 
-    def nll(self, raw, x):
-        # log C = log(raw / tanh(raw / 2)); both it and the mean are 0/0 at raw = 0, hence the series there.
+    def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        # log C = log(raw / tanh(raw / 2)); both it and the mean are 0/0 at raw = 0, hence the
+        # series there.
         safe = torch.where(raw.abs() < 0.1, torch.ones_like(raw), raw)
         series = math.log(2) + raw**2 / 12 - 7 * raw**4 / 1440
         log_c = torch.where(raw.abs() < 0.1, series, (safe / (safe / 2).tanh()).log())
         return per_point(F.binary_cross_entropy_with_logits(raw, x, reduction="none") - log_c)
 
-    def mean(self, raw):
+    def mean(self, raw: torch.Tensor) -> torch.Tensor:
         safe = torch.where(raw.abs() < 0.1, torch.ones_like(raw), raw)
         return torch.where(
             raw.abs() < 0.1, 0.5 + raw / 12 - raw**3 / 720, 1 / (1 - (-safe).exp()) - 1 / safe
@@ -126,12 +139,14 @@ class ContinuousBernoulli(Output):
 
 
 class Gaussian(Output):
-    """N(raw, sigma^2 I) with one sigma for all dimensions, given or learnt (then at least 0.001)."""
+    """N(raw, sigma^2 I) with the same sigma for all dimensions, fixed or learnt (>= .001)."""
 
     adds_noise = True
-    floor = 1e-3  # a learnt sigma must not shrink to zero on data that can be reconstructed exactly
+    # A learnt sigma must not shrink to zero on data that can be reconstructed exactly.
+    floor = 1e-3
+    fixed: torch.Tensor
 
-    def __init__(self, sigma: float | str):
+    def __init__(self, sigma: float | str) -> None:
         super().__init__()
         self.learned = sigma == "learned"
         if self.learned:
@@ -144,15 +159,15 @@ class Gaussian(Output):
         """The standard deviation, a scalar."""
         return self.floor + self.log_sigma.exp() if self.learned else self.fixed
 
-    def nll(self, raw, x):
+    def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         return per_point(
             0.5 * ((x - raw) / self.sigma) ** 2 + self.sigma.log() + 0.5 * math.log(2 * math.pi)
         )
 
-    def mean(self, raw):
+    def mean(self, raw: torch.Tensor) -> torch.Tensor:
         return raw
 
-    def sample(self, raw, rng):
+    def sample(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         return raw + self.sigma * torch.randn(raw.shape, generator=rng, device=raw.device)
 
 
@@ -165,7 +180,9 @@ def reconstruction(spec: DataSpec, s: Settings) -> Output:
 
 
 def likelihood(spec: DataSpec, s: Settings) -> Output:
-    """The output that the settings `likelihood` and `sigma` name; UserError if the data do not fit it."""
+    """The output that the settings `likelihood` and `sigma` name; UserError if the data do not fit
+    it.
+    """
     kind = s.likelihood
     if kind == "auto":
         kind = (
@@ -178,7 +195,7 @@ def likelihood(spec: DataSpec, s: Settings) -> Output:
         if spec.trials is None:
             raise UserError(
                 "likelihood",
-                "needs values that count dots, as in digits, or binary ones",
+                "needs values that count dots, as in digits, or binary values",
                 kind,
                 "likelihood=bernoulli",
             )

@@ -1,18 +1,20 @@
-"""Neural networks from a shape to a vector and back, built from the settings `network`, `activation` and their own.
+"""Neural networks from a shape to a vector and back, built from the settings `network`,
+`activation` and their own.
 
 No network has a state, as batch normalisation would have, so that losses stay pure functions.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from torch import nn
 
 from genbench.config.settings import Settings
 from genbench.utils.errors import UserError
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "leaky-relu": lambda: nn.LeakyReLU(0.2),
     "elu": nn.ELU,
@@ -20,7 +22,7 @@ ACTIVATIONS = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
-LEAST_SIDE = 8  # of an image that is worth halving
+LEAST_SIDE = 8  # smaller images are not halved
 
 
 def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
@@ -34,20 +36,22 @@ def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
 
 
 def initialised(net: nn.Module, s: Settings) -> nn.Module:
-    """The network with initial weights of the standard deviation `init_std`, if there is one; layers only."""
+    """The network, with weights drawn anew with standard deviation `init_std` if it is set; biases
+    are zero then.
+    """
     if s.get("init_std", "auto") != "auto":
         for layer in net.modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(layer.weight, std=s.init_std)
-                nn.init.zeros_(layer.bias)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
     return net
 
 
 def between(width: int, s: Settings) -> list[nn.Module]:
-    """What stands between two layers, of which the first has an output of so many features or channels."""
-    norm = (
-        [nn.GroupNorm(1, width)] if s.get("norm", "none") == "layer" else []
-    )  # over features, or channels and places
+    """Normalisation (if on) and activation after a layer with `width` features or channels."""
+    # With one group, it normalises over features, or over channels and pixels.
+    norm = [nn.GroupNorm(1, width)] if s.get("norm", "none") == "layer" else []
     return [*norm, ACTIVATIONS[s.activation]()]
 
 
@@ -55,26 +59,26 @@ class MLP:
     """Fully connected layers of the widths `hidden`."""
 
     @staticmethod
-    def encoder(shape, width, s):
+    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
         return nn.Sequential(nn.Flatten(), *MLP.layers([prod(shape), *s.hidden, width], s))
 
     @staticmethod
-    def decoder(width, shape, s):
+    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
         return nn.Sequential(
             *MLP.layers([width, *reversed(s.hidden), prod(shape)], s), nn.Unflatten(1, shape)
         )
 
     @staticmethod
     def layers(widths: list[int], s: Settings) -> list[nn.Module]:
-        """Linear maps with normalisation, if it is asked for, and activations between them."""
-        layers: list[nn.Module] = [nn.Linear(*widths[:2])]
+        """Linear maps, with normalisation (if it is on) and activations between them."""
+        layers: list[nn.Module] = [nn.Linear(widths[0], widths[1])]
         for before, after in pairwise(widths[1:]):
             layers += [*between(before, s), nn.Linear(before, after)]
         return layers
 
 
 class Stage(NamedTuple):
-    """What an image is after some halvings."""
+    """The size of an image after some halvings."""
 
     channels: int
     height: int
@@ -82,16 +86,19 @@ class Stage(NamedTuple):
 
 
 class Conv:
-    """Convolutions that halve the image and double the channels while its smaller side is at least 8, then one fully
-    connected layer, of the width `dense`, that sees the whole image; of an image that is too small, this layer alone.
+    """Convolutions, then one fully connected layer of the width `dense`.
 
-    Kernels of 4 at stride 2 (Radford et al. 2016, arXiv:1511.06434): a multiple of the stride, so that transposed
-    convolutions cover every pixel alike and draw no chequerboard (Odena et al. 2016). An odd side is halved rounding
-    down, and `output_padding` gives the lost row or column back.
+    Each convolution halves the image and doubles the channels, while its smaller side is at least
+    8. An image that is smaller than that has the fully connected layer only.
+
+    Kernels of 4 at stride 2 (Radford et al. 2016, arXiv:1511.06434) are a multiple of the stride,
+    so that transposed convolutions cover every pixel equally and leave no checkerboard (Odena et
+    al. 2016). Half of an odd side is rounded down, and `output_padding` restores the lost row or
+    column.
     """
 
     @staticmethod
-    def encoder(shape, width, s):
+    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
         stages = Conv.stages(shape, s)
         layers: list[nn.Module] = []
         for before, after in pairwise(stages):
@@ -104,7 +111,7 @@ class Conv:
         )
 
     @staticmethod
-    def decoder(width, shape, s):
+    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
         stages = Conv.stages(shape, s)[::-1]
         layers: list[nn.Module] = [
             *MLP.layers([width, *Conv.dense(s), prod(stages[0])], s),
@@ -120,12 +127,14 @@ class Conv:
 
     @staticmethod
     def dense(s: Settings) -> list[int]:
-        """The widths of the fully connected layers beside the convolutions: one, or none."""
+        """The widths of the fully connected layers: `dense`, or none if it is 0."""
         return [s.dense] if s.dense else []
 
     @staticmethod
     def stages(shape: tuple[int, ...], s: Settings) -> list[Stage]:
-        """The image and what it is after each halving; UserError if `shape` is not that of images."""
+        """The sizes of the image before and after each halving; UserError if `shape` is not that of
+        images.
+        """
         if len(shape) != 3:
             what = f"needs images, and points have the shape {'x'.join(map(str, shape))}"
             raise UserError("network", what, s.network, "network=mlp")
@@ -136,4 +145,16 @@ class Conv:
         return stages
 
 
-NETWORKS = {"mlp": MLP, "conv": Conv}
+class Architecture(Protocol):
+    """A pair of functions that build networks."""
+
+    @staticmethod
+    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
+        """A network from data [n, *shape] to vectors [n, width]."""
+
+    @staticmethod
+    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
+        """A network from vectors [n, width] to data [n, *shape]."""
+
+
+NETWORKS: dict[str, type[Architecture]] = {"mlp": MLP, "conv": Conv}

@@ -35,7 +35,7 @@ from genbench.data.types import Data
 from genbench.evaluation.registry import headlines
 from genbench.figures.canvas import animation, png
 from genbench.figures.renderer import FigureRenderer
-from genbench.model import ABILITIES, Model, supports
+from genbench.model import CAPABILITIES, Model, supports
 from genbench.runs.checkpoints import (
     Unusable,
     checkpoints,
@@ -50,7 +50,8 @@ from genbench.runs.progress import Display
 from genbench.runs.projector import write_projection
 from genbench.runs.summary import conditions, parts_of
 from genbench.runs.tensorboard import Events
-from genbench.training.loop import EarlyStopping, Position, Stopwatch
+from genbench.training.loop import Position, Stopwatch
+from genbench.training.stopping import EarlyStopping
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, lacks_memory, plain
 from genbench.utils.files import (
@@ -577,7 +578,7 @@ class Log(logging.Handler):
 def identity(model: Model, data: Data) -> dict[str, dict | list]:
     """What metrics.json says of a run beside its settings and numbers: the data that it was trained on, what its model can
     do and draws samples from, and what a user should know of the fit."""
-    abilities = [name for name in ABILITIES if supports(model, name)]
+    abilities = [name for name in CAPABILITIES if supports(model, name)]
     about = {"abilities": abilities} | ({"sampler": model.sampler} if "sample" in abilities else {})
     return {"data": {"digest": data.digest}, "model": about, "remarks": model.warnings()}
 

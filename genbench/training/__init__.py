@@ -1,1 +1,1 @@
-"""The loop, gradient descent and EM."""
+"""The training loop, gradient descent and EM."""

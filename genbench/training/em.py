@@ -1,8 +1,14 @@
-"""Expectation-maximisation from several starts at once, for models whose one iteration is one pass over the data."""
+"""Expectation-maximisation from several starts at once, for models whose one iteration is one
+epoch.
+"""
+
+from typing import Any
 
 import torch
 
-from genbench.model import Model
+from genbench.config.settings import Settings
+from genbench.data.types import Batch, DataSpec, Split
+from genbench.model import Logs, Model
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
@@ -10,7 +16,9 @@ Sums = dict[str, torch.Tensor]
 
 
 def rows(x: torch.Tensor) -> torch.Tensor:
-    """Data [n, *shape] as rows [n, D] in double precision, which only Apple's GPUs lack."""
+    """Data [n, *shape] as rows [n, D] in double precision, or in single precision on Apple's GPUs,
+    which lack it.
+    """
     return x.flatten(1).to(torch.float32 if x.device.type == "mps" else torch.float64)
 
 
@@ -20,27 +28,27 @@ def add(sums: Sums, more: Sums) -> Sums:
 
 
 class EM(Model):
-    """`n_init` starts advance side by side, each until a pass changes its objective by at most `tol` per value of a
-    point (so that one tolerance serves the plane and images alike). A pass measures the objective of the parameters
-    that it begins with.
+    """`n_init` starts advance side by side, each until an epoch changes its objective by at most
+    `tol` per value.
 
-    A subclass keeps its parameters as buffers whose first dimension is the start, and says::
+    A value is one number of a data point, so that one tolerance is right for points of two values
+    and for images. An epoch measures the objective of the parameters that it begins with.
 
-        begin(start, x, rng)      where a start begins, given all points x [N, D]
-        expect(start, x)          sums of one batch x [n, D]: "objective" (lower is better) and what maximise needs
-        maximise(start, sums, n)  new parameters from the sums over all n points
-    Whatever the fitted model does, it does with the start that is `best`. Batch size does not change the result.
+    A subclass keeps its parameters as buffers whose first dimension is the start, and implements
+    `init_params`, `e_step` and `m_step`. Its capabilities use the start that is `best`. The batch
+    size does not change the result.
     """
 
-    criterion = "objective"
+    criterion: str | None = "objective"
     until_converged = True
+    objective: torch.Tensor  # [n_init]
+    settled: torch.Tensor  # [n_init]
 
-    def __init__(self, spec, s):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
-        self.register_buffer(
-            "objective",
-            torch.full((s.n_init,), torch.finfo(torch.float32).max, dtype=torch.float64),
-        )
+        worst = torch.finfo(torch.float32).max
+        objective = torch.full((s.n_init,), worst, dtype=torch.float64)
+        self.register_buffer("objective", objective)
         self.register_buffer("settled", torch.zeros(s.n_init, dtype=torch.bool))
         self.sums: dict[int, Sums] = {}
         self.seen = 0
@@ -53,66 +61,63 @@ class EM(Model):
     @property
     def size(self) -> int:
         """How many numbers the best start consists of."""
-        return sum(
-            t[self.best].numel()
-            for t in self.buffers()
-            if t is not self.objective and t is not self.settled
+        parameters = (
+            t for t in self.buffers() if t is not self.objective and t is not self.settled
         )
+        return sum(t[self.best].numel() for t in parameters)
 
     @property
     def converged(self) -> bool:
         """Whether every start has settled."""
         return bool(self.settled.all())
 
-    def setup(self, train, *, seed, steps):
+    def setup(self, train: Split, *, seed: int, steps: int) -> None:
         if train.noise is not None:
             key = f"dataset.{train.noise.setting}"
-            raise UserError(
-                key, "EM needs the same data at every pass", "dynamic", f"{key}={train.noise.once}"
-            )
+            what = "EM needs the same data in every epoch"
+            raise UserError(key, what, "dynamic", f"{key}={train.noise.once}")
 
-    def initialise(self, train, *, seed):
+    def initialise(self, train: Split, *, seed: int) -> None:
         x = rows(train.values())
         for start in range(self.s.n_init):
             self.init_params(start, x, generator(seed, "start", start, device=x.device))
 
-    def step(self, batch):
+    def step(self, batch: Batch) -> Logs:
         x = rows(batch.x)
         self.seen += len(x)
         for start in (~self.settled).nonzero().flatten().tolist():
             self.sums[start] = self.merge_stats(self.sums.get(start, {}), self.e_step(start, x))
         return {}
 
-    def end_epoch(self):
+    def end_epoch(self) -> Logs:
         for start, sums in self.sums.items():
             objective = sums.pop("objective") / self.seen
-            rounding = 1e-12 * objective.abs()  # batches add up in another order at each pass
-            self.settled[start] = bool(
-                (self.objective[start] - objective).abs() <= self.s.tol * self.spec.size + rounding
-            )
+            rounding = 1e-12 * objective.abs()  # each epoch adds up the batches in another order
+            change = (self.objective[start] - objective).abs()
+            self.settled[start] = bool(change <= self.s.tol * self.spec.size + rounding)
             self.objective[start] = objective
             self.m_step(start, sums, self.seen)
         self.sums, self.seen = {}, 0
-        return {self.criterion: self.objective.min()}
+        return {str(self.criterion): self.objective.min()}
 
-    def training_state(self):
+    def training_state(self) -> dict[str, Any]:
         return {"sums": self.sums, "seen": self.seen}
 
-    def load_training_state(self, state):
+    def load_training_state(self, state: dict[str, Any]) -> None:
         self.sums, self.seen = state["sums"], state["seen"]
 
     def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
-        """Set the start's first parameters."""
+        """Set the initial parameters of a start, given all points x [N, D]."""
         raise NotImplementedError
 
     def e_step(self, start: int, x: torch.Tensor) -> Sums:
-        """Sums over a batch."""
+        """Sums over a batch x [n, D]: "objective" (lower is better) and what `m_step` needs."""
         raise NotImplementedError
 
     def merge_stats(self, sums: Sums, more: Sums) -> Sums:
-        """The sums over some points, none at first, and over more of them."""
+        """The sums over some points (empty at first) and over more of them."""
         return add(sums, more)
 
     def m_step(self, start: int, sums: Sums, n: int) -> None:
-        """Parameters from the sums over all points."""
+        """Set new parameters of a start from the sums over all n points."""
         raise NotImplementedError

@@ -1,74 +1,79 @@
 """Models that descend the gradient of a loss."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
 from genbench.config.settings import Settings
-from genbench.data.types import Batch, DataSpec
+from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
-from genbench.training.optim import annealing, optimizer, rate, take_back
+from genbench.training.optim import annealing, load_optimizer_state, optimizer, rate
 from genbench.utils.rng import fold
+
+LossNoise = dict[str, torch.Tensor]
+LossWeights = Mapping[str, float]
+LossAndTerms = tuple[torch.Tensor, Logs]
 
 
 class Objective(NamedTuple):
-    """One side of the game that training is: it moves its own parameters to lower its own loss.
+    """A loss and the parameters that move to lower it. A game, such as a GAN, has several.
 
-    Where a model has a setting NAME_lr for the player NAME, that is its learning rate, unless it is null.
+    If a model has a setting NAME_lr for the objective NAME, that is its learning rate, unless it is
+    null.
     """
 
-    loss: str = "loss"  # name of a method (batch, noise, hp) -> (scalar, logs)
-    parameters: str | tuple[str, ...] = (
-        ""  # prefix, or prefixes, of the parameters that this player moves
-    )
-    every: int = 1  # it moves on every k-th batch
+    loss: str = "loss"  # name of a method (batch, noise, weights) -> (scalar, terms to log)
+    parameters: str | tuple[str, ...] = ""  # prefix, or prefixes, of the names of its parameters
+    every: int = 1  # it takes a step on every k-th batch
 
 
 def laid_out_as(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """The gradient with the strides of its parameter, which fused optimisers ask for: second derivatives of
-    convolutions on a GPU, for one, come with others."""
+    """The gradient with the strides of its parameter, which fused optimisers need.
+
+    Second derivatives of convolutions on a GPU come with other strides, for example.
+    """
     if gradient.stride() == parameter.stride():
         return gradient
     return torch.empty_like(parameter).copy_(gradient)
 
 
 class GradientModel(Model):
-    """A model that descends the gradient of a loss; a GAN is one with two players.
+    """A model that descends the gradient of a loss; a GAN is one with two objectives.
 
-    A loss is a pure function of (batch, noise, hp): it draws nothing, remembers nothing, and does not branch on
-    values, so that `torch.func` can differentiate and batch it. `weights` holds the numbers of the settings that `loss_weights`
-    names; members of an ensemble may differ in them.
+    A loss is a pure function of (batch, noise, weights): it draws nothing, keeps nothing, and does
+    not branch on values, so that `torch.func` can differentiate and batch it. `weights` holds the
+    settings that `loss_weights` names; members of an ensemble may differ in them.
     """
 
-    criterion = "loss"
+    criterion: str | None = "loss"
     objectives: dict[str, Objective] = {"model": Objective()}
     loss_weights: tuple[str, ...] = ()
 
-    def __init__(self, spec: DataSpec, s: Settings):
+    def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)
-        self.weights = {name: s[name] for name in self.loss_weights}
+        self.weights: dict[str, float] = {name: s[name] for name in self.loss_weights}
 
-    def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
-        """All the randomness that this player's loss needs for n data points."""
+    def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
+        """All the randomness that the loss of this objective needs for n data points."""
         return {}
 
     def after_step(self, objective: str) -> None:
-        """What follows this player's move, such as bringing its parameters back to where they may be."""
+        """What follows a step of this objective, such as projecting its parameters onto a
+        constraint.
+        """
 
-    def forward(self, method: str, *args):
+    def forward(self, method: str, *args: Any) -> Any:
         """Call any method by name, so that `torch.func.functional_call` can reach it."""
         return getattr(self, method)(*args)
 
     def parameters_of(self, objective: str) -> dict[str, nn.Parameter]:
-        """The parameters that this player moves, by name."""
-        return {
-            n: p
-            for n, p in self.named_parameters()
-            if n.startswith(self.objectives[objective].parameters)
-        }
+        """The parameters of this objective, by name."""
+        prefixes = self.objectives[objective].parameters
+        return {name: p for name, p in self.named_parameters() if name.startswith(prefixes)}
 
-    def setup(self, train, *, seed, steps):
+    def setup(self, train: Split, *, seed: int, steps: int) -> None:
         self.seed, self.steps, self.clock = seed, steps, 0
         self.batches = -(-len(train) // self.s.batch_size)  # in an epoch
         self.rng = torch.Generator(self.device)
@@ -78,26 +83,22 @@ class GradientModel(Model):
             for name in self.objectives
         }
 
-    def step(self, batch):
-        logs = {}
-        factor, weights = (
-            rate(self.clock, self.steps, self.batches, self.s),
-            self.annealed(self.clock),
-        )
+    def step(self, batch: Batch) -> Logs:
+        logs: Logs = {}
+        factor = rate(self.clock, self.steps, self.batches, self.s)
+        weights = self.annealed(self.clock)
         for name, objective in self.objectives.items():
             if (self.clock + 1) % objective.every:
                 continue
-            loss, terms = self.compute_loss(
-                name, batch, self.rng.manual_seed(fold(self.seed, self.clock, name)), weights
-            )
-            for parameter, gradient in zip(
-                self.moved[name], torch.autograd.grad(loss, self.moved[name]), strict=True
-            ):
+            rng = self.rng.manual_seed(fold(self.seed, self.clock, name))
+            loss, terms = self.compute_loss(name, batch, rng, weights)
+            moved = self.moved[name]
+            gradients = torch.autograd.grad(loss, moved)
+            for parameter, gradient in zip(moved, gradients, strict=True):
                 parameter.grad = laid_out_as(parameter, gradient)
             if self.s.grad_clip is not None:
-                terms[f"{name}_gradient_norm"] = torch.nn.utils.clip_grad_norm_(
-                    self.moved[name], self.s.grad_clip
-                )
+                norm = torch.nn.utils.clip_grad_norm_(moved, self.s.grad_clip)
+                terms[f"{name}_gradient_norm"] = norm
             for group in self.optimizers[name].param_groups:
                 group["lr"] = group["initial_lr"] * factor
             self.optimizers[name].step()
@@ -107,18 +108,15 @@ class GradientModel(Model):
         return {name: value.detach() for name, value in logs.items()}
 
     def annealed(self, clock: int) -> dict[str, float]:
-        """The numbers as the step of this clock weighs them; `evaluate` takes them at their full value."""
+        """The weights at this step; `evaluate` uses their full values."""
         if self.s.get("annealing", "none") == "none":
             return self.weights
         share = annealing(clock, self.batches, self.s)
         return {name: value * share for name, value in self.weights.items()}
 
-    def end_epoch(self):
-        rates = {
-            name: self.s[name]
-            for name in ("lr", *(f"{objective}_lr" for objective in self.objectives))
-            if self.s.get(name)
-        }
+    def end_epoch(self) -> Logs:
+        names = ("lr", *(f"{objective}_lr" for objective in self.objectives))
+        rates = {name: self.s[name] for name in names if self.s.get(name)}
         factor = rate(self.clock - 1, self.steps, self.batches, self.s)
         used = {name: value * factor for name, value in rates.items()}
         weights = self.annealed(self.clock - 1)
@@ -127,28 +125,27 @@ class GradientModel(Model):
         return {name: torch.tensor(value) for name, value in used.items()}
 
     @torch.no_grad()
-    def evaluate(self, batch, rng):
-        logs = {}
+    def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
+        logs: Logs = {}
         for name in self.objectives:
             logs |= self.compute_loss(name, batch, rng, self.weights)[1]
         return logs
 
     def compute_loss(
-        self, name: str, batch: Batch, rng: torch.Generator, weights: dict
-    ) -> tuple[torch.Tensor, Logs]:
-        """A player's loss on a batch, and its terms with the loss itself under the name of its method."""
-        loss, terms = self(
-            self.objectives[name].loss, batch, self.draw_noise(name, len(batch.x), rng), weights
-        )
-        return loss, {self.objectives[name].loss: loss, **terms}
+        self, name: str, batch: Batch, rng: torch.Generator, weights: LossWeights
+    ) -> LossAndTerms:
+        """The loss of an objective on a batch, and its terms, with the loss itself under the name
+        of its method.
+        """
+        method = self.objectives[name].loss
+        loss, terms = self(method, batch, self.draw_noise(name, len(batch.x), rng), weights)
+        return loss, {method: loss, **terms}
 
-    def training_state(self):
-        return {
-            "clock": self.clock,
-            "optimizers": {n: o.state_dict() for n, o in self.optimizers.items()},
-        }
+    def training_state(self) -> dict[str, Any]:
+        optimizers = {name: o.state_dict() for name, o in self.optimizers.items()}
+        return {"clock": self.clock, "optimizers": optimizers}
 
-    def load_training_state(self, state):
+    def load_training_state(self, state: dict[str, Any]) -> None:
         self.clock = state["clock"]
         for name, one in self.optimizers.items():
-            take_back(one, state["optimizers"][name])
+            load_optimizer_state(one, state["optimizers"][name])

@@ -1,20 +1,21 @@
-"""The loop. It trains every model, and knows none."""
+"""The training loop. It trains every model and depends on none."""
 
 import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from genbench.config.settings import Settings
 from genbench.data.splits import order_seed
 from genbench.data.types import Batch, Data
-from genbench.model import Model
+from genbench.model import Logs, Model
 from genbench.training.defaults import length
 from genbench.training.objective import means
+from genbench.training.stopping import EarlyStopping
 from genbench.utils.errors import UserError
 from genbench.utils.rng import fold
 from genbench.utils.signals import Interrupted
@@ -27,12 +28,12 @@ NOT_FINITE = (
 class Stopwatch:
     """Adds up the wall-clock and CPU seconds of the blocks that it runs for, however they end."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.seconds = self.cpu_seconds = 0.0
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Count what is done inside."""
+        """Count the time that the block takes."""
         wall, cpu = time.perf_counter(), time.process_time()
         try:
             yield
@@ -42,7 +43,9 @@ class Stopwatch:
 
 
 class Fitted(NamedTuple):
-    """How training went: epochs and steps that were made, the epoch whose weights the model has now, and what it took."""
+    """How training went: how many epochs and steps it took, and which epoch's weights the model has
+    now.
+    """
 
     epochs: int
     steps: int
@@ -51,57 +54,92 @@ class Fitted(NamedTuple):
 
 
 class Position:
-    """Where training stands: after so many epochs, and so many batches of the next one.
+    """Where training stands: after `epoch` epochs, and `batches` batches of the next one.
 
-    An epoch has `of` batches, and the run `total`, so that the last epoch may be partial. `watch` has what learning has
-    taken since the beginning, and `before` the seconds it had taken when this epoch began.
+    A whole epoch has `of` batches, and the run `total`, so that the last epoch may be partial.
+    `watch` has the time spent on learning since the beginning, and `before` its seconds when this
+    epoch began. `train` has the epoch's terms once the model has learnt from all of it.
     """
 
     def __init__(
         self, of: int, total: int, epoch: int = 0, batches: int = 0, watch: Stopwatch | None = None
-    ):
+    ) -> None:
         self.of, self.total, self.epoch, self.batches = of, total, epoch, batches
         self.watch = watch or Stopwatch()
         self.meter, self.before = Meter(), self.watch.seconds
-        self.train: dict[str, float] | None = (
-            None  # what it has measured, once the model has learnt from it as a whole
-        )
+        self.train: dict[str, float] | None = None
 
     @property
     def step(self) -> int:
-        """Batches learnt from since the beginning."""
+        """How many batches the model has learnt from since the beginning."""
         return min(self.epoch * self.of + self.batches, self.total)
 
     @property
     def left(self) -> int:
-        """Batches that this epoch still has to learn from."""
+        """How many batches of this epoch are left."""
         return min(self.of, self.total - self.epoch * self.of) - self.batches
 
-    def training_state(self) -> dict:
+    def training_state(self) -> dict[str, Any]:
         """What resuming needs: tensors, numbers, strings and dicts."""
         return vars(self) | {"meter": vars(self.meter), "watch": vars(self.watch)}
 
-    def load_training_state(self, state: dict) -> None:
-        """Take back what `training_state` returned; ValueError if it is of a run that this one is not."""
-        if (
-            state["of"] != self.of
-            or state["batches"] > self.of
-            or state["epoch"] * self.of >= self.total + self.of
-        ):
-            raise ValueError("it is of epochs of another length, or beyond the end")
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Restore what `training_state` returned; ValueError if it belongs to another run."""
+        beyond = state["epoch"] * self.of >= self.total + self.of
+        if state["of"] != self.of or state["batches"] > self.of or beyond:
+            raise ValueError("its epochs have another length, or it is beyond the end")
         vars(self).update(state | {"total": self.total})  # a run may have been made longer
         self.meter, self.watch = Meter(), Stopwatch()
         vars(self.meter).update(state["meter"])
         vars(self.watch).update(state["watch"])
 
 
-def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
-    """Train for `s.steps` steps, or else `s.epochs` epochs, unless the model has converged or validation has not improved
-    for `s.patience` epochs; leaves the model with its last weights or, with patience, its best.
+class Recorder(Protocol):
+    """What the loop expects of whatever keeps the results of a run."""
 
-    `run` keeps what comes out (a `Run`, or anything with its `restore`, `log`, `draw` and `save`). Validation terms
-    are measured every `s.validate_every` epochs. Asked to stop, it saves where it is, be that amid a pass, and raises
-    Interrupted; what comes out in the end is the same.
+    def restore(self, at: Position, model: Model, stopping: EarlyStopping) -> bool:
+        """Load the last checkpoint into the three; False if there is none."""
+
+    def log(
+        self, epoch: int, point: dict[str, dict[str, float]], *, images_per_second: float
+    ) -> None:
+        """Keep the terms of an epoch, by the part of the data."""
+
+    def draw(self, epoch: int, model: Model, data: Data) -> None:
+        """Draw the pictures of an epoch."""
+
+    def save(self, at: Position, model: Model, stopping: EarlyStopping) -> None:
+        """Save a checkpoint."""
+
+
+class NullRecorder:
+    """Keeps nothing, for a model that is a part of another."""
+
+    def restore(self, at: Position, model: Model, stopping: EarlyStopping) -> bool:
+        """There is nothing to restore."""
+        return False
+
+    def log(
+        self, epoch: int, point: dict[str, dict[str, float]], *, images_per_second: float
+    ) -> None:
+        """Do nothing."""
+
+    def draw(self, epoch: int, model: Model, data: Data) -> None:
+        """Do nothing."""
+
+    def save(self, at: Position, model: Model, stopping: EarlyStopping) -> None:
+        """Do nothing."""
+
+
+def fit(model: Model, data: Data, run: Recorder, s: Settings) -> Fitted:
+    """Train for `s.steps` steps if they are set, else for `s.epochs` epochs, and leave the model
+    with its last weights.
+
+    Training ends early when the model has converged. With `s.patience` it also ends when the
+    validation terms have not improved for so many epochs, and the model gets its best weights.
+    Validation terms are measured every `s.validate_every` epochs. When a signal asks the program to
+    stop, the run is saved where it stands, including in the middle of an epoch, and Interrupted is
+    raised; a resumed run ends with the same result.
     """
     s = Settings(s | length(s, len(data.train), model.default_batch_size))
     of = -(-len(data.train) // s.batch_size)
@@ -112,15 +150,14 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
         with at.watch.running():
             model.initialise(data.train, seed=s.seed)
         at.before = at.watch.seconds
+
+    def done() -> bool:
+        return at.epoch == s.epochs or model.converged or stopping.due
+
     try:
-        while at.train is not None or not (at.epoch == s.epochs or model.converged or stopping.due):
-            at = _pass(at, model, data, run, stopping, s)
-            if (
-                at.epoch % s.save_every == 0
-                or at.epoch == s.epochs
-                or model.converged
-                or stopping.due
-            ):
+        while at.train is not None or not done():
+            at = _train_epoch(at, model, data, run, stopping, s)
+            if at.epoch % s.save_every == 0 or done():
                 run.save(at, model, stopping)
     except Interrupted:
         run.save(at, model, stopping)
@@ -128,26 +165,28 @@ def fit(model: Model, data: Data, run, s: Settings) -> Fitted:
     return Fitted(at.epoch, at.step, stopping.take_best(model) or at.epoch, at.watch)
 
 
-def _pass(
-    at: Position, model: Model, data: Data, run, stopping: "EarlyStopping", s: Settings
+def _train_epoch(
+    at: Position, model: Model, data: Data, run: Recorder, stopping: EarlyStopping, s: Settings
 ) -> Position:
-    """Learn from an epoch, or what is left of it, and measure what it brought; returns where the next one begins.
+    """Learn from an epoch, or from what is left of it, and measure; returns the position at the
+    start of the next one.
 
-    Interrupted is raised only between two batches, or where doing the rest once more changes nothing.
+    Interrupted is raised only between two batches, or where repeating the rest changes nothing.
     """
     epoch = at.epoch + 1
     if at.train is None:
         with at.watch.running():
-            visit = {
-                "order": order_seed(s.seed, epoch),
-                "draw": fold(s.seed, "pixels", epoch),
-                "skip": at.batches,
-            }
-            for batch in islice(data.train.batches(s.batch_size, **visit), at.left):
+            batches = data.train.batches(
+                s.batch_size,
+                order=order_seed(s.seed, epoch),
+                draw=fold(s.seed, "pixels", epoch),
+                skip=at.batches,
+            )
+            for batch in islice(batches, at.left):
                 at.meter.add(model.step(batch), batch)
                 at.batches += 1
             train = at.meter.read(at.epoch * at.of)
-            at.train = train | _read(model.end_epoch())
+            at.train = train | _floats(model.end_epoch())
     point = {"train": at.train}
     if "validation" in data.splits and epoch % s.validate_every == 0:
         point["validation"] = means(model, data.splits["validation"], s.batch_size, s.seed)
@@ -160,91 +199,26 @@ def _pass(
     return Position(at.of, at.total, epoch, watch=at.watch)
 
 
-class Silent:
-    """A run that keeps nothing, for a model that is a part of another."""
-
-    def restore(self, at, model, stopping) -> bool:
-        """There is nothing to go on from."""
-        return False
-
-    def log(self, epoch, point, images_per_second) -> None:
-        """Nobody looks."""
-
-    draw = save = lambda self, *args: None
-
-
 def is_drawn(epoch: int, s: Settings) -> bool:
-    """Whether pictures are drawn after this epoch: after 1, 2, ..., 10, 20, ..., 100, 200, ... unless `s.draw_every`
-    says otherwise; often while much changes, however long the run."""
+    """Whether pictures are drawn after this epoch.
+
+    They are drawn every `s.draw_every` epochs; by default after 1, 2, ..., 10, 20, ..., 100, 200,
+    ...: often while much changes, however long the run.
+    """
     return epoch % (s.get("draw_every") or 10 ** (len(str(epoch)) - 1)) == 0
 
 
-class EarlyStopping:
-    """Keeps the weights that did best on the validation data, and tells when that was too long ago.
-
-    It looks every `s.validate_every` epochs; without `s.patience` never. UserError if the model has no objective that
-    falls, or there is nothing to validate on.
-    """
-
-    def __init__(self, model: Model, data: Data, s: Settings):
-        self.patience, self.every, self.criterion = (
-            s.get("patience"),
-            s.validate_every,
-            model.criterion,
-        )
-        self.latest, self.best = 0, {}
-        if self.patience is not None and self.criterion is None:
-            raise UserError(
-                "patience", "this model has no objective that falls", self.patience, "patience=null"
-            )
-        if self.patience is not None and "validation" not in data.splits:
-            raise UserError(
-                "patience",
-                "needs validation data",
-                self.patience,
-                "dataset.val_size=1000, or patience=null",
-            )
-
-    def watch(self, epoch: int, model: Model, point: dict[str, dict[str, float]]) -> None:
-        """Look at an epoch's validation terms, if it is time to."""
-        if self.patience is None or epoch % self.every:
-            return
-        self.latest, value = epoch, point["validation"][self.criterion]
-        if not self.best or value < self.best["value"]:
-            weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-            self.best = {"epoch": epoch, "value": value, "weights": weights}
-
-    @property
-    def due(self) -> bool:
-        """Whether `patience` epochs have gone by since the best one."""
-        return bool(self.best) and self.latest - self.best["epoch"] >= self.patience
-
-    def take_best(self, model: Model) -> int | None:
-        """Give the model its best weights, if they were kept, and tell of which epoch they are."""
-        if self.best:
-            model.load_state_dict(self.best["weights"])
-        return self.best.get("epoch")
-
-    def training_state(self) -> dict:
-        """What resuming needs: tensors, numbers, strings and dicts."""
-        return {"latest": self.latest, "best": self.best}
-
-    def load_training_state(self, state: dict) -> None:
-        """Take back what `training_state` returned."""
-        self.latest, self.best = state["latest"], state["best"]
-
-
 class Meter:
-    """Means of every step's logs over an epoch, kept on the device: nothing waits for it inside the loop."""
+    """Means of all steps' terms over an epoch, kept on the device, so that the loop never waits."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.sums: dict[str, torch.Tensor] = {}
         self.counts: dict[str, int] = {}
         self.good: torch.Tensor | None = None  # steps before the first one that was not finite
         self.all_good: torch.Tensor | None = None
 
-    def add(self, logs: dict[str, torch.Tensor], batch: Batch) -> None:
-        """Take one step's logs, weighted by the size of its batch."""
+    def add(self, logs: Logs, batch: Batch) -> None:
+        """Add the terms of one step, weighted by the size of its batch."""
         n = len(batch.x)
         for name, value in logs.items():
             self.sums[name] = self.sums.get(name, 0) + value * n
@@ -255,25 +229,21 @@ class Meter:
             self.good = self.all_good.long() if self.good is None else self.good + self.all_good
 
     def read(self, steps_before: int) -> dict[str, float]:
-        """The means; UserError naming the first step whose logs were not finite."""
-        if self.all_good is not None and not self.all_good:
+        """The means; UserError naming the first step whose terms were not finite."""
+        if self.good is not None and self.all_good is not None and not self.all_good:
             step = steps_before + int(self.good) + 1
             raise UserError(f"step {step}", "the loss is not finite", fix=NOT_FINITE, code=1)
-        return _read({name: total / self.counts[name] for name, total in self.sums.items()})
+        return _floats({name: total / self.counts[name] for name, total in self.sums.items()})
 
 
 def _require_finite(point: dict[str, dict[str, float]], epoch: int) -> None:
+    """UserError for a term that is not finite."""
     for part, numbers in point.items():
         for name, value in numbers.items():
             if not math.isfinite(value):
-                raise UserError(
-                    f"epoch {epoch}",
-                    f"{name} on the {part} data is not finite",
-                    value,
-                    NOT_FINITE,
-                    code=1,
-                )
+                what = f"{name} on the {part} data is not finite"
+                raise UserError(f"epoch {epoch}", what, value, NOT_FINITE, code=1)
 
 
-def _read(logs: dict[str, torch.Tensor]) -> dict[str, float]:
+def _floats(logs: Logs) -> dict[str, float]:
     return {name: float(value) for name, value in logs.items()}

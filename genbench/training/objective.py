@@ -1,4 +1,8 @@
-"""The objective of a trained model, measured on every part of the data. All else that is measured is the report card's."""
+"""Measures the objective of a trained model on every part of the data. The report card measures
+everything else.
+"""
+
+from typing import Any
 
 import torch
 
@@ -11,8 +15,11 @@ from genbench.utils.rng import generator
 def means(
     model: Model, part: Split, batch_size: int, seed: int, learnt: bool = False
 ) -> dict[str, float]:
-    """The objective's terms over one part, as means over its points, with the same noise at every call; and, unless the
-    part was learnt from, what can only be estimated on data that was not."""
+    """The objective's terms as means over the points of one part, with the same noise at every
+    call.
+
+    Unless the model has learnt from this part, the result includes the estimates of `held_out`.
+    """
     sums: Logs = {}
     for i, batch in enumerate(part.batches(batch_size)):
         rng = generator(seed, "evaluate", i, device=batch.x.device)
@@ -24,14 +31,12 @@ def means(
     return {name: float(total) / len(part) for name, total in sums.items()}
 
 
-def final(model: Model, data: Data, batch_size: int, seed: int) -> dict[str, dict]:
-    """The objective of a finished run, under the part of the data it was measured on, with that part's size `n`."""
-    parts = {
-        name: part
-        for name, part in data.splits.items()
-        if name != "train" or not model.stores_training_data
-    }
-    return {
-        name: {"n": len(part)} | means(model, part, batch_size, seed, learnt=name == "train")
-        for name, part in parts.items()
-    }
+def final(model: Model, data: Data, batch_size: int, seed: int) -> dict[str, dict[str, Any]]:
+    """The objective of a finished run by the part of the data, with that part's size `n`."""
+    measured: dict[str, dict[str, Any]] = {}
+    for name, part in data.splits.items():
+        if name == "train" and model.stores_training_data:
+            continue
+        terms = means(model, part, batch_size, seed, learnt=name == "train")
+        measured[name] = {"n": len(part)} | terms
+    return measured

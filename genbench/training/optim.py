@@ -1,7 +1,10 @@
-"""The gradient step: torch's optimisers as the settings ask for them, and how rates and weights change over a run."""
+"""The gradient step: torch's optimisers as the settings describe them, and how rates and weights
+change over a run.
+"""
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 
@@ -11,68 +14,68 @@ from genbench.config.settings import Settings
 def optimizer(
     parameters: Iterable[torch.Tensor], s: Settings, lr: float | None = None
 ) -> torch.optim.Optimizer:
-    """The optimiser that `optimizer`, `lr` (or a rate in its place) and their companions describe; each group keeps its
-    `initial_lr`."""
-    adam = {
-        "betas": tuple(s.adam_betas),
-        "eps": s.adam_eps,
-        "fused": True,
-    }  # fused: one kernel over all parameters, also on CPU
-    make, options = {
+    """The optimiser that the settings describe, with the learning rate `lr` if one is given.
+
+    Each of its groups keeps its `initial_lr`.
+    """
+    # fused: one kernel over all parameters, also on a CPU
+    adam = {"betas": tuple(s.adam_betas), "eps": s.adam_eps, "fused": True}
+    choices: dict[str, tuple[Any, dict[str, Any]]] = {
         "adam": (torch.optim.Adam, adam),
         "adamw": (torch.optim.AdamW, adam),
         "sgd": (torch.optim.SGD, {"momentum": s.momentum}),
         "rmsprop": (torch.optim.RMSprop, {"momentum": s.momentum, "centered": s.centered}),
-    }[s.optimizer]
-    made = make(list(parameters), lr=lr or s.lr, weight_decay=s.weight_decay, **options)
-    for group in made.param_groups:
+    }
+    make, options = choices[s.optimizer]
+    built: torch.optim.Optimizer = make(
+        list(parameters), lr=lr or s.lr, weight_decay=s.weight_decay, **options
+    )
+    for group in built.param_groups:
         group["initial_lr"] = group["lr"]
         if s.adam_start and s.optimizer in ("adam", "adamw"):
             for p in group["params"]:
-                second = torch.full_like(p, s.adam_start)
-                made.state[p] = {
+                built.state[p] = {
                     "step": torch.zeros((), device=p.device),
                     "exp_avg": torch.zeros_like(p),
-                    "exp_avg_sq": second,
+                    "exp_avg_sq": torch.full_like(p, s.adam_start),
                 }
-    return made
+    return built
 
 
-def take_back(optimizer: torch.optim.Optimizer, state: dict) -> None:
-    """Give an optimiser what its `state_dict` returned; ValueError if that is of other parameters, which torch would not notice."""
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Restore what `state_dict` returned; ValueError if it belongs to other parameters, which torch
+    does not check.
+    """
     optimizer.load_state_dict(state)
     for p, kept in optimizer.state.items():
-        if any(
-            isinstance(value, torch.Tensor) and value.dim() and value.shape != p.shape
-            for value in kept.values()
-        ):
-            raise ValueError("the state of the optimiser is of other parameters")
+        tensors = (v for v in kept.values() if isinstance(v, torch.Tensor) and v.dim())
+        if any(tensor.shape != p.shape for tensor in tensors):
+            raise ValueError("the state of the optimiser belongs to other parameters")
 
 
 def rate(clock: int, steps: int, steps_per_epoch: int, s: Settings) -> float:
-    """What the learning rate is multiplied by at step `clock` (from 0) of `steps`.
+    """The factor of the learning rate at step `clock` (from 0) of `steps`.
 
-    It rises linearly over `warmup` steps, then stays, or falls to zero as a line or a half cosine, or changes at the
-    epochs that `stages` gives.
+    It rises linearly over `warmup` steps. Then it stays at 1, falls to zero along a line or half a
+    cosine, or changes at the epochs that `stages` lists.
     """
     if clock < s.warmup:
         return (clock + 1) / s.warmup
     if s.schedule == "stages":
         epoch = clock // steps_per_epoch
-        return next(
-            (factor for start, factor in sorted(s.stages, reverse=True) if epoch >= start), 1.0
-        )
+        begun = (factor for start, factor in sorted(s.stages, reverse=True) if epoch >= start)
+        return next(begun, 1.0)
     done = min(1.0, (clock - s.warmup) / max(1, steps - s.warmup))
-    return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[
-        s.schedule
-    ]
+    factors = {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}
+    return factors[s.schedule]
 
 
 def annealing(clock: int, steps_per_epoch: int, s: Settings) -> float:
-    """The share of its full value that a term's weight has at step `clock` (from 0).
+    """The share of its full value that the weight of a term has at step `clock` (from 0).
 
-    `linear` rises from zero over `annealing_epochs` epochs and stays; `cyclical` starts again every `annealing_epochs`
-    epochs, of which the first half is the rise (Fu et al. 2019, arXiv:1903.10145, with R = 0.5).
+    `linear` rises from zero over `annealing_epochs` epochs and stays at 1; `cyclical` starts again
+    every `annealing_epochs` epochs and rises during the first half of them (Fu et al. 2019,
+    arXiv:1903.10145, with R = 0.5).
     """
     period = s.annealing_epochs * steps_per_epoch
     if s.annealing == "cyclical":
