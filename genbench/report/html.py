@@ -1,28 +1,44 @@
-"""A report as one page that needs no other file and no network: whatever a run's files hold is text in it, never markup."""
+"""A report as one page that needs no other file and no network.
+
+What the files of runs hold is text in it, never markup.
+"""
 
 import base64
 import io
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
 
 from genbench.figures.canvas import read_png
-from genbench.report.load import Measure, Value, is_number, printable, short
-from genbench.report.table import SAMPLER, Report, Row, brief, called, cell, differing
-from genbench.report.verdicts import listed, problems, said
+from genbench.report.diagnosis import problems
+from genbench.report.export import all_columns
+from genbench.report.measured import Quantity, Value
+from genbench.report.names import name_of, settings_in_words
+from genbench.report.rows import chosen_settings
+from genbench.report.table import Column, Report, Section, other_settings
+from genbench.report.verdicts import different_data, notes, section_sentences
+from genbench.report.words import brief, full, is_number, listed, printable, short
 from genbench.runs.directory import SPLITS
 from genbench.utils import signals
 from genbench.utils.files import Unreadable, read_bytes
 
 MOST_PICTURES = 60  # settings with pictures in the page
 MOST_BYTES = 1 << 26  # of a picture that is read
+MOST_SETTINGS = 3  # with a column of their own at a glance; more share one
+THUMBNAIL = 520  # pixels
 COLUMNS = (600, 850)  # pixels of width above which a chart takes two columns of the page, and three
 PICTURES = ("samples", "reconstructions")
+SAMPLER_MEANING = (
+    "What samples are drawn from: codes from the prior or from a density fitted to the training "
+    "codes, chains, or the model itself; with noise, where the noise of the likelihood is added. "
+    "Models with different samplers differ in two things."
+)
 
 
-class Chart(NamedTuple):
+@dataclass(frozen=True)
+class Chart:
     """A chart: its picture, what it shows in words, and how many pixels it is wide."""
 
     svg: bytes
@@ -31,7 +47,7 @@ class Chart(NamedTuple):
 
     @property
     def source(self) -> str:
-        """The picture as an address of itself."""
+        """The picture as a data URL."""
         return _inline("image/svg+xml", self.svg)
 
     @property
@@ -40,10 +56,11 @@ class Chart(NamedTuple):
         return 1 + sum(self.width > least for least in COLUMNS)
 
 
-class Cell(NamedTuple):
-    """A cell of a table: its text and what it is sorted by, where it stands in its column from 0 to 1, and more of it.
+@dataclass(frozen=True)
+class HtmlCell:
+    """A cell of a table: its text, the key that it is sorted by, and how good its number is.
 
-    `best` is only what is so beyond doubt.
+    `standing` is from 0 to 1, None where nothing ranks it. `best` is set only where it clearly is.
     """
 
     text: str
@@ -53,19 +70,39 @@ class Cell(NamedTuple):
     best: bool = False
 
 
-class Table(NamedTuple):
-    """The groups of columns with how many each has, the heads with whether they are of numbers, and lines of cells.
+@dataclass(frozen=True)
+class HtmlTable:
+    """Groups of columns with their widths, heads with whether they are of numbers, and lines.
 
     The last `real` lines are of real data, which nothing ranks.
     """
 
     groups: list[tuple[str, int]]
     heads: list[tuple[str, bool]]
-    lines: list[list[Cell]]
+    lines: list[list[HtmlCell]]
     real: int
 
 
-def page(told: Report, charts: Iterable[Chart]) -> str:
+@dataclass(frozen=True)
+class HtmlSection:
+    """What the page shows of one dataset."""
+
+    name: str
+    overview: HtmlTable
+    everything: HtmlTable
+    sentences: list[str]
+    meanings: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The pictures of one kind, each with the name of its run."""
+
+    name: str
+    pictures: list[tuple[str, str]]
+
+
+def page(report: Report, charts: Iterable[Chart]) -> str:
     """The page, as HTML."""
     from jinja2 import Environment, StrictUndefined
 
@@ -73,120 +110,150 @@ def page(told: Report, charts: Iterable[Chart]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    galleries, unread = _galleries(told)
+    galleries, unread = _galleries(report)
     return environment.from_string(template).render(
-        told=told,
-        said=[*said(told)],
-        overview=_table(told, told.kept, told.overview, brief),
-        everything=_table(told, told.kept_in_all, told.heads, cell),
-        meanings=[(name, _meaning(m)) for m, name in told.overview.items()],
+        report=report,
+        sections=[_section(section, report) for section in report.sections],
+        sentences=different_data(report),
+        notes=" ".join(notes(report)),
+        has_real=any(section.real for section in report.sections),
         charts=charts,
         galleries=galleries,
         unread=unread,
-        unseen=max(0, len(told.rows) - MOST_PICTURES),
-        differences=_differences(told),
+        unseen=max(0, len(report.rows) - MOST_PICTURES),
+        differences=_differences(report),
         problems=[
             (
-                p.text,
-                listed(p.rows, 30),
-                [(setting, listed(whom, 30)) for setting, whom in p.settings],
+                problem.text,
+                listed(problem.rows, 30),
+                [(setting, listed(whom, 30)) for setting, whom in problem.settings],
             )
-            for p in problems(told)
+            for problem in problems(report.rows)
         ],
     )
 
 
-def _table(
-    told: Report,
-    kept: list[tuple[str, list]],
-    heads: dict[Measure, str],
-    words: Callable[[Value | None], str],
-) -> Table:
-    own = [(head, all(v == "" or is_number(v) for v in values)) for head, values in kept]
-    groups = [(group, len([*some])) for group, some in groupby(heads, lambda m: m.group)]
-    lines = []
-    for i, row in enumerate(told.lines):
-        line = [
-            Cell(short(v), v if is_number(v) else short(v))
-            for v in (values[i] for _, values in kept)
-        ]
-        for m in heads:
-            value, text = row.cells.get(m), told.text(row, m, words)
-            key = text if m == SAMPLER else "" if value is None else value.mean
-            more = "" if m == SAMPLER else cell(value)
-            line.append(Cell(text, key, told.standings.get((i, m)), more, (i, m) in told.best))
-        lines.append(line)
-    return Table(
-        [("", len(own)), *groups],
-        [*own, *((head, m != SAMPLER) for m, head in heads.items())],
-        lines,
-        len(told.real),
+def _section(section: Section, report: Report) -> HtmlSection:
+    everything = [*section.settings, *other_settings(section.rows)]
+    return HtmlSection(
+        section.dataset,
+        _table(section, _first_settings(section), section.columns, brief),
+        _table(section, _setting_columns(section, everything), all_columns(section, report), full),
+        [*section_sentences(section, report)],
+        [(column.head, _meaning(column)) for column in section.columns],
     )
 
 
-def _meaning(measure: Measure) -> str:
-    """What a measure is, in what unit, and what it was measured on."""
-    if measure == SAMPLER:
-        return (
-            "What samples are drawn from: codes from the prior or from a density fitted to the training codes, chains, or the model "
-            "itself; with noise, where the noise of the likelihood is added. Models with different samplers differ in two things."
-        )
-    from genbench.evaluation.registry import measures
-
-    known = (
-        measures().get(measure.name) if measure.group not in SPLITS else None
-    )  # a term may be called like a measure
-    told = [known.meaning if known else "", f"In {measure.unit}." * bool(measure.unit)]
-    on = [f"on {measure.on or measure.group}", measure.n, measure.features, measure.of]
-    return " ".join(filter(None, [*told, f"Measured {', '.join(filter(None, on))}."]))
+Settings = list[tuple[str, list]]
 
 
-def _called(row: Row, told: Report) -> str:
-    return called(row, told.rows) or row.runs[0].title
+def _setting_columns(section: Section, names: list[str]) -> Settings:
+    return [(name, [row.settings.get(name, "") for row in section.lines]) for name in names]
 
 
-def _differences(told: Report) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Each setting in which the runs differ, and its values with the models that have them."""
+def _first_settings(section: Section) -> Settings:
+    """The columns of settings at a glance: one that names all of them, where there are many."""
+    if len(section.settings) <= MOST_SETTINGS:
+        return _setting_columns(section, section.settings)
+    words = []
+    for row in section.lines:
+        alike = [other for other in section.rows if other.model == row.model] or [row]
+        words.append(", ".join(settings_in_words(row, alike)) if row.runs else "")
+    return [("settings", words)]
+
+
+def _table(
+    section: Section,
+    settings: Settings,
+    columns: list[Column],
+    words: Callable[[Value | None], str],
+) -> HtmlTable:
+    own: Settings = [("model", [row.model for row in section.lines]), *settings]
+    if section.has_seeds:
+        own.append(("seeds", [len(row.runs) or "" for row in section.lines]))
+    are_numbers = [all(v == "" or is_number(v) for v in values) for _, values in own]
+    lines = []
+    for i, row in enumerate(section.lines):
+        values = (some[i] for _, some in own)
+        line = [HtmlCell(short(v), v if is_number(v) else short(v)) for v in values]
+        for column in columns:
+            text, value = column.text(row, words), column.value(row)
+            key = text if column.is_sampler else "" if value is None else value.mean
+            more = "" if column.is_sampler else full(value)
+            standing = section.standing(i, column)
+            line.append(HtmlCell(text, key, standing, more, section.is_best(i, column)))
+        lines.append(line)
+    groups = [(group, len([*some])) for group, some in groupby(c.quantity.group for c in columns)]
+    heads = [(name, are) for (name, _), are in zip(own, are_numbers, strict=True)]
+    heads += [(column.head, not column.is_sampler) for column in columns]
+    return HtmlTable([("", len(own)), *groups], heads, lines, len(section.real))
+
+
+def _meaning(column: Column) -> str:
+    """What a column is, in what unit, and what its numbers were measured on."""
+    if column.is_sampler:
+        return SAMPLER_MEANING
+    from genbench.evaluation.registry import measures  # imports torch
+
+    quantity = column.quantity  # a term of an objective may be called like a measure
+    known = measures().get(quantity.name) if quantity.group not in SPLITS else None
+    parts = [known.meaning] if known else []
+    parts += [f"In {quantity.unit}."] if quantity.unit else []
+    bases = dict.fromkeys(map(_basis, column.by_data.values() or [quantity]))
+    return " ".join([*parts, *(f"Measured {basis}." for basis in bases)])
+
+
+def _basis(quantity: Quantity) -> str:
+    total = "" if quantity.total is None else f"out of {quantity.total:g}"
+    on = f"on {quantity.on or quantity.group}"
+    return ", ".join(filter(None, [on, quantity.n, quantity.features, quantity.of, total]))
+
+
+def _differences(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Each setting in which runs differ that have it: its values with their models."""
     found = []
-    for name in differing(told.rows):
-        values: dict[str, list[str]] = {}
-        for row in told.rows:
-            values.setdefault(
-                short(row.settings[name]) if name in row.settings else "has none", []
-            ).append(row.kind[0])
-        found.append(
-            (name, [(value, ", ".join(dict.fromkeys(models))) for value, models in values.items()])
-        )
+    for name in (*chosen_settings(report.rows), *other_settings(report.rows)):
+        values: dict[str, dict[str, None]] = {}
+        for row in report.rows:
+            if name in row.settings:
+                values.setdefault(short(row.settings[name]), {})[row.model] = None
+        found.append((name, [(value, ", ".join(models)) for value, models in values.items()]))
     return found
 
 
-def _galleries(told: Report) -> tuple[list[tuple[str, list[tuple[str, str]]]], list[str]]:
-    """By kind of picture, those of the first run of each row that has one; and why others are left out."""
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def _galleries(report: Report) -> tuple[list[Gallery], list[str]]:
+    """The pictures of the first run of each row that has one, and why others are left out."""
     found, unread = [], []
     for name in PICTURES:
-        shown = []
-        for row in told.rows[:MOST_PICTURES]:
+        pictures = []
+        for row in report.rows[:MOST_PICTURES]:
             signals.check()
             path = row.runs[0].path / f"{name}.png"
             try:
-                shown.append((_called(row, told), _picture(path)))
+                caption = name_of(row, report.rows) or row.runs[0].title
+                pictures.append((caption, _picture(path)))
             except FileNotFoundError:
                 continue
             except ValueError as error:  # whatever is wrong with one picture, the others are shown
                 reason = error.what if isinstance(error, Unreadable) else error
                 unread.append(printable(f"{path.parent.name}/{path.name} {reason}"))
-        if shown:
-            found.append((name, shown))
+        if pictures:
+            found.append(Gallery(name, pictures))
     return found, unread
 
 
-def _picture(path: Path, width: int = 520) -> str:
-    """A PNG file at a moderate size as an address of itself. FileNotFoundError where there is none, ValueError for
-    anything else."""
+def _picture(path: Path) -> str:
+    """A PNG file at a moderate size as a data URL.
+
+    Raises FileNotFoundError where there is none, and ValueError for anything else.
+    """
     if not os.path.lexists(path):
         raise FileNotFoundError(path)
     image = read_png(read_bytes(path, MOST_BYTES)).convert("RGB")
-    image.thumbnail((width, 4 * width))
+    image.thumbnail((THUMBNAIL, 4 * THUMBNAIL))
     encoded = {}
     for kind, options in (("jpeg", {"quality": 85}), ("png", {"optimize": True})):
         out = io.BytesIO()

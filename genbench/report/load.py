@@ -1,130 +1,76 @@
-"""What the files of runs tell: their settings, how they ended, and every number they measured."""
+"""From folders to runs: the files of every run, and a list of those that cannot be read."""
 
+import json
 import math
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from genbench.config.registry import Registry
+from genbench.config.registry import GROUPS, Registry
 from genbench.config.saved import recorded
 from genbench.config.settings import flatten, written
 from genbench.config.validation import ASIDE, known_settings, title
-from genbench.runs.directory import LENGTH, SPLITS, SUMMARY, Record, jobs
+from genbench.report.measured import RunMetrics, run_metrics
+from genbench.report.words import printable
+from genbench.runs.directory import LENGTH, SUMMARY, Record, jobs
 from genbench.utils import signals
 from genbench.utils.errors import UserError
-from genbench.utils.files import Unreadable, read_json, within
-from genbench.utils.schema import STATUS, number
+from genbench.utils.files import Unreadable, read_json, read_json_or_empty, read_yaml, within
+from genbench.utils.schema import CONFIG, METRICS, STATUS
 from genbench.utils.text import quoted
 
-SAMPLES = "samples"  # the group of a report card that depends on what samples are drawn from
-IDENTIFYING = (
-    *LENGTH,
-    "device",
-    "validate_every",
-)  # of what names leave out: what can change what comes out
-FILES = ("status.json", "config.yaml", SUMMARY)  # which tell that there are runs
-REPEAT = "repeat the run's own command"
-UNREADABLE = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-)  # what damaged files raise
+# Settings that names of runs leave out, but that can change the result.
+IDENTIFYING = (*LENGTH, "device", "validate_every")
+FILES = ("status.json", "config.yaml", SUMMARY)  # a folder that holds one has runs
+SEED = (
+    "seed"  # the setting that only chooses random numbers; another `dataset.seed` makes other data
+)
 
 
-class Measure(NamedTuple):
-    """What a column of numbers is of: only numbers that agree in all of this may be compared."""
+@dataclass(frozen=True, eq=False)
+class RunResult:
+    """A run as its files describe it. One that is not done has no metrics, and `reason` says why.
 
-    name: str
-    group: str  # the part of the data, or the section of a report card
-    on: str = ""
-    model: str = ""  # the only one whose numbers compare, of what it minimises itself
-    n: str = ""  # how many points, in words
-    features: str = ""
-    of: str = ""
-    unit: str = ""
-    better: str = ""  # lower, higher or, where that is not known, nothing
-
-
-class Value(NamedTuple):
-    """A number, and the ends of its interval where there is one; of how many seeds it is the mean, and how many lack it.
-
-    Of a mean over seeds, `within` is how far the interval that each run has measured reaches, on average.
-    """
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
-    seeds: int = 1
-    lacking: int = 0
-    within: float = 0.0
-
-
-class Finding(NamedTuple):
-    """Something that may be wrong with a run: its kind in a word or two, a sentence, and the setting to try."""
-
-    kind: str
-    text: str
-    setting: str
-
-
-class Result(NamedTuple):
-    """What a run's files say: model and dataset, the settings that identify the run, the criterion by part of the data.
-
-    `own` are the settings that are not at their defaults. `inside` names those that the criterion itself contains, as
-    weights of its terms. A run that is not done has no numbers, and `reason` says why. `digest` is that of the data that
-    it was trained on, "" where an earlier version did not store it, and `root` the folder that they came from. `abilities`
-    is None where they are not known. `real` holds the sample measures of training points in place of samples. `folders`
-    are those of all runs that this one stands for. `remarks` are what the model says of its fit, no faults.
+    `dataset` is the name of its data, with what tells them from other data of that name. `settings`
+    are those that identify the run, `own` the names of those that are not at their defaults. `root`
+    is the folder that the data came from, where somebody chose one. `folders` are the names of
+    all runs that this one stands for.
     """
 
     path: Path
     folder: str
-    kind: tuple[str, str]
+    model: str
+    dataset: str
     title: str
     settings: dict[str, Any]
-    own: set[str]
+    own: frozenset[str]
     state: str
     reason: str
-    criterion: str | None = None
-    inside: list[str] = []
-    values: dict[str, float] = {}
-    numbers: dict[str, dict[str, float]] = {}  # by part of the data
-    measures: dict[Measure, Value] = {}
-    diagnosis: list[Finding] = []
-    remarks: list[Finding] = []
-    digest: str = ""
     root: str = ""
-    sampler: str = ""
-    abilities: frozenset[str] | None = None
-    real: dict[Measure, Value] = {}
-    has_card: bool = False
-    has_whole_card: bool = False  # of all measures, not only of those that were asked for
+    metrics: RunMetrics = field(default_factory=RunMetrics)
     folders: tuple[str, ...] = ()
 
     @property
     def seed(self) -> str:
         """The seed in words, which tells apart runs with the same settings."""
-        return " ".join(written(value) for name, value in self.settings.items() if is_seed(name))
+        return written(self.settings.get(SEED, ""))
 
     @property
-    def data(self) -> tuple[str, ...]:
-        """What the data are told apart by: their digest or, where it is not known, the folder that they came from."""
-        return ("digest", self.digest) if self.digest else ("root", self.root)
+    def fixed_settings(self) -> dict[str, Any]:
+        """The settings without the seed."""
+        return {name: value for name, value in self.settings.items() if name != SEED}
 
     @property
-    def data_settings(self) -> tuple[tuple[str, str], ...]:
-        """The settings of the dataset, which may be why two digests differ."""
-        return tuple(
-            (name, written(v)) for name, v in self.settings.items() if name.startswith("dataset.")
-        )
+    def data_id(self) -> tuple[str, str]:
+        """The digest of the data or, where it is not known, the folder that they came from."""
+        return ("digest", self.metrics.digest) if self.metrics.digest else ("root", self.root)
 
 
-class FailedRun(NamedTuple):
+@dataclass(frozen=True)
+class FailedRun:
     """A run that has no numbers to compare, and why."""
 
     folder: str
@@ -132,331 +78,213 @@ class FailedRun(NamedTuple):
     reason: str
 
 
-# --- from files to runs ---------------------------------------------------------------------------------------
+def gathered(
+    folders: Iterable[Path], registry: Registry
+) -> tuple[list[RunResult], list[FailedRun]]:
+    """The runs in and below some folders, each once, and those that cannot be read.
 
-
-def results(folder: Path, registry: Registry) -> list[Result]:
-    """The runs in and below a folder in the order of their names, but for those that are damaged or of another version."""
-    return gathered([folder], registry)[0]
-
-
-def gathered(folders: Iterable[Path], registry: Registry) -> tuple[list[Result], list[FailedRun]]:
-    """The runs in and below some folders, each once, and those that cannot be read: in the order of their names, and within
-    a sweep in that in which it was asked for."""
-    found: dict[Path, Result] = {}
+    Runs are in the order of their names; those of a sweep in the order in which it lists them.
+    """
+    found: dict[Path, RunResult] = {}
     lost: dict[Path, FailedRun] = {}
     for folder in folders:
         files = within(folder, FILES)
-        paths = {file.parent for file in files if file.name != SUMMARY}
-        summaries = sorted((file for file in files if file.name == SUMMARY), key=_in_order)
+        summaries = sorted((file for file in files if file.name == SUMMARY), key=_natural)
         asked = {
             file.parent / job["directory"]: i
             for file in summaries
             for i, job in enumerate(jobs(file))
         }
-        for path in sorted(
-            paths,
-            key=lambda path: (_in_order(path.parent), asked.get(path, math.inf), _in_order(path)),
-        ):
+
+        def place(path: Path, asked: dict[Path, int] = asked) -> tuple:
+            return _natural(path.parent), asked.get(path, math.inf), _natural(path)
+
+        for path in sorted({file.parent for file in files if file.name != SUMMARY}, key=place):
             signals.check()
             try:
-                found.setdefault(path.resolve(), _result(path, registry))
-            except UNREADABLE as error:
+                found.setdefault(path.resolve(), _read(path, registry))
+            except (OSError, ValueError, LookupError) as error:  # UserError is a ValueError
                 lost.setdefault(path.resolve(), _lost(path, error))
         for file in summaries:
-            for trouble in _unbegun(file):
-                lost.setdefault((file.parent / trouble.folder).resolve(), trouble)
+            for failed in _not_begun(file):
+                lost.setdefault((file.parent / failed.folder).resolve(), failed)
     return with_data_named(found.values()), list(lost.values())
 
 
-def with_data_named(found: Iterable[Result]) -> list[Result]:
-    """The same runs; where data of one name and the same settings differ, each is called by its own name.
-
-    That is the name of the folder that they came from where it tells them apart, else the beginning of their digest.
-    """
-    found, names = list(found), {}
-    done = [r for r in found if r.state == "done"]
-    for dataset in dict.fromkeys(r.kind[1] for r in done):
-        alike: dict[
-            tuple, dict[tuple, None]
-        ] = {}  # by the settings of the dataset, which data there are
-        folders: dict[tuple, str] = {}
-        for r in done:
-            if r.kind[1] == dataset:
-                alike.setdefault(r.data_settings, {})[r.data] = None
-                folders.setdefault(r.data, Path(r.root).name)
-        if any(len(some) > 1 for some in alike.values()):
-            called = [[folders[data] for data in some] for some in alike.values()]
-            repeated = {name for some in called for name in some if some.count(name) > 1}
-            for data, folder in folders.items():
-                names[dataset, data] = f"{dataset} {_data_name(*data, folder, folder in repeated)}"
-    return [_with_data_called(r, names.get((r.kind[1], r.data), r.kind[1])) for r in found]
-
-
-def _data_name(known_by: str, value: str, folder: str, is_repeated: bool) -> str:
-    """The folder that data came from, or what else tells them apart."""
-    exact = value[:8] if known_by == "digest" else f"from {value or 'an earlier version'}"
-    return " ".join([folder] * bool(folder) + [exact] * (is_repeated or not folder))
-
-
-def _with_data_called(result: Result, name: str) -> Result:
-    model, dataset = result.kind
-    rest = result.title.removeprefix(f"{model} on {dataset}")
-    return result._replace(kind=(model, name), title=f"{model} on {name}{rest}")
-
-
-def merged(repeats: list[Result]) -> Result:
-    """Runs of the same settings, data and seed as one, with the measures of all: they may differ in their evaluation.
-
-    What several have measured in the same way is told by the run that has measured most.
-    """
-    fullest = max(repeats, key=lambda r: (len(r.measures), bool(r.diagnosis)))
-    others = [r for r in repeats if r is not fullest]
-    measures, real = fullest.measures, fullest.real
-    for other in others:
-        measures, real = other.measures | measures, other.real | real
-    order = {m: None for m in [*fullest.measures, *measures]}
-    return fullest._replace(
-        measures={m: measures[m] for m in order},
-        real=real,
-        has_card=any(r.has_card for r in repeats),
-        has_whole_card=any(r.has_whole_card for r in repeats),
-        folders=tuple(name for r in [fullest, *others] for name in r.folders),
-    )
-
-
-def failed_runs(found: Iterable[Result], lost: Iterable[FailedRun]) -> list[FailedRun]:
+def failed_runs(found: Iterable[RunResult], lost: Iterable[FailedRun]) -> list[FailedRun]:
     """All runs without numbers: those that are not done, and those that cannot be read."""
     return [FailedRun(r.folder, r.state, r.reason) for r in found if r.state != "done"] + [*lost]
 
 
-def _result(folder: Path, registry: Registry) -> Result:
-    config, status = recorded(folder, registry), _json(folder / "status.json", STATUS)
+# --- one run --------------------------------------------------------------------------------------
+
+
+def _read(folder: Path, registry: Registry) -> RunResult:
+    """A run from its files. Raises UserError where one of them is lost or damaged."""
+    status = _json(folder / "status.json", STATUS)
+    file = folder / "config.yaml"
+    config = _yaml(file) if os.path.lexists(file) else recorded(folder, registry)
     Record(folder, config).require_unchanged()
-    kind, flat = (config["model"]["name"], config["dataset"]["name"]), flatten(config)
-    defaults = {
-        name: setting.default for name, setting in known_settings(registry, *kind, flat).items()
-    }
+    is_known = all(config[group]["name"] in registry.names(group) for group in GROUPS)
+    if is_known:
+        config = recorded(folder, registry)
+    model, dataset = (str(config[group]["name"]) for group in GROUPS)
+    flat = flatten(config)
+    defaults: dict[str, Any] = {}
+    named = f"{model} on {dataset}"  # a user's own model, without the --config-dir that knows it
+    if is_known:
+        known = known_settings(registry, model, dataset, flat)
+        defaults = {name: setting.default for name, setting in known.items()}
+        named = title(config, registry)
     settings = {
         name: printable(value)
         for name, value in flat.items()
         if name in IDENTIFYING or name not in ASIDE
     }
     if flat.get("patience") is None:
-        settings["validate_every"] = ""  # it has no effect but on when to stop
-    own = {name for name in settings if flat[name] != defaults.get(name, flat[name])}
-    known = {
-        "root": printable(flat.get("dataset.root") or ""),
-        "folders": (printable(folder.name),),
-    }
-    state, named = str(status["state"]), printable(title(config, registry))
-    found = Result(
-        folder, printable(folder.name), kind, named, settings, own, state, _reason(status), **known
+        settings.pop("validate_every", None)  # it only has an effect on when to stop
+    if flat.get("steps") is not None:  # then the number of epochs follows from them
+        settings["epochs"] = status.get("length", {}).get("epochs", flat.get("epochs"))
+    root = flat.get("dataset.root") or ""
+    run = RunResult(
+        path=folder,
+        folder=printable(folder.name),
+        model=printable(model),
+        dataset=printable(dataset),
+        title=printable(named),
+        settings=settings,
+        own=frozenset(name for name in settings if flat[name] != defaults.get(name, flat[name])),
+        state=status["state"],
+        reason=_reason(status),
+        root=printable(str(root)) if root != defaults.get("dataset.root") else "",
+        folders=(printable(folder.name),),
     )
-    return found if state != "done" else _measured(found, _json(folder / "metrics.json"))
+    return _with_metrics(run) if run.state == "done" else run
 
 
-def _measured(run: Result, metrics: dict) -> Result:
-    """The run with what metrics.json says."""
-    chosen = _block(metrics, "auto")  # runs compare by what they were, not by how that was chosen
-    settings = run.settings | {
-        name: value for name, value in chosen.items() if run.settings.get(name) == "auto"
+def _with_metrics(run: RunResult) -> RunResult:
+    content = _json(run.path / "metrics.json", METRICS)
+    chosen = content.get("auto", {})
+    settings = {  # runs compare by their values, however those were chosen
+        name: chosen.get(name, value) if value == "auto" else value
+        for name, value in run.settings.items()
     }
-    numbers = {
-        part: _numbers(values) for part, values in metrics.items() if isinstance(values, dict)
-    }
-    cost, model = metrics["cost"], _block(metrics, "model")
-    criterion, inside = (
-        cost.get("criterion"),
-        [str(name) for name in cost.get("criterion_contains", [])],
-    )
-    weights = ", ".join(f"{name}={short(settings[name])}" for name in inside if name in settings)
-    card = _on_card(metrics.get("card"))
-    measures = card | _terms(numbers, run.kind[0], criterion, weights)
-    for group, named in (("time", "seconds"), ("cost", "parameters")):
-        if named in numbers.get(group, {}) and not any(
-            measure.name == named for measure in measures
-        ):
-            measures[Measure(named, group)] = Value(numbers[group][named])
-    abilities, device = model.get("abilities"), _block(metrics, "machine").get("device")
-    return run._replace(
-        settings=settings | ({"device": str(device)} if device else {}),
-        criterion=criterion,
-        inside=inside,
-        values={
-            part: numbers[part][criterion] for part in SPLITS if criterion in numbers.get(part, {})
-        },
-        numbers=numbers,
-        measures=measures,
-        diagnosis=_findings(metrics.get("diagnosis")),
-        remarks=[
-            Finding(text, text, "")
-            for text in _listed(metrics.get("remarks"))
-            if isinstance(text, str)
-        ],
-        digest=str(_block(metrics, "data").get("digest") or ""),
-        sampler=str(model.get("sampler") or settings.get("sampler", "")),
-        abilities=frozenset(map(str, abilities)) if isinstance(abilities, list) else None,
-        real={
-            m: value
-            for m, value in _on_card(metrics.get("real_data")).items()
-            if m.group == SAMPLES
-        },
-        has_card=bool(card),
-        has_whole_card=bool(card) and "diagnosis" in metrics,
-    )
-
-
-def _block(metrics: dict, name: str) -> dict:
-    found = metrics.get(name)
-    return found if isinstance(found, dict) else {}
-
-
-def _listed(found: Any) -> list:
-    return found if isinstance(found, list) else []
-
-
-def _findings(found: Any) -> list[Finding]:
-    return [finding for finding in map(_finding, _listed(found)) if finding is not None]
-
-
-def _finding(found: Any) -> Finding | None:
-    """An entry of a diagnosis; of earlier versions, which wrote texts, what is wrong and what to do about it."""
-    if isinstance(found, str):
-        what, _, fix = found.partition("; ")
-        return Finding(what, what, fix)
-    fields = [found.get(field) for field in Finding._fields] if isinstance(found, dict) else []
-    return Finding(*fields) if fields and all(isinstance(field, str) for field in fields) else None
-
-
-def _on_card(card: Any) -> dict[Measure, Value]:
-    """The numbers of a report card, if there is one."""
-    found = {}
-    for entry in _listed(card):
-        if (
-            isinstance(entry, dict)
-            and isinstance(entry.get("name"), str)
-            and number(entry.get("value"))
-        ):
-            words = {
-                field: _words(entry.get(field))
-                for field in ("name", "group", "on", "n", "features", "of", "unit", "better")
-            }
-            words["better"] = words["better"] if words["better"] in ("lower", "higher") else ""
-            ends = [entry.get(end) if number(entry.get(end)) else None for end in ("low", "high")]
-            found[Measure(**words)] = Value(
-                entry["value"], *(ends if None not in ends else (None, None))
-            )
-    return found
-
-
-def _terms(
-    numbers: dict[str, dict[str, float]], model: str, criterion: str | None, weights: str
-) -> dict[Measure, Value]:
-    """The objective's terms on held-out data, which are their model's own; the criterion sums them with these weights."""
-    part = next((part for part in reversed(SPLITS) if part in numbers), "")
-    terms = dict(numbers.get(part, {}))
-    n = _words(terms.pop("n", None))
-    lowest = {criterion: {"better": "lower", "of": weights}}
-    return {
-        Measure(name, part, model=model, n=n, **lowest.get(name, {})): Value(value)
-        for name, value in terms.items()
-    }
-
-
-def _numbers(values: dict) -> dict[str, float]:
-    return {name: value for name, value in values.items() if number(value)}
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{k} {_words(v)}" for k, v in value.items())
-    return "" if value is None else str(value)
-
-
-def short(value: Any) -> str:
-    """A value as one types it, without a fraction that says nothing."""
-    return f"{value:g}" if isinstance(value, float) else written(value)
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value is a number, which true and false are not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def is_seed(name: str) -> bool:
-    """Whether a setting only says which random numbers a run draws; another `dataset.seed` makes other data."""
-    return name == "seed"
-
-
-def printable(value: Any) -> Any:
-    """The same nested value, its texts without what would steer a terminal or break a file."""
-    if isinstance(value, dict):
-        return {printable(k): printable(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [printable(v) for v in value]
-    return (
-        "".join(c if c.isprintable() else "\ufffd" for c in value)
-        if isinstance(value, str)
-        else value
-    )
-
-
-def slug(text: str) -> str:
-    """A text as the name of a file."""
-    return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip("-.")[:120]
+    metrics = run_metrics(content, run.model, settings)
+    if metrics.device:
+        settings["device"] = metrics.device
+    return replace(run, settings=settings, metrics=metrics)
 
 
 def _reason(status: dict) -> str:
     """Why a run has no numbers."""
     reached = f"after epoch {status['epoch']}" if "epoch" in status else ""
-    usual = {"running": f"at work, or killed, {reached}", "interrupted": f"stopped {reached}"}.get(
-        str(status["state"]), ""
-    )
+    usual = {
+        "running": f"at work, or killed, {reached}",
+        "interrupted": f"stopped {reached}",
+    }.get(status["state"], "")
     return printable(str(status.get("reason") or usual).strip(" ,"))
 
 
 def _lost(folder: Path, error: Exception) -> FailedRun:
-    """A run whose files do not tell all: its own reason, if it says that it failed, else what is wrong with the files."""
-    status = _json_or_nothing(folder / "status.json")
-    if status.get("state") != "done" and status.get("reason"):
-        return FailedRun(
-            printable(folder.name), printable(str(status.get("state"))), _reason(status)
-        )
+    """A run with incomplete files: the reason that it gave itself, or what is wrong with them."""
+    status = read_json_or_empty(folder / "status.json", STATUS)
+    if status.get("state", "done") != "done" and status.get("reason"):
+        return FailedRun(printable(folder.name), printable(status["state"]), _reason(status))
     what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     return FailedRun(printable(folder.name), "unreadable", printable(what))
 
 
-def _unbegun(summary: Path) -> list[FailedRun]:
-    """The jobs of a sweep that left no folder of their own to tell of them."""
+def _not_begun(summary: Path) -> list[FailedRun]:
+    """The jobs of a sweep that have left no folder of their own."""
     found = []
     for job in jobs(summary):
-        if job.get("state") != "done" and not os.path.lexists(
-            summary.parent / job["directory"] / "status.json"
-        ):
-            reason = str(
-                job.get("reason") or f"has not begun; genbench resume {quoted(summary.parent)}"
-            )
-            found.append(
-                FailedRun(*map(printable, (job["directory"], str(job.get("state")), reason)))
-            )
+        begun = os.path.lexists(summary.parent / job["directory"] / "status.json")
+        if job.get("state") != "done" and not begun:
+            resume = f"has not begun; genbench resume {quoted(summary.parent)}"
+            words = job["directory"], str(job.get("state")), str(job.get("reason") or resume)
+            found.append(FailedRun(*map(printable, words)))
     return found
 
 
-def _json(path: Path, form: Any = dict) -> dict:
+def _json(path: Path, form: Any) -> dict:
     try:
         return printable(read_json(path, form))
     except Unreadable as error:
-        raise UserError(path.name, error.what, fix=REPEAT) from error
+        raise UserError(path.name, error.what, fix="repeat the run's own command") from error
 
 
-def _json_or_nothing(path: Path) -> dict:
+def _yaml(path: Path) -> dict:
     try:
-        return _json(path)
-    except UNREADABLE:
-        return {}
+        return read_yaml(path, CONFIG)
+    except Unreadable as error:
+        raise UserError(path.name, error.what, fix="repeat the run's own command") from error
 
 
-def _in_order(path: Path) -> list:
-    """A key that puts 10 after 9."""
+def _natural(path: Path) -> list:
+    """A key that sorts 10 after 9."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
+
+
+# --- which runs are on the same data, and which are the same --------------------------------------
+
+
+def with_data_named(runs: Iterable[RunResult]) -> list[RunResult]:
+    """The same runs; data that are not a dataset's usual ones are called by what tells them apart.
+
+    That is the name of the folder that they came from and, where data of one folder and the same
+    settings differ, the beginning of their digest.
+    """
+    runs = [*runs]
+    done = [run for run in runs if run.state == "done"]
+    kinds: dict[tuple[str, str], dict[str, dict[tuple[str, str], str]]] = {}
+    for run in done:  # by dataset and its settings, then by folder, which data there are
+        own = {n: written(v) for n, v in run.settings.items() if n.startswith("dataset.")}
+        same = kinds.setdefault((run.dataset, json.dumps(own)), {})
+        same.setdefault(Path(run.root).name, {})[run.data_id] = run.root
+    repeated = {
+        (dataset, data)
+        for (dataset, _), folders in kinds.items()
+        for data_of_folder in folders.values()
+        for data in data_of_folder
+        if len(data_of_folder) > 1
+    }
+    names: dict[tuple[str, tuple[str, str]], str] = {}
+    for run in done:
+        key = run.dataset, run.data_id
+        folder = Path(run.root).name
+        exact = _exact(*run.data_id) if key in repeated else ""
+        parts = [run.dataset, folder if folder != run.dataset else "", exact]
+        names.setdefault(key, " ".join(filter(None, parts)))
+    return [_on_data(run, names.get((run.dataset, run.data_id), run.dataset)) for run in runs]
+
+
+def _exact(known_by: str, value: str) -> str:
+    return value[:8] if known_by == "digest" else f"from {value or 'an earlier version'}"
+
+
+def _on_data(run: RunResult, name: str) -> RunResult:
+    rest = run.title.removeprefix(f"{run.model} on {run.dataset}")
+    return replace(run, dataset=name, title=f"{run.model} on {name}{rest}")
+
+
+def merged(repeats: list[RunResult]) -> RunResult:
+    """Runs of the same settings, data and seed as one with the measures of all.
+
+    They may differ in their evaluation. Where several have the same measure, the number is that of
+    the run with the most measures.
+    """
+    fullest = max(repeats, key=lambda r: (len(r.metrics.cells), bool(r.metrics.diagnosis)))
+    ordered = [fullest, *(run for run in repeats if run is not fullest)]
+    cells: dict = {}
+    real: dict = {}
+    for run in ordered:
+        cells = cells | {q: v for q, v in run.metrics.cells.items() if q not in cells}
+        real = real | {q: v for q, v in run.metrics.real.items() if q not in real}
+    metrics = replace(
+        fullest.metrics,
+        cells=cells,
+        real=real,
+        has_card=any(run.metrics.has_card for run in repeats),
+        has_whole_card=any(run.metrics.has_whole_card for run in repeats),
+    )
+    return replace(fullest, metrics=metrics, folders=tuple(n for r in ordered for n in r.folders))

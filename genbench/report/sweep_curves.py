@@ -1,41 +1,45 @@
-"""Choosing a setting: a model's criterion against each number that a sweep has tried, read from the files of its runs."""
+"""Choosing a setting: a model's criterion against each number that a sweep has tried."""
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from genbench.config.registry import Registry
 from genbench.config.settings import written
 from genbench.figures.canvas import Canvas, Page, png, unmathed
 from genbench.figures.plots import Line, against
-from genbench.report.load import Result, is_number, is_seed, results, slug
-from genbench.report.table import on_log
+from genbench.report.load import SEED, RunResult, gathered
+from genbench.report.own_files import write_own
+from genbench.report.words import is_number, on_log, slug
 from genbench.runs.directory import SPLITS
 from genbench.utils.console import echo
-from genbench.utils.errors import report
-from genbench.utils.files import CannotWrite, write
+from genbench.utils.errors import UserError, report
 from genbench.utils.text import number, quoted
 
 MOST_LINES = 8  # in one picture
-Points = dict[
-    float, dict[str, Result]
-]  # runs by the value of the setting that varies, then by their seeds
 
 
-class Curve(NamedTuple):
-    """The criterion of one model on one dataset against one setting, with a line for every choice of the others."""
+@dataclass(frozen=True)
+class Curve:
+    """The criterion of one model on one dataset against one setting.
+
+    There is a line for every choice of the other settings. `log` says how the axis of the setting
+    is spaced, `inside` that the criterion contains the setting, so that its values do not compare.
+    `seeds` is how many a point is the mean of, at least and at most.
+    """
 
     title: str
     file: str  # without its ending
     criterion: str
     setting: str
-    log: bool  # how the setting's axis is spaced
-    inside: bool  # whether the criterion contains the setting, so that its values do not compare
-    seeds: tuple[int, int]  # how many a point is the mean of, at least and at most
+    log: bool
+    inside: bool
+    seeds: tuple[int, int]
     lines: list[Line]
     left_out: list[str]  # folders of runs that are not done
 
@@ -54,84 +58,111 @@ class Curve(NamedTuple):
 
 
 def draw_curves(folder: Path, registry: Registry) -> None:
-    """Draw and tell every curve that the runs below a folder make: a picture, and its numbers beside it."""
-    for curve in curves(results(folder, registry)):
-        picture = folder / f"{curve.file}.png"
+    """Draw every curve that the runs below a folder make, and print what each shows.
+
+    Each is a picture with a table of its numbers beside it.
+    """
+    for curve in curves(gathered([folder], registry)[0]):
+        files = {
+            f"{curve.file}.png": png(drawn(curve).picture()),
+            f"{curve.file}.csv": table(curve).encode(),
+        }
         try:
-            write(picture, png(drawn(curve).picture()))
-            write(picture.with_suffix(".csv"), table(curve).encode())
-        except CannotWrite as error:  # metrics.json of each run has its numbers
+            write_own(folder, files)
+        except UserError as error:  # metrics.json of each run has its numbers
             report(error)
             return
-        tell(curve)
-        echo(f"curve: {quoted(picture)}")
+        show(curve)
+        echo(f"curve: {quoted(folder / f'{curve.file}.png')}")
 
 
-# --- from runs to lines ---------------------------------------------------------------------------------------
+# --- from runs to lines ---------------------------------------------------------------------------
 
 
-def curves(found: list[Result]) -> Iterator[Curve]:
-    """A curve for each number that was swept, by model, dataset and criterion: what else differs has another unit."""
-    done = [r for r in found if r.values]
-    for kind, criterion in dict.fromkeys((r.kind, r.criterion) for r in done):
-        group = [r for r in done if (r.kind, r.criterion) == (kind, criterion)]
-        left_out = [r.folder for r in found if r.kind == kind and not r.values]
-        shared = [
-            part
-            for part in group[0].title.split(", ")
-            if all(part in r.title.split(", ") for r in group)
+def curves(runs: list[RunResult]) -> Iterator[Curve]:
+    """A curve for each number that was swept, by model, dataset and criterion.
+
+    Another criterion has another unit.
+    """
+    done = [run for run in runs if run.metrics.criterion_values]
+    kinds = [(run.model, run.dataset, run.metrics.criterion) for run in done]
+    for kind in dict.fromkeys(kinds):
+        group = [run for run, own in zip(done, kinds, strict=True) if own == kind]
+        left_out = [
+            run.folder
+            for run in runs
+            if (run.model, run.dataset) == kind[:2] and not run.metrics.criterion_values
         ]
-        swept = [
-            name
-            for name in group[0].settings
-            if not is_seed(name) and len({written(r.settings[name]) for r in group}) > 1
+        yield from _curves_of(group, left_out)
+
+
+def _curves_of(group: list[RunResult], left_out: list[str]) -> Iterator[Curve]:
+    """The curves of runs with one model, dataset and criterion."""
+    first = group[0]
+    settings = pd.DataFrame([{n: written(v) for n, v in r.settings.items()} for r in group])
+    counts = settings.drop(columns=SEED, errors="ignore").nunique(dropna=False)
+    swept = [name for name in counts.index[counts > 1] if name in first.settings]
+    titles = [run.title.split(", ") for run in group]
+    shared = [part for part in titles[0] if all(part in title for title in titles)]
+    for setting in swept:
+        x = [run.settings.get(setting) for run in group]
+        tried = sorted({value for value in x if is_number(value)})
+        log = on_log(tried)
+        inside = any(setting in run.metrics.criterion_settings for run in group)
+        others = [name for name in swept if name != setting]
+        words = [
+            ", ".join(f"{n}={w}" for n, w in line.items())
+            for line in settings[others].to_dict("records")
         ]
-        for setting in swept:
-            tried = sorted({r.settings[setting] for r in group if is_number(r.settings[setting])})
-            log, inside = on_log(tried), any(setting in r.inside for r in group)
-            points = _points(group, setting, [name for name in swept if name != setting])
-            if points:
-                lines = [_line(name, at, log, marked=not inside) for name, at in points.items()]
-                counts = [len(by_seed) for at in points.values() for by_seed in at.values()]
-                file = slug(f"{criterion}_against_{setting}_{kind[0]}_on_{kind[1]}")
-                seeds = (min(counts), max(counts))
-                yield Curve(
-                    ", ".join(shared), file, criterion, setting, log, inside, seeds, lines, left_out
-                )
+        points = pd.DataFrame(
+            {
+                "run": group,
+                "line": words,
+                "x": pd.to_numeric(pd.Series([v if is_number(v) else None for v in x])),
+                "seed": [run.seed for run in group],
+            }
+        ).dropna(subset="x")
+        points = points.drop_duplicates(["line", "x", "seed"], keep="last")  # a run made twice
+        several = points.groupby("line")["x"].transform("nunique") > 1
+        points = points[several]
+        if points.empty:
+            continue
+        lines = [
+            _line(name, at, log, not inside) for name, at in points.groupby("line", sort=False)
+        ]
+        seeds = points.groupby(["line", "x"]).size()
+        criterion = first.metrics.criterion
+        yield Curve(
+            title=", ".join(shared),
+            file=slug(f"{criterion}_against_{setting}_{first.model}_on_{first.dataset}"),
+            criterion=criterion,
+            setting=setting,
+            log=log,
+            inside=inside,
+            seeds=(int(seeds.min()), int(seeds.max())),
+            lines=lines,
+            left_out=left_out,
+        )
 
 
-def _points(group: Iterable[Result], setting: str, others: list[str]) -> dict[str, Points]:
-    """By the choice of the other settings, in words, the runs that make a line: two points or more."""
-    found: dict[str, Points] = {}
-    for r in group:
-        if is_number(r.settings[setting]):
-            name = ", ".join(f"{other}={written(r.settings[other])}" for other in others)
-            seeds = " ".join(
-                written(value) for key, value in r.settings.items() if is_seed(key)
-            )  # a repeated run counts once
-            found.setdefault(name, {}).setdefault(r.settings[setting], {})[seeds] = r
-    return {name: points for name, points in found.items() if len(points) > 1}
-
-
-def _line(name: str, points: Points, log: bool, marked: bool) -> Line:
-    """Means and ranges over the seeds, on the parts of the data that all runs were measured on."""
-    x = np.array(sorted(points))
-    runs = [[r.values for r in points[value].values()] for value in x.tolist()]
-    parts = {}
-    for part in SPLITS:
-        if all(part in values for at in runs for values in at):
-            values = [[values[part] for values in at] for at in runs]
-            parts[part] = np.array([(sum(v) / len(v), min(v), max(v)) for v in values])
+def _line(name: str, points: pd.DataFrame, log: bool, marked: bool) -> Line:
+    """Means and ranges over the seeds, on the parts of the data that all runs have."""
+    values = pd.DataFrame([run.metrics.criterion_values for run in points["run"]])
+    values = values.dropna(axis="columns").assign(x=points["x"].to_numpy())
+    bands = values.groupby("x").agg(["mean", "min", "max"])
+    x = bands.index.to_numpy()
+    x = x.astype(int) if all(float(value).is_integer() for value in x) else x
+    parts = {part: bands[part].to_numpy() for part in SPLITS if part in values}
     judged = "validation" if "validation" in parts else next(iter(parts))
     at, word = mark(x, parts[judged][:, 0], log) if marked else (None, "")
     return Line(name, x, parts, judged, at, word)
 
 
-# --- what a line says -----------------------------------------------------------------------------------------
+# --- what a line says -----------------------------------------------------------------------------
 
 
 def mark(x: np.ndarray, y: np.ndarray, log: bool) -> tuple[int | None, str]:
-    """The point to look at, and a word for it: the least or, where that is the last one tried, the elbow."""
+    """The point to look at and a word for it: the least, or the elbow if that is the last one."""
     least = int(y.argmin())
     if y.max() == y.min():
         return None, ""
@@ -142,10 +173,11 @@ def mark(x: np.ndarray, y: np.ndarray, log: bool) -> tuple[int | None, str]:
 
 
 def elbow(x: np.ndarray, y: np.ndarray, shallowest: float = 0.1) -> int | None:
-    """The point of a curve with a lower end that is farthest below the chord between its ends (Satopaa et al. 2011).
+    """The point of a falling curve farthest below the chord between its ends (Satopaa et al. 2011).
 
-    x as the axis shows it: on another scale, another point may be farthest. With both axes running from 0 to 1 between
-    the ends, a curve that stays within `shallowest` of its chord is as good as straight: None, as of two points.
+    x [n] is as the axis shows it, as on another scale another point may be farthest. Both axes run
+    from 0 to 1 between the ends; a curve that stays within `shallowest` of its chord counts as
+    straight and gives None, as do two points.
     """
     if len(x) < 3:
         return None
@@ -155,51 +187,48 @@ def elbow(x: np.ndarray, y: np.ndarray, shallowest: float = 0.1) -> int | None:
 
 
 def sentence(curve: Curve, line: Line) -> str:
-    """What a line's marked point is, and how it does on the test data; else whether the line falls to its end."""
+    """What the marked point of a line is, with its value on test data.
+
+    Of a line without one, whether it falls up to its end; else nothing.
+    """
     if line.at is None:
-        ends = (
-            len(line.x) > 2
-            and not curve.inside
-            and line.parts[line.judged][:, 0].argmin() == len(line.x) - 1
-        )
-        return (
-            f"{line.judged} {curve.criterion} still falls at {curve.setting}={line.x[-1]:g}, the largest tried"
-            if ends
-            else ""
-        )
+        falls = line.parts[line.judged][:, 0].argmin() == len(line.x) - 1
+        if curve.inside or len(line.x) < 3 or not falls:
+            return ""
+        last = f"{curve.setting}={line.x[-1]:g}, the largest tried"
+        return f"{line.judged} {curve.criterion} still falls at {last}"
     values = {part: number(float(band[line.at, 0])) for part, band in line.parts.items()}
     what = "least" if line.word == "least" else f"{line.word} of the falling"
     edge = ", the smallest tried" if line.at == 0 else ""
-    said = f"{what} {line.judged} {curve.criterion} at {curve.setting}={line.x[line.at]:g}{edge}: {values[line.judged]}"
-    return said + (f"; test {curve.criterion} there: {values['test']}" if "test" in values else "")
+    at = f"{curve.setting}={line.x[line.at]:g}{edge}"
+    text = f"{what} {line.judged} {curve.criterion} at {at}: {values[line.judged]}"
+    if "test" in values:
+        text += f"; test {curve.criterion} there: {values['test']}"
+    return text
 
 
 def drawn(curve: Curve) -> Canvas:
     """The curve as a picture."""
-    return against(
-        curve.shown,
-        curve.setting,
-        curve.criterion,
-        curve.log,
-        Page(curve.title, unmathed(note(curve))),
-    )
+    page = Page(curve.title, unmathed(note(curve)))
+    return against(curve.shown, curve.setting, curve.criterion, curve.log, page)
 
 
 def note(curve: Curve) -> str:
     """What the picture shows, and what it lacks."""
     lines = curve.shown
     words = " or ".join(dict.fromkeys(line.word for line in lines if line.word))
-    parts = [
-        sentence(curve, lines[0])
-        if len(lines) == 1
-        else f"ringed: the {words} of each {lines[0].judged} curve" * bool(words),
-        f"the {curve.criterion} itself contains {curve.setting}, so its height does not tell the best"
-        * curve.inside,
-        f"mean and range over {curve.counted}" * (curve.seeds[1] > 1),
-        f"the {len(lines)} of {len(curve.lines)} lines that get lowest"
-        * (len(lines) < len(curve.lines)),
-        f"runs that are not done and left out: {len(curve.left_out)}" * bool(curve.left_out),
-    ]
+    parts = [sentence(curve, lines[0])] if len(lines) == 1 else []
+    if len(lines) > 1 and words:
+        parts.append(f"ringed: the {words} of each {lines[0].judged} curve")
+    if curve.inside:
+        contains = f"the {curve.criterion} itself contains {curve.setting}"
+        parts.append(f"{contains}, so its height does not say which is best")
+    if curve.seeds[1] > 1:
+        parts.append(f"mean and range over {curve.counted}")
+    if len(lines) < len(curve.lines):
+        parts.append(f"the {len(lines)} of {len(curve.lines)} lines that get lowest")
+    if curve.left_out:
+        parts.append(f"runs that are not done and left out: {len(curve.left_out)}")
     return "; ".join(part for part in parts if part) or "after training"
 
 
@@ -213,22 +242,16 @@ def table(curve: Curve) -> str:
     for line in curve.lines:
         bands = [line.parts.get(part, np.full((len(line.x), 3), None)) for part in parts]
         for i, x in enumerate(line.x):
-            rows.writerow(
-                [
-                    line.name,
-                    x,
-                    *np.concatenate([band[i] for band in bands]),
-                    line.word * (i == line.at),
-                ]
-            )
+            word = line.word if i == line.at else ""
+            rows.writerow([line.name, x, *np.concatenate([band[i] for band in bands]), word])
     return text.getvalue()
 
 
-def tell(curve: Curve) -> None:
-    """What is marked in the curve's lines, and which runs it lacks; its numbers are in the file beside the picture."""
+def show(curve: Curve) -> None:
+    """Print what is marked in the curve's lines, and which runs it lacks."""
     for line in curve.shown:
-        said = sentence(curve, line)
-        if said:
-            echo(f"{line.name}: {said}" if line.name else said)
+        text = sentence(curve, line)
+        if text:
+            echo(f"{line.name}: {text}" if line.name else text)
     if curve.left_out:
         echo(f"left out, as they are not done: {', '.join(curve.left_out)}")

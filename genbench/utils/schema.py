@@ -135,6 +135,7 @@ ENTRY = {  # of a report card
     "n": {str: whole},
     "better": (str, None),
     "features": (str, None),
+    "total": Maybe((number, None)),  # what a count is out of; earlier versions wrote it into `of`
 }
 METRICS = {
     **{part: Maybe(PART) for part in ("train", "validation", "test")},

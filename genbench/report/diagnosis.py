@@ -1,0 +1,148 @@
+"""The diagnosis of several runs: each kind of problem once, with the setting to try."""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from genbench.report.measured import SAMPLES, Symptom
+from genbench.report.names import row_name
+from genbench.report.rows import TableRow
+from genbench.report.words import listed
+from genbench.utils.text import number
+
+MOST_PROBLEMS = 3  # on a terminal
+NOTE, LAST = "note", 1000  # the kind of a symptom that is no fault, and a place after all faults
+NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
+TOUCHES: dict[str, tuple[str, ...] | None] = {  # groups of measures that a fault puts in doubt
+    "not finite": None,  # all of them
+    "undertrained": None,
+    "collapse": None,
+    "posterior collapse": None,
+    "samples alike": None,
+    "overfitted": ("likelihood",),
+    "nothing to compress": ("reconstruction",),
+    "missing": (SAMPLES, "latent space"),
+    "low coverage": (SAMPLES, "latent space"),
+    "samples unlike data": (SAMPLES,),
+    "copies": (SAMPLES, "latent space"),
+    "saturated discriminator": (SAMPLES,),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A kind of problem, the rows that have it, and the settings to try, each with its rows.
+
+    `is_fault` tells it from a remark.
+    """
+
+    text: str
+    rows: list[str]
+    settings: list[tuple[str, list[str]]]
+    is_fault: bool
+
+
+def problems(rows: Sequence[TableRow]) -> list[Problem]:
+    """The problems of these rows, the worst first; numbers that differ become a range.
+
+    A diagnosis begins with what explains most, so the first place of a kind says how bad it is.
+    """
+    groups: dict[str, list[tuple[TableRow, list[Symptom]]]] = {}
+    places: dict[str, int] = {}
+    for row in rows:
+        of_row: dict[str, list[Symptom]] = {}
+        for run in row.runs:
+            remarks = [Symptom(text, text, "") for text in run.metrics.remarks]
+            symptoms = [*run.metrics.diagnosis, *remarks]
+            kinds = {_without_numbers(symptom.kind): symptom for symptom in symptoms}
+            for place, (kind, symptom) in enumerate(kinds.items()):
+                of_row.setdefault(kind, []).append(symptom)
+                is_fault = symptom.kind != NOTE and symptom in run.metrics.diagnosis
+                places[kind] = min(places.get(kind, LAST), place if is_fault else LAST)
+        for kind, symptoms in of_row.items():
+            groups.setdefault(kind, []).append((row, symptoms))
+    found = {kind: _problem(some, rows, places[kind]) for kind, some in groups.items()}
+    order = sorted(found, key=lambda kind: (places[kind], -len(found[kind].rows)))
+    return [found[kind] for kind in order]
+
+
+def _problem(
+    some: list[tuple[TableRow, list[Symptom]]], among: Sequence[TableRow], place: int
+) -> Problem:
+    settings: dict[str, list[str]] = {}
+    names = []
+    for row, symptoms in some:
+        name = row_name(row, among)
+        names.append(_of_seeds(name, len(symptoms), len(row.runs)))
+        for setting in dict.fromkeys(s.setting for s in symptoms if s.setting):
+            settings.setdefault(setting, []).append(name)
+    text = _together([symptom.text for _, symptoms in some for symptom in symptoms])
+    return Problem(text, names, [*settings.items()], place < LAST)
+
+
+def worst(rows: Sequence[TableRow]) -> list[str]:
+    """The first lines of a diagnosis, for a terminal."""
+    found = [problem for problem in problems(rows) if problem.is_fault]
+    lines = []
+    for problem in found[:MOST_PROBLEMS]:
+        tried = "; or ".join(
+            setting if is_for_all(problem) else f"{setting} ({listed(whom)})"
+            for setting, whom in problem.settings[:MOST_PROBLEMS]
+        )
+        line = f"diagnosis of {listed(problem.rows)}: {problem.text}"
+        lines.append(f"{line}; try {tried}" if tried else line)
+    if len(found) > MOST_PROBLEMS:
+        lines.append(f"diagnosis: {number(len(found) - MOST_PROBLEMS)} more in the page")
+    return lines
+
+
+def is_for_all(problem: Problem) -> bool:
+    """Whether there is one setting to try, for all rows that have the problem."""
+    return len(problem.settings) == 1 and len(problem.settings[0][1]) == len(problem.rows)
+
+
+def caveats(row: TableRow, groups: Collection[str]) -> list[str]:
+    """What qualifies that a row is best at measures of these groups.
+
+    That is its first fault that puts them in doubt, and the model's remarks on its fit.
+    """
+    faults: dict[str, list[str]] = {}
+    remarks: dict[str, list[str]] = {}
+    for run in row.runs:
+        for symptom in run.metrics.diagnosis:
+            kind = "missing" if symptom.kind.startswith("missing") else symptom.kind
+            touched = TOUCHES.get(kind, ())
+            if touched is None or {*touched} & {*groups}:
+                faults.setdefault(symptom.kind, []).append(symptom.text)
+        for text in run.metrics.remarks:
+            remarks.setdefault(_without_numbers(text), []).append(text)
+    some = [*list(faults.values())[:1], *remarks.values()]
+    return [_of_seeds(_together(texts), len(texts), len(row.runs)) for texts in some]
+
+
+def _of_seeds(text: str, count: int, seeds: int) -> str:
+    return f"{text} ({count} of {seeds} seeds)" if count < seeds else text
+
+
+def _without_numbers(text: str) -> str:
+    return NUMBER.sub("#", text)
+
+
+def _together(texts: list[str]) -> str:
+    """Texts as one, in which numbers that differ are ranges."""
+    alike: dict[str, list[str]] = {}
+    for text in texts:
+        alike.setdefault(_without_numbers(text), []).append(text)
+    return "; or ".join(map(_with_ranges, alike.values()))
+
+
+def _with_ranges(texts: list[str]) -> str:
+    """Texts that differ in nothing but numbers as one, with the range of each number."""
+    columns = zip(*(NUMBER.findall(text) for text in texts), strict=True)
+    ranges = iter([_range([*column]) for column in columns])
+    return NUMBER.sub(lambda match: next(ranges), texts[0])
+
+
+def _range(words: list[str]) -> str:
+    values = sorted(dict.fromkeys(words), key=lambda word: float(word.replace(",", "")))
+    return values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"

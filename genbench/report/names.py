@@ -1,0 +1,45 @@
+"""What a row is called: the model, settings and dataset that tell it from the rows beside it."""
+
+from collections.abc import Iterable, Sequence
+
+from genbench.report.rows import TableRow, chosen_settings
+from genbench.report.words import short
+
+
+def name_of(row: TableRow, rows: Sequence[TableRow], without: Iterable[str] = ()) -> str:
+    """What tells a row from others: its model, settings and dataset, as far as these differ.
+
+    Settings are written as one would type them, in brackets after the model. Nothing for a row
+    that is alone, or that differs only in the settings that are left out.
+    """
+    alike = [r for r in rows if (r.model, r.dataset) == (row.model, row.dataset)]
+    settings = settings_in_words(row, alike, without)
+    name = " ".join(settings)
+    if len({r.model for r in rows}) > 1:
+        name = f"{row.model} ({', '.join(settings)})" if settings else row.model
+    if len({r.dataset for r in rows}) == 1:
+        return name
+    return f"{name or row.model} on {row.dataset}"
+
+
+def settings_in_words(
+    row: TableRow, rows: Sequence[TableRow], without: Iterable[str] = ()
+) -> list[str]:
+    """The settings that tell a row from these, as one would type them."""
+    names = [n for n in chosen_settings(rows) if n in row.settings and n not in {*without}]
+    return [f"{name}={short(row.settings[name])}" for name in names]
+
+
+def row_name(row: TableRow, rows: Sequence[TableRow]) -> str:
+    """What a row is called in a sentence: what tells it from these rows, at least its model."""
+    return name_of(row, rows) or row.model
+
+
+def model_names(rows: Sequence[TableRow], among: Sequence[TableRow]) -> list[str]:
+    """Rows by their model alone, where these are all rows of a model; else by their settings."""
+    found: dict[str, None] = {}
+    for row in rows:
+        alike = [r for r in among if (r.model, r.dataset) == (row.model, row.dataset)]
+        is_whole = all(any(r is one for one in rows) for r in alike)
+        found[row.model if is_whole else row_name(row, among)] = None
+    return [*found]

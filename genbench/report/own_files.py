@@ -1,0 +1,78 @@
+"""Files that a report writes into a folder that may hold a user's own: those are never overwritten.
+
+A list beside them, with the digest of each file, says which files are ours and unchanged.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from genbench.utils.errors import UserError
+from genbench.utils.files import (
+    Unreadable,
+    digest_of,
+    read_json_or_empty,
+    read_text,
+    write,
+    write_json,
+)
+
+LIST = "report_files.json"
+OPTION = "report.dir"
+LARGEST = 1 << 28  # bytes of a file of a report
+TITLE = "genbench report</title>"  # in the page of earlier versions, which kept no list
+
+
+def require_own(folder: Path, names: Iterable[str]) -> None:
+    """UserError if one of these files is there and is not as a report of ours wrote it."""
+    known = _known(folder)
+    adopted = not known and _is_of_an_earlier_version(folder)
+    for name in names:
+        path = folder / name
+        if os.path.lexists(path) and not adopted and _digest(path) not in known.get(name, []):
+            raise UserError(
+                str(path),
+                "no report of genbench wrote this file, or it was changed since",
+                fix=f"move it away, or choose another folder with {OPTION}=FOLDER",
+            )
+
+
+def write_own(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the files by their names. Raises UserError, and writes nothing, if one is a user's own.
+
+    The list has the digests of the old and the new files before the first is replaced, so that a
+    crash leaves no file of ours that looks like a user's.
+    """
+    require_own(folder, contents)
+    before = _known(folder)
+    new = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    after = before | {name: [digest] for name, digest in new.items()}
+    unchanged = after == before and all((folder / name).is_file() for name in contents)
+    if unchanged:
+        return
+    both = before | {name: [*before.get(name, []), digest] for name, digest in new.items()}
+    write_json(folder / LIST, both)
+    for name, content in contents.items():
+        write(folder / name, content)
+    write_json(folder / LIST, after)
+
+
+def _known(folder: Path) -> dict[str, list[str]]:
+    """The digests of our files by their names."""
+    return read_json_or_empty(folder / LIST, {str: [str]})
+
+
+def _digest(path: Path) -> str:
+    """The digest of a regular file; nothing for anything else."""
+    try:
+        return digest_of(path, LARGEST)
+    except Unreadable:
+        return ""
+
+
+def _is_of_an_earlier_version(folder: Path) -> bool:
+    try:
+        return TITLE in read_text(folder / "report.html", LARGEST)
+    except Unreadable:
+        return False
