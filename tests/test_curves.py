@@ -14,6 +14,7 @@ from genbench.config.registry import builtin_registry
 from genbench.figures import plots
 from genbench.figures.canvas import Canvas
 from genbench.report import sweep_curves
+from genbench.report.load import gathered
 
 
 @pytest.fixture
@@ -25,7 +26,8 @@ def sweep(tmp_path):
         folder = tmp_path / f"{next(count)}_{model}"
         folder.mkdir()
         config = config_of(model, dataset=dataset) | changes
-        cost = {"criterion": criterion, "criterion_contains": list(contains)}
+        cost = dict.fromkeys(("epochs", "steps", "kept_epoch", "parameters"), 1)
+        cost |= {"criterion": criterion, "criterion_contains": list(contains)}
         parts = {
             part: {"n": 1} | ({} if criterion is None else {criterion: value})
             for part, value in values.items()
@@ -34,13 +36,11 @@ def sweep(tmp_path):
         (folder / "status.json").write_text(json.dumps({"state": state}))
         if state == "done":
             (folder / "metrics.json").write_text(
-                json.dumps(parts | {"cost": cost, "machine": {"device": "cpu"}})
+                json.dumps(parts | {"cost": cost, "time": {}, "machine": {"device": "cpu"}})
             )
 
     job.folder = tmp_path
-    job.curves = lambda: list(
-        sweep_curves.curves(sweep_curves.results(tmp_path, builtin_registry()))
-    )
+    job.curves = lambda: list(sweep_curves.curves(gathered([tmp_path], builtin_registry())[0]))
     return job
 
 

@@ -1,6 +1,7 @@
 """Reports: what is averaged, marked and kept apart, from run folders made by hand; and that the page is safe and whole."""
 
 import csv
+import dataclasses
 import itertools
 import json
 import math
@@ -16,11 +17,20 @@ from conftest import config_of
 from PIL import EpsImagePlugin, Image
 
 from genbench.config.registry import builtin_registry
-from genbench.report import charts, command, table, verdicts
-from genbench.report.load import Measure, Value, results
-from genbench.report.table import averaged, compared, labels, standings
+from genbench.report import charts, command, diagnosis, export, gaps, ranking, verdicts
+from genbench.report.load import gathered
+from genbench.report.measured import Quantity, Value
+from genbench.report.names import row_name
+from genbench.report.ranking import standings
+from genbench.report.rows import averaged
+from genbench.report.table import compared, labels
 from genbench.utils import signals
 
+COST = {
+    **dict.fromkeys(("epochs", "steps", "kept_epoch", "parameters"), 1),
+    "criterion": None,
+    "criterion_contains": [],
+}
 VOID = {"meta", "img", "br", "link", "input", "wbr"}
 
 
@@ -48,29 +58,29 @@ def left(tmp_path, monkeypatch):
         (folder / "status.json").write_text(json.dumps({"state": state, **status}))
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in curve))
         if state == "done":
-            (folder / "metrics.json").write_text(
-                json.dumps({"cost": {"criterion": "nll"}} | (metrics or {}))
-            )
+            content = {"time": {}, **(metrics or {})}
+            content["cost"] = COST | content.get("cost", {"criterion": "nll"})
+            (folder / "metrics.json").write_text(json.dumps(content))
         return folder
 
     def reported(*folders):
         registry = builtin_registry()
-        told = compared(folders or [tmp_path / "runs"], registry)
-        command.leave(told, tmp_path / "runs")
-        return told
+        runs = tmp_path / "runs"
+        return command.write_all([*folders] or [runs], runs, registry)
 
     run.folder, run.report = tmp_path / "runs", reported
     return run
 
 
 def card(*entries, **more):
-    """metrics.json with a report card; each entry a name, a value and what else is told of it."""
+    """metrics.json with a report card; each entry a name, a value and what else is report of it."""
     usual = {
         "group": "samples",
         "low": None,
         "high": None,
-        "n": 100,
+        "n": {"samples": 100},
         "on": "test",
+        "of": "",
         "unit": "",
         "better": "lower",
         "features": None,
@@ -80,6 +90,41 @@ def card(*entries, **more):
         "cost": {},
         **more,
     }
+
+
+def only(report):
+    """The section of a report on one dataset."""
+    (section,) = report.sections
+    return section
+
+
+def best(report):
+    """The row, among all, and the name of each measure that it is clearly best at."""
+    rows = report.rows
+    return {
+        (next(k for k, row in enumerate(rows) if row is section.rows[i]), quantity.name)
+        for section in report.sections
+        for i, quantity in section.best
+    }
+
+
+def said(report):
+    """All sentences of a report."""
+    return [*verdicts.sentences(report)]
+
+
+def warnings(left):
+    report = left.report()
+    return verdicts.sampler_warnings(only(report), report)
+
+
+def verdicts_of(report):
+    return [text for s in report.sections for text in verdicts.verdicts(s, report)]
+
+
+def gathered_runs(folder, registry):
+    """The runs below a folder."""
+    return gathered([folder], registry)[0]
 
 
 def sure(value, reach=0.01):
@@ -141,11 +186,11 @@ def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, 
         changes={"n_components": 2, "seed": 0},
         metrics=card(("fid", 20.0, {}), ("precision", 0.2, {"better": "higher"})),
     )  # a repeated run counts once
-    told = left.report()
-    assert [len(row.runs) for row in told.rows] == [3, 3]
-    fid = next(m for m in told.measures if m.name == "fid")
+    report = left.report()
+    assert [len(row.runs) for row in report.rows] == [3, 3]
+    fid = next(q for q in report.quantities if q.name == "fid")
     value, half = (
-        told.rows[0].cells[fid],
+        report.rows[0].cells[fid],
         4.302652729911275 / math.sqrt(3),
     )  # t for 2 degrees of freedom; deviation 1
     assert (
@@ -153,7 +198,7 @@ def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, 
         and value.high == pytest.approx(21 + half)
         and value.seeds == 3
     )
-    assert {(i, m.name) for i, m in told.best} == {(0, "fid"), (1, "precision")}, (
+    assert best(report) == {(0, "fid"), (1, "precision")}, (
         "where no direction is known, none is best"
     )
     shown = capsys.readouterr().out
@@ -198,9 +243,11 @@ def test_a_page_shades_numbers_by_where_they_stand_and_leaves_out_what_a_model_c
             ("fid", 20.0, sure(20)), ("mse", 0.3, mse), ("psnr", 20.0, mse | {"better": None})
         ),
     )
-    told = left.report()
+    report = left.report()
     found = {
-        (told.rows[i].kind[0], m.name): standing for (i, m), standing in told.standings.items()
+        (report.rows[i].model, q.name): standing
+        for (i, q), standing in only(report).standings.items()
+        if q.name != "parameters"
     }
     assert found == {
         **{("pca", "fid"): 0, ("ae", "fid"): 0.5, ("vae", "fid"): 0.5, ("gan", "fid"): 1},
@@ -235,14 +282,15 @@ def test_the_csv_reads_back_as_the_numbers_of_the_files(left):
     left.report()
     rows = read_csv(left.folder)
     assert {int(row["n_components"]): float(row["fid"]) for row in rows} == values
-    assert [float(row["fid low"]) for row in rows] == [value - 0.1 for value in values.values()]
+    low = [value - 0.1 for value in values.values()]
+    assert [float(row["fid low"]) for row in rows] == [low[0], -1e-17, low[2]], "fid has a least"
     assert [row["best"] for row in rows] == ["", "fid", ""] and rows[0]["runs"] == "0_gmm"
 
 
 @pytest.mark.parametrize(
     "different",
     [
-        {"n": 200},
+        {"n": {"samples": 200}},
         {"n": {"real": 1, "samples": 2}},
         {"features": "abc"},
         {"on": "train"},
@@ -253,23 +301,20 @@ def test_numbers_that_were_measured_otherwise_are_in_another_column(left, differ
     left(changes={"n_components": 2}, metrics=card(("fid", 1.0, sure(1))))
     left(changes={"n_components": 3}, metrics=card(("fid", 2.0, sure(2))))
     left(changes={"n_components": 4}, metrics=card(("fid", 0.5, sure(0.5) | different)))
-    told = left.report()
-    one, other = (m for m in told.measures if m.name == "fid")
-    assert [one in row.cells for row in told.rows] == [True, True, False] and [
-        other in row.cells for row in told.rows
+    report = left.report()
+    one, other = (q for q in report.quantities if q.name == "fid")
+    assert [one in row.cells for row in report.rows] == [True, True, False] and [
+        other in row.cells for row in report.rows
     ] == [
         False,
         False,
         True,
     ]
-    assert told.best == {(0, one)}, "the only one of its kind is not the best of anything"
+    assert only(report).best == {(0, one)}, "the only one of its kind is not the best of anything"
     name, value = next(iter(different.items()))
-    words = "real 1, samples 2" if isinstance(value, dict) else str(value)
-    assert (
-        words in told.names[other]
-        and told.names[one] != told.names[other]
-        and {*told.names.values()} <= set(read_csv(left.folder)[0])
-    )
+    words = ", ".join(f"{n} {what}" for what, n in value.items()) if name == "n" else value
+    assert words in report.labels[other] and report.labels[one] != report.labels[other]
+    assert {*report.labels.values()} <= set(read_csv(left.folder)[0])
 
 
 def test_terms_of_an_objective_are_their_models_own(left):
@@ -283,30 +328,28 @@ def test_terms_of_an_objective_are_their_models_own(left):
     left("gmm", {"n_components": 3}, metrics={"test": {"n": 10, "nll": 2.0, "squared_error": 0.2}})
     left("gmm", {"n_components": 4}, metrics={"test": {"n": 9, "nll": 1.0, "squared_error": 0.2}})
     left("kde", metrics={"test": {"n": 10, "nll": 1.0, "squared_error": 0.3}})
-    told = left.report()
-    assert {c.measure.name for c in told.contests} == {"nll"}, (
-        "of other terms no direction is known"
-    )
-    assert [(c.leaders[0], c.measure.model, c.won) for c in told.contests] == [(1, "gmm", False)], (
+    report = left.report()
+    contests = only(report).contests
+    assert {c.quantity.name for c in contests} == {"nll"}, "of other terms no direction is known"
+    assert [(c.leaders[0], c.quantity.model, c.won) for c in contests] == [(1, "gmm", False)], (
         "one seed of a term tells no error"
     )
-    headers = {"nll, of gmm, n=10", "nll, of gmm, n=9", "nll, of kde"}
+    headers = {"nll, of gmm, from 10 test points", "nll, of gmm, from 9 test points", "nll, of kde"}
     headers |= {
-        "squared_error, of gmm, n=10",
-        "squared_error, of gmm, n=9",
+        "squared_error, of gmm, from 10 test points",
+        "squared_error, of gmm, from 9 test points",
         "squared_error, of kde",
     }
-    assert set(told.names.values()) == headers, "held-out data only"
+    assert {*report.labels.values()} == headers | {"parameters"}, "held-out data only"
 
 
 def test_a_criterion_with_other_weights_is_another_number(left):
     for beta in (1.0, 4.0):
         cost = {"criterion": "loss", "criterion_contains": ["beta"]}
         left("vae", {"beta": beta}, metrics={"test": {"n": 9, "loss": beta}, "cost": cost})
-    told = left.report()
-    assert told.best == set() and {"loss, of: beta=1", "loss, of: beta=4"} <= set(
-        told.names.values()
-    )
+    report = left.report()
+    assert best(report) == set()
+    assert {"loss, of: beta=1", "loss, of: beta=4"} <= {*report.labels.values()}
 
 
 def test_what_is_best_is_best_on_the_same_data(left):
@@ -316,11 +359,9 @@ def test_what_is_best_is_best_on_the_same_data(left):
             dataset=dataset,
             metrics=card(("fid", value, sure(value))),
         )
-    told = left.report()
-    assert {i for i, _ in told.best} == {1, 2} and told.kept[1] == (
-        "dataset",
-        ["digits", "digits", "ring", "ring"],
-    )
+    report = left.report()
+    assert {i for i, _ in best(report)} == {1, 2}
+    assert [row.dataset for row in report.rows] == ["digits", "digits", "ring", "ring"]
 
 
 def test_columns_are_the_settings_that_were_chosen_and_differ(left):
@@ -328,12 +369,10 @@ def test_columns_are_the_settings_that_were_chosen_and_differ(left):
     left("gmm", {"device": "cpu", "n_components": 3}, metrics=card(("fid", 1.0, {})) | here)
     left("vae", metrics=card(("fid", 2.0, {})) | here)
     left("vae", {"beta": 2.0, "epochs": 7}, metrics=card(("fid", 3.0, {})) | here)
-    told = left.report()
-    assert [name for name, _ in told.kept] == ["model", "epochs", "beta"], (
-        "what only follows from the model is no choice"
-    )
+    report = left.report()
+    assert only(report).settings == ["epochs", "beta"], "what follows from the model is no choice"
     differs = page(left.folder).tables[-1]
-    assert ["beta", "has none (gmm); 1 (vae); 2 (vae)"] in differs and not any(
+    assert ["beta", "1 (vae); 2 (vae)"] in differs and not any(
         row[0] == "device" for row in differs
     )
 
@@ -364,12 +403,15 @@ def test_runs_on_other_data_are_never_averaged_and_are_called_by_their_folders(l
             dataset="image-folder",
             metrics=card(("fid", seed, sure(seed))) | on(root * 16),
         )
-    told = left.report()
-    assert "2 runs in 2 settings" in told.counts and told.best == set()
+    report = left.report()
+    assert "2 runs in 2 settings on 2 datasets" in report.counts and best(report) == set()
     shown = capsys.readouterr().out
     for text in (shown, page(left.folder).words, (left.folder / "report.md").read_text()):
-        assert "2 seeds" not in text and ("image-folder dogs" in text or more)
-    own = ["image-folder"] * 2 if more else ["image-folder cats", "image-folder dogs"]
+        assert "2 seeds" not in text and "image-folder dogs" in text
+        assert "Runs on different data are not compared: image-folder cats and" in " ".join(
+            text.split()
+        )
+    own = ["image-folder cats", "image-folder dogs"]
     assert [row["dataset"] for row in read_csv(left.folder)] == own
     assert not more or [row["dataset.seed"] for row in read_csv(left.folder)] == ["0", "1"]
 
@@ -385,7 +427,7 @@ def test_data_are_known_by_their_content_and_not_by_their_folder(left):
         "the same pictures elsewhere are the same data"
     )
     names = ["cats 11111111", "cats 22222222", "c from /pictures/c", "c from /pictures/d/c"]
-    assert [row.kind[1] for row in rows] == [f"image-folder {name}" for name in names]
+    assert [row.dataset for row in rows] == [f"image-folder {name}" for name in names]
 
 
 def test_only_what_can_change_a_result_tells_runs_apart(left):
@@ -398,20 +440,17 @@ def test_only_what_can_change_a_result_tells_runs_apart(left):
     left(
         "gmm",
         {"evaluation": "quick", "save_every": 9, "draw_every": 9},
-        metrics=card(("fid", 2.0, {"n": 9}), ("kid", 1.0, {})) | on("1"),
+        metrics=card(("fid", 2.0, {"n": {"samples": 9}}), ("kid", 1.0, {})) | on("1"),
     )
     left("gmm", {"device": "cuda"}, metrics=card(("fid", 3.0, {})) | on("1", device="cuda"))
-    told = left.report()
-    assert "4 runs in 4 settings; 2 more of the same settings, seed and data" in told.counts
-    assert dict(told.kept)["device"] == ["cpu", "cpu", "cpu", "cuda"] and dict(told.kept)[
-        "validate_every"
-    ] == ["", 1, 2, ""]
-    assert [sorted(value.mean for value in row.cells.values()) for row in told.rows] == [
-        [1, 1, 2],
-        [1],
-        [1],
-        [3],
+    report = left.report()
+    assert "4 runs in 4 settings; 2 more of the same settings, seed and data" in report.counts
+    assert [row.settings["device"] for row in report.rows] == ["cpu", "cpu", "cpu", "cuda"]
+    assert [row.settings.get("validate_every") for row in report.rows] == [None, 1, 2, None]
+    measured = [
+        sorted(v.mean for q, v in row.cells.items() if q.group == "samples") for row in report.rows
     ]
+    assert measured == [[1, 1, 2], [1], [1], [3]]
     assert read_csv(left.folder)[0]["runs"] == "4_gmm 0_gmm 1_gmm", (
         "what was measured by any of them is in its row"
     )
@@ -450,6 +489,77 @@ def test_a_sweep_over_folders_has_a_row_for_each(genbench, undrawn, tmp_path):
     }
 
 
+def test_a_setting_without_effect_tells_no_runs_apart(left):
+    """Without patience, validate_every only says when to look; with steps, epochs follow."""
+    for patience in (None, 2):
+        left("gmm", {"patience": patience}, metrics=card(("fid", 1.0, {})))
+    assert only(left.report()).settings == ["patience"]
+    length = {"epochs": 8, "steps": 6000, "steps_per_epoch": 782}
+    ring = {"dataset": "ring", "metrics": card(("fid", 1.0, {}))}
+    left("gan", {"steps": 6000}, **ring, length=length)
+    left("gan", **ring)
+    epochs = [row.settings["epochs"] for row in left.report().rows if row.model == "gan"]
+    assert epochs == [8, 100]
+
+
+def test_one_dataset_has_one_table_and_data_are_said_once_not_to_compare(left, capsys):
+    data = {"digits": 10, "ring": 100, "grid": 50}
+    for (dataset, points), model in itertools.product(data.items(), ("gmm", "vae", "pca")):
+        n = {"n": {"samples": points, "test": points}}
+        left(model, dataset=dataset, metrics=card(("fid", 1.0, n | sure(1)), ("copied", 1.0, n)))
+    left("kmeans", metrics=card(("fid", 1.0, {"n": {"samples": 3}})))
+    report = left.report()
+    texts, _ = everywhere(left.folder, capsys)
+    tables = page(left.folder).tables
+    assert [t[1][0] for t in tables[:6:2]] == ["model"] * 3 and len(report.sections) == 3
+    for text in texts:
+        assert text.count("not compared") == 1 and "digits, ring and grid" in text
+    for section in report.sections[1:]:
+        assert [c.head for c in section.columns] == ["sampler", "fid ↓", "copied ↓"], "no (1)"
+    otherwise = gaps.otherwise_measured(report.sections[0])
+    assert otherwise == [
+        "No fid of kmeans: it was measured from 3 samples, not 10 samples, 10 test points, "
+        "which does not compare."
+    ]
+
+
+@pytest.mark.parametrize("datasets, settings", [(1, 70), (3, 20), (12, 4)])
+def test_any_number_of_runs_fits_a_screen(left, capsys, monkeypatch, datasets, settings):
+    monkeypatch.setenv("COLUMNS", "80")
+    for i, k in itertools.product(range(datasets), range(settings)):
+        metrics = card(
+            ("fid", 10.0 * k, sure(k, k)),
+            ("mse", k + 1.0, {"group": "reconstruction"}),
+            diagnosis=[fault("undertrained", f"{k} more epochs would help", "epochs=99")],
+        )
+        root = pictures_in(f"set{i}")
+        left("vae", {"beta": k + 1.0, "lr": 0.1 / (k + 1)} | root, "done", metrics=metrics)
+    for k in range(9):
+        left("gan", state="failed", reason=f"the loss is not finite at step {k}")
+    capsys.readouterr()
+    left.report()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith("report: ")
+    assert len(lines) <= 22 and max(map(len, lines[:-1])) <= 80, "\n".join(lines)
+
+
+def test_a_terminal_shows_samples_of_all_models_rather_than_what_few_have(
+    left, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    mse, likely = {"group": "reconstruction"}, {"group": "likelihood", "better": "higher"}
+    for seed, model in itertools.product((0, 1), ("pca", "gmm", "vae", "gan", "gmm-sgd")):
+        entries = [("fid", 10.0 + seed, {})]
+        entries += [("mse", 0.0123 + seed, mse)] * (model in ("pca", "vae"))
+        entries += [("log_prob", -12345.0 - seed, likely)] * (model != "gan")
+        sampler = "prior + noise" if model in ("pca", "vae") else "model"
+        left(model, {"seed": seed}, metrics=card(*entries) | drawing(sampler))
+    left.report()
+    shown = capsys.readouterr().out
+    assert "fid ↓" in shown and "sampler" in shown
+    assert "Two seeds are too few" in " ".join(shown.split())
+
+
 # --- what a column compares -----------------------------------------------------------------------------------
 
 
@@ -472,7 +582,7 @@ def test_the_sampler_is_shown_beside_samples_also_where_it_is_the_default(left, 
     left("vae", {"sampler": "gmm"}, metrics=card(("fid", 2.0, {})) | drawing("gmm"))
     left("gmm", metrics=card(("fid", 1.0, {})) | drawing("model"))
     left("kmeans", metrics=card(("mse", 1.0, {"group": "reconstruction"})) | drawing("model"))
-    told = left.report()
+    report = left.report()
     texts, rows = everywhere(left.folder, capsys)
     assert [row["sampler"] for row in rows] == ["prior", "gmm", "model", "model"]
     heads = page(left.folder).tables[0][1]
@@ -482,8 +592,9 @@ def test_the_sampler_is_shown_beside_samples_also_where_it_is_the_default(left, 
             "compare different samplers (prior: vae (sampler=prior); gmm: vae (sampler=gmm); model: gmm)"
             in text
         )
-    one = told._replace(rows=[row for row in told.rows if row.sampler == "model"])
-    assert verdicts.warnings(one) == []
+    section = only(report)
+    one = dataclasses.replace(section, rows=[r for r in section.rows if r.sampler == "model"])
+    assert verdicts.sampler_warnings(one, report) == []
 
 
 def test_real_data_are_shown_and_neither_ranked_nor_averaged_with_runs(left, capsys):
@@ -500,22 +611,19 @@ def test_real_data_are_shown_and_neither_ranked_nor_averaged_with_runs(left, cap
             metrics=card(("fid", k, sure(k)), ("mse", 1.0, {})) | here,
         )
     left(changes={"n_components": 5}, metrics=card(("fid", 5.0, sure(5))))
-    told = left.report()
-    (row,) = told.real
-    assert row.kind == ("real data", "digits") and {
+    report = left.report()
+    (row,) = (row for section in report.sections for row in section.real)
+    assert (row.model, row.dataset) == ("real data", "digits") and {
         m.name: v.mean for m, v in row.cells.items()
     } == {"fid": 0.5}
-    assert {(told.rows[i].settings["n_components"], m.name) for i, m in told.best} == {(2, "fid")}
-    assert max(i for i, _ in told.standings) < len(told.rows) == 4
+    won = {(report.rows[i].settings["n_components"], name) for i, name in best(report)}
+    assert won == {(2, "fid")}
+    assert max(i for s in report.sections for i, _ in s.standings) < 3 < len(report.rows)
     texts, rows = everywhere(left.folder, capsys)
     assert all("real data" in text for text in texts) and "4 runs in 4 settings" in texts[0]
-    assert [(r["model"], r["fid"], r["best"], r["seeds"]) for r in rows][-1] == (
-        "real data",
-        "0.5",
-        "",
-        "",
-    )
-    assert page(left.folder).tables[0][-1][:2] == ["real data", "digits"]
+    (line,) = (r for r in rows if r["model"] == "real data")
+    assert (line["dataset"], line["fid"], line["best"], line["seeds"]) == ("digits", "0.5", "", "")
+    assert page(left.folder).tables[0][-1][0] == "real data"
 
 
 APART = [  # two numbers, and whether the first is below the second beyond doubt
@@ -528,9 +636,28 @@ APART = [  # two numbers, and whether the first is below the second beyond doubt
 ]
 
 
+def test_a_share_below_zero_is_no_better_than_zero(left):
+    share = {"unit": "share of samples"}
+    for k, value in ((2, -2.94), (3, 0.0), (4, 0.5)):
+        left(changes={"n_components": k}, metrics=card(("copied", value, share | sure(value, 0.1))))
+    report = left.report()
+    assert [standing for _, standing in sorted(only(report).standings.items())] == [1, 1, 0]
+    assert best(report) == set(), "the first two are alike"
+
+
+def test_an_interval_ends_where_its_measure_does(left):
+    for k, seed in itertools.product((2, 3), (0, 1)):
+        metrics = card(("fid", 1.0 + 9 * seed, {})) | {"time": {"fit_seconds": 1.0 + k}}
+        left(changes={"n_components": k, "seed": seed}, metrics=metrics)
+    left.report()
+    assert {float(row["fid low"]) for row in read_csv(left.folder)} == {0.0}
+    ((_, canvas),) = charts.cost(compared([left.folder], builtin_registry()).rows)
+    assert canvas.figure.axes[0].dataLim.y0 == 0
+
+
 @pytest.mark.parametrize("one, other, wanted", APART)
 def test_numbers_are_apart_where_their_intervals_are(one, other, wanted):
-    assert table.apart(one, other) is table.apart(other, one) is wanted
+    assert ranking.apart(one, other) is ranking.apart(other, one) is wanted
 
 
 def test_the_best_has_an_interval_apart_from_all_others(left, capsys):
@@ -543,10 +670,8 @@ def test_the_best_has_an_interval_apart_from_all_others(left, capsys):
             ("modes", k, better),
         ]
         left(changes={"n_components": k}, metrics=card(*entries, *cost))
-    told = left.report()
-    assert {(i, m.name) for i, m in told.best} == {(2, "density"), (0, "parameters")}, (
-        "time is not compared"
-    )
+    report = left.report()
+    assert best(report) == {(2, "density"), (0, "parameters")}, "time is not compared"
     texts, _ = everywhere(left.folder, capsys)
     for text in texts:
         assert "Too close to call: fid between n_components=2 and n_components=3." in text
@@ -569,15 +694,15 @@ def test_a_report_says_who_is_best_at_what_and_why_cells_are_empty(left, capsys)
     left("vae", {"evaluation": "none"}, metrics={"cost": {}})
     left(
         "kde",
-        metrics=card(("fid", 3.0, {"n": 7}), ("mse", 2.0, mse | {"n": 7}))
+        metrics=card(("fid", 3.0, {"n": {"samples": 7}}), ("mse", 2.0, mse | {"n": {"test": 7}}))
         | drawing("prior", "encode", "decode"),
     )
-    told = left.report()
-    text = " ".join(verdicts.said(told))
+    report = left.report()
+    text = " ".join(said(report))
     assert "gan is best at fid among gan, pca and ae." in text
     assert "pca is best at mse among pca and ae." in text and "of gan: it cannot encode." in text
     assert "of vae: evaluation=none; genbench evaluate" in text
-    assert "of kde: the number does not compare, as it is n=7, not 100;" in text
+    assert "No mse and fid of kde: they were measured otherwise, which does not compare." in text
     assert "No log_prob of ae and kde: it has no likelihood of these data" in text
     page_words = " ".join(page(left.folder).words.split())
     assert (
@@ -598,10 +723,10 @@ def test_a_kind_of_problem_is_told_once_with_its_runs_and_the_setting_to_paste(l
         found += [{"kind": "copies", "text": "samples are copies", "setting": ""}] * (k == seed + 2)
         left(
             changes={"n_components": k, "seed": seed},
-            metrics=card(("fid", 1.0, {}), diagnosis=[*found, 3, {"kind": 1}]),
+            metrics=card(("fid", 1.0, {}), diagnosis=found),
         )
-    told = left.report()
-    modes, copies = verdicts.problems(told)
+    report = left.report()
+    modes, copies = diagnosis.problems(report.rows)
     assert modes.text == "samples cover 2 to 4 of 9 modes" and modes.rows == [
         "n_components=2",
         "n_components=3",
@@ -656,8 +781,8 @@ def test_who_is_best_is_qualified_by_its_faults_and_remarks_in_the_same_sentence
             ("log_prob", 1.0, log_prob | sure(1)),
         ),
     )
-    told = left.report()
-    assert verdicts.verdicts(told) == [
+    report = left.report()
+    assert verdicts_of(report) == [
         "gmm is best at fid, and at log_prob among gmm and kde (but 3 of 10 covariances are singular).",
         "vae is best at completeness (but 0 of 2 latents).",
     ]
@@ -670,9 +795,10 @@ def test_who_is_best_is_qualified_by_its_faults_and_remarks_in_the_same_sentence
         and "no fault" not in texts[0]
         and "no fault" in texts[1]
     )
-    assert [problem.text for problem in verdicts.problems(told)][-2:] == ["no fault", remarks[0]], (
-        "the worst are first"
-    )
+    assert [problem.text for problem in diagnosis.problems(report.rows)][-2:] == [
+        "no fault",
+        remarks[0],
+    ], "the worst are first"
 
 
 def test_the_reason_of_an_empty_cell_is_one_and_the_right_one(left, capsys):
@@ -694,8 +820,8 @@ def test_the_reason_of_an_empty_cell_is_one_and_the_right_one(left, capsys):
         metrics=card(("fid", 3.0, {}), ("log_prob", 3.0, likely | {"of": of}), diagnosis=[]) | able,
     )
     left("pca", metrics=card(("fid", 2.0, {}), ("log_prob", 3.0, likely | {"of": of})) | able)
-    told = left.report()
-    text = " ".join(verdicts.gaps(told))
+    report = left.report()
+    text = " ".join(gaps.gaps(only(report), report))
     assert (
         "No nmi of vae: it is measured only of models whose codes are clusters, on data with labels."
         in text
@@ -704,10 +830,10 @@ def test_the_reason_of_an_empty_cell_is_one_and_the_right_one(left, capsys):
         "No nmi of pca: it was not asked for; genbench evaluate" in text
         and "metrics=nmi measures it" in text
     )
-    kinds = "of another kind: probability of dot counts, not density of test values, in cells"
-    assert f"No log_prob (1) of vae and pca: the number does not compare, as it is {kinds};" in text
+    kinds = "probability of dot counts, not density of test values, in cells, which does not"
+    assert f"No log_prob (1) of vae and pca: it is {kinds} compare." in text
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"as it is {kinds};" in shown and "No nmi" not in shown
+    assert kinds in shown and "No nmi" not in shown
 
 
 def test_sentences_name_rows_by_what_differs_in_them(left):
@@ -718,18 +844,18 @@ def test_sentences_name_rows_by_what_differs_in_them(left):
             under="one",
             metrics=card(("fid", beta * latent_dim, sure(beta * latent_dim))),
         )
-    assert verdicts.verdicts(left.report(left.folder.parent / "one")) == [
+    assert verdicts_of(left.report(left.folder.parent / "one")) == [
         "beta=1 latent_dim=2 is best at fid."
     ]
     for dataset, k in itertools.product(("ring", "grid"), (2, 3)):
         left("gmm", {"n_components": k}, dataset=dataset, metrics=card(("fid", k, sure(k))))
     left("kde", dataset="ring", metrics=card(("fid", 9.0, sure(9)), ("mse", 9.0, {})))
-    told = left.report(left.folder)
-    assert verdicts.verdicts(told) == [
+    report = left.report(left.folder)
+    assert verdicts_of(report) == [
         "On ring: gmm (n_components=2) is best at fid.",
         "On grid: n_components=2 is best at fid.",
     ]
-    assert [verdicts.name(row, told) for row in told.rows][::4] == [
+    assert [row_name(row, report.rows) for row in report.rows][:3:2] == [
         "gmm (n_components=2) on ring",
         "kde on ring",
     ]
@@ -748,8 +874,8 @@ def test_what_rises_and_falls_with_a_swept_number_is_a_sentence(left, capsys):
             ("parameters", beta, {"group": "cost"}),
         )
         left("vae", {"beta": beta, "latent_dim": latent_dim}, metrics=found)
-    told = left.report()
-    assert verdicts.effects(told) == [
+    report = left.report()
+    assert verdicts.effects(only(report), report) == [
         "At latent_dim=2, mse rises from 0.01 to 0.08 as beta grows from 1 to 8.",
         "At latent_dim=10, mse rises from 0.01 to 0.08 and fid falls from 8 to 1 as beta grows from 1 to 8.",
     ], (
@@ -757,7 +883,8 @@ def test_what_rises_and_falls_with_a_swept_number_is_a_sentence(left, capsys):
     )
     for seed in (0, 1, 2):
         left("kde", {"dataset.seed": seed}, metrics=card(("fid", 1.0 + seed, sure(seed, 1e-3))))
-    assert len(verdicts.effects(left.report())) == 2, (
+    report = left.report()
+    assert len(verdicts.effects(only(report), report)) == 2, (
         "a seed is no quantity that anything could grow with"
     )
     assert "At latent_dim=10, mse rises" in " ".join(capsys.readouterr().out.split())
@@ -767,19 +894,19 @@ def test_what_rises_and_falls_with_a_swept_number_is_a_sentence(left, capsys):
 def test_a_sweep_over_samplers_is_not_told_to_sweep_them(left):
     for sampler in ("prior", "gmm"):
         left("ae", {"sampler": sampler}, metrics=card(("fid", 3.0, {})) | drawing(sampler))
-    assert verdicts.warnings(left.report()) == [], "of one model the sampler is all that differs"
+    assert warnings(left) == [], "of one model the sampler is all that differs"
     left("gmm", metrics=card(("fid", 1.0, {})) | drawing("model"))
-    (text,) = verdicts.warnings(left.report())
+    (text,) = warnings(left)
     assert "compare different samplers" in text and "sampler=prior,gmm" not in text
     left("vae", metrics=card(("fid", 3.0, {})) | drawing("prior"))
-    (text,) = verdicts.warnings(left.report())
+    (text,) = warnings(left)
     assert "sampler=prior,gmm" in text
 
 
 def test_one_measure_without_an_interval_is_one(left):
     for k in (2, 3):
         left(changes={"n_components": k}, metrics=card(("fid", k, {})))
-    assert verdicts.verdicts(left.report()) == [
+    assert verdicts_of(left.report()) == [
         "Nobody is called best at fid: no interval is known for n_components=2 and n_components=3; seed=0,1,2 may give one."
     ]
 
@@ -808,8 +935,8 @@ def test_runs_without_results_are_listed_with_their_reason(left, capsys):
     (left.folder / "early" / "status.json").write_text('{"state": "failed", "reason": "no room"}')
     jobs = [{"directory": "never", "state": "pending"}, {"directory": "0_gmm", "state": "done"}, 7]
     (left.folder / "sweep_summary.json").write_text(json.dumps({"jobs": jobs}))
-    told = left.report()
-    missing = {trouble.folder: trouble[1:] for trouble in told.missing}
+    report = left.report()
+    missing = {run.folder: (run.state, run.reason) for run in report.failed}
     assert missing["1_gmm"] == ("failed", "n_components: too many") and missing["2_gmm"] == (
         "interrupted",
         "stopped after epoch 7",
@@ -825,16 +952,16 @@ def test_runs_without_results_are_listed_with_their_reason(left, capsys):
     )
     assert missing["7_gmm"] == ("unreadable", missing["7_gmm"][1])
     assert missing["7_gmm"][1].startswith("status.json: is damaged")
-    assert len(missing) == 8 and [len(row.cells) for row in told.rows] == [1, 0]
+    assert len(missing) == 9 and [row.runs[0].folder for row in report.rows] == ["0_gmm"]
     shown, text = capsys.readouterr().out, (left.folder / "report.md").read_text()
     for words in ("n_components: too many", "stopped after epoch 7", "no room"):
         assert words in shown and words in page(left.folder).words
-    assert "n\\_components: too many" in text and "8 without results" in text
+    assert "n\\_components: too many" in text and "9 without results" in text
 
 
 def test_damaged_pictures_and_curves_cost_only_themselves(left):
     folder = left(
-        metrics=card(("fid", 1.0, {}), diagnosis=["the samples are alike", 3])
+        metrics=card(("fid", 1.0, {}), diagnosis=["the samples are alike"])
         | {"cost": {"criterion": "nll"}}
     )
     (folder / "samples.png").write_bytes(b"\x89PNG no")
@@ -925,14 +1052,79 @@ def test_files_that_are_none_are_reported_and_not_waited_for(left, capsys):
         '{"cost":' + "[" * 60 + "]" * 60 + "}"
     )
     os.mkfifo(left.folder / "sweep_summary.json")
-    told = left.report()
-    reasons = {trouble.folder: trouble.reason for trouble in told.missing}
-    assert len(told.rows) == 2 and set(reasons) == {"1_gmm", "2_gmm", "3_gmm", "5_gmm", "6_gmm"}, (
-        "a curve is no result"
-    )
+    report = left.report()
+    reasons = {trouble.folder: trouble.reason for trouble in report.failed}
+    assert len(report.rows) == 2 and set(reasons) == {
+        "1_gmm",
+        "2_gmm",
+        "3_gmm",
+        "5_gmm",
+        "6_gmm",
+    }, "a curve is no result"
     assert (
         "pipe" in reasons["2_gmm"] and "UTF-8" in reasons["5_gmm"] and "nested" in reasons["6_gmm"]
     )
+
+
+def test_a_formula_after_a_separator_is_none(left):
+    folder = left(metrics=card(("fid", -1.0, {})))
+    folder.rename(left.folder / "a;=1+1")
+    left.report()
+    text = (left.folder / "report.csv").read_text()
+    cells = [cell for line in text.splitlines() for cell in line.split(";")]
+    assert not [cell for cell in cells if cell.lstrip().startswith(export.FORMULAS)], cells
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.csv", "report.md", "report_x.svg"])
+def test_files_of_a_user_are_never_overwritten(left, genbench, tmp_path, name):
+    for k in (2, 3):
+        time = {"time": {"fit_seconds": 1.0 + k}}
+        left(changes={"n_components": k}, metrics=card(("fid", 1.0 + k, {})) | time)
+    left.report()
+    chart = min(left.folder.glob("report_*.svg"))
+    mine = left.folder / (chart.name if name == "report_x.svg" else name)
+    left.report()
+    mine.write_text("mine")
+    before = {p: p.read_bytes() for p in left.folder.iterdir() if p.is_file()}
+    done = genbench("report", "runs")
+    assert done.returncode == 2 and f"{mine.name}: no report" in done.stderr, done.stderr
+    assert {p: p.read_bytes() for p in left.folder.iterdir() if p.is_file()} == before
+    assert genbench("report", "runs", "report.dir=elsewhere").returncode == 0
+    mine.unlink()
+    assert genbench("report", "runs").returncode == 0 and mine.read_text() != "mine"
+
+
+def test_a_report_of_an_earlier_version_is_replaced(left):
+    left(metrics=card(("fid", 1.0, {})))
+    left.report()
+    (left.folder / "report_files.json").unlink()
+    left(changes={"n_components": 3}, metrics=card(("fid", 2.0, {})))
+    left.report()
+    assert len(read_csv(left.folder)) == 2
+
+
+def test_numbers_of_a_users_own_model_are_read_without_its_configs(left, genbench, tmp_path):
+    folder = left(metrics=card(("fid", 1.5, {})))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["model"]["name"] = "mine"
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | {"own_setting": 3}))
+    report = left.report()
+    assert report.failed == [] and report.title == "mine on digits"
+    assert [row["fid"] for row in read_csv(left.folder)] == ["1.5"]
+    (tmp_path / "configs" / "model").mkdir(parents=True)
+    left(changes={"evaluation": "none"})
+    registry = builtin_registry(str(tmp_path / "configs"))
+    made = command.write_all([left.folder], left.folder, registry)
+    assert f"--config-dir {tmp_path / 'configs'} measures it" in " ".join(said(made))
+
+
+def test_a_total_is_a_number_also_in_files_that_had_it_as_a_text(left):
+    new = ("modes", 7, {"total": 8, "better": "higher"})
+    old = ("modes", 6, {"of": "of 8", "better": "higher"})
+    for k, entry in enumerate((new, old)):
+        left(changes={"n_components": k + 2}, metrics=card(entry))
+    (quantity,) = (q for q in left.report().quantities if q.name == "modes")
+    assert quantity.total == 8 and quantity.of == ""
 
 
 @pytest.mark.parametrize("evil", ["=1+2", "+1", "-1+2", "@SUM(1)", "\t=1", " =1", "|calc", "%1"])
@@ -951,7 +1143,7 @@ def test_no_cell_of_the_csv_is_a_formula(left, evil):
     )
     numbers = {str(value) for k in (2, 3) for value in (-k, float(-k))}
     assert not [
-        cell for cell in cells if cell.lstrip().startswith(command.FORMULAS) and cell not in numbers
+        cell for cell in cells if cell.lstrip().startswith(export.FORMULAS) and cell not in numbers
     ]
     assert {row[heads.index("fid")] for row in rows} <= numbers, "numbers stay numbers"
 
@@ -989,7 +1181,7 @@ def test_hostile_names_are_text_and_the_page_needs_nothing_else(left, capsys):
         Image.new("L", (20, 20)).save(folder / "samples.png")
         folder.rename(folder.with_name(f"{k}<b>|`\n"))
     left("kmeans", state="failed", reason=evil)
-    told = left.report()
+    report = left.report()
     text = (left.folder / "report.html").read_text()
     found = page(left.folder)
     assert (
@@ -1018,7 +1210,7 @@ def test_hostile_names_are_text_and_the_page_needs_nothing_else(left, capsys):
         if line.startswith("| kmeans")
     ]
     assert (
-        len(rows) == 4 == 2 * len(told.rows)
+        len(rows) == 4 == 2 * len(report.rows)
         and "<script>" not in (left.folder / "report.md").read_text()
     )
     names = {path.name for path in left.folder.iterdir() if path.is_file()}
@@ -1053,10 +1245,10 @@ def test_the_page_sorts_by_numbers_and_has_a_picture_of_each_setting(left):
 
 def drawn(folder):
     """What each chart shows: by name, its lines in the order drawn, as (x, y) of each point."""
-    rows = averaged(found := results(folder, builtin_registry()))
+    report = compared([folder], builtin_registry())
     return {
         name: [(*map(tuple, line.get_data()),) for axes in sheet.figure.axes for line in axes.lines]
-        for name, sheet in charts.charts(rows, found)
+        for name, sheet in charts.charts(report)
     }
 
 
@@ -1082,7 +1274,7 @@ def test_words_in_a_chart_do_not_lie_on_one_another(left):
             {"beta": beta},
             metrics={"test": test, "cost": {"criterion": "loss", "criterion_contains": ["beta"]}},
         )
-    rows = averaged(results(left.folder, builtin_registry()))
+    rows = averaged(gathered_runs(left.folder, builtin_registry()))
     ((_, sheet),) = charts.trades(rows)
     boxes = {text.get_text(): text.get_window_extent() for text in sheet.figure.axes[0].texts}
     assert {*boxes} == {f"beta={beta}" for beta in (1, 2, 3, 4)}
@@ -1157,13 +1349,12 @@ def test_a_number_that_seeds_lack_says_so_and_is_not_the_best(left):
             changes={"n_components": k, "seed": seed},
             metrics=card(*[("fid", fid, {})] * (fid is not None), ("ndb", 0.1, {})),
         )
-    told = left.report()
+    report = left.report()
     rows = page(left.folder).tables[0][2:]
     assert [row[3].strip() for row in rows] == ["1 (1 of 2 seeds)", "15 ± 127", "16 ± 127"]
-    assert told.best == set() and [(c.measure.name, c.leaders) for c in told.contests] == [
-        ("fid", [1, 2])
-    ]
-    assert {i for i, measure in standings(told.rows) if measure.name == "fid"} == {1, 2}
+    assert best(report) == set()
+    assert [(c.quantity.name, c.leaders) for c in only(report).contests] == [("fid", [1, 2])]
+    assert {i for i, quantity in standings(report.rows) if quantity.name == "fid"} == {1, 2}
 
 
 def test_a_remedy_names_its_runs_unless_it_is_for_all_that_have_the_problem(left):
@@ -1175,7 +1366,7 @@ def test_a_remedy_names_its_runs_unless_it_is_for_all_that_have_the_problem(left
                     ("fid", 1.0, {}), diagnosis=[fault("missing modes", "3 of 8 modes", setting)]
                 ),
             )
-        return verdicts.worst(left.report())
+        return diagnosis.worst(left.report().rows)
 
     assert worst(swae="sampler=gmm") == ["diagnosis of swae: 3 of 8 modes; try sampler=gmm"]
     assert worst(vae="") == ["diagnosis of swae and vae: 3 of 8 modes; try sampler=gmm (swae)"]
@@ -1186,15 +1377,17 @@ def test_a_remedy_names_its_runs_unless_it_is_for_all_that_have_the_problem(left
 
 def test_a_single_run_has_a_report_without_comparisons(left):
     left(metrics={"test": {"n": 9, "nll": 1.0}, "time": {"seconds": 1.0}})
-    told = left.report()
-    assert told.best == set() and drawn(left.folder) == {} and "1 run in 1 setting" in told.counts
+    report = left.report()
+    assert (
+        best(report) == set() and drawn(left.folder) == {} and "1 run in 1 setting" in report.counts
+    )
 
 
 def test_a_heat_map_shows_what_was_measured_where(left):
     values = {(k, s): 10.0 * k + s for k in (2, 3) for s in (1, 2)}
     for (k, n_init), value in values.items():
         left("kmeans", {"n_components": k, "n_init": n_init}, metrics=card(("fid", value, {})))
-    rows = averaged(results(left.folder, builtin_registry()))
+    rows = averaged(gathered_runs(left.folder, builtin_registry()))
     ((name, sheet),) = charts.heat_maps(rows)
     shades = np.asarray(sheet.figure.axes[0].images[0].get_array())
     axes = sheet.figure.axes[0]
@@ -1223,8 +1416,8 @@ def test_a_narrow_terminal_has_room_for_numbers(left, capsys, monkeypatch):
             {"n_components": k, "epochs": epochs, "n_init": k, "tol": k / 7},
             metrics=metrics,
         )
-    told = left.report()
-    assert [*told.overview.values()] == ["mse ↓", "fid (1) ↓", "fid (2) ↓"]
+    report = left.report()
+    assert [c.head for c in only(report).columns] == ["mse ↓", "fid (1) ↓", "fid (2) ↓"]
     shown = capsys.readouterr().out
     assert "mse ↓" in shown and "0.343 *" in shown and max(map(len, shown.splitlines()[:12])) <= 80
     assert "fid (2) ↓" in page(left.folder).words and "of 3" not in page(left.folder).tables[0][1]
@@ -1234,17 +1427,17 @@ def test_runs_that_share_no_measure_still_show_what_matters(left):
     for n in (10, 20):
         left(
             changes={"n_components": n},
-            metrics=card(("fid", 1.0, {"n": n}), ("kid", 1.0, {"n": n})),
+            metrics=card(*((name, 1.0, {"n": {"samples": n}}) for name in ("fid", "kid"))),
         )
-    assert [*left.report().overview.values()] == ["fid (1) ↓", "fid (2) ↓"]
+    assert [c.head for c in only(left.report()).columns] == ["fid (1) ↓", "fid (2) ↓"]
 
 
 def test_headers_say_all_that_tells_measures_apart():
-    one, two = Measure("fid", "a", n="1", features="x"), Measure("fid", "a", n="2", features="x")
-    assert labels([one, two, Measure("mse", "a")]) == {
-        one: "fid, n=1",
-        two: "fid, n=2",
-        Measure("mse", "a"): "mse",
+    one, two = Quantity("fid", "a", n="1", features="x"), Quantity("fid", "a", n="2", features="x")
+    assert labels([one, two, Quantity("mse", "a")]) == {
+        one: "fid, from 1",
+        two: "fid, from 2",
+        Quantity("mse", "a"): "mse",
     }
 
 

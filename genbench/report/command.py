@@ -10,6 +10,7 @@ In the folder that was given, or of several in a new one:
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from genbench.config.registry import Registry
 from genbench.report.load import FILES
@@ -19,6 +20,9 @@ from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
 from genbench.utils.files import within
 from genbench.utils.text import quoted
+
+if TYPE_CHECKING:
+    from genbench.report.table import Report
 
 PAGES = ("report.html", "report.csv", "report.md")
 
@@ -64,8 +68,8 @@ def write_report(folder: Path, registry: Registry) -> None:
         report(error)
 
 
-def write_all(paths: list[Path], folder: Path, registry: Registry) -> None:
-    """Write all files of a report on the runs in these folders, and print it."""
+def write_all(paths: list[Path], folder: Path, registry: Registry) -> "Report":
+    """Write all files of a report on the runs in these folders, print it, and return it."""
     _make(folder)
     require_own(folder, PAGES)
     from genbench.report.charts import charts  # these import pandas and torch
@@ -88,6 +92,7 @@ def write_all(paths: list[Path], folder: Path, registry: Registry) -> None:
     show(made)
     write_own(folder, files)
     echo(f"report: {quoted(folder / 'report.html')}")
+    return made
 
 
 def _make(folder: Path) -> None:

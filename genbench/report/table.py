@@ -1,7 +1,7 @@
 """The report itself: a table for each dataset, its first columns, and what is missing."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -216,8 +216,6 @@ def first_columns(rows: Sequence[TableRow]) -> list[Column]:
     order = ranked(rows)
     mine = [q for q in order if q.name in names and q.group not in SPLITS]
     columns = _columns(sorted(mine, key=lambda q: names.index(q.name)), rows)
-    comparing = [c for c in columns if sum(c.value(row) is not None for row in rows) > 1]
-    columns = comparing or columns
     if not columns:
         some = [q for q in order if len({row.cells.get(q) for row in rows}) > (len(rows) > 1)]
         columns = _columns(some[:MOST_AT_FIRST], rows)
@@ -225,7 +223,10 @@ def first_columns(rows: Sequence[TableRow]) -> list[Column]:
 
 
 def _columns(quantities: Iterable[Quantity], rows: Sequence[TableRow]) -> list[Column]:
-    """Columns of these measures; of several of one name on the same data, each has a number."""
+    """Columns of these measures, those that compare rows or, where none does, all.
+
+    Of several measures of one name on the same data, each has a column with a number.
+    """
     places: dict[tuple[str, int], dict[tuple[str, ...], Quantity]] = {}
     for quantity in quantities:
         for data in dict.fromkeys(row.data for row in rows if quantity in row.cells):
@@ -233,10 +234,16 @@ def _columns(quantities: Iterable[Quantity], rows: Sequence[TableRow]) -> list[C
             while data in places.setdefault((quantity.name, k), {}):
                 k += 1
             places[quantity.name, k][data] = quantity
-    several = {name for name, k in places if k > 1}
+    columns = [
+        Column(n, next(iter(by_data.values())), by_data) for (n, _), by_data in places.items()
+    ]
+    columns = [c for c in columns if sum(c.value(r) is not None for r in rows) > 1] or columns
+    names = [column.name for column in columns]
     return [
-        Column(f"{name} ({k})" if name in several else name, next(iter(by_data.values())), by_data)
-        for (name, k), by_data in places.items()
+        replace(c, name=f"{c.name} ({names[: i + 1].count(c.name)})")
+        if names.count(c.name) > 1
+        else c
+        for i, c in enumerate(columns)
     ]
 
 

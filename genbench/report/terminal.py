@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from rich.table import Column as TerminalColumn
 from rich.table import Table
@@ -22,41 +23,57 @@ from genbench.report.words import brief, listed
 from genbench.utils.console import PipeSafeConsole
 from genbench.utils.text import counted
 
-SCREEN = 24  # lines, of which the command and the next prompt take some
-BESIDE = 4  # lines: the command, the counts, the path of the page, the next prompt
-FRAME = 2  # lines of a table beside its rows: the dataset, and the heads
-FEWEST_ROWS, MOST_SECTIONS, MOST_SENTENCE_LINES = 3, 4, 7
-MOST_FAILED = 8  # lines
-GAP = 2  # columns between columns
+SCREEN = 22  # lines, as the command and the next prompt take two of 24
+FRAME = 2  # lines of a table besides its rows: the dataset, and the heads
+MOST_SECTIONS, FEWEST_ROWS, FEWEST_SENTENCE_LINES, FEWEST_FAILED = 3, 2, 4, 2
+GAP = 2  # spaces between columns
+
+
+@dataclass
+class Block:
+    """A part of the screen: how many lines it gets, and how many it could use."""
+
+    lines: int
+    wanted: int
 
 
 def show(report: Report) -> None:
     """Print the report."""
     console = PipeSafeConsole(highlight=False)
     width = console.width
-    failed = [*_failed(report, width)]
     shown = sorted(report.sections, key=lambda s: -len(s.rows))[:MOST_SECTIONS]
-    room = SCREEN - BESIDE - min(len(failed), MOST_FAILED)
-    said = [*_sentences(report, shown)]
-    for_sentences = min(sum(len(_wrapped(text, width)) for text in said), MOST_SENTENCE_LINES)
-    rows = _shares(shown, room - for_sentences - FRAME * len(shown))
-    for section, most in zip(shown, rows, strict=True):
-        room -= FRAME + min(most, len(section.lines)) + (most < len(section.rows))
-        console.print(_titled(section, report), markup=False)
-        console.print(_table(section, most, width))
-        if most < len(section.rows):
-            more = counted(len(section.rows) - most, "more setting")
-            console.print(f"{more}, which are not as good: in the page", markup=False)
-    if len(report.sections) > len(shown):
-        more = counted(len(report.sections) - len(shown), "more dataset")
-        console.print(f"{more}: in the page", markup=False)
-        room -= 1
-    console.print(f"{report.counts}.", markup=False)
-    _print_sentences(console, said, max(room, 2), width)
-    for line in failed[:MOST_FAILED]:
+    counts = report.counts
+    if len(shown) < len(report.sections):
+        counts += f"; {counted(len(report.sections) - len(shown), 'more dataset')} in the page"
+    head = _wrapped(f"{counts}.", width)
+    said = [_wrapped(text, width) for text in _sentences(report, shown)]
+    failed = [*_failed(report, width)]
+    tables = [_block(FEWEST_ROWS, len(section.lines)) for section in shown]
+    for_sentences = _block(FEWEST_SENTENCE_LINES, sum(map(len, said)))
+    for_failed = _block(FEWEST_FAILED, len(failed))
+    path_of_the_page = 1
+    room = SCREEN - len(head) - path_of_the_page - FRAME * len(shown)
+    _share(room, [*tables, for_failed, for_sentences])
+    for section, block in zip(shown, tables, strict=True):
+        console.print(_titled(section, block), markup=False)
+        console.print(_table(section, block.lines, width))
+    lines = [*head, *_first(said, for_sentences.lines), *_cut(failed, for_failed.lines)]
+    for line in lines:
         console.print(line, markup=False)
-    if len(failed) > MOST_FAILED:
-        console.print(f"{len(failed) - MOST_FAILED} more without results: in the page")
+
+
+def _block(fewest: int, wanted: int) -> Block:
+    return Block(min(fewest, wanted), wanted)
+
+
+def _share(room: int, blocks: list[Block]) -> None:
+    """Give each block a line in turn while there is room for it."""
+    room -= sum(block.lines for block in blocks)
+    while room > 0 and any(block.lines < block.wanted for block in blocks):
+        for block in blocks:
+            if block.lines < block.wanted and room > 0:
+                block.lines += 1
+                room -= 1
 
 
 def _sentences(report: Report, shown: list[Section]) -> Iterator[str]:
@@ -73,39 +90,36 @@ def _sentences(report: Report, shown: list[Section]) -> Iterator[str]:
         yield from otherwise_measured(section)
 
 
-def _print_sentences(console: PipeSafeConsole, sentences: list[str], room: int, width: int) -> None:
-    """Print as many sentences as there are lines left for."""
-    for i, text in enumerate(sentences):
-        lines = _wrapped(text, width)
-        if len(lines) > room and i:
-            rest = counted(len(sentences) - i, "more remark")
-            console.print(f"{rest}: in the page", markup=False)
-            return
-        room -= len(lines)
-        for line in lines:
-            console.print(line, markup=False)
+def _first(sentences: list[list[str]], room: int) -> list[str]:
+    """The lines of as many sentences as there is room for, and how many more there are."""
+    found: list[str] = []
+    for i, lines in enumerate(sentences):
+        is_last = i == len(sentences) - 1
+        if len(found) + len(lines) + (not is_last) > room:
+            cut = [] if i else lines[: max(1, room - 1)]
+            rest = counted(len(sentences) - i - len(cut[:1]), "more remark")
+            return [*found, *cut, f"{rest} in the page"]
+        found += lines
+    return found
+
+
+def _cut(lines: list[str], room: int) -> list[str]:
+    if len(lines) <= room:
+        return lines
+    return [*lines[: room - 1], f"{len(lines) - room + 1} more without results in the page"]
 
 
 def _wrapped(text: str, width: int) -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
 
 
-def _titled(section: Section, report: Report) -> str:
-    """What a table is about, and how many of its measures it shows."""
+def _titled(section: Section, block: Block) -> str:
+    """What a table is about, and what more is in the page."""
     measures = len({quantity for row in section.rows for quantity in row.cells})
-    return f"{section.dataset} ({counted(measures, 'measure')} in the page)"
-
-
-def _shares(sections: list[Section], room: int) -> list[int]:
-    """How many rows of each section are shown: all where there is room, else about equally many."""
-    rows = [FEWEST_ROWS for _ in sections]
-    room -= sum(min(most, len(s.lines)) for most, s in zip(rows, sections, strict=True))
-    while room > 0 and any(n < len(s.rows) for n, s in zip(rows, sections, strict=True)):
-        for i, section in enumerate(sections):
-            if rows[i] < len(section.rows) and room > 0:
-                rows[i] += 1
-                room -= 1
-    return rows
+    rows = len(section.rows)
+    shown = block.lines - len(section.real)
+    which = f"the best {shown} of {rows} settings" if shown < rows else counted(rows, "setting")
+    return f"{section.dataset}: {which}; all {counted(measures, 'measure')} in the page"
 
 
 # --- a table --------------------------------------------------------------------------------------
@@ -135,7 +149,7 @@ def _best_rows(section: Section, most: int) -> list[int]:
     """All lines in their order or, where there are too many, the best rows and real data."""
     numbers = [*range(len(section.rows))]
     real = [*range(len(section.rows), len(section.lines))]
-    if len(numbers) > most:
+    if len(section.lines) > most:
         columns = section.ranked_columns
 
         def goodness(i: int) -> float:
