@@ -19,8 +19,8 @@ from PIL import EpsImagePlugin, Image
 from genbench.config.registry import builtin_registry
 from genbench.report import charts, command, diagnosis, export, gaps, ranking, verdicts
 from genbench.report.load import gathered
-from genbench.report.measured import Quantity, Value
 from genbench.report.names import row_name
+from genbench.report.quantities import Quantity, Value
 from genbench.report.ranking import standings
 from genbench.report.rows import averaged
 from genbench.report.table import compared, labels

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from genbench.report.measured import Quantity, Value
+from genbench.report.quantities import Quantity, Value
 from genbench.runs.directory import SPLITS
 
 

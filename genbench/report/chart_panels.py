@@ -9,7 +9,7 @@ import pandas as pd
 
 from genbench.figures.canvas import CLASSES, INK, SOFT, Canvas, unmathed
 from genbench.report.bounds import bounded
-from genbench.report.measured import Quantity, Value
+from genbench.report.quantities import Quantity, Value
 from genbench.report.words import on_log
 
 WIDE, HIGH, LEGEND_LINE = 290, 210, 16  # pixels of a panel, and of a line of its legend

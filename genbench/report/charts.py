@@ -18,8 +18,8 @@ from genbench.report.chart_panels import (
     space,
     within_bounds,
 )
-from genbench.report.measured import Quantity, Value
 from genbench.report.names import name_of
+from genbench.report.quantities import Quantity, Value
 from genbench.report.rows import TableRow, differing, same_but, swept
 from genbench.report.sweep_curves import curves, drawn
 from genbench.report.table import Report, labels, ranked

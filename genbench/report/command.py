@@ -18,7 +18,7 @@ from genbench.report.own_files import OPTION, require_own, write_own
 from genbench.report.words import slug
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
-from genbench.utils.files import within
+from genbench.utils.files import make_folder, within
 from genbench.utils.text import quoted
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def write_report(folder: Path, registry: Registry) -> None:
 
 def write_all(paths: list[Path], folder: Path, registry: Registry) -> "Report":
     """Write all files of a report on the runs in these folders, print it, and return it."""
-    _make(folder)
+    make_folder(folder, f"choose another {OPTION}=FOLDER")
     require_own(folder, PAGES)
     from genbench.report.charts import charts  # these import pandas and torch
     from genbench.report.export import as_csv, as_markdown
@@ -93,13 +93,3 @@ def write_all(paths: list[Path], folder: Path, registry: Registry) -> "Report":
     write_own(folder, files)
     echo(f"report: {quoted(folder / 'report.html')}")
     return made
-
-
-def _make(folder: Path) -> None:
-    fix = f"choose another {OPTION}=FOLDER"
-    if os.path.islink(folder) and not os.path.exists(folder):
-        raise UserError(str(folder), "is a link that leads nowhere", fix=fix)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(str(folder), f"cannot be written: {error.strerror}", fix=fix) from error

@@ -4,8 +4,9 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from genbench.report.measured import SAMPLES, Symptom
+from genbench.report.measured import Symptom
 from genbench.report.names import row_name
+from genbench.report.quantities import SAMPLES
 from genbench.report.rows import TableRow
 from genbench.report.words import listed
 from genbench.utils.text import number

@@ -10,7 +10,7 @@ from typing import Any
 from genbench.config.settings import written
 from genbench.report.bounds import bounded
 from genbench.report.diagnosis import Problem, problems
-from genbench.report.measured import Quantity, Value
+from genbench.report.quantities import Quantity, Value, brief, full
 from genbench.report.rows import chosen_settings
 from genbench.report.table import (
     SAMPLER,
@@ -22,7 +22,7 @@ from genbench.report.table import (
     with_sampler,
 )
 from genbench.report.verdicts import different_data, notes, section_sentences
-from genbench.report.words import brief, full, is_number, listed, short
+from genbench.report.words import is_number, listed, short
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "|", "%")  # at the start of a cell, spreadsheets run it
 AFTER_SEPARATOR = re.compile(r"(?<=;)(?=\s*[=+\-@\t\r|%])")  # where ; separates cells

@@ -2,8 +2,8 @@
 
 from itertools import zip_longest
 
-from genbench.report.measured import Quantity
 from genbench.report.names import model_names
+from genbench.report.quantities import Quantity
 from genbench.report.rows import TableRow
 from genbench.report.table import Column, Report, Section
 from genbench.report.words import listed

@@ -14,12 +14,12 @@ from pathlib import Path
 from genbench.figures.canvas import read_png
 from genbench.report.diagnosis import problems
 from genbench.report.export import all_columns
-from genbench.report.measured import Quantity, Value
 from genbench.report.names import name_of, settings_in_words
+from genbench.report.quantities import Quantity, Value, brief, full
 from genbench.report.rows import chosen_settings
 from genbench.report.table import Column, Report, Section, other_settings
 from genbench.report.verdicts import different_data, notes, section_sentences
-from genbench.report.words import brief, full, is_number, listed, printable, short
+from genbench.report.words import is_number, listed, printable, short
 from genbench.runs.directory import SPLITS
 from genbench.utils import signals
 from genbench.utils.files import Unreadable, read_bytes

@@ -5,44 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from genbench.report.quantities import SAMPLES, Quantity, Value
 from genbench.report.words import short
 from genbench.runs.directory import SPLITS
 from genbench.utils.schema import number
 from genbench.utils.text import counted
 
-SAMPLES = "samples"  # the group of a report card that depends on what samples are drawn from
 POINTS = {"train": "training point", "validation": "validation point", "test": "test point"}
 TOTAL = re.compile(r"of (\d+)")  # how earlier versions wrote the total of a count
-
-
-class Quantity(NamedTuple):
-    """What a number measures. Two numbers may be compared only if they agree in all of this."""
-
-    name: str
-    group: str  # the part of the data, or the section of a report card
-    on: str = ""
-    model: str = ""  # for terms of an objective, which compare only within one model
-    n: str = ""  # how many points it was measured from, in words
-    features: str = ""
-    of: str = ""
-    total: float | None = None  # the number that it counts out of
-    unit: str = ""
-    better: str = ""  # lower, higher or, where that is not known, nothing
-
-
-class Value(NamedTuple):
-    """A number with its 95 % interval, where there is one.
-
-    Over several seeds it is their mean. `lacking` seeds do not have the number, and `within` is the
-    average half-width of the interval that each of the other runs measured.
-    """
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
-    seeds: int = 1
-    lacking: int = 0
-    within: float = 0.0
 
 
 class Symptom(NamedTuple):

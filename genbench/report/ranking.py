@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from genbench.report.measured import Quantity, Value
+from genbench.report.quantities import SAME, Quantity, Value
 from genbench.report.rows import TableRow
-from genbench.report.words import SAME
 
 TIMES = ("seconds", "fit_seconds", "images_per_second")  # depend on what else the machine does
 

@@ -13,7 +13,7 @@ from scipy.special import stdtrit
 
 from genbench.config.settings import written
 from genbench.report.load import RunResult, merged
-from genbench.report.measured import Quantity, Value
+from genbench.report.quantities import Quantity, Value
 from genbench.report.words import is_number
 
 REAL = "real data"  # in the place of a model

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genbench.config.registry import Registry
 from genbench.report.load import FailedRun, RunResult, failed_runs, gathered
-from genbench.report.measured import SAMPLES, Quantity, Value
+from genbench.report.quantities import SAMPLES, Quantity, Value
 from genbench.report.ranking import Contest, contests, is_ranked, standings
 from genbench.report.rows import TableRow, averaged, chosen_settings, differing, real_rows
 from genbench.runs.directory import SPLITS

@@ -11,6 +11,7 @@ from rich.text import Text
 from genbench.report.diagnosis import worst
 from genbench.report.gaps import otherwise_measured
 from genbench.report.names import settings_in_words
+from genbench.report.quantities import brief
 from genbench.report.table import Column, Report, Section
 from genbench.report.verdicts import (
     different_data,
@@ -19,7 +20,7 @@ from genbench.report.verdicts import (
     sampler_warnings,
     verdicts,
 )
-from genbench.report.words import brief, listed
+from genbench.report.words import listed
 from genbench.utils.console import PipeSafeConsole
 from genbench.utils.text import counted
 

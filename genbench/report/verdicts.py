@@ -5,12 +5,12 @@ from itertools import pairwise
 
 from genbench.report.diagnosis import caveats
 from genbench.report.gaps import gaps
-from genbench.report.measured import SAMPLES, Value
 from genbench.report.names import model_names, row_name, settings_in_words
+from genbench.report.quantities import SAMPLES, Value, brief
 from genbench.report.ranking import Contest, apart
 from genbench.report.rows import TableRow, chosen_settings, same_but, swept
 from genbench.report.table import SAMPLER, Column, Report, Section
-from genbench.report.words import MOST_NAMES, brief, listed, short
+from genbench.report.words import MOST_NAMES, listed, short
 from genbench.utils.text import number
 
 MOST_SENTENCES, MOST_EFFECTS = 12, 4

@@ -2,16 +2,12 @@
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genbench.config.settings import written
 from genbench.utils.text import number
 
-if TYPE_CHECKING:
-    from genbench.report.measured import Value
-
 MOST_NAMES = 3  # in a list within a sentence
-SAME = 1e-6  # the relative difference up to which numbers differ only by rounding
 
 
 def short(value: Any) -> str:
@@ -46,39 +42,6 @@ def listed(words: Iterable[str], most: int = MOST_NAMES) -> str:
     if len(words) > most + 1:
         words = [*words[:most], f"{number(len(words) - most)} more"]
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
-def brief(value: "Value | None") -> str:
-    """A number in three digits, and how far its interval over the seeds reaches."""
-    if value is None:
-        return ""
-    spread = f" ± {_reach(value)}" if value.seeds > 1 and value.high is not None else ""
-    shown = f"{value.mean:,.0f}" if abs(value.mean) >= 1000 else f"{value.mean:.3g}"
-    return shown + spread + _lacking(value)
-
-
-def full(value: "Value | None") -> str:
-    """A number in five digits, with how far its interval over the seeds reaches, or its ends."""
-    if value is None:
-        return ""
-    if value.low is None or value.high is None:
-        spread = ""
-    elif value.seeds > 1:
-        spread = f" ± {_reach(value)}"
-    else:
-        spread = f" [{value.low:.3g}, {value.high:.3g}]"
-    return number(value.mean) + spread + _lacking(value)
-
-
-def _reach(value: "Value") -> str:
-    reach = value.high - value.mean
-    if reach <= SAME * abs(value.mean):  # rounding
-        return "0"
-    return f"{reach:,.0f}" if reach >= 10 else f"{reach:.2g}"
-
-
-def _lacking(value: "Value") -> str:
-    return f" ({value.seeds} of {value.seeds + value.lacking} seeds)" if value.lacking else ""
 
 
 def on_log(values: Iterable[float]) -> bool:

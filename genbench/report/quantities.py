@@ -1,0 +1,71 @@
+"""What a number measures, the number with its interval, and both in words."""
+
+from typing import NamedTuple
+
+from genbench.utils.text import number
+
+SAMPLES = "samples"  # the group of a report card that depends on what samples are drawn from
+SAME = 1e-6  # the relative difference up to which numbers differ only by rounding
+
+
+class Quantity(NamedTuple):
+    """What a number measures. Two numbers may be compared only if they agree in all of this."""
+
+    name: str
+    group: str  # the part of the data, or the section of a report card
+    on: str = ""
+    model: str = ""  # for terms of an objective, which compare only within one model
+    n: str = ""  # how many points it was measured from, in words
+    features: str = ""
+    of: str = ""
+    total: float | None = None  # the number that it counts out of
+    unit: str = ""
+    better: str = ""  # lower, higher or, where that is not known, nothing
+
+
+class Value(NamedTuple):
+    """A number with its 95 % interval, where there is one.
+
+    Over several seeds it is their mean. `lacking` seeds do not have the number, and `within` is the
+    average half-width of the interval that each of the other runs measured.
+    """
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    seeds: int = 1
+    lacking: int = 0
+    within: float = 0.0
+
+
+def brief(value: Value | None) -> str:
+    """A number in three digits, and how far its interval over the seeds reaches."""
+    if value is None:
+        return ""
+    spread = f" ± {_reach(value)}" if value.seeds > 1 and value.high is not None else ""
+    shown = f"{value.mean:,.0f}" if abs(value.mean) >= 1000 else f"{value.mean:.3g}"
+    return shown + spread + _lacking(value)
+
+
+def full(value: Value | None) -> str:
+    """A number in five digits, with how far its interval over the seeds reaches, or its ends."""
+    if value is None:
+        return ""
+    if value.low is None or value.high is None:
+        spread = ""
+    elif value.seeds > 1:
+        spread = f" ± {_reach(value)}"
+    else:
+        spread = f" [{value.low:.3g}, {value.high:.3g}]"
+    return number(value.mean) + spread + _lacking(value)
+
+
+def _reach(value: Value) -> str:
+    reach = value.high - value.mean
+    if reach <= SAME * abs(value.mean):  # rounding
+        return "0"
+    return f"{reach:,.0f}" if reach >= 10 else f"{reach:.2g}"
+
+
+def _lacking(value: Value) -> str:
+    return f" ({value.seeds} of {value.seeds + value.lacking} seeds)" if value.lacking else ""
