@@ -19,7 +19,7 @@ from genbench.evaluation.registry import Watch
 from genbench.model import Model, supports
 from genbench.models.standardized import Standardized
 from genbench.runs.checkpoints import Unusable, read_checkpoint, read_finished, taken
-from genbench.runs.curves import late_fall, validation_curve
+from genbench.runs.curves import curve_end, validation_curve
 from genbench.runs.directory import Record, read_metrics
 from genbench.runs.lock import Lock
 from genbench.runs.progress import Display
@@ -238,8 +238,7 @@ def run(
         whole = curve.keys() >= {
             *range(s.validate_every, fitted.epochs + 1, s.validate_every)
         }  # else points were lost
-        late = late_fall(curve) if whole else None
-        cost |= {"late_fall": late} if late is not None else {}
+        cost |= curve_end(curve) if whole else {}
         cost = {"cost": cost, "time": record.fitted(fitted.watch), "machine": machine(model)}
         found = final(model, data, s.batch_size, s.seed) | cost | identity(model, data)
         found = record.measured(

@@ -296,7 +296,7 @@ def test_active_units_are_the_dimensions_whose_posterior_mean_varies():
     ).sqrt()[:, None]
     spread = np.var(model.posterior(x)[0].double().numpy(), axis=0)
     (ours,) = card(Evaluation(model, data, {}), ["active_units"])
-    assert ours["value"] == (spread > 0.01).sum() == 3 and ours["of"] == "of 6"
+    assert ours["value"] == (spread > 0.01).sum() == 3 and ours["total"] == 6
 
 
 # --- real data ------------------------------------------------------------------------------------------------

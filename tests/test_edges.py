@@ -108,8 +108,8 @@ def test_a_mixture_of_codes_has_no_more_components_than_there_are_points(tmp_pat
     ("model", "own", "says"),
     [
         ("kmeans", [], "3 of 5 clusters hold no points"),
-        ("gmm", ["covariance=spherical"], "5 of 5 covariances would be singular"),
-        ("gmm", ["covariance=tied"], "the covariance would be singular"),
+        ("gmm", ["covariance=spherical"], "5 of 5 covariances are singular"),
+        ("gmm", ["covariance=tied"], "the covariance is singular"),
     ],
 )
 def test_more_clusters_than_distinct_points_end_finite_and_are_told(

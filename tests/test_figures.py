@@ -258,6 +258,20 @@ class Probe(Model):
         return torch.rand(len(z), *self.spec.shape)
 
 
+def test_codes_on_a_line_stand_beside_draws_and_two_of_them_show_nothing(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(Canvas, "picture", lambda canvas: drawn.append(canvas))
+    z = torch.linspace(-1, 1, 100)[:, None]
+    plots.codes(z, None, str, 5 * z, ["first"], PAGE)
+    grey, blue = drawn[-1].figure.axes[0].patches
+    assert grey.get_facecolor()[:3] != blue.get_facecolor()[:3]
+    assert grey.get_xy()[:, 0].min() == -5 and blue.get_xy()[:, 0].min() == -5, "on one scale"
+    config = small_config("ae", "epochs=1")
+    data = load(config["dataset"], CPU)
+    data.splits["validation"] = data.splits["validation"].spread(2)
+    assert "codes" not in shown(trained(config, data), data)
+
+
 def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
     data = made(1, 8, 8)
     viewer, probe = FigureRenderer(data, 0, "title"), Probe(data.spec)

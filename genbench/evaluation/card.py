@@ -15,12 +15,13 @@ import torch
 from genbench.data.downloads import cache_folder
 from genbench.data.types import Data
 from genbench.evaluation.context import USUAL, Asked, Evaluation, RealData, Unmeasurable
+from genbench.evaluation.diagnosis import diagnose
 from genbench.evaluation.registry import Measure, Watch, chosen_measures, measures_of_samples
 from genbench.model import Model, supports
 from genbench.stats.intervals import Measured
 from genbench.utils import signals
 from genbench.utils.files import CannotWrite, read_json_or_empty, write_json
-from genbench.utils.schema import ENTRY
+from genbench.utils.schema import ENTRY, kind_of, total_of
 
 
 @torch.no_grad()
@@ -106,9 +107,7 @@ def evaluated(
         made["real_data"] = real_data(e, names, watch)
     if names:
         return made
-    from genbench.evaluation.diagnosis import diagnosed
-
-    return made | {"diagnosis": diagnosed(e, made["card"])}
+    return made | {"diagnosis": diagnose(e, made["card"], made.get("real_data"))}
 
 
 def measured(m: Measure, e: Evaluation) -> Measured | None:
@@ -128,19 +127,24 @@ def measured(m: Measure, e: Evaluation) -> Measured | None:
 
 
 def _entry(m: Measure, number: Measured) -> dict:
-    known = {"group": m.group, "name": m.name, "unit": m.unit, "better": m.better}
+    known = {"group": m.group, "name": m.name, "unit": number.unit or m.unit, "better": m.better}
     low, high = (
         end if end is None else min(max(end, m.within[0]), m.within[1])
         for end in (number.low, number.high)
     )
-    return known | number._asdict() | {"low": low, "high": high}
+    return (
+        known
+        | {name: value for name, value in number._asdict().items() if name != "unit"}
+        | {"low": low, "high": high}
+    )
 
 
 def merged(before: list[dict], now: list[dict]) -> list[dict]:
     """The numbers of two cards of one model; of those that are of the same, the later."""
 
     def what(entry: dict) -> str:
-        return repr([entry[key] for key in ("name", "on", "n", "features", "of")])
+        same = [entry[key] for key in ("name", "on", "n", "features", "unit")]
+        return repr([*same, kind_of(entry), total_of(entry)])
 
     found = {what(entry): entry for entry in [*before, *now]}
     return [*found.values()]

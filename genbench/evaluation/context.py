@@ -52,7 +52,7 @@ class Unmeasurable(Exception):
 class Evaluation:
     """A model beside the data that it is measured on, and what several measures need of both, made once.
 
-    `found` holds what a run knows already: its objective by part of the data, `cost` and `time`. `size` says how many
+    `metrics` holds what a run knows already: its objective by part of the data, `cost` and `time`. `size` says how many
     points count, and `asked` what else was asked for. `block` points are looked at together, which changes no number
     beyond rounding. All tensors are on the CPU.
     """
@@ -63,19 +63,13 @@ class Evaluation:
         self,
         model: Model,
         data: Data,
-        found: dict[str, dict],
+        metrics: dict[str, dict],
         size: str = "full",
         block: int = 1000,
         asked: Asked = USUAL,
     ):
-        self.model, self.data, self.found, self.size, self.block, self.asked = (
-            model,
-            data,
-            found,
-            size,
-            block,
-            asked,
-        )
+        self.model, self.data, self.metrics = model, data, metrics
+        self.size, self.block, self.asked = size, block, asked
         self.images = len(data.spec.shape) == 3
         self.labelled = data.train.y is not None and data.spec.classes > 1
         self.vectors = supports(model, "encode") and model.latent_dim is not None
@@ -185,8 +179,12 @@ class Evaluation:
     @cached_property
     def reconstructions(self) -> torch.Tensor:
         """decode(encode(x)) [n, *shape] of the test points."""
+        return self.reconstructed(self.test)
+
+    def reconstructed(self, part: Split) -> torch.Tensor:
+        """decode(encode(x)) [n, *shape] of the points of a part."""
         found = []
-        for x, y in self.test.batches(self.block):
+        for x, y in part.batches(self.block):
             given = self.model.conditioned_on(y)
             found.append(given.decode(given.encode(x)))
         return self._whole(found, "reconstructions")
@@ -194,7 +192,7 @@ class Evaluation:
     @cached_property
     def codes(self) -> torch.Tensor:
         """Codes of the test points: [n, d], or [n] if they are numbers of clusters."""
-        return self._encoded(self.test)
+        return self.encoded(self.test)
 
     @cached_property
     def train_codes(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -202,9 +200,10 @@ class Evaluation:
         part = self.data.train
         part = part.at((part.y >= 0).nonzero().flatten()).spread(MOST[self.size])
         self.need(len(part) > K and len(part.y.unique()) > 1)
-        return self._encoded(part), part.y.cpu()
+        return self.encoded(part), part.y.cpu()
 
-    def _encoded(self, part: Split) -> torch.Tensor:
+    def encoded(self, part: Split) -> torch.Tensor:
+        """The codes of the points of a part: [n, d], or [n] if they are numbers of clusters."""
         return self._whole(
             [self.model.conditioned_on(y).encode(x) for x, y in part.batches(self.block)], "codes"
         )

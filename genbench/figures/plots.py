@@ -496,7 +496,13 @@ def codes(
     axes = canvas.axes(64, 4, 510, 510)
     z = z.cpu().numpy()
     if z.shape[1] == 1:
-        style = {"bins": 60, "stacked": True, "histtype": "stepfilled"}
+        both = [z[:, 0]] if prior is None else [z[:, 0], prior[:, 0].cpu().numpy()]
+        limits = min(map(np.min, both)), max(map(np.max, both))
+        style = {"bins": 60, "range": limits, "histtype": "stepfilled"}
+        if prior is not None:  # scaled to as many draws as there are codes
+            weights = np.full(len(prior), len(z) / len(prior))
+            axes.hist(both[1], weights=weights, color=canvas.theme.backdrop, **style)
+        style["stacked"] = True
         axes.hist(
             [z[at, 0] for _, at in groups],
             color=colours,

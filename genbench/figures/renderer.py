@@ -316,7 +316,7 @@ def principal(z: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tensor], 
 
 @figure("encode", of=("images", "plane", "line", "vectors"))
 def codes(v: FigureRenderer, model: Model) -> Picture:
-    if model.latent_dim is None:
+    if model.latent_dim is None or len(v.held_out) < FEWEST_CODES:
         return None
     z, y = encoded(v, model)
     project, names = principal(z)
@@ -391,6 +391,7 @@ def traversal(v: FigureRenderer, model: Model, steps: int = 9) -> Picture:
     return draw_traversal(v, found, f"the 1st to the 99th percentile of {whose}")
 
 
+FEWEST_CODES = 3  # of which a scatter or a histogram shows anything
 MOST_LATENTS = 16  # in a picture
 
 

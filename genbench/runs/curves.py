@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
 from genbench.utils.files import Unreadable, read_json_lines
 from genbench.utils.schema import point
@@ -17,6 +18,41 @@ def validation_curve(folder: Path, criterion: str) -> dict[int, float]:
         return {}
     values = {point["epoch"]: point.get("validation", {}).get(criterion) for point in points}
     return {epoch: float(value) for epoch, value in values.items() if value is not None}
+
+
+def curve_end(curve: dict[int, float]) -> dict[str, float]:
+    """How a validation curve ended: `late_fall`, and `late_rise` above its minimum at `lowest_epoch`.
+
+    Empty where there are too few points; the last two only where the minimum is before the end.
+    """
+    fall, lowest = late_fall(curve), lowest_point(curve)
+    ended = {} if fall is None else {"late_fall": fall}
+    if lowest is not None:
+        ended |= {"lowest_epoch": lowest.epoch, "late_rise": lowest.rise}
+    return ended
+
+
+class Lowest(NamedTuple):
+    """The epoch at which a curve was lowest, and by how much it has risen since."""
+
+    epoch: int
+    rise: float
+
+
+def lowest_point(curve: dict[int, float]) -> Lowest | None:
+    """Where a curve was lowest; None of few points, or where it ends there.
+
+    Means over a twentieth of the points are compared, as curves are noisy.
+    """
+    epochs = sorted(curve)
+    width = max(1, len(epochs) // 20)
+    if len(epochs) < FEWEST_POINTS:
+        return None
+    starts = range(len(epochs) - width + 1)
+    means = [fmean(curve[epoch] for epoch in epochs[i : i + width]) for i in starts]
+    i = min(starts, key=lambda i: means[i])
+    rise = means[-1] - means[i]
+    return Lowest(epochs[i + width // 2], rise) if rise > 0 else None
 
 
 def late_fall(curve: dict[int, float]) -> float | None:

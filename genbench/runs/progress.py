@@ -103,7 +103,7 @@ class Display:
         elif not self.has_announced:
             self.has_announced = True
             self._say_last()
-            self._announce(f"measuring {counted(of, 'number')}")
+            self._announce("measuring the report card")
         elif time.perf_counter() - self.last_said > QUIET:
             self._announce(text)
 

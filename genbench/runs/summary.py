@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genbench.runs.directory import SPLITS, in_words
+from genbench.utils.schema import kind_of, total_of
 from genbench.utils.text import counted, duration, number, quoted
 
 MOST_HEADLINES = 8  # measures at the end of a run
@@ -251,7 +252,8 @@ def _between(entry: dict) -> str:
 
 def _value(entry: dict, digits: int = 5) -> str:
     """The number of an entry of a card, with the total where it counts something."""
-    return number(entry["value"], digits) + (f" {entry['of']}" if _is_total(entry["of"]) else "")
+    total = total_of(entry)
+    return number(entry["value"], digits) + ("" if total is None else f" of {number(total)}")
 
 
 def sizes(n: dict[str, int]) -> str:
@@ -264,11 +266,10 @@ def sizes(n: dict[str, int]) -> str:
 def conditions(entry: dict) -> str:
     """What two numbers of one name must agree in to be compared, in words."""
     on = "" if entry["on"] in entry["n"] else entry["on"]
-    return ", ".join(filter(None, [on, sizes(entry["n"]), entry["features"], entry["of"]]))
-
-
-def _is_total(of: str) -> bool:
-    return of.startswith("of ")
+    total = total_of(entry)
+    of_total = "" if total is None else f"of {number(total)}"
+    terms = [on, sizes(entry["n"]), entry["features"], of_total, kind_of(entry)]
+    return ", ".join(filter(None, terms))
 
 
 def _basis(entry: dict) -> str:
@@ -277,11 +278,7 @@ def _basis(entry: dict) -> str:
     features = entry["features"] and (
         entry["features"] if "features" in entry["features"] else f"by their {entry['features']}"
     )
-    return ", ".join(
-        filter(
-            None, [_sizes(entry["n"]), on, features, "" if _is_total(entry["of"]) else entry["of"]]
-        )
-    )
+    return ", ".join(filter(None, [_sizes(entry["n"]), on, features, kind_of(entry)]))
 
 
 COUNTED = {"test": "test point", "train": "training point", "validation": "validation point"}

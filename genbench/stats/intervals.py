@@ -15,7 +15,8 @@ class Measured(NamedTuple):
     """A number: the sizes `n` of what it was measured from, and the part of the data it is `on`.
 
     `low` and `high` are a 95 % interval, as other points would give another number. `features` are those that points
-    were compared by, `of` what else two numbers must agree in to be compared.
+    were compared by, `of` what else two numbers must agree in to be compared. `total` is the largest
+    value there can be, of a number that counts. `unit` is set where it depends on the data.
     """
 
     value: float
@@ -25,6 +26,8 @@ class Measured(NamedTuple):
     high: float | None = None
     features: str | None = None
     of: str = ""
+    total: int | None = None
+    unit: str = ""
 
 
 def mean(values: torch.Tensor, n: dict[str, int], **more) -> Measured:

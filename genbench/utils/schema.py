@@ -11,6 +11,7 @@ A form is one of these:
 """
 
 import math
+import re
 from typing import Any, NamedTuple
 
 
@@ -144,6 +145,8 @@ METRICS = {
         "criterion": (str, None),
         "criterion_contains": [str],
         "late_fall": Maybe((number, None)),
+        "late_rise": Maybe((number, None)),
+        "lowest_epoch": Maybe((whole, None)),
     },
     "time": NUMBERS,
     "machine": Maybe({str: str}),
@@ -155,6 +158,20 @@ METRICS = {
     "diagnosis": Maybe([(str, FINDING)]),
     "remarks": Maybe([str]),
 }
+
+
+def total_of(entry: dict) -> float | None:
+    """The largest value that an entry of a card can have, of one that counts something.
+
+    Files of earlier versions have it as a text: "of 10" in `of`.
+    """
+    old = re.fullmatch(r"of (\d+)", entry["of"])
+    return int(old[1]) if old else entry.get("total")
+
+
+def kind_of(entry: dict) -> str:
+    """What else two entries must agree in to be compared: `of` without the total of earlier versions."""
+    return "" if re.fullmatch(r"of \d+", entry["of"]) else entry["of"]
 
 
 def point(value: Any) -> bool:

@@ -23,7 +23,7 @@ def images_per_second(e: Evaluation) -> Measured | None:
     seconds = _time(e, "fit_seconds")
     if seconds is None or seconds.value <= 0:
         return None
-    epochs, rest = divmod(e.found["cost"]["steps"], -(-len(e.data.train) // e.model.s.batch_size))
+    epochs, rest = divmod(e.metrics["cost"]["steps"], -(-len(e.data.train) // e.model.s.batch_size))
     visited = epochs * len(e.data.train) + rest * e.model.s.batch_size
     return seconds._replace(value=visited / seconds.value)
 
@@ -44,5 +44,5 @@ def peak_memory(e: Evaluation) -> Measured | None:
 
 
 def _time(e: Evaluation, name: str) -> Measured | None:
-    value = e.found.get("time", {}).get(name)
+    value = e.metrics.get("time", {}).get(name)
     return None if value is None else Measured(value, {"train": len(e.data.train)}, on="train")

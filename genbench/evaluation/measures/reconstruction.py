@@ -14,7 +14,12 @@ LEAST = 1e-10  # squared error that counts; a perfect reconstruction has 100 dB
 
 
 def squared_errors(e: Evaluation) -> torch.Tensor:
-    """The mean squared error per value of each test point [n]."""
+    """The mean squared error per value of each test point [n], of a table per standardized value."""
+    return (e.values(e.reconstructions) - e.values(e.x)).double().square().mean(1)
+
+
+def raw_squared_errors(e: Evaluation) -> torch.Tensor:
+    """The mean squared error per value of each test point [n], in the units of the data."""
     return (e.reconstructions - e.x).double().square().flatten(1).mean(1)
 
 
@@ -28,8 +33,13 @@ def squared_errors(e: Evaluation) -> torch.Tensor:
     within=POSITIVE,
 )
 def mse(e: Evaluation) -> Measured:
-    """Mean squared error per value of decode(encode(x))."""
-    return e.mean(e.once(squared_errors))
+    """Mean squared error per value of decode(encode(x)), of a table per standardized value.
+
+    The columns of a table have units of their own: in these, the column with the largest numbers would
+    be all that counts.
+    """
+    unit = "" if e.data.moments is None else "squared error per standardized value"
+    return e.mean(e.once(squared_errors), unit=unit)
 
 
 @measure(
@@ -48,7 +58,9 @@ def psnr(e: Evaluation) -> Measured | None:
     Of data in [0, 1], whose peak is 1; at most 100 dB.
     """
     return (
-        e.mean(-10 * e.once(squared_errors).clamp(min=LEAST).log10()) if e.data.spec.unit else None
+        e.mean(-10 * e.once(raw_squared_errors).clamp(min=LEAST).log10())
+        if e.data.spec.unit
+        else None
     )
 
 

@@ -123,7 +123,7 @@ def active_units(e: Evaluation) -> Measured:
     return Measured(
         int((means.var(0, correction=0) > 0.01).sum()),
         {"test": len(means)},
-        of=f"of {e.model.latent_dim}",
+        total=e.model.latent_dim,
     )
 
 

@@ -300,7 +300,7 @@ def classes_covered(e: Evaluation) -> Measured:
         int(covered.sum()),
         each(len(e.test)),
         features=e.features.name,
-        of=f"of {int((data > 0).sum())}",
+        total=int((data > 0).sum()),
     )
 
 
@@ -386,7 +386,7 @@ def modes(e: Evaluation) -> Measured:
     near, mode = e.once(near_modes)
     there = len(e.data.density.modes)
     found = torch.bincount(mode[near], minlength=there) >= 0.005 * len(near)
-    return Measured(int(found.sum()), {"samples": len(near)}, on="the density", of=f"of {there}")
+    return Measured(int(found.sum()), {"samples": len(near)}, on="the density", total=there)
 
 
 @measure(
@@ -404,7 +404,7 @@ def modes_loose(e: Evaluation) -> Measured:
         len(mode[near].unique()),
         {"samples": len(near)},
         on="the density",
-        of=f"of {len(e.data.density.modes)}",
+        total=len(e.data.density.modes),
     )
 
 

@@ -1,0 +1,1 @@
+"""The checks of the diagnosis, one module per kind of problem."""

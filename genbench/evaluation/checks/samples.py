@@ -1,0 +1,152 @@
+"""Problems of samples: they are all alike, unlike data, cover little of it, or copy it."""
+
+import torch
+
+from genbench.evaluation.checks.case import ENOUGH, Case, Finding, first
+from genbench.evaluation.checks.codes import ALIKE, collapse
+from genbench.evaluation.checks.training import undertrained
+from genbench.model import supports
+from genbench.stats import neighbours
+
+IS_COPY, NEAR = 0.1, 0.5  # `memorisation` of copies, and of what may be copies or blurred samples
+# (the mean of points that lie far apart is .65 times as far from each as they are from one another)
+FAR = 5.0  # times the fid of real data
+PER_CLASS = 10  # samples for each class or mode, so that none of them is missed by chance
+
+
+def samples_alike(case: Case) -> Finding | None:
+    """Samples that are nearly one point; where the codes collapsed, that explains it."""
+    if not supports(case.model, "sample") or case.result(collapse) is not None:
+        return None
+    share = case.share_of_variance(case.samples)
+    if share >= ALIKE:
+        return None
+    too_short = case.result(undertrained)
+    setting = first(too_short.setting if too_short else "", case.scaled("lr", 0.3))
+    text = f"the samples are all alike (their variance is {share:.2%} of the data's)"
+    return Finding("samples alike", text, setting)
+
+
+def _are_one_point(case: Case) -> bool:
+    """Whether the model has collapsed, which explains all else that is wrong with its samples."""
+    return any(case.result(check) is not None for check in (collapse, samples_alike))
+
+
+def missing_modes(case: Case) -> Finding | None:
+    """Modes of a known density that no samples lie near."""
+    return _missing(case, "modes", "modes")
+
+
+def missing_classes(case: Case) -> Finding | None:
+    """Classes that hardly any sample is taken for, though real data show them."""
+    return _missing(case, "classes_covered", "classes")
+
+
+def _missing(case: Case, name: str, what: str) -> Finding | None:
+    covered = case.entry(name)
+    if covered is None:
+        return None
+    real, total = case.real(name), covered["total"]
+    possible = total if real is None else min(total, real["value"])
+    if covered["value"] >= possible or case.entry(name, PER_CLASS * total) is None:
+        return None
+    text = f"samples cover {covered['value']} of {total} {what}"
+    setting = "" if _are_one_point(case) else _cover_more(case, total)
+    return Finding(f"missing {what}", text, setting)
+
+
+def poor_samples(case: Case) -> Finding | None:
+    """Samples that are mostly unlike data, that reach little of it, or that are far from it by `fid`."""
+    precision, coverage = case.entry("precision"), case.entry("coverage")
+    if precision is None or coverage is None or _are_one_point(case):
+        return None
+    near, reached = precision["value"], coverage["value"]
+    if near < 0.5:
+        text = (
+            f"few samples look like data (precision {near:.2f}), and they reach {reached:.0%} of it "
+            f"(coverage {reached:.2f})"
+        )
+        return Finding("samples unlike data", text, _cover_more(case))
+    if reached <= 0.5 * near:
+        text = (
+            f"samples are near data (precision {near:.2f}), but near little of it "
+            f"(coverage {reached:.2f})"
+        )
+        return Finding("low coverage", text, _cover_more(case))
+    fid, real = case.entry("fid"), case.real("fid")
+    if fid is None or real is None or fid["low"] is None or fid["low"] <= FAR * real["value"]:
+        return None
+    text = (
+        f"samples are far from data: fid is {fid['value']:.3g}, and {real['value']:.3g} for real data "
+        "in their place"
+    )
+    return Finding("samples unlike data", text, _cover_more(case))
+
+
+def _cover_more(case: Case, modes: int = 0) -> str:
+    """The setting by which a model covers more of the data; `modes` is how many modes these have, if
+    known. A run that was too short is made longer first."""
+    too_short, settings = case.result(undertrained), case.settings
+    components = settings.get("n_components")
+    return first(
+        "ema=0.999" if settings.get("ema") == 0 else "",
+        "sampler=gmm" if settings.get("sampler") in ("prior", "gaussian") else "",
+        f"n_components={max(modes, 2 * components)}" if isinstance(components, int) else "",
+        too_short.setting if too_short is not None else "",
+        "" if case.model.converged else _twice_as_long(case),
+    )
+
+
+def _twice_as_long(case: Case) -> str:
+    steps = case.cost.get("steps")
+    return (
+        f"steps={2 * steps}" if steps and case.settings.get("steps") else case.scaled("epochs", 2)
+    )
+
+
+def copies(case: Case) -> Finding | None:
+    """Samples that are tied to training points, or so near to them as only copies are.
+
+    Blurred samples are near to everything without being copies, and so is one point amid the data.
+    """
+    if _are_one_point(case):
+        return None
+    copied, ratio = case.entry("copied"), case.entry("memorisation")
+    tied = copied is not None and (copied["low"] or 0) > 0
+    near = ratio is not None and ratio["value"] < (NEAR if tied else IS_COPY)
+    if tied and copied["value"] > 0.5:
+        why = f"{copied['value']:.0%} of them are tied to one training point"
+    elif near:
+        why = f"they are {ratio['value']:.2f} times as far from training points as new data are"
+    elif (share := _distance_among_few(case)) is not None and share < NEAR:
+        why = f"they are {share:.2f} times as far from them as these are from one another"
+    else:
+        return None
+    return Finding("copies", f"samples copy training points: {why}", _copy_less(case))
+
+
+def _distance_among_few(case: Case) -> float | None:
+    """Where test points are too few to compare with: the median distance of samples to the nearest
+    training point, over that of training points to the nearest other; else None."""
+    if len(case.e.test) >= ENOUGH or not 2 < len(case.data.train) < 10 * ENOUGH:
+        return None
+    if not supports(case.model, "sample"):
+        return None
+    samples, train = (case.e.values(x).double() for x in (case.samples, case.e.train))
+    usual = float(neighbours.radii(train, 1).median())
+    case.e.need(usual > 0)
+    return float(torch.cdist(samples, train).amin(1).median()) / usual
+
+
+def _copy_less(case: Case) -> str:
+    settings = case.settings
+    # A bandwidth that was chosen, not given, is the best for the likelihood: another model helps.
+    given = isinstance(settings.get("bandwidth"), float | int)
+    density = getattr(case.model, "density", None)  # of codes
+    return first(
+        case.scaled("bandwidth", 2) if given else "",
+        "sampler=gmm" if density is not None and density.stores_training_data else "",
+        case.scaled("n_components", 0.5),
+        case.patience(),
+        "model=gmm" if "bandwidth" in settings else "",
+    )
