@@ -792,7 +792,7 @@ def test_no_file_is_opened_but_as_a_regular_one(file):
         own = any(known in text for known in ("opened(", "O_EXCL", "BytesIO", "__file__"))
         known = {
             ("card.py", "file.read_bytes()"),
-            ("data_folders.py", "Image.open(file, formats=PICTURES)"),
+            ("pictures.py", "Image.open(file, formats=formats)"),
         }
         assert not raw or own or (file.name, text) in known, f"{file.name}:{call.lineno}: {text}"
 

@@ -16,6 +16,8 @@ import torch
 from conftest import defaults
 from published import PUBLISHED, idx, write
 
+from genbench.config.data_folders import require_folders
+from genbench.config.registry import builtin_registry
 from genbench.data import cifar, faces, readers
 from genbench.data import published as datasets
 from genbench.data.loading import load
@@ -161,6 +163,20 @@ def test_a_folder_by_the_name_of_a_file_is_not_it(copied, tmp_path):
         UserError, match=r"dataset.root: does not hold MNIST/raw/t10k-labels-idx1-ubyte"
     ):
         loaded("mnist", tmp_path)
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "cifar10", "lfw"])
+def test_a_missing_file_is_reported_before_torch_is_imported(dataset, copied, tmp_path):
+    files = sorted(path for path in copied(dataset).rglob("*") if path.is_file())
+    for file in files if dataset == "lfw" else files[:1]:
+        file.unlink()
+    known = builtin_registry().settings(f"dataset/{dataset}")
+    loader = f"genbench.data.published.{dataset.replace('-', '_')}"
+    with pytest.raises(UserError, match=r"^dataset.root: does not hold ") as early:
+        require_folders({"dataset.root": str(tmp_path)}, known, loader)
+    with pytest.raises(UserError) as late:
+        loaded(dataset, tmp_path)
+    assert str(early.value) == str(late.value)
 
 
 def test_a_file_that_may_not_be_read_is_told(stored, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from genbench.config.registry import builtin_registry
 from genbench.data.loading import load
 from genbench.utils import signals
 from genbench.utils.errors import UserError
+from genbench.utils.pictures import opened_picture
 
 
 def loaded(root, **settings):
@@ -25,6 +27,13 @@ def loaded(root, **settings):
 def save(file, image, **options):
     file.parent.mkdir(parents=True, exist_ok=True)
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, **options)
+
+
+def require(root):
+    """What the command line checks before it imports torch."""
+    known = builtin_registry().settings("dataset/image-folder")
+    loader = "genbench.data.image_folder.image_folder"
+    require_folders({"dataset.root": str(root)}, known, loader)
 
 
 def flat(value, mode="RGB", size=(4, 3)):
@@ -117,8 +126,12 @@ def test_another_layout_is_refused(files, says, tmp_path):
         (tmp_path / name).mkdir(parents=True) if name.endswith("/") else save(
             tmp_path / name, flat(0, "L")
         )
-    with pytest.raises(UserError, match=says):
+    with pytest.raises(UserError, match=says) as late:
         loaded(tmp_path)
+    if files:
+        with pytest.raises(UserError) as early:
+            require(tmp_path)
+        assert str(early.value) == str(late.value)
 
 
 def test_a_root_that_is_no_folder_is_refused(tmp_path):
@@ -169,7 +182,7 @@ def test_links_that_lead_back_are_followed_once(tmp_path, capsys):
     said = capsys.readouterr().out
     for name in ("up", "root", "kitten"):
         assert f"warning: {name} in" in said
-    assert "is a folder that was read already, by another way; skipped" in said
+    assert "is a link to a folder that was read already; skipped" in said
 
 
 def test_no_picture_is_of_two_classes_or_parts(tmp_path):
@@ -192,26 +205,56 @@ def test_no_picture_is_of_two_classes_or_parts(tmp_path):
 
 
 def test_a_folder_without_pictures_is_refused_before_torch_is_there(tmp_path):
-    known = builtin_registry().settings("dataset/image-folder")
     root = tmp_path / "root"
-
-    def required():
-        require_folders(
-            {"dataset.root": str(root)}, known, "genbench.data.image_folder.image_folder"
-        )
-
     (root / ".hidden").mkdir(parents=True)
     save(root / ".hidden" / "0.png", flat((0, 0, 0)))
     (root / "deep" / "er").mkdir(parents=True)
     (root / "deep" / "er" / "text.png").write_text("no picture")
     with pytest.raises(UserError, match=r"holds no pictures, but files such as deep/er/text.png"):
-        required()
+        require(root)
     (root / "deep" / "link").symlink_to(tmp_path / "elsewhere")
-    (tmp_path / "elsewhere").mkdir()
-    required()  # there may be some behind the link
+    save(tmp_path / "elsewhere" / "0.png", flat((0, 0, 0)))
+    require(root)
     (root / "deep" / "link").unlink()
+    with pytest.raises(UserError, match=r"holds no pictures"):
+        require(root)
     save(root / "deep" / "0.png", flat((0, 0, 0)))
-    required()
+    require(root)
+
+
+BEGINNINGS = {
+    "jpg": b"\xff\xd8\xff",
+    "gif": b"GIF89a\4\0\4\0\0\0\0",
+    "ppm": b"P6",
+    "png": b"\x89PNG\r\n\x1a\n",
+    "bmp": b"BM",
+    "tif": b"II*\0\xff\xff\xff\x0f",
+    "webp": b"RIFF\xff\xff\xff\x0fWEBPVP8 ",
+}
+
+
+@pytest.mark.parametrize("size", [2**37, 2**28])
+@pytest.mark.parametrize("kind", BEGINNINGS)
+def test_a_huge_file_that_begins_as_a_picture_is_refused_at_once(kind, size, tmp_path):
+    """2**37 bytes are more than any picture has, and no header is 2**28 bytes long."""
+    file = tmp_path / f"huge.{kind}"
+    file.write_bytes(BEGINNINGS[kind])
+    os.truncate(file, size)
+    save(tmp_path / "good.png", flat(0, "L"))
+    begun = time.monotonic()
+    require(tmp_path)
+    with pytest.raises(UserError, match=rf"1 of 2 files cannot be read: huge\.{kind} \("):
+        loaded(tmp_path)
+    assert time.monotonic() - begun < 5
+
+
+def test_reading_a_picture_stops_on_request(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    save(tmp_path / "0.png", rng.integers(256, size=(500, 500, 3), dtype=np.uint8))
+    with opened_picture(tmp_path / "0.png") as image:
+        monkeypatch.setattr(signals, "_asked", signal.SIGTERM)
+        with pytest.raises(signals.Interrupted):
+            image.load()
 
 
 def test_channels_are_as_many_as_the_pictures_or_the_setting_say(tmp_path):

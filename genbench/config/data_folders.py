@@ -1,39 +1,96 @@
-"""What the folder that a user gives data in has to hold, so that a wrong one is refused at once, before torch is imported
-to read it."""
+"""What a folder of the user's data must hold: a wrong one is refused before torch is imported."""
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from genbench.config.picture_layout import picture_layout
 from genbench.config.settings import Setting
 from genbench.utils.errors import UserError, plain
+from genbench.utils.pictures import opened_picture
 from genbench.utils.signals import check
 
-if TYPE_CHECKING:
-    from PIL import Image
+IDX = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+CIFAR = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+AMAT = tuple(f"binarized_mnist_{split}.amat" for split in ("train", "valid", "test"))
 
-PICTURES = (
-    "BMP",
-    "GIF",
-    "JPEG",
-    "PNG",
-    "PPM",
-    "TIFF",
-    "WEBP",
-)  # none that would start another program, as EPS does
-FOLDERS = {  # above which published data lie, by the name of the loader in `datasets`
-    "mnist": "MNIST/raw",
-    "fashion_mnist": "FashionMNIST/raw",
-    "kmnist": "KMNIST/raw",
-    "cifar10": "cifar-10-batches-py",
-    "lfw": "lfw_home",
-    "binarized_mnist": "binarized_mnist",
+
+@dataclass(frozen=True)
+class PublishedFolder:
+    """Where the files of a published dataset lie.
+
+    at      folder of the files below the setting `root`
+    files   names of the files; one that ends in a slash is a folder
+    wanted  matches a path below `at`, or in an archive; the first group is the file's name
+    url     where to get files that are not downloaded
+    """
+
+    at: str
+    files: tuple[str, ...]
+    wanted: re.Pattern[str]
+    url: str = ""
+
+    def paths(self, root: Path) -> dict[str, Path]:
+        """The files by name; of a file and its .gz, the file. UserError if some are missing."""
+        folder = root / self.at
+        found: dict[str, Path] = {}
+        # In reverse order, so that a file comes after its .gz and takes its place.
+        for path in sorted(folder.rglob("*"), reverse=True):
+            check()
+            match = self.wanted.fullmatch(path.relative_to(folder).as_posix())
+            if match and path.is_file():
+                found[match[1]] = path
+        missing = [
+            name for name in self.files if not any(other.startswith(name) for other in found)
+        ]
+        if missing:
+            # If all are missing, the folder says it better than the list of its files.
+            names = [f"/{name}" for name in missing] if found else [""]
+            what = f"does not hold {', '.join(self.at + name for name in names)}"
+            otherwise = "leave dataset.root out to download"
+            if self.url:
+                otherwise = f"copy the files of {self.url} there"
+            raise UserError(
+                "dataset.root", what, root, f"give the folder above {self.at}, or {otherwise}"
+            )
+        return found
+
+
+def _like_mnist(at: str) -> PublishedFolder:
+    return PublishedFolder(at, IDX, re.compile(rf"({'|'.join(IDX)})(?:\.gz)?"))
+
+
+PUBLISHED = {  # by the name of the loader in genbench.data.published
+    "mnist": _like_mnist("MNIST/raw"),
+    "fashion_mnist": _like_mnist("FashionMNIST/raw"),
+    "kmnist": _like_mnist("KMNIST/raw"),
+    "cifar10": PublishedFolder(
+        "cifar-10-batches-py",
+        CIFAR,
+        re.compile(r"(?:cifar-10-batches-py/)?(data_batch_[1-5]|test_batch|batches\.meta)"),
+    ),
+    "lfw": PublishedFolder(
+        "lfw_home", ("lfw_funneled/",), re.compile(r"(lfw_funneled/[^/]+/[^/.][^/]*\.jpg)")
+    ),
+    "binarized_mnist": PublishedFolder(
+        "binarized_mnist",
+        AMAT,
+        re.compile(f"({'|'.join(map(re.escape, AMAT))})"),
+        url="http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist",
+    ),
 }
 
 
 def require_folders(values: Mapping[str, Any], known: dict[str, Setting], loader: str) -> None:
-    """UserError for a folder to read from that is not there, is empty, or holds nothing that this loader reads.
+    """UserError for a folder that is not there, is empty, or holds nothing that this loader reads.
 
     `values` and `known` are settings by dotted name, `loader` is the dotted path of a function.
     """
@@ -44,67 +101,37 @@ def require_folders(values: Mapping[str, Any], known: dict[str, Setting], loader
 
 
 def _require(name: str, folder: Path, loader: str) -> None:
-    module, _, function = loader.rpartition(".")
-    below = FOLDERS.get(function) if module == "genbench.data.published" else None
     if not os.path.isdir(folder):
         what = "is a file, not a folder" if os.path.exists(folder) else "no such folder"
         raise UserError(name, what, folder, "give a folder that is there")
     try:
         filled = any(not entry.startswith(".") for entry in os.listdir(folder))
     except OSError as error:
-        raise UserError(
-            name, f"cannot be read: {error.strerror}", folder, "give a folder that can be read"
-        ) from error
+        fix = "give a folder that can be read"
+        raise UserError(name, f"cannot be read: {error.strerror}", folder, fix) from error
     if not filled:
         raise UserError(name, "holds no data", folder, "give a folder that holds some")
-    if below and not os.path.isdir(folder / below):
-        raise UserError(name, f"does not hold {below}", folder, f"give the folder above {below}")
+    module, _, function = loader.rpartition(".")
+    if module == "genbench.data.published" and function in PUBLISHED:
+        PUBLISHED[function].paths(folder)
     if loader == "genbench.data.image_folder.image_folder":
         _require_pictures(name, folder)
 
 
 def _require_pictures(name: str, folder: Path) -> None:
-    """UserError if no file in the folder, or below it, begins as pictures do."""
-    from PIL import UnidentifiedImageError
+    """UserError if the folder is laid out in another way, or no file in it begins as pictures do."""
+    from PIL import UnidentifiedImageError  # heavy, and other data need no pictures
 
-    first = None
-    for file in _files(folder):
+    files = picture_layout(folder).files
+    for file in files:
         check()
-        if file is None:
-            return
         try:
             with opened_picture(file):
                 return
         except UnidentifiedImageError:
-            first = first or file
-        except Exception:  # a damaged picture, of which more is said when all are read
+            continue
+        except Exception:  # a damaged picture; the loader reports it with all others
             return
-    if first is not None:
-        shown = plain(str(first.relative_to(folder)))
-        raise UserError(
-            name,
-            f"holds no pictures, but files such as {shown}",
-            folder,
-            "give a folder of pictures",
-        )
-
-
-def opened_picture(file: Path) -> "Image.Image":
-    """A picture, to be closed, of which only the header was read. ValueError for what is no regular file: a pipe would be
-    waited for."""
-    from PIL import Image
-
-    if not file.is_file():
-        raise ValueError("no regular file")
-    return Image.open(file, formats=PICTURES)
-
-
-def _files(folder: Path) -> Iterator[Path | None]:
-    """The visible regular files in a folder and below it; None for a link to a folder, behind which there may be more."""
-    for above, folders, names in os.walk(folder):
-        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
-        for file in sorted(Path(above, entry) for entry in names if not entry.startswith(".")):
-            if file.is_file():
-                yield file
-        if any(Path(above, entry).is_symlink() for entry in folders):
-            yield None
+    if files:
+        what = f"holds no pictures, but files such as {plain(str(files[0].relative_to(folder)))}"
+        raise UserError(name, what, folder, "give a folder of pictures")

@@ -1,14 +1,20 @@
 """Reader of Labeled Faces in the Wild: JPEG pictures in a folder for each person."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from genbench.data.readers import Files, Member, PublishedSplits, damaged, read_content
+from genbench.data.readers import Files, Member, PublishedSplits, damaged
+from genbench.utils.pictures import opened_picture
 from genbench.utils.signals import check
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FULL_SIZE = (250, 250)
 BOX = (78, 70, 172, 195)  # left, upper, right, lower: the face
@@ -38,11 +44,9 @@ def faces(files: Files, least: int = 60) -> tuple[PublishedSplits, Sequence[str]
 
 def _face(file: Path | Member) -> np.ndarray:
     """The middle of a picture, as bytes [62, 47]."""
-    from PIL import Image  # heavy, and no other dataset here needs it
-
     check()
     try:
-        with Image.open(BytesIO(read_content(file)), formats=["JPEG"]) as image:
+        with _opened(file) as image:
             if image.size != FULL_SIZE:  # known before any pixel is unpacked
                 raise ValueError(f"expected 250x250 pixels, got {image.height}x{image.width}")
             middle = image.convert("RGB").crop(BOX).resize(SIZE)
@@ -50,3 +54,12 @@ def _face(file: Path | Member) -> np.ndarray:
         raise damaged(file, f"cannot be read: {error}") from error
     grey = (np.asarray(middle, np.float32) / 255).mean(axis=2)
     return (grey * 255).round().astype(np.uint8)
+
+
+def _opened(file: Path | Member) -> AbstractContextManager["Image.Image"]:
+    """The JPEG picture, of which only the header has been read."""
+    if isinstance(file, Path):
+        return opened_picture(file, ["JPEG"])
+    from PIL import Image  # heavy, and no other dataset here needs it
+
+    return Image.open(BytesIO(file.content), formats=["JPEG"])

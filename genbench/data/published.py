@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from genbench.config.data_folders import FOLDERS
+from genbench.config.data_folders import AMAT, IDX, PUBLISHED, PublishedFolder
 from genbench.config.settings import Settings
 from genbench.data.cifar import cifar
 from genbench.data.downloads import Download, cache_folder, fetched
@@ -36,27 +36,21 @@ def digits(s: Settings) -> RawDataset:
 class Published:
     """A loader of byte images, from files of the user's or else downloaded into the cache folder.
 
-    at         folder of the files below the setting `root`
-    files      names of the files; one that ends in a slash is a folder
-    wanted     matches a path below `at`, or in an archive; the first group is the file's name
+    folder     where the files lie, and their names
     downloads  what to download; none if nobody has published checksums
     read       a reader of the format
     white      pixels are bytes from 0 to this; 1 for pixels that are 0 or 1
     ordered    as in `RawDataset`
-    url        where to get files that are not downloaded
     """
 
-    at: str
-    files: tuple[str, ...]
-    wanted: re.Pattern[str]
+    folder: PublishedFolder
     downloads: tuple[Download, ...]
     read: Callable[[Files], tuple[PublishedSplits, Sequence[str]]]
     white: int = 255
     ordered: bool = False
-    url: str = ""
 
     def __call__(self, s: Settings) -> RawDataset:
-        files = self._in_folder(Path(s.root)) if s.root else self._in_cache(s.name)
+        files = self.folder.paths(Path(s.root)) if s.root else self._in_cache(s.name)
         try:
             splits, names = self.read(files)
         except OSError as error:
@@ -76,35 +70,14 @@ class Published:
             ordered=self.ordered,
         )
 
-    def _in_folder(self, root: Path) -> Files:
-        """The user's own files, which need not be as published. Of a file and its .gz, the file."""
-        folder = root / self.at
-        # In reverse order, so that a file comes after its .gz and takes its place.
-        paths = [path for path in sorted(folder.rglob("*"), reverse=True) if path.is_file()]
-        files: dict[str, Path | Member] = {}
-        for path in paths:
-            if match := self.wanted.fullmatch(path.relative_to(folder).as_posix()):
-                files[match[1]] = path
-        missing = [
-            f"{self.at}/{name}"
-            for name in self.files
-            if not any(found.startswith(name) for found in files)
-        ]
-        if missing:
-            otherwise = "leave dataset.root out to download"
-            if self.url:
-                otherwise = f"copy the files of {self.url} there"
-            fix = f"give the folder above {self.at}/{self.files[0]}, or {otherwise}"
-            raise UserError("dataset.root", f"does not hold {', '.join(missing)}", root, fix)
-        return files
-
     def _in_cache(self, name: str) -> Files:
         """The files as published, downloaded if need be."""
-        otherwise = f"give dataset.root=FOLDER that holds {self.at}"
-        paths = fetched(self.downloads, cache_folder() / self.at, f"dataset={name}", otherwise)
+        at, wanted = self.folder.at, self.folder.wanted
+        otherwise = f"give dataset.root=FOLDER that holds {at}"
+        paths = fetched(self.downloads, cache_folder() / at, f"dataset={name}", otherwise)
         if paths[0].name.endswith((".tar.gz", ".tgz")):
-            return members(paths[0], self.wanted)
-        matches = ((self.wanted.fullmatch(path.name), path) for path in paths)
+            return members(paths[0], wanted)
+        matches = ((wanted.fullmatch(path.name), path) for path in paths)
         return {match[1]: path for match, path in matches if match}
 
 
@@ -126,26 +99,19 @@ def members(archive: Path, wanted: re.Pattern[str]) -> dict[str, Member]:
     return found
 
 
-IDX = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-
-
-def _like_mnist(at: str, base: str, sums: Sequence[str], names: Sequence[str]) -> Published:
+def _like_mnist(
+    folder: PublishedFolder, base: str, sums: Sequence[str], names: Sequence[str]
+) -> Published:
     """A dataset of four files like MNIST's, whose SHA-256 sums are in the order of `IDX`."""
     downloads = tuple(
         Download(f"{name}.gz", f"{base}{name}.gz", sha256)
         for name, sha256 in zip(IDX, sums, strict=True)
     )
-    wanted = re.compile(rf"({'|'.join(IDX)})(?:\.gz)?")
-    return Published(at, IDX, wanted, downloads, partial(idx, names=names))
+    return Published(folder, downloads, partial(idx, names=names))
 
 
 mnist = _like_mnist(
-    FOLDERS["mnist"],
+    PUBLISHED["mnist"],
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     (
         "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -156,7 +122,7 @@ mnist = _like_mnist(
     tuple("0123456789"),
 )
 fashion_mnist = _like_mnist(
-    FOLDERS["fashion_mnist"],
+    PUBLISHED["fashion_mnist"],
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
     (
         "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
@@ -178,7 +144,7 @@ fashion_mnist = _like_mnist(
     ),
 )
 kmnist = _like_mnist(
-    FOLDERS["kmnist"],
+    PUBLISHED["kmnist"],
     "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
     (
         "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
@@ -189,9 +155,7 @@ kmnist = _like_mnist(
     ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
 )
 cifar10 = Published(
-    FOLDERS["cifar10"],
-    (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
-    re.compile(r"(?:cifar-10-batches-py/)?(data_batch_[1-5]|test_batch|batches\.meta)"),
+    PUBLISHED["cifar10"],
     (
         Download(
             "cifar-10-python.tar.gz",
@@ -202,9 +166,7 @@ cifar10 = Published(
     cifar,
 )
 lfw = Published(
-    FOLDERS["lfw"],
-    ("lfw_funneled/",),
-    re.compile(r"(lfw_funneled/[^/]+/[^/.][^/]*\.jpg)"),
+    PUBLISHED["lfw"],
     (
         Download(
             "lfw-funneled.tgz",
@@ -214,14 +176,10 @@ lfw = Published(
     ),
     faces,
 )
-AMAT = tuple(f"binarized_mnist_{split}.amat" for split in ("train", "valid", "test"))
 binarized_mnist = Published(
-    FOLDERS["binarized_mnist"],
-    AMAT,
-    re.compile(f"({'|'.join(map(re.escape, AMAT))})"),
+    PUBLISHED["binarized_mnist"],
     (),
     partial(amat, names=AMAT, side=28),
     white=1,
     ordered=True,
-    url="http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist",
 )

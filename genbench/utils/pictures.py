@@ -1,0 +1,57 @@
+"""Opening pictures that are not trusted: any file may claim to be one, of any size."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from genbench.utils.files import opened
+from genbench.utils.signals import check
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # EPS would start another program
+HEADER_READS = 100_000  # calls of `read` until a header is known; a real one takes hundreds
+
+
+class PictureFile(io.BufferedReader):
+    """A file that stops on request and does not let a decoder search for a header without end.
+
+    Pillow skips bytes that it does not understand one by one.
+    """
+
+    reads_left: int | None = HEADER_READS  # None: no limit
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Raises Interrupted if the program is asked to stop, ValueError if reads are used up."""
+        check()
+        if self.reads_left is not None:
+            self.reads_left -= 1
+            if self.reads_left < 0:
+                raise ValueError("it has no header of a picture")
+        return super().read(size)
+
+
+@contextmanager
+def opened_picture(path: Path, formats: Sequence[str] = FORMATS) -> Iterator["Image.Image"]:
+    """A picture of which only the header has been read.
+
+    Raises ValueError for a file that is too large and for what is no regular file, such as a named
+    pipe, which would be waited for. Pillow raises anything for a file that it does not understand.
+    """
+    from PIL import Image  # heavy, and most commands open no picture
+
+    if not path.is_file():
+        raise ValueError("no regular file")
+    # The most pixels that Pillow accepts without a warning, of four bytes each, and metadata.
+    largest = 4 * (Image.MAX_IMAGE_PIXELS or 0) + (1 << 24)
+    with PictureFile(io.FileIO(opened(path, links=True))) as file:
+        size = file.seek(0, io.SEEK_END)
+        if size > largest:
+            raise ValueError(f"it has {size:,} bytes, more than {largest:,}")
+        file.seek(0)
+        with Image.open(file, formats=formats) as image:
+            file.reads_left = None
+            yield image
