@@ -1,5 +1,7 @@
 """How Sphinx builds the documentation: `sphinx-build -W docs FOLDER`."""
 
+from sphinx.application import Sphinx
+
 from genbench import __version__
 
 project = "genbench"
@@ -20,7 +22,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 
 
-def escape_stars(app, what, name, obj, options, lines: list[str]) -> None:
+def escape_stars(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
     """Keep a star outside of backticks, as in the shape [n, *shape], from starting emphasis."""
     for i, line in enumerate(lines):
         spans = line.split("`")
@@ -28,6 +32,6 @@ def escape_stars(app, what, name, obj, options, lines: list[str]) -> None:
         lines[i] = "`".join(spans)
 
 
-def setup(app) -> None:
+def setup(app: Sphinx) -> None:
     """Connect what docstrings need."""
     app.connect("autodoc-process-docstring", escape_stars)

@@ -9,11 +9,13 @@
 `help(genbench.fit)`, `help(genbench.load)` and `help(genbench.Trained)` tell more.
 """
 
+from typing import Any
+
 __version__ = "0.2.0"
 __all__ = ["Trained", "fit", "load"]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Import torch only when something that needs it is asked for: the command line answers without."""
     if name in __all__:
         from genbench import api

@@ -85,6 +85,6 @@ class BMM(EMMixture):
             )
         super().__init__(spec, s)
 
-    def components(self, **parameters) -> Components:
+    def components(self, **parameters: torch.Tensor) -> Binomials:
         assert self.spec.trials is not None  # checked when the model was built
         return Binomials(**parameters, trials=self.spec.trials, floor=self.s.floor)
