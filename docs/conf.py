@@ -1,5 +1,7 @@
 """How Sphinx builds the documentation: `sphinx-build -W docs FOLDER`."""
 
+import re
+
 from sphinx.application import Sphinx
 
 from genbench import __version__
@@ -22,16 +24,29 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 
 
-def escape_stars(
+COLUMNS = re.compile(r"\w+(, \w+)*  +\S")  # a line of a table of names and meanings
+
+
+def as_rst(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Keep a star outside of backticks, as in the shape [n, *shape], from starting emphasis."""
-    for i, line in enumerate(lines):
+    """Translate what docstrings write as plain text: shapes such as [n, *shape], and tables in columns."""
+    result: list[str] = []
+    table = False
+    for before, line in zip(["", *lines], lines):
+        if not before and COLUMNS.match(line):
+            table = True
+            result += ["::", ""]
+        table = table and bool(line)
+        if table:
+            result.append(f"    {line}")
+            continue
         spans = line.split("`")
         spans[::2] = [span.replace("*", "\\*") for span in spans[::2]]
-        lines[i] = "`".join(spans)
+        result.append("`".join(spans))
+    lines[:] = result
 
 
 def setup(app: Sphinx) -> None:
-    """Connect what docstrings need."""
-    app.connect("autodoc-process-docstring", escape_stars)
+    """Connect the translation of docstrings."""
+    app.connect("autodoc-process-docstring", as_rst)

@@ -2,7 +2,7 @@
 
     python scripts/mutants.py                                  two mutants of every module
     python scripts/mutants.py genbench/training --per-module 5 --seed 1
-    python scripts/mutants.py genbench/training/em.py --list   show the mutants without running tests
+    python scripts/mutants.py genbench/training/em.py --list   show the mutants, run no tests
 
 A mutant is a clone of the last commit in which one node of one module's syntax tree is changed: a
 comparison, a boolean or arithmetic operator, a constant, a statement that is only a call, or a
@@ -27,7 +27,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 # By a module or a package: test files, where those that import it are too many, too slow or none.
@@ -39,7 +39,7 @@ TESTS = {
     "genbench.runs.checkpoints": ["test_resume", "test_properties", "test_damage"],
     "genbench.verification": ["test_verify"],
 }
-OPPOSITES: dict[type[ast.AST], type[ast.AST]] = {
+OPPOSITES: dict[type[ast.AST], Any] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
     ast.And: ast.Or, ast.Or: ast.And, ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div,
@@ -117,7 +117,7 @@ def mutants(file: Path) -> list[Mutant]:
 
 
 def replaced(source: str, node: ast.expr | ast.stmt, text: str) -> str:
-    """The source with the text of one node replaced; an expression keeps its place by parentheses."""
+    """The source with the text of one node replaced; expressions get parentheses."""
     assert node.end_lineno is not None and node.end_col_offset is not None
     lines = source.encode().splitlines(keepends=True)
     start = sum(map(len, lines[: node.lineno - 1])) + node.col_offset
