@@ -1,4 +1,11 @@
-"""Files that others publish: fetched once into the cache folder, and known there by their digests ever after."""
+"""Files that others publish, downloaded once into the cache folder and verified by SHA-256 at every use.
+
+This is ours because pooch 1.9 and torchvision 0.29 keep less of what genbench promises. pooch gives
+downloaded files mode 0600, so that no cache can be shared, overwrites a file that differs, lets two
+processes download at once, waits forever on a named pipe, leaves files behind when it is killed, and
+brings requests and what it needs. torchvision knows MD5 sums only, does not verify unpacked files
+again, has no time limit, writes half a file under its final name, and cannot be interrupted.
+"""
 
 import hashlib
 import os
@@ -15,20 +22,24 @@ from genbench.utils.errors import UserError
 from genbench.utils.files import opened, rename, sweep_temporaries, temporary_of
 from genbench.utils.signals import check
 
-CHUNK = 1 << 20  # bytes between two looks at whether to stop
-PATIENCE = 10  # seconds that a server may be silent, for which a request to stop has to wait
+CHUNK = 1 << 20  # bytes between two checks for a signal
+PATIENCE = 10  # seconds that a server may be silent; a signal may have to wait that long
 
 
 class Download(NamedTuple):
-    """A file as published: what it is called in the cache folder, its address, and the SHA-256 of its content."""
+    """A file as published: its name in the cache folder, its address, the SHA-256 of its content."""
 
     name: str
     url: str
     sha256: str
 
 
-class _Failed(Exception):
-    """A download that brought no file, or another one: what happened, and the digest it has, if any."""
+class _DownloadError(Exception):
+    """A failed download: what happened, and what was received instead, if anything."""
+
+    def __init__(self, what: str, got: str | None = None):
+        super().__init__(what)
+        self.what, self.got = what, got
 
 
 def cache_folder() -> Path:
@@ -38,54 +49,48 @@ def cache_folder() -> Path:
 
 
 def fetched(downloads: Sequence[Download], folder: Path, key: str, otherwise: str) -> list[Path]:
-    """The files in the folder, in order, each with the content that was published: what is not there is downloaded.
+    """The paths of the files in the folder, in order, each verified; missing ones are downloaded.
 
-    Of several processes one downloads, and the others wait; a damaged file is set aside as *.damaged. Raises UserError
-    with this `key` for what cannot be had, with `otherwise` as the last way out, and where the folder cannot be used.
+    One of several processes downloads, and the others wait. A damaged file is renamed to *.damaged.
+    Raises UserError for `key` if a file cannot be downloaded, with `otherwise` as the last way out,
+    and for "cache folder" if the folder cannot be used.
     """
     try:
-        if not all(_is_there(folder, download) for download in downloads):
+        if not all(_is_valid(folder, download) for download in downloads):
             folder.mkdir(parents=True, exist_ok=True)
-            with _alone(folder):
+            with _exclusive(folder):
                 for download in downloads:
-                    if not _is_there(
-                        folder, download
-                    ):  # another process may have been here in the meantime
+                    if not _is_valid(folder, download):  # again: another process may have been here
                         _fetch(download, folder, key, otherwise)
     except OSError as error:
-        raise UserError(
-            "cache folder",
-            f"cannot be used: {error.strerror or error}",
-            folder,
-            "set GENBENCH_CACHE to another",
-        ) from error
+        what = f"cannot be used: {error.strerror or error}"
+        raise UserError("cache folder", what, folder, "set GENBENCH_CACHE to another") from error
     return [folder / download.name for download in downloads]
 
 
-def _is_there(folder: Path, download: Download) -> bool:
+def _is_valid(folder: Path, download: Download) -> bool:
+    """Whether the file is there with the published content. It may be a link to a file elsewhere."""
     file = folder / download.name
-    if (
-        not file.is_file()
-    ):  # a pipe would be waited for; a link to a file elsewhere is the user's own
+    if not file.is_file():
         return False
     digest = hashlib.sha256()
     with open(opened(file, links=True), "rb") as content:
-        for chunk in chunks(content):
+        for chunk in _chunks(content):
             digest.update(chunk)
     return digest.hexdigest() == download.sha256
 
 
-def chunks(content: BinaryIO) -> Iterator[bytes]:
-    """What is left of a stream, a piece at a time; Interrupted when the program is asked to stop."""
+def _chunks(content: BinaryIO) -> Iterator[bytes]:
+    """The rest of a stream in chunks. Raises Interrupted if the program is asked to stop."""
     while chunk := content.read(CHUNK):
         check()
         yield chunk
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Be the one process that writes into the folder; waits for another one to finish or die."""
-    from filelock import FileLock, Timeout
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Hold the lock of the folder; waits for another process to finish or die."""
+    from filelock import FileLock, Timeout  # only a download needs it
 
     lock, waiting = FileLock(folder / ".lock"), False
     while not lock.is_locked:
@@ -104,14 +109,15 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _fetch(download: Download, folder: Path, key: str, otherwise: str) -> None:
-    """Download a file, at the second attempt if the first fails, to where no half of it is ever seen."""
+    """Download a file, in two attempts. It appears under its name only when it is complete."""
     file = folder / download.name
     temporary = temporary_of(file)
     if os.path.lexists(file):
         damaged = file.with_name(f"{file.name}.damaged")
         os.replace(file, damaged)
         echo(
-            f"warning: {file} is not as it was published; kept as {damaged.name}, and downloaded again"
+            f"warning: {file} is not as it was published; kept as {damaged.name},"
+            " and downloaded again"
         )
     echo(f"downloading {download.url} into {folder}")
     for last in (False, True):
@@ -119,19 +125,17 @@ def _fetch(download: Download, folder: Path, key: str, otherwise: str) -> None:
         try:
             _receive(download, temporary)
             break
-        except _Failed as error:
+        except _DownloadError as error:
             if last:
-                what, got = error.args
+                what = f"{download.url} could not be downloaded: {error.what}"
                 fix = f"put {download.name} into {folder} by hand, or {otherwise}"
-                raise UserError(
-                    key, f"{download.url} could not be downloaded: {what}", got, fix
-                ) from error
+                raise UserError(key, what, error.got, fix) from error
         finally:
             temporary.unlink(missing_ok=True)
 
 
 def _receive(download: Download, temporary: Path) -> None:
-    """Write the file under another name, compare, and rename it: all of that so that it outlasts a crash."""
+    """Write the file under a temporary name, verify it, and rename it, so that it survives a crash."""
     digest = hashlib.sha256()
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
         for chunk in _response(download.url):
@@ -140,24 +144,23 @@ def _receive(download: Download, temporary: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     if digest.hexdigest() != download.sha256:
-        raise _Failed(f"expected the SHA-256 {download.sha256}", digest.hexdigest())
+        raise _DownloadError(f"expected the SHA-256 {download.sha256}", digest.hexdigest())
     rename(temporary, temporary.with_name(download.name))
 
 
 def _response(url: str) -> Iterator[bytes]:
-    """What a server sends, all of it; _Failed for anything that a network and a server can do wrong."""
+    """All that a server sends; _DownloadError for whatever the network or the server does wrong."""
     received = 0
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE) as response:
-            for chunk in chunks(response):
+            for chunk in _chunks(response):
                 received += len(chunk)
                 yield chunk
             promised = int(response.headers["Content-Length"] or received)
             if received != promised:
-                raise _Failed(
-                    f"the connection was cut, expected {promised:,} bytes", f"{received:,}"
-                )
+                what = f"the connection was cut, expected {promised:,} bytes"
+                raise _DownloadError(what, f"{received:,}")
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, HTTPError):
-            error.close()  # it holds what the server says instead
-        raise _Failed(str(error) or type(error).__name__, None) from error
+            error.close()  # it holds an open response
+        raise _DownloadError(str(error) or type(error).__name__) from error

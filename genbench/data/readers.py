@@ -1,9 +1,9 @@
-"""Readers of the formats that images are published in: IDX (MNIST and its relatives) and text (binarized MNIST).
+"""Readers of two formats of images: IDX (MNIST and its relatives) and text (binarized MNIST).
 
-Files are not trusted: whatever is wrong with one is a UserError. That is why the readers are ours.
-torchvision 0.29 reads IDX files that are unpacked only, all at once, whatever their size, and waits
-forever on a named pipe. It checks them by `assert`, does not verify an unpacked file again, and
-importing it takes longer (1.3 s) than reading MNIST here (0.2 s).
+Files are not trusted: whatever is wrong with one is a UserError. This is ours because torchvision
+0.29 takes one label for two images, and labels of no class; reads a file at once, whatever its size
+(2 GiB of zeros take 4.9 GB of memory); reads unpacked files only; and waits forever on a named pipe.
+Importing it takes 1.1 s, reading MNIST here 0.05 s.
 
 A reader takes files by name, each a `Path` or a `Member` of an archive. It returns the splits that
 the publishers made, for training and, if they made one, for the test, and the names of the labels.
