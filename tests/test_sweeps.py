@@ -1,7 +1,9 @@
 """Sweeps: jobs that fail, stop and go on, what tells them apart, and what becomes of their summary."""
 
 import json
+import math
 import os
+import pickle
 import random
 import re
 import shlex
@@ -9,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -27,6 +30,7 @@ from genbench.config.registry import builtin_registry
 from genbench.config.validation import check
 from genbench.report import command, sweep_curves
 from genbench.runs.recorder import Run
+from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import attempt
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -506,10 +510,8 @@ def test_a_sweep_belongs_to_one_process_at_a_time(genbench, uncurved):
     assert genbench(*PCA, "latent_dim=2,3").returncode == 0
 
 
-def test_other_launchers_leave_the_same_summary(genbench, undrawn):
-    done = genbench(
-        *PCA, "latent_dim=2,100,3", "hydra/launcher=basic"
-    )  # what Hydra itself would do without us
+def test_the_sweep_is_ours_where_the_launcher_is_named(genbench, undrawn):
+    done = genbench(*PCA, "latent_dim=2,100,3", "hydra/launcher=basic")
     assert (
         done.returncode == 1 and done.stderr.count("\n") == 1 and "2 of 3 jobs done" in done.stdout
     )
@@ -517,11 +519,120 @@ def test_other_launchers_leave_the_same_summary(genbench, undrawn):
     assert "curve: sweep/squared_error_against_latent_dim_pca_on_digits.png" in done.stdout
     untouched = files(next(Path("sweep").glob("*dim-3")))
     assert "3 of 3 jobs done (2 already)" in genbench(*PCA, "latent_dim=2,4,3").stdout
-    assert files(next(Path("sweep").glob("*dim-3"))) == untouched, "both name folders alike"
-    done = genbench(
-        *PCA, "latent_dim=2,3", "hydra/sweeper=basic"
-    )  # one whose jobs nobody knows beforehand
-    assert done.returncode == 1 and sorted(states()) == ["done", "done", "done", "failed"]
+    assert files(next(Path("sweep").glob("*dim-3"))) == untouched
+
+
+def test_another_sweeper_leaves_a_summary_too(genbench, uncurved):
+    """Its jobs are not known beforehand."""
+    done = genbench(*PCA, "latent_dim=2,100", "hydra/sweeper=basic")
+    assert done.returncode == 1 and sorted(states()) == ["done", "failed"]
+    assert "latent_dim" in next(job["reason"] for job in summary() if job["state"] == "failed")
+
+
+def test_settings_that_not_all_models_have_can_be_swept_over_those_that_do(genbench, uncurved):
+    words = ["model=kmeans,gmm", "n_components=2", "device=cpu", "epochs=1", "dataset.limit=60"]
+    assert genbench("-m", *words, "hydra.sweep.dir=sweep").returncode == 0
+    assert states() == ["done", "done"]
+
+
+def test_settings_of_the_sweeper_are_swept_unless_the_command_says_otherwise(genbench, uncurved):
+    params = "hydra.sweeper.params={latent_dim: '2,3', seed: '0,1'}"
+    assert genbench(*PCA, "seed=5", params).returncode == 0
+    jobs = {tuple(job["overrides"][:1] + job["overrides"][1:2]) for job in summary()}
+    assert jobs == {("latent_dim=2", "seed=5"), ("latent_dim=3", "seed=5")}
+
+
+@pytest.mark.parametrize("name", [None, "test.nll", "nonsense"])
+def test_a_job_returns_its_objective(name, genbench, uncurved, monkeypatch, capsys):
+    returned = []
+    monkeypatch.setattr(JobTask, "__call__", recorded(JobTask.__call__, returned))
+    words = [f"optimize={name}"] if name else []
+    with pytest.raises(SystemExit):
+        cli.main([*PCA, "latent_dim=2,100", *words])
+    found = json.loads(next(Path("sweep").glob("*dim-2/metrics.json")).read_text())
+    part, _, term = (name or "validation.squared_error").partition(".")
+    expected = found.get(part, {}).get(term, math.nan)
+    assert returned == [pytest.approx(expected, nan_ok=True), pytest.approx(math.nan, nan_ok=True)]
+    assert ("optimize: the run has no such number (got nonsense)" in capsys.readouterr().err) == (
+        name == "nonsense"
+    )
+
+
+def recorded(function, results):
+    """The function, which puts what it returns into a list, too."""
+
+    def call(*args):
+        results.append(function(*args))
+        return results[-1]
+
+    return call
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_sweep_that_was_killed_goes_on_where_it_was_under_any_launcher(launcher, tmp_path):
+    def start(folder):
+        words = ["-m", "model=ae", "network=mlp", "hidden=[8]", "schedule=constant", *TINY[1:]]
+        words += ["evaluation=none", "draw_every=1000000", "epochs=1,2,100000"]
+        words += [f"hydra/launcher={launcher}", f"hydra.sweep.dir={folder}"]
+        words += ["hydra.launcher.n_jobs=2"] * (launcher == "joblib")
+        command = [sys.executable, "-m", "genbench", *words]
+        text = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen(command, start_new_session=True, cwd=tmp_path, **text)
+
+    def wait(process, until):
+        for _ in range(1200):
+            if until():
+                return
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGKILL)
+        raise AssertionError(process.communicate())
+
+    shorts = [f"network-mlp_hidden-8_schedule-constant_dataset.limit-60_epochs-{n}" for n in (1, 2)]
+    sweep = tmp_path / "sweep"
+    done = [sweep / f"ae_{name}" for name in shorts]
+    with start("sweep") as process:  # until the last job, which is endless, can be gone on with
+        wait(
+            process,
+            lambda: (
+                [*sweep.glob("*100000/checkpoint*")]
+                and all((folder / "metrics.json").exists() for folder in done)
+            ),
+        )
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    before = [*map(files, done)]
+    with start("sweep") as process:
+        (log,) = sweep.glob("*100000/run.log")
+        wait(process, lambda: b"resuming after" in log.read_bytes())
+        process.terminate()
+        said = process.communicate(timeout=60)
+    assert process.returncode == 143 and said[1] == "", said
+    assert "2 done already" in said[0] and "go on with: genbench resume sweep" in said[0]
+    assert states(sweep) == ["done", "done", "interrupted"]
+    assert [*map(files, done)] == before
+
+
+def test_launchers_leave_the_same_summary_and_report(genbench, undrawn):
+    for launcher in ("basic", "joblib"):
+        words = ["latent_dim=2,2,100", "evaluation=none", f"hydra/launcher={launcher}"]
+        assert genbench(*PCA[:-1], *words, f"hydra.sweep.dir={launcher}").returncode == 1
+    basic, joblib = (
+        [{**row, "command": "", "reason": row["reason"].partition(";")[0]} for row in summary(name)]
+        for name in ("basic", "joblib")
+    )
+    assert basic == joblib
+    tables = [
+        {tuple(row.split(",")[:4]) for row in Path(name, "report.csv").read_text().splitlines()}
+        for name in ("basic", "joblib")
+    ]
+    assert tables[0] == tables[1]
+
+
+def test_a_task_and_being_stopped_survive_the_way_to_a_worker_and_back():
+    task = pickle.loads(pickle.dumps(JobTask(words=("a=1",), labels=("a",), watcher=object())))
+    assert task == JobTask(words=("a=1",), labels=("a",))
+    assert pickle.loads(pickle.dumps(signals.Interrupted(signal.SIGTERM))).signum == signal.SIGTERM
 
 
 def test_an_error_that_nobody_foresaw_is_one_line(genbench, monkeypatch, tmp_path):
@@ -549,7 +660,7 @@ def test_hydra_writes_through_nothing_that_leads_elsewhere(kind, genbench, tmp_p
     for name in ("multirun.yaml", ".submitit"):
         put(kind, Path("sweep", name), tmp_path / "outside")
         before = files()
-        done = genbench(*PCA, "latent_dim=2,3", "hydra.verbose=true")
+        done = genbench(*PCA, "latent_dim=2,3", "hydra/launcher=joblib")
         assert (
             done.returncode == 2
             and f"holds {name}, " in done.stderr
@@ -565,7 +676,7 @@ def test_hydra_changes_a_file_with_a_second_name_elsewhere_under_its_own_name_on
     Path("sweep").mkdir()
     Path("theirs").write_text("somebody else's")
     os.link("theirs", "sweep/multirun.yaml")
-    assert genbench(*PCA, "latent_dim=2", "hydra.verbose=true").returncode == 0
+    assert genbench(*PCA, "latent_dim=2", "hydra/sweeper=basic").returncode == 0
     assert (
         Path("theirs").read_text() == "somebody else's"
         and "hydra" in Path("sweep/multirun.yaml").read_text()

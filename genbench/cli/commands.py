@@ -18,7 +18,7 @@ def _resume(words: list[str], registry: Registry) -> int:
         raise UserError(
             "resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN"
         )
-    from genbench.sweeps.sweep import resume_sweep
+    from genbench.sweeps.engine import resume_sweep
 
     folder, changes, device = (
         Path(words[0]),

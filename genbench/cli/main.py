@@ -155,7 +155,7 @@ def _run(words: list[str]) -> int:
         shown = "--cfg" if flags.cfg else "--info"
         raise UserError(shown, "is about one job, and -m asks for several", fix="leave out -m")
     if flags.multirun:
-        from genbench.sweeps.sweep import sweep_command
+        from genbench.sweeps.engine import sweep_command
 
         return sweep_command(settings, registry, COMMANDS)
     check_request(settings, registry, COMMANDS)

@@ -36,6 +36,8 @@ def hydra_ready(registry: Registry) -> Iterator[tuple[Any, list[str]]]:
     Hydra or a file that only Hydra reads is to blame for.
     """
     *users, builtin = map(str, registry.folders)
+    outer = GlobalHydra.instance().hydra  # which is running a sweep that asks for more
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(builtin, job_name="genbench", version_base="1.3"):
             hydra = GlobalHydra.instance().hydra
@@ -51,6 +53,10 @@ def hydra_ready(registry: Registry) -> Iterator[tuple[Any, list[str]]]:
     except (HydraException, OmegaConfBaseException) as error:
         text = str(error) or str(error.__cause__)
         raise UserError("settings", text, fix="see 'genbench --help'") from error
+    finally:
+        GlobalHydra.instance().clear()
+        if outer is not None:
+            GlobalHydra.instance().initialize(outer)
 
 
 def composed(overrides: list[str], registry: Registry) -> dict:
@@ -69,20 +75,26 @@ def hydra_settings(overrides: list[str], registry: Registry, is_sweep: bool) -> 
         mode = RunMode.MULTIRUN if is_sweep else RunMode.RUN
         config = hydra.compose_config(CONFIG_NAME, [*own, *overrides], mode)
         HydraConfig.instance().set_config(config)
-        settings = config.hydra
-        logging = [
-            name
-            for name in ("job_logging", "hydra_logging")
-            if (settings[name] or {}).get("handlers")
-        ]
-        for name in ["output_subdir"] * (settings.output_subdir is not None) + logging:
-            fix = f"remove hydra.{name} from the files in {registry.folders[0]}, or set it to null or none as in config.yaml"
+        require_no_hydra_files(config.hydra, registry)
+        return config.hydra
+
+
+def require_no_hydra_files(settings: Any, registry: Registry) -> None:
+    """UserError where Hydra's own settings make it write into the folders of runs."""
+    logging = [settings[name] for name in ("job_logging", "hydra_logging")]
+    writes = {
+        "output_subdir": settings.output_subdir is not None,
+        "job_logging": bool(logging[0] and logging[0].get("handlers")),
+        "hydra_logging": bool(logging[1] and logging[1].get("handlers")),
+    }
+    for name, does in writes.items():
+        if does:
             raise UserError(
                 f"hydra.{name}",
                 "lets Hydra write files of its own into the folders of runs",
-                fix=fix,
+                fix=f"remove hydra.{name} from the files in {registry.folders[0]},"
+                " or set it to null or none as in config.yaml",
             )
-        return settings
 
 
 def sweep_folder(overrides: list[str], registry: Registry) -> Path:

@@ -2,7 +2,7 @@
 
 import copy
 import shlex
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,10 @@ from genbench.config.compose import CONFIG_NAME, USERS, hydra_ready, hydra_setti
 from genbench.config.overrides import is_hydras
 from genbench.config.registry import Registry
 from genbench.config.validation import check, title
-from genbench.runs.directory import Record, swept
-from genbench.runs.progress import Display, JobDisplay
-from genbench.runs.summary import brief
+from genbench.runs.directory import swept
+from genbench.runs.progress import Display
 from genbench.utils.errors import UserError, report, unexpected
-from genbench.utils.files import folder_error, read_json_or_empty
-from genbench.utils.schema import METRICS
+from genbench.utils.files import folder_error
 from genbench.utils.text import quoted
 
 
@@ -51,12 +49,6 @@ class SingleRun:
         return attempt(lambda: execute(plain_config(cfg), folder, self.registry))
 
 
-def run_all(argv: list[str], registry: Registry) -> None:
-    """Let Hydra run the jobs of a sweep. How they ended, their folders say."""
-    with hydra_ready(registry) as (hydra, own):
-        hydra.multirun(CONFIG_NAME, job, ["hydra.mode=MULTIRUN", *own, *argv])
-
-
 def plain_config(cfg: Any) -> dict:
     """A composed config as plain values. UserError where a value refers to one that is not there."""
     try:
@@ -65,57 +57,10 @@ def plain_config(cfg: Any) -> dict:
         raise UserError("settings", str(error), fix="mend what ${...} refers to") from error
 
 
-def job(cfg: Any) -> None:
-    """Run one job of a sweep: the task Hydra calls, also in the worker processes of a launcher.
-
-    It raises nothing but what stops all jobs: Hydra would leave out the jobs that come after.
-    """
-    info = HydraConfig.get()
-    registry = composed_registry(info)
-    folder = Path(info.runtime.output_dir)
-
-    def run(display: Display) -> None:
-        execute(plain_config(cfg), folder, registry, display=display)
-
-    display = JobDisplay(" ".join(info.overrides.task) or "default settings", info.job.num + 1)
-    failure = run_job(run, folder, display)
-    record = Record(folder, {})
-    if failure is not None and not ((folder / "status.json").exists() or record.foreign):
-        record.tell("failed", reason=str(failure))  # it failed before there was a run to record it
-
-
 def composed_registry(hydras: Any) -> Registry:
     """The registry of the folders that Hydra has composed a config from."""
     sources = hydras.runtime.config_sources
     return Registry([Path(s.path) for s in sources if s.provider in (USERS, "main")])
-
-
-def run_job(
-    run: Callable[[Display], Any], folder: Path, display: JobDisplay, known: Collection[str] = ()
-) -> UserError | None:
-    """Let one of several jobs run in its folder, and show on a line how it ended; returns what it failed with, if it did.
-
-    A reason in `known`, because an earlier job failed with it, is not printed again.
-    """
-    display.begin()
-    from genbench.evaluation.registry import headlines
-    from genbench.sweeps.isolation import isolated  # which imports torch, as the jobs will
-
-    try:
-        with isolated():
-            failure = attempt(lambda: run(display))
-    except BaseException:
-        display.ended("interrupted")
-        raise
-    if failure is None:
-        display.ended(
-            "done", brief(read_json_or_empty(folder / "metrics.json", METRICS), headlines())
-        )
-    else:
-        display.ended("failed")
-        if str(failure) not in known:
-            report(failure)
-    return failure
 
 
 def attempt(run: Callable[[], Any]) -> UserError | None:

@@ -1,38 +1,36 @@
-"""Many runs from one command: which there are and where, one after another, and a summary from which it can go on.
+"""The jobs of one command: which there are, where they live, how they ended, and the summary of that.
 
 SWEEP/JOB/                  the run directory of each job, named by its model, dataset and chosen values
 SWEEP/sweep_summary.json    the command, and for each job its overrides, state, reason, directory and the command for it alone
 """
 
 import json
-import re
+import os
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from genbench.config.compose import hydra_settings, resolved, sweep_folder
-from genbench.config.overrides import absolute, check_hydras_words, is_hydras, typed
-from genbench.config.registry import GROUPS, Registry
-from genbench.config.request import check_request
-from genbench.config.resolvers import marked, run_name, unique_name
+from genbench.config.compose import resolved
+from genbench.config.overrides import absolute, is_hydras, typed
+from genbench.config.registry import Registry
+from genbench.config.resolvers import marked, run_name
 from genbench.config.saved import recorded
 from genbench.config.settings import flatten, written
 from genbench.config.validation import known_settings
 from genbench.runs.directory import SUMMARY, Record, differing, digest
 from genbench.runs.lock import Lock
-from genbench.runs.progress import JobDisplay
-from genbench.sweeps.launch import execute, own_configs, resume_command, run_all, run_job
+from genbench.sweeps.launch import own_configs, resume_command
 from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
 from genbench.utils.files import (
     CannotWrite,
+    kind,
     read_json_or_empty,
-    require_regular,
     sweep_temporaries,
     write_json,
 )
@@ -59,89 +57,6 @@ class Job:
     def settings(self) -> str:
         """Its resolved settings as a text, which tells jobs apart."""
         return _text(self.config)
-
-
-def sweep_command(words: list[str], registry: Registry, commands: Iterable[str]) -> int:
-    """Run the jobs that these overrides list values for; returns the exit status."""
-    check_hydras_words(words)
-    other = any(word.startswith("hydra/sweeper=") for word in words)
-    jobs = [] if other else check_request(words, registry, commands, is_sweep=True)
-    folder = sweep_folder(jobs[0] if jobs else words, registry)
-    if all(word.startswith("hydra.sweep.dir=") for word in words if is_hydras(word)):
-        return run_sweep(words, jobs, folder, registry)
-    choices = {tuple(word for word in job if word.partition("=")[0] in GROUPS) for job in jobs}
-    for choice in choices if len(registry.folders) > 1 else ():
-        hydra_settings([*choice], registry, is_sweep=False)
-    argv = [*words, f"hydra.sweep.dir={typed(str(folder))}"]  # the same, now that it is known
-    return run_elsewhere(lambda: run_all(argv, registry), words, jobs, folder, registry)
-
-
-def run_sweep(
-    words: list[str],
-    jobs: list[list[str]],
-    folder: Path,
-    registry: Registry,
-    device: str | None = None,
-) -> int:
-    """Run those jobs that are not done, one after another in this process; returns the exit status.
-
-    `words` are the overrides of the command, `jobs` those of each of its jobs. `device` is where to compute, if not
-    where they say.
-    """
-    sweep = Sweep(words, jobs, folder, registry)
-    sweep.device = device
-    sweep.place()
-    if not sweep.left():  # nothing is touched, not even the lock
-        sweep.save()
-        sweep.tell()
-        return 0
-    with sweep.held():
-        sweep.place()  # anew: until now, another process may have been at work here
-        sweep.run()
-        sweep.draw()
-    return sweep.status
-
-
-def run_elsewhere(
-    launch: Callable[[], None],
-    words: list[str],
-    jobs: list[list[str]],
-    folder: Path,
-    registry: Registry,
-) -> int:
-    """Let another launcher or sweeper run the jobs, and gather from their folders how they ended; returns the exit status.
-
-    A sweeper that chooses its jobs as it goes gives none beforehand.
-    """
-    sweep = Sweep(words, jobs, folder, registry, unique_name)
-    require_regular(folder, "hydra.sweep.dir")
-    with sweep.held():
-        sweep.save()
-        try:
-            launch()
-        finally:
-            sweep.gather()
-            sweep.save()
-            sweep.tell()
-        sweep.draw()
-    return sweep.status
-
-
-def resume_sweep(folder: Path, registry: Registry, device: str | None = None) -> int:
-    """Repeat the command that a sweep's folder holds. As that may be somebody else's, it names settings and no code."""
-    fix = f"repeat the sweep's own command with hydra.sweep.dir={folder}"
-    words = read_json_or_empty(folder / SUMMARY, {"command": [str]}).get("command")
-    if words is None:
-        raise UserError(str(folder / SUMMARY), "is damaged", fix=fix)
-    for word in words:
-        if (
-            is_hydras(word)
-            or not re.match(r"(\+\+)?[\w.]+=", word)
-            or re.search(r"\$\{.*:", word, re.DOTALL)
-        ):
-            raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
-    jobs = check_request(words, registry, is_sweep=True)
-    return run_sweep(words, jobs, folder.absolute(), registry, device)
 
 
 class Sweep:
@@ -192,7 +107,7 @@ class Sweep:
                     tries += 1
             taken.add(job.folder)
             job.state = "done" if Record(job.folder, job.config).done else "pending"
-        self._tell_twins()
+        self._mark_duplicates()
         self.before = sum(job.state == "done" for job in self.jobs)
 
     def left(self) -> list[Job]:
@@ -211,39 +126,31 @@ class Sweep:
         finally:
             lock.release()
 
-    def run(self) -> None:
-        """Run what is left, whatever becomes of each. Being asked to stop is recorded, and goes on up."""
-        labels = self.labels()
-        width = max(map(len, labels))
-        echo(
-            f"{counted(len(self.jobs), 'job')} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}"
-        )
+    def announce(self) -> None:
+        """Print what there is to do."""
+        jobs = counted(len(self.jobs), "job")
+        echo(f"{jobs} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}")
         if self.before:
             echo(f"{self.before} done already")
-        for job in self.jobs:
+        for i, job in enumerate(self.jobs, 1):
             if job.first is not None:
-                echo(f"job {self.jobs.index(job) + 1} has {job.reason} and runs once with it")
-        self.save()
-        try:
-            for job in self.left():
-                signals.check()
-                at = self.jobs.index(job)
-                display = JobDisplay(labels[at], at + 1, len(self.jobs), width)
-                self.note(job, "running")
-                known = {job.reason for job in self.jobs if job.state == "failed"}
-                failure = run_job(partial(self._execute, job), job.folder, display, known)
-                self.note(job, "failed" if failure else "done", str(failure or ""))
-        except BaseException:
-            for job in self.jobs:
-                if job.state == "running":
-                    self.note(job, "interrupted")
-            self.tell()
-            echo(f"interrupted; go on with: {self.resume}")
-            raise
-        self.tell()
+                echo(f"job {i} has {job.reason} and runs once with it")
 
-    def _execute(self, job: Job, display: JobDisplay) -> None:
-        execute(job.config, job.folder, self.registry, self.resume, display, self.device)
+    def startable(self) -> list[Job]:
+        """The jobs that are left, but for those that have failed as something is in their folder's place."""
+        jobs = self.left()
+        for job in jobs:
+            if os.path.lexists(job.folder) and not job.folder.is_dir():
+                what = f"is {kind(job.folder) or 'a file'} where a folder should be"
+                fix = "move it away, then repeat the command"
+                error = UserError(str(job.folder), what, fix=fix)
+                report(error)
+                self.note(job, "failed", str(error))
+        return [job for job in jobs if job.state != "failed"]
+
+    def watcher(self, jobs: list[Job]) -> "SweepWatcher":
+        """What the jobs that run in this process, in this order, tell of how they go on."""
+        return SweepWatcher(self, jobs)
 
     def labels(self) -> list[str]:
         """What tells each job from the others, in a line: the overrides that not all of them have."""
@@ -257,20 +164,23 @@ class Sweep:
         ]
 
     def gather(self) -> None:
-        """See from the jobs' folders how they ended."""
+        """See from their folders how those jobs ended that did not tell."""
         if not self.jobs:
             self.jobs = [
                 Job(_given(config, self.registry), config, folder)
                 for folder, config in runs(self.folder, self.registry)
             ]
         for job in self.jobs:
+            if job.first is not None or job.state in ("done", "failed"):
+                continue
             record = Record(job.folder, job.config)
-            status = record.status
+            status, was = record.status, job.state
             job.state, job.reason = status.get("state", "pending"), status.get("reason", "")
             if status.get("config") not in (None, digest(job.config)):
                 job.state, job.reason = "failed", "its directory holds a run with other settings"
-            elif job.state == "running" or (job.state == "done" and not record.done):
-                job.state = "interrupted"
+            elif "running" in (job.state, was) or (job.state == "done" and not record.done):
+                job.state = "done" if record.done else "interrupted"
+        self._mark_duplicates()
 
     @property
     def status(self) -> int:
@@ -285,15 +195,15 @@ class Sweep:
         draw_curves(self.folder, self.registry)
         write_report(self.folder, self.registry)
 
-    # --- what is told -----------------------------------------------------------------------------------------
+    # --- the summary -------------------------------------------------------------------------------------------
 
     def note(self, job: Job, state: str, reason: str = "") -> None:
         """Record what has become of a job."""
         job.state, job.reason = state, reason
-        self._tell_twins()
+        self._mark_duplicates()
         self.save()
 
-    def _tell_twins(self) -> None:
+    def _mark_duplicates(self) -> None:
         for job in self.jobs:
             if job.first is not None:
                 job.state, job.reason = (
@@ -328,7 +238,7 @@ class Sweep:
         }
         return told | {"command": shlex.join(alone)}
 
-    def tell(self) -> None:
+    def show_state(self) -> None:
         """How many jobs are done, and where one reads more."""
         reasons = Counter(
             job.reason for job in self.jobs if job.state == "failed" and job.first is None
@@ -380,3 +290,19 @@ def _given(config: dict, registry: Registry) -> list[str]:
         f"{name}={written(values[name])}" for name in known if values[name] != known[name].default
     ]
     return [f"model={model}", f"dataset={dataset}", *own]
+
+
+class SweepWatcher:
+    """Keeps the summary up to date while jobs run in the process of their sweep."""
+
+    def __init__(self, sweep: Sweep, jobs: list[Job]):
+        self.sweep, self.jobs = sweep, jobs
+
+    def started(self, index: int) -> set[str]:
+        """A job begins; returns the reasons for which others failed, which are on the screen already."""
+        self.sweep.note(self.jobs[index], "running")
+        return {job.reason for job in self.sweep.jobs if job.state == "failed"}
+
+    def ended(self, index: int, failure: UserError | None) -> None:
+        """A job is over."""
+        self.sweep.note(self.jobs[index], "failed" if failure else "done", str(failure or ""))

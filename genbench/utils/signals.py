@@ -1,14 +1,21 @@
 """Stopping on request: the handler of a signal only sets a flag; whatever loops looks at it between two of its steps."""
 
 import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
 
 class Interrupted(BaseException):
-    """A signal asked the program to stop."""
+    """A signal asked the program to stop. It is the same when a worker process sends it back pickled."""
 
     def __init__(self, signum: int):
-        super().__init__(signal.Signals(signum).name)
+        super().__init__(signum)
         self.signum = signum
+
+    def __str__(self) -> str:
+        return signal.Signals(self.signum).name
 
 
 _asked: int | None = None
@@ -16,12 +23,57 @@ _asked: int | None = None
 
 def listen() -> None:
     """Let SIGINT, SIGTERM and SIGHUP set the flag; not SIGHUP where nohup has it ignored."""
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
-            signal.signal(signum, ask)
+    for signum in _heard():
+        signal.signal(signum, ask)
 
 
-def ask(signum: int, frame=None) -> None:
+def _heard() -> list[signal.Signals]:
+    """The signals that ask the program to stop."""
+    ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    return [signal.SIGINT, signal.SIGTERM, *([] if ignored else [signal.SIGHUP])]
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Signals set the flag for as long as a job runs, also in a worker process of another program.
+
+    Afterwards they mean what they meant before, and one that came during the job is raised.
+    """
+    check()
+    with _handled_by(ask):
+        yield
+    check()
+
+
+@contextmanager
+def raising() -> Iterator[None]:
+    """Signals raise Interrupted at once, while code waits that never looks at the flag."""
+    check()
+    with _handled_by(_raise):
+        yield
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let this handle what asks to stop. Only the main thread of a process can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.getsignal(signum) for signum in _heard()}
+    try:
+        for signum in before:
+            signal.signal(signum, handler)
+        yield
+    finally:
+        for signum, old in before.items():
+            signal.signal(signum, old if old is not None else signal.SIG_DFL)
+
+
+def _raise(signum: int, frame: FrameType | None = None) -> None:
+    raise Interrupted(signum)
+
+
+def ask(signum: int, frame: FrameType | None = None) -> None:
     """Set the flag."""
     global _asked
     _asked = signum

@@ -1,0 +1,169 @@
+"""How a sweep is run: by our own sweeper with any launcher, by another sweeper of Hydra, or anew from its folder."""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict, read_write
+
+from genbench.config.compose import (
+    CONFIG_NAME,
+    hydra_ready,
+    hydra_settings,
+    require_no_hydra_files,
+    sweep_folder,
+)
+from genbench.config.overrides import check_hydras_words, is_hydras, typed, without_hydras
+from genbench.config.registry import GROUPS, Registry
+from genbench.config.request import check_request
+from genbench.runs.directory import SUMMARY
+from genbench.sweeps.job import JobTask
+from genbench.sweeps.launch import composed_registry
+from genbench.sweeps.sweep import Sweep
+from genbench.utils import signals
+from genbench.utils.console import echo
+from genbench.utils.errors import UserError
+from genbench.utils.files import read_json_or_empty, require_regular
+
+OPTION = "optimize="  # names the number that a job returns; no setting of a run
+
+
+def sweep_command(
+    words: list[str],
+    registry: Registry,
+    commands: Iterable[str] = (),
+    device: str | None = None,
+) -> int:
+    """Run the jobs that these overrides list values for; returns the exit status.
+
+    `commands` are words that would have been a command of their own. `device` is where to compute,
+    if not where the jobs say. UserError, before any job starts, if one of them cannot run.
+    """
+    names = [word.partition("=")[2] for word in words if word.startswith(OPTION)]
+    words = [word for word in words if not word.startswith(OPTION)]
+    check_hydras_words(words)
+    settings = without_hydras(words)
+    task = JobTask(tuple(settings), objective=names[-1] if names else None, device=device)
+    sweepers = [word for word in words if re.match(r"\+*hydra/sweeper=", word)]
+    if sweepers and not sweepers[-1].endswith("=genbench"):
+        return _with_another_sweeper(words, task, registry)
+    jobs = check_request(settings, registry, commands, is_sweep=True)
+    # What a folder's name refers to has the values of the first job. A sweep's list of values is
+    # no config: settings that only some models have would be refused.
+    first = [*jobs[0]] if jobs else []
+    hydras = [word for word in words if is_hydras(word)]
+    with hydra_ready(registry) as (hydra, own):
+        overrides = ["hydra.mode=MULTIRUN", *own, *hydras, *first]
+        return hydra.multirun(CONFIG_NAME, task, overrides).status
+
+
+def sweep(
+    params: Sequence[str],
+    arguments: Sequence[str],
+    task: Any,
+    hydra_context: HydraContext,
+    config: DictConfig,
+) -> Sweep:
+    """Run the jobs that are left of a sweep with the launcher that Hydra was told: what our sweeper does.
+
+    `params` are settings of `hydra.sweeper.params`, which those of the command line override.
+    """
+    registry = composed_registry(config.hydra)
+    require_no_hydra_files(config.hydra, registry)
+    words = [*params, *(task.words if isinstance(task, JobTask) else arguments)]
+    task = task if isinstance(task, JobTask) else JobTask(tuple(words))
+    jobs = check_request(words, registry, is_sweep=True)
+    if len(registry.folders) > 1:
+        for choice in {tuple(w for w in job if w.partition("=")[0] in GROUPS) for job in jobs}:
+            hydra_settings([*choice], registry, is_sweep=False)
+    folder = Path(os.path.abspath(str(config.hydra.sweep.dir)))
+    with read_write(config), open_dict(config):
+        config.hydra.sweep.dir = str(folder)  # the same for every job, whatever the clock says
+    found = Sweep(words, jobs, folder, registry)
+    found.place()
+    if not found.left():  # nothing is touched, not even the lock
+        found.save()
+        found.show_state()
+        return found
+    if config.hydra.runtime.choices["hydra/launcher"] != "basic":  # which writes no files itself
+        require_regular(folder, "hydra.sweep.dir")
+    with found.held():
+        found.place()  # anew: until now, another process may have been at work here
+        _launch(found, task, hydra_context, config)
+        found.draw()
+    return found
+
+
+def _launch(found: Sweep, task: JobTask, hydra_context: HydraContext, config: DictConfig) -> None:
+    """Hand what is left to the launcher. Being asked to stop is recorded, and goes on up."""
+    found.announce()
+    jobs = found.startable()
+    found.save()
+    labels = dict(zip(map(id, found.jobs), found.labels(), strict=True))
+    task = replace(
+        task,
+        labels=tuple(labels[id(job)] for job in jobs),
+        numbers=tuple(found.jobs.index(job) + 1 for job in jobs),
+        total=len(found.jobs),
+        resume=found.resume,
+        process=os.getpid(),
+        watcher=found.watcher(jobs),
+    )
+    launcher = Plugins.instance().instantiate_launcher(
+        hydra_context=hydra_context, task_function=task, config=config
+    )
+    overrides = [[*job.overrides, f"hydra.sweep.subdir={typed(job.folder.name)}"] for job in jobs]
+    try:
+        with signals.raising():
+            for result in launcher.launch(overrides, initial_job_idx=0) if jobs else ():
+                _ = result.return_value  # raises what a job should not have raised
+    except BaseException:
+        found.gather()
+        found.save()
+        found.show_state()
+        echo(f"interrupted; go on with: {found.resume}")
+        raise
+    found.gather()
+    found.save()
+    found.show_state()
+
+
+def _with_another_sweeper(words: list[str], task: JobTask, registry: Registry) -> int:
+    """Let another sweeper, which chooses its jobs as it goes, run them, and gather how they ended."""
+    folder = sweep_folder(words, registry)
+    found = Sweep(words, [], folder, registry)
+    require_regular(folder, "hydra.sweep.dir")
+    with found.held():
+        found.save()
+        overrides = [*words, f"hydra.sweep.dir={typed(str(folder))}"]
+        try:
+            with hydra_ready(registry) as (hydra, own), signals.raising():
+                hydra.multirun(CONFIG_NAME, task, ["hydra.mode=MULTIRUN", *own, *overrides])
+        finally:
+            found.gather()
+            found.save()
+            found.show_state()
+        found.draw()
+    return found.status
+
+
+def resume_sweep(folder: Path, registry: Registry, device: str | None = None) -> int:
+    """Repeat the command that a sweep's folder holds; returns the exit status.
+
+    As the folder may be somebody else's, the command may name settings and no code.
+    """
+    fix = f"repeat the sweep's own command with hydra.sweep.dir={folder}"
+    words = read_json_or_empty(folder / SUMMARY, {"command": [str]}).get("command")
+    if words is None:
+        raise UserError(str(folder / SUMMARY), "is damaged", fix=fix)
+    for word in words:
+        is_setting = re.match(r"(\+\+)?[\w.]+=", word) and not is_hydras(word)
+        if not is_setting or re.search(r"\$\{.*:", word, re.DOTALL):
+            raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
+    place = f"hydra.sweep.dir={typed(str(folder.absolute()))}"
+    return sweep_command([*words, place], registry, device=device)

@@ -1,0 +1,45 @@
+"""The sweeper of genbench for Hydra, which finds it in this namespace package: `hydra/sweeper=genbench`.
+
+It decides which jobs there are, where they live and which are done; the chosen launcher runs the rest.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class GenbenchSweeperConf:
+    """What `hydra.sweeper` holds: settings that are swept unless the command line sets them."""
+
+    _target_: str = "hydra_plugins.genbench_sweeper.GenbenchSweeper"
+    params: dict[str, Any] | None = field(default=None)
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="genbench", node=GenbenchSweeperConf, provider="genbench"
+)
+
+
+class GenbenchSweeper(Sweeper):
+    """Runs every combination of the listed values, once: see `genbench.sweeps.engine.sweep`."""
+
+    def __init__(self, params: dict[str, Any] | None = None):
+        self.params = [f"{name}={value}" for name, value in (params or {}).items()]
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep what Hydra gives."""
+        self.hydra_context, self.task, self.config = hydra_context, task_function, config
+
+    def sweep(self, arguments: Sequence[str]) -> Any:
+        """Run the jobs that are not done, and return the `Sweep` that knows how all of them ended."""
+        from genbench.sweeps.engine import sweep  # Hydra imports every plugin before each command
+
+        return sweep(self.params, arguments, self.task, self.hydra_context, self.config)
