@@ -18,7 +18,7 @@ class GenbenchSweeperConf:
     """What `hydra.sweeper` holds: settings that are swept unless the command line sets them."""
 
     _target_: str = "hydra_plugins.genbench_sweeper.GenbenchSweeper"
-    params: dict[str, Any] | None = field(default=None)
+    params: dict[str, Any] = field(default_factory=dict)
 
 
 ConfigStore.instance().store(
