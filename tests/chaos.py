@@ -32,8 +32,8 @@ from genbench.cli.main import main
 from genbench.config.registry import builtin_registry
 from genbench.experiment import run
 from genbench.figures.renderer import FigureRenderer
-from genbench.runs.directory import Record
-from genbench.sweeps.sweep import SUMMARY, run_sweep
+from genbench.runs.directory import SUMMARY, Record
+from genbench.sweeps.engine import sweep_command
 from genbench.utils import signals
 from genbench.utils.files import read_json_or_empty
 
@@ -155,12 +155,8 @@ class Trials:
         with redirect_stdout(
             None
         ):  # once in this process, so that its copies need not import anything
-            run_sweep(
-                ["model=pca"],
-                [["model=pca", "epochs=1", "device=cpu"]],
-                folder / "first",
-                builtin_registry(),
-            )
+            words = ["model=pca", "epochs=1", "device=cpu", f"hydra.sweep.dir={folder / 'first'}"]
+            sweep_command(words, builtin_registry())
             run(small_config("ae"), folder / "second")
 
     def begin(self, kind: str, folder: Path) -> list[str]:

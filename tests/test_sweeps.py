@@ -536,8 +536,8 @@ def test_settings_that_not_all_models_have_can_be_swept_over_those_that_do(genbe
 
 
 def test_settings_of_the_sweeper_are_swept_unless_the_command_says_otherwise(genbench, uncurved):
-    params = "hydra.sweeper.params={latent_dim: '2,3', seed: '0,1'}"
-    assert genbench(*PCA, "seed=5", params).returncode == 0
+    params = [f"+hydra.sweeper.params.{text}" for text in ("latent_dim='2,3'", "seed='0,1'")]
+    assert genbench(*PCA, "seed=5", *params).returncode == 0
     jobs = {tuple(job["overrides"][:1] + job["overrides"][1:2]) for job in summary()}
     assert jobs == {("latent_dim=2", "seed=5"), ("latent_dim=3", "seed=5")}
 

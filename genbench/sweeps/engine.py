@@ -24,7 +24,7 @@ from genbench.config.request import check_request
 from genbench.runs.directory import SUMMARY
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import composed_registry
-from genbench.sweeps.sweep import Sweep
+from genbench.sweeps.sweep import Job, Sweep
 from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
@@ -112,7 +112,7 @@ def _launch(found: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
         total=len(found.jobs),
         resume=found.resume,
         process=os.getpid(),
-        watcher=found.watcher(jobs),
+        watcher=SweepWatcher(found, jobs),
     )
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=hydra_context, task_function=task, config=config
@@ -131,6 +131,22 @@ def _launch(found: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
     found.gather()
     found.save()
     found.show_state()
+
+
+class SweepWatcher:
+    """Keeps the summary up to date while jobs run in the process of their sweep."""
+
+    def __init__(self, sweep: Sweep, jobs: list[Job]):
+        self.sweep, self.jobs = sweep, jobs
+
+    def started(self, index: int) -> set[str]:
+        """A job begins; returns the reasons for which others failed, which are on the screen already."""
+        self.sweep.note(self.jobs[index], "running")
+        return {job.reason for job in self.sweep.jobs if job.state == "failed"}
+
+    def ended(self, index: int, failure: UserError | None) -> None:
+        """A job is over."""
+        self.sweep.note(self.jobs[index], "failed" if failure else "done", str(failure or ""))
 
 
 def _with_another_sweeper(words: list[str], task: JobTask, registry: Registry) -> int:

@@ -148,10 +148,6 @@ class Sweep:
                 self.note(job, "failed", str(error))
         return [job for job in jobs if job.state != "failed"]
 
-    def watcher(self, jobs: list[Job]) -> "SweepWatcher":
-        """What the jobs that run in this process, in this order, tell of how they go on."""
-        return SweepWatcher(self, jobs)
-
     def labels(self) -> list[str]:
         """What tells each job from the others, in a line: the overrides that not all of them have."""
         common = (
@@ -290,19 +286,3 @@ def _given(config: dict, registry: Registry) -> list[str]:
         f"{name}={written(values[name])}" for name in known if values[name] != known[name].default
     ]
     return [f"model={model}", f"dataset={dataset}", *own]
-
-
-class SweepWatcher:
-    """Keeps the summary up to date while jobs run in the process of their sweep."""
-
-    def __init__(self, sweep: Sweep, jobs: list[Job]):
-        self.sweep, self.jobs = sweep, jobs
-
-    def started(self, index: int) -> set[str]:
-        """A job begins; returns the reasons for which others failed, which are on the screen already."""
-        self.sweep.note(self.jobs[index], "running")
-        return {job.reason for job in self.sweep.jobs if job.state == "failed"}
-
-    def ended(self, index: int, failure: UserError | None) -> None:
-        """A job is over."""
-        self.sweep.note(self.jobs[index], "failed" if failure else "done", str(failure or ""))
