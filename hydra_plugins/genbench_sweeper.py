@@ -29,7 +29,7 @@ ConfigStore.instance().store(
 class GenbenchSweeper(Sweeper):
     """Runs every combination of the listed values, once: see `genbench.sweeps.engine.sweep`."""
 
-    def __init__(self, params: dict[str, Any] | None = None):
+    def __init__(self, params: dict[str, Any] | None = None) -> None:
         self.params = [f"{name}={value}" for name, value in (params or {}).items()]
 
     def setup(
