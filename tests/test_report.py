@@ -1076,7 +1076,7 @@ def test_a_formula_after_a_separator_is_none(left):
 
 
 @pytest.mark.parametrize("name", ["report.html", "report.csv", "report.md", "report_x.svg"])
-def test_files_of_a_user_are_never_overwritten(left, genbench, tmp_path, name):
+def test_files_of_a_user_are_never_overwritten(left, genbench, capsys, name):
     for k in (2, 3):
         time = {"time": {"fit_seconds": 1.0 + k}}
         left(changes={"n_components": k}, metrics=card(("fid", 1.0 + k, {})) | time)
@@ -1088,6 +1088,11 @@ def test_files_of_a_user_are_never_overwritten(left, genbench, tmp_path, name):
     before = {p: p.read_bytes() for p in left.folder.iterdir() if p.is_file()}
     done = genbench("report", "runs")
     assert done.returncode == 2 and f"{mine.name}: no report" in done.stderr, done.stderr
+    assert {p: p.read_bytes() for p in left.folder.iterdir() if p.is_file()} == before
+    capsys.readouterr()
+    command.write_report(left.folder, builtin_registry())  # as a sweep does at its end
+    shown = capsys.readouterr()
+    assert "2 runs in 2 settings" in shown.out and f"{mine.name}: no report" in shown.err
     assert {p: p.read_bytes() for p in left.folder.iterdir() if p.is_file()} == before
     assert genbench("report", "runs", "report.dir=elsewhere").returncode == 0
     mine.unlink()
@@ -1115,7 +1120,7 @@ def test_numbers_of_a_users_own_model_are_read_without_its_configs(left, genbenc
     left(changes={"evaluation": "none"})
     registry = builtin_registry(str(tmp_path / "configs"))
     made = command.write_all([left.folder], left.folder, registry)
-    assert f"--config-dir {tmp_path / 'configs'} measures it" in " ".join(said(made))
+    assert "--config-dir configs measures it" in " ".join(said(made))
 
 
 def test_a_total_is_a_number_also_in_files_that_had_it_as_a_text(left):

@@ -53,7 +53,9 @@ def main(words: list[str], registry: Registry) -> int:
             fix = "give folders of runs or sweeps, such as outputs"
             raise UserError(quoted(path), "holds no runs", fix=fix)
     usual = Path("outputs", f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_report")
-    write_all(paths, target or (paths[0] if len(paths) == 1 else usual), registry)
+    folder = target or (paths[0] if len(paths) == 1 else usual)
+    require_own(folder, PAGES)
+    write_all(paths, folder, registry)
     return 0
 
 
@@ -71,7 +73,6 @@ def write_report(folder: Path, registry: Registry) -> None:
 def write_all(paths: list[Path], folder: Path, registry: Registry) -> "Report":
     """Write all files of a report on the runs in these folders, print it, and return it."""
     make_folder(folder, f"choose another {OPTION}=FOLDER")
-    require_own(folder, PAGES)
     from genbench.report.charts import charts  # these import pandas and torch
     from genbench.report.export import as_csv, as_markdown
     from genbench.report.html import Chart, page

@@ -5,11 +5,13 @@ import html
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from genbench.config.settings import written
 from genbench.report.bounds import bounded
 from genbench.report.diagnosis import Problem, problems
+from genbench.report.gaps import gaps
 from genbench.report.quantities import Quantity, Value, brief, full
 from genbench.report.rows import chosen_settings
 from genbench.report.table import (
@@ -87,7 +89,8 @@ def as_markdown(report: Report) -> str:
     for section in report.sections:
         lines += ["", f"## {escaped(section.dataset)}", ""]
         lines += [*_table(section, section.settings, section.columns, brief)]
-        for text in section_sentences(section, report):
+        alone = replace(report, sections=[section])  # its heading says on which data
+        for text in [*section_sentences(section, alone), *gaps(section, alone)]:
             lines += ["", escaped(text)]
         everything = all_columns(section, report)
         lines += ["", "### All measures", "", "[ ]: the 95 % interval that a run has measured.", ""]

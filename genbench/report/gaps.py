@@ -16,7 +16,9 @@ LACKS = {  # what a model without a capability cannot do, in words
     "log_prob": "it has no likelihood of these data",
     "posterior": "its codes have no distribution",
 }
+NOT_EVALUATED, NOT_ASKED = "evaluation=none", "it was not asked for"
 OTHERWISE = "they were measured otherwise, which does not compare"
+MOST_OTHERWISE = 2  # sentences on numbers that were measured otherwise
 
 
 def gaps(section: Section, report: Report) -> list[str]:
@@ -39,6 +41,11 @@ def otherwise_measured(section: Section) -> list[str]:
         names = listed([name for some in by_reason.values() for name in some])
         reason = next(iter(by_reason)) if len(by_reason) == 1 else OTHERWISE
         same.setdefault((names, reason), []).append(section.rows[i])
+    if len(same) > MOST_OTHERWISE:
+        return [
+            "Some numbers are left out here or stand in a second column, as they were measured "
+            "otherwise (from other numbers of points, or in another way), which does not compare."
+        ]
     return [
         f"No {names} of {listed(model_names(rows, section.rows))}: {reason}."
         for (names, reason), rows in same.items()
@@ -46,20 +53,32 @@ def otherwise_measured(section: Section) -> list[str]:
 
 
 def _missing(section: Section, report: Report) -> list[str]:
-    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    found: dict[tuple[str, tuple[str, ...], str], list[str]] = {}
     for column in section.columns:
         reasons: dict[str, list[TableRow]] = {}
         for row in section.rows:
             is_empty = not column.is_sampler and column.value(row) is None
             if is_empty and _other_column(row, column) is None:
-                reasons.setdefault(_reason(row, column, report), []).append(row)
+                reasons.setdefault(_reason(row, column), []).append(row)
         for reason, rows in reasons.items():
             whom = tuple(model_names(rows, section.rows))
-            found.setdefault((reason, whom), []).append(column.name)
+            remedy = _remedy(reason, rows, column, report)
+            found.setdefault((reason, whom, remedy), []).append(column.name)
     return [
-        f"No {listed(names)} of {listed(whom)}: {reason}."
-        for (reason, whom), names in found.items()
+        f"No {listed(names)} of {listed(whom)}: {reason}{remedy}."
+        for (reason, whom, remedy), names in found.items()
     ]
+
+
+def _remedy(reason: str, rows: list[TableRow], column: Column, report: Report) -> str:
+    """The command that measures what was not measured, of the first run."""
+    if reason not in (NOT_EVALUATED, NOT_ASKED):
+        return ""
+    words = ["genbench evaluate", quoted(rows[0].runs[0].path), *report.config_dirs]
+    if reason == NOT_ASKED:
+        words.append(f"metrics={column.quantity.name}")
+    runs = sum(len(row.runs) for row in rows)
+    return f"; {' '.join(words)} measures {'it' if runs == 1 else 'that of the first run'}"
 
 
 def _other_column(row: TableRow, column: Column) -> Quantity | None:
@@ -86,16 +105,15 @@ def contrast(one: Quantity, other: Quantity) -> str:
     return "it was measured otherwise, which does not compare"
 
 
-def _reason(row: TableRow, column: Column, report: Report) -> str:
+def _reason(row: TableRow, column: Column) -> str:
     """Why a row has no such number."""
     from genbench.evaluation.registry import measures  # imports torch
 
     quantity, metrics = column.quantity, [run.metrics for run in row.runs]
-    evaluate = " ".join(["genbench evaluate", quoted(row.runs[0].path), *report.config_dirs])
     if quantity.group in SPLITS or quantity.model:
         return "it is a term of another model's objective, or of another part of the data"
     if not any(some.has_card for some in metrics):
-        return f"evaluation=none; {evaluate} measures it"
+        return NOT_EVALUATED
     known = measures().get(quantity.name)
     capabilities = metrics[0].capabilities
     if known and capabilities is not None:
@@ -103,7 +121,7 @@ def _reason(row: TableRow, column: Column, report: Report) -> str:
             if needed not in capabilities:
                 return LACKS.get(needed, f"it cannot {needed}")
     if not any(some.has_whole_card for some in metrics):
-        return f"it was not asked for; {evaluate} metrics={quantity.name} measures it"
+        return NOT_ASKED
     if known and known.only:
         return f"it is measured only {known.only}"
     return "there were too few points, or something was not finite"

@@ -7,13 +7,14 @@ import base64
 import io
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 from genbench.figures.canvas import read_png
 from genbench.report.diagnosis import problems
 from genbench.report.export import all_columns
+from genbench.report.gaps import gaps
 from genbench.report.names import name_of, settings_in_words
 from genbench.report.quantities import Quantity, Value, brief, full
 from genbench.report.rows import chosen_settings
@@ -91,6 +92,8 @@ class HtmlSection:
     overview: HtmlTable
     everything: HtmlTable
     sentences: list[str]
+    gaps: list[str]  # why cells are empty
+    unmeasured: int  # rows that have no number at a glance
     meanings: list[tuple[str, str]]
 
 
@@ -135,11 +138,18 @@ def page(report: Report, charts: Iterable[Chart]) -> str:
 
 def _section(section: Section, report: Report) -> HtmlSection:
     everything = [*section.settings, *other_settings(section.rows)]
+    places = section.places_with_numbers
+    alone = replace(report, sections=[section])  # its heading says on which data
+    all_measures = all_columns(section, report)
+    all_places = [*range(len(section.lines))]
+    settings = _setting_columns(section, everything)
     return HtmlSection(
         section.dataset,
-        _table(section, _first_settings(section), section.columns, brief),
-        _table(section, _setting_columns(section, everything), all_columns(section, report), full),
-        [*section_sentences(section, report)],
+        _table(section, places, _first_settings(section), section.columns, brief),
+        _table(section, all_places, settings, all_measures, full),
+        [*section_sentences(section, alone)],
+        gaps(section, alone),
+        len(section.lines) - len(places),
         [(column.head, _meaning(column)) for column in section.columns],
     )
 
@@ -152,18 +162,19 @@ def _setting_columns(section: Section, names: list[str]) -> Settings:
 
 
 def _first_settings(section: Section) -> Settings:
-    """The columns of settings at a glance: one that names all of them, where there are many."""
+    """The columns of settings at a glance: one with the fewest that tell, where there are many."""
     if len(section.settings) <= MOST_SETTINGS:
         return _setting_columns(section, section.settings)
     words = []
     for row in section.lines:
         alike = [other for other in section.rows if other.model == row.model] or [row]
-        words.append(", ".join(settings_in_words(row, alike)) if row.runs else "")
+        words.append(", ".join(settings_in_words(row, alike, fewest=True)) if row.runs else "")
     return [("settings", words)]
 
 
 def _table(
     section: Section,
+    places: list[int],
     settings: Settings,
     columns: list[Column],
     words: Callable[[Value | None], str],
@@ -173,7 +184,8 @@ def _table(
         own.append(("seeds", [len(row.runs) or "" for row in section.lines]))
     are_numbers = [all(v == "" or is_number(v) for v in values) for _, values in own]
     lines = []
-    for i, row in enumerate(section.lines):
+    for i in places:
+        row = section.lines[i]
         values = (some[i] for _, some in own)
         line = [HtmlCell(short(v), v if is_number(v) else short(v)) for v in values]
         for column in columns:
@@ -255,7 +267,7 @@ def _picture(path: Path) -> str:
     image = read_png(read_bytes(path, MOST_BYTES)).convert("RGB")
     image.thumbnail((THUMBNAIL, 4 * THUMBNAIL))
     encoded = {}
-    for kind, options in (("jpeg", {"quality": 85}), ("png", {"optimize": True})):
+    for kind, options in (("jpeg", {"quality": 85}), ("png", {})):
         out = io.BytesIO()
         image.save(out, kind, **options)
         encoded[kind] = out.getvalue()

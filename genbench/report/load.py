@@ -106,7 +106,7 @@ def gathered(
             except (OSError, ValueError, LookupError) as error:  # UserError is a ValueError
                 lost.setdefault(path.resolve(), _lost(path, error))
         for file in summaries:
-            for failed in _not_begun(file):
+            for failed in _not_begun(file, registry):
                 lost.setdefault((file.parent / failed.folder).resolve(), failed)
     return with_data_named(found.values()), list(lost.values())
 
@@ -114,6 +114,12 @@ def gathered(
 def failed_runs(found: Iterable[RunResult], lost: Iterable[FailedRun]) -> list[FailedRun]:
     """All runs without numbers: those that are not done, and those that cannot be read."""
     return [FailedRun(r.folder, r.state, r.reason) for r in found if r.state != "done"] + [*lost]
+
+
+def config_dirs(registry: Registry) -> list[str]:
+    """The words of a command that give it the same configs of a user's own."""
+    own = registry.folders[:-1]  # the last are those of genbench
+    return [word for folder in own for word in ("--config-dir", quoted(folder))]
 
 
 # --- one run --------------------------------------------------------------------------------------
@@ -194,13 +200,14 @@ def _lost(folder: Path, error: Exception) -> FailedRun:
     return FailedRun(printable(folder.name), "unreadable", printable(what))
 
 
-def _not_begun(summary: Path) -> list[FailedRun]:
+def _not_begun(summary: Path, registry: Registry) -> list[FailedRun]:
     """The jobs of a sweep that have left no folder of their own."""
     found = []
     for job in jobs(summary):
         begun = os.path.lexists(summary.parent / job["directory"] / "status.json")
         if job.get("state") != "done" and not begun:
-            resume = f"has not begun; genbench resume {quoted(summary.parent)}"
+            words = ["genbench resume", quoted(summary.parent), *config_dirs(registry)]
+            resume = f"has not begun; {' '.join(words)}"
             words = job["directory"], str(job.get("state")), str(job.get("reason") or resume)
             found.append(FailedRun(*map(printable, words)))
     return found

@@ -13,7 +13,7 @@ def name_of(row: TableRow, rows: Sequence[TableRow], without: Iterable[str] = ()
     that is alone, or that differs only in the settings that are left out.
     """
     alike = [r for r in rows if (r.model, r.dataset) == (row.model, row.dataset)]
-    settings = settings_in_words(row, alike, without)
+    settings = settings_in_words(row, alike, without, fewest=True)
     name = " ".join(settings)
     if len({r.model for r in rows}) > 1:
         name = f"{row.model} ({', '.join(settings)})" if settings else row.model
@@ -23,11 +23,34 @@ def name_of(row: TableRow, rows: Sequence[TableRow], without: Iterable[str] = ()
 
 
 def settings_in_words(
-    row: TableRow, rows: Sequence[TableRow], without: Iterable[str] = ()
+    row: TableRow,
+    rows: Sequence[TableRow],
+    without: Iterable[str] = (),
+    fewest: bool = False,
 ) -> list[str]:
-    """The settings that tell a row from these, as one would type them."""
+    """The settings that tell a row from these, as one would type them: all, or the fewest."""
     names = [n for n in chosen_settings(rows) if n in row.settings and n not in {*without}]
+    if fewest:
+        names = _fewest(row, rows, names)
     return [f"{name}={short(row.settings[name])}" for name in names]
+
+
+def _fewest(row: TableRow, rows: Sequence[TableRow], names: list[str]) -> list[str]:
+    """Of some settings, a few that tell a row from all others that any of them tells it from.
+
+    One after the other is taken that differs in most of the rows that are left.
+    """
+
+    def differs(other: TableRow, name: str) -> bool:
+        return other.settings.get(name) != row.settings[name]
+
+    left = [other for other in rows if any(differs(other, name) for name in names)]
+    taken: list[str] = []
+    while left:
+        best = max(names, key=lambda name: sum(differs(other, name) for other in left))
+        taken.append(best)
+        left = [other for other in left if not differs(other, best)]
+    return [name for name in names if name in taken]
 
 
 def row_name(row: TableRow, rows: Sequence[TableRow]) -> str:

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from genbench.config.registry import Registry
-from genbench.report.load import FailedRun, RunResult, failed_runs, gathered
+from genbench.report.load import FailedRun, RunResult, config_dirs, failed_runs, gathered
 from genbench.report.quantities import SAMPLES, Quantity, Value
 from genbench.report.ranking import Contest, contests, is_ranked, standings
 from genbench.report.rows import TableRow, averaged, chosen_settings, differing, real_rows
@@ -15,6 +15,8 @@ from genbench.utils.text import counted
 
 ARROWS = {"lower": " ↓", "higher": " ↑"}
 MOST_AT_FIRST = 10  # columns of numbers that are shown first, where no card says which matter
+MOST_EMPTY = 3  # rows without any number that are shown first
+LEAST_SHARE = 0.25  # of the rows, for a further column of the same name to be shown first
 SAMPLER = Quantity("sampler", SAMPLES)  # the column that says what samples are drawn from
 # How a header tells apart measures of the same name: by the first of these in which they differ.
 APART = {
@@ -82,6 +84,13 @@ class Section:
         has_sampler = any(column.is_sampler for column in self.columns)
         return [n for n in chosen_settings(self.rows) if n != SAMPLER.name or not has_sampler]
 
+    @cached_property
+    def places_with_numbers(self) -> list[int]:
+        """The lines that have a number in some first column; all lines where few have none."""
+        numbers = [c for c in self.columns if not c.is_sampler]
+        places = [i for i, row in enumerate(self.lines) if any(c.value(row) for c in numbers)]
+        return places if len(self.lines) - len(places) > MOST_EMPTY else [*range(len(self.lines))]
+
     @property
     def has_seeds(self) -> bool:
         """Whether some row is of several seeds."""
@@ -134,8 +143,8 @@ class Report:
     @property
     def title(self) -> str:
         """Models and data in words."""
-        models = [*dict.fromkeys(run.model for run in self.runs)]
-        data = [*dict.fromkeys(run.dataset for run in self.runs)]
+        models = [*dict.fromkeys(row.model for row in self.rows)]
+        data = [section.dataset for section in self.sections]
         named = ", ".join(models) if len(models) < 6 else f"{len(models)} models"
         on = ", ".join(data) if len(data) < 6 else f"{len(data)} datasets"
         return f"{named} on {on}" if models else "no finished runs"
@@ -174,8 +183,7 @@ def compared(paths: Iterable[Path], registry: Registry) -> Report:
     rows = averaged(runs)
     datasets = dict.fromkeys(row.dataset for row in rows)
     sections = [section([row for row in rows if row.dataset == name]) for name in datasets]
-    config_dirs = [word for folder in registry.folders[:-1] for word in ("--config-dir", folder)]
-    return Report(sections, failed_runs(runs, lost), runs, [str(word) for word in config_dirs])
+    return Report(sections, failed_runs(runs, lost), runs, config_dirs(registry))
 
 
 def section(rows: list[TableRow]) -> Section:
@@ -237,7 +245,12 @@ def _columns(quantities: Iterable[Quantity], rows: Sequence[TableRow]) -> list[C
     columns = [
         Column(n, next(iter(by_data.values())), by_data) for (n, _), by_data in places.items()
     ]
-    columns = [c for c in columns if sum(c.value(r) is not None for r in rows) > 1] or columns
+    counts = [sum(column.value(row) is not None for row in rows) for column in columns]
+    columns = [
+        column
+        for (_, k), column, count in zip(places, columns, counts, strict=True)
+        if count >= (2 if k == 1 else max(2, LEAST_SHARE * len(rows)))
+    ] or columns
     names = [column.name for column in columns]
     return [
         replace(c, name=f"{c.name} ({names[: i + 1].count(c.name)})")

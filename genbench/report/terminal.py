@@ -26,7 +26,8 @@ from genbench.utils.text import counted
 
 SCREEN = 22  # lines, as the command and the next prompt take two of 24
 FRAME = 2  # lines of a table besides its rows: the dataset, and the heads
-MOST_SECTIONS, FEWEST_ROWS, FEWEST_SENTENCE_LINES, FEWEST_FAILED = 3, 2, 4, 2
+FEWEST_ROWS, FEWEST_SENTENCE_LINES, FEWEST_FAILED = 4, 3, 2  # lines of each part
+MOST_TABLE_LINES = 14  # where there are several datasets
 GAP = 2  # spaces between columns
 
 
@@ -42,7 +43,7 @@ def show(report: Report) -> None:
     """Print the report."""
     console = PipeSafeConsole(highlight=False)
     width = console.width
-    shown = sorted(report.sections, key=lambda s: -len(s.rows))[:MOST_SECTIONS]
+    shown = _shown(report.sections)
     counts = report.counts
     if len(shown) < len(report.sections):
         counts += f"; {counted(len(report.sections) - len(shown), 'more dataset')} in the page"
@@ -61,6 +62,18 @@ def show(report: Report) -> None:
     lines = [*head, *_first(said, for_sentences.lines), *_cut(failed, for_failed.lines)]
     for line in lines:
         console.print(line, markup=False)
+
+
+def _shown(sections: list[Section]) -> list[Section]:
+    """As many datasets as there is room for a table with a few rows, those with most rows first."""
+    found: list[Section] = []
+    lines = 0
+    for section in sorted(sections, key=lambda s: -len(s.rows)):
+        lines += FRAME + min(FEWEST_ROWS, len(section.lines))
+        if found and lines > MOST_TABLE_LINES:
+            break
+        found.append(section)
+    return found
 
 
 def _block(fewest: int, wanted: int) -> Block:
@@ -98,6 +111,7 @@ def _first(sentences: list[list[str]], room: int) -> list[str]:
         is_last = i == len(sentences) - 1
         if len(found) + len(lines) + (not is_last) > room:
             cut = [] if i else lines[: max(1, room - 1)]
+            cut[-1:] = [f"{line} …" for line in cut[-1:]]
             rest = counted(len(sentences) - i - len(cut[:1]), "more remark")
             return [*found, *cut, f"{rest} in the page"]
         found += lines
@@ -111,7 +125,7 @@ def _cut(lines: list[str], room: int) -> list[str]:
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+    return textwrap.wrap(text, width - 2, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _titled(section: Section, block: Block) -> str:
@@ -180,7 +194,7 @@ def _settings(section: Section, i: int) -> list[str]:
     """What tells a line from the other rows of its model, and perhaps from other data."""
     row = section.lines[i]
     alike = [other for other in section.rows if other.model == row.model]
-    words = settings_in_words(row, [*alike, row] if row not in alike else alike)
+    words = settings_in_words(row, [*alike, row] if row not in alike else alike, fewest=True)
     skipped = "sampler=" if "sampler" not in section.settings else None
     return [word for word in words if not (skipped and word.startswith(skipped))]
 

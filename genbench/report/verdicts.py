@@ -23,14 +23,14 @@ def sentences(report: Report) -> Iterator[str]:
     yield from different_data(report)
     for section in report.sections:
         yield from section_sentences(section, report)
+        yield from gaps(section, report)
 
 
 def section_sentences(section: Section, report: Report) -> Iterator[str]:
-    """The sentences on one dataset."""
+    """The sentences on one dataset but why its cells are empty."""
     yield from verdicts(section, report)
     yield from effects(section, report)
     yield from sampler_warnings(section, report)
-    yield from gaps(section, report)
 
 
 def different_data(report: Report) -> list[str]:
