@@ -119,7 +119,7 @@ def _require(name: str, folder: Path, loader: str) -> None:
 
 
 def _require_pictures(name: str, folder: Path) -> None:
-    """UserError if the folder is laid out in another way, or no file in it begins as pictures do."""
+    """UserError if the folder has another layout, or no file in it begins as pictures do."""
     from PIL import UnidentifiedImageError  # heavy, and other data need no pictures
 
     files = picture_layout(folder).files

@@ -1,4 +1,4 @@
-"""Checks of loaded data: values must be finite, labels must be whole numbers, and test classes should be learnable."""
+"""Checks of loaded data: finite values, whole-number labels, test classes that can be learnt."""
 
 import torch
 
@@ -8,7 +8,7 @@ from genbench.utils.errors import UserError
 
 
 def check_values(source: RawDataset, name: str) -> None:
-    """UserError that names the first point of the dataset `name` with a value that is not finite."""
+    """UserError that names the first point of the dataset `name` with a non-finite value."""
     for kind, x in (("point", source.x), ("test point", source.test_x)):
         if x is None or not x.is_floating_point():
             continue
@@ -19,7 +19,7 @@ def check_values(source: RawDataset, name: str) -> None:
 
 
 def check_labels(source: RawDataset, name: str) -> None:
-    """UserError unless every point has a label that is a whole number from 0 on, or no point has one."""
+    """UserError unless every point has a whole number from 0 on as its label, or none has one."""
     key = f"dataset={name}"
     splits = {"training": (source.x, source.y)}
     if source.test_x is not None:

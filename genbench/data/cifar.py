@@ -27,7 +27,7 @@ WIDTH = 3 * 32 * 32  # bytes of an image
 
 
 def cifar(files: Files) -> tuple[PublishedSplits, Sequence[str]]:
-    """CIFAR-10's six batches: pickles of images, planes of 32x32 bytes, and labels (Krizhevsky 2009)."""
+    """CIFAR-10's six batches: images as planes of 32x32 bytes, and labels (Krizhevsky 2009)."""
     try:
         names = [str(name) for name in _unpickled(files["batches.meta"])["label_names"]]
     except (KeyError, TypeError) as error:
@@ -62,7 +62,7 @@ def _batch(file: Path | Member, classes: int) -> tuple[torch.Tensor, torch.Tenso
 class _Array:
     """What a pickle says of an array or of its type. Nothing acts on it."""
 
-    def __init__(self, *arguments: Any):
+    def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
         self.state: Any = ()
 

@@ -1,10 +1,10 @@
-"""Files that others publish, downloaded once into the cache folder and verified by SHA-256 at every use.
+"""Files that others publish, downloaded once into a cache folder, and verified at every use.
 
-This is ours because pooch 1.9 and torchvision 0.29 keep less of what genbench promises. pooch gives
-downloaded files mode 0600, so that no cache can be shared, overwrites a file that differs, lets two
-processes download at once, waits forever on a named pipe, leaves files behind when it is killed, and
-brings requests and what it needs. torchvision knows MD5 sums only, does not verify unpacked files
-again, has no time limit, writes half a file under its final name, and cannot be interrupted.
+This is ours because pooch 1.9 and torchvision 0.29 keep less of what genbench promises. pooch
+creates files with mode 0600, so that no cache can be shared, overwrites a file that differs, lets
+two processes download at once, waits forever on a named pipe, leaves files behind when killed, and
+brings requests and what it needs. torchvision knows MD5 sums only, does not verify unpacked
+files again, has no time limit, writes half a file under its final name, and cannot be interrupted.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ PATIENCE = 10  # seconds that a server may be silent; a signal may have to wait 
 
 
 class Download(NamedTuple):
-    """A file as published: its name in the cache folder, its address, the SHA-256 of its content."""
+    """A file as published: its name in the cache folder, its address, its SHA-256."""
 
     name: str
     url: str
@@ -37,7 +37,7 @@ class Download(NamedTuple):
 class _DownloadError(Exception):
     """A failed download: what happened, and what was received instead, if anything."""
 
-    def __init__(self, what: str, got: str | None = None):
+    def __init__(self, what: str, got: str | None = None) -> None:
         super().__init__(what)
         self.what, self.got = what, got
 
@@ -69,7 +69,7 @@ def fetched(downloads: Sequence[Download], folder: Path, key: str, otherwise: st
 
 
 def _is_valid(folder: Path, download: Download) -> bool:
-    """Whether the file is there with the published content. It may be a link to a file elsewhere."""
+    """Whether the file, or what it links to, is there with the published content."""
     file = folder / download.name
     if not file.is_file():
         return False
@@ -135,7 +135,7 @@ def _fetch(download: Download, folder: Path, key: str, otherwise: str) -> None:
 
 
 def _receive(download: Download, temporary: Path) -> None:
-    """Write the file under a temporary name, verify it, and rename it, so that it survives a crash."""
+    """Write the file under a temporary name, verify it, and rename it: safe in a crash."""
     digest = hashlib.sha256()
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
         for chunk in _response(download.url):

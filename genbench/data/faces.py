@@ -22,7 +22,7 @@ SIZE = (47, 62)  # width and height: half of the box
 
 
 def faces(files: Files, least: int = 60) -> tuple[PublishedSplits, Sequence[str]]:
-    """The faces of everybody with at least `least` pictures: cropped, halved, grey, in random order.
+    """Faces of everybody with at least `least` pictures: cropped, halved, grey, in random order.
 
     `files` are named NAME/PICTURE.jpg, below any folder. The result is that of scikit-learn's
     fetch_lfw_people with resize=0.5, times 255 and rounded: images of 62x47 pixels.
@@ -59,7 +59,7 @@ def _face(file: Path | Member) -> np.ndarray:
 def _opened(file: Path | Member) -> AbstractContextManager["Image.Image"]:
     """The JPEG picture, of which only the header has been read."""
     if isinstance(file, Path):
-        return opened_picture(file, ["JPEG"])
+        return opened_picture(file, ("JPEG",))
     from PIL import Image  # heavy, and no other dataset here needs it
 
     return Image.open(BytesIO(file.content), formats=["JPEG"])

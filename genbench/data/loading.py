@@ -1,4 +1,7 @@
-"""Loading a dataset: from its loader, which its YAML file in configs/dataset/ names, to splits on the device."""
+"""Loading a dataset, from its loader to splits on the device.
+
+The loader is a function `settings -> RawDataset`, which a YAML file in configs/dataset/ names.
+"""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -17,7 +20,9 @@ from genbench.utils.imports import locate
 
 
 def load(settings: Mapping[str, Any], device: torch.device) -> Data:
-    """Load a dataset, keep the chosen classes, split it by its own seed, draw its noise, move it to the device.
+    """Load a dataset and move it to the device.
+
+    In order: keep the chosen classes, split the points by the dataset's own seed, draw its noise.
 
     Raises UserError for splits that do not fit together and for values that are not finite.
     """
@@ -84,5 +89,5 @@ def _digest(splits: Iterable[Split]) -> str:
         for values in (split.raw, split.y):
             if values is not None:
                 digest.update(repr((values.dtype, values.shape)).encode())
-                digest.update(values.contiguous().numpy())
+                digest.update(values.contiguous().numpy().data)
     return digest.hexdigest()

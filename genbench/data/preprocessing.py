@@ -1,4 +1,4 @@
-"""Preprocessing of loaded data: resizing images, and the moments that tables are standardized by."""
+"""Preprocessing of loaded data: resized images, and the moments that tables are standardized by."""
 
 import torch
 import torch.nn.functional as F
@@ -45,7 +45,10 @@ def moments_of(source: RawDataset) -> tuple[torch.Tensor, torch.Tensor] | None:
 
 
 def moments(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean [*shape] and standard deviation [*shape] of points x [n, *shape]; 1 for a constant value."""
+    """Mean [*shape] and standard deviation [*shape] of points x [n, *shape].
+
+    The deviation of a constant value is 1.
+    """
     mean, deviation = x.mean(0), x.std(0, correction=0)
     constant = deviation <= torch.finfo(torch.float32).eps * x.abs().amax(0)
     return mean, torch.where(constant, 1.0, deviation)

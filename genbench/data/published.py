@@ -1,4 +1,4 @@
-"""Datasets that others publish: bundled with scikit-learn, or as files that are downloaded on first use.
+"""Datasets that others publish: bundled with scikit-learn, or downloaded on first use.
 
 Each is a loader, a function `settings -> RawDataset` that its YAML file in configs/dataset/ names.
 """
@@ -24,7 +24,10 @@ from genbench.utils.signals import check
 
 
 def digits(s: Settings) -> RawDataset:
-    """scikit-learn's digits: 1,797 images [1, 8, 8]; a pixel counts the dots set in a 4x4 block of a bitmap."""
+    """scikit-learn's digits: 1,797 images [1, 8, 8].
+
+    A pixel counts the dots that are set in a 4x4 block of a bitmap.
+    """
     from sklearn.datasets import load_digits  # takes most of a second, which other data need not
 
     bunch = load_digits()

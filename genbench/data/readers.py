@@ -1,9 +1,9 @@
 """Readers of two formats of images: IDX (MNIST and its relatives) and text (binarized MNIST).
 
 Files are not trusted: whatever is wrong with one is a UserError. This is ours because torchvision
-0.29 takes one label for two images, and labels of no class; reads a file at once, whatever its size
-(2 GiB of zeros take 4.9 GB of memory); reads unpacked files only; and waits forever on a named pipe.
-Importing it takes 1.1 s, reading MNIST here 0.05 s.
+0.29 takes one label for two images, and labels of no class; reads a file at once, whatever its
+size (2 GiB of zeros take 4.9 GB of memory); reads unpacked files only; and waits forever on a named
+pipe. Importing it takes 1.1 s, reading MNIST here 0.05 s.
 
 A reader takes files by name, each a `Path` or a `Member` of an archive. It returns the splits that
 the publishers made, for training and, if they made one, for the test, and the names of the labels.
@@ -11,13 +11,13 @@ A split is a pair of images (bytes [N, C, H, W]) and labels (integers [N], or No
 """
 
 import gzip
+import io
 import math
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -45,6 +45,7 @@ class Member:
         return f"{self.archive}/{self.name}"
 
 
+Stream = io.BufferedReader | gzip.GzipFile
 Files = Mapping[str, Path | Member]
 PublishedSplits = list[tuple[torch.Tensor, torch.Tensor | None]]
 
@@ -55,7 +56,7 @@ def damaged(file: Path | Member, what: str, got: object = None) -> UserError:
 
 
 def read_content(file: Path | Member) -> bytes:
-    """All of a file. ValueError if it has more than `LONGEST` bytes, OSError if it cannot be read."""
+    """All of a file. ValueError above `LONGEST` bytes, OSError if it cannot be read."""
     if isinstance(file, Member):
         return file.content
     with open(opened(file, links=True), "rb") as stored:
@@ -76,7 +77,7 @@ def require_labels(y: torch.Tensor, count: int, classes: int, file: Path | Membe
 
 
 def idx(files: Files, names: Sequence[str]) -> tuple[PublishedSplits, Sequence[str]]:
-    """Images and labels as MNIST has them: four files in the IDX format (LeCun et al. 1998), packed by gzip or not."""
+    """Images and labels in MNIST's four IDX files (LeCun et al. 1998), packed by gzip or not."""
     splits: PublishedSplits = []
     for split in ("train", "t10k"):
         images, labels = files[f"{split}-images-idx3-ubyte"], files[f"{split}-labels-idx1-ubyte"]
@@ -92,7 +93,7 @@ def idx(files: Files, names: Sequence[str]) -> tuple[PublishedSplits, Sequence[s
 def _idx_bytes(path: Path | Member, dimensions: int) -> torch.Tensor:
     """The unsigned bytes of an IDX file.
 
-    It holds a magic number, a size of 4 bytes (the highest first) for each dimension, and the values.
+    It holds a magic number, a size of 4 bytes (highest first) for each dimension, and the values.
     """
     assert isinstance(path, Path), "no dataset has IDX files in an archive"
     with open(opened(path, links=True), "rb") as stored:
@@ -114,7 +115,7 @@ def _idx_bytes(path: Path | Member, dimensions: int) -> torch.Tensor:
     return torch.frombuffer(content, dtype=torch.uint8).view(shape)
 
 
-def _idx_shape(file: BinaryIO, path: Path, dimensions: int) -> list[int]:
+def _idx_shape(file: Stream, path: Path, dimensions: int) -> list[int]:
     """The sizes in the header of an IDX file; UserError if they are none, or absurd."""
     length, magic = 4 + 4 * dimensions, IDX_BYTES + bytes([dimensions])
     header = bytes(_at_most(file, length))
@@ -129,7 +130,7 @@ def _idx_shape(file: BinaryIO, path: Path, dimensions: int) -> list[int]:
     return shape
 
 
-def _at_most(file: BinaryIO, size: int) -> bytearray:
+def _at_most(file: Stream, size: int) -> bytearray:
     """The next `size` bytes, or fewer at the end: memory grows only by what is there."""
     content = bytearray()
     while len(content) < size and (chunk := file.read(min(size - len(content), CHUNK))):
@@ -139,7 +140,7 @@ def _at_most(file: BinaryIO, size: int) -> bytearray:
 
 
 def amat(files: Files, names: Sequence[str], side: int) -> tuple[PublishedSplits, Sequence[str]]:
-    """Black-and-white images as text: one line of zeros and ones, with blanks between, per image of side x side pixels.
+    """Black-and-white images as text, a line for each: side x side zeros and ones between blanks.
 
     `names` are the files to train, to validate and to test on. The images of the second follow
     those of the first. There are no labels.

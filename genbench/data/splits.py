@@ -1,7 +1,11 @@
-"""Splitting a dataset: which classes are kept, which points train, validate and test, which labels are hidden."""
+"""Splitting a dataset into points to train, validate and test on.
+
+Classes may be left out before, and labels hidden after it.
+"""
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -48,14 +52,14 @@ def _set_aside(
     return points.at(order[:size]), points.at(order[size:])
 
 
-def count(size: int | float | str, n: int) -> int:
+def count(size: int | float | Literal["auto"], n: int) -> int:
     """The number of points that a setting means: a number, a share of n, or `auto`.
 
     A share is rounded up, so that it is never no point at all.
     """
     if size == "auto":
         return min(USUAL_VALIDATION, math.ceil(n / 10))
-    return math.ceil(size * n) if isinstance(size, float) else size
+    return math.ceil(size * n) if isinstance(size, float) else int(size)
 
 
 def keep_classes(source: RawDataset, classes: list[int] | None) -> RawDataset:
@@ -84,7 +88,7 @@ def keep_classes(source: RawDataset, classes: list[int] | None) -> RawDataset:
 
 
 def hide_labels(train: Split, s: Settings) -> Split:
-    """The training points with `labelled` labels left, equally many of each class; -1 hides the others.
+    """The training points with `labelled` labels, equally many of each class; the others are -1.
 
     Without the setting `labelled` all labels stay. UserError if the data have no labels.
     """

@@ -1,4 +1,4 @@
-"""Densities in one or two dimensions that the program draws its own data from, so that the truth is known."""
+"""Data drawn from known densities in one or two dimensions, so that the truth is known."""
 
 import math
 
@@ -12,18 +12,23 @@ from genbench.utils.rng import generator
 
 
 class Mixture:
-    """Round Gaussians: `means` [K, D], standard deviations `scales` [K], `weights` [K] that sum to one."""
+    """A mixture of round Gaussians.
+
+    means    [K, D]
+    scales   standard deviations [K], or a scalar for all
+    weights  [K], which sum to one; equal by default
+    """
+
+    modes: torch.Tensor | None  # what mode coverage counts
 
     def __init__(
         self, means: torch.Tensor, scales: torch.Tensor, weights: torch.Tensor | None = None
-    ):
+    ) -> None:
         self.means, self.scales = means.double(), scales.double().expand(len(means))
-        self.weights = (
-            torch.full((len(means),), 1 / len(means)).double()
-            if weights is None
-            else weights.double()
-        )
-        self.modes = self.means  # what mode coverage counts
+        if weights is None:
+            weights = torch.full((len(means),), 1 / len(means))
+        self.weights = weights.double()
+        self.modes = self.means
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """log p(x) [n] of points [n, D], in nats."""
@@ -41,28 +46,30 @@ class Mixture:
 class Moons(Mixture):
     """Points spread evenly over two half-circles, blurred by Gaussian noise.
 
-    The density integrates the noise along the arcs by 200 midpoints an arc, exact to far below a nat's hundredth
-    where the noise is wider than their spacing of 0.016.
+    The density integrates the noise along the arcs by 200 midpoints an arc. It is exact to far
+    below 0.01 nats if the noise is wider than the spacing of 0.016.
     """
 
-    def __init__(self, noise: float):
+    def __init__(self, noise: float) -> None:
         upper = self._arc((torch.arange(200, dtype=torch.float64) + 0.5) / 200)
         super().__init__(torch.cat([upper, self._lower(upper)]), torch.tensor(noise))
-        self.modes = None  # arcs have none to count
+        self.modes = None  # arcs have none
 
     @staticmethod
-    def _arc(t):
+    def _arc(t: torch.Tensor) -> torch.Tensor:
         return torch.stack([(math.pi * t).cos(), (math.pi * t).sin()], 1)
 
     @staticmethod
-    def _lower(upper):
+    def _lower(upper: torch.Tensor) -> torch.Tensor:
         return torch.tensor([1.0, 0.5]).double() - upper
 
-    def sample(self, n, rng):
+    def sample(self, n: int, rng: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """n points [n, 2] with the half-circle of each [n]."""
         arc = self._arc(torch.rand(n, generator=rng, dtype=torch.float64))
         moon = torch.randint(2, (n,), generator=rng)
         arc = torch.where(moon[:, None] == 1, self._lower(arc), arc)
-        return arc + self.scales[0] * torch.randn(n, 2, generator=rng, dtype=torch.float64), moon
+        noise = torch.randn(n, 2, generator=rng, dtype=torch.float64)
+        return arc + self.scales[0] * noise, moon
 
 
 def ring(s: Settings) -> RawDataset:
@@ -86,26 +93,19 @@ def gaussians(s: Settings) -> RawDataset:
     """A mixture with the given `means`, `scales` and `weights`."""
     lengths = {len(s.means), len(s.scales), len(s.weights)}
     if len(lengths) > 1 or 0 in lengths:
-        raise UserError(
-            "dataset.means",
-            f"there are {len(s.means)} means, {len(s.scales)} scales and {len(s.weights)} weights",
-            fix="give one of each per component",
-        )
+        sizes = f"{len(s.means)} means, {len(s.scales)} scales and {len(s.weights)} weights"
+        fix = "give one of each per component"
+        raise UserError("dataset.means", f"there are {sizes}", fix=fix)
     dimensions = {len(m) for m in s.means}
     if dimensions not in ({1}, {2}):
-        raise UserError(
-            "dataset.means",
-            "must all have one dimension, or all two",
-            s.means,
-            "such as [[-1.0], [1.0]]",
-        )
+        what = "must all have one dimension, or all two"
+        raise UserError("dataset.means", what, s.means, "such as [[-1.0], [1.0]]")
     weights = torch.tensor(s.weights, dtype=torch.float64)
     return _draw(Mixture(torch.tensor(s.means), torch.tensor(s.scales), weights / weights.sum()), s)
 
 
 def _draw(density: Mixture, s: Settings) -> RawDataset:
     x, y = density.sample(s.size, generator(s.seed, "density", "train"))
-    test_x, test_y = density.sample(
-        count(s.test_size, s.size), generator(s.seed, "density", "test")
-    )
+    test_size = count(s.test_size, s.size)
+    test_x, test_y = density.sample(test_size, generator(s.seed, "density", "test"))
     return RawDataset(x.float(), y, test_x.float(), test_y, unit=False, density=density)

@@ -1,4 +1,4 @@
-"""The types that data come in: what a loader returns, its splits, batches, and facts about one point.
+"""Types for data: what a loader returns, its splits, batches, and facts about one point.
 
 A split is one tensor on the device. It is read in batches that are slices of that tensor.
 """
@@ -77,9 +77,11 @@ def spread(n: int, most: int) -> Index:
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a dataset: `raw` [N, *shape] as it was loaded, whose values times `scale` are the data.
+    """One split of a dataset.
 
-    `noise` is drawn anew at every visit of a point.
+    raw    values [N, *shape] as they were loaded; times `scale` they are the data
+    y      labels [N], as in `Batch`
+    noise  drawn anew at every visit of a point
     """
 
     raw: torch.Tensor
@@ -98,10 +100,11 @@ class Split:
     def batches(
         self, size: int, *, order: int | None = None, draw: int = 0, skip: int = 0
     ) -> Iterator[Batch]:
-        """Every point once in batches of `size` (the last may be smaller), without the first `skip` batches.
+        """Every point once, in batches of `size`, of which the last may be smaller.
 
-        `order` seeds a random order; None keeps the stored one. `draw` seeds the noise. Raises
-        Interrupted between two batches if the program is asked to stop.
+        `order` seeds a random order; None keeps the stored one. `draw` seeds the noise. The first
+        `skip` batches are left out. Raises Interrupted between two batches if the program is asked
+        to stop.
         """
         n, device = len(self), self.raw.device
         permutation = None

@@ -1,12 +1,12 @@
-"""Terms of the models' objectives: likelihoods of data given a decoder's output, and KL divergences.
+"""Terms of the objectives: likelihoods of data given a decoder's output, and KL divergences.
 
 Every term is summed over dimensions: nats per data point, [n].
 
 The densities are ours and not those of torch.distributions 2.14, which work under vmap but give no
-more. Its continuous Bernoulli is 3 times slower and wrong for saturated outputs: at a logit of 40 the
-negative log-density of 1 is -3.69, there -2.77. Its normal and binomial, and the KL divergence of
-normals (half as fast), round otherwise, so that a seed would give other weights. Its Bernoulli is the
-cross-entropy below.
+more. Its continuous Bernoulli is 3 times slower and wrong for saturated outputs: at a logit of 40
+the negative log-density of 1 is -3.69, there -2.77. Its normal and binomial, and the KL divergence
+of normals (half as fast), round otherwise, so that a seed would give other weights. Its Bernoulli
+is the cross-entropy below.
 """
 
 import math

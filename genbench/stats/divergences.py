@@ -37,13 +37,13 @@ def kl_discrete(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
 
 
 def jsd_discrete(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    """Jensen-Shannon divergence [...] of probability vectors [..., K], in nats: 0 to log 2 (Lin 1991).
+    """Jensen-Shannon divergence [...] of probability vectors [..., K], in nats (Lin 1991).
 
-    The mean of KL(p || m) and KL(q || m), where m is the mean of p and q. ValueError if a vector is
-    not a distribution.
+    The mean of KL(p || m) and KL(q || m), where m is the mean of p and q: from 0 to log 2.
+    ValueError if a vector is not a distribution.
     """
     p, q = _probabilities(p), _probabilities(q)
-    # 2p / (p + q) instead of p / m: halving the smallest of numbers would make m zero where p is not.
+    # 2p / (p + q) instead of p / m: halving the smallest number would make m zero where p is not.
     kl_p, kl_q = ((torch.xlogy(a, 2 * a) - torch.xlogy(a, p + q)).sum(-1) for a in (p, q))
     return (kl_p + kl_q) / 2
 
@@ -74,9 +74,9 @@ def kl_gaussians(
 def jsd_gaussians(
     mean0: torch.Tensor, cov0: torch.Tensor, mean1: torch.Tensor, cov1: torch.Tensor
 ) -> torch.Tensor:
-    """Jensen-Shannon divergence, a scalar in nats, of Gaussians with means [D] and covariances [D, D], for any D.
+    """Jensen-Shannon divergence, a scalar in nats, of Gaussians: means [D], covariances [D, D].
 
-    It has no closed form, but is an integral over one real variable, here exact to about 1e-14. With
+    It has no closed form, but is an integral over one variable, here exact to about 1e-14. With
     l = log(p / q) and softplus(l) = log(1 + e^l), it is
     log 2 - E_p[softplus(-l)] / 2 - E_q[softplus(l)] / 2, or
 
@@ -91,8 +91,8 @@ def jsd_gaussians(
     torch.linalg.LinAlgError if a covariance is not positive definite.
     """
     mean, variance = _relative(mean0, cov0, mean1, cov1)
-    # The integrand falls like e^(-pi |t|) and is analytic for |Im t| < 1/2. A sum with steps of h is
-    # off by about e^(-pi / h), here e^-50, for any Gaussians, because |phi| <= 1.
+    # The integrand falls like e^(-pi |t|) and is analytic for |Im t| < 1/2. A sum with steps of h
+    # is off by about e^(-pi / h), here e^-50, for any Gaussians, because |phi| <= 1.
     t = torch.arange(-12, 12.01, 1 / 16, dtype=torch.float64, device=mean.device)[:, None]
     s = 0.5 + 1j * t
     z = 1 - s + s * variance  # its real part is positive, so that its logarithm has no jumps
@@ -120,7 +120,9 @@ def _relative(
 def jsd_quadrature(
     log_p: LogDensity, log_q: LogDensity, box: Sequence[tuple[float, float]], points: int = 2**18
 ) -> Estimate:
-    """Jensen-Shannon divergence, in nats, of densities in one or two dimensions, by the midpoint rule in a box.
+    """Jensen-Shannon divergence, in nats, of two densities, by the midpoint rule on a grid.
+
+    The densities have one or two dimensions.
 
     log_p, log_q  map points [n, D] on the CPU to nats [n]
     box           (low, high) of each of the D dimensions
@@ -130,8 +132,8 @@ def jsd_quadrature(
     than 1e-3, half of it by 1e-5 and a quarter by 1e-8.
 
     The error is the sum of two parts: the difference from a grid of three times the spacing, which
-    is far more than the real error for smooth densities, and log 2 times the mean mass that the grid
-    misses or counts too often, because what lies outside the box adds no more.
+    is far more than the real error for smooth densities, and log 2 times the mean mass that the
+    grid misses or counts too often, because what lies outside the box adds no more.
     """
     side = 3 * max(1, round(points ** (1 / len(box)) / 3))
     steps = [(high - low) / side for low, high in box]
@@ -153,7 +155,7 @@ def jsd_quadrature(
 def jsd_monte_carlo(
     log_p: LogDensity, log_q: LogDensity, x: torch.Tensor, y: torch.Tensor
 ) -> Estimate:
-    """Jensen-Shannon divergence, in nats, of two densities, from samples x [n, D] of p and y [m, D] of q.
+    """Jensen-Shannon divergence, in nats, of p and q, from their samples x [n, D] and y [m, D].
 
     `log_p` and `log_q` map points [n, D] to nats [n]. The estimate is unbiased; its error is one
     standard error. ValueError if a sample has fewer than 2 points.

@@ -26,7 +26,9 @@ def mmd(
     kernel: str = "rbf",
     bandwidth: float | torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Squared maximum mean discrepancy of samples x [n, D] and y [m, D], a scalar (Gretton et al. 2012, equation 3).
+    """Squared maximum mean discrepancy of samples x [n, D] and y [m, D], a scalar.
+
+    Gretton et al. 2012, equation 3.
 
     With u = |x - y|^2 / (2 bandwidth^2) the kernel is `rbf`, e^-u, or the inverse multiquadric
     `imq`, 1 / (1 + u) (in Tolstikhin et al. 2018 its bandwidth is the prior's standard deviation
@@ -43,10 +45,11 @@ def mmd(
 
 
 def polynomial_mmd(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Squared maximum mean discrepancy of features x [n, D] and y [m, D] with the kernel (x'y / D + 1)^3, a scalar.
+    """Squared maximum mean discrepancy of features x [n, D] and y [m, D], a scalar.
 
-    With features of the Inception network it is the KID (Bińkowski et al. 2018). It is unbiased, so
-    that it may be negative. ValueError if a sample has fewer than 2 points.
+    The kernel is (x'y / D + 1)^3. With features of the Inception network it is the KID (Bińkowski
+    et al. 2018). It is unbiased, so that it may be negative. ValueError if a sample has
+    fewer than 2 points.
     """
     require_points(2, x, y)
     return _unbiased(lambda a, b: (a @ b.T / a.shape[1] + 1).pow(3), x.double(), y.double())
@@ -71,10 +74,10 @@ def _unbiased(kernel: Kernel, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def median_distance(*samples: torch.Tensor) -> torch.Tensor:
-    """The median distance, a scalar, between points of all samples [n, D] together (Gretton et al. 2012, section 8).
+    """The median distance, a scalar, between points of all samples [n, D] together.
 
-    It is taken of every second, third... point if there are more than 1,000. A median of zero
-    becomes 1.
+    Gretton et al. 2012, section 8. It is taken of every second, third... point if there are more
+    than 1,000. A median of zero becomes 1.
     """
     every = -(-sum(map(len, samples)) // MOST)
     median = torch.pdist(torch.cat([sample[::every].double() for sample in samples])).median()

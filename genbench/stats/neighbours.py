@@ -1,4 +1,4 @@
-"""Comparisons of samples by nearest neighbours: precision, recall, density, coverage, and exact nearest points.
+"""Comparisons of samples by nearest neighbours: precision, recall, density, coverage, distances.
 
 A sample is [n, D], a row a point. Distances are in double precision; a device without it, such as
 mps, must pass CPU copies.
@@ -51,7 +51,7 @@ def prdc(
 def share_within(
     real: torch.Tensor, fake: torch.Tensor, k: int, radius: torch.Tensor | None = None
 ) -> float:
-    """The precision of `prdc`: the share of fake points [m, D] inside the ball of a real one [n, D].
+    """The precision of `prdc`: the share of fake points [m, D] in the ball of a real one [n, D].
 
     `radius` are the `radii` of the real points, if they are known.
     ValueError as for `prdc`, but one fake point is enough.
@@ -86,11 +86,11 @@ class Nearest:
 
     `index` [n] counts the other points in the order in which they came; -1 before any did.
 
-    Candidates are found by |x|^2 - 2 x'y + |y|^2, which is fast but off by the rounding of its terms.
-    Every pair that could be the nearest within that error is then measured by its difference.
+    Candidates are found by |x|^2 - 2 x'y + |y|^2, which is fast, but its terms are rounded. Every
+    pair that could be the nearest within that error is then measured by its difference.
     """
 
-    def __init__(self, x: torch.Tensor):
+    def __init__(self, x: torch.Tensor) -> None:
         self.x = x.double()
         self.centre = self.x.mean(0)  # far from it, rounding would hide small differences
         self.square = torch.full((len(x),), torch.inf, dtype=torch.float64, device=x.device)

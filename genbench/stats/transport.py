@@ -1,4 +1,4 @@
-"""Wasserstein distances: of numbers, of projections, of Gaussians, and of features (the Fréchet distance).
+"""Wasserstein distances of numbers, projections, Gaussians and features (the Fréchet distance).
 
 Everything but `sliced_wasserstein`, a term of a training objective, is computed in double
 precision; a device without it, such as mps, must pass CPU copies.
@@ -10,7 +10,7 @@ from genbench.stats.blocks import require_points
 
 
 def wasserstein_1d(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """1-Wasserstein distance, a scalar in the units of the data, of samples x [n] and y [m] of numbers.
+    """1-Wasserstein distance, a scalar in the units of the data, of numbers x [n] and y [m].
 
     It is the area between their distribution functions (Vallender 1974). ValueError if a sample is
     empty.
@@ -34,15 +34,16 @@ def sliced_wasserstein(x: torch.Tensor, y: torch.Tensor, directions: torch.Tenso
 
 
 def mean_wasserstein(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The mean over columns of the squared 2-Wasserstein distance between those of x and y [n, L], a scalar."""
+    """The mean over columns of x and y [n, L] of their squared 2-Wasserstein distance, a scalar."""
     return (x.sort(0).values - y.sort(0).values).square().mean()
 
 
 def w2_gaussians(
     mean0: torch.Tensor, cov0: torch.Tensor, mean1: torch.Tensor, cov1: torch.Tensor
 ) -> torch.Tensor:
-    """Squared 2-Wasserstein distance, a scalar, of Gaussians with means [D] and covariances [D, D], singular or not.
+    """Squared 2-Wasserstein distance, a scalar, of Gaussians: means [D], covariances [D, D].
 
+    The covariances may be singular. The distance is
     |mean0 - mean1|^2 + tr(cov0 + cov1 - 2 (cov0 cov1)^(1/2)) (Dowson & Landau 1982).
     ValueError if a covariance has a negative eigenvalue, beyond rounding in single precision.
     """
@@ -50,10 +51,11 @@ def w2_gaussians(
 
 
 def _w2_by_roots(shift: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """The same from the difference of the means [D] and any a [D, r], b [D, s] with cov0 = a a', cov1 = b b'.
+    """The same from the difference of means [D] and roots a [D, r], b [D, s] of the covariances.
 
-    tr (cov0 cov1)^(1/2) is the sum of the singular values of a'b [r, s]. The eigenvalues of the
-    product would need a root, which turns a rounding error of 1e-16 into 1e-8 where one is zero.
+    cov0 = a a' and cov1 = b b', so that tr (cov0 cov1)^(1/2) is the sum of the singular values of
+    a'b [r, s]. The eigenvalues of the product would need a root, which turns a rounding error of
+    1e-16 into 1e-8 where one is zero.
     """
     mixed = torch.linalg.svdvals(a.T @ b).sum()
     return (shift.square().sum() + a.square().sum() + b.square().sum() - 2 * mixed).clamp(min=0)
@@ -68,8 +70,9 @@ def _root(cov: torch.Tensor) -> torch.Tensor:
 
 
 def frechet_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Fréchet distance, a scalar, of features x [n, D] and y [m, D]: `w2_gaussians` of their means and covariances.
+    """Fréchet distance, a scalar, of features x [n, D] and y [m, D].
 
+    It is `w2_gaussians` of their means and covariances.
     With features of the Inception network it is the FID (Heusel et al. 2017). Small samples make it
     too large, the more so the more dimensions there are: compare only results from equally many
     points (Chong & Forsyth 2020). With fewer points than dimensions its cost grows with the points.
@@ -81,6 +84,6 @@ def frechet_distance(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def _covariance_root(x: torch.Tensor) -> torch.Tensor:
-    """A [D, r] with A A' the covariance of points [n, D]; with few points these themselves, so that r = n."""
+    """A [D, r] with A A' the covariance of points [n, D]; with few points r = n."""
     root = (x - x.mean(0)).T / (len(x) - 1) ** 0.5
     return root if len(x) <= len(root) else _root(root @ root.T)

@@ -1,7 +1,7 @@
 """Opening pictures that are not trusted: any file may claim to be one, of any size."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,7 +35,7 @@ class PictureFile(io.BufferedReader):
 
 
 @contextmanager
-def opened_picture(path: Path, formats: Sequence[str] = FORMATS) -> Iterator["Image.Image"]:
+def opened_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Iterator["Image.Image"]:
     """A picture of which only the header has been read.
 
     Raises ValueError for a file that is too large and for what is no regular file, such as a named
