@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import config_of
+from published import write
 from scipy.linalg import sqrtm
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist, jensenshannon, pdist
@@ -17,7 +18,9 @@ from sklearn.neighbors import NearestNeighbors
 from test_card import CPU, made, model_with, normal, numbers
 from test_generation import linear_gaussian
 
+from genbench.config.data_folders import PUBLISHED
 from genbench.data.loading import load
+from genbench.data.readers import idx
 from genbench.evaluation.card import card
 from genbench.evaluation.context import Asked, Evaluation
 from genbench.evaluation.features import Features
@@ -316,3 +319,13 @@ def test_halves_of_mnist_differ_in_few_bins():
         different.append(different_bins(bins, members(other, centres), BINS))
     print(f"bins that differ between halves of {len(x):,} images: {different} of {BINS}")
     assert max(different) <= 10
+
+
+def test_files_in_idx_are_read_as_torchvision_reads_them(tmp_path):
+    from torchvision.datasets import MNIST  # takes a second
+
+    write("mnist", tmp_path, np.random.default_rng(0))
+    splits, _ = idx(PUBLISHED["mnist"].paths(tmp_path), tuple("0123456789"))
+    for (x, y), train in zip(splits, (True, False), strict=True):
+        theirs = MNIST(tmp_path, train=train)
+        assert torch.equal(x[:, 0], theirs.data) and torch.equal(y, theirs.targets)

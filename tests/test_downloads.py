@@ -242,7 +242,7 @@ def test_a_full_disk_is_no_network_error(server, tmp_path, monkeypatch):
 
 def test_downloading_stops_on_request(server, tmp_path, monkeypatch):
     monkeypatch.setattr(signals, "_asked", None)
-    monkeypatch.setattr(downloads, "CHUNK", 1000)
+    monkeypatch.setattr(downloads, "BYTES_AT_ONCE", 1000)
 
     def slow(request):
         request.send(CONTENT[:5000], promised=len(CONTENT))

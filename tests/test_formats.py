@@ -394,7 +394,7 @@ def test_an_archive_reaches_nothing_outside_of_it(tmp_path, monkeypatch):
         add("in/out/a")
         add("in/away")
         add("../in/a")
-    found = datasets.members(work / "evil.tar.gz", re.compile(r"in/(a|link\d)"))
+    found = datasets.archive_members(work / "evil.tar.gz", re.compile(r"in/(a|link\d)"))
     assert {name: member.content for name, member in found.items()} == {"a": b"good"}
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {
         "work",
@@ -403,7 +403,7 @@ def test_an_archive_reaches_nothing_outside_of_it(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(signals, "_asked", 15)
     with pytest.raises(signals.Interrupted):
-        datasets.members(work / "evil.tar.gz", re.compile("(nothing)"))
+        datasets.archive_members(work / "evil.tar.gz", re.compile("(nothing)"))
     assert secret.read_bytes() == b"secret" and str(found["a"]) == f"{work / 'evil.tar.gz'}/in/a"
 
 

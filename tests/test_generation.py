@@ -12,7 +12,7 @@ from sklearn.neighbors import KernelDensity
 
 from genbench.config.settings import Settings
 from genbench.data.loading import load
-from genbench.data.synthetic import Mixture
+from genbench.data.synthetic import MixtureDensity
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.evaluation.card import card
 from genbench.evaluation.context import Evaluation
@@ -445,7 +445,7 @@ def test_a_denoising_autoencoder_points_to_where_points_get_likelier():
     ]
     config = config_of("dae", *own, *sampler, *BLOBS, dataset="gaussians")
     model, data = trained(config)
-    smoothed = Mixture(
+    smoothed = MixtureDensity(
         data.density.means, (data.density.scales**2 + 0.3**2).sqrt(), data.density.weights
     )
     x = smoothed.sample(2000, generator(5))[0].float()

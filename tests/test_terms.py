@@ -13,7 +13,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from genbench.config.settings import Settings
 from genbench.data.loading import load
-from genbench.data.synthetic import Mixture, Moons
+from genbench.data.synthetic import MixtureDensity, Moons
 from genbench.data.types import Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.models.dae import CORRUPTIONS
@@ -104,7 +104,8 @@ def test_likelihoods_refuse_data_they_are_no_likelihood_of():
 
 
 @pytest.mark.parametrize(
-    "density", [Mixture(torch.tensor([[-1.0, 0], [2, 1]]), torch.tensor([0.3, 0.7])), Moons(0.1)]
+    "density",
+    [MixtureDensity(torch.tensor([[-1.0, 0], [2, 1]]), torch.tensor([0.3, 0.7])), Moons(0.1)],
 )
 def test_densities_integrate_to_one_and_match_their_samples(density):
     side = torch.linspace(-3.5, 4.5, 241, dtype=torch.float64)

@@ -11,7 +11,7 @@ from genbench.utils.errors import UserError
 from genbench.utils.signals import check
 
 KEY = "dataset.root"
-Identity = tuple[int, int]  # of a folder, under any name: device and inode
+FolderIdentity = tuple[int, int]  # of a folder, under any name: device and inode
 
 
 @dataclass
@@ -78,7 +78,7 @@ def _read(root: Path, folders: list[Path]) -> PictureLayout:
 
 
 def _files_by_class(
-    folder: Path, entered: set[Identity], repeated: list[Path]
+    folder: Path, entered: set[FolderIdentity], repeated: list[Path]
 ) -> dict[str, list[Path]]:
     """The files of every class folder by its name, or all files by an empty name.
 
@@ -102,7 +102,7 @@ def _files_by_class(
     return by_class
 
 
-def _files(folder: Path, entered: set[Identity], repeated: list[Path]) -> Iterator[Path]:
+def _files(folder: Path, entered: set[FolderIdentity], repeated: list[Path]) -> Iterator[Path]:
     """The files in a folder and in those below it. A link may lead back, so each is read once."""
     check()
     if _identity(folder) in entered:
@@ -120,6 +120,6 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
 
 
-def _identity(folder: Path) -> Identity:
+def _identity(folder: Path) -> FolderIdentity:
     status = folder.stat()
     return status.st_dev, status.st_ino

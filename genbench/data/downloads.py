@@ -22,7 +22,7 @@ from genbench.utils.errors import UserError
 from genbench.utils.files import opened, rename, sweep_temporaries, temporary_of
 from genbench.utils.signals import check
 
-CHUNK = 1 << 20  # bytes between two checks for a signal
+BYTES_AT_ONCE = 1 << 20  # bytes between two checks for a signal
 PATIENCE = 10  # seconds that a server may be silent; a signal may have to wait that long
 
 
@@ -82,7 +82,7 @@ def _is_valid(folder: Path, download: Download) -> bool:
 
 def _chunks(content: BinaryIO) -> Iterator[bytes]:
     """The rest of a stream in chunks. Raises Interrupted if the program is asked to stop."""
-    while chunk := content.read(CHUNK):
+    while chunk := content.read(BYTES_AT_ONCE):
         check()
         yield chunk
 

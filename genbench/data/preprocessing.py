@@ -7,7 +7,7 @@ from genbench.data.types import RawDataset
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 
-CHUNK = 1000  # images that are resized between two checks for a signal
+IMAGES_AT_ONCE = 1000  # images that are resized between two checks for a signal
 
 
 def resized(source: RawDataset, size: list[int] | None) -> RawDataset:
@@ -23,7 +23,7 @@ def resized(source: RawDataset, size: list[int] | None) -> RawDataset:
 
     def stretched(x: torch.Tensor) -> torch.Tensor:
         chunks = []
-        for chunk in x.split(CHUNK):
+        for chunk in x.split(IMAGES_AT_ONCE):
             signals.check()
             values = chunk.float() * source.scale
             values = F.interpolate(values, size, mode="bicubic", antialias=True)

@@ -79,12 +79,12 @@ class Published:
         otherwise = f"give dataset.root=FOLDER that holds {at}"
         paths = fetched(self.downloads, cache_folder() / at, f"dataset={name}", otherwise)
         if paths[0].name.endswith((".tar.gz", ".tgz")):
-            return members(paths[0], wanted)
+            return archive_members(paths[0], wanted)
         matches = ((wanted.fullmatch(path.name), path) for path in paths)
         return {match[1]: path for match, path in matches if match}
 
 
-def members(archive: Path, wanted: re.Pattern[str]) -> dict[str, Member]:
+def archive_members(archive: Path, wanted: re.Pattern[str]) -> dict[str, Member]:
     """The files of a .tar.gz whose whole path matches `wanted`, by its first group.
 
     They stay in memory, so that no name, link or device in the archive reaches anything outside.

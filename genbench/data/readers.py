@@ -28,7 +28,7 @@ from genbench.utils.signals import check
 
 LONGEST_TEXT = 200_000_000  # bytes; the longest file of binarized MNIST has 78,400,000
 LONGEST = 1 << 28  # bytes of a file that is read at once; a batch of CIFAR-10 has 31,000,000
-CHUNK = 1 << 20  # bytes that are read between two checks for a signal
+READ_SIZE = 1 << 20  # bytes that are read between two checks for a signal
 IDX_BYTES = bytes([0, 0, 8])  # how an IDX file of unsigned bytes begins
 GZIP = b"\x1f\x8b"  # how a file packed by gzip begins
 
@@ -133,7 +133,7 @@ def _idx_shape(file: Stream, path: Path, dimensions: int) -> list[int]:
 def _at_most(file: Stream, size: int) -> bytearray:
     """The next `size` bytes, or fewer at the end: memory grows only by what is there."""
     content = bytearray()
-    while len(content) < size and (chunk := file.read(min(size - len(content), CHUNK))):
+    while len(content) < size and (chunk := file.read(min(size - len(content), READ_SIZE))):
         check()
         content += chunk
     return content

@@ -11,7 +11,7 @@ from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
 
-class Mixture:
+class MixtureDensity:
     """A mixture of round Gaussians.
 
     means    [K, D]
@@ -43,7 +43,7 @@ class Mixture:
         return self.means[k] + self.scales[k, None] * noise, k
 
 
-class Moons(Mixture):
+class Moons(MixtureDensity):
     """Points spread evenly over two half-circles, blurred by Gaussian noise.
 
     The density integrates the noise along the arcs by 200 midpoints an arc. It is exact to far
@@ -75,13 +75,13 @@ class Moons(Mixture):
 def ring(s: Settings) -> RawDataset:
     """Eight Gaussians of standard deviation .01 on the unit circle."""
     angle = torch.arange(8) * (2 * math.pi / 8)
-    return _draw(Mixture(torch.stack([angle.cos(), angle.sin()], 1), torch.tensor(0.01)), s)
+    return _draw(MixtureDensity(torch.stack([angle.cos(), angle.sin()], 1), torch.tensor(0.01)), s)
 
 
 def grid(s: Settings) -> RawDataset:
     """Twenty-five Gaussians of standard deviation .05 on {-4, -2, 0, 2, 4}^2."""
     side = torch.arange(-4.0, 5.0, 2.0)
-    return _draw(Mixture(torch.cartesian_prod(side, side), torch.tensor(0.05)), s)
+    return _draw(MixtureDensity(torch.cartesian_prod(side, side), torch.tensor(0.05)), s)
 
 
 def moons(s: Settings) -> RawDataset:
@@ -101,10 +101,12 @@ def gaussians(s: Settings) -> RawDataset:
         what = "must all have one dimension, or all two"
         raise UserError("dataset.means", what, s.means, "such as [[-1.0], [1.0]]")
     weights = torch.tensor(s.weights, dtype=torch.float64)
-    return _draw(Mixture(torch.tensor(s.means), torch.tensor(s.scales), weights / weights.sum()), s)
+    return _draw(
+        MixtureDensity(torch.tensor(s.means), torch.tensor(s.scales), weights / weights.sum()), s
+    )
 
 
-def _draw(density: Mixture, s: Settings) -> RawDataset:
+def _draw(density: MixtureDensity, s: Settings) -> RawDataset:
     x, y = density.sample(s.size, generator(s.seed, "density", "train"))
     test_size = count(s.test_size, s.size)
     test_x, test_y = density.sample(test_size, generator(s.seed, "density", "test"))

@@ -17,7 +17,7 @@ KERNELS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "rbf": lambda u: (-u).exp(),
     "imq": lambda u: 1 / (1 + u),
 }
-MOST = 1000  # points that the median distance is taken of
+MEDIAN_POINTS = 1000  # points that the median distance is taken of
 
 
 def mmd(
@@ -79,6 +79,6 @@ def median_distance(*samples: torch.Tensor) -> torch.Tensor:
     Gretton et al. 2012, section 8. It is taken of every second, third... point if there are more
     than 1,000. A median of zero becomes 1.
     """
-    every = -(-sum(map(len, samples)) // MOST)
+    every = -(-sum(map(len, samples)) // MEDIAN_POINTS)
     median = torch.pdist(torch.cat([sample[::every].double() for sample in samples])).median()
     return torch.where(median > 0, median, 1)
