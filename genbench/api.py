@@ -15,8 +15,9 @@ from genbench.config.request import require_data
 from genbench.config.resolvers import run_name
 from genbench.config.saved import recorded
 from genbench.config.settings import written
-from genbench.experiment import Trained, load_run
+from genbench.experiment import load_run
 from genbench.sweeps.launch import execute
+from genbench.trained import Trained
 
 
 def fit(

@@ -85,7 +85,7 @@ def our_epoch(config: dict, data) -> tuple[float, float, float]:
     with tempfile.TemporaryDirectory() as folder, Run(Path(folder), config) as run:
         run.display.console.quiet = True
         run.start()
-        run.loaded(data)
+        run.set_data(data)
         passes = []
         log = run.log
 

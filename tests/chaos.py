@@ -32,7 +32,8 @@ from genbench.cli.main import main
 from genbench.config.registry import builtin_registry
 from genbench.experiment import run
 from genbench.figures.renderer import FigureRenderer
-from genbench.runs.directory import SUMMARY, Record
+from genbench.runs.directory import Record
+from genbench.runs.sweep_summary import SUMMARY
 from genbench.sweeps.engine import sweep_command
 from genbench.utils import signals
 from genbench.utils.files import read_json_or_empty
@@ -174,7 +175,7 @@ class Trials:
                 f"hydra.sweep.dir={folder}",
             ]
             return words
-        Record(folder, config_with_all_state(kind, "epochs=3")).keep_settings()
+        Record(folder, config_with_all_state(kind, "epochs=3")).write_settings()
         return ["resume", str(folder)]
 
     def left(self, kind: str, folder: Path) -> dict:

@@ -9,7 +9,6 @@ import yaml
 from conftest import config_of, small_config
 
 import genbench
-from genbench import experiment
 from genbench.experiment import run
 from genbench.model import supports
 from genbench.models.cvae import CVAE
@@ -88,7 +87,7 @@ def test_many_points_are_asked_about_a_block_at_a_time(monkeypatch):
     x = trained.data.splits["test"].values()[:50]
     y = trained.data.splits["test"].y[:50]
     z, blocks = trained.encode(x, y), []
-    monkeypatch.setattr(experiment, "BLOCK", 16)
+    monkeypatch.setattr("genbench.trained.BLOCK", 16)
     for name in ("posterior", "decode", "sample_from_latent"):
         original = getattr(CVAE, name)
         monkeypatch.setattr(

@@ -12,9 +12,9 @@ from genbench.config.registry import builtin_registry
 from genbench.config.request import check_request
 from genbench.evaluation.registry import headlines, measures
 from genbench.runs import progress, summary
-from genbench.runs.directory import swept
 from genbench.runs.progress import Display, JobDisplay, terms
 from genbench.runs.summary import headline
+from genbench.runs.sweep_summary import swept
 from genbench.sweeps.sweep import Sweep
 from genbench.utils.console import PipeSafeConsole
 from genbench.utils.text import counted, duration

@@ -309,7 +309,7 @@ def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):
     with pytest.raises(UserError, match="is not finite"), Run(tmp_path, config) as record:
         record.start()
         stopping = EarlyStopping(model, data, Settings(config))
-        record.loaded(data)
+        record.set_data(data)
         at = Position(of=3, total=12)
         record.restore(at, model, stopping)
         fit(model, data, Nowhere(), Settings(config))

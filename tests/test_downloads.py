@@ -1,6 +1,5 @@
 """Downloads of published data: what networks, servers, disks and other processes may do to them. The server is local."""
 
-import fcntl
 import gzip
 import hashlib
 import os
@@ -265,10 +264,15 @@ def test_waiting_is_told_once_and_stops_on_request(server, tmp_path, monkeypatch
 
     monkeypatch.setattr(downloads, "echo", said.append)
     monkeypatch.setattr(downloads, "check", check)
-    with open(tmp_path / ".lock", "w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    code = "import sys, pathlib; from genbench.utils.lock import Lock; "
+    code += "lock = Lock(pathlib.Path(sys.argv[1])); lock.acquire(); print(flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
         with pytest.raises(signals.Interrupted, match="SIGINT"):
             get(published(server), tmp_path)
+        other.communicate(b"\n")
     assert not server.asked and said == [
         f"waiting for another process, which is downloading into {tmp_path}"
     ]

@@ -33,13 +33,13 @@ from genbench.experiment import load_run, run
 from genbench.figures.renderer import FigureRenderer
 from genbench.models.ae import Autoencoder
 from genbench.runs.checkpoints import Unusable, read_checkpoint
-from genbench.runs.directory import require_same
-from genbench.runs.lock import Lock
+from genbench.runs.compatibility import require_same
 from genbench.runs.recorder import Run
 from genbench.utils import files, signals
 from genbench.utils.console import PipeSafeConsole, echo
 from genbench.utils.errors import UserError
 from genbench.utils.files import appending
+from genbench.utils.lock import Lock
 from genbench.utils.text import quoted
 
 PACKAGE = Path(files.__file__).parent.parent.parent
@@ -161,7 +161,7 @@ def test_a_picture_that_cannot_be_written_does_not_stop_the_run(
 ):
     written = files.write
     monkeypatch.setattr(
-        "genbench.runs.recorder.write",
+        "genbench.runs.picture_files.write",
         lambda path, content: (full if path.name == "samples.png" else written)(path, content),
     )
     found = run(small_config("ae"), tmp_path)
@@ -577,11 +577,11 @@ def test_a_folder_whose_name_is_not_utf8_holds_a_run_like_any_other(genbench, tm
 def test_a_lock_of_another_program_is_set_aside(tmp_path):
     (tmp_path / ".lock").write_text("held by backup.sh")
     lock = Lock(tmp_path)
-    lock.take()
-    lock.sign()
+    lock.acquire()
+    lock.write_owner()
     assert (tmp_path / ".lock.damaged").read_text() == "held by backup.sh"
     lock.release()
-    lock.take()
+    lock.acquire()
     assert not (tmp_path / ".lock.damaged-2").exists(), "it is known as a lock again"
     lock.release()
 
@@ -592,8 +592,8 @@ def test_of_two_processes_in_one_folder_one_runs_and_the_other_names_it(genbench
 
     def hold():
         lock = Lock(folder)
-        lock.take()
-        lock.sign()
+        lock.acquire()
+        lock.write_owner()
         os.write(tell, b".")
         time.sleep(60)
 
@@ -753,14 +753,14 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\ns
 def test_frames_that_are_no_pictures_start_no_program_and_cost_only_themselves(
     tmp_path, capsys, monkeypatch, sketched
 ):
-    shown = Run.show
+    draw_final = Run.draw_final
 
     def meddled(self, epoch, *args, **more):
         for content in (POSTSCRIPT, b"\x89PNG\r\n\x1a\n and nothing more"):
-            self.events.picture(self._tag("samples"), content, (9, 9), 0)
-        shown(self, epoch, *args, **more)
+            self.curves.events.picture(self.pictures.tag("samples"), content, (9, 9), 0)
+        draw_final(self, epoch, *args, **more)
 
-    monkeypatch.setattr(Run, "show", meddled)
+    monkeypatch.setattr(Run, "draw_final", meddled)
     monkeypatch.setattr(
         EpsImagePlugin, "Ghostscript", lambda *args, **more: pytest.fail("a program was started")
     )

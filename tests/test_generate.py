@@ -451,7 +451,7 @@ def test_many_points_can_be_stopped_at_each_thousand_and_come_out_as_at_once(
         assert genbench(*words, "to=stopped").returncode == 143
     monkeypatch.setattr(signals, "check", lambda: None)
     monkeypatch.setattr(renderer, "BLOCK", 10**6)
-    monkeypatch.setattr("genbench.experiment.BLOCK", 1000)
+    monkeypatch.setattr("genbench.trained.BLOCK", 1000)
     assert genbench(*words, "to=again").returncode == 0
     files = [next(Path(folder).glob("*.npz")) for folder in ("whole", "again")]
     with np.load(files[0]) as one, np.load(files[1]) as other:

@@ -20,6 +20,7 @@ LAYERS = [
     {"models"},
     {"evaluation", "figures"},
     {"runs"},
+    {"trained"},
     {"experiment"},
     {"report"},  # a sweep ends with one
     {"sweeps"},

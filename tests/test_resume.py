@@ -124,7 +124,7 @@ def test_every_loop_over_pictures_looks_between_two(tmp_path, monkeypatch):
         yield "two", torch.zeros(3, 4, 4, dtype=torch.uint8)
 
     with pytest.raises(signals.Interrupted), Run(tmp_path, config_with_all_state("ae")) as record:
-        record._draw(1, pictures(), in_events=False)
+        record.pictures.write(1, pictures(), in_events=False)
     assert (tmp_path / "one.png").exists() and not (tmp_path / "two.png").exists()
 
 

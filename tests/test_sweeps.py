@@ -489,7 +489,7 @@ def test_a_summary_of_somebody_else_names_settings_and_no_code(command, genbench
 
 
 def test_a_sweep_belongs_to_one_process_at_a_time(genbench, uncurved):
-    code = "from genbench.runs.lock import Lock; from pathlib import Path; lock = Lock(Path('sweep')); lock.take(); lock.sign(); "
+    code = "from genbench.utils.lock import Lock; from pathlib import Path; lock = Lock(Path('sweep')); lock.acquire(); lock.write_owner(); "
     code += "print(flush=True); input()"
     assert genbench(*PCA, "latent_dim=2").returncode == 0 and Path(
         "sweep", ".lock"

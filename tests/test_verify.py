@@ -20,7 +20,8 @@ from genbench.config.registry import builtin_registry
 from genbench.config.settings import flatten
 from genbench.config.validation import ASIDE, known_settings
 from genbench.data.loading import load
-from genbench.experiment import Trained, build, run
+from genbench.experiment import build, run
+from genbench.trained import Trained
 from genbench.utils.imports import locate
 from genbench.verification import references
 from genbench.verification.recipes import USUAL, Recipe, read, sets

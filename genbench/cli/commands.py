@@ -7,7 +7,9 @@ from pathlib import Path
 
 from genbench.config.registry import GROUPS, Registry
 from genbench.config.saved import given, options, recorded
-from genbench.runs.directory import LENGTH, Record, is_sweep, read_metrics
+from genbench.runs.compatibility import LENGTH
+from genbench.runs.directory import Record, read_metrics
+from genbench.runs.sweep_summary import is_sweep
 from genbench.utils.errors import UserError
 
 # Modules that import torch, pandas or Hydra are imported by the command that needs them.

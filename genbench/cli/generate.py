@@ -15,13 +15,14 @@ import torch
 from genbench.config.registry import Registry
 from genbench.config.resolvers import unique_name
 from genbench.config.settings import Settings, written
-from genbench.experiment import Trained, load_run
+from genbench.experiment import load_run
 from genbench.figures import renderer
 from genbench.figures.canvas import png
 from genbench.figures.renderer import FigureRenderer, Picture
 from genbench.model import Model, supports
-from genbench.runs.directory import MEMORY
+from genbench.runs.checkpoint_files import MEMORY
 from genbench.sweeps.launch import run_title
+from genbench.trained import Trained
 from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError

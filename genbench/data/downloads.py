@@ -9,6 +9,7 @@ files again, has no time limit, writes half a file under its final name, and can
 
 import hashlib
 import os
+import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from urllib.error import HTTPError
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
 from genbench.utils.files import opened, rename, sweep_temporaries, temporary_of
+from genbench.utils.lock import InUse, Lock
 from genbench.utils.signals import check
 
 BYTES_AT_ONCE = 1 << 20  # bytes between two checks for a signal
@@ -90,18 +92,18 @@ def _chunks(content: BinaryIO) -> Iterator[bytes]:
 @contextmanager
 def _exclusive(folder: Path) -> Iterator[None]:
     """Hold the lock of the folder; waits for another process to finish or die."""
-    from filelock import FileLock, Timeout  # only a download needs it
-
-    lock, waiting = FileLock(folder / ".lock"), False
-    while not lock.is_locked:
+    lock, is_waiting = Lock(folder), False
+    while not lock.held:
         check()
         try:
-            lock.acquire(timeout=0.2, poll_interval=0.05)
-        except Timeout:
-            if not waiting:
+            lock.acquire()
+        except InUse:
+            if not is_waiting:
                 echo(f"waiting for another process, which is downloading into {folder}")
-            waiting = True
+            is_waiting = True
+            time.sleep(0.05)
     try:
+        lock.write_owner()
         sweep_temporaries(folder)
         yield
     finally:

@@ -15,7 +15,9 @@ from genbench.config.settings import flatten, written
 from genbench.config.validation import ASIDE, known_settings, title
 from genbench.report.measured import RunMetrics, run_metrics
 from genbench.report.words import printable
-from genbench.runs.directory import LENGTH, SUMMARY, Record, jobs
+from genbench.runs.compatibility import LENGTH
+from genbench.runs.directory import Record
+from genbench.runs.sweep_summary import SUMMARY, jobs
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, read_json, read_json_or_empty, read_yaml, within

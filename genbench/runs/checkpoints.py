@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from genbench.config.settings import flatten
-from genbench.runs.directory import MEMORY, NAME, checkpoints, digest, intact
+from genbench.runs.checkpoint_files import MEMORY, NAME, checkpoints, is_intact
+from genbench.runs.directory import digest
 from genbench.utils.errors import UserError
 from genbench.utils.files import kind, read_bytes, require_bounded, set_aside, write
 from genbench.utils.schema import SETTINGS, Maybe, fault, number, positive, whole
@@ -241,7 +242,7 @@ def _write(folder: Path, stem: str, content: dict) -> Path:
 def _read(path: Path, device: torch.device) -> dict | None:
     """The content of a file that is named by its digest; None if it is damaged, or holds more than plain values."""
     try:
-        if not intact(path):  # found out piece by piece: only what a run wrote is read whole
+        if not is_intact(path):  # piece by piece, so that a forged file takes no memory
             return None
         data = read_bytes(path, MEMORY)
         if not _is_as_large_as_it_says(data):

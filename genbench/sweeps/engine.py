@@ -21,7 +21,7 @@ from genbench.config.compose import (
 from genbench.config.overrides import check_hydras_words, is_hydras, typed, without_hydras
 from genbench.config.registry import GROUPS, Registry
 from genbench.config.request import check_request
-from genbench.runs.directory import SUMMARY
+from genbench.runs.sweep_summary import SUMMARY
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import composed_registry
 from genbench.sweeps.sweep import Job, Sweep

@@ -72,7 +72,7 @@ class JobTask:
             failure = run_job(run, folder, display, known)
             record = Record(folder, {})
             if failure and not ((folder / "status.json").exists() or record.foreign):
-                record.tell("failed", reason=str(failure))  # no run was there to record it
+                record.write_status("failed", reason=str(failure))  # no run was there to record it
             if watched:
                 self.watcher.ended(index, failure)
             return math.nan if failure else objective_of(folder, self.objective)

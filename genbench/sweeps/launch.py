@@ -14,8 +14,8 @@ from genbench.config.compose import CONFIG_NAME, USERS, hydra_ready, hydra_setti
 from genbench.config.overrides import is_hydras
 from genbench.config.registry import Registry
 from genbench.config.validation import check, title
-from genbench.runs.directory import swept
 from genbench.runs.progress import Display
+from genbench.runs.sweep_summary import swept
 from genbench.utils.errors import UserError, report, unexpected
 from genbench.utils.files import folder_error
 from genbench.utils.text import quoted

@@ -21,8 +21,8 @@ from genbench.config.resolvers import marked, run_name
 from genbench.config.saved import recorded
 from genbench.config.settings import flatten, written
 from genbench.config.validation import known_settings
-from genbench.runs.directory import SUMMARY, Record, differing, digest
-from genbench.runs.lock import Lock
+from genbench.runs.directory import Record, digest
+from genbench.runs.sweep_summary import SUMMARY, differing
 from genbench.sweeps.launch import own_configs, resume_command
 from genbench.utils import signals
 from genbench.utils.console import echo
@@ -34,6 +34,7 @@ from genbench.utils.files import (
     sweep_temporaries,
     write_json,
 )
+from genbench.utils.lock import Lock
 from genbench.utils.text import counted, quoted
 
 
@@ -118,9 +119,9 @@ class Sweep:
     def held(self) -> Iterator[None]:
         """The folder is this process's. UserError if it is another's, or cannot be written."""
         lock = Lock(self.folder, "hydra.sweep.dir")
-        lock.take()
+        lock.acquire()
         try:
-            lock.sign()
+            lock.write_owner()
             sweep_temporaries(self.folder)
             yield
         finally:

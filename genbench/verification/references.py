@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from genbench.experiment import Trained
+    from genbench.trained import Trained
 
 Array = np.ndarray
 

@@ -1,0 +1,111 @@
+"""Saving a run's state as checkpoints, and restoring the newest good one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from genbench.data.types import Data
+from genbench.model import Model
+from genbench.runs.checkpoints import Unusable, read_newest, write_checkpoint
+from genbench.runs.compatibility import require_same
+from genbench.runs.directory import digest
+from genbench.runs.facts import machine, require_same_data
+from genbench.training.loop import Position
+from genbench.training.stopping import EarlyStopping
+from genbench.utils.files import kind, set_aside
+
+
+class Checkpointing:
+    """The checkpoints of one run, which hold all that an exact resume needs."""
+
+    def __init__(self, folder: Path, config: dict, echo: Callable[[str], None]) -> None:
+        self.folder, self.config, self.echo = folder, config, echo
+        self.newest: str | None = None  # the name of the newest good checkpoint
+        self.step = 0  # after which the newest checkpoint was saved
+        self.length: dict[str, int] = {}  # epochs and steps that the run was given
+
+    def save(
+        self,
+        at: Position,
+        model: Model,
+        stopping: EarlyStopping,
+        *,
+        data: Data,
+        events: dict | None,
+        seconds: float,
+    ) -> None:
+        """Write a checkpoint. `events` marks the end of the event file, if all of it is there.
+
+        UserError if a weight is not finite, or there is no room.
+        """
+        content = {
+            "settings": self.config,
+            "data": data.digest,
+            "machine": machine(model),
+            "length": self.length,
+            "at": at.training_state(),
+            "model": model.state_dict(),
+            "progress": model.training_state(),
+            "stopping": stopping.training_state(),
+            "events": events,
+            "seconds": seconds,
+        }
+        self.newest = write_checkpoint(self.folder, at.epoch, at.batches, content).name
+        self.step = at.step
+
+    def restore(
+        self, at: Position, model: Model, stopping: EarlyStopping, data: Data, *, on_record: bool
+    ) -> dict[str, Any] | None:
+        """Restore position, model and early stopping, and return the content of the checkpoint.
+
+        None if there is no checkpoint. Damaged ones, and those of other runs, are set aside where
+        an older one can be used. UserError if there are checkpoints and none can be used, or if the
+        run may not become as long as the settings ask for. `on_record` says whether the folder
+        itself names this run's settings.
+        """
+        epochs = -(-at.total // at.of)
+        self.length = {"epochs": epochs, "steps": at.total, "steps_per_epoch": at.of}
+        restored: dict[str, Any] = {}
+
+        def take(content: dict[str, Any]) -> None:
+            require_same(content["settings"], self.config, content["length"])
+            if content["progress"].keys() != model.training_state().keys():
+                raise ValueError("it is of another kind of model")
+            at.load_training_state(content["at"])
+            model.load_state_dict(content["model"])
+            model.load_training_state(content["progress"])
+            stopping.load_training_state(content["stopping"])
+            restored.update(content)
+
+        try:
+            path, unusable = read_newest(self.folder, self.config, data.digest, model.device, take)
+        except Unusable as error:
+            if error.content is not None and not on_record:
+                require_same(error.content["settings"], self.config, error.content["length"])
+            raise_unusable(error, self.config, data)
+        for other, error in unusable.items():
+            set_aside(other, f"is damaged ({kind(other)})" if kind(other) else error.what)
+        if path is None:
+            return None
+        self.newest, self.step = path.name, at.step
+        return restored
+
+    def report(self, at: Position, before: dict[str, str], now: dict[str, str]) -> None:
+        """Say where the run resumes, and warn if the machine differs from the one before."""
+        batches = f" and {at.batches} of {at.of} batches of the next" if at.batches else ""
+        self.echo(f"resuming after epoch {at.epoch}{batches}")
+        changes = [
+            f"{name} {before[name]} then, {now[name]} now"
+            for name in now
+            if before[name] != now[name]
+        ]
+        if changes:
+            what = "the last digits may differ from those of an uninterrupted run"
+            self.echo(f"warning: {what}: {', '.join(changes)}")
+
+
+def raise_unusable(error: Unusable, config: dict, data: Data) -> NoReturn:
+    """Raise why a checkpoint cannot be used; if its settings match, the data have changed."""
+    if error.content is not None and digest(error.content["settings"]) == digest(config):
+        require_same_data(error.content["data"], data, Path(error.key).parent)
+    raise error

@@ -1,0 +1,92 @@
+"""The pictures of a run: PNG files, an animation, and the same in TensorBoard."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+
+from genbench.config.settings import Settings
+from genbench.data.types import Data
+from genbench.figures.canvas import animation, png
+from genbench.figures.renderer import FigureRenderer
+from genbench.model import Model
+from genbench.runs.curve_files import CurveFiles
+from genbench.runs.optional_writes import OptionalWrites
+from genbench.runs.projector import write_projection
+from genbench.utils.files import write
+from genbench.utils.text import counted
+
+
+class PictureFiles:
+    """Draws the pictures of a run, and writes them where there is room."""
+
+    def __init__(
+        self,
+        folder: Path,
+        title: str,
+        settings: Settings,
+        curves: CurveFiles,
+        optional: OptionalWrites,
+        echo: Callable[[str], None],
+    ) -> None:
+        """`curves` has the event file; `settings` are those of the run."""
+        self.folder, self.title, self.settings = folder, title, settings
+        self.curves, self.optional, self.echo = curves, optional, echo
+        self._renderer: FigureRenderer | None = None
+
+    def draw_progress(self, epoch: int, model: Model, data: Data) -> None:
+        """Draw what is watched while the model trains."""
+        self.write(epoch, self.renderer(data).watched(model, epoch))
+
+    def draw_final(self, epoch: int, model: Model, data: Data, *, drawn: bool) -> None:
+        """Draw all that the trained model with the weights of `epoch` can show.
+
+        `drawn` says that TensorBoard already has this epoch's pictures of `draw_progress`.
+        """
+        renderer = self.renderer(data)
+        self.write(epoch, renderer.watched(model, epoch), in_events=not drawn)
+        self.write(epoch, renderer.finished(model, epoch))
+        frames = self.curves.events.pictures(self.tag("samples"))
+        with self.optional.tolerate("pictures"):
+            encoded, lost = animation(frames)
+            if lost:
+                name = self.curves.events.path.name
+                what = f"{counted(lost, 'frame')} of {name}, no PNG pictures"
+                self.echo(f"warning: the film leaves out {what}")
+            if encoded:
+                write(self.folder / "samples.gif", encoded)
+                self.curves.events.picture(self.tag("film"), encoded, (1, 1), epoch)
+            points = renderer.projection(model)
+            if points is not None:
+                name = f"codes of {self.title}"
+                write_projection(self.folder, name, *points, self.settings.upscaling)
+
+    def renderer(self, data: Data) -> FigureRenderer:
+        """The renderer of this run's figures, which chooses its points once."""
+        if self._renderer is None:
+            look = {"theme": self.settings.theme, "upscaling": self.settings.upscaling}
+            self._renderer = FigureRenderer(data, self.settings.seed, self.title, **look)
+        return self._renderer
+
+    def tag(self, name: str) -> str:
+        """TensorBoard's tag of a picture: a section for its kind, with one card per run."""
+        return f"{name}/{self.title}"
+
+    def write(
+        self, epoch: int, pictures: Iterable[tuple[str, torch.Tensor]], in_events: bool = True
+    ) -> None:
+        """Write pictures by name, as PNG files and unless told otherwise in TensorBoard."""
+        for name, picture in pictures:
+            encoded = png(picture)
+            with self.optional.tolerate("pictures"):
+                write(self.folder / f"{name}.png", encoded)
+                if in_events:
+                    shape = picture.shape[:2]
+                    self.curves.events.picture(self.tag(name), encoded, shape, epoch)
+
+
+def pictures_in(folder: Path) -> list[str]:
+    """The names of the pictures in a run's folder, samples and reconstructions first."""
+    first = ["samples.png", "reconstructions.png"]
+    names = sorted(path.name for kind in ("*.png", "*.gif") for path in folder.glob(kind))
+    return [name for name in first if name in names] + [name for name in names if name not in first]

@@ -1,0 +1,40 @@
+"""sweep_summary.json: the jobs of a sweep, and the settings in which they differ."""
+
+import os
+from pathlib import Path
+
+from genbench.utils.files import read_json_or_empty
+from genbench.utils.schema import JOB, fault
+
+SUMMARY = "sweep_summary.json"
+
+
+def is_sweep(folder: Path) -> bool:
+    """Whether a folder holds a sweep, rather than one run."""
+    return os.path.exists(folder / SUMMARY) and not os.path.exists(folder / "config.yaml")
+
+
+def swept(folder: Path) -> set[str]:
+    """The settings in which the jobs of a sweep differ, for the folder of one of its jobs.
+
+    Empty for the folder of any other run.
+    """
+    summary = folder.absolute().parent / SUMMARY
+    return differing([job["overrides"] for job in jobs(summary, {"overrides": [str]})])
+
+
+def jobs(summary: Path, form: dict = JOB) -> list[dict]:
+    """The jobs in the summary of a sweep that have this form, in their order."""
+    listed = read_json_or_empty(summary, {"jobs": list}).get("jobs", [])
+    return [job for job in listed if not fault(job, form)]
+
+
+def differing(jobs: list[list[str]]) -> set[str]:
+    """The settings in which the overrides of some jobs differ."""
+    common = set.intersection(*map(set, jobs)) if jobs else set()
+    return {
+        word.lstrip("+~").partition("=")[0]
+        for words in jobs
+        for word in words
+        if word not in common
+    }

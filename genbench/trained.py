@@ -1,0 +1,162 @@
+"""A trained model with its data and its numbers: it encodes, decodes and samples arrays."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from genbench.data.types import Data
+from genbench.model import Model, supports
+from genbench.utils import signals
+from genbench.utils.errors import UserError
+from genbench.utils.rng import generator
+
+Array: TypeAlias = torch.Tensor | np.ndarray | list
+Labels: TypeAlias = Array | int | None
+
+BLOCK = 1000  # points that the model gets at once
+METHODS = ("encode", "decode", "sample", "log_prob", "score")
+
+
+@dataclass(frozen=True, repr=False)
+class Trained:
+    """A trained model, the data it was trained on, and the content of its metrics.json.
+
+    Arrays go in and tensors come out, on the CPU. UserError, which is a ValueError, for arrays that
+    do not fit the model and for methods that it does not have.
+    """
+
+    model: Model
+    data: Data
+    metrics: dict[str, Any]
+    folder: Path
+    # How often `sample` was called without a seed.
+    _calls: Iterator[int] = field(default_factory=itertools.count, init=False, compare=False)
+
+    def __repr__(self) -> str:
+        methods = ", ".join(name for name in METHODS if supports(self.model, name))
+        return f"<{self.model.s.model['name']} on {self.data.name}, in {self.folder}: {methods}>"
+
+    def encode(self, x: Array, y: Labels = None) -> torch.Tensor:
+        """The codes [n, latent_dim] of points x [n, *shape], which are scaled as the data are.
+
+        Clusterings give cluster numbers [n], and mixtures component probabilities [n, K]. A
+        conditional model needs the labels y [n] of the points, here and in `decode`.
+        """
+        return self._in_blocks("encode", self._points(x), y=y)
+
+    def decode(self, z: Array, y: Labels = None) -> torch.Tensor:
+        """The points [n, *shape] of codes z, of the shape that `encode` returns."""
+        z, width = torch.as_tensor(z), self.model.latent_dim
+        if width is not None and z.shape != (len(z), width):
+            expected = _shape("n", width)
+            what = f"codes have the shape {expected}"
+            raise UserError("decode", what, _shape(*z.shape), "reshape them")
+        codes = z.long() if z.dim() == 1 else z.float()  # cluster numbers are whole
+        return self._in_blocks("decode", codes, y=y)
+
+    def log_prob(self, x: Array, y: Labels = None) -> torch.Tensor:
+        """The log probability or log density [n], in nats, of points x [n, *shape].
+
+        `model.log_prob_kind` says whether it is exact, or which bound it is.
+        """
+        return self._in_blocks("log_prob", self._points(x), y=y)
+
+    def score(self, x: Array) -> torch.Tensor:
+        """The gradient of the log density [n, *shape] at points x [n, *shape]."""
+        return self._in_blocks("score", self._points(x))
+
+    def sample(self, n: int = 64, seed: int | None = None, y: Labels = None) -> torch.Tensor:
+        """n samples [n, *shape]; for a conditional model of class y, one label or n of them.
+
+        The same seed gives the same samples. Without a seed, each call gives new ones, and a script
+        that makes the same calls again gets the same again.
+        """
+        if not isinstance(n, Integral) or n < 0:
+            raise UserError("n", "is a number of points to draw", n, "such as n=64")
+        purpose, key = ("call", next(self._calls)) if seed is None else ("sample", seed)
+        rng = generator(key, purpose, device=self.model.device)
+        return self._in_blocks("sample", None, n=int(n), y=y, rng=rng)
+
+    def _in_blocks(
+        self,
+        method: str,
+        points: torch.Tensor | None,
+        *,
+        n: int = 0,
+        y: Labels = None,
+        rng: torch.Generator | None = None,
+    ) -> torch.Tensor:
+        """Call a method of the model, for points or codes or for n samples, `BLOCK` at a time."""
+        n = n if points is None else len(points)
+        labels = self._labels(method, y, n)
+        if not supports(self.model, method):
+            others = ", ".join(name for name in METHODS if supports(self.model, name))
+            what = f"this model cannot {method}"
+            raise UserError(self.folder.name, what, fix=f"it can {others}")
+        results, device = [], self.model.device
+        with torch.no_grad():
+            for start in range(0, max(n, 1), BLOCK):
+                signals.check()
+                block = slice(start, min(start + BLOCK, n))
+                block_labels = labels
+                if labels is not None:
+                    block_labels = (labels if len(labels) == 1 else labels[block]).to(device)
+                model = self.model.conditioned_on(block_labels)
+                if points is None:
+                    result = getattr(model, method)(block.stop - start, rng)
+                else:
+                    result = getattr(model, method)(points[block].to(device))
+                results.append(result.cpu())
+        return torch.cat(results)
+
+    def _labels(self, method: str, y: Labels, n: int) -> torch.Tensor | None:
+        """The labels as a tensor, [1] or [n]. UserError for labels that the call cannot use."""
+        spec = self.data.spec
+        if y is None:
+            if self.model.conditional and method in ("encode", "decode"):
+                what = f"{method} needs the labels of the points"
+                raise UserError("y", what, fix=f"{method}(..., y=labels)")
+            return None
+        y = torch.as_tensor(y).reshape(-1)
+        if not self.model.conditional:
+            raise UserError("y", "this model does not depend on labels", fix="leave it out")
+        in_range = len(y) and y.min() >= 0 and y.max() < spec.classes
+        if y.is_floating_point() or not in_range:
+            what = f"labels are whole numbers from 0 to {spec.classes - 1}"
+            raise UserError("y", what, y.tolist(), "such as y=0")
+        unseen = sorted({*y.tolist()} & {*spec.absent})
+        if unseen and method == "sample":
+            seen = next(label for label in range(spec.classes) if label not in spec.absent)
+            what = "no training point has this label"
+            raise UserError("y", what, unseen[0], f"such as y={seen}")
+        if len(y) not in (1, n):
+            what = f"there is one label for all {n} points, or one for each"
+            raise UserError("y", what, len(y), "such as y=0")
+        return y
+
+    def _points(self, x: Array) -> torch.Tensor:
+        """Points as a tensor [n, *shape]. UserError for points that are not like the data."""
+        x, spec = torch.as_tensor(x).float(), self.data.spec
+        if x.shape[1:] != spec.shape:
+            what = f"they have the shape {_shape('n', *spec.shape)}"
+            raise UserError("points", what, _shape(*x.shape), "reshape them")
+        if not x.isfinite().all():
+            what = "their values are numbers"
+            raise UserError("points", what, "some that are not finite", "clean them")
+        # A model of real values accepts its own samples, which may leave [0, 1]. Whole numbers
+        # beyond it are pixels that were not scaled.
+        beyond = spec.unit and len(x) and not (x.min() >= 0 and x.max() <= 1)
+        if beyond and (self.model.bounded or bool((x == x.round()).all())):
+            values = f"{x.min():g} to {x.max():g}"
+            raise UserError("points", "their values lie in [0, 1]", values, "scale them")
+        return x
+
+
+def _shape(*sizes: int | str) -> str:
+    return f"[{', '.join(map(str, sizes))}]"
