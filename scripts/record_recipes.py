@@ -2,7 +2,7 @@
 
     python scripts/record_recipes.py outputs/verify_TIME/table.json
 
-It sets `last_run` and `measured` in configs/experiment/NAME.yaml; recipes that ended with an error keep what they have.
+It sets `last_run` and `measured` in configs/recipe/NAME.yaml; recipes that ended with an error keep what they have.
 """
 
 import json
@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-RECIPES = Path(__file__).resolve().parents[1] / "configs" / "experiment"
+RECIPES = Path(__file__).resolve().parents[1] / "configs" / "recipe"
 
 
 def record(table: Path, folder: Path = RECIPES) -> list[str]:

@@ -18,8 +18,10 @@ from runs import differences, forked, outcome
 
 from genbench import experiment
 from genbench.cli.main import main
+from genbench.config.compose import composed, resolved
 from genbench.config.registry import GROUPS, builtin_registry
 from genbench.config.resolvers import run_name, unique_name
+from genbench.config.validation import check
 
 TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
 
@@ -118,6 +120,13 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
             "dataset=image-folder",
             ["dataset.root: must be given: your pictures", "fix: dataset.root=FOLDER"],
         ),
+        ("--multi-run model=vae", ["--multi-run: no such flag", "did you mean '--multirun'"]),
+        ("--helpp", ["--helpp: no such flag", "--help"]),
+        ("--info nonsense", ["--info/-i: invalid choice"]),
+        ("--experimental-rerun x.pickle", ["--experimental-rerun: runs what a pickle holds"]),
+        ("--config-name x", ["--config-dir FOLDER"]),
+        ("--cfg job -p nope", ["--package: no such part"]),
+        ("experiment=nope", ["no such experiment", "choose one of"]),
         ("--model vae", ["--model: settings are written without dashes; fix: model=VALUE"]),
         ("--beta=4", ["--beta=4: settings are written without dashes; fix: beta=VALUE"]),
         ("dataset=image-folder dataset.channels=2", ["must be 1 | 3 | auto", "got 2"]),
@@ -251,12 +260,12 @@ def test_hidden_configs_are_left_out_and_dangling_links_named(genbench, tmp_path
     put_own(
         tmp_path,
         model__mine="# @package _global_\nmodel: {name: mine, class: my.Model}\n",
-        experiment__0="",
+        recipe__0="",
     )
     for name in (".#x.yaml", "._mine.yaml"):
         (tmp_path / "own" / "model" / name).write_bytes(b"\xff\x00")
     assert genbench("models", "--config-dir", "own").returncode == 0
-    for group, words in {"model": ["models"], "experiment": ["verify", "--list"]}.items():
+    for group, words in {"model": ["models"], "recipe": ["verify", "--list"]}.items():
         (tmp_path / "own" / group / "0.yaml").unlink(missing_ok=True)
         (tmp_path / "own" / group / "0.yaml").symlink_to("gone")
         done = genbench(*words, "--config-dir", "own")
@@ -298,6 +307,61 @@ def test_a_name_that_no_folder_can_have_is_no_folder(words, genbench):
     assert done.returncode == 2 and (
         "no such folder" in done.stderr or "is not a run directory" in done.stderr
     )
+
+
+def test_a_bare_command_says_what_to_type_and_starts_nothing(genbench, tmp_path):
+    done = genbench()
+    assert done.returncode == 0 and "genbench model=vae beta=4" in done.stdout
+    assert "genbench resume RUN_DIR" in done.stdout and not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("plus", ["", "+"])
+def test_an_experiment_sets_what_its_file_says_and_the_command_wins(plus, genbench, tmp_path):
+    text = "# @package _global_\n# Mine.\ndefaults: [override /model: kmeans, override /dataset: ring]\n"
+    put_own(tmp_path, experiment__mine=text + "n_components: 5\ndataset: {noise: 0.3}\n")
+    put_own(tmp_path, experiment__more="# @package _global_\n# More.\ndefaults: [mine]\nseed: 3\n")
+    own = ["--config-dir", "own", f"{plus}experiment=more"]
+    shown = yaml.safe_load(genbench("--cfg", "job", *own, "n_components=7").stdout)
+    assert (shown["model"]["name"], shown["dataset"]["name"]) == ("kmeans", "ring")
+    assert (shown["n_components"], shown["dataset"]["noise"], shown["seed"]) == (7, 0.3, 3)
+    other = yaml.safe_load(genbench("--cfg", "job", *own, "model=gmm").stdout)
+    assert (other["model"]["name"], other["n_components"]) == ("gmm", 5)
+    done = genbench(*own, "hydra.run.dir=run", *TINY[0:1], *TINY[2:])
+    assert done.returncode == 0, done.stderr
+    ran = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert {**ran, "epochs": 0, "device": "", "evaluation": ""} == {
+        **shown,
+        **{"epochs": 0, "device": "", "evaluation": "", "n_components": 5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("# What.\nours: test.nll\nminutes: 1\n", "is a recipe, not an experiment"),
+        ("seed: 3\n", "begin it with the line: # @package _global_"),
+        ("# @package _global_\nnope: 3\n", "nope: no such setting"),
+        ("# @package _global_\nseed: -3\n", "seed: must be int"),
+        ("# @package _global_\ndefaults: [mine]\n", "includes itself (got mine > mine)"),
+        ("# @package _global_\ndefaults: [override /hydra/launcher: joblib]\n", "chooses a model"),
+        ("# @package _global_\ndefaults: [override /model: vea]\n", "fix: model=vae"),
+        ("# @package _global_\nseed: [\n", "is damaged"),
+    ],
+    ids=range(8),
+)
+def test_a_file_that_is_no_experiment_is_refused_in_one_line(text, says, genbench, tmp_path):
+    put_own(tmp_path, experiment__mine=text)
+    for sweep in ([], ["-m"]):
+        done = genbench(*sweep, "experiment=mine", "--config-dir", "own")
+        assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(f.stem for f in (CONFIGS / "experiment").glob("*.yaml")))
+def test_every_experiment_is_as_hydra_composes_it_and_is_listed(name, genbench):
+    registry = builtin_registry()
+    job = [f"experiment={name}"]
+    assert resolved(job, registry) == check(composed(job, registry), registry)
+    assert re.search(rf"^  {name} +\S", genbench("experiments").stdout, re.M)
 
 
 def test_a_refused_request_does_not_import_torch(tmp_path):

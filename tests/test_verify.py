@@ -26,7 +26,7 @@ from genbench.utils.imports import locate
 from genbench.verification import references
 from genbench.verification.recipes import USUAL, Recipe, read, sets
 
-SHIPPED = sorted(f.stem for f in (CONFIGS / "experiment").glob("*.yaml"))
+SHIPPED = sorted(f.stem for f in (CONFIGS / "recipe").glob("*.yaml"))
 HEAD = "# What it shows.\n# Somebody 1999\n"
 RUN = "run: {model: pca, latent_dim: 2, dataset.limit: 50}\n"
 ROOT = {"dataset.root": "/data"}  # which some datasets must be given
@@ -49,13 +49,13 @@ def stop(runs):
 def own(tmp_path, monkeypatch, undrawn):
     """Makes recipes of one's own: `own(NAME=TEXT)` writes them, with a head, and returns the words that find them."""
     folder = tmp_path / "mine"
-    (folder / "experiment").mkdir(parents=True)
+    (folder / "recipe").mkdir(parents=True)
     (folder / "own_checks.py").write_text(CHECKS)
     monkeypatch.setattr(sys, "path", [*sys.path])
 
     def write(**recipes):
         for name, text in recipes.items():
-            (folder / "experiment" / f"{name}.yaml").write_text(HEAD + text)
+            (folder / "recipe" / f"{name}.yaml").write_text(HEAD + text)
         return "--config-dir", str(folder)
 
     yield write
@@ -301,7 +301,7 @@ def test_a_wrong_recipe_is_refused_before_anything_runs(text, says, genbench, ow
 
 def test_a_recipe_says_what_it_shows_and_where_that_comes_from(genbench, own, tmp_path):
     words = own(bare="")
-    (tmp_path / "mine" / "experiment" / "bare.yaml").write_text("# What.\nours: test.nll\n")
+    (tmp_path / "mine" / "recipe" / "bare.yaml").write_text("# What.\nours: test.nll\n")
     assert (
         "does not say what it shows and where that comes from"
         in genbench(*words, "verify", "bare").stderr

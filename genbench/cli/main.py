@@ -13,6 +13,7 @@
     genbench verify [NAME|SET ...]        prove the models' numbers by recipes; --list shows them
     genbench models                       what there is to train
     genbench datasets                     what there is to train on
+    genbench experiments                  ready settings, to be run with experiment=NAME
     genbench help NAME                    all of a model, dataset or setting
     genbench --help                       every setting: meaning, range, default
     genbench completion bash|zsh|fish     a script that lets TAB complete this
@@ -42,6 +43,11 @@ from genbench.utils import signals
 from genbench.utils.errors import UserError, report, unexpected
 from genbench.utils.output import Output
 
+FIRST = """\
+Train a model, measure it and look at it, such as:
+
+    genbench model=vae beta=4             a VAE of digits, in a minute
+    genbench -m model=pca,vae seed=0,1    four runs, and a report that compares them"""
 USAGE = __doc__.partition("\n\n")[2].partition("\n\nExit")[0]
 
 
@@ -140,7 +146,7 @@ def _without_config_dir(argv: list[str]) -> tuple[list[str], str | None]:
 
 def _run(words: list[str]) -> int:
     """A command that begins with no word of its own: a run, a sweep, or a look at what they are."""
-    from genbench.config.overrides import quoted_words
+    from genbench.config.overrides import written_for_hydra
     from genbench.config.request import check_request
 
     known = names(builtin_registry())
@@ -150,7 +156,7 @@ def _run(words: list[str]) -> int:
             raise UserError(word, "settings are written without dashes", fix=f"{name}=VALUE")
     flags = parse_flags(words)
     registry = builtin_registry(flags.config_dir)
-    settings = quoted_words(flags.overrides)
+    settings = written_for_hydra(flags.overrides)
     if flags.multirun and (flags.cfg or flags.info):
         shown = "--cfg" if flags.cfg else "--info"
         raise UserError(shown, "is about one job, and -m asks for several", fix="leave out -m")
@@ -158,6 +164,9 @@ def _run(words: list[str]) -> int:
         from genbench.sweeps.engine import sweep_command
 
         return sweep_command(settings, registry, COMMANDS)
+    if not (settings or flags.hydra_help or flags.info or flags.cfg):
+        print(f"{FIRST}\n\n{USAGE}")
+        return 0
     check_request(settings, registry, COMMANDS)
     if flags.hydra_help or flags.info or flags.cfg:
         from genbench.cli.inspection import inspect
@@ -177,6 +186,23 @@ def _choices(group: str, words: list[str], registry: Registry) -> int:
             f"genbench {group}s, or genbench help NAME",
         )
     print(choices_help(group, registry))
+    return 0
+
+
+def _experiments(words: list[str], registry: Registry) -> int:
+    """List the experiments with the first line of each."""
+    from genbench.config.experiments import EXPERIMENT, is_recipe
+
+    if words:
+        raise UserError(
+            "experiments", "takes no settings", words[0], f"genbench {EXPERIMENT}={words[0]}"
+        )
+    listed = registry.names(EXPERIMENT)
+    width = max(map(len, listed))
+    for name in listed:
+        path = f"{EXPERIMENT}/{name}"
+        if not is_recipe(registry.file(path).read_text(encoding="utf-8", errors="replace")):
+            print(f"  {name:{width}}  {' '.join(registry.about(path)[:1])}")
     return 0
 
 
@@ -219,10 +245,11 @@ def _completion(words: list[str], registry: Registry) -> int:
     return 0
 
 
-TELLING = {"show", "help", "completion", *(f"{group}s" for group in GROUPS)}
+TELLING = {"show", "help", "completion", "experiments", *(f"{group}s" for group in GROUPS)}
 COMMANDS: dict[str, Callable[[list[str], Registry], int]] = {
     **RUN_COMMANDS,
     **{f"{group}s": partial(_choices, group) for group in GROUPS},
+    "experiments": _experiments,
     "help": _help,
     "completion": _completion,
 }

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.config import resolvers  # noqa: F401 (registers those that config.yaml uses)
+from genbench.config.experiments import EXPERIMENT, with_experiment
 from genbench.config.overrides import check_hydras_words, parsed
 from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import nearest
@@ -107,6 +108,7 @@ def configured(given: Mapping[str, Any], registry: Registry) -> dict:
 
     UserError for what the command line would refuse.
     """
+    given = with_experiment(given, registry)
     chosen = {
         group: require_choice(group, given.get(group) or registry.default_choice(group), registry)
         for group in GROUPS
@@ -130,8 +132,12 @@ def _composed_once(overrides: tuple[str, ...], registry: Registry) -> dict:
 
 def resolved(job: list[str], registry: Registry) -> dict:
     """The checked config of a job of the command line, as Hydra would compose it; UserError if it cannot run."""
-    if not any("${" in o or o.startswith(("+", "~")) for o in job):
-        return configured({o.key_or_group: o.value() for o in parsed(job)}, registry)
+    plain = not any("${" in word or word.startswith(("+", "~")) for word in job)
+    if plain:
+        given = {override.key_or_group: override.value() for override in parsed(job)}
+        preset = with_experiment({EXPERIMENT: given.get(EXPERIMENT)}, registry)
+        if not any("${" in str(value) for value in preset.values()):
+            return configured(given, registry)
     try:
         config = composed(job, registry)
     except UserError as error:

@@ -134,8 +134,13 @@ def _count(override: Override) -> float:
         return math.inf
 
 
-def quoted_words(words: list[str]) -> list[str]:
-    """The words with quotes around letters beyond ASCII, which Hydra's grammar wants there."""
+def written_for_hydra(words: list[str]) -> list[str]:
+    """The words of a user as Hydra wants them.
+
+    There are quotes around letters beyond ASCII, and `+experiment=NAME`, as users of other programs
+    write it, is `experiment=NAME`: the group is in our defaults list.
+    """
+    words = [re.sub(r"^\++experiment=", "experiment=", word) for word in words]
     return [word if word.isascii() else _quoted(word) for word in words]
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from genbench.config.compose import require_choice, resolved
 from genbench.config.data_folders import require_folders
+from genbench.config.experiments import EXPERIMENT, with_experiment
 from genbench.config.overrides import check_hydras_words, jobs_of, parsed
 from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import nearest
@@ -57,19 +58,31 @@ def _no_setting(
 def check_job(job: list[str], registry: Registry) -> None:
     """UserError if a job with these overrides cannot run."""
     overrides = [o for o in parsed(job) if not o.key_or_group.startswith("hydra")]
-    # Hydra's own defaults come from config.yaml; a group named on the command line replaces them.
+    named = {o.key_or_group: None if o.is_delete() else o.value() for o in overrides}
+    preset = with_experiment({EXPERIMENT: named.get(EXPERIMENT)}, registry)
+    # A choice on the command line replaces the experiment's, and both that of config.yaml.
     chosen = {group: registry.default_choice(group) for group in GROUPS}
+    chosen |= {
+        group: require_choice(group, preset[group], registry) for group in GROUPS if group in preset
+    }
     for o in overrides:
         if o.key_or_group in GROUPS:
             chosen[o.key_or_group] = require_choice(
                 o.key_or_group, None if o.is_delete() else o.value(), registry
             )
     given = {o.key_or_group: o.value() for o in overrides if not o.is_delete()}
+    given = {name: value for name, value in given.items() if name != EXPERIMENT}
+    preset = {name: value for name, value in preset.items() if name not in GROUPS}
+    given = preset | given
     known = known_settings(registry, **chosen, values=given)
     values = {name: setting.default for name, setting in known.items()}
+    for name, value in preset.items():
+        if name not in known:
+            raise unknown(name, value, registry, **chosen)
+    values |= preset
     for o in overrides:
         name = o.key_or_group
-        if name in GROUPS:
+        if name in (*GROUPS, EXPERIMENT):
             continue
         shown = "" if o.is_delete() else o.input_line.partition("=")[2]
         if name not in known:
@@ -89,7 +102,7 @@ def check_job(job: list[str], registry: Registry) -> None:
                 f"write {name}={shown}",
             )
         values[name] = o.value()
-    if any("${" in o.input_line for o in overrides):
+    if "${" in str([o.input_line for o in overrides] + [*preset.values()]):
         resolved(job, registry)  # what values refer to is known once the job is composed
         return
     for name in [

@@ -1,6 +1,6 @@
 """Recipes: what `genbench verify` runs, measures and compares with, read from YAML files and checked.
 
-A recipe is a file experiment/NAME.yaml in a config folder. Its first comment line says what it shows, those below it
+A recipe is a file recipe/NAME.yaml in a config folder; in a user's own, also experiment/NAME.yaml. Its first comment line says what it shows, those below it
 where that comes from. Its keys:
 
     run        settings by name, as on the command line; a list of such where several runs are compared; left out where
@@ -28,12 +28,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from genbench.config.experiments import EXPERIMENT, is_recipe
 from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import Loader, Setting, nearest, written
 from genbench.utils.errors import UserError
-from genbench.utils.files import Unreadable, read_yaml
+from genbench.utils.files import MOST_YAML, Unreadable, read_text, read_yaml
 
-GROUP = "experiment"
+GROUP = "recipe"
 USUAL = "quick"  # the set that runs where nothing is named
 WHERE = (
     "device",
@@ -151,7 +152,19 @@ class Recipe:
 
 def read(registry: Registry) -> dict[str, Recipe]:
     """Every recipe by name, in alphabetical order; UserError naming the first file that is none, the key and the way out."""
-    return {name: _read(name, registry) for name in registry.names(GROUP)}
+    earlier = {f"{EXPERIMENT}/{name}" for name in registry.names(EXPERIMENT)}
+    paths = [path for path in earlier if is_recipe(_text(registry.file(path)))]
+    paths += [f"{GROUP}/{name}" for name in registry.names(GROUP)]
+    by_name = {path.partition("/")[2]: path for path in paths}
+    return {name: _read(name, by_name[name], registry) for name in sorted(by_name)}
+
+
+def _text(file: Path) -> str:
+    """What a file holds; nothing where it cannot be read."""
+    try:
+        return read_text(Path(os.path.realpath(file)), MOST_YAML)
+    except Unreadable:
+        return ""
 
 
 def sets(recipes: Mapping[str, Recipe]) -> list[str]:
@@ -159,15 +172,15 @@ def sets(recipes: Mapping[str, Recipe]) -> list[str]:
     return sorted({name for recipe in recipes.values() for name in recipe.sets})
 
 
-def _read(name: str, registry: Registry) -> Recipe:
-    file = registry.file(f"{GROUP}/{name}")
+def _read(name: str, path: str, registry: Registry) -> Recipe:
+    file = registry.file(path)
     try:
         content = read_yaml(Path(os.path.realpath(file)), loader=Loader)
     except Unreadable as error:
         raise UserError(str(file), error.what, fix="correct the file") from error
     if not isinstance(content, dict):
         raise UserError(str(file), "holds no keys with values", fix="such as ours: test.nll")
-    what, *source = [*registry.about(f"{GROUP}/{name}"), ""]
+    what, *source = [*registry.about(path), ""]
     if not any(source):
         raise UserError(
             str(file),
