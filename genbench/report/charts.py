@@ -85,7 +85,9 @@ def _traded(rows: list[TableRow], among: list[TableRow], trade: Trade) -> Series
     weights = [name for name in differing(among) if name in own]
     rows = sorted(rows, key=lambda row: [row.settings[name] for name in weights])
     words = [" ".join(f"{n}={short(row.settings[n])}" for n in weights) for row in rows]
-    x, y = ([row.term(term) for row in rows] for term in (trade.across, trade.up))
+    points = [(row.term(trade.across), row.term(trade.up)) for row in rows]
+    x = [across for across, _ in points if across is not None]
+    y = [up for _, up in points if up is not None]
     return Series(name_of(rows[0], among, weights), x, y, words)
 
 
@@ -230,7 +232,7 @@ def cost(rows: Sequence[TableRow]) -> Iterator[Named]:
         lines = []
         for model in dict.fromkeys(row.model for row in covered[quantity]):
             mine = [row for row in covered[quantity] if row.model == model]
-            x = [Value(row.fit_seconds) for row in mine]
+            x = [Value(row.fit_seconds or 0.0) for row in mine]
             y = [within_bounds(quantity, row.cells[quantity]) for row in mine]
             lines.append(Series(model, x, y, [name_of(row, mine) for row in mine]))
         name = labels(covered)[quantity]

@@ -151,8 +151,8 @@ def _read(folder: Path, registry: Registry) -> RunResult:
     }
     if flat.get("patience") is None:
         settings.pop("validate_every", None)  # it only has an effect on when to stop
-    if flat.get("steps") is not None:  # then the number of epochs follows from them
-        settings["epochs"] = status.get("length", {}).get("epochs", flat.get("epochs"))
+    if flat.get("steps") is not None:
+        settings.pop("epochs", None)  # it follows from the number of steps
     root = flat.get("dataset.root") or ""
     run = RunResult(
         path=folder,
@@ -210,8 +210,8 @@ def _not_begun(summary: Path, registry: Registry) -> list[FailedRun]:
         if job.get("state") != "done" and not begun:
             words = ["genbench resume", quoted(summary.parent), *config_dirs(registry)]
             resume = f"has not begun; {' '.join(words)}"
-            words = job["directory"], str(job.get("state")), str(job.get("reason") or resume)
-            found.append(FailedRun(*map(printable, words)))
+            texts = job["directory"], str(job.get("state")), str(job.get("reason") or resume)
+            found.append(FailedRun(*map(printable, texts)))
     return found
 
 

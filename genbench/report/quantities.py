@@ -42,7 +42,9 @@ def brief(value: Value | None) -> str:
     """A number in three digits, and how far its interval over the seeds reaches."""
     if value is None:
         return ""
-    spread = f" ± {_reach(value)}" if value.seeds > 1 and value.high is not None else ""
+    spread = (
+        f" ± {_reach(value.mean, value.high)}" if value.seeds > 1 and value.high is not None else ""
+    )
     shown = f"{value.mean:,.0f}" if abs(value.mean) >= 1000 else f"{value.mean:.3g}"
     return shown + spread + _lacking(value)
 
@@ -54,15 +56,15 @@ def full(value: Value | None) -> str:
     if value.low is None or value.high is None:
         spread = ""
     elif value.seeds > 1:
-        spread = f" ± {_reach(value)}"
+        spread = f" ± {_reach(value.mean, value.high)}"
     else:
         spread = f" [{value.low:.3g}, {value.high:.3g}]"
     return number(value.mean) + spread + _lacking(value)
 
 
-def _reach(value: Value) -> str:
-    reach = value.high - value.mean
-    if reach <= SAME * abs(value.mean):  # rounding
+def _reach(mean: float, high: float) -> str:
+    reach = high - mean
+    if reach <= SAME * abs(mean):  # rounding
         return "0"
     return f"{reach:,.0f}" if reach >= 10 else f"{reach:.2g}"
 

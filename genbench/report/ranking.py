@@ -43,8 +43,8 @@ def in_range(quantity: Quantity, value: Value) -> Value:
     Such an estimate may fall below 0 by chance, which is no better than 0.
     """
     if quantity.better == "lower" and quantity.unit.startswith("share"):
-        mean, *ends = (None if v is None else max(v, 0.0) for v in value[:3])
-        return value._replace(mean=mean, low=ends[0], high=ends[1])
+        low, high = (None if end is None else max(end, 0.0) for end in value[1:3])
+        return value._replace(mean=max(value.mean, 0.0), low=low, high=high)
     return value
 
 

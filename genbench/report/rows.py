@@ -47,9 +47,9 @@ class TableRow:
     def term(self, name: str) -> Value | None:
         """The mean of a term of the objective over the seeds, on test data if all runs have it."""
         for part in ("test", "validation"):
-            values = [run.metrics.by_part.get(part, {}).get(name) for run in self.runs]
-            if None not in values:
-                return _means((0, {name: Value(value)}) for value in values)[0, name]
+            terms = [run.metrics.by_part.get(part, {}) for run in self.runs]
+            if all(name in some for some in terms):
+                return _means((0, {name: Value(some[name])}) for some in terms)[0, name]
         return None
 
     @property
@@ -68,8 +68,9 @@ def averaged(runs: Iterable[RunResult]) -> list[TableRow]:
     table = pd.DataFrame({"run": done, "seed": [run.seed for run in done]})
     table["row"] = pd.factorize(pd.Series([_identity(run) for run in done]))[0]
     of_row: dict[int, list[RunResult]] = {}
-    for (row, _), repeats in table.groupby(["row", "seed"], sort=False)["run"]:
-        of_row.setdefault(row, []).append(merged([*repeats]))
+    for _, repeats in table.groupby(["row", "seed"], sort=False):
+        run = merged([*repeats["run"]])
+        of_row.setdefault(int(repeats["row"].iloc[0]), []).append(run)
     means = _means((i, run.metrics.cells) for i, some in of_row.items() for run in some)
     cells: dict[int, dict[Quantity, Value]] = {i: {} for i in of_row}
     for (i, quantity), value in means.items():
@@ -200,8 +201,8 @@ def same_but(rows: Sequence[TableRow], names: Iterable[str]) -> list[list[TableR
     if not rows:
         return []
     fixed = _written_settings(tuple(rows)).drop(columns=[*names], errors="ignore").fillna("")
-    table = fixed.assign(**{" model": [r.model for r in rows], " data": [r.dataset for r in rows]})
-    table = table[[name for name in table if name.startswith(" ") or table[name].nunique() > 1]]
-    groups = table.groupby([*table.columns], sort=False).indices
+    fixed = fixed.loc[:, fixed.nunique() > 1]
+    keys = [pd.Series([row.model for row in rows]), pd.Series([row.dataset for row in rows])]
+    groups = fixed.groupby([*keys, *(fixed[name] for name in fixed)], sort=False).indices
     ordered = sorted(groups.values(), key=lambda places: places[0])
     return [[rows[i] for i in places] for places in ordered]

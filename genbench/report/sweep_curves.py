@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,25 +101,25 @@ def _curves_of(group: list[RunResult], left_out: list[str]) -> Iterator[Curve]:
     """The curves of runs with one model, dataset and criterion."""
     first = group[0]
     settings = pd.DataFrame([{n: written(v) for n, v in r.settings.items()} for r in group])
-    counts = settings.drop(columns=SEED, errors="ignore").nunique(dropna=False)
+    counts = settings.drop(columns=SEED, errors="ignore").nunique()
     swept = [name for name in counts.index[counts > 1] if name in first.settings]
     titles = [run.title.split(", ") for run in group]
     shared = [part for part in titles[0] if all(part in title for title in titles)]
     for setting in swept:
-        x = [run.settings.get(setting) for run in group]
-        tried = sorted({value for value in x if is_number(value)})
-        log = on_log(tried)
+        values = [run.settings.get(setting) for run in group]
+        x = [float(value) if is_number(value) else math.nan for value in values]
+        log = on_log(value for value in x if not math.isnan(value))
         inside = any(setting in run.metrics.criterion_settings for run in group)
         others = [name for name in swept if name != setting]
         words = [
-            ", ".join(f"{n}={w}" for n, w in line.items())
+            ", ".join(f"{n}={w}" for n, w in line.items() if isinstance(w, str))
             for line in settings[others].to_dict("records")
         ]
         points = pd.DataFrame(
             {
                 "run": group,
                 "line": words,
-                "x": pd.to_numeric(pd.Series([v if is_number(v) else None for v in x])),
+                "x": x,
                 "seed": [run.seed for run in group],
             }
         ).dropna(subset="x")
@@ -128,10 +129,10 @@ def _curves_of(group: list[RunResult], left_out: list[str]) -> Iterator[Curve]:
         if points.empty:
             continue
         lines = [
-            _line(name, at, log, not inside) for name, at in points.groupby("line", sort=False)
+            _line(str(name), at, log, not inside) for name, at in points.groupby("line", sort=False)
         ]
         seeds = points.groupby(["line", "x"]).size()
-        criterion = first.metrics.criterion
+        criterion = str(first.metrics.criterion)
         yield Curve(
             title=", ".join(shared),
             file=slug(f"{criterion}_against_{setting}_{first.model}_on_{first.dataset}"),

@@ -16,6 +16,7 @@ from genbench.report.table import Column, Report, Section
 from genbench.report.verdicts import (
     different_data,
     effects,
+    few_seeds,
     notes,
     sampler_warnings,
     verdicts,
@@ -94,11 +95,12 @@ def _sentences(report: Report, shown: list[Section]) -> Iterator[str]:
     """What matters most first."""
     for section in shown:
         yield from verdicts(section, report)[:3]
+    yield from few_seeds(report)
     yield from worst(report.rows)
     for section in shown:
         yield from sampler_warnings(section, report)
     yield from different_data(report)
-    yield from notes(report)
+    yield from (text for text in notes(report) if text not in few_seeds(report))
     for section in shown:
         yield from effects(section, report)
         yield from otherwise_measured(section)

@@ -66,9 +66,14 @@ def notes(report: Report) -> list[str]:
         )
     if any(value.seeds > 1 for value in values):
         found.append("±: 95 % by Student's t over the seeds.")
-    if any(value.seeds + value.lacking == FEWEST_SEEDS - 1 for value in values):
-        found.append("Two seeds are too few for a useful interval: seed=0,1,2 gives one.")
-    return found
+    return [*found, *few_seeds(report)]
+
+
+def few_seeds(report: Report) -> list[str]:
+    """That an interval over two seeds is too wide to say anything."""
+    if not any(len(row.runs) == FEWEST_SEEDS - 1 for row in report.rows):
+        return []
+    return ["Two seeds are too few for a useful interval: seed=0,1,2 gives one."]
 
 
 # --- who is best ----------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from genbench.config.settings import written
 from genbench.utils.text import number
@@ -15,7 +15,7 @@ def short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else written(value)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a number; True and False are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
