@@ -24,13 +24,14 @@ settings (see `available_if`). What a conditional model returns depends on label
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, overload
+from typing import Any, overload
 
 import torch
 from torch import nn
 
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
+from genbench.visualizations import Visualization
 
 # Scalars on the device: means over the data points that they were computed on.
 Logs = dict[str, torch.Tensor]
@@ -157,7 +158,7 @@ class Model(nn.Module):
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Restore what `training_state` returned; called after `setup`."""
 
-    def views(self, x: torch.Tensor, rng: torch.Generator) -> "dict[str, View]":
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
         """What only this model can show, by name, for held-out points x [n, *shape]: data, which
         others draw.
         """
@@ -182,16 +183,6 @@ class Model(nn.Module):
 
 # The optional methods of a model.
 CAPABILITIES = ("encode", "decode", "codes", "sample", "log_prob", "score", "posterior")
-
-
-class View(NamedTuple):
-    """Something to be drawn: its kind (see `figures.renderer.VIEWS`), a note of what it shows, and
-    the data.
-    """
-
-    kind: str
-    note: str
-    data: dict[str, Any]
 
 
 def supports(model: Model, *capabilities: str) -> bool:

@@ -11,7 +11,7 @@ from conftest import config_of
 from PIL import Image
 
 from genbench.config.registry import builtin_registry
-from genbench.figures import plots
+from genbench.figures import curves
 from genbench.figures.canvas import Canvas
 from genbench.report import sweep_curves
 from genbench.report.load import gathered
@@ -208,7 +208,7 @@ def test_numbers_below_the_axis_do_not_run_into_one_another():
     sheet = Canvas(300, 100, "title", "note")
     axes = sheet.axes(0, 0, 300, 60)
     axes.plot(x, x)
-    plots._tick(axes, x.tolist(), 300)
+    curves.set_ticks(axes, x.tolist(), 300)
     sheet.picture()
     boxes = [label.get_window_extent() for label in axes.get_xticklabels() if label.get_text()]
     assert len(axes.get_xticks()) == 10 and len(boxes) == 2 and boxes[0].x1 < boxes[1].x0

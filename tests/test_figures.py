@@ -11,12 +11,22 @@ from PIL import Image
 from genbench.config.settings import Settings
 from genbench.data.loading import load
 from genbench.data.types import Data, DataSpec, Split
-from genbench.figures import planes, plots, renderer
+from genbench.figures import images as pictures
+from genbench.figures import (
+    latent,
+    mixtures,
+    plane,
+    reconstructions,
+    samples,
+    vectors,
+    visualizations,
+)
 from genbench.figures.canvas import CLASSES, MARGIN, THEMES, Canvas, Page, animation, png
 from genbench.figures.renderer import FigureRenderer
 from genbench.model import Model, supports
 from genbench.training.loop import fit
 from genbench.utils.rng import generator
+from genbench.visualizations import MixtureComponents
 
 CPU = torch.device("cpu")
 
@@ -118,7 +128,7 @@ def test_everything_a_model_can_show_is_drawn(model_name, spec, request):
         assert ("traversal" in found) == (images or plane)
     if images or spec == "table":
         assert (
-            set(model.views(data.splits["test"].values(), generator(0)))
+            set(model.visualizations(data.splits["test"].values(), generator(0)))
             - {"critic", "discriminator"}
             <= found.keys()
         )
@@ -135,11 +145,11 @@ PAGE = Page("title", "note", upscaling="nearest")
 
 def test_each_pixel_of_an_image_is_drawn_as_it_is():
     images = torch.rand(5, 3, 6, 4, generator=generator(1))
-    drawn = plots.paint(images, zoom=2)
+    drawn = pictures.paint(images, zoom=2)
     shown = images.permute(0, 2, 3, 1).numpy()
     assert all(np.allclose(drawn[:, i::2, j::2], shown) for i in (0, 1) for j in (0, 1))
-    picture = plots.grid(images, PAGE, columns=3)
-    zoom = plots.zoom_to(images, 3)
+    picture = pictures.grid(images, PAGE, columns=3)
+    zoom = pictures.zoom_to(images, 3)
     seen = {tuple(c) for c in picture.reshape(-1, 3).tolist()}
     wanted = (images * 255).floor().int().permute(0, 2, 3, 1).reshape(-1, 3)
     assert zoom > 1 and all(
@@ -150,7 +160,7 @@ def test_each_pixel_of_an_image_is_drawn_as_it_is():
 
 def test_small_images_are_enlarged_smoothly_through_their_pixels():
     images = torch.rand(2, 1, 6, 4, generator=generator(1))
-    drawn = plots.paint(images, zoom=7, upscaling="bicubic")[..., 0]
+    drawn = pictures.paint(images, zoom=7, upscaling="bicubic")[..., 0]
     assert drawn.shape == (2, 42, 28)
     assert np.allclose(drawn[:, 3::7, 3::7], images[:, 0].numpy(), atol=1e-6), (
         "the middle of each block is the pixel itself"
@@ -158,17 +168,17 @@ def test_small_images_are_enlarged_smoothly_through_their_pixels():
     steps, jumps = (np.abs(np.diff(x, axis=2)).max() for x in (drawn, images[:, 0].numpy()))
     assert steps < jumps / 3, "without the edges of blocks"
     flat = torch.full((1, 3, 5, 5), 0.3)
-    assert np.allclose(plots.paint(flat, zoom=4, upscaling="bicubic"), 0.3)
+    assert np.allclose(pictures.paint(flat, zoom=4, upscaling="bicubic"), 0.3)
 
 
 def test_samples_stand_above_images_and_their_reconstructions(monkeypatch):
     drawn = []
-    monkeypatch.setattr(plots, "mosaic", lambda rows, page, zoom: drawn.append((rows, page)))
+    monkeypatch.setattr(pictures, "mosaic", lambda rows, page, zoom: drawn.append((rows, page)))
     data = made(1, 8, 8)
     viewer, probe = FigureRenderer(data, 0, "title"), Probe(data.spec)
     viewer.at(1)
     probe.sample = lambda n, rng: torch.zeros(n, 1, 8, 8)
-    renderer.samples(viewer, probe)
+    samples.show_samples(viewer, probe)
     ((rows, page),) = drawn
     assert [len(row.images) for row in rows] == [8] * 10 and page.note.startswith(
         "64 samples; below: reconstructions"
@@ -212,7 +222,7 @@ def test_ten_classes_can_be_told_by_their_colours_on_any_page():
 
 def test_signed_images_are_white_at_zero_and_scaled_each_by_itself():
     weights = torch.tensor([[0.0, 2.0], [-2.0, 1.0]])[None, None]
-    colours = plots.paint(torch.cat([weights, 10 * weights]), signed=True)
+    colours = pictures.paint(torch.cat([weights, 10 * weights]), signed=True)
     assert np.allclose(colours[0], colours[1]) and colours[0, 0, 0].min() > 0.95
     red, blue = colours[0, 0, 1], colours[0, 1, 0]
     assert red[0] > red[2] and blue[2] > blue[0]
@@ -223,9 +233,9 @@ def test_contours_hold_the_mass_they_say():
     x, y = np.meshgrid(side, side)
     p = np.exp(-(x**2 + y**2) / 2) / (2 * np.pi)
     for is_discrete in (
-        planes.MASSES
+        plane.MASSES
     ):  # the disc that holds a share m of a round Gaussian ends where p = (1 - m) / (2 pi)
-        assert planes.level(p, is_discrete) == pytest.approx(
+        assert plane.level(p, is_discrete) == pytest.approx(
             (1 - is_discrete) / (2 * np.pi), rel=0.02
         )
 
@@ -234,7 +244,7 @@ def test_codes_are_projected_on_their_principal_directions():
     from sklearn.decomposition import PCA
 
     z = torch.randn(200, 5, generator=generator(2)) * torch.tensor([1.0, 4.0, 0.5, 2.0, 1.0])
-    project, names = renderer.principal(z)
+    project, names = latent.principal(z)
     theirs = PCA(2).fit(z.numpy())
     assert np.allclose(project(z).abs().numpy(), np.abs(theirs.transform(z.numpy())), atol=1e-4)
     assert [
@@ -262,7 +272,7 @@ def test_codes_on_a_line_stand_beside_draws_and_two_of_them_show_nothing(monkeyp
     drawn = []
     monkeypatch.setattr(Canvas, "picture", lambda canvas: drawn.append(canvas))
     z = torch.linspace(-1, 1, 100)[:, None]
-    plots.codes(z, None, str, 5 * z, ["first"], PAGE)
+    vectors.scatter(z, None, str, 5 * z, ["first"], PAGE)
     grey, blue = drawn[-1].figure.axes[0].patches
     assert grey.get_facecolor()[:3] != blue.get_facecolor()[:3]
     assert grey.get_xy()[:, 0].min() == -5 and blue.get_xy()[:, 0].min() == -5, "on one scale"
@@ -276,7 +286,7 @@ def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
     data = made(1, 8, 8)
     viewer, probe = FigureRenderer(data, 0, "title"), Probe(data.spec)
     viewer.when = ""
-    renderer.traversal(viewer, probe)
+    latent.show_traversal(viewer, probe)
     x = data.splits["validation"].values()
     codes = probe.encode(x)
     for i, z in enumerate(probe.asked):
@@ -285,7 +295,7 @@ def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
         low, high = torch.quantile(codes[:, i], torch.tensor([0.01, 0.99]))
         assert torch.allclose(z[:, i], torch.linspace(low, high, 9))
     probe.asked = []
-    renderer.interpolation(viewer, probe, pairs=2)
+    latent.show_interpolation(viewer, probe, pairs=2)
     for k, z in enumerate(probe.asked):
         assert torch.allclose(z[0], codes[2 * k]) and torch.allclose(z[-1], codes[2 * k + 1])
         assert torch.allclose(z[4], (z[0] + z[-1]) / 2)
@@ -296,7 +306,7 @@ def test_a_manifold_has_the_first_latent_from_left_to_right_and_the_second_from_
     viewer, probe = FigureRenderer(data, 0, "title"), Probe(data.spec)
     viewer.when, probe.s = "", Settings(latent_dim=2)
     probe.encode = lambda x: x.flatten(1)[:, :2]
-    renderer.manifold(viewer, probe, side=4)
+    latent.show_manifold(viewer, probe, side=4)
     z = probe.asked[0].unflatten(0, (4, 4))
     assert (z[:, 1:, 0] > z[:, :-1, 0]).all() and (z[1:, :, 1] < z[:-1, :, 1]).all()
     assert torch.equal(z[0, :, 0], z[3, :, 0]) and torch.equal(z[:, 0, 1], z[:, 3, 1])
@@ -305,7 +315,7 @@ def test_a_manifold_has_the_first_latent_from_left_to_right_and_the_second_from_
 def test_ellipses_are_as_long_as_the_standard_deviations():
     turn = np.array([[np.cos(0.5), -np.sin(0.5)], [np.sin(0.5), np.cos(0.5)]])
     covariance = turn @ np.diag([4.0, 0.25]) @ turn.T
-    points = planes.ellipse(covariance, deviations=2)
+    points = mixtures.ellipse(covariance, deviations=2)
     assert np.allclose(
         np.einsum("ni,ij,nj->n", points, np.linalg.inv(covariance), points), 4
     )  # Mahalanobis distance 2
@@ -319,7 +329,7 @@ def test_a_density_of_any_height_is_drawn():
     data = made(2)
     viewer = FigureRenderer(data, 0, "title")
     for height in (-1e6, 0.0, 80.0):
-        picture = planes.contours(
+        picture = plane.contours(
             lambda x, h=height: h - 1e6 * (x - 0.5).square().sum(1), viewer.plane, PAGE
         )
         assert len(picture[60:].flatten(0, 1).unique(dim=0)) > 2
@@ -343,7 +353,7 @@ def viewed(name, *overrides, dataset="digits"):
     model = trained(config, data)
     x = data.splits["test"].values(slice(0, 20))
     with torch.no_grad():
-        return model, x, model.views(x, generator(3))
+        return model, x, model.visualizations(x, generator(3))
 
 
 @pytest.mark.parametrize("classes", [2, 10, 30])
@@ -355,14 +365,14 @@ def test_the_page_has_room_for_the_names_of_classes(classes, bounded):
     ]
     z, y = torch.randn(60, 2, generator=generator(4)) * 1e5, torch.arange(60) % classes
     for codes in (z, z[:, :1]):
-        plots.codes(codes, y, lambda c: names[c], None, ["first", "second"], PAGE)
+        vectors.scatter(codes, y, lambda c: names[c], None, ["first", "second"], PAGE)
 
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_pictures_are_light_or_dark_and_readable(theme):
     viewer = FigureRenderer(made(1, 8, 8), 0, "title", theme=theme)
     viewer.at(1)
-    picture = renderer.draw_samples(viewer, torch.rand(9, 1, 8, 8))
+    picture = samples.draw_samples(viewer, torch.rand(9, 1, 8, 8))
     ground = torch.tensor([int(THEMES[theme].ground[i : i + 2], 16) for i in (1, 3, 5)])
     assert (picture[0, 0] == ground).all() and (picture[60:][:, 0] == ground).all()
     header = picture[:30].float().mean(2)
@@ -372,14 +382,14 @@ def test_pictures_are_light_or_dark_and_readable(theme):
 def test_components_have_the_numbers_that_responsibilities_have(monkeypatch):
     drawn = {}
     monkeypatch.setattr(
-        plots,
+        pictures,
         "grid",
         lambda images, page, captions, wide: drawn.update(images=images, captions=captions),
     )
     viewer = FigureRenderer(made(1, 8, 8), 0, "title")
     viewer.at(1)
     weights, points = torch.tensor([0.2, 0.5, 0.3]), torch.rand(3, 1, 8, 8)
-    renderer.VIEWS["components"](viewer, None, viewer.page("means"), points, weights)
+    visualizations.draw(viewer, None, MixtureComponents("means", points, weights))
     assert drawn["captions"] == [
         "component 2, 50.0%",
         "component 3, 30.0%",
@@ -390,7 +400,7 @@ def test_components_have_the_numbers_that_responsibilities_have(monkeypatch):
 def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
     drawn = {}
     monkeypatch.setattr(
-        plots,
+        vectors,
         "pair_plot",
         lambda data, samples, features, page: drawn.update(features=features, note=page.note),
     )
@@ -401,13 +411,13 @@ def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
         "title",
     )
     viewer.at(1)
-    renderer.draw_samples(viewer, x)
+    samples.draw_samples(viewer, x)
     assert drawn["features"] == [1, 3, 4, 5]
     assert drawn["note"].startswith(
         "the 4 features of most variance of 50 samples and 50 training points"
     )
-    monkeypatch.setattr(plots, "profiles", lambda named, page: drawn.update(named))
-    renderer.draw_reconstructions(viewer, x, 2 * x)
+    monkeypatch.setattr(vectors, "profiles", lambda named, page: drawn.update(named))
+    reconstructions.draw_reconstructions(viewer, x, 2 * x)
     means, deviations = x.mean(0), x.std(0, correction=0).clamp(min=1e-9)
     varying = [0, 1, 3, 4, 5]
     for name, values in (("original", x), ("reconstructed", 2 * x)):
@@ -420,8 +430,8 @@ def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
 def test_interpolations_have_reconstructions_beside_the_originals(monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        plots,
-        "rows",
+        pictures,
+        "labelled_rows",
         lambda named, page, headings, flanks: drawn.append((named, page.note, headings, flanks)),
     )
     viewer, pairs, points = (
@@ -431,7 +441,7 @@ def test_interpolations_have_reconstructions_beside_the_originals(monkeypatch):
     )
     viewer.at(1)
     for conditional in (False, True):
-        renderer.draw_interpolation(viewer, pairs, points, conditional)
+        latent.draw_interpolation(viewer, pairs, points, conditional)
     (named, note, headings, flanks), (_, other, ends, _) = drawn
     assert (
         headings == ["original", "reconstructed", "", "", "reconstructed", "original"]
@@ -446,27 +456,27 @@ def test_interpolations_have_reconstructions_beside_the_originals(monkeypatch):
     )
 
 
-def test_views_return_what_the_model_computes():
-    model, x, views = viewed("dae")
-    rows = views["denoising"].data
+def test_visualizations_hold_what_the_model_computes():
+    model, x, shown = viewed("dae")
+    rows = shown["denoising"].rows
     noise = model.noise(x, generator(3))
     assert torch.equal(rows["clean"], x) and torch.equal(rows["corrupted"], x + 0.3 * noise)
     assert torch.equal(rows["reconstructed"], model.decode(model.encode(rows["corrupted"])))
-    model, x, views = viewed("sparse-ae")
-    activation, mean = views["activations"].data.values()
+    model, x, shown = viewed("sparse-ae")
+    activation, mean = shown["activations"].panels.values()
     assert (
         torch.equal(activation[0], model.encode(x))
         and torch.equal(mean[0], model.encode(x).mean(0))
         and mean[1] == 0.05
     )
-    model, x, views = viewed("gmm")
-    assert torch.equal(views["responsibilities"].data["shares"], model.encode(x))
-    model, x, views = viewed("gan", dataset="moons")
+    model, x, shown = viewed("gmm")
+    assert torch.equal(shown["responsibilities"].shares, model.encode(x))
+    model, x, shown = viewed("gan", dataset="moons")
     assert torch.equal(
-        views["discriminator"].data["function"](x), model.discriminator(x).squeeze(1).sigmoid()
+        shown["discriminator"].function(x), model.discriminator(x).squeeze(1).sigmoid()
     )
-    model, x, views = viewed("wgan", dataset="moons")
-    assert torch.equal(views["critic"].data["function"](x), model.critic(x).squeeze(1))
+    model, x, shown = viewed("wgan", dataset="moons")
+    assert torch.equal(shown["critic"].function(x), model.critic(x).squeeze(1))
 
 
 def test_pca_shows_shares_of_the_variance_and_grows_to_its_reconstruction():
@@ -476,15 +486,11 @@ def test_pca_shows_shares_of_the_variance_and_grows_to_its_reconstruction():
     data = load(config["dataset"], CPU)
     model = trained(config, data)
     x = data.splits["validation"].values()
-    views = model.views(x, generator(0))
+    shown = model.visualizations(x, generator(0))
     theirs = PCA(6).fit(data.train.values().flatten(1).double())
-    assert np.allclose(
-        views["scree"].data["shares"][:6], theirs.explained_variance_ratio_, rtol=1e-6
-    )
-    assert (
-        views["components"].data["captions"][0] == f"1: {theirs.explained_variance_ratio_[0]:.1%}"
-    )
-    grown = views["growth"].data
+    assert np.allclose(shown["scree"].shares[:6], theirs.explained_variance_ratio_, rtol=1e-6)
+    assert shown["components"].captions[0] == f"1: {theirs.explained_variance_ratio_[0]:.1%}"
+    grown = shown["growth"].rows
     assert list(grown) == ["original", "first 1", "first 2", "first 4", "first 6"]
     assert torch.allclose(grown["first 6"], model.decode(model.encode(x)))
     z = theirs.transform(x.flatten(1))
@@ -502,9 +508,9 @@ def test_a_mixtures_ellipses_are_its_covariances(form):
     )
     data = load(config["dataset"], CPU)
     model = trained(config, data)
-    shown = model.views(data.splits["test"].values(slice(0, 9)), generator(0))["components"].data[
-        "covariances"
-    ]
+    shown = model.visualizations(data.splits["test"].values(slice(0, 9)), generator(0))[
+        "components"
+    ].covariances
     stored = model.mixture.covariances
     as_matrices = {
         "full": lambda c: c,
@@ -520,9 +526,9 @@ def test_kmeans_tells_the_share_of_points_at_each_centre():
     data = load(config["dataset"], CPU)
     model = trained(config, data)
     nearest = model.encode(data.train.values())
-    centres = model.views(data.train.values(), generator(0))["centres"].data
-    shown = centres["weights"]
-    assert centres["called"] == "centre", "or its number would read as a class"
+    centres = model.visualizations(data.train.values(), generator(0))["centres"]
+    shown = centres.weights
+    assert centres.label == "centre", "or its number would read as a class"
     assert torch.allclose(shown, torch.bincount(nearest, minlength=4).double() / 300)
 
 

@@ -18,13 +18,16 @@ from PIL import Image
 from scipy import ndimage
 
 from genbench import load
+from genbench.cli import generate
 from genbench.cli.completion import candidates
 from genbench.cli.generate import COMMANDS as GENERATED
 from genbench.cli.main import COMMANDS
 from genbench.config.registry import builtin_registry
 from genbench.data.types import Data, DataSpec, Split
-from genbench.figures import plots, renderer
+from genbench.figures import images as pictures
+from genbench.figures import reconstructions, samples
 from genbench.figures.renderer import FigureRenderer
+from genbench.figures.scene import Scene
 from genbench.model import supports
 from genbench.sweeps.launch import execute
 from genbench.utils import signals
@@ -225,8 +228,11 @@ def test_other_data_than_images_have_what_picture_there_is(finished, ask, unrend
     )
     viewer = FigureRenderer(table, 0, "title")
     viewer.at(1)
-    assert renderer.draw_samples(viewer, torch.rand(3, 5)) is not None
-    assert renderer.draw_reconstructions(viewer, torch.rand(12, 5), torch.rand(12, 5)) is not None
+    assert samples.draw_samples(viewer, torch.rand(3, 5)) is not None
+    assert (
+        reconstructions.draw_reconstructions(viewer, torch.rand(12, 5), torch.rand(12, 5))
+        is not None
+    )
 
 
 def test_a_runs_own_files_stay_as_they_are_and_the_same_words_give_the_same_bytes(
@@ -262,7 +268,7 @@ def test_a_runs_own_files_stay_as_they_are_and_the_same_words_give_the_same_byte
 def test_a_picture_shows_what_it_has_room_for(monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        plots,
+        pictures,
         "mosaic",
         lambda rows, page, zoom: drawn.append((sum(len(row.images) for row in rows), page.note)),
     )
@@ -272,10 +278,10 @@ def test_a_picture_shows_what_it_has_room_for(monkeypatch):
         "title",
     )
     viewer.at(3)
-    monkeypatch.setattr(plots, "fitting", lambda images: 10)
+    monkeypatch.setattr(pictures, "fitting", lambda images: 10)
     images = torch.rand(12, 1, 8, 8)
-    renderer.draw_samples(viewer, images)
-    renderer.draw_reconstructions(viewer, images, images)
+    samples.draw_samples(viewer, images)
+    reconstructions.draw_reconstructions(viewer, images, images)
     assert drawn[0] == (10, "the first 10 of 12 samples, after 3 epochs")
     assert drawn[1] == (
         10,
@@ -417,7 +423,7 @@ def test_more_points_than_fit_the_memory_are_refused_before_any_is_drawn(
     [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")],
 )
 def test_memory_that_runs_out_is_a_line_without_a_traceback(error, finished, genbench, monkeypatch):
-    monkeypatch.setattr(renderer, "draw_samples", lambda *args: (_ for _ in ()).throw(error))
+    monkeypatch.setattr(generate, "draw_samples", lambda *args: (_ for _ in ()).throw(error))
     done = genbench("sample", str(finished("vae")), "device=cpu")
     assert (
         done.returncode == 1
@@ -438,9 +444,9 @@ def test_many_points_can_be_stopped_at_each_thousand_and_come_out_as_at_once(
     command, option, looks, finished, genbench, monkeypatch
 ):
     asked = []
-    monkeypatch.setattr(renderer, "BLOCK", 1000 if command != "reconstruct" else 40)
+    monkeypatch.setattr(Scene, "block", 1000 if command != "reconstruct" else 40)
     monkeypatch.setattr(
-        plots, "mosaic", lambda *args, **more: torch.zeros(9, 9, 3, dtype=torch.uint8)
+        pictures, "mosaic", lambda *args, **more: torch.zeros(9, 9, 3, dtype=torch.uint8)
     )
     monkeypatch.setattr(signals, "check", lambda: asked.append(len(asked)))
     words = [command, str(finished("vae")), option, "device=cpu"]
@@ -450,7 +456,7 @@ def test_many_points_can_be_stopped_at_each_thousand_and_come_out_as_at_once(
         monkeypatch.setattr(signals, "check", lambda left=left: next(left, STOP) is STOP and stop())
         assert genbench(*words, "to=stopped").returncode == 143
     monkeypatch.setattr(signals, "check", lambda: None)
-    monkeypatch.setattr(renderer, "BLOCK", 10**6)
+    monkeypatch.setattr(Scene, "block", 10**6)
     monkeypatch.setattr("genbench.trained.BLOCK", 1000)
     assert genbench(*words, "to=again").returncode == 0
     files = [next(Path(folder).glob("*.npz")) for folder in ("whole", "again")]

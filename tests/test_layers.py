@@ -14,7 +14,7 @@ LAYERS = [
     {"settings"},
     {"config"},
     {"data"},
-    {"nn", "stats"},
+    {"nn", "stats", "visualizations"},
     {"model"},
     {"training"},
     {"models"},

@@ -20,6 +20,7 @@ from genbench.model import supports
 from genbench.training.loop import fit
 from genbench.training.objective import final
 from genbench.utils.rng import generator
+from genbench.visualizations import Landscape, Rows
 
 CPU = torch.device("cpu")
 UNITS = torch.tensor([1e-3, 1.0, 2e4, 7.0, 1.0])  # of the columns; the last is constant
@@ -105,14 +106,15 @@ def test_units_of_the_columns_change_nothing_but_the_units(model_name, table):
         torch.testing.assert_close(
             (samples - OFFSETS) / UNITS, expected.sample(40, generator(0)), **close
         )
-        found, shown = model.views(theirs, generator(1)), expected.views(x, generator(1))
+        found, shown = (
+            model.visualizations(theirs, generator(1)),
+            expected.visualizations(x, generator(1)),
+        )
     for name, view in shown.items():
-        if view.kind == "rows" and "original" in view.data:
-            torch.testing.assert_close(found[name].data["original"], theirs)
-        if view.kind == "landscape":
-            torch.testing.assert_close(
-                found[name].data["function"](theirs), view.data["function"](x), **close
-            )
+        if isinstance(view, Rows) and "original" in view.rows:
+            torch.testing.assert_close(found[name].rows["original"], theirs)
+        if isinstance(view, Landscape):
+            torch.testing.assert_close(found[name].function(theirs), view.function(x), **close)
     assert all(
         supports(model, ability) == supports(expected, ability)
         for ability in ("encode", "decode", "sample", "log_prob", "score")
@@ -143,16 +145,14 @@ def test_variances_are_in_data_units(table):
         for d in table
     )
     model = trained(config, scaled)
-    view = model.views(scaled.splits["test"].values(), generator(0))["components"].data
+    view = model.visualizations(scaled.splits["test"].values(), generator(0))["components"]
     torch.testing.assert_close(
-        view["covariances"][0].float(),
+        view.covariances[0].float(),
         scaled.train.values().T.cov(correction=0),
         rtol=1e-3,
         atol=1e-3,
     )
-    torch.testing.assert_close(
-        view["points"][0], scaled.train.values().mean(0), rtol=1e-4, atol=1e-4
-    )
+    torch.testing.assert_close(view.points[0], scaled.train.values().mean(0), rtol=1e-4, atol=1e-4)
 
 
 def test_samples_of_a_table_are_compared_alike_in_any_units(table):

@@ -16,9 +16,17 @@ from genbench.config.registry import Registry
 from genbench.config.resolvers import unique_name
 from genbench.config.settings import Settings, written
 from genbench.experiment import load_run
-from genbench.figures import renderer
 from genbench.figures.canvas import png
-from genbench.figures.renderer import FigureRenderer, Picture
+from genbench.figures.latent import (
+    draw_interpolation,
+    draw_traversal,
+    interpolated,
+    traversed,
+    usual_codes,
+)
+from genbench.figures.reconstructions import draw_reconstructions, reconstructed
+from genbench.figures.samples import draw_samples
+from genbench.figures.scene import Scene
 from genbench.model import Model, supports
 from genbench.runs.checkpoint_files import MEMORY
 from genbench.sweeps.launch import run_title
@@ -29,7 +37,7 @@ from genbench.utils.errors import UserError
 from genbench.utils.files import make_folder, write
 from genbench.utils.text import counted, quoted
 
-Generated = tuple[dict[str, torch.Tensor], Picture]
+Generated = tuple[dict[str, torch.Tensor], torch.Tensor | None]
 
 
 class Command(NamedTuple):
@@ -37,7 +45,7 @@ class Command(NamedTuple):
 
     needs: tuple[str, ...]
     vectors: bool
-    function: Callable[[Trained, FigureRenderer, Settings], Generated]
+    function: Callable[[Trained, Scene, Settings], Generated]
 
     def lacks(self, model: Model) -> str:
         """Why a model cannot do it; nothing if it can."""
@@ -65,41 +73,41 @@ def command(*needs: str, vectors: bool = False):
 
 
 @command("sample")
-def sample(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
+def sample(trained: Trained, v: Scene, s: Settings) -> Generated:
     samples = trained.sample(s.n, s.seed, s.y)
     of = "" if s.y is None else f" of class {trained.data.called(s.y)}"
-    return {"samples": samples}, renderer.draw_samples(v, samples, of)
+    return {"samples": samples}, draw_samples(v, samples, of)
 
 
 @command("encode", "decode")
-def reconstruct(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
+def reconstruct(trained: Trained, v: Scene, s: Settings) -> Generated:
     _require_points(v, s.n, s.n)
-    originals, again = renderer.reconstructed(v, trained.model, s.n)
-    return {"originals": originals, "reconstructions": again}, renderer.draw_reconstructions(
+    originals, again = reconstructed(v, trained.model, s.n)
+    return {"originals": originals, "reconstructions": again}, draw_reconstructions(
         v, originals, again
     )
 
 
 @command("encode", "decode", vectors=True)
-def interpolate(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
+def interpolate(trained: Trained, v: Scene, s: Settings) -> Generated:
     _require_points(v, s.n, 2 * s.n)
-    originals, codes, points = renderer.interpolated(v, trained.model, s.n, s.steps)
+    originals, codes, points = interpolated(v, trained.model, s.n, s.steps)
     arrays = {"originals": originals, "codes": codes, "points": points}
-    return arrays, renderer.draw_interpolation(v, originals, points, trained.model.conditional)
+    return arrays, draw_interpolation(v, originals, points, trained.model.conditional)
 
 
 @command("decode", vectors=True)
-def traverse(trained: Trained, v: FigureRenderer, s: Settings) -> Generated:
-    cloud, whose = renderer.usual_codes(v, trained.model)
+def traverse(trained: Trained, v: Scene, s: Settings) -> Generated:
+    cloud, whose = usual_codes(v, trained.model)
     mean, reach = cloud.mean(0), s.range * cloud.std(0, correction=0)
-    found = renderer.traversed(v, trained.model, cloud, mean - reach, mean + reach, s.steps)
-    picture = renderer.draw_traversal(
+    found = traversed(v, trained.model, cloud, mean - reach, mean + reach, s.steps)
+    picture = draw_traversal(
         v, found, f"{s.range:g} standard deviations below the mean of {whose} to as many above"
     )
     return {"codes": found.codes, "points": found.points}, picture
 
 
-def _require_points(v: FigureRenderer, n: int, points: int) -> None:
+def _require_points(v: Scene, n: int, points: int) -> None:
     if points > len(v.held_out):
         most = n * len(v.held_out) // points
         fix = f"n={most}, or another part" if most else "another part"
@@ -129,9 +137,7 @@ def generate(name: str, config: dict, folder: Path, options: Settings, registry:
             f"choose from {', '.join(trained.data.splits)}",
         )
     look = {"theme": config["theme"], "upscaling": config["upscaling"]}
-    viewer = FigureRenderer(
-        trained.data, config["seed"], run_title(config, folder, registry), part, **look
-    )
+    viewer = Scene(trained.data, config["seed"], run_title(config, folder, registry), part, **look)
     viewer.at(trained.metrics["cost"]["kept_epoch"])
     _require_room(trained, options)
     arrays, picture = COMMANDS[name].function(trained, viewer, options)

@@ -194,6 +194,12 @@ def text_width(text: str, size: float, weight: str | None = None) -> float:
     )[0]
 
 
+def number_axis(axis, n: int) -> None:
+    """Ticks at whole numbers from 1 to n: at every one, or at a few."""
+    step = max(1, math.ceil(n / 20))
+    axis.set_ticks([i for i in range(1, n + 1) if i == 1 or i % step == 0])
+
+
 def png(picture: torch.Tensor) -> bytes:
     """A picture as the bytes of a PNG file; one without colours as a grey one, which is smaller."""
     from PIL import Image

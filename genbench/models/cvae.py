@@ -8,11 +8,12 @@ from torch import nn
 
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
-from genbench.model import View, available_if
+from genbench.model import available_if
 from genbench.models.vae import IMPORTANCE_DRAWS, VAE
 from genbench.nn import networks
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
+from genbench.visualizations import Rows, Visualization
 
 
 class CVAE(VAE):
@@ -99,9 +100,9 @@ class CVAE(VAE):
             ]
         ).logsumexp(0)
 
-    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
         z = self.prior(10 if len(self.spec.shape) == 3 else 1000, rng)
         seen = (self.frequencies > 0).nonzero().flatten()[:10]
         rows = {f"class {int(y)}": self.conditioned_on(y[None]).decode(z) for y in seen}
         note = "the same draws from the prior, decoded with each class"
-        return {"classes": View("rows", note, rows)}
+        return {"classes": Rows(note, rows)}

@@ -11,11 +11,12 @@ import torch
 
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
-from genbench.model import View, available_if
+from genbench.model import available_if
 from genbench.models.ae import Autoencoder
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils import signals
 from genbench.utils.errors import UserError
+from genbench.visualizations import Rows, Visualization
 
 
 def salt_and_pepper(x: torch.Tensor, u: torch.Tensor, level: float) -> torch.Tensor:
@@ -133,7 +134,7 @@ class DAE(Autoencoder):
                 x = self.corrupt(self.decode(self.encode(x)), self.noise(x, rng))
         return self.decode(self.encode(x)) if self.s.denoise else x
 
-    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
         corrupted = self.corrupt(x, self.noise(x, rng))
         rows = {
             "clean": x,
@@ -141,4 +142,4 @@ class DAE(Autoencoder):
             "reconstructed": self.decode(self.encode(corrupted)),
         }
         note = f"held-out points under {self.s.corruption} corruption of level {self.s.level:g}"
-        return {"denoising": View("rows", note, rows)}
+        return {"denoising": Rows(note, rows)}

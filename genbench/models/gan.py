@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec
-from genbench.model import Logs, View
+from genbench.model import Logs
 from genbench.nn import networks
 from genbench.training.gradient import (
     GradientModel,
@@ -18,6 +18,7 @@ from genbench.training.gradient import (
     Objective,
 )
 from genbench.utils.errors import UserError
+from genbench.visualizations import Landscape, Visualization
 
 
 class Network(torch.nn.Module):
@@ -154,14 +155,9 @@ class Adversarial(GradientModel):
         """The adversary's output [n] for points x [n, *shape]."""
         return getattr(self, self.adversary)(x).squeeze(1)
 
-    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
-        return {
-            self.adversary: View(
-                "landscape",
-                f"the {self.adversary}",
-                {"function": self.critic_output, "label": self.adversary},
-            )
-        }
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
+        name = self.adversary
+        return {name: Landscape(f"the {name}", self.critic_output, name)}
 
 
 class GAN(Adversarial):

@@ -9,12 +9,12 @@ from torch import nn
 
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
-from genbench.model import View
 from genbench.models.gaussians import FORMS, Gaussians
 from genbench.models.mixture import EMMixture, Mixture
 from genbench.training.em import rows
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils.rng import generator
+from genbench.visualizations import Visualization
 
 
 class GaussianMixture(Mixture):
@@ -53,15 +53,15 @@ class GaussianMixture(Mixture):
         text = f"{what}; the log_prob depends on {kept}, so compare only runs that share it"
         return [*super().warnings(), text]
 
-    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
-        views = super().views(x, rng)
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
+        shown = super().visualizations(x, rng)
         if self.spec.size <= 3:  # where ellipses can be drawn
             k, d, gaussians = self.s.n_components, self.spec.size, self.gaussians
             axes = torch.eye(d).to(gaussians.means).repeat(k, 1)
             component = torch.arange(k, device=axes.device).repeat_interleave(d)
             roots = gaussians.colour(axes, component).unflatten(0, (k, d))
-            views["components"].data["covariances"] = roots.mT @ roots
-        return views
+            shown["components"] = replace(shown["components"], covariances=roots.mT @ roots)
+        return shown
 
 
 class GMM(GaussianMixture, EMMixture):

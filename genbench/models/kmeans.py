@@ -10,7 +10,7 @@ from torch import nn
 
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
-from genbench.model import Logs, Model, View
+from genbench.model import Logs, Model
 from genbench.training.em import EM, Sums, rows
 from genbench.training.gradient import (
     GradientModel,
@@ -21,6 +21,7 @@ from genbench.training.gradient import (
 )
 from genbench.utils import signals
 from genbench.utils.rng import generator
+from genbench.visualizations import MixtureComponents, Visualization
 
 
 def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
@@ -130,11 +131,11 @@ class Clustering(Model):
         what = f"{empty} of {self.s.n_components} clusters have no points"
         return [f"{what}, as there are fewer distinct ones: lower n_components"] if empty else []
 
-    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
         points = self.decode(torch.arange(self.s.n_components, device=self.device))
         note = "centres, with the share of the training points that are nearest to them"
-        data = {"points": points, "weights": self.clusters.sizes, "called": "centre"}
-        return {"centres": View("components", note, data)}
+        centres = MixtureComponents(note, points, self.clusters.sizes, label="centre")
+        return {"centres": centres}
 
 
 class KMeans(Clustering, EM):

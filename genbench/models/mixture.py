@@ -9,9 +9,10 @@ import torch
 
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec
-from genbench.model import Logs, Model, View
+from genbench.model import Logs, Model
 from genbench.models.kmeans import lloyd, memberships, squared_distances
 from genbench.training.em import EM, Sums, add
+from genbench.visualizations import Memberships, MixtureComponents, Visualization
 
 WARM_START = 20  # iterations of k-means before EM or descent begins
 NEGLIGIBLE = 1e-30  # responsibilities below this count as zero
@@ -105,17 +106,15 @@ class Mixture(Model):
         z = torch.searchsorted(edges, u * edges[-1]).clamp(max=len(edges) - 1)
         return mixture.draw(z, rng).float().unflatten(1, self.spec.shape)
 
-    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
         mixture = self.mixture
-        components = {
-            "points": mixture.means.float().unflatten(1, self.spec.shape),
-            "weights": mixture.weights,
-        }
-        shares = {"x": x, "shares": self.encode(x)}
+        means = mixture.means.float().unflatten(1, self.spec.shape)
         note = "the components' responsibilities for held-out points"
         return {
-            "components": View("components", "means and weights of the components", components),
-            "responsibilities": View("memberships", note, shares),
+            "components": MixtureComponents(
+                "means and weights of the components", means, mixture.weights
+            ),
+            "responsibilities": Memberships(note, x, self.encode(x)),
         }
 
     def warnings(self) -> list[str]:

@@ -8,9 +8,10 @@ import torch
 
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
-from genbench.model import Logs, View, available_if
+from genbench.model import Logs, available_if
 from genbench.models.latent_model import LatentModel
 from genbench.nn.likelihoods import per_point
+from genbench.visualizations import Images, Rows, Spectrum, Visualization
 
 
 class PCA(LatentModel):
@@ -165,7 +166,7 @@ class PCA(LatentModel):
         noise = torch.randn(len(z), *self.spec.shape, generator=rng, device=rng.device)
         return self.decode(z) + self.noise.sqrt().float() * noise
 
-    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
         kept = self.s.latent_dim
         shares = self.eigenvalues / self.eigenvalues.sum().clamp(min=1e-300)
         images = self.components.float().unflatten(1, self.spec.shape)[:40]
@@ -174,11 +175,12 @@ class PCA(LatentModel):
         grown = {
             f"first {k}": self.decode(z * (torch.arange(kept, device=z.device) < k)) for k in counts
         }
-        panels = {"images": images, "captions": captions, "signed": True}
         explained = f"the {kept} components explain {self.explained_variance:.1%} of the variance"
         note = "held-out points from growing numbers of components"
         return {
-            "components": View("images", "components, with their share of the variance", panels),
-            "scree": View("spectrum", explained, {"shares": shares, "kept": kept}),
-            "growth": View("rows", note, {"original": x, **grown}),
+            "components": Images(
+                "components, with their share of the variance", images, captions, signed=True
+            ),
+            "scree": Spectrum(explained, shares, kept),
+            "growth": Rows(note, {"original": x} | grown),
         }

@@ -3,10 +3,10 @@
 import torch
 
 from genbench.data.types import Batch
-from genbench.model import View
 from genbench.models.ae import Autoencoder
 from genbench.nn.likelihoods import bernoulli_kl
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
+from genbench.visualizations import Distribution, Histograms, Visualization
 
 
 class SparseAE(Autoencoder):
@@ -36,10 +36,13 @@ class SparseAE(Autoencoder):
         h = self.encoder(x)
         return h.sigmoid() if self.s.sparsity == "kl" else torch.relu(h)
 
-    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
         h = self.encode(x)
-        wanted, idle = (self.s.rho, 0.5) if self.s.sparsity == "kl" else (None, 0.0)
+        target, idle = (self.s.rho, 0.5) if self.s.sparsity == "kl" else (None, 0.0)
         never = f"{int((h.amax(0) <= idle).sum())} of {h.shape[1]} units are never above {idle:g}"
         note = f"activations on {len(x):,} held-out points; {never}"
-        panels = {"activation": (h, wanted), "mean_activation_of_a_unit": (h.mean(0), wanted)}
-        return {"activations": View("histograms", note, panels)}
+        panels = {
+            "activation": Distribution(h, target),
+            "mean activation of a unit": Distribution(h.mean(0), target),
+        }
+        return {"activations": Histograms(note, panels)}

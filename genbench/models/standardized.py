@@ -8,7 +8,8 @@ import torch
 from genbench.config.settings import Settings
 from genbench.data.preprocessing import moments
 from genbench.data.types import Batch, DataSpec, Split
-from genbench.model import Logs, Model, View
+from genbench.model import Logs, Model
+from genbench.visualizations import DataUnits, Visualization
 
 # Methods whose first argument is points, and those that return points.
 TAKE_POINTS = ("encode", "posterior", "classify", "log_prob", "score")
@@ -129,27 +130,10 @@ class Standardized(Model):
         other.__dict__["labelled"] = (labelled,)
         return other
 
-    def views(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, View]:
-        return {
-            name: self.restored_view(view)
-            for name, view in self.inner.views(self.standard(x), rng).items()
-        }
-
-    def restored_view(self, view: View) -> View:
-        """A view of the inner model with its points in data units; signed images are directions and
-        stay.
-        """
-        data = dict(view.data)
-        if view.kind == "rows":
-            data = {name: self.restored(points) for name, points in data.items()}
-        for name in {"components": ["points"], "memberships": ["x"]}.get(view.kind, []):
-            data[name] = self.restored(data[name])
-        if "covariances" in data:
-            scales = self.deviation.outer(self.deviation)
-            data["covariances"] = data["covariances"] * scales.to(data["covariances"])
-        if view.kind == "landscape":
-            data["function"] = lambda x, inner=view.data["function"]: inner(self.standard(x))
-        return view._replace(data=data)
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
+        units = DataUnits(self.restored, self.standard, self.deviation)
+        shown = self.inner.visualizations(self.standard(x), rng)
+        return {name: one.in_units(units) for name, one in shown.items()}
 
     @property
     def converged(self) -> bool:

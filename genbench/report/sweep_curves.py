@@ -13,7 +13,7 @@ import pandas as pd
 from genbench.config.registry import Registry
 from genbench.config.settings import written
 from genbench.figures.canvas import Canvas, Page, png, unmathed
-from genbench.figures.plots import Line, against
+from genbench.figures.curves import Line, against
 from genbench.report.load import SEED, RunResult, gathered
 from genbench.report.own_files import write_own
 from genbench.report.words import is_number, on_log, slug

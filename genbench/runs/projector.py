@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from genbench.figures.canvas import png
-from genbench.figures.plots import paint
+from genbench.figures.images import paint
 from genbench.utils.files import folder_in, write
 
 LEAST_THUMBNAIL, LARGEST_THUMBNAIL = 24, 64  # pixels

@@ -1,15 +1,15 @@
-"""How data on the line and in the plane are drawn, and what a model makes of them: points, densities, fields, paths.
+"""Data in the plane, and what a model makes of them: points, densities, fields, paths.
 
 Every function turns data into a picture, bytes [height, width, 3]. None knows a model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
 import torch
 
-from genbench.figures.canvas import BLUE, CLASSES, GREY, ORANGE, Canvas, Page, shades
+from genbench.figures.canvas import GREY, ORANGE, Canvas, Page, shades
 
 
 class Plane:
@@ -191,118 +191,6 @@ def field(function: Callable, plane: Plane, page: Page, side: int = 24) -> torch
         scale=1 / cell,
         width=0.0028,
     )
-    return canvas.picture()
-
-
-def on_the_line(
-    x: torch.Tensor, curves: dict[str, Callable], points: dict[str, torch.Tensor], page: Page
-) -> torch.Tensor:
-    """One-dimensional data x [n, 1] as a histogram, other points as outlines, densities p(x) as curves."""
-    canvas = page.canvas(620, 380)
-    axes = canvas.axes(44, 4, 560, 330)
-    low, high = x.min().item(), x.max().item()
-    margin = 0.1 * max(high - low, 1e-6)
-    low, high = low - margin, high + margin
-    line = torch.linspace(low, high, 400)[:, None]
-    for i, (name, values) in enumerate({"held-out data": x, **points}.items()):
-        values = values.detach().cpu().flatten().numpy()
-        share = np.full(
-            len(values), 100 / (len(values) * (high - low))
-        )  # so that points out of range count too
-        filled = {"histtype": "stepfilled", "color": canvas.theme.backdrop}
-        style = filled if i == 0 else {"histtype": "step", "color": ORANGE, "lw": 1.5}
-        axes.hist(values, bins=100, range=(low, high), weights=share, label=name, **style)
-    for (name, function), (colour, dash) in zip(
-        curves.items(), ((BLUE, "-"), (canvas.theme.ink, ":"))
-    ):
-        axes.plot(
-            line.flatten().numpy(),
-            function(line).detach().cpu().numpy(),
-            dash,
-            color=colour,
-            lw=2,
-            label=name,
-        )
-    axes.set(xlabel="x", ylabel="density", xlim=(low, high))
-    canvas.legend(axes)
-    return canvas.picture()
-
-
-def components(
-    points: torch.Tensor,
-    weights: torch.Tensor,
-    covariances: torch.Tensor | None,
-    plane: Plane,
-    page: Page,
-) -> torch.Tensor:
-    """Centres [K, 2] over the backdrop, each with its number and weight, by size as they weigh; with covariances
-    [K, 2, 2] also ellipses of one and two standard deviations."""
-    canvas = plane.canvas(page)
-    axes = plane.on(canvas)
-    for k, (point, weight) in enumerate(zip(points.cpu(), weights.cpu())):
-        if covariances is not None:
-            for deviations in (1, 2):
-                outline = ellipse(covariances[k].cpu().numpy(), deviations) + point.numpy()
-                axes.plot(*outline.T, color=ORANGE, lw=1.5, alpha=1 / deviations)
-        axes.scatter(
-            *point.numpy(), s=20 + 600 * float(weight), color=ORANGE, alpha=0.8, linewidths=0
-        )
-    if len(points) <= MOST_NUMBERED:
-        number(
-            axes,
-            points,
-            [f"{k + 1}: {weight:.0%}" for k, weight in enumerate(weights.tolist())],
-            canvas,
-        )
-    return canvas.picture()
-
-
-MOST_NUMBERED = 40  # components; the numbers of more would hide one another
-
-
-def number(axes, points: torch.Tensor, texts: Sequence[str], canvas: Canvas, **style) -> None:
-    """A text beside each point [n, 2], on a patch of the page's ground."""
-    patch = {"facecolor": canvas.theme.ground, "alpha": 0.7, "edgecolor": "none", "pad": 0.8}
-    style = {
-        "xytext": (5, 5),
-        "textcoords": "offset points",
-        "size": 8,
-        "color": canvas.theme.ink,
-        "bbox": patch,
-    } | style
-    for point, text in zip(points.cpu().numpy(), texts):
-        axes.annotate(text, point, annotation_clip=True, clip_on=True, **style)
-
-
-def ellipse(covariance: np.ndarray, deviations: float) -> np.ndarray:
-    """Points [100, 2] all around a centre at zero, so many standard deviations away from it."""
-    angle = np.linspace(0, 2 * np.pi, 100)
-    variances, directions = np.linalg.eigh(covariance)
-    return (
-        deviations
-        * np.stack([np.cos(angle), np.sin(angle)], 1)
-        * np.sqrt(variances.clip(min=0))
-        @ directions.T
-    )
-
-
-def blended(points: torch.Tensor, shares: torch.Tensor, plane: Plane, page: Page) -> torch.Tensor:
-    """Points [n, 2] in a colour per component, blended by their shares [n, K]; ten colours, then again.
-
-    The number of each component stands at the mean of the points, weighted by their shares in it.
-    """
-    from matplotlib.colors import to_rgb
-
-    points, shares = points.cpu().double(), shares.cpu().double()
-    palette = np.array([to_rgb(CLASSES[k % len(CLASSES)]) for k in range(shares.shape[1])])
-    canvas = plane.canvas(page)
-    axes = plane.on(canvas, backdrop=False)
-    axes.scatter(*points.T.numpy(), s=6, c=(shares.numpy() @ palette).clip(0, 1), linewidths=0)
-    totals = shares.sum(0)
-    if shares.shape[1] <= MOST_NUMBERED:
-        filled = [k for k, total in enumerate(totals.tolist()) if total > 0]
-        means = (shares.T @ points)[filled] / totals[filled, None]
-        number(axes, means, [str(k + 1) for k in filled], canvas, size=10, weight="bold")
     return canvas.picture()
 
 

@@ -1,0 +1,196 @@
+"""Curves and counts: every function turns numbers into a picture, bytes [height, width, 3]."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from genbench.figures.canvas import (
+    BLUE,
+    CLASSES,
+    GREY,
+    ORANGE,
+    Canvas,
+    Page,
+    Theme,
+    text_width,
+    unmathed,
+)
+from genbench.visualizations import Distribution
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def spectrum(shares: torch.Tensor, kept: int, page: Page) -> torch.Tensor:
+    """Shares of the variance [D], largest first, as bars (scree), and their running sum as a line."""
+    canvas = page.canvas(640, 340)
+    axes = canvas.axes(52, 4, 540, 290)
+    shown = min(len(shares), max(2 * kept, 20))
+    at, values = np.arange(1, shown + 1), shares[:shown].cpu().numpy()
+    axes.bar(
+        at,
+        values,
+        width=0.8 if shown < 60 else 1.0,
+        color=[BLUE if i <= kept else canvas.theme.backdrop for i in at],
+    )
+    axes.set(xlabel="component", ylabel="share of the variance", xlim=(0.3, shown + 0.7))
+    total = axes.twinx()
+    total.plot(at, values.cumsum(), color=ORANGE, lw=2, marker="o" if shown <= 30 else None, ms=3)
+    total.set_ylabel("running sum", color=ORANGE, size=9)
+    total.tick_params(colors=ORANGE, labelsize=8)
+    total.spines[["top", "left"]].set_visible(False)
+    total.set_ylim(0, 1.02)
+    return canvas.picture()
+
+
+def histograms(panels: dict[str, Distribution], page: Page) -> torch.Tensor:
+    """A histogram per name (many counts on a log scale), with a line at the target, if there is one."""
+    wide, gap = 330, 70
+    canvas = page.canvas(len(panels) * (wide + gap), 300)
+    for i, (name, (values, target)) in enumerate(panels.items()):
+        axes = canvas.axes(50 + i * (wide + gap), 4, wide, 250)
+        axes.hist(values.detach().flatten().cpu().numpy(), bins=50, color=BLUE)
+        axes.set(
+            xlabel=name,
+            ylabel="count" if i == 0 else "",
+            yscale="log" if values.numel() > 1000 else "linear",
+        )
+        if target is not None:
+            axes.axvline(target, color=ORANGE, lw=2, label=f"target: {target:g}")
+            canvas.legend(axes)
+    return canvas.picture()
+
+
+class Line(NamedTuple):
+    """A quantity at some values x [n] of a setting: for each part of the data, its mean, least and most [n, 3].
+
+    `at` is the point to be marked on the part that is `judged`, and `word` says what it is; None if none is.
+    """
+
+    name: str
+    x: np.ndarray
+    parts: dict[str, np.ndarray]
+    judged: str
+    at: int | None = None
+    word: str = ""
+
+
+def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, page: Page) -> Canvas:
+    """A quantity against a setting, on a logarithmic axis or not: of one line a curve per part of the data, of several
+    a panel per part with a curve per line."""
+    parts = list(dict.fromkeys(part for line in lines for part in line.parts))
+    if len(lines) == 1:
+        wide, panels = (
+            520,
+            {
+                "": [
+                    (part, colour, lines[0], part)
+                    for part, colour in zip(parts, (GREY, BLUE, ORANGE))
+                ]
+            },
+        )
+    else:
+        wide = 290
+        panels = {
+            part: [
+                (line.name, colour, line, part)
+                for line, colour in zip(lines, CLASSES)
+                if part in line.parts
+            ]
+            for part in parts
+        }
+    high, gap = 300, 26
+    legend = 50 + max(text_width(curve[0], 8) for curves in panels.values() for curve in curves)
+    canvas, axes = page.canvas(60 + len(panels) * (wide + gap) + legend, high + 66), None
+    for i, (name, curves) in enumerate(panels.items()):
+        axes = canvas.axes(
+            60 + i * (wide + gap), 22, wide, high, sharey=axes, xscale="log" if log else "linear"
+        )
+        axes.grid(axis="y", color=canvas.theme.grid, lw=0.8)
+        for label, colour, line, part in curves:
+            mean, least, most = line.parts[part].T
+            axes.plot(line.x, mean, color=colour, lw=1.8, marker="o", ms=3.5, label=unmathed(label))
+            axes.fill_between(line.x, least, most, color=colour, alpha=0.15, lw=0)
+            if line.at is not None and part == line.judged:
+                axes.plot(
+                    line.x[line.at], mean[line.at], "o", ms=11, mfc="none", mec=colour, mew=1.6
+                )
+        axes.set(
+            xlabel=f"{setting}, logarithmic" if log else setting,
+            ylabel="" if i else unmathed(quantity),
+        )
+        canvas.heading(axes, name)
+        axes.tick_params(labelleft=i == 0)
+        set_ticks(axes, sorted({x for line in lines for x in line.x.tolist()}), wide)
+    if len(lines) == 1 and lines[0].at is not None:
+        _explain(axes, lines[0], canvas.theme)
+    canvas.legend(axes, loc="center left", bbox_to_anchor=(1.02, 0.5))
+    return canvas
+
+
+def _explain(axes, line: Line, theme: Theme) -> None:
+    """Say where the marked point is, and draw the chord from which an elbow is farthest."""
+    x, top = (
+        line.x[line.at],
+        {"transform": axes.get_xaxis_transform(), "size": 8, "color": theme.ink, "ha": "center"},
+    )
+    axes.axvline(x, color=theme.ink, lw=0.8, ls=":")
+    axes.text(x, 1.02, f"{line.word}: {x:g}", **top)
+    if line.word == "elbow":
+        axes.plot(
+            line.x[[0, -1]], line.parts[line.judged][[0, -1], 0], color=theme.soft, lw=0.8, ls="--"
+        )
+
+
+def set_ticks(axes: "Axes", values: list[float], wide: int) -> None:
+    """A tick at each of the values, and its number where there is room, from the largest down."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    axes.autoscale_view()  # or places on the axis are those of before it was drawn on
+    labels, right = [], math.inf
+    for value in reversed(values):
+        centre = wide * (axes.transData - axes.transAxes).transform((value, 0))[0]
+        half = text_width(f"{value:g}", 8) / 2
+        fits = centre + half + 5 <= right
+        labels.append(f"{value:g}" if fits else "")
+        right = centre - half if fits else right
+    axes.xaxis.set_major_locator(FixedLocator(values))
+    axes.xaxis.set_major_formatter(FixedFormatter(labels[::-1]))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def on_the_line(
+    x: torch.Tensor, curves: dict[str, Callable], points: dict[str, torch.Tensor], page: Page
+) -> torch.Tensor:
+    """One-dimensional data x [n, 1] as a histogram, other points as outlines, densities p(x) as curves."""
+    canvas = page.canvas(620, 380)
+    axes = canvas.axes(44, 4, 560, 330)
+    low, high = x.min().item(), x.max().item()
+    margin = 0.1 * max(high - low, 1e-6)
+    low, high = low - margin, high + margin
+    line = torch.linspace(low, high, 400)[:, None]
+    for i, (name, values) in enumerate({"held-out data": x, **points}.items()):
+        values = values.detach().cpu().flatten().numpy()
+        share = np.full(
+            len(values), 100 / (len(values) * (high - low))
+        )  # so that points out of range count too
+        filled = {"histtype": "stepfilled", "color": canvas.theme.backdrop}
+        style = filled if i == 0 else {"histtype": "step", "color": ORANGE, "lw": 1.5}
+        axes.hist(values, bins=100, range=(low, high), weights=share, label=name, **style)
+    for (name, function), (colour, dash) in zip(
+        curves.items(), ((BLUE, "-"), (canvas.theme.ink, ":"))
+    ):
+        axes.plot(
+            line.flatten().numpy(),
+            function(line).detach().cpu().numpy(),
+            dash,
+            color=colour,
+            lw=2,
+            label=name,
+        )
+    axes.set(xlabel="x", ylabel="density", xlim=(low, high))
+    canvas.legend(axes)
+    return canvas.picture()

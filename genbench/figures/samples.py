@@ -1,0 +1,102 @@
+"""Pictures of samples and densities."""
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from genbench.figures import curves, images, plane, vectors
+from genbench.figures.latent import widest
+from genbench.figures.reconstructions import first_of, reconstructed
+from genbench.figures.scene import Scene
+from genbench.model import Model, supports
+from genbench.utils.text import counted
+
+MOST_FEATURES = 4  # in a pair plot
+
+
+def show_samples(scene: Scene, model: Model) -> torch.Tensor | None:
+    rng = scene.rng("samples")
+    size, times = {"images": (64, 1), "vectors": (500, 1)}.get(scene.kind, (1000, 5))
+    drawn = torch.cat([model.sample(size, rng) for _ in range(times)])
+    if scene.kind == "images" and supports(model, "encode", "decode"):
+        return draw_samples(scene, drawn, again=reconstructed(scene, model, 8))
+    return draw_samples(scene, drawn)
+
+
+def draw_samples(
+    scene: Scene,
+    samples: torch.Tensor,
+    of: str = "",
+    again: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> torch.Tensor | None:
+    """Points [n, *shape] that a model drew; `of` says more of them, such as their class.
+
+    Below images stand a few originals and their reconstructions, if there are any: `again`.
+    """
+    many = f"{counted(len(samples), 'sample')}{of}"
+    if scene.kind == "images":
+        shown = samples[: images.fitting(samples)]
+        many = first_of(len(shown), len(samples), many)
+        columns = min(len(shown), max(8, math.ceil(len(shown) ** 0.5)))
+        rows = [images.Row(some) for some in shown.split(columns)]
+        if again is None:
+            return images.mosaic(rows, scene.page(many), images.zoom_to(shown, columns))
+        heading = f"{len(again[0])} {scene.part} images, each above its reconstruction"
+        rows += images.pairs(*again, columns, heading)
+        return images.mosaic(
+            rows, scene.page(f"{many}; below: reconstructions"), images.zoom_to(shown, columns)
+        )
+    if scene.kind == "plane":
+        return plane.cloud(samples, scene.plane, scene.page(f"{many} over {scene.plane.backdrop}"))
+    if scene.kind == "line":
+        return curves.on_the_line(
+            scene.points(5000).cpu(), _truth(scene), {"samples": samples}, scene.page(many)
+        )
+    data = scene.data.train.spread(len(samples)).values()
+    features = widest(data.std(0, correction=0), MOST_FEATURES).tolist()
+    which = (
+        ""
+        if len(features) == scene.data.spec.size
+        else f"the {len(features)} features of most variance of "
+    )
+    note = f"{which}{many} and {len(data):,} training points"
+    return vectors.pair_plot(data, samples, features, scene.page(note))
+
+
+def show_density(scene: Scene, model: Model) -> torch.Tensor | None:
+    if model.log_prob_kind != "exact":
+        return None  # a bound on a density is none
+    device = scene.held_out.raw.device
+
+    def log_prob(x):
+        return model.log_prob(x.to(device)).cpu()
+
+    if scene.kind == "plane":
+        masses = ", ".join(f"{100 * m:g}" for m in reversed(plane.MASSES))
+        return plane.contours(
+            log_prob,
+            scene.plane,
+            scene.page(f"the smallest regions that hold {masses} % of the density"),
+        )
+    curves = {"model": lambda x: log_prob(x).exp(), **_truth(scene)}
+    return curves.on_the_line(
+        scene.points(5000).cpu(), curves, {}, scene.page("the fitted density over the data")
+    )
+
+
+def show_score(scene: Scene, model: Model) -> torch.Tensor | None:
+    device = scene.held_out.raw.device
+    return plane.field(
+        lambda x: model.score(x.to(device)),
+        scene.plane,
+        scene.page("the score, the direction in which points get likelier"),
+    )
+
+
+def _truth(scene: Scene) -> dict[str, Callable]:
+    return (
+        {}
+        if scene.data.density is None
+        else {"truth": lambda x: scene.data.density.log_prob(x).exp()}
+    )

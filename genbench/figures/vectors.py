@@ -1,0 +1,183 @@
+"""Points that are neither images nor on a plane, and codes: pair plots, profiles, loadings, scatters."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from genbench.figures.canvas import BLUE, CLASSES, ORANGE, Page, number_axis, text_width, unmathed
+
+
+def pair_plot(
+    data: torch.Tensor, samples: torch.Tensor, features: Sequence[int], page: Page
+) -> torch.Tensor:
+    """Data and samples [n, D] in every two of some features: histograms on the diagonal, clouds of points below it."""
+    side, gap, left = 118, 8, 46
+    k = len(features)
+    canvas = page.canvas(left + k * (side + gap), k * (side + gap) + 34)
+    clouds = ((samples, ORANGE, "samples"), (data, BLUE, "data"))
+    values = [
+        (x.detach().cpu()[:, list(features)].double().numpy(), colour, name)
+        for x, colour, name in clouds
+    ]
+    everything = np.concatenate([x for x, *_ in values])
+    low, high = everything.min(0), everything.max(0)
+    margin = 0.05 * np.maximum(high - low, 1e-6)
+    low, high = low - margin, high + margin
+    for i in range(k):
+        for j in range(i + 1):
+            axes = canvas.axes(left + j * (side + gap), i * (side + gap), side, side)
+            for x, colour, name in values:
+                if i == j:
+                    style = {"histtype": "step", "lw": 1.5}
+                    axes.hist(
+                        x[:, i],
+                        bins=30,
+                        range=(low[i], high[i]),
+                        density=True,
+                        color=colour,
+                        label=name,
+                        **style,
+                    )
+                else:
+                    axes.scatter(x[:, j], x[:, i], s=5, color=colour, alpha=0.6, linewidths=0)
+            axes.set_xlim(low[j], high[j])
+            if i != j:
+                axes.set_ylim(low[i], high[i])
+            axes.locator_params(nbins=4)
+            axes.tick_params(labelsize=7, labelbottom=i == k - 1, labelleft=j == 0 and i > 0)
+            if i == j:
+                axes.set_yticks([])
+            axes.set(
+                xlabel=f"x{features[j] + 1}" if i == k - 1 else "",
+                ylabel=f"x{features[i] + 1}" if j == 0 and i > 0 else "",
+            )
+            if i == j == 0:
+                canvas.legend(axes, loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    return canvas.picture()
+
+
+def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> torch.Tensor:
+    """A panel per point, with a line over its features for each name: its values [n, D]."""
+    n, size = next(iter(named.values())).shape
+    wide, high, left, down = 240, 120, 40, 34
+    columns = min(columns, n)
+    canvas = page.canvas(columns * (wide + 16) + left, -(-n // columns) * (high + down) + 30)
+    values = {name: x.detach().cpu().double().numpy() for name, x in named.items()}
+    low, high_end = min(x.min() for x in values.values()), max(x.max() for x in values.values())
+    margin = 0.05 * max(high_end - low, 1e-6)
+    colours = [canvas.theme.soft, ORANGE, BLUE, *CLASSES[2:]]
+    for i in range(n):
+        axes = canvas.axes(
+            left + (i % columns) * (wide + 16), (i // columns) * (high + down) + 24, wide, high
+        )
+        for (name, x), colour in zip(values.items(), colours):
+            style = {"marker": "o", "ms": 3} if size <= 40 else {}
+            axes.plot(
+                np.arange(1, size + 1), x[i], color=colour, lw=1.5, label=unmathed(name), **style
+            )
+        axes.set_ylim(low - margin, high_end + margin)
+        number_axis(axes.xaxis, size)
+        axes.locator_params(axis="y", nbins=5)
+        axes.tick_params(labelsize=7, labelleft=i % columns == 0)
+        axes.set_xlabel("feature" if i + columns >= n else "")
+        if i == 0:
+            canvas.legend(
+                axes, loc="lower left", bbox_to_anchor=(0, 1.02), ncols=len(values), borderaxespad=0
+            )
+    return canvas.picture()
+
+
+def loadings(vectors: torch.Tensor, labels: Sequence[str], page: Page, what: str) -> torch.Tensor:
+    """Vectors [K, D], a row each with its label, as shades from blue (below zero) to red, with a scale for
+    what they are."""
+    values = vectors.detach().cpu().double().numpy()
+    k, size = values.shape
+    left = math.ceil(max(text_width(label, 8) for label in labels)) + 14
+    wide, high = min(900, max(300, 34 * size)), min(900, max(60, 24 * k))
+    canvas = page.canvas(left + wide, high + 90)
+    axes = canvas.axes(left, 0, wide, high)
+    most = max(float(np.abs(values).max()), 1e-12)
+    style = {
+        "cmap": "RdBu_r",
+        "vmin": -most,
+        "vmax": most,
+        "aspect": "auto",
+        "interpolation": "nearest",
+    }
+    drawn = axes.imshow(values, extent=(0.5, size + 0.5, k + 0.5, 0.5), **style)
+    axes.set(xlabel="feature")
+    axes.set_yticks(range(1, k + 1), labels)
+    number_axis(axes.xaxis, size)
+    bar = canvas.figure.colorbar(
+        drawn, cax=canvas.axes(left, high + 42, 240, 10), orientation="horizontal"
+    )
+    bar.set_label(what, size=8, color=canvas.theme.ink)
+    bar.ax.tick_params(colors=canvas.theme.soft, labelsize=7)
+    return canvas.picture()
+
+
+def scatter(
+    z: torch.Tensor,
+    y: torch.Tensor | None,
+    called: Callable[[int], str],
+    prior: torch.Tensor | None,
+    names: Sequence[str],
+    page: Page,
+) -> torch.Tensor:
+    """Codes [n, 1 or 2], coloured by class where there are labels, over draws from the prior in grey."""
+    groups = (
+        [("", slice(None))]
+        if y is None
+        else [(_short(called(int(c))), (y == c).cpu().numpy()) for c in y.unique()]
+    )
+    colours = (
+        [BLUE] if len(groups) == 1 else [CLASSES[i % len(CLASSES)] for i in range(len(groups))]
+    )
+    shown = 1 < len(groups) <= MOST_CLASSES
+    columns = 1 + len(groups) // 16
+    legend = columns * (max(text_width(name, 8) for name, _ in groups) + 40) + 10 if shown else 0
+    canvas = page.canvas(574 + legend, 565)
+    axes = canvas.axes(64, 4, 510, 510)
+    z = z.cpu().numpy()
+    if z.shape[1] == 1:
+        both = [z[:, 0]] if prior is None else [z[:, 0], prior[:, 0].cpu().numpy()]
+        limits = min(map(np.min, both)), max(map(np.max, both))
+        style = {"bins": 60, "range": limits, "histtype": "stepfilled"}
+        if prior is not None:  # scaled to as many draws as there are codes
+            weights = np.full(len(prior), len(z) / len(prior))
+            axes.hist(both[1], weights=weights, color=canvas.theme.backdrop, **style)
+        style["stacked"] = True
+        axes.hist(
+            [z[at, 0] for _, at in groups],
+            color=colours,
+            label=[unmathed(name) for name, _ in groups],
+            **style,
+        )
+        axes.set(xlabel=names[0], ylabel="count")
+    else:
+        if prior is not None:
+            axes.scatter(*prior.cpu().T.numpy(), s=4, color=canvas.theme.backdrop, linewidths=0)
+        for (name, at), colour in zip(groups, colours):
+            axes.scatter(
+                *z[at].T,
+                s=6 if len(z) > 1000 else 16,
+                color=colour,
+                linewidths=0,
+                label=unmathed(name),
+            )
+        axes.set(xlabel=names[0], ylabel=names[1])
+        axes.set_aspect("equal", adjustable="datalim")
+    if shown:
+        place = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
+        canvas.legend(axes, title="class", title_fontsize=8, ncols=columns, markerscale=2, **place)
+    return canvas.picture()
+
+
+MOST_CLASSES = 30  # in a legend
+
+
+def _short(name: str, most: int = 30) -> str:
+    """A name of at most so many letters."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"

@@ -1,0 +1,111 @@
+"""Pictures of what a model returns from `visualizations`: one function per class."""
+
+from collections.abc import Callable
+
+import torch
+
+from genbench.figures import curves, images, mixtures, plane, vectors
+from genbench.figures.reconstructions import STANDARD, draw_profiles, standard_units
+from genbench.figures.scene import Scene
+from genbench.model import Model
+from genbench.visualizations import (
+    Histograms,
+    Images,
+    Landscape,
+    Memberships,
+    MixtureComponents,
+    Rows,
+    Spectrum,
+    Visualization,
+)
+
+MOST_COMPONENTS = 64  # in a picture, the heaviest ones
+
+
+def draw(scene: Scene, model: Model, shown: Visualization) -> torch.Tensor | None:
+    """The picture of a visualization; None where data of this shape have none."""
+    return DRAWN_BY[type(shown)](scene, model, shown)
+
+
+def draw_images(scene: Scene, model: Model, shown: Images) -> torch.Tensor | None:
+    """Images in a grid, or vectors as shades."""
+    page = scene.page(shown.note)
+    if scene.kind == "images":
+        return images.grid(shown.images, page, shown.captions, shown.signed, wide=600)
+    if scene.kind == "vectors" and len(shown.images):
+        labels = list(shown.captions or (str(i + 1) for i in range(len(shown.images))))
+        return vectors.loadings(shown.images, labels, page, "loading")
+    return None
+
+
+def draw_rows(scene: Scene, model: Model, shown: Rows) -> torch.Tensor | None:
+    """A row of images, a line of each profile, or a panel of the plane per name."""
+    page = scene.page(shown.note)
+    if scene.kind == "images":
+        return images.labelled_rows({name: x[:10] for name, x in shown.rows.items()}, page)
+    if scene.kind == "vectors":
+        return draw_profiles(scene, page, shown.rows)
+    return plane.clouds(shown.rows, scene.plane, page) if scene.kind == "plane" else None
+
+
+def draw_spectrum(scene: Scene, model: Model, shown: Spectrum) -> torch.Tensor:
+    """Shares of the variance, and their running sum."""
+    return curves.spectrum(shown.shares, shown.kept, scene.page(shown.note))
+
+
+def draw_histograms(scene: Scene, model: Model, shown: Histograms) -> torch.Tensor:
+    """A histogram per name."""
+    return curves.histograms(shown.panels, scene.page(shown.note))
+
+
+def draw_components(scene: Scene, model: Model, shown: MixtureComponents) -> torch.Tensor | None:
+    """Components in the plane, as images, or as rows of shades."""
+    page = scene.page(shown.note)
+    if scene.kind == "plane":
+        return mixtures.centres(shown.points, shown.weights, shown.covariances, scene.plane, page)
+    heaviest = shown.weights.argsort(descending=True)[:MOST_COMPONENTS]
+    captions = [f"{shown.label} {k + 1}, {shown.weights[k]:.1%}" for k in heaviest.tolist()]
+    if scene.kind == "images":
+        return images.grid(shown.points[heaviest], page, captions, wide=600)
+    if scene.kind == "vectors":
+        values = standard_units(scene, shown.points[heaviest])
+        return vectors.loadings(values, captions, page, STANDARD)
+    return None
+
+
+def draw_memberships(scene: Scene, model: Model, shown: Memberships) -> torch.Tensor:
+    """Points of the plane in blended colours, or shares as shades."""
+    page = scene.page(shown.note)
+    if scene.kind == "plane":
+        return mixtures.blended(shown.x, shown.shares, scene.plane, page)
+    points = shown.x[:16] if scene.kind == "images" else None
+    return images.shares_of_points(points, shown.shares[:16], page)
+
+
+def draw_landscape(scene: Scene, model: Model, shown: Landscape) -> torch.Tensor | None:
+    """The function as contours over the plane, with data and samples on it."""
+    if scene.kind != "plane":
+        return None
+    device = scene.held_out.raw.device
+    clouds = {
+        f"{scene.part} data": scene.points(1000),
+        "samples": model.sample(1000, scene.rng("landscape")),
+    }
+    return plane.landscape(
+        lambda x: shown.function(x.to(device)),
+        shown.label,
+        clouds,
+        scene.plane,
+        scene.page(shown.note),
+    )
+
+
+DRAWN_BY: dict[type[Visualization], Callable[..., torch.Tensor | None]] = {
+    Images: draw_images,
+    Rows: draw_rows,
+    Spectrum: draw_spectrum,
+    Histograms: draw_histograms,
+    MixtureComponents: draw_components,
+    Memberships: draw_memberships,
+    Landscape: draw_landscape,
+}
