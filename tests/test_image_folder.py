@@ -243,7 +243,8 @@ def test_a_huge_file_that_begins_as_a_picture_is_refused_at_once(kind, size, tmp
     save(tmp_path / "good.png", flat(0, "L"))
     begun = time.monotonic()
     require(tmp_path)
-    with pytest.raises(UserError, match=rf"1 of 2 files cannot be read: huge\.{kind} \("):
+    says = rf"1 of 2 files cannot be read: huge\.{kind} \("
+    with pytest.raises(UserError, match=says + ("it has 137,4" if size == 2**37 else "")):
         loaded(tmp_path)
     assert time.monotonic() - begun < 5
 
