@@ -338,7 +338,7 @@ def test_an_experiment_sets_what_its_file_says_and_the_command_wins(plus, genben
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("# What.\nours: test.nll\nminutes: 1\n", "is a recipe, not an experiment"),
+        ("# What.\nmeasure: test.nll\nminutes: 1\n", "is a recipe, not an experiment"),
         ("seed: 3\n", "begin it with the line: # @package _global_"),
         ("# @package _global_\nnope: 3\n", "nope: no such setting"),
         ("# @package _global_\nseed: -3\n", "seed: must be int"),

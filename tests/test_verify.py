@@ -23,8 +23,11 @@ from genbench.data.loading import load
 from genbench.experiment import build, run
 from genbench.trained import Trained
 from genbench.utils.imports import locate
-from genbench.verification import references
-from genbench.verification.recipes import USUAL, Recipe, read, sets
+from genbench.verification.recipe import Recipe
+from genbench.verification.recipes import USUAL, read, sets
+from genbench.verification.references import classical as exact_classical
+from genbench.verification.references import linear as exact_linear
+from genbench.verification.references import samples as exact_samples
 
 SHIPPED = sorted(f.stem for f in (CONFIGS / "recipe").glob("*.yaml"))
 HEAD = "# What it shows.\n# Somebody 1999\n"
@@ -72,11 +75,11 @@ def tables(folder):
 
 def test_recipes_that_fail_or_crash_stop_no_others(genbench, own, tmp_path):
     words = own(
-        crashing=f"{RUN}ours: own_checks.crash\nat_most: 1\nminutes: 1\nsets: [mine]\n",
-        failing=f"{RUN}seeds: [0, 2, 1]\nours: own_checks.seed\nat_most: 1\nminutes: 1\nsets: [mine]\ndiffers: The seed.\n",
-        passing=f"{RUN}seeds: [0, 1]\nours: own_checks.twice\ntolerance: 1e0\nminutes: 1\nsets: [mine]\npublished: true\n",
-        measuring=f"{RUN}ours: train.n\nexpected: 49\nrelative: 0.03\nminutes: 1\nsets: [mine, other]\n",
-        unknown=f"{RUN}ours: test.nil\nat_least: 0\nminutes: 1\nsets: [mine]\n",
+        crashing=f"{RUN}measure: own_checks.crash\nat_most: 1\nminutes: 1\nsets: [mine]\n",
+        failing=f"{RUN}seeds: [0, 2, 1]\nmeasure: own_checks.seed\nat_most: 1\nminutes: 1\nsets: [mine]\ndiffers: The seed.\n",
+        passing=f"{RUN}seeds: [0, 1]\nmeasure: own_checks.twice\ntolerance: 1e0\nminutes: 1\nsets: [mine]\npublished: true\n",
+        measuring=f"{RUN}measure: train.n\nexpected: 49\nrelative: 0.03\nminutes: 1\nsets: [mine, other]\n",
+        unknown=f"{RUN}measure: test.nil\nat_least: 0\nminutes: 1\nsets: [mine]\n",
     )
     done = genbench(*words, "verify", "mine", "device=cpu")
     assert done.returncode == 1
@@ -137,7 +140,7 @@ def test_runs_are_compared_in_the_order_of_the_recipe(genbench, own, tmp_path):
         "def dims(runs):\n    return runs[0].model.latent_dim - runs[1].model.latent_dim\n"
     )
     words = own(
-        pair="run:\n  - {model: pca, latent_dim: 5}\n  - {model: pca, latent_dim: 3}\nours: own_checks.dims\nat_least: 2\nminutes: 1\n"
+        pair="run:\n  - {model: pca, latent_dim: 5}\n  - {model: pca, latent_dim: 3}\nmeasure: own_checks.dims\nat_least: 2\nminutes: 1\n"
     )
     done = genbench(*words, "verify", "pair")
     assert done.returncode == 0, done.stdout
@@ -150,7 +153,7 @@ def test_runs_are_compared_in_the_order_of_the_recipe(genbench, own, tmp_path):
 def test_a_function_alone_needs_no_run(genbench, own, tmp_path):
     (tmp_path / "mine" / "own_checks.py").write_text("def none(runs):\n    return len(runs)\n")
     done = genbench(
-        *own(alone="ours: own_checks.none\nexpected: 0\ntolerance: 0\nminutes: 1\n"),
+        *own(alone="measure: own_checks.none\nexpected: 0\ntolerance: 0\nminutes: 1\n"),
         "verify",
         "alone",
     )
@@ -158,9 +161,9 @@ def test_a_function_alone_needs_no_run(genbench, own, tmp_path):
 
 
 def test_an_interruption_shows_what_is_done(genbench, own, tmp_path):
-    stopping = "ours: own_checks.stop\nat_most: 1\nminutes: 1\n"
+    stopping = "measure: own_checks.stop\nat_most: 1\nminutes: 1\n"
     words = own(
-        first=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1\n", stopping=RUN + stopping
+        first=f"{RUN}measure: own_checks.seed\nat_most: 1\nminutes: 1\n", stopping=RUN + stopping
     )
     done = genbench(*words, "verify", "first", "stopping", "first")
     assert (
@@ -214,83 +217,89 @@ def test_what_counts_as_near_enough(allowed, cases):
     [
         (
             RUN.replace("latent_dim", "latent_dam")
-            + "ours: own_checks.seed\nat_most: 1\nminutes: 1",
+            + "measure: own_checks.seed\nat_most: 1\nminutes: 1",
             ["run: latent_dam", "'latent_dim'"],
         ),
         (
-            RUN.replace("pca", "pac") + "ours: own_checks.seed\nat_most: 1\nminutes: 1",
+            RUN.replace("pca", "pac") + "measure: own_checks.seed\nat_most: 1\nminutes: 1",
             ["run: model: no such model", "model=pca"],
         ),
         (
-            RUN.replace("2", "none") + "ours: own_checks.seed\nat_most: 1\nminutes: 1",
+            RUN.replace("2", "none") + "measure: own_checks.seed\nat_most: 1\nminutes: 1",
             ["run: latent_dim: must be", "got none"],
         ),
         (
-            RUN + "ours: own_checks.sed\nat_most: 1\nminutes: 1",
-            ["ours: cannot be imported", "got own_checks.sed"],
-        ),
-        (RUN + "ours: nll\nat_most: 1\nminutes: 1", ["ours: names neither", "got nll", "test.nll"]),
-        (
-            RUN + "ours: likelihood.log_prob\nat_most: 1\nminutes: 1",
-            ["ours: names neither", "got likelihood.log_prob"],
+            RUN + "measure: own_checks.sed\nat_most: 1\nminutes: 1",
+            ["measure: cannot be imported", "got own_checks.sed"],
         ),
         (
-            RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nlast_run: '2026-11-27'",
-            ["last_run: is given alone", "measured"],
+            RUN + "measure: nll\nat_most: 1\nminutes: 1",
+            ["measure: names neither", "got nll", "test.nll"],
         ),
         (
-            RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nmeasured: 1",
-            ["measured: is given alone", "last_run"],
+            RUN + "measure: likelihood.log_prob\nat_most: 1\nminutes: 1",
+            ["measure: names neither", "got likelihood.log_prob"],
         ),
         (
-            RUN + "ours: test.nll\nat_most: 1\nminutes: 1\nmeasured: 1\nlast_run: today",
+            RUN + "measure: test.nll\nat_most: 1\nminutes: 1\nlast_run: '2026-11-27'",
+            ["last_run: needs the other one", "measured"],
+        ),
+        (
+            RUN + "measure: test.nll\nat_most: 1\nminutes: 1\nmeasured: 1",
+            ["measured: needs the other one", "last_run"],
+        ),
+        (
+            RUN + "measure: test.nll\nat_most: 1\nminutes: 1\nmeasured: 1\nlast_run: today",
             ["last_run: must be a day", "got today"],
         ),
         (
             RUN
-            + "ours: own_checks.twice\ntolerance: 1\nminutes: 1\nmeasured: 1\nlast_run: '2026-11-27'",
-            ["measured: must be what was measured and what was expected", "[ours, expected]"],
+            + "measure: own_checks.twice\ntolerance: 1\nminutes: 1\nmeasured: 1\nlast_run: '2026-11-27'",
+            ["measured: must be what was measured and what was expected", "[measured, expected]"],
         ),
-        (RUN + "ours: test.nll\ntolerance: 1\nminutes: 1", ["expected: is missing"]),
+        (RUN + "measure: test.nll\ntolerance: 1\nminutes: 1", ["expected: is missing"]),
         (
-            RUN + "ours: test.nll\nexpected: 1\nminutes: 1",
-            ["tolerance: ours is compared in one way", "got none"],
+            RUN + "measure: test.nll\nexpected: 1\nminutes: 1",
+            ["tolerance: what is measured is compared in one way", "got none"],
         ),
         (
-            RUN + "ours: test.nll\nexpected: 1\ntolerance: 1\nat_most: 1\nminutes: 1",
+            RUN + "measure: test.nll\nexpected: 1\ntolerance: 1\nat_most: 1\nminutes: 1",
             ["got tolerance and at_most", "fix: give one of"],
         ),
         (
-            RUN + "ours: test.nll\nat_most: high\nminutes: 1",
+            RUN + "measure: test.nll\nat_most: high\nminutes: 1",
             ["at_most: must be float", "got high", "such as at_most: 1.01"],
         ),
-        (RUN + "ours: test.nll\nat_mots: 1\nminutes: 1", ["at_mots: no such key", "'at_most'"]),
-        (RUN + "ours: test.nll\nat_most: 1", ["minutes: is missing", "such as minutes: 0.5"]),
-        (RUN + "at_most: 1\nminutes: 1", ["ours: is missing"]),
+        (RUN + "measure: test.nll\nat_mots: 1\nminutes: 1", ["at_mots: no such key", "'at_most'"]),
+        (RUN + "measure: test.nll\nat_most: 1", ["minutes: is missing", "such as minutes: 0.5"]),
+        (RUN + "at_most: 1\nminutes: 1", ["measure: is missing"]),
         (
-            RUN + "ours: test.nll\nseeds: 3\nat_most: 1\nminutes: 1",
+            RUN + "measure: test.nll\nseeds: 3\nat_most: 1\nminutes: 1",
             ["seeds: must be list of int", "got 3"],
         ),
         (
-            RUN + "ours: test.nll\nseeds: []\nat_most: 1\nminutes: 1",
-            ["seeds: must be of a run, and at least one"],
+            RUN + "measure: test.nll\nseeds: []\nat_most: 1\nminutes: 1",
+            ["seeds: needs a run and at least one seed"],
         ),
-        ("ours: own_checks.seed\nseeds: [1]\nat_most: 1\nminutes: 1", ["seeds: must be of a run"]),
-        ("ours: test.nll\nat_most: 1\nminutes: 1", ["ours: names neither"]),
         (
-            "run: pca\nours: test.nll\nat_most: 1\nminutes: 1",
+            "measure: own_checks.seed\nseeds: [1]\nat_most: 1\nminutes: 1",
+            ["seeds: needs a run"],
+        ),
+        ("measure: test.nll\nat_most: 1\nminutes: 1", ["measure: names neither"]),
+        (
+            "run: pca\nmeasure: test.nll\nat_most: 1\nminutes: 1",
             ["run: must be settings by name", "got pca"],
         ),
         (
-            "run: {seed: 3}\nours: test.nll\nat_most: 1\nminutes: 1",
-            ["run: seed: is not for a run to say", "seeds: [3]"],
+            "run: {seed: 3}\nmeasure: test.nll\nat_most: 1\nminutes: 1",
+            ["run: seed: does not belong to a run", "seeds: [3]"],
         ),
         ("- a", ["holds no keys with values"]),
         ("a: [", ["is not valid YAML"]),
     ],
 )
 def test_a_wrong_recipe_is_refused_before_anything_runs(text, says, genbench, own, tmp_path):
-    words = own(good=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1", wrong=text)
+    words = own(good=f"{RUN}measure: own_checks.seed\nat_most: 1\nminutes: 1", wrong=text)
     done = genbench(*words, "verify", "good", "wrong")
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "; fix: " in done.stderr, (
         done.stderr
@@ -301,7 +310,7 @@ def test_a_wrong_recipe_is_refused_before_anything_runs(text, says, genbench, ow
 
 def test_a_recipe_says_what_it_shows_and_where_that_comes_from(genbench, own, tmp_path):
     words = own(bare="")
-    (tmp_path / "mine" / "recipe" / "bare.yaml").write_text("# What.\nours: test.nll\n")
+    (tmp_path / "mine" / "recipe" / "bare.yaml").write_text("# What.\nmeasure: test.nll\n")
     assert (
         "does not say what it shows and where that comes from"
         in genbench(*words, "verify", "bare").stderr
@@ -311,10 +320,10 @@ def test_a_recipe_says_what_it_shows_and_where_that_comes_from(genbench, own, tm
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ("nowhere", ["no recipe and no set of recipes is called so", "genbench verify --list"]),
+        ("nowhere", ["no recipe and no set of recipes has this name", "genbench verify --list"]),
         (SHIPPED[0][:-1], [f"did you mean 'genbench verify {SHIPPED[0]}'?"]),
         (USUAL[:-1], [f"did you mean 'genbench verify {USUAL}'?"]),
-        (f"{SHIPPED[0]} epochs=3", ["epochs: is for a recipe to say", "device, dataset.root"]),
+        (f"{SHIPPED[0]} epochs=3", ["epochs: is set by the recipe", "device, dataset.root"]),
         (f"{SHIPPED[0]} device=gpu", ["device: must be", "got gpu"]),
         (f"{USUAL} dataset.root=here", ["dataset.root: no run of these recipes has this setting"]),
         ("--lists", ["genbench verify --list"]),
@@ -328,8 +337,8 @@ def test_a_wrong_request_is_refused(args, says, genbench, tmp_path):
 
 def test_a_folder_of_data_goes_to_the_runs_that_read_one(own):
     words = own(
-        there="run: {dataset: mnist}\nours: test.nll\nat_most: 1\nminutes: 1",
-        no=f"{RUN}ours: test.nll\nat_most: 1\nminutes: 1",
+        there="run: {dataset: mnist}\nmeasure: test.nll\nat_most: 1\nminutes: 1",
+        no=f"{RUN}measure: test.nll\nat_most: 1\nminutes: 1",
     )
     registry = builtin_registry(words[1])
     recipes, where = read(registry), {"dataset.root": "/data", "device": "cpu"}
@@ -350,10 +359,10 @@ def test_the_list_tells_what_there_is_without_torch(tmp_path):
 def test_the_list_tells_what_was_last_run_and_how_that_ended(genbench, own):
     ran = "at_most: 1\nminutes: 1\nlast_run: '2026-11-27'\n"
     words = own(
-        good=f"{RUN}ours: own_checks.seed\nmeasured: 1\n{ran}",
-        bad=f"{RUN}ours: own_checks.seed\nmeasured: 1.1\n{ran}",
-        pair=f"{RUN}ours: own_checks.twice\nmeasured: [1, 1.2]\n{ran.replace('at_most: 1', 'tolerance: 0.1')}",
-        new=f"{RUN}ours: own_checks.seed\nat_most: 1\nminutes: 1\n",
+        good=f"{RUN}measure: own_checks.seed\nmeasured: 1\n{ran}",
+        bad=f"{RUN}measure: own_checks.seed\nmeasured: 1.1\n{ran}",
+        pair=f"{RUN}measure: own_checks.twice\nmeasured: [1, 1.2]\n{ran.replace('at_most: 1', 'tolerance: 0.1')}",
+        new=f"{RUN}measure: own_checks.seed\nat_most: 1\nminutes: 1\n",
     )
     recipes = read(builtin_registry(words[1]))
     records = {
@@ -373,10 +382,10 @@ def test_the_list_tells_what_was_last_run_and_how_that_ended(genbench, own):
 
 def test_a_table_is_recorded_in_the_recipes_it_measured(tmp_path):
     (tmp_path / "first.yaml").write_text(
-        f"{HEAD}{RUN}ours: test.nll\nexpected: 3\ntolerance: 1\nlast_run: x\nmeasured: 2\nminutes: 1\n"
+        f"{HEAD}{RUN}measure: test.nll\nexpected: 3\ntolerance: 1\nlast_run: x\nmeasured: 2\nminutes: 1\n"
     )
     (tmp_path / "second.yaml").write_text(
-        f"{HEAD}{RUN}ours: own_checks.twice\nrelative: 0.1\nminutes: 1\n"
+        f"{HEAD}{RUN}measure: own_checks.twice\nrelative: 0.1\nminutes: 1\n"
     )
     numbers = {"tolerance": None, "relative": None, "expected": 3, "error": ""}
     rows = [
@@ -425,7 +434,7 @@ def test_recipes_that_ship_are_whole_and_would_run():
     assert [*recipes] == SHIPPED and not {*recipes} & {*sets(recipes)} and USUAL in sets(recipes)
     for recipe in recipes.values():
         assert len(recipe.configs(ROOT, registry)) == len(recipe.runs) and recipe.sets
-        assert not recipe.calls or callable(locate(recipe.ours, "ours"))
+        assert not recipe.calls or callable(locate(recipe.measure, "measure"))
     assert sum(recipe.minutes for recipe in recipes.values() if USUAL in recipe.sets) <= 10
 
 
@@ -493,23 +502,25 @@ def exact():
 def test_oracles_agree_with_scipy_where_the_optimum_is_known(exact):
     from scipy.stats import multivariate_normal
 
-    x = references._points(exact)
-    (weights, offset), s2 = references._affine_decoder(exact), references._noise(exact)
+    x = exact_linear.training_points(exact)
+    (weights, offset), s2 = exact_linear.affine_decoder(exact), exact_linear.noise_variance(exact)
     theirs = multivariate_normal(offset, weights @ weights.T + s2 * np.eye(64)).logpdf(x).mean()
-    assert references._log_density(x, offset, weights, s2) == pytest.approx(theirs, rel=1e-9)
-    assert references.linear_bound([exact]) == pytest.approx((theirs, theirs), rel=1e-5)
-    assert references.subspace_angle([exact]) < 1e-3
+    assert exact_linear.gaussian_log_density(x, offset, weights, s2) == pytest.approx(
+        theirs, rel=1e-9
+    )
+    assert exact_linear.linear_bound([exact]) == pytest.approx((theirs, theirs), rel=1e-5)
+    assert exact_linear.subspace_angle([exact]) < 1e-3
 
 
 def test_oracles_see_what_is_not_the_optimum(exact):
     with torch.no_grad():
         exact.model.encoder[1].bias[-1] += 1
-        ours, highest = references.linear_bound([exact])
+        ours, highest = exact_linear.linear_bound([exact])
         # KL(N(0, e v) || N(0, v)) of one dimension
         assert highest - ours == pytest.approx((math.e - 2) / 2, rel=1e-3)
         exact.model.encoder[1].bias[-1] -= 1
         exact.model.decoder[0].weight[0] += 0.01
-        assert references.subspace_angle([exact]) > 0.1
+        assert exact_linear.subspace_angle([exact]) > 0.1
         exact.model.decoder[0].weight[0] -= 0.01
 
 
@@ -517,10 +528,10 @@ def test_codes_on_the_ring_have_no_distance_to_it():
     rng = np.random.default_rng(1)
     angle, radius = 2 * np.pi * rng.random(10_000), rng.uniform(0.8, 1, 10_000)
     ring = torch.as_tensor(radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1))
-    data = SimpleNamespace(parts={"test": SimpleNamespace(values=lambda: ring)})
+    data = SimpleNamespace(splits={"test": SimpleNamespace(values=lambda: ring)})
 
     def distance(encode):
-        return references.distance_to_ring([SimpleNamespace(encode=encode, data=data)])
+        return exact_samples.distance_to_ring([SimpleNamespace(encode=encode, data=data)])
 
     assert distance(lambda x: x) < 5e-4
     # A shift by a adds the mean over directions of its projections' squares, |a|^2 / 2; a scale c, (c - 1)^2 E r^2 / 2.
@@ -531,17 +542,19 @@ def test_codes_on_the_ring_have_no_distance_to_it():
 
 
 def test_bounds_rise_towards_the_exact_likelihood_with_the_draws(exact):
-    weights, offset = references._affine_decoder(exact)
+    weights, offset = exact_linear.affine_decoder(exact)
     points = exact.data.splits["test"].values().flatten(1).double().numpy()
-    likelihood = references._log_density(points, offset, weights, references._noise(exact))
+    likelihood = exact_linear.gaussian_log_density(
+        points, offset, weights, exact_linear.noise_variance(exact)
+    )
     # The posterior of the best parameters is that of every training point, so that the bound is exact from one draw on.
-    assert references.bound_200([exact]) == pytest.approx(likelihood, abs=1e-3)
+    assert exact_samples.bound_200([exact]) == pytest.approx(likelihood, abs=1e-3)
     with torch.no_grad():
         exact.model.encoder[1].bias[5:] -= 2  # a posterior that is too narrow
-        few, many = references.bound_200([exact]), references.bound_5000([exact])
+        few, many = exact_samples.bound_200([exact]), exact_samples.bound_5000([exact])
         exact.model.encoder[1].bias[5:] += 2
     assert few < many - 0.1 < likelihood
-    assert references.gain_in_bound([exact, exact]) == 0
+    assert exact_samples.gain_in_bound([exact, exact]) == 0
 
 
 def test_oracles_read_models_as_they_are(tmp_path, undrawn):
@@ -554,22 +567,22 @@ def test_oracles_read_models_as_they_are(tmp_path, undrawn):
 
     forms = ("full", "tied", "diag", "spherical")
     assert (
-        references.mixture_score_gap(
+        exact_classical.mixture_score_gap(
             runs(*(("gmm", f"covariance={form}", "n_components=3", "epochs=2") for form in forms))
         )
         < 1e-9
     )
-    ours, theirs = references.continued_inertia(
+    ours, theirs = exact_classical.continued_inertia(
         runs(("kmeans", "n_init=1", "epochs=1"), ("kmeans", "n_init=1"))
     )
     assert ours == pytest.approx(theirs, rel=1e-5)
     kept = runs(("pca", "latent_dim=3", "dataset.dequantize=true"))
-    for oracle in (references.projection_error, references.log_density):
+    for oracle in (exact_linear.projection_error, exact_linear.log_density):
         ours, theirs = oracle(kept)
         assert ours == pytest.approx(theirs, rel=1e-5)
-    assert 0.9 < references.inertia_ratio(runs(("kmeans", "n_components=4", "tol=1"))) < 1.5
-    ours, theirs = references.kernel_density(runs(("kde", "dataset.dequantize=true")))
+    assert 0.9 < exact_classical.inertia_ratio(runs(("kmeans", "n_components=4", "tol=1"))) < 1.5
+    ours, theirs = exact_classical.kernel_density(runs(("kde", "dataset.dequantize=true")))
     assert ours == pytest.approx(theirs, rel=1e-5)
     linear = ("vae", "network=mlp", "hidden=[]", "likelihood=gaussian", "latent_dim=1", "epochs=2")
-    ours, closed = references.estimated_bound(runs(linear))
+    ours, closed = exact_linear.estimated_bound(runs(linear))
     assert ours == pytest.approx(closed, rel=0.05)  # a draw for each of 200 points

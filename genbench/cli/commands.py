@@ -148,7 +148,7 @@ def _show(words: list[str], registry: Registry) -> int:
 
 
 def _verify(words: list[str], registry: Registry) -> int:
-    from genbench.verification.session import verify
+    from genbench.verification.command import verify
 
     return verify(words, registry)
 

@@ -8,7 +8,8 @@ from genbench.cli.help import names
 from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import Setting
 from genbench.config.validation import known_settings
-from genbench.verification.recipes import WHERE, read, sets
+from genbench.verification.recipe import WHERE
+from genbench.verification.recipes import read, sets
 
 # Hydra's own flags worth offering, each with the words that may follow it.
 FLAGS = {

@@ -80,4 +80,4 @@ def _included(
 
 def is_recipe(text: str) -> bool:
     """Whether a file says what `genbench verify` measures, as files in experiment/ did earlier."""
-    return re.search(r"(?m)^ours:", text) is not None
+    return re.search(r"(?m)^(measure|ours):", text) is not None

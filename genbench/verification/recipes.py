@@ -1,50 +1,23 @@
-"""Recipes: what `genbench verify` runs, measures and compares with, read from YAML files and checked.
+"""Recipe files, read and checked."""
 
-A recipe is a file recipe/NAME.yaml in a config folder; in a user's own, also experiment/NAME.yaml. Its first comment line says what it shows, those below it
-where that comes from. Its keys:
-
-    run        settings by name, as on the command line; a list of such where several runs are compared; left out where
-               a function is checked that needs none
-    seeds      of the runs; the worst one counts
-    ours       what is measured: a number of metrics.json, such as test.nll, or a function, genbench.verification.references.NAME or
-               one of a Python file in your own config folder. It takes a list of the runs, each a `Trained`, and
-               returns a number, or a pair (ours, expected) where what is expected follows from the data
-    expected   a number; how far ours may be from it is its `tolerance`, or `relative`, a share of it
-    at_most, at_least   bounds on ours, in place of a distance
-    published  whether what is expected was published, rather than computed
-    differs    what is not as in the source
-    minutes    how long it takes on two cores, about
-    sets       names of the sets that it belongs to
-    last_run   the day of its last run, such as "2026-11-27"; left out where it has never been run
-    measured   what that run measured: ours of the worst seed, or [ours, expected] where both follow from the data
-"""
-
-import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from genbench.config.experiments import EXPERIMENT, is_recipe
-from genbench.config.registry import GROUPS, Registry
+from genbench.config.registry import Registry
 from genbench.config.settings import Loader, Setting, nearest, written
 from genbench.utils.errors import UserError
 from genbench.utils.files import MOST_YAML, Unreadable, read_text, read_yaml
+from genbench.verification.recipe import BOUNDS, DISTANCES, GROUP, Recipe
 
-GROUP = "recipe"
-USUAL = "quick"  # the set that runs where nothing is named
-WHERE = (
-    "device",
-    "dataset.root",
-    "draw_every",
-    "save_every",
-)  # settings that leave what a recipe shows as it is
-
-KEYS = {  # beside `run`: what is allowed, in the grammar of settings, and an example
-    "ours": ("text", "test.nll"),
+USUAL = "quick"  # the set that runs by default
+# The keys other than `run`: what is allowed, in the grammar of settings, and an example.
+KEYS = {
+    "measure": ("text", "test.nll"),
     "minutes": ("float > 0", "0.5"),
     "seeds": ("list of int in [0, 9223372036854775807]", "[0, 1, 2]"),
     "sets": ("list of text", f"[{USUAL}]"),
@@ -58,100 +31,14 @@ KEYS = {  # beside `run`: what is allowed, in the grammar of settings, and an ex
     "last_run": ("text", '"2026-11-27"'),
     "measured": ("float | list of 2 float", "107.2"),
 }
-SECTIONS = (
-    "train",
-    "validation",
-    "test",
-    "cost",
-    "time",
-)  # of metrics.json: a recipe's runs measure no report card
-DISTANCES, BOUNDS = ("tolerance", "relative"), ("at_most", "at_least")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A recipe as its file says it, besides what is said above: `calls` tells that `ours` names a function."""
-
-    name: str
-    file: Path
-    what: str
-    source: str
-    ours: str
-    calls: bool
-    minutes: float
-    runs: list[dict[str, Any]]
-    seeds: list[int] = field(default_factory=lambda: [0])
-    sets: list[str] = field(default_factory=list)
-    expected: float | None = None
-    tolerance: float | None = None
-    relative: float | None = None
-    at_most: float | None = None
-    at_least: float | None = None
-    published: bool = False
-    differs: str = ""
-    last_run: str = ""
-    measured: float | list[float] | None = None
-
-    @property
-    def record(self) -> str:
-        """When it was last run, and whether it held then: "2026-11-27: met", "2026-11-27: missed" or "never"."""
-        if self.measured is None:
-            return "never"
-        found = self.measured if isinstance(self.measured, list) else (self.measured, self.expected)
-        return f"{self.last_run}: {'met' if self.excess(*found) <= 0 else 'missed'}"
-
-    @property
-    def bounded(self) -> bool:
-        """Whether ours has bounds of its own, rather than a distance from what is expected."""
-        return self.at_most is not None or self.at_least is not None
-
-    @property
-    def allowed(self) -> str:
-        """What ours may be, in signs."""
-        parts = {
-            "± {:g}": self.tolerance,
-            "± {:g} %": None if self.relative is None else 100 * self.relative,
-            "≥ {:g}": self.at_least,
-            "≤ {:g}": self.at_most,
-        }
-        return ", ".join(text.format(value) for text, value in parts.items() if value is not None)
-
-    def excess(self, ours: float, expected: float | None) -> float:
-        """By how much ours is further off than it may be: not above zero where it is good, infinite where it is no number."""
-        least, most = self.at_least, self.at_most
-        if not self.bounded:
-            width = self.relative * abs(expected) if self.tolerance is None else self.tolerance
-            least, most = expected - width, expected + width
-        beyond = [
-            sign * (ours - bound) for sign, bound in ((-1, least), (1, most)) if bound is not None
-        ]
-        return max(beyond) if all(map(math.isfinite, beyond)) else math.inf
-
-    def has(self, setting: str, registry: Registry) -> bool:
-        """Whether one of its runs has a setting of this name."""
-        return any(_has(run, setting, registry) for run in self.runs)
-
-    def configs(self, where: Mapping[str, Any], registry: Registry) -> list[dict]:
-        """The checked settings of each run, for the seed to be added; those of `where` win in the runs that have them.
-
-        UserError naming the file for a setting that such a run would be refused for.
-        """
-        from genbench.config.compose import configured  # Hydra takes a tenth of a second
-
-        configs = []
-        for run in self.runs:
-            extra = {name: value for name, value in where.items() if _has(run, name, registry)}
-            try:
-                # A recipe says what it measures; the report card would only take time.
-                configs.append(configured({"evaluation": "none"} | run | extra, registry))
-            except UserError as error:
-                key = error.key if error.key in extra else f"{self.file}: run: {error.key}"
-                raise UserError(key, error.what, error.got, error.fix) from error
-        return configs
+# Those of metrics.json that a run without a report card has.
+SECTIONS = ("train", "validation", "test", "cost", "time")
 
 
 def read(registry: Registry) -> dict[str, Recipe]:
-    """Every recipe by name, in alphabetical order; UserError naming the first file that is none, the key and the way out."""
+    """Every recipe by name, in alphabetical order; UserError naming the first wrong file and its
+    key.
+    """
     earlier = {f"{EXPERIMENT}/{name}" for name in registry.names(EXPERIMENT)}
     paths = [path for path in earlier if is_recipe(_text(registry.file(path)))]
     paths += [f"{GROUP}/{name}" for name in registry.names(GROUP)]
@@ -160,7 +47,7 @@ def read(registry: Registry) -> dict[str, Recipe]:
 
 
 def _text(file: Path) -> str:
-    """What a file holds; nothing where it cannot be read."""
+    """The content of a file, or nothing if it cannot be read."""
     try:
         return read_text(Path(os.path.realpath(file)), MOST_YAML)
     except Unreadable:
@@ -173,13 +60,14 @@ def sets(recipes: Mapping[str, Recipe]) -> list[str]:
 
 
 def _read(name: str, path: str, registry: Registry) -> Recipe:
+    """The recipe of a file."""
     file = registry.file(path)
     try:
         content = read_yaml(Path(os.path.realpath(file)), loader=Loader)
     except Unreadable as error:
         raise UserError(str(file), error.what, fix="correct the file") from error
     if not isinstance(content, dict):
-        raise UserError(str(file), "holds no keys with values", fix="such as ours: test.nll")
+        raise UserError(str(file), "holds no keys with values", fix="such as measure: test.nll")
     what, *source = [*registry.about(path), ""]
     if not any(source):
         raise UserError(
@@ -188,18 +76,20 @@ def _read(name: str, path: str, registry: Registry) -> Recipe:
             fix="begin it with a comment line for each",
         )
     values = {key: _checked(file, key, value) for key, value in content.items() if key != "run"}
-    for key in ("ours", "minutes"):
+    for key in ("measure", "minutes"):
         if key not in values:
             raise UserError(f"{file}: {key}", "is missing", fix=f"such as {key}: {KEYS[key][1]}")
-    calls = _is_function(values["ours"], registry)
+    calls = _is_function(values["measure"], registry)
     runs = _runs(file, content.get("run", []))
     _require_sense(file, values, runs, calls)
     return Recipe(name, file, what, " ".join(source).strip(), calls=calls, runs=runs, **values)
 
 
 def _checked(file: Path, key: str, value: Any) -> Any:
+    """The value of a key, or UserError."""
     if key not in KEYS:
-        near = nearest(str(key), [*KEYS, "run"])
+        renamed = {"ours": "measure"}  # in version 0.2.0
+        near = renamed.get(key) or nearest(str(key), [*KEYS, "run"])
         raise UserError(
             f"{file}: {key}",
             "no such key",
@@ -217,19 +107,20 @@ def _checked(file: Path, key: str, value: Any) -> Any:
 
 
 def _runs(file: Path, given: Any) -> list[dict[str, Any]]:
+    """The settings of each run, or UserError."""
     runs = given if isinstance(given, list) else [given]
     for run in runs:
         if not isinstance(run, dict) or not run:
             raise UserError(
                 f"{file}: run",
-                "must be settings by name, or a list of such",
+                "must be settings by name, or a list of such settings",
                 written(run),
                 "such as run: {model: NAME}",
             )
         if "seed" in run:
             raise UserError(
                 f"{file}: run: seed",
-                "is not for a run to say",
+                "does not belong to a run",
                 run["seed"],
                 f"seeds: [{run['seed']}]",
             )
@@ -237,32 +128,32 @@ def _runs(file: Path, given: Any) -> list[dict[str, Any]]:
 
 
 def _require_sense(file: Path, values: Mapping[str, Any], runs: list[dict], calls: bool) -> None:
-    """UserError where keys do not go together."""
+    """UserError if keys contradict each other."""
     distances, bounds = ([key for key in keys if key in values] for keys in (DISTANCES, BOUNDS))
     if len(distances) + bool(bounds) != 1:
         fix = f"give one of {', '.join((*DISTANCES, *BOUNDS))}"
         raise UserError(
             f"{file}: tolerance",
-            "ours is compared in one way",
+            "what is measured is compared in one way",
             " and ".join(distances + bounds) or "none",
             fix,
         )
     if "seeds" in values and not (runs and values["seeds"]):
         raise UserError(
             f"{file}: seeds",
-            "must be of a run, and at least one",
+            "needs a run and at least one seed",
             written(values["seeds"]),
             "leave it out",
         )
     if not calls and (
-        len(runs) != 1 or not re.fullmatch(rf"({'|'.join(SECTIONS)})\.\w+", values["ours"])
+        len(runs) != 1 or not re.fullmatch(rf"({'|'.join(SECTIONS)})\.\w+", values["measure"])
     ):
-        what = "names neither a function of genbench or of your config folder, nor a number that one run measures"
+        what = "names neither a function nor a number that one run measures"
         raise UserError(
-            f"{file}: ours",
+            f"{file}: measure",
             what,
-            values["ours"],
-            "such as test.nll, or genbench.verification.references.NAME",
+            values["measure"],
+            "such as test.nll, or genbench.verification.references.linear.log_density",
         )
     if not calls and distances and "expected" not in values:
         raise UserError(
@@ -272,17 +163,17 @@ def _require_sense(file: Path, values: Mapping[str, Any], runs: list[dict], call
 
 
 def _require_record(file: Path, values: Mapping[str, Any]) -> None:
-    """UserError where what is said of the last run is not whole."""
-    said = [key for key in ("last_run", "measured") if key in values]
-    if len(said) == 1:
-        what = "is given alone, and says nothing without the other of last_run, measured"
+    """UserError if the record of the last run is incomplete."""
+    given = [key for key in ("last_run", "measured") if key in values]
+    if len(given) == 1:
+        what = "needs the other one of last_run and measured"
         raise UserError(
-            f"{file}: {said[0]}",
+            f"{file}: {given[0]}",
             what,
-            values[said[0]],
-            "give both, or none of a recipe that has never been run",
+            values[given[0]],
+            "give both, or neither if the recipe has never been run",
         )
-    if not said:
+    if not given:
         return
     try:
         date.fromisoformat(values["last_run"])
@@ -299,19 +190,14 @@ def _require_record(file: Path, values: Mapping[str, Any]) -> None:
             f"{file}: measured",
             "must be what was measured and what was expected",
             values["measured"],
-            "[ours, expected]",
+            "[measured, expected]",
         )
 
 
-def _is_function(ours: str, registry: Registry) -> bool:
-    """Whether it lies in this package or in Python files of a user's own config folder."""
-    root = ours.partition(".")[0]
+def _is_function(measure: str, registry: Registry) -> bool:
+    """Whether this names something in this package or in Python files of a user's config folder."""
+    root = measure.partition(".")[0]
     return root == "genbench" or any(
         (folder / f"{root}.py").is_file() or (folder / root).is_dir()
         for folder in registry.folders[:-1]
     )
-
-
-def _has(run: Mapping[str, Any], setting: str, registry: Registry) -> bool:
-    choices = {run.get(group) or registry.default_choice(group) for group in GROUPS}
-    return setting in registry.shared() or bool(choices & {*registry.owners(setting)})
