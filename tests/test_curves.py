@@ -60,9 +60,9 @@ def test_the_least_held_out_value_is_marked_and_told_with_the_test_value_there(s
     assert line.x.tolist() == [1, 2, 3, 5, 8, 12, 20] and line.parts["train"][:, 0].argmin() == 6
     assert (line.at, line.word, line.judged, curve.log) == (4, "least", "validation", True)
     sweep_curves.draw_curves(sweep.folder, builtin_registry())
-    told = capsys.readouterr().out
+    shown = capsys.readouterr().out
     assert (
-        "least validation nll at n_components=8: 3; test nll there: 3.125" in told
+        "least validation nll at n_components=8: 3; test nll there: 3.125" in shown
         and curve.title == "gmm on digits, covariance=diag"
     )
     with Image.open(sweep.folder / "nll_against_n_components_gmm_on_digits.png") as picture:
@@ -132,10 +132,10 @@ def test_runs_that_are_not_done_are_left_out_and_told(sweep, capsys):
     (sweep.folder / "damaged").mkdir()
     (sweep.folder / "damaged" / "status.json").write_text('{"sta')
     sweep_curves.draw_curves(sweep.folder, builtin_registry())
-    told = capsys.readouterr().out
+    shown = capsys.readouterr().out
     assert (
-        "left out, as they are not done: 3_gmm, 4_gmm" in told
-        and "validation nll still falls at n_components=3" in told
+        "left out, as they are not done: 3_gmm, 4_gmm" in shown
+        and "validation nll still falls at n_components=3" in shown
     )
     (curve,) = sweep.curves()
     assert curve.lines[0].x.tolist() == [1, 2, 3] and "left out: 2" in sweep_curves.note(curve)
@@ -164,7 +164,7 @@ def test_every_swept_number_has_its_curve_with_a_line_for_each_choice_of_the_oth
     sweep("gmm", {"n_components": 2}, dataset="ring", validation=1.0)
     by_setting = {curve.setting: curve for curve in sweep.curves()}
     assert set(by_setting) == {"n_components", "tol"}, (
-        "the device that was used tells runs apart, not the one that was asked for"
+        "the device that was used distinguishes runs, not the one in the settings"
     )
     names = [line.name for line in by_setting["n_components"].lines]
     assert names[0] == "covariance=full, tol=0.0" and len(set(names)) == 4

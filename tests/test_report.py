@@ -332,7 +332,7 @@ def test_terms_of_an_objective_are_their_models_own(left):
     contests = only(report).contests
     assert {c.quantity.name for c in contests} == {"nll"}, "of other terms no direction is known"
     assert [(c.leaders[0], c.quantity.model, c.won) for c in contests] == [(1, "gmm", False)], (
-        "one seed of a term tells no error"
+        "one seed of a term has no interval"
     )
     headers = {"nll, of gmm, from 10 test points", "nll, of gmm, from 9 test points", "nll, of kde"}
     headers |= {
@@ -377,7 +377,7 @@ def test_columns_are_the_settings_that_were_chosen_and_differ(left):
     )
 
 
-# --- what tells runs apart -----------------------------------------------------------------------------------
+# --- what distinguishes runs -----------------------------------------------------------------------------------
 
 
 def on(digest, device="cpu", **more):

@@ -1,4 +1,4 @@
-"""How charts are drawn: panels of lines with intervals, words beside points, heat maps."""
+"""How charts are drawn: panels of lines with intervals, words next to points, heat maps."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +81,7 @@ def draw(
 
 
 def label(axes: Any, lines: Sequence[Series]) -> None:
-    """The words of points beside them, where no other word is.
+    """The words of points next to them, where no other word is.
 
     To be called when the axes have their final scale and limits. A word stands inwards of its point
     and above it; if that place is taken, below or further away.

@@ -4,7 +4,11 @@ In the folder that was given, or of several in a new one:
     report.html             the page
     report.csv, report.md   the table, with every setting and number
     report_NAME.svg         the charts
-    report_files.json       the list of these files, by which a user's own are told from them
+    report_files.json       the list of these files, which protects a user's own
+
+A report is made in this order: `load` reads the files of runs, `rows` averages over seeds, `table`
+puts rows into a section for each dataset, `charts` draws, and `html`, `export` and `terminal` show
+the result.
 """
 
 import os

@@ -34,7 +34,7 @@ TOUCHES: dict[str, tuple[str, ...] | None] = {  # groups of measures that a faul
 class Problem:
     """A kind of problem, the rows that have it, and the settings to try, each with its rows.
 
-    `is_fault` tells it from a remark.
+    `is_fault` is false for a remark on the fit.
     """
 
     text: str

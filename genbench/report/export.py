@@ -107,7 +107,7 @@ def as_markdown(report: Report) -> str:
 
 
 def all_columns(section: Section, report: Report) -> list[Column]:
-    """A column for each measure of a section, under the name that tells it from all others."""
+    """A column for each measure of a section, under a name that no other has."""
     quantities = with_sampler(ranked(section.rows), section.rows)
     return [
         Column(report.labels[q] + (f" [{q.unit}]" if q.unit else ""), q, {}) for q in quantities
@@ -127,7 +127,7 @@ def _table(
     columns: list[Column],
     words: Callable[[Value | None], str],
 ) -> Iterator[str]:
-    """The lines of a table: what tells the rows apart, and these measures in words."""
+    """The lines of a table: what distinguishes the rows, and these measures in words."""
     own = [name for name in settings if any(name in row.settings for row in section.rows)]
     seeds = ["seeds"] if section.has_seeds else []
     yield from _rule(["model", *own, *seeds, *(c.head for c in columns)], 1 + len(own + seeds))

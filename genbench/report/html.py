@@ -162,7 +162,7 @@ def _setting_columns(section: Section, names: list[str]) -> Settings:
 
 
 def _first_settings(section: Section) -> Settings:
-    """The columns of settings at a glance: one with the fewest that tell, where there are many."""
+    """The columns of settings at a glance: a single one if there are many."""
     if len(section.settings) <= MOST_SETTINGS:
         return _setting_columns(section, section.settings)
     words = []

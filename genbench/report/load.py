@@ -36,10 +36,10 @@ SEED = (
 class RunResult:
     """A run as its files describe it. One that is not done has no metrics, and `reason` says why.
 
-    `dataset` is the name of its data, with what tells them from other data of that name. `settings`
-    are those that identify the run, `own` the names of those that are not at their defaults. `root`
-    is the folder that the data came from, where somebody chose one. `folders` are the names of
-    all runs that this one stands for.
+    `dataset` is the name of its data, with the folder or digest where there are others of that
+    name. `settings` identify the run, and `own` are the names of those that are not at their
+    defaults. `root` is the folder that the data came from, where somebody chose one. `folders` are
+    the names of all runs that this one stands for.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class RunResult:
 
     @property
     def seed(self) -> str:
-        """The seed in words, which tells apart runs with the same settings."""
+        """The seed in words, which distinguishes runs with the same settings."""
         return written(self.settings.get(SEED, ""))
 
     @property
@@ -238,7 +238,7 @@ def _natural(path: Path) -> list:
 
 
 def with_data_named(runs: Iterable[RunResult]) -> list[RunResult]:
-    """The same runs; data that are not a dataset's usual ones are called by what tells them apart.
+    """The same runs; data that are not a dataset's usual ones get a name of their own.
 
     That is the name of the folder that they came from and, where data of one folder and the same
     settings differ, the beginning of their digest.

@@ -1,4 +1,4 @@
-"""What a row is called: the model, settings and dataset that tell it from the rows beside it."""
+"""The name of a row: the model, settings and dataset that distinguish it from other rows."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,7 +7,7 @@ from genbench.report.words import short
 
 
 def name_of(row: TableRow, rows: Sequence[TableRow], without: Iterable[str] = ()) -> str:
-    """What tells a row from others: its model, settings and dataset, as far as these differ.
+    """The model, settings and dataset of a row, as far as others differ in them.
 
     Settings are written as one would type them, in brackets after the model. Nothing for a row
     that is alone, or that differs only in the settings that are left out.
@@ -28,7 +28,7 @@ def settings_in_words(
     without: Iterable[str] = (),
     fewest: bool = False,
 ) -> list[str]:
-    """The settings that tell a row from these, as one would type them: all, or the fewest."""
+    """The settings in which a row differs from these, as one would type them: all, or a few."""
     names = [n for n in chosen_settings(rows) if n in row.settings and n not in {*without}]
     if fewest:
         names = _fewest(row, rows, names)
@@ -36,7 +36,7 @@ def settings_in_words(
 
 
 def _fewest(row: TableRow, rows: Sequence[TableRow], names: list[str]) -> list[str]:
-    """Of some settings, a few that tell a row from all others that any of them tells it from.
+    """Of some settings, a few that suffice to distinguish a row from all others.
 
     One after the other is taken that differs in most of the rows that are left.
     """
@@ -54,7 +54,7 @@ def _fewest(row: TableRow, rows: Sequence[TableRow], names: list[str]) -> list[s
 
 
 def row_name(row: TableRow, rows: Sequence[TableRow]) -> str:
-    """What a row is called in a sentence: what tells it from these rows, at least its model."""
+    """The name of a row in a sentence: at least its model."""
     return name_of(row, rows) or row.model
 
 

@@ -1,6 +1,6 @@
 """Files that a report writes into a folder that may hold a user's own: those are never overwritten.
 
-A list beside them, with the digest of each file, says which files are ours and unchanged.
+A list in the same folder, with the digest of each file, says which files are ours and unchanged.
 """
 
 import hashlib

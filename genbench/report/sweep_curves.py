@@ -52,7 +52,7 @@ class Curve:
 
     @property
     def shown(self) -> list[Line]:
-        """As many lines as one can tell apart: those that get lowest."""
+        """As many lines as a reader can distinguish: those with the lowest minimum."""
         lowest = sorted(self.lines, key=lambda line: line.parts[line.judged][:, 0].min())
         limit = {id(line) for line in lowest[:MOST_LINES]}
         return [line for line in self.lines if id(line) in limit]
@@ -61,7 +61,7 @@ class Curve:
 def draw_curves(folder: Path, registry: Registry) -> None:
     """Draw every curve that the runs below a folder make, and print what each shows.
 
-    Each is a picture with a table of its numbers beside it.
+    Each is a picture and a table of its numbers.
     """
     for curve in curves(gathered([folder], registry)[0]):
         files = {

@@ -18,7 +18,7 @@ MOST_AT_FIRST = 10  # columns of numbers that are shown first, where no card say
 MOST_EMPTY = 3  # rows without any number that are shown first
 LEAST_SHARE = 0.25  # of the rows, for a further column of the same name to be shown first
 SAMPLER = Quantity("sampler", SAMPLES)  # the column that says what samples are drawn from
-# How a header tells apart measures of the same name: by the first of these in which they differ.
+# How a header distinguishes measures of one name: by the first of these in which they differ.
 APART = {
     "group": "",
     "on": "on ",
@@ -80,7 +80,7 @@ class Section:
 
     @cached_property
     def settings(self) -> list[str]:
-        """The settings that tell the rows apart; the sampler has a column of its own."""
+        """The settings that distinguish the rows; the sampler has a column of its own."""
         has_sampler = any(column.is_sampler for column in self.columns)
         return [n for n in chosen_settings(self.rows) if n != SAMPLER.name or not has_sampler]
 
@@ -173,7 +173,7 @@ class Report:
 
     @cached_property
     def labels(self) -> dict[Quantity, str]:
-        """A name for each measure that tells it from all others."""
+        """A name for each measure that no other has."""
         return labels(self.quantities)
 
 

@@ -178,7 +178,7 @@ def _best_rows(section: Section, most: int) -> list[int]:
 
 
 def _own_columns(section: Section, places: list[int], width: int) -> list[tuple[str, list[str]]]:
-    """The columns that tell the rows apart, in at most half of the width."""
+    """The columns that distinguish the rows, in at most half of the width."""
     lines = [section.lines[i] for i in places]
     found = [("model", [row.model for row in lines])]
     if section.has_seeds:
@@ -193,7 +193,7 @@ def _own_columns(section: Section, places: list[int], width: int) -> list[tuple[
 
 
 def _settings(section: Section, i: int) -> list[str]:
-    """What tells a line from the other rows of its model, and perhaps from other data."""
+    """The settings in which a line differs from the other rows of its model."""
     row = section.lines[i]
     alike = [other for other in section.rows if other.model == row.model]
     words = settings_in_words(row, [*alike, row] if row not in alike else alike, fewest=True)
