@@ -318,12 +318,12 @@ def test_a_bare_command_says_what_to_type_and_starts_nothing(genbench, tmp_path)
 @pytest.mark.parametrize("plus", ["", "+"])
 def test_an_experiment_sets_what_its_file_says_and_the_command_wins(plus, genbench, tmp_path):
     text = "# @package _global_\n# Mine.\ndefaults: [override /model: kmeans, override /dataset: ring]\n"
-    put_own(tmp_path, experiment__mine=text + "n_components: 5\ndataset: {noise: 0.3}\n")
+    put_own(tmp_path, experiment__mine=text + "n_components: 5\ndataset: {size: 300}\n")
     put_own(tmp_path, experiment__more="# @package _global_\n# More.\ndefaults: [mine]\nseed: 3\n")
     own = ["--config-dir", "own", f"{plus}experiment=more"]
     shown = yaml.safe_load(genbench("--cfg", "job", *own, "n_components=7").stdout)
     assert (shown["model"]["name"], shown["dataset"]["name"]) == ("kmeans", "ring")
-    assert (shown["n_components"], shown["dataset"]["noise"], shown["seed"]) == (7, 0.3, 3)
+    assert (shown["n_components"], shown["dataset"]["size"], shown["seed"]) == (7, 300, 3)
     other = yaml.safe_load(genbench("--cfg", "job", *own, "model=gmm").stdout)
     assert (other["model"]["name"], other["n_components"]) == ("gmm", 5)
     done = genbench(*own, "hydra.run.dir=run", *TINY[0:1], *TINY[2:])

@@ -78,7 +78,7 @@ def parse_flags(words: list[str]) -> argparse.Namespace:
     # A setting that follows --info is not the part to show.
     words = [
         f"{word}=all" if word in ("--info", "-i") and "=" in after else word
-        for word, after in zip(words, [*words[1:], ""], strict=True)
+        for word, after in zip(words, [*words, ""][1:], strict=True)
     ]
     found, unknown = flags_parser().parse_known_intermixed_args(words)
     if unknown:

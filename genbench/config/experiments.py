@@ -51,7 +51,8 @@ def preset_of(name: Any, registry: Registry, within: tuple[str, ...] = ()) -> di
             str(file), "holds no settings by name", fix="write NAME: VALUE in each line"
         )
     if name in within:
-        raise UserError(str(file), "includes itself", " > ".join([*within, name]))
+        chain = " > ".join([*within, name])
+        raise UserError(str(file), "includes itself", chain, "correct its defaults list")
     listed = content.pop("defaults", None) or []
     found: dict[str, Any] = {}
     for entry in listed if isinstance(listed, list) else [listed]:
