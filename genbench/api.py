@@ -14,8 +14,8 @@ from genbench.config.registry import builtin_registry
 from genbench.config.request import require_data
 from genbench.config.resolvers import run_name
 from genbench.config.saved import recorded
-from genbench.config.settings import written
 from genbench.experiment import load_run
+from genbench.settings.setting import written
 from genbench.sweeps.launch import execute
 from genbench.trained import Trained
 

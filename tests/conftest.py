@@ -16,13 +16,14 @@ from genbench import experiment
 from genbench.cli.main import main
 from genbench.config.compose import resolved
 from genbench.config.registry import builtin_registry
-from genbench.config.settings import Setting, Varying
 from genbench.data.loading import load
 from genbench.data.types import Data, Split
 from genbench.experiment import build
 from genbench.figures.canvas import Canvas
 from genbench.figures.renderer import FigureRenderer
 from genbench.model import Model
+from genbench.settings.fields import ConditionalDefault
+from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError
 from genbench.utils.imports import locate
 
@@ -84,9 +85,13 @@ def own_class(model: str) -> str:
 
 
 def defaults_of(setting: Setting) -> list:
-    """The usual default first, then those that go with another setting."""
+    """The default, or those that go with the values of another setting."""
     default = setting.default
-    return [value for _, value in default.choices] if isinstance(default, Varying) else [default]
+    return (
+        [value for _, value in default.choices]
+        if isinstance(default, ConditionalDefault)
+        else [default]
+    )
 
 
 def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:

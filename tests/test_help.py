@@ -5,10 +5,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+from typing import Annotated, Literal
 
 import pytest
 from conftest import CONFIGS, MODELS, config_of, defaults_of
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from pydantic import Field
 
 from genbench.cli.completion import FLAGS, SCRIPTS, candidates
 from genbench.cli.flags import FLAGS as PARSED
@@ -17,8 +19,17 @@ from genbench.cli.help import name_help, names
 from genbench.cli.main import COMMANDS, main
 from genbench.config.registry import GROUPS, builtin_registry
 from genbench.config.request import check_request
-from genbench.config.settings import Setting, Varying, written
 from genbench.config.validation import ASIDE, check, known_settings, title
+from genbench.settings.fields import (
+    AtLeastOne,
+    ConditionalDefault,
+    Decay,
+    Device,
+    NonNegative,
+    Or,
+    only_with,
+)
+from genbench.settings.setting import Setting, alternatives_of, written
 
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
 CHOICES = [("model", m) for m in MODELS] + [("dataset", d) for d in DATASETS]
@@ -44,11 +55,8 @@ def test_a_page_tells_the_source_and_every_setting_with_its_default(group, choic
     assert all(plain(line) in text for line in CATALOGUE.about(f"{group}/{choice}"))
     own, shared = page.split("Settings of every run")
     for setting in CATALOGUE.settings(f"{group}/{choice}").values():
-        assert (
-            f"  {setting.example}"
-            if setting.required
-            else f"  {setting.name}={written(defaults_of(setting)[0])}"
-        ) in own
+        shown = [f"  {setting.name}={written(default)}" for default in defaults_of(setting)]
+        assert any(row in own for row in ([f"  {setting.example}"] if setting.required else shown))
         assert plain(f"{setting.meaning} {setting.in_words()}") in plain(own)
     for setting in CATALOGUE.shared().values():
         assert f"  {setting.name}=" in shared and setting.meaning in plain(shared)
@@ -59,7 +67,7 @@ VARYING = [
     (model, name, value, default.name, condition)
     for model in MODELS
     for name in known_settings(CATALOGUE, model, "digits")
-    if isinstance(default := CATALOGUE.value(f"model/{model}", name), Varying)
+    if isinstance(default := CATALOGUE.value(f"model/{model}", name), ConditionalDefault)
     for condition, value in default.choices
 ]
 
@@ -100,15 +108,17 @@ def test_a_default_that_goes_with_another_setting_holds_beside_it_and_what_is_gi
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_defaults_on_a_page_are_those_of_a_composed_run(model):
-    config = config_of(model, dataset="ring")
+@pytest.mark.parametrize(("dataset", "beside"), [("digits", None), ("ring", "vectors|mlp|ring")])
+def test_the_defaults_on_a_page_are_those_of_a_composed_run(model, dataset, beside):
+    """Those of the plain command stand first, then those with other data and networks."""
+    config = config_of(model, dataset=dataset)
     rows = re.findall(r"^  (\w+)=(\S+)(.*?)(?=^  \S|^$)", name_help(model, CATALOGUE), re.M | re.S)
     assert {name for name, *_ in rows} == {
         *CATALOGUE.settings(f"model/{model}"),
         *CATALOGUE.shared(),
     }
     for name, default, text in rows:
-        there = re.search(r"(\S+) with dataset=[^;=]*\bring\b", plain(text))
+        there = beside and re.search(rf"; (\S+) with [^;=]*=[^;=]*\b({beside})\b", plain(text))
         assert written(config[name]) == (there[1] if there else default), name
 
 
@@ -134,18 +144,32 @@ def test_a_setting_is_told_with_all_who_have_it_and_what_it_is_there():
             assert re.search(rf"\b{choice}\b|every {group}", page)
 
 
+ONLY_CONV = Annotated[AtLeastOne, only_with(network="conv")]
+ONLY_X_Y = Annotated[int, only_with(a=("x", "y"))]
+ABOVE_ONE = Annotated[float, Field(gt=1), only_with(a="x")]
+
+
 @pytest.mark.parametrize(
-    ("allowed", "beside", "says"),
+    ("annotation", "beside", "says"),
     [
-        ("float >= 0 | auto", {}, "float >= 0 | auto"),
-        ("int >= 1 if network=conv", {}, "int >= 1, only with network=conv"),
-        ("int >= 1 if network=conv", {"network": "conv"}, "int >= 1"),
-        ("int if a=x | int if a=y", {}, "int, only with a=x or a=y"),
-        ("int if a=x | int if a=y", {"a": "x"}, "int"),
-        ("int | float > 1 if a=x | auto", {}, "int | auto, or float > 1 with a=x"),
+        (NonNegative | Literal["auto"], {}, "float >= 0 | auto"),
+        (Annotated[AtLeastOne, Or("auto")], {}, "int >= 1 | auto"),
+        (
+            Annotated[list[Decay], Field(min_length=2)] | None,
+            {},
+            "list of 2 float in [0, 1) | null",
+        ),
+        (list[list[float]], {}, "list of list of float"),
+        (Device, {}, "auto | cpu | cuda | cuda:N | mps"),
+        (ONLY_CONV, {}, "int >= 1, only with network=conv"),
+        (ONLY_CONV, {"network": "conv"}, "int >= 1"),
+        (ONLY_X_Y, {}, "int, only with a=x or a=y"),
+        (ONLY_X_Y, {"a": "x"}, "int"),
+        (int | ABOVE_ONE | Literal["auto"], {}, "int | auto, or float > 1 with a=x"),
     ],
 )
-def test_what_is_allowed_reads_as_words(allowed, beside, says):
+def test_what_is_allowed_reads_as_words(annotation, beside, says):
+    allowed = tuple(alternatives_of(annotation))
     assert Setting("s", allowed, "", None, "").in_words(beside) == says
 
 
@@ -165,7 +189,7 @@ def test_each_value_that_completion_offers_is_allowed(group, choice):
         found = offered(f"{group}={choice} {name}=")
         assert (found or setting.required) and all(word.endswith(" ") for word in found)
         for override in parser.parse_overrides([word.rstrip() for word in found]):
-            others = [dict([c.split("=")]) if c else {} for _, c in setting.alternatives]
+            others = [{}, *({c.name: c.value} for c in setting.conditions)]
             assert override.key_or_group == name and any(
                 _allowed(setting, override.value(), o) for o in others
             ), override
@@ -223,11 +247,25 @@ def test_resume_offers_the_runs_there_are(tmp_path, monkeypatch):
     assert offered("resume else") == ["elsewhere/c "] and offered("resume x") == []
 
 
+OWN_MODEL = """
+from pydantic import Field
+from genbench.model import Model
+from genbench.settings.run import RunSettings
+
+class MeanSettings(RunSettings):
+    shrink: bool = Field(True, description="towards zero")
+
+class Mean(Model):
+    settings: MeanSettings
+"""
+
+
 def test_a_users_own_model_is_helped_and_completed(tmp_path, monkeypatch, capsys):
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "mine" / "model" / "mean.yaml").write_text(
-        "# @package _global_\n# The mean image.\nmodel: {name: mean, class: mymean.Mean}\nshrink: true  # bool: towards zero\n"
+        "# @package _global_\n# The mean image.\nmodel: {name: mean, class: mymean.Mean}\n"
     )
+    (tmp_path / "mine" / "mymean.py").write_text(OWN_MODEL)
     monkeypatch.chdir(tmp_path)
 
     def said(*args):

@@ -41,11 +41,19 @@ PCA = ["-m", "model=pca", *TINY, "hydra.sweep.dir=sweep"]
 MOODS = """
 import os, random, sys, warnings, weakref
 import matplotlib, numpy, torch
+from typing import Literal
+from pydantic import Field
 from genbench.models.kmeans import KMeans
+from genbench.settings.classical import KMeansSettings
+
+class MoodySettings(KMeansSettings):
+    mood: Literal["fine", "raise", "exit", "memory", "meddle"] = Field("fine", description="a mood")
+    tag: str = Field("none", description="nothing")
 
 alive, seen = weakref.WeakSet(), []
 
 class Moody(KMeans):
+    settings: MoodySettings
     def __init__(self, space, s):
         super().__init__(space, s)
         seen.append(len(alive))
@@ -71,8 +79,6 @@ MOODY = """# @package _global_
 defaults: [kmeans, _self_]
 model: {name: moody, class: moods.Moody}
 n_init: 1
-mood: fine            # fine | raise | exit | memory | meddle: what it does when it is made
-tag: none             # text: nothing
 """
 
 

@@ -6,8 +6,8 @@ from itertools import product
 
 from genbench.cli.help import names
 from genbench.config.registry import GROUPS, Registry
-from genbench.config.settings import Setting
 from genbench.config.validation import known_settings
+from genbench.settings.setting import Setting
 from genbench.verification.recipe import WHERE
 from genbench.verification.recipes import read, sets
 
@@ -163,7 +163,7 @@ def _options(command: str, before: list[str], word: str, registry: Registry) -> 
     )
     if "=" not in word:
         return [f"{name}=" for name in known if name not in given]
-    if name not in known or "folder" in dict(known[name].alternatives):
+    if name not in known or known[name].is_folder:
         return []
     return [f"{name}={value} " for value in known[name].words()]
 

@@ -14,7 +14,7 @@ import torch
 
 from genbench.config.registry import Registry
 from genbench.config.resolvers import unique_name
-from genbench.config.settings import Settings, written
+from genbench.config.settings import Settings
 from genbench.experiment import load_run
 from genbench.figures.canvas import png
 from genbench.figures.latent import (
@@ -29,6 +29,7 @@ from genbench.figures.samples import draw_samples
 from genbench.figures.scene import Scene
 from genbench.model import Model, supports
 from genbench.runs.checkpoint_files import MEMORY
+from genbench.settings.setting import written
 from genbench.sweeps.launch import run_title
 from genbench.trained import Trained
 from genbench.utils import signals

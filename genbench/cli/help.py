@@ -1,4 +1,4 @@
-"""What --help, `genbench help NAME`, `models` and `datasets` print, read from the declarations in configs/."""
+"""What --help, `genbench help NAME`, `models` and `datasets` print, from the settings classes and configs/."""
 
 import shlex
 import textwrap
@@ -8,7 +8,10 @@ from shutil import get_terminal_size
 from typing import Any
 
 from genbench.config.registry import GROUPS, Registry
-from genbench.config.settings import Setting, Varying, nearest, written
+from genbench.config.settings import nearest
+from genbench.config.validation import known_settings
+from genbench.settings.fields import ConditionalDefault
+from genbench.settings.setting import Setting, written
 from genbench.utils.errors import UserError
 
 Row = tuple[str, list[str]]  # a name, and the paragraphs beside it
@@ -21,7 +24,7 @@ def settings_help(usage: str, registry: Registry) -> str:
         parts.append(
             _section(
                 f"{group}=NAME",
-                [(c, registry.about(f"{group}/{c}")[:1]) for c in registry.names(group)],
+                [(c, _about(f"{group}/{c}", registry)[:1]) for c in registry.names(group)],
             )
         )
     sections: dict[str, list[Row]] = {}
@@ -47,8 +50,11 @@ def choices_help(group: str, registry: Registry) -> str:
     """Every choice of a group: what it is, its source, the settings of its own."""
     rows = []
     for choice in registry.names(group):
-        settings = ", ".join(s.name for s in _own(group, choice, registry))
-        rows.append((choice, [*registry.about(f"{group}/{choice}"), f"settings: {settings}", ""]))
+        paragraphs = _about(f"{group}/{choice}", registry)
+        if choice in registry.readable(group):
+            names = ", ".join(setting.name for setting in _own(group, choice, registry))
+            paragraphs = [*paragraphs, f"settings: {names}"]
+        rows.append((choice, [*paragraphs, ""]))
     return (
         _section(f"{group}=NAME", rows).rstrip()
         + "\n\ngenbench help NAME tells all about one of them."
@@ -83,7 +89,7 @@ def name_help(word: str, registry: Registry) -> str:
 
 
 def command_help(command: str, registry: Registry) -> str:
-    """All about a command on a run, and the options that configs/command/ declares."""
+    """All about a command on a run, and its options."""
     what, *more = registry.about(f"command/{command}")
     options = _own("command", command, registry)
     words = ["genbench", command, "outputs/RUN"]
@@ -108,14 +114,15 @@ def _choice_page(group: str, choice: str, registry: Registry) -> str:
     own = _own(group, choice, registry)
     objective, *sources = registry.about(f"{group}/{choice}") or [""]
     command = ["genbench", f"{group}={choice}", *_required(own)]
-    plain = [replace(s, default=_usual(s.default)[0]) for s in own]
+    usual = {s.name: _usual(s.default, f"{group}={choice}", registry) for s in own}
+    plain = [replace(s, default=usual[s.name][0]) for s in own]
     sweep = next((_overrides(s, 3) for s in plain if len(_values(s)) > 1), [])
     return "\n\n".join(
         [
             f"{group}={choice}",
             _indented(objective),
             *(["\n".join(_indented(line) for line in sources)] if sources else []),
-            _section("Settings of its own", [_row(s, *_usual(s.default)) for s in own]),
+            _section("Settings of its own", [_row(s, *usual[s.name]) for s in own]),
             _section("Settings of every run", _shared_rows(group, choice, registry)),
             _examples(command, ["genbench", "-m", *command[1:], *sweep] if sweep else []),
         ]
@@ -196,33 +203,50 @@ def _declared(registry: Registry) -> dict[Setting, dict[str, Any]]:
         for setting in registry.shared().values()
     }
     for group in GROUPS:
-        for choice in registry.names(group):
+        for choice in registry.readable(group):
             path = f"{group}/{choice}"
             for setting in [*found]:
                 value = registry.value(path, setting.name)
                 if "" in found[setting] and value is not None:
-                    found[setting] |= _told(f"{group}={choice}", value)
+                    found[setting] |= _by_condition(f"{group}={choice}", value, registry)
             for setting in registry.settings(path).values():
                 found.setdefault(replace(setting, default=None), {}).update(
-                    _told(f"{group}={choice}", setting.default)
+                    _by_condition(f"{group}={choice}", setting.default, registry)
                 )
     return found
 
 
-def _usual(default: Any) -> tuple[Any, dict[str, Any]]:
-    """A default where nothing else is known, and those beside other settings by `NAME=VALUE`."""
-    if not isinstance(default, Varying):
+def _usual(default: Any, choice: str, registry: Registry) -> tuple[Any, dict[str, Any]]:
+    """The default of a choice where the command sets nothing else, and others by `NAME=VALUE`."""
+    if not isinstance(default, ConditionalDefault):
         return default, {}
-    return default.usual, {f"{default.name}={value}": other for value, other in default.choices[1:]}
+    usual = default.beside(_plain_values(choice, registry))
+    others = {f"{default.name}={value}": other for value, other in default.choices}
+    return usual, {condition: other for condition, other in others.items() if other != usual}
 
 
-def _told(choice: str, default: Any) -> dict[str, Any]:
-    """The defaults of a choice by its name, and beside other settings by `its name NAME=VALUE`."""
-    usual, others = _usual(default)
+def _plain_values(choice: str, registry: Registry) -> dict[str, Any]:
+    """What a default can depend on, in a command that only makes this choice."""
+    chosen = {group: registry.default_choice(group) for group in GROUPS}
+    chosen |= [choice.split("=")]
+    known = known_settings(registry, **chosen)
+    kind = registry.value(f"dataset/{chosen['dataset']}", "dataset.kind")
+    return {name: setting.default for name, setting in known.items()} | {"dataset.kind": kind}
+
+
+def _by_condition(choice: str, default: Any, registry: Registry) -> dict[str, Any]:
+    """The defaults of a choice: the usual one by its name, others by its name and `NAME=VALUE`."""
+    usual, others = _usual(default, choice, registry)
     return {
         choice: usual,
         **{f"{choice} {condition}": other for condition, other in others.items()},
     }
+
+
+def _about(path: str, registry: Registry) -> list[str]:
+    """What a choice is, then its source; or why it cannot be used."""
+    problem = registry.problem(path)
+    return registry.about(path) if problem is None else [f"cannot be used: {problem}"]
 
 
 def _owners(defaults: dict[str, Any]) -> list[str]:
@@ -235,21 +259,24 @@ def _who(defaults: dict[str, Any], registry: Registry) -> str:
         return "every run"
     group = next(iter(defaults)).partition("=")[0]
     owners = [choice.partition("=")[2] for choice in _owners(defaults)]
-    return f"every {group}" if owners == registry.names(group) else f"{group}={', '.join(owners)}"
+    return (
+        f"every {group}" if owners == registry.readable(group) else f"{group}={', '.join(owners)}"
+    )
 
 
 def _defaults(defaults: dict[str, Any]) -> str:
     """The default of every run, or else the commonest, then the exceptions."""
-    values = [written(value) for value in defaults.values()]
+    owners = _owners(defaults)
+    values = [written(defaults[owner]) for owner in owners]
     usual = written(defaults[""]) if "" in defaults else max(values, key=values.count)
-    return "; ".join(
-        [
-            usual,
-            *_exceptions(
-                {c: v for c, v in defaults.items() if c and (" " in c or written(v) != usual)}
-            ),
-        ]
-    )
+    conditional = {c: v for c, v in defaults.items() if " " in c}
+    conditions = {c.partition(" ")[2]: v for c, v in conditional.items()}
+    if {f"{owner} {condition}" for owner in owners for condition in conditions} == {*conditional}:
+        shown = [f"{written(v)} with {condition}" for condition, v in conditions.items()]
+    else:
+        shown = _exceptions(conditional)
+    others = {owner: defaults[owner] for owner in owners if written(defaults[owner]) != usual}
+    return "; ".join([usual, *_exceptions(others), *shown])
 
 
 def _exceptions(defaults: dict[str, Any]) -> list[str]:
@@ -278,8 +305,8 @@ def _values(setting: Setting) -> list[str]:
 
 def _beside(setting: Setting) -> dict[str, str]:
     """Another setting that this one needs to have an effect, if any."""
-    condition = setting.alternatives[0][1]
-    return dict([condition.split("=")]) if condition else {}
+    needed = setting.alternatives[0].conditions[:1]
+    return {condition.name: condition.value for condition in needed}
 
 
 def _overrides(setting: Setting, count: int) -> list[str]:

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from genbench.config import resolvers  # noqa: F401 (registers those that config.yaml uses)
 from genbench.config.experiments import EXPERIMENT, with_experiment
+from genbench.config.nodes import store_settings
 from genbench.config.overrides import check_hydras_words, parsed
 from genbench.config.registry import GROUPS, Registry
 from genbench.config.settings import nearest
@@ -37,6 +38,7 @@ def hydra_ready(registry: Registry) -> Iterator[tuple[Any, list[str]]]:
     Hydra or a file that only Hydra reads is to blame for.
     """
     *users, builtin = map(str, registry.folders)
+    store_settings(registry)
     outer = GlobalHydra.instance().hydra  # which is running a sweep that asks for more
     GlobalHydra.instance().clear()
     try:

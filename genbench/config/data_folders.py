@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.config.picture_layout import picture_layout
-from genbench.config.settings import Setting
+from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError, plain
 from genbench.utils.pictures import opened_picture
 from genbench.utils.signals import check
@@ -96,7 +96,7 @@ def require_folders(values: Mapping[str, Any], known: dict[str, Setting], loader
     """
     for name, setting in known.items():
         given = values.get(name)
-        if isinstance(given, str) and "folder" in [kind for kind, _ in setting.alternatives]:
+        if isinstance(given, str) and setting.is_folder:
             _require(name, Path(os.path.abspath(os.path.expanduser(given))), loader)
 
 

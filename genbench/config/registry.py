@@ -1,39 +1,60 @@
-"""The catalogue of what is declared: models, datasets and commands, and the settings of each, from the files in configs/."""
+"""Every model, dataset and command there is, with its settings: the classes that declare them, the presets in configs/."""
 
 import os
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from genbench.config.settings import FIXED, Setting, declarations, flatten, varying
+from genbench.config.declarations import settings_class
+from genbench.config.settings import FIXED, flatten
+from genbench.settings.base import Settings, own_first, settings_of
+from genbench.settings.commands import COMMANDS
+from genbench.settings.run import RunSettings
+from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError
 from genbench.utils.files import MOST_YAML, Unreadable, parse_yaml, read_text
 
-GROUPS = (
-    "model",
-    "dataset",
-)  # what a run is chosen from; what the former sets wins over what the latter does
+GROUPS = ("model", "dataset")  # what a run is chosen from; a model's presets win over a dataset's
 CODE = {"model": "class", "dataset": "loader"}  # what names the code of each
 EXAMPLES = {
     group: f"such as {group}: {{name: mine, {part}: my_module.{part.title()}}}"
     for group, part in CODE.items()
 }
+SHARED = settings_of(RunSettings)
 
 
 class Registry:
-    """Everything declared under one or more config folders; an earlier folder hides a later one's files."""
+    """Everything under one or more config folders; an earlier folder hides a later one's files."""
 
     def __init__(self, folders: list[Path]):
         self.folders = [Path(f) for f in folders]
-        self._read: dict[str, tuple[dict, list[str], dict[str, Setting]]] = {}
+        self._read: dict[str, tuple[dict[str, Any], list[str]]] = {}
         self._chains: dict[str, list[str]] = {}
+        self._classes: dict[str, type[Settings]] = {}
+        self._settings: dict[str, dict[str, Setting]] = {}
 
     def names(self, group: str) -> list[str]:
         """The choices of a group, such as the models, in alphabetical order; hidden files are none."""
+        if group == "command":
+            return sorted(COMMANDS)
         files = [file for folder in self.folders for file in (folder / group).glob("*.yaml")]
         return sorted({file.stem for file in files if not file.name.startswith(".")})
+
+    def readable(self, group: str) -> list[str]:
+        """The choices whose settings can be read; a damaged file of a user's own leaves the others usable."""
+        return [choice for choice in self.names(group) if self.problem(f"{group}/{choice}") is None]
+
+    def problem(self, path: str) -> UserError | None:
+        """Why a choice cannot be used, if it cannot."""
+        try:
+            self.settings(path)
+            self.about(path)
+        except UserError as error:
+            return error
+        return None
 
     def file(self, path: str) -> Path:
         """Where a config is read from. UserError where there is no such file."""
@@ -53,19 +74,19 @@ class Registry:
         return found
 
     def require_named(self, group: str, choice: str) -> None:
-        """UserError where the file of a choice does not say what it is called and which code it stands for."""
+        """UserError where the file of a choice lacks its name or the code that it stands for."""
         for name in (f"{group}.name", f"{group}.{CODE[group]}"):
-            if self.value(f"{group}/{choice}", name) is None:
+            if self._preset(f"{group}/{choice}", name) is None:
                 raise UserError(
                     f"{self.file(f'{group}/{choice}')}: {name}", "is missing", fix=EXAMPLES[group]
                 )
 
     def let_import(self) -> None:
-        """Let Python find modules in a user's own folders, which their YAML files name classes and loaders of."""
+        """Let Python find modules in a user's own folders, whose YAML files name classes and loaders."""
         sys.path += [str(folder) for folder in self.folders[:-1] if str(folder) not in sys.path]
 
     def default_choice(self, group: str) -> str:
-        """What a run has of a group where the command names none."""
+        """The choice of a group for commands that make none."""
         listed = self._defaults("config")
         found = [entry[group] for entry in listed if isinstance(entry, dict) and group in entry]
         if not found:
@@ -76,10 +97,92 @@ class Registry:
         return found[0]
 
     def about(self, path: str) -> list[str]:
-        """The comment lines at the head of a file: what it is, then its source."""
+        """What a choice is, then its source: the comment at the head of its file, or the docstring of a command."""
+        group, _, choice = path.partition("/")
+        if group == "command":
+            paragraphs = (COMMANDS[choice].__doc__ or "").split("\n\n")
+            return [" ".join(paragraph.split()) for paragraph in paragraphs]
         return self._file(path)[1]
 
-    def chain(self, path: str, within: tuple[str, ...] = ()) -> list[str]:
+    def declared(self, path: str) -> type[Settings]:
+        """The class that declares the settings of a choice, such as `model/vae`, or of `config`, which every run has.
+
+        UserError where a user's own code cannot be imported.
+        """
+        if path not in self._classes:
+            group, _, choice = path.partition("/")
+            if path == "config":
+                declared: type[Settings] = RunSettings
+            elif group == "command":
+                declared = COMMANDS[choice]
+            else:
+                self.let_import()
+                self.require_named(group, choice)
+                name = f"{group}.{CODE[group]}"
+                key = name if self._is_builtin(path) else f"{self.file(path)}: {name}"
+                declared = settings_class(group, self._preset(path, name), key)
+            self._classes[path] = declared
+        return self._classes[path]
+
+    def settings(self, path: str) -> dict[str, Setting]:
+        """The settings of a choice by dotted name, with its defaults; those of every run are only in `config`."""
+        if path not in self._settings:
+            group = path.partition("/")[0]
+            presets = self._presets(path)
+            declared = settings_of(self.declared(path), "dataset." * (group == "dataset"))
+            self._settings[path] = {
+                name: replace(setting, default=presets.get(name, setting.default))
+                for name, setting in declared.items()
+                if group != "model" or name not in SHARED
+            }
+        return {**self._settings[path]}
+
+    def own_first(self, path: str) -> dict[str, Setting]:
+        """The same, those that only this choice has before those that it shares with others."""
+        ordered = own_first(self.declared(path), self.settings(path).values())
+        return {setting.name: setting for setting in ordered}
+
+    def value(self, path: str, name: str) -> Any:
+        """The value that a choice gives to any key of a run's config; None where it leaves the key alone."""
+        preset = self._preset(path, name)
+        if preset is not None or path.partition("/")[0] not in GROUPS:
+            return preset
+        declared = self.declared(path)
+        if path.startswith("dataset/"):
+            name = name.removeprefix("dataset.") if name.startswith("dataset.") else ""
+            info = declared.model_fields.get(name)
+            return None if info is None else info.get_default()
+        setting = settings_of(declared).get(name)
+        inherited = name in SHARED and setting is not None and setting == SHARED[name]
+        return None if setting is None or inherited else setting.default
+
+    def shared(self) -> dict[str, Setting]:
+        """The settings that every run has."""
+        return self.settings("config")
+
+    def owners(self, name: str) -> list[str]:
+        """The models and datasets that have a setting of this name."""
+        return [
+            choice
+            for group in GROUPS
+            for choice in self.readable(group)
+            if name in self.settings(f"{group}/{choice}")
+        ]
+
+    def _preset(self, path: str, name: str) -> Any:
+        """What a file, or one it includes, sets a key to."""
+        return self._presets(path).get(name)
+
+    def _presets(self, path: str) -> dict[str, Any]:
+        """The values of a file and of those it includes, by dotted name; null where a later file says nothing else."""
+        if path.startswith("command/"):
+            return {}
+        found: dict[str, Any] = {}
+        for part in self._chain(path):
+            found |= self._file(part)[0]
+        return found
+
+    def _chain(self, path: str, within: tuple[str, ...] = ()) -> list[str]:
         """The file and those that its defaults list includes, in the order in which they are applied.
 
         UserError if one includes itself; `within` are the files that led here.
@@ -92,24 +195,24 @@ class Registry:
                 "correct its defaults list",
             )
         if path not in self._chains:
-            group = path.rpartition("/")[0]
             found: list[str] = []
-            for entry in [*self._defaults(path), "_self_"]:
-                if entry == "_self_":
-                    part = [path]
-                elif isinstance(entry, str):
-                    part = self.chain(
-                        entry[1:] if entry.startswith("/") else f"{group}/{entry}", (*within, path)
-                    )
-                else:
-                    part = []
-                found = [
-                    p for p in found if p not in part
-                ] + part  # what comes later wins, so the last place counts
+            for part in self._included(path, within):
+                found = [p for p in found if p not in part] + part  # the last place counts
             self._chains[path] = found
         return self._chains[path]
 
-    def _defaults(self, path: str) -> list:
+    def _included(self, path: str, within: tuple[str, ...]) -> Iterator[list[str]]:
+        """What each entry of a file's defaults list includes; the file itself where the list says `_self_`, or last."""
+        group = path.rpartition("/")[0]
+        entries = [entry for entry in self._defaults(path) if isinstance(entry, str)]
+        for entry in entries if "_self_" in entries else [*entries, "_self_"]:
+            if entry == "_self_":
+                yield [path]
+            elif not entry.startswith("settings/"):
+                included = entry[1:] if entry.startswith("/") else f"{group}/{entry}"
+                yield self._chain(included, (*within, path))
+
+    def _defaults(self, path: str) -> list[Any]:
         """The defaults list of a file."""
         listed = self._file(path)[0].get("defaults") or []
         if not isinstance(listed, list):
@@ -117,52 +220,19 @@ class Registry:
                 f"{path}.yaml: defaults",
                 "must be a list",
                 listed,
-                "such as defaults: [/base/latent, _self_]",
+                "such as defaults: [vae, _self_]",
             )
         return listed
 
-    def settings(self, path: str) -> dict[str, Setting]:
-        """Every setting of a file by dotted name, inherited ones included, each with the default that holds there."""
-        known: dict[str, Setting] = {}
-        for part in self.chain(path):
-            values, _, declared = self._file(part)
-            known |= declared
-            for name, value in values.items():
-                if name in known:
-                    known[name] = replace(known[name], default=value)
-        return known
+    def _is_builtin(self, path: str) -> bool:
+        return self.file(path).parent.parent == self.folders[-1]
 
-    def own_first(self, path: str) -> dict[str, Setting]:
-        """The same, what the file itself declares before what it shares with others."""
-        settings = self.settings(path)
-        files = list(dict.fromkeys(setting.file for setting in settings.values()))
-        return dict(sorted(settings.items(), key=lambda item: -files.index(item[1].file)))
-
-    def value(self, path: str, name: str) -> Any:
-        """What a file, or one it includes, sets `name` to (declared or not); None if it does not."""
-        values = [self._file(part)[0].get(name) for part in self.chain(path)]
-        return next((v for v in reversed(values) if v is not None), None)
-
-    def shared(self) -> dict[str, Setting]:
-        """The settings that every run has."""
-        return self.settings("config")
-
-    def owners(self, name: str) -> list[str]:
-        """The models and datasets that have a setting of this name."""
-        return [
-            choice
-            for group in GROUPS
-            for choice in self.names(group)
-            if name in self.settings(f"{group}/{choice}")
-        ]
-
-    def _file(self, path: str):
+    def _file(self, path: str) -> tuple[dict[str, Any], list[str]]:
+        """The values of a file by dotted name, and the lines of the comment at its head."""
         if path not in self._read:
             file = self.file(path)
             try:
-                text = read_text(
-                    Path(os.path.realpath(file)), MOST_YAML
-                )  # one's own configs may well be links
+                text = read_text(Path(os.path.realpath(file)), MOST_YAML)  # a link is allowed here
                 content = parse_yaml(text, file) or {}
             except Unreadable as error:
                 raise UserError(str(file), error.what, fix="correct the file") from error
@@ -173,21 +243,23 @@ class Registry:
             _check_fixed(file, content)
             if path != "config" and file.parent.parent != self.folders[-1]:
                 _check_no_hydra(file, text, content)
-            values = {name: varying(value) for name, value in flatten(content).items()}
-            lines = text.splitlines()
-            head = [
-                line[2:]
-                for line in lines[
-                    : next((i for i, x in enumerate(lines) if not x.startswith("#")), None)
-                ]
-            ]
-            head = [line for line in head if not line.startswith("@package")]
-            self._read[path] = values, head, declarations(lines, values, str(file))
+            self._read[path] = flatten(content), _head(text)
         return self._read[path]
 
 
-def _check_fixed(file: Path, content: dict) -> None:
-    """UserError where what a file says of a model or dataset itself is no text."""
+def _head(text: str) -> list[str]:
+    """The lines of the comment at the head of a YAML file, without the line that is for Hydra."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith("# @package"):
+            lines.append(line[2:])
+    return lines
+
+
+def _check_fixed(file: Path, content: dict[str, Any]) -> None:
+    """UserError where a file's name of a model or dataset, or of its code, is no text."""
     for group in GROUPS:
         node = content.get(group, {})
         if not isinstance(node, dict):
@@ -198,8 +270,8 @@ def _check_fixed(file: Path, content: dict) -> None:
                 raise UserError(f"{file}: {name}", "must be a text", node[part], EXAMPLES[group])
 
 
-def _check_no_hydra(file: Path, text: str, content: dict) -> None:
-    """UserError where a file of one's own has settings of Hydra, which might write wherever links in a run's folder lead."""
+def _check_no_hydra(file: Path, text: str, content: dict[str, Any]) -> None:
+    """UserError where a user's own file has settings of Hydra, which might write through links in a run's folder."""
     listed = content.get("defaults")
     entries = [
         str(key)
@@ -218,7 +290,7 @@ def _check_no_hydra(file: Path, text: str, content: dict) -> None:
 
 
 def builtin_registry(config_dir: str | None = None) -> Registry:
-    """What the configs beside the package (a checkout) or in it (an installation) declare, after a user's own."""
+    """What the configs next to the package (a checkout) or in it (an installation) hold, after a user's own."""
     here = Path(__file__).resolve().parent.parent
     configs = next(
         c for c in (here / "configs", here.parent / "configs") if (c / "config.yaml").is_file()

@@ -3,11 +3,8 @@
 import hashlib
 import re
 from collections.abc import Collection, Iterable
-from typing import Any
 
 from omegaconf import OmegaConf
-
-from genbench.config.settings import Varying
 
 # Settings that say where and how a run is computed, watched and drawn.
 UNNAMED = ("device", "evaluation", "draw_every", "save_every", "theme", "upscaling", "dataset.root")
@@ -78,12 +75,6 @@ def marked(name: str, text: str, limit: int = 80) -> str:
     return f"{_cut(name, limit - 9)}-{digest}"
 
 
-def by(name: str, choices: dict, *, _root_) -> Any:
-    """The one of the choices that goes with what another setting is (see `settings.Varying`)."""
-    return Varying(name, tuple(choices.items())).beside({name: OmegaConf.select(_root_, name)})
-
-
 # At import, because the workers of a parallel launcher only import what a job needs.
 OmegaConf.register_new_resolver("run_name", run_name, replace=True)
 OmegaConf.register_new_resolver("unique_name", unique_name, replace=True)
-OmegaConf.register_new_resolver("by", by, replace=True)

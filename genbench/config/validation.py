@@ -5,7 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from genbench.config.registry import GROUPS, Registry
-from genbench.config.settings import FIXED, Setting, Varying, flatten, nearest
+from genbench.config.settings import FIXED, flatten, nearest
+from genbench.settings.fields import ConditionalDefault
+from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError, plain
 
 
@@ -80,7 +82,7 @@ def known_settings(
 
     def fixed(default: Any) -> Any:
         """What a default is beside the others, which may depend on others in their turn."""
-        if not isinstance(default, Varying):
+        if not isinstance(default, ConditionalDefault):
             return default
         return fixed(default.beside({default.name: fixed(others.get(default.name))}))
 
@@ -146,7 +148,7 @@ def unknown(name: str, value: Any, registry: Registry, model: str, dataset: str)
             f"{name}={value}",
             f"leave it out (it belongs to: {', '.join(owners)}; {subject} has: {', '.join(sorted(own)) or 'none'})",
         )
-    choices = [f"{group}/{choice}" for group in GROUPS for choice in registry.names(group)]
+    choices = [f"{group}/{choice}" for group in GROUPS for choice in registry.readable(group)]
     others = [key for choice in choices for key in registry.settings(choice)]
     for names in (
         [*known, "model", "dataset"],

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from genbench.config.settings import written
 from genbench.report.bounds import bounded
 from genbench.report.diagnosis import Problem, problems
 from genbench.report.gaps import gaps
@@ -25,6 +24,7 @@ from genbench.report.table import (
 )
 from genbench.report.verdicts import different_data, notes, section_sentences
 from genbench.report.words import is_number, listed, short
+from genbench.settings.setting import written
 
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "|", "%")  # at the start of a cell, spreadsheets run it
 AFTER_SEPARATOR = re.compile(r"(?<=;)(?=\s*[=+\-@\t\r|%])")  # where ; separates cells

@@ -11,13 +11,14 @@ from typing import Any
 
 from genbench.config.registry import GROUPS, Registry
 from genbench.config.saved import recorded
-from genbench.config.settings import flatten, written
+from genbench.config.settings import flatten
 from genbench.config.validation import ASIDE, known_settings, title
 from genbench.report.measured import RunMetrics, run_metrics
 from genbench.report.words import printable
 from genbench.runs.compatibility import LENGTH
 from genbench.runs.directory import Record
 from genbench.runs.sweep_summary import SUMMARY, jobs
+from genbench.settings.setting import written
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, read_json, read_json_or_empty, read_yaml, within

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from genbench.config.settings import written
 from genbench.report.load import RunResult, merged
 from genbench.report.quantities import Quantity, Value
 from genbench.report.words import is_number
+from genbench.settings.setting import written
 
 REAL = "real data"  # in the place of a model
 LEVEL = 0.95  # of intervals

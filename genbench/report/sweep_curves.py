@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from genbench.config.registry import Registry
-from genbench.config.settings import written
 from genbench.figures.canvas import Canvas, Page, png, unmathed
 from genbench.figures.curves import Line, against
 from genbench.report.load import SEED, RunResult, gathered
 from genbench.report.own_files import write_own
 from genbench.report.words import is_number, on_log, slug
 from genbench.runs.directory import SPLITS
+from genbench.settings.setting import written
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
 from genbench.utils.text import number, quoted

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, TypeGuard
 
-from genbench.config.settings import written
+from genbench.settings.setting import written
 from genbench.utils.text import number
 
 MOST_NAMES = 3  # in a list within a sentence

@@ -76,11 +76,11 @@ class Settings(BaseModel):
         return given | {name: value(name) for name in missing}
 
     @model_validator(mode="after")
-    def check_conditions(self: Self) -> Self:
-        """Refuse a setting that has no effect with the values of others."""
+    def check_as_the_command_line_does(self: Self) -> Self:
+        """Refuse, above all, a setting that has no effect with the values of others."""
         values = self.values()
         for name, setting in settings_of(type(self)).items():
-            if setting.conditions:
+            if values[name] is not setting.default:
                 setting.check(values[name], values)
         return self
 

@@ -1,4 +1,4 @@
-"""The options of the commands on a finished run."""
+"""The options of the commands on a finished run; the docstring of a class is what its help says."""
 
 from typing import Literal
 
@@ -34,7 +34,10 @@ class HeldOutOptions(Settings):
 
 
 class SampleOptions(OutputOptions):
-    """Of `genbench sample`."""
+    """Draws points from a finished run's model.
+
+    Arrays: samples [n, ...].
+    """
 
     n: AtLeastOne = Field(64, description="points to draw")
     seed: Seed = Field(
@@ -50,20 +53,31 @@ class SampleOptions(OutputOptions):
 
 
 class ReconstructOptions(HeldOutOptions, OutputOptions):
-    """Of `genbench reconstruct`."""
+    """Encodes points of a finished run's data and decodes them again.
+
+    Arrays: originals [n, ...], reconstructions [n, ...].
+    """
 
     n: AtLeastOne = Field(32, description="points to reconstruct")
 
 
 class InterpolateOptions(HeldOutOptions, OutputOptions):
-    """Of `genbench interpolate`."""
+    """Decodes straight lines between the codes of two points of a finished run's data.
+
+    Arrays: originals [n, 2, ...], codes [n, steps, d], points [n, steps, ...].
+    """
 
     n: AtLeastOne = Field(8, description="pairs of points")
     steps: AtLeastTwo = Field(10, description="codes on each line, the ends among them")
 
 
 class TraverseOptions(HeldOutOptions, OutputOptions):
-    """Of `genbench traverse`."""
+    """Moves one latent of a finished run's model at a time.
+
+    The others stay as in the first point or, without an encoder, at their means.
+
+    Arrays: codes [d, steps, d], points [d, steps, ...].
+    """
 
     steps: AtLeastTwo = Field(9, description="codes along each latent")
     range: Positive = Field(
@@ -72,7 +86,11 @@ class TraverseOptions(HeldOutOptions, OutputOptions):
 
 
 class EvaluateOptions(Settings):
-    """Of `genbench evaluate`."""
+    """Measures the report card of a finished run, and adds it to its metrics.json.
+
+    `genbench evaluate --list` shows every measure: what it is, its unit, its direction and its
+    source.
+    """
 
     evaluation: Literal["full", "quick"] = Field(
         "full", description="of up to 10,000 points and as many samples, or of 1,000"

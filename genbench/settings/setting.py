@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from genbench.settings.fields import Condition, OnlyWith, Or, Shown
@@ -39,9 +39,12 @@ class Alternative:
         return not self.conditions or any(c.holds(others) for c in self.conditions)
 
     def convert(self, value: Any) -> Any:
-        """The value in the declared type; ValidationError, which is a ValueError, for a value that
-        is none.
-        """
+        """The value in the declared type; ValueError for a value that is not of it."""
+        if get_origin(self.annotation) is Literal:
+            (word,) = get_args(self.annotation)
+            if type(value) is not type(word) or value != word:  # True equals 1
+                raise ValueError(value)
+            return value
         return self._adapter.validate_python(value)
 
     @cached_property
@@ -75,7 +78,7 @@ class Setting:
         for alternative in in_force:
             try:
                 return alternative.convert(value)
-            except (ValidationError, OverflowError):
+            except (ValueError, OverflowError):
                 continue
         if not in_force:
             if value == self.default:

@@ -19,10 +19,11 @@ from genbench.config.overrides import absolute, is_hydras, typed
 from genbench.config.registry import Registry
 from genbench.config.resolvers import marked, run_name
 from genbench.config.saved import recorded
-from genbench.config.settings import flatten, written
+from genbench.config.settings import flatten
 from genbench.config.validation import known_settings
 from genbench.runs.directory import Record, digest
 from genbench.runs.sweep_summary import SUMMARY, differing
+from genbench.settings.setting import written
 from genbench.sweeps.launch import own_configs, resume_command
 from genbench.utils import signals
 from genbench.utils.console import echo

@@ -5,31 +5,35 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from genbench.config.experiments import EXPERIMENT, is_recipe
 from genbench.config.registry import Registry
-from genbench.config.settings import Loader, Setting, nearest, written
+from genbench.config.settings import Loader, nearest
+from genbench.settings.fields import NonNegative, Positive, Seed
+from genbench.settings.setting import Setting, alternatives_of, written
 from genbench.utils.errors import UserError
 from genbench.utils.files import MOST_YAML, Unreadable, read_text, read_yaml
 from genbench.verification.recipe import BOUNDS, DISTANCES, GROUP, Recipe
 
 USUAL = "quick"  # the set that runs by default
-# The keys other than `run`: what is allowed, in the grammar of settings, and an example.
-KEYS = {
-    "measure": ("text", "test.nll"),
-    "minutes": ("float > 0", "0.5"),
-    "seeds": ("list of int in [0, 9223372036854775807]", "[0, 1, 2]"),
-    "sets": ("list of text", f"[{USUAL}]"),
-    "expected": ("float", "106.7"),
-    "tolerance": ("float >= 0", "0.1"),
-    "relative": ("float >= 0", "0.03"),
-    "at_most": ("float", "1.01"),
-    "at_least": ("float", "0.9"),
-    "published": ("bool", "true"),
-    "differs": ("text", "trained on 55,000 images, not 60,000"),
-    "last_run": ("text", '"2026-11-27"'),
-    "measured": ("float | list of 2 float", "107.2"),
+# The keys other than `run`: what is allowed, as in settings classes, and an example.
+KEYS: dict[str, tuple[Any, str]] = {
+    "measure": (str, "test.nll"),
+    "minutes": (Positive, "0.5"),
+    "seeds": (list[Seed], "[0, 1, 2]"),
+    "sets": (list[str], f"[{USUAL}]"),
+    "expected": (float, "106.7"),
+    "tolerance": (NonNegative, "0.1"),
+    "relative": (NonNegative, "0.03"),
+    "at_most": (float, "1.01"),
+    "at_least": (float, "0.9"),
+    "published": (bool, "true"),
+    "differs": (str, "trained on 55,000 images, not 60,000"),
+    "last_run": (str, '"2026-11-27"'),
+    "measured": (float | Annotated[list[float], Field(min_length=2, max_length=2)], "107.2"),
 }
 # Those of metrics.json that a run without a report card has.
 SECTIONS = ("train", "validation", "test", "cost", "time")
@@ -97,7 +101,7 @@ def _checked(file: Path, key: str, value: Any) -> Any:
             f"did you mean '{near}'?" if near else f"choose from run, {', '.join(KEYS)}",
         )
     allowed, example = KEYS[key]
-    setting = Setting(key, allowed, "", None, str(file))
+    setting = Setting(key, tuple(alternatives_of(allowed)), "", None, str(file))
     try:
         return setting.check(value, {})
     except UserError as error:

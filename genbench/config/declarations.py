@@ -1,0 +1,63 @@
+"""Finds the settings class of a model or dataset: the package's own by name, a user's by importing its code."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from genbench.settings.base import Settings
+from genbench.settings.builtin import DATASETS, MODELS
+from genbench.settings.datasets import DatasetSettings
+from genbench.settings.run import RunSettings
+from genbench.utils.errors import UserError
+
+CLASSES: dict[str, dict[str, type[Settings]]] = {"model": {**MODELS}, "dataset": {**DATASETS}}
+GENERAL: dict[str, type[Settings]] = {"model": RunSettings, "dataset": DatasetSettings}
+
+
+def settings_class(group: str, code: str, key: str) -> type[Settings]:
+    """The settings class of a model's class or a dataset's loader, which a dotted path names.
+
+    That of a user's own model is the annotation of its attribute `settings`, inherited ones included; that of a loader
+    the annotation of its argument. Only a user's own code is imported for it.
+    UserError, about `key`, where the code cannot be imported.
+    """
+    if code in CLASSES[group]:
+        return CLASSES[group][code]
+    found = _imported(code, key)
+    annotation = _annotation(found)
+    if isinstance(annotation, type) and issubclass(annotation, GENERAL[group]):
+        return annotation
+    return GENERAL[group]
+
+
+def _imported(path: str, key: str) -> Any:
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            key, f"cannot be imported: {error}", path, "correct the path or install the module"
+        ) from error
+
+
+def _annotation(code: type | Callable[..., Any]) -> Any:
+    """What a class says its `settings` are, or a function its first argument."""
+    if not isinstance(code, type):
+        parameters = [*inspect.signature(code).parameters.values()]
+        return _evaluated(parameters[0].annotation, code) if parameters else None
+    for base in code.__mro__:
+        if "settings" in inspect.get_annotations(base):
+            return _evaluated(inspect.get_annotations(base)["settings"], base)
+        known = MODELS.get(f"{base.__module__}.{base.__qualname__}")
+        if known is not None:
+            return known
+    return None
+
+
+def _evaluated(annotation: Any, code: Any) -> Any:
+    """An annotation, also where `from __future__ import annotations` has made it a string."""
+    if not isinstance(annotation, str):
+        return annotation
+    return vars(sys.modules[code.__module__]).get(annotation)

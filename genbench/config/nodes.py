@@ -1,0 +1,61 @@
+"""The defaults of settings classes as configs that Hydra composes: `settings/run`, `settings/model/vae` and so on."""
+
+import importlib
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import OmegaConf
+
+from genbench.config.registry import GROUPS, SHARED, Registry
+from genbench.settings.base import Settings, settings_of
+from genbench.settings.fields import ConditionalDefault
+
+_stored_for: list[Registry] = []  # the registry whose settings Hydra's store holds, at most one
+
+
+def store_settings(registry: Registry) -> None:
+    """Give Hydra the defaults of every run, model and dataset; config.yaml includes those of the chosen ones."""
+    if _stored_for == [registry]:
+        return
+    store = ConfigStore.instance()
+    node = {name: setting.default for name, setting in SHARED.items()}
+    store.store("run", node, group="settings", package="_global_")
+    for group in GROUPS:
+        for choice in registry.readable(group):
+            declared = registry.declared(f"{group}/{choice}")
+            node = _dataset(declared) if group == "dataset" else _model(declared)
+            store.store(choice, node, group=f"settings/{group}", package="_global_")
+    _stored_for[:] = [registry]
+
+
+def _model(declared: type[Settings]) -> dict[str, Any]:
+    """The defaults of a model's own settings, and of those of every run that it changes."""
+    return {
+        name: _default(declared, name, setting.default)
+        for name, setting in settings_of(declared).items()
+        if SHARED.get(name) != setting
+    }
+
+
+def _dataset(declared: type[Settings]) -> dict[str, Any]:
+    kind = declared.model_fields["kind"].default
+    values = {name: setting.default for name, setting in settings_of(declared).items()}
+    return {"dataset": ({} if kind is None else {"kind": kind}) | values}
+
+
+def _default(declared: type[Settings], name: str, default: Any) -> Any:
+    """A default; one that depends on another setting as a call of the resolver below."""
+    if not isinstance(default, ConditionalDefault):
+        return default
+    return f"${{default:{declared.__module__},{declared.__qualname__},{name}}}"
+
+
+def _resolve(module: str, qualname: str, name: str, *, _root_: Any) -> Any:
+    """The default of a setting that depends on another one of the config that is being composed."""
+    declared = getattr(importlib.import_module(module), qualname)
+    default = settings_of(declared)[name].default
+    return default.beside({default.name: OmegaConf.select(_root_, default.name)})
+
+
+# At import, because the workers of a parallel launcher import no more than a job needs.
+OmegaConf.register_new_resolver("default", _resolve, replace=True)
