@@ -18,8 +18,9 @@ from genbench.config.compose import resolved
 from genbench.config.registry import builtin_registry
 from genbench.data.loading import load
 from genbench.evaluation.card import measured
-from genbench.evaluation.context import Evaluation, RealData
+from genbench.evaluation.context import Evaluation
 from genbench.evaluation.registry import Measure, measures, measures_of_samples
+from genbench.evaluation.yardstick import RealData
 from genbench.experiment import build, pick_device
 from genbench.model import supports
 from genbench.stats.intervals import Measured

@@ -24,7 +24,7 @@ from genbench.data.readers import idx
 from genbench.evaluation.card import card
 from genbench.evaluation.context import Asked, Evaluation
 from genbench.evaluation.features import Features
-from genbench.evaluation.measures.samples import BINS, cluster_points, different_bins, members
+from genbench.evaluation.measures.samples_bins import BINS, cluster_points, different_bins, members
 from genbench.stats.neighbours import prdc
 from genbench.stats.transport import sliced_wasserstein
 from genbench.utils.rng import generator

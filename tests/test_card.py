@@ -30,7 +30,7 @@ from genbench.evaluation.card import card, evaluated, real_data
 from genbench.evaluation.context import Evaluation
 from genbench.evaluation.diagnosis import diagnose
 from genbench.evaluation.measures.reconstruction import structural_similarity
-from genbench.evaluation.measures.samples import cluster_points, different_bins, members
+from genbench.evaluation.measures.samples_bins import cluster_points, different_bins, members
 from genbench.evaluation.registry import MEASURES, measure, measures
 from genbench.experiment import evaluate, load_run, run
 from genbench.model import Model

@@ -14,9 +14,10 @@ import torch
 
 from genbench.data.downloads import cache_folder
 from genbench.data.types import Data
-from genbench.evaluation.context import USUAL, Asked, Evaluation, RealData, Unmeasurable
+from genbench.evaluation.context import USUAL, Asked, Evaluation, Unmeasurable
 from genbench.evaluation.diagnosis import diagnose
 from genbench.evaluation.registry import Measure, Watch, chosen_measures, measures_of_samples
+from genbench.evaluation.yardstick import RealData
 from genbench.model import Model, supports
 from genbench.stats.intervals import Measured
 from genbench.utils import signals

@@ -6,7 +6,6 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from genbench.config.settings import Settings
 from genbench.data.types import Data, Split
 from genbench.evaluation.features import Features, features_of
 from genbench.model import Model, supports
@@ -277,33 +276,3 @@ class Evaluation:
 def drawn(part: Split) -> torch.Tensor:
     """The points of a part [n, *shape] on the CPU, with one draw of the noise that belongs to them."""
     return torch.cat([x.cpu() for x, _ in part.batches(1000)])
-
-
-class RealData(Evaluation):
-    """Real data in place of a model's samples: the yardstick of an evaluation's numbers.
-
-    Samples are training points, as many as test points count; where there are fewer, as many test points count.
-    What is compared with training points are test points.
-    """
-
-    real = True
-
-    def __init__(self, e: Evaluation):
-        own = Settings(
-            {"seed": 0, "model": {"name": "real data"}}
-        )  # one seed, so that runs share the numbers
-        super().__init__(Model(e.data.spec, own), e.data, {}, e.size, e.block, e.asked)
-        self.features, self.most = e.features, min(e.most, len(e.data.train))
-        if len(self.test) == len(
-            e.test
-        ):  # what is known of the same test points, and of training points, is taken over
-            known = ("x", "train", "test_features", "test_radii")
-            vars(self).update({name: made for name, made in vars(e).items() if name in known})
-            self._of_data = e._of_data
-
-    def draw(self, n, *purpose):
-        return [drawn(self.data.train.spread(n))]
-
-    @property
-    def unseen(self):
-        return self.x
