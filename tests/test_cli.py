@@ -674,14 +674,25 @@ def test_answers_come_as_fast_as_hydra_is_imported(tmp_path):
     def seconds(*command):
         times = []
         for _ in range(4):
-            started = time.perf_counter()
+            before = os.times()  # of the processor: others may keep the machine busy
             subprocess.run([sys.executable, "-c", *command], cwd=tmp_path, capture_output=True)
-            times.append(time.perf_counter() - started)
+            after = os.times()
+            times.append(
+                after.children_user
+                + after.children_system
+                - before.children_user
+                - before.children_system
+            )
         return min(times)
 
     hydra = seconds("import hydra")
-    for args in (["--help"], ["model=pca", "beta=4"]):
-        assert seconds(f"from genbench.cli.main import main; main({args})") - hydra < 0.5
+    for args in (
+        ["--help"],
+        ["model=pca", "beta=4"],
+        ["-m", "model=pca,vae", "beta=4,5"],
+        ["experiment=plane", "betta=4"],
+    ):
+        assert seconds(f"from genbench.cli.main import main; main({args})") - hydra < 0.35
 
 
 def test_a_reader_that_leaves_does_not_stop_the_run(tmp_path):
