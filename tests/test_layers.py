@@ -88,3 +88,12 @@ def test_imports_make_no_cycle():
 def test_a_package_says_in_a_sentence_what_it_holds(name):
     said = ast.get_docstring(MODULES[f"genbench.{name}"])
     assert said and said.endswith(".") and "\n" not in said
+
+
+def test_nothing_comes_from_a_private_module():
+    """A module whose name begins with an underscore, such as hydra._internal, may move at any time."""
+    plugins = {path: ast.parse(path.read_text()) for path in ROOT.parent.glob("hydra_plugins/*.py")}
+    for module, tree in (MODULES | plugins).items():
+        for other in imported(tree, MODULES):
+            private = [part for part in other.split(".") if part.startswith("_") and part[1] != "_"]
+            assert not private, f"{module} imports {other}"
