@@ -26,7 +26,7 @@ def fit(
     *,
     folder: str | Path | None = None,
     config_dir: str | Path | None = None,
-    **settings,
+    **settings: Any,
 ) -> Trained:
     """Run an experiment, as `genbench model=... dataset=... NAME=VALUE ...` does; returns a `Trained`.
 
@@ -35,7 +35,7 @@ def fit(
     goes on or, if it is finished, is loaded. UserError, a ValueError, for what the command line would refuse.
     """
     named = {name.rstrip("_").replace("__", "."): _plain(value) for name, value in settings.items()}
-    registry = builtin_registry(config_dir and str(config_dir))
+    registry = builtin_registry(None if config_dir is None else str(config_dir))
     config = configured({"model": model, "dataset": dataset} | named, registry)
     require_data(named, config["dataset"]["name"], registry)
     if folder is None:
@@ -60,6 +60,6 @@ def _plain(value: Any) -> Any:
 
 def load(folder: str | Path, config_dir: str | Path | None = None, device: str = "auto") -> Trained:
     """The trained model of a finished run's folder, on a device of this machine."""
-    registry = builtin_registry(config_dir and str(config_dir))
+    registry = builtin_registry(None if config_dir is None else str(config_dir))
     registry.let_import()
     return load_run(recorded(Path(folder), registry), Path(folder), device)

@@ -66,7 +66,7 @@ def run(
         with fitted.watch.running():
             model.fit_posthoc(data.train, seed=s.seed)
         recorder.save_posthoc(model.posthoc_state())
-        metrics = final(model, data, s.batch_size, s.seed)
+        metrics: dict[str, Any] = final(model, data, s.batch_size, s.seed)
         metrics["cost"] = _cost(model, fitted, recorder.folder, s)
         metrics["time"] = recorder.training_cost(fitted.watch)
         metrics["machine"] = machine(model)
@@ -92,7 +92,7 @@ def _report_end(recorder: Run, model: Model, fitted: Fitted) -> None:
 
 def _cost(model: Model, fitted: Fitted, folder: Path, s: Settings) -> dict[str, Any]:
     """What training took, and how the validation curve ended, for metrics.json."""
-    cost = {
+    cost: dict[str, Any] = {
         "epochs": fitted.epochs,
         "steps": fitted.steps,
         "kept_epoch": fitted.kept,
@@ -117,6 +117,7 @@ def load_run(config: dict, folder: Path, device: str) -> Trained:
         fix = f"genbench resume {quoted(folder)}"
         raise UserError(str(folder), "holds no finished run, or a damaged one", fix=fix)
     path, metrics = record.last_checkpoint, read_metrics(folder)
+    assert path is not None  # a run that is done has one
     posthoc = record.status.get("finished")
     data = load(config["dataset"], pick_device(device))
     model = build(config, data)
@@ -133,7 +134,7 @@ def load_run(config: dict, folder: Path, device: str) -> Trained:
 def _load_posthoc(model: Model, data: Data, seed: int, path: Path | None) -> None:
     """Load what was fitted after training. Where that is lost, fit it again to the same bits."""
     state = None if path is None else read_finished(path, model.device)
-    if state is not None:
+    if path is not None and state is not None:
         with suppress(Unusable):
             return taken(path, state, model.load_posthoc_state)
     model.fit_posthoc(data.train, seed=seed)

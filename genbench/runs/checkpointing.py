@@ -83,8 +83,8 @@ class Checkpointing:
             if error.content is not None and not on_record:
                 require_same(error.content["settings"], self.config, error.content["length"])
             raise_unusable(error, self.config, data)
-        for other, error in unusable.items():
-            set_aside(other, f"is damaged ({kind(other)})" if kind(other) else error.what)
+        for other, reason in unusable.items():
+            set_aside(other, f"is damaged ({kind(other)})" if kind(other) else reason.what)
         if path is None:
             return None
         self.newest, self.step = path.name, at.step

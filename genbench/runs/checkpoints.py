@@ -1,5 +1,7 @@
-"""Checkpoints of a run, and what it fits in the end: files with the SHA-256 of their content in their names, so that both
-appear in one rename."""
+"""Reading and writing checkpoints, and what was fitted after training.
+
+The name of each file has the SHA-256 of its content, so that both appear in one rename.
+"""
 
 import hashlib
 import io
@@ -20,7 +22,7 @@ from genbench.utils.schema import SETTINGS, Maybe, fault, number, positive, whol
 from genbench.utils.text import quoted
 
 KEPT = 2
-FORMAT = 2  # of the content; counted up when an earlier one cannot be read any more
+FORMAT = 2  # of the content; grows when earlier ones cannot be read any more
 FINISHED = re.compile(r"finished-[0-9a-f]{64}\.pt")  # a user may call other files finished-...
 TENSORS = {str: torch.Tensor}
 CONTENT = {
@@ -55,27 +57,32 @@ WRONG = (
     ValueError,
     AttributeError,
     RuntimeError,
-)  # what comes of content that does not fit
+)  # what loading raises for content that does not fit the model
 
 
 class Unusable(UserError):
-    """A checkpoint that a run cannot go on from: damaged, of another version, or of another run with this `content`."""
+    """A checkpoint that a run cannot resume from.
 
-    def __init__(self, path: Path, what: str, content: dict | None = None, damaged: bool = False):
-        super().__init__(
-            str(path), what, fix=f"move it away, then genbench resume {quoted(path.parent)}"
-        )
+    It is damaged, of another version, or of another run, whose `content` it has then.
+    """
+
+    def __init__(
+        self, path: Path, what: str, content: dict | None = None, damaged: bool = False
+    ) -> None:
+        fix = f"move it away, then genbench resume {quoted(path.parent)}"
+        super().__init__(str(path), what, fix=fix)
         self.content, self.damaged = content, damaged
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return type(self), (Path(self.key), self.what)
 
 
 def write_checkpoint(folder: Path, epoch: int, batches: int, content: dict) -> Path:
-    """Write the state of a run after `epoch` passes and so many batches of the next; forget all before it but one.
+    """Write the state of a run after `epoch` epochs and `batches` batches of the next one.
 
-    `content` holds tensors, numbers, strings, lists and dicts. Raises UserError, and writes nothing, if a weight is not
-    finite: of `content["model"]`, or of the best so far.
+    `content` holds tensors, numbers, strings, lists and dicts. Of the older checkpoints, only the
+    newest is kept. Raises UserError and writes nothing if a weight is not finite, of the model or
+    of the best one so far.
     """
     for weights in (content["model"], content["stopping"]["best"].get("weights", {})):
         bad = next(
@@ -101,8 +108,8 @@ def write_checkpoint(folder: Path, epoch: int, batches: int, content: dict) -> P
     return path
 
 
-def _require_plain(value, name: str) -> None:
-    """TypeError for what could be written but not be read back without running code."""
+def _require_plain(value: Any, name: str) -> None:
+    """TypeError for values that can be written, but not read without running code."""
     if isinstance(value, dict):
         for key, item in value.items():
             _require_plain(item, f"{name}[{key!r}]")
@@ -117,14 +124,16 @@ def _require_plain(value, name: str) -> None:
         torch.Tensor,
         torch.nn.Parameter,
     ):
-        raise TypeError(
-            f"{name} is a {type(value).__name__}; only tensors, numbers, strings, lists and dicts can be kept"
-        )
+        allowed = "only tensors, numbers, strings, lists and dicts can be kept"
+        raise TypeError(f"{name} is a {type(value).__name__}; {allowed}")
 
 
 def read_checkpoint(path: Path, config: dict, data: str, device: torch.device) -> dict:
-    """The content of a checkpoint of the run with this config and the data of this digest, on `device`. Unusable if it is
-    damaged, or of another run or version."""
+    """The content of a checkpoint, with its tensors on `device`.
+
+    `config` and `data`, the digest of the data, are those of the run. Unusable if the checkpoint is
+    damaged, or of another run or version.
+    """
     content = _read(path, device)
     if content is None:
         raise Unusable(path, "is damaged", damaged=True)
@@ -138,66 +147,58 @@ def read_checkpoint(path: Path, config: dict, data: str, device: torch.device) -
         )
     if content["data"] != data:
         raise Unusable(path, "is of a run with other data", content)
-    at, best, named = content["at"], content["stopping"]["best"], NAME.fullmatch(path.name)
-    _require(
-        path,
-        "its name is of another epoch"
-        * ((at["epoch"], at["batches"]) != (int(named[1]), int(named[2]))),
-    )
-    _require(path, "stopping.best is not whole" * (0 < len(best) < 3))
+    match = NAME.fullmatch(path.name)
+    at, best = content["at"], content["stopping"]["best"]
+    if match is None or (at["epoch"], at["batches"]) != (int(match[1]), int(match[2])):
+        _require(path, "its name is of another epoch")
+    if 0 < len(best) < 3:
+        _require(path, "stopping.best is not whole")
     return content
 
 
 def read_newest(
     folder: Path, config: dict, data: str, device: torch.device, take: Callable[[dict], Any]
 ) -> tuple[Path | None, dict[Path, Unusable]]:
-    """The newest checkpoint of the run with this config and the data of this digest, which is given to `take`; and those
-    before it, which are not.
+    """Give the newest usable checkpoint to `take`; return its path, and why newer ones were not.
 
-    None if there is no checkpoint. Raises UserError if there are some, and none can be used.
+    `config` and `data` are those of `read_checkpoint`. The path is None if there is no checkpoint.
+    Raises UserError if there are some, and none can be used.
     """
-    passed, named = {}, checkpoints(folder)
+    unusable: dict[Path, Unusable] = {}
+    named = checkpoints(folder)
     others = sorted(path.name for path in folder.glob("checkpoint-*.pt"))
     if others and not named:
-        raise UserError(
-            str(folder),
-            "holds checkpoints of another version of genbench",
-            others[0],
-            "use that version, or start a new run",
-        )
+        what = "holds checkpoints of another version of genbench"
+        raise UserError(str(folder), what, others[0], "use that version, or start a new run")
     for path in named:
         try:
             taken(path, read_checkpoint(path, config, data, device), take)
-            return path, passed
+            return path, unusable
         except Unusable as error:
-            passed[path] = error
-    for error in passed.values():
-        if not error.damaged:
-            raise error
-    if passed:
-        names = ", ".join(path.name for path in passed)
-        raise UserError(
-            str(folder),
-            f"every checkpoint is damaged: {names}",
-            fix="start a new run, or remove the checkpoints to start over",
-        )
+            unusable[path] = error
+    for reason in unusable.values():
+        if not reason.damaged:
+            raise reason
+    if unusable:
+        names = ", ".join(path.name for path in unusable)
+        fix = "start a new run, or remove the checkpoints to start over"
+        raise UserError(str(folder), f"every checkpoint is damaged: {names}", fix=fix)
     return None, {}
 
 
 def taken(path: Path, content: dict, take: Callable[[dict], Any]) -> None:
-    """Give the content of a checkpoint to what takes it. Unusable if it does not fit."""
+    """Give the content of a checkpoint to `take`, which loads it. Unusable if it does not fit."""
     try:
         take(content)
     except (UserError, torch.cuda.OutOfMemoryError):
         raise
     except WRONG as error:
-        raise Unusable(
-            path, f"is damaged: it does not fit this model ({type(error).__name__})", damaged=True
-        ) from error
+        what = f"is damaged: it does not fit this model ({type(error).__name__})"
+        raise Unusable(path, what, damaged=True) from error
 
 
 def write_finished(folder: Path, content: dict[str, torch.Tensor]) -> Path | None:
-    """Write what was fitted once training was over, if anything was, in place of what may be there from before."""
+    """Write what was fitted after training, if anything was, and remove what earlier runs wrote."""
     before = [path for path in folder.glob("finished-*.pt") if FINISHED.fullmatch(path.name)]
     kept = _write(folder, "finished", content) if content else None
     for old in before:
@@ -209,7 +210,7 @@ def write_finished(folder: Path, content: dict[str, torch.Tensor]) -> Path | Non
 
 
 def read_finished(path: Path, device: torch.device) -> dict[str, torch.Tensor] | None:
-    """What `write_finished` wrote, on `device`; None if it is lost or damaged."""
+    """The content that `write_finished` wrote, on `device`; None if it is lost or damaged."""
     content = _read(path, device)
     return None if content is None or fault(content, TENSORS) else content
 
@@ -220,14 +221,12 @@ def _require(path: Path, what: str) -> None:
 
 
 def _difference(there: dict, here: dict) -> str:
-    """How a checkpoint's settings differ from those of the run in whose folder it lies: model and data, or the first other."""
+    """The first setting in which a checkpoint differs from the run, model and dataset first."""
     a, b = flatten(there), flatten(here)
-    names = [name for name in ("model.name", "dataset.name", *b) if a.get(name) != b[name]]
-    return (
-        f"it has {names[0]}={a.get(names[0])}, and the run here {names[0]}={b[names[0]]}"
-        if names
-        else "it has other settings"
-    )
+    for name in ("model.name", "dataset.name", *b):
+        if a.get(name) != b[name]:
+            return f"it has {name}={a.get(name)}, and the run here {name}={b[name]}"
+    return "it has other settings"
 
 
 def _write(folder: Path, stem: str, content: dict) -> Path:
@@ -240,7 +239,7 @@ def _write(folder: Path, stem: str, content: dict) -> Path:
 
 
 def _read(path: Path, device: torch.device) -> dict | None:
-    """The content of a file that is named by its digest; None if it is damaged, or holds more than plain values."""
+    """The content of a file that is named by its digest; None if it is damaged or not plain."""
     try:
         if not is_intact(path):  # piece by piece, so that a forged file takes no memory
             return None
@@ -249,15 +248,13 @@ def _read(path: Path, device: torch.device) -> dict | None:
             return None
         content = torch.load(io.BytesIO(data), map_location=device, weights_only=True)
         require_bounded(content)
-    except (
-        Exception
-    ):  # torch raises nine kinds; of a file with the right digest too, if somebody else made it
+    except Exception:  # torch raises nine kinds, also for a file that somebody made up
         return None
     return content if isinstance(content, dict) else None
 
 
 def _is_as_large_as_it_says(data: bytes) -> bool:
-    """Whether an archive holds its members as they are, so that reading it takes no more memory than it has bytes."""
+    """Whether nothing in an archive is compressed: else reading it may take any amount of memory."""
     members = zipfile.ZipFile(io.BytesIO(data)).infolist()
     return all(member.compress_type == zipfile.ZIP_STORED for member in members) and sum(
         m.file_size for m in members

@@ -29,8 +29,9 @@ class CurveFiles:
         self.folder, self.config, self.optional, self.echo = folder, config, optional, echo
         self.epoch = 0  # of the newest point
         self.lines: list[str] = []  # of metrics.jsonl
-        self.file: AppendOnlyFile | None = None  # metrics.jsonl
-        self.events: Events | None = None
+        self.is_open = False  # whether `rewind` has set the next two
+        self.file: AppendOnlyFile  # metrics.jsonl
+        self.events: Events
         self._previous_mark: dict | None = None  # of the event file before the newest point
 
     def rewind(self, epoch: int, mark: dict | None) -> None:
@@ -54,6 +55,7 @@ class CurveFiles:
             self._rewrite_lines(path)
         self.file = AppendOnlyFile(path)
         self.events = Events(self.folder / EVENTS, mark)
+        self.is_open = True
         if self.events.resumed:
             return
         if epoch:
@@ -110,11 +112,13 @@ class CurveFiles:
 
     def repair(self) -> None:
         """Write the files again from memory where another program has removed or changed them."""
-        if self.file is not None and not self.file.is_unchanged:
+        if not self.is_open:
+            return
+        if not self.file.is_unchanged:
             self._warn_of_change(self.file.path, "written anew")
             self._rewrite_lines(self.file.path)
             self.file = AppendOnlyFile(self.file.path)
-        if self.events is not None and not self.events.file.is_unchanged:
+        if not self.events.file.is_unchanged:
             with self.optional.tolerate("curves"):
                 what = "its curves are drawn anew, its earlier pictures are lost"
                 self._warn_of_change(self.events.path, what)

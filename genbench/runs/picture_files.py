@@ -81,8 +81,8 @@ class PictureFiles:
             with self.optional.tolerate("pictures"):
                 write(self.folder / f"{name}.png", encoded)
                 if in_events:
-                    shape = picture.shape[:2]
-                    self.curves.events.picture(self.tag(name), encoded, shape, epoch)
+                    height, width = picture.shape[:2]
+                    self.curves.events.picture(self.tag(name), encoded, (height, width), epoch)
 
 
 def pictures_in(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -26,7 +27,7 @@ class Display:
 
     transient = False  # whether the live lines vanish when the run ends
 
-    def __init__(self, title: str, console: Console | None = None):
+    def __init__(self, title: str, console: Console | None = None) -> None:
         self.title = plain(title)
         self.console = console or PipeSafeConsole(highlight=False, soft_wrap=True)
         self.is_live = self.console.is_terminal
@@ -73,9 +74,9 @@ class Display:
             self._below(self.latest)
             return
         first = self.first is None
-        if first:
-            self.first = epoch - 1
-        left = (time.perf_counter() - self.started) / (epoch - self.first) * (self.epochs - epoch)
+        before = epoch - 1 if self.first is None else self.first
+        self.first = before
+        left = (time.perf_counter() - self.started) / (epoch - before) * (self.epochs - epoch)
         begin, end = (
             f"epoch {epoch}/{self.epochs}  ",
             f"  {speed}" + ("" if self.may_end_early else f"  {duration(left)} left"),
@@ -114,6 +115,7 @@ class Display:
 
     def _below(self, text: str) -> None:
         """Show one line below the progress bar."""
+        assert self.live is not None
         self.live.update(Group(self.progress, Text(text, no_wrap=True, overflow="ellipsis")))
 
     def _announce(self, text: str) -> None:
@@ -146,7 +148,7 @@ class MeasuringDisplay(Display):
 
     transient = True
 
-    def __init__(self, console: Console | None = None):
+    def __init__(self, console: Console | None = None) -> None:
         super().__init__("", console)
 
     def __enter__(self) -> "MeasuringDisplay":
@@ -154,11 +156,12 @@ class MeasuringDisplay(Display):
             self._start_live(Text("reading the run"))
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _below(self, text: str) -> None:
         """There is no progress bar to show it below."""
+        assert self.live is not None
         self.live.update(Text(text))
 
 
@@ -177,7 +180,7 @@ class JobDisplay(Display):
         of: int | None = None,
         width: int = 0,
         console: Console | None = None,
-    ):
+    ) -> None:
         """The i-th of so many jobs; `width` is that of the longest label. Without `of` others may run at the same time,
         which leaves no place for a live line."""
         self.label = plain(label).ljust(min(width, 40))
@@ -201,7 +204,7 @@ class JobDisplay(Display):
     def _announce(self, text: str) -> None:
         """Progress is shown on live lines only."""
 
-    def result(self, *args) -> None:
+    def result(self, *args: Any) -> None:
         """`ended` shows it."""
 
     def ended(self, state: str, numbers: Iterable[str] = ()) -> None:

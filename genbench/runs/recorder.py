@@ -62,7 +62,7 @@ class Run:
         )
         self.checkpointing = Checkpointing(self.folder, config, self.echo)
         self.auto: dict[str, Any] = {}  # what `auto` stands for, by the name of the setting
-        self.data: Data | None = None
+        self.data: Data  # from `set_data` on
         self.posthoc: str | None = None  # the file of what was fitted after training
         self.started = time.perf_counter()
         self.owns_status = False  # whether status.json is about this session
@@ -92,7 +92,7 @@ class Run:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
+    ) -> None:
         self.display.close()
         failure: UserError | None = None
         if isinstance(error, (Exception, SystemExit)):
@@ -114,7 +114,6 @@ class Run:
         self.lock.release()
         if failure is not None and failure is not error:
             raise failure from error
-        return False
 
     # --- before training ------------------------------------------------------------------------
 
@@ -221,7 +220,7 @@ class Run:
     def save_posthoc(self, state: dict[str, torch.Tensor]) -> None:
         """Keep what the model fitted after training."""
         path = write_finished(self.folder, state)
-        self.posthoc = path and path.name
+        self.posthoc = path.name if path is not None else None
 
     def show_measuring(self, i: int, total: int, name: str) -> None:
         """Show that the i-th of `total` measures begins."""

@@ -113,13 +113,11 @@ def show_result(
     if shown:
         real = newest(found.get("real_data", []))
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-        for head, justify in (
-            ("", "left"),
-            ("value", "right"),
-            ("95 %", "left"),
-            *[("real data", "right")] * bool(real),
-        ):
-            table.add_column(head, justify=justify, no_wrap=True)
+        table.add_column("", no_wrap=True)
+        table.add_column("value", justify="right", no_wrap=True)
+        table.add_column("95 %", no_wrap=True)
+        if real:
+            table.add_column("real data", justify="right", no_wrap=True)
         for entry in shown:
             yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
             table.add_row(_name(entry), _value(entry), _between(entry), *yardstick * bool(real))

@@ -1,7 +1,8 @@
-"""One TensorBoard event file per run, which a resumed run cuts back to its checkpoint and goes on writing.
+"""One TensorBoard event file per run, which a resumed run cuts back to its checkpoint and extends.
 
-torch's SummaryWriter starts a new file at every start and names it by the second, so that points could be read in the
-wrong order or twice. Here every point is in one file, once, in order.
+This is our own because torch's SummaryWriter starts a new file at every start and names it by the
+second, so that points may be read twice or in the wrong order. Here every point is in one file,
+once and in order, and a resumed run ends with the same bytes.
 """
 
 import hashlib
@@ -35,21 +36,27 @@ MOST_RECORD = 1 << 28  # bytes of a record; a large picture has some millions
 
 
 class Events:
-    """Scalars and pictures by tag and step, appended to `path`, a whole record at a time. CannotWrite if there is no room."""
+    """Appends scalars and pictures to an event file, a whole record at a time.
 
-    def __init__(self, path: Path, mark: dict | None = None):
-        """Go on in `path` after what an earlier `mark` was of; `resumed` tells whether that is still there. Else begin anew."""
+    Raises CannotWrite if there is no room.
+    """
+
+    def __init__(self, path: Path, mark: dict | None = None) -> None:
+        """Continue the file at `path` after an earlier `mark`, or begin a new one without it.
+
+        `resumed` says whether what the mark stands for was still there.
+        """
         self.path, self.size, self.digest = path, 0, hashlib.sha256()
         self.file = AppendOnlyFile(path)
         if mark is not None:
-            left = mark["bytes"]
+            remaining = mark["bytes"]
             with open(opened(path), "rb") as file:
-                while piece := file.read(min(left, CHUNK)):
+                while piece := file.read(min(remaining, CHUNK)):
                     check()
                     self.digest.update(piece)
-                    left -= len(piece)
+                    remaining -= len(piece)
         self.resumed = mark is not None and mark["sha256"] == self.digest.hexdigest()
-        if self.resumed:
+        if mark is not None and self.resumed:
             self.size = mark["bytes"]
         else:
             self.digest = hashlib.sha256()
@@ -61,7 +68,7 @@ class Events:
             self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
 
     def mark(self) -> dict:
-        """What was written so far, for `__init__` to go on after."""
+        """How much was written so far, for `__init__` to continue after."""
         return {"bytes": self.size, "sha256": self.digest.hexdigest()}
 
     def scalar(self, tag: str, value: float, step: int) -> None:
@@ -76,12 +83,12 @@ class Events:
         self._add(Summary.Value(tag=tag, image=image), step)
 
     def pictures(self, tag: str) -> list[bytes]:
-        """The pictures of this tag that were written so far, in the order of their steps."""
+        """The pictures with this tag, in the order of their steps."""
         found = []
         for record in records(self.path):
             try:
                 event = Event.FromString(record)
-            except DecodeError:  # what a stranger wrote between two marks
+            except DecodeError:  # something that another program wrote
                 continue
             found += [
                 (event.step, v.image.encoded_image_string)
@@ -108,7 +115,7 @@ class Events:
         self._hparams(hparams.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
 
     def ended(self) -> None:
-        """The run is over: the HParams tab tells."""
+        """Say in the HParams tab that the run is over."""
         end = SessionEndInfo(status=Status.STATUS_SUCCESS, end_time_secs=time.time())
         self._hparams(hparams.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
 
@@ -117,12 +124,12 @@ class Events:
         self._add(Summary.Value(tag=tag, metadata=metadata, tensor=hparams.NULL_TENSOR), 0)
 
     def layout(self, category: str, charts: dict[str, list[str]]) -> None:
-        """The charts of the custom scalars tab: by title, the tags that are drawn together."""
-        made = Layout()
-        made.category.add(title=category).chart.extend(
+        """Add charts to the custom scalars tab; `charts` has the tags of each by its title."""
+        layout = Layout()
+        layout.category.add(title=category).chart.extend(
             Chart(title=title, multiline={"tag": tags}) for title, tags in charts.items()
         )
-        tensor = TensorProto(dtype=DataType.DT_STRING, string_val=[made.SerializeToString()])
+        tensor = TensorProto(dtype=DataType.DT_STRING, string_val=[layout.SerializeToString()])
         tensor.tensor_shape.SetInParent()
         self._add(
             Summary.Value(

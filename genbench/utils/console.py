@@ -1,6 +1,7 @@
-"""The console: lines for people, which neither a closed pipe nor what a file holds can disturb."""
+"""The console: lines for people, whatever the texts hold and even if a pipe is closed."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -10,24 +11,24 @@ from genbench.utils.output import Output
 
 
 class PipeSafeConsole(Console):
-    """A console that lets the work go on when it cannot be written, and on which no text of anybody steers a terminal.
+    """A console on which no text can control the terminal, and that ignores failures to write.
 
-    A text is printed as it is, in tables and titles, too: much of it is from files, and none is in rich's markup.
+    Texts are printed without markup, also in tables and titles, because many come from files.
     """
 
-    def __init__(self, **more):
+    def __init__(self, **more: Any) -> None:
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, **more})
 
-    @property
-    def file(self) -> Output:
+    @property  # type: ignore[misc]
+    def file(self) -> Output:  # type: ignore[override]
         """The stream that is written to."""
-        stream = Console.file.fget(self)
+        stream = Console.file.fget(self)  # type: ignore[attr-defined]
         return stream if isinstance(stream, Output) else Output(stream)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """The pieces of what is printed, in which characters that cannot be printed are escaped."""
+        """The pieces of what is printed, with escapes for characters that cannot be printed."""
         for piece in super().render(renderable, options):
             shown = piece.control or piece.text.isprintable()
             yield (
@@ -38,5 +39,5 @@ class PipeSafeConsole(Console):
 
 
 def echo(text: str) -> None:
-    """A line of plain words outside a run."""
+    """Print a line outside a run."""
     PipeSafeConsole(highlight=False, soft_wrap=True).print(plain(text), markup=False)

@@ -1,29 +1,30 @@
-"""The one kind of error a user is meant to read: a single line that says what to do."""
+"""The error that a user reads: a single line that says what is wrong and what to do."""
 
 import sys
+from typing import Any
 
 
 class UserError(ValueError):
-    """Something the user can mend: a setting, a file, the data, a device.
+    """Something the user can fix: a setting, a file, the data, a device.
 
-    `key` names the setting or file, `what` says what is wrong with it, `got` is the offending value and `fix`
-    what to do. `code` is the exit status: 2 for a wrong request, 1 for a run that failed underway.
+    `key` names the setting or file, `what` says what is wrong with it, `got` is the offending value
+    and `fix` what to do. `code` is the exit status: 2 for a wrong request, 1 for a failed run.
     """
 
-    def __init__(self, key: str, what: str, got=None, fix: str = "", code: int = 2):
+    def __init__(self, key: str, what: str, got: Any = None, fix: str = "", code: int = 2) -> None:
         self.key, self.what, self.got, self.fix, self.code = key, what, got, fix, code
         shown = "" if got is None else f" (got {_short(str(got))})"
         line = f"{key}: {what}{shown}" + (f"; fix: {fix}" if fix else "")
         super().__init__(plain(" ".join(line.split())))
 
-    def __reduce__(self):  # launchers that run jobs in other processes send errors back pickled
+    def __reduce__(self) -> tuple:  # launchers pickle the errors of jobs in other processes
         return type(self), (self.key, self.what, self.got, self.fix, self.code)
 
 
 def plain(text: str) -> str:
-    """A text of anybody as one line that can be printed and drawn.
+    """A text of unknown origin as one line that can be printed and drawn.
 
-    Control characters, line ends and bytes of names that are not UTF-8 become escapes, as in Python.
+    Control characters, line ends and bytes that are not UTF-8 become escapes, as in Python.
     """
     return text if text.isprintable() else "".join(map(_escaped, text))
 
@@ -36,17 +37,17 @@ def _escaped(c: str) -> str:
     return c.encode("unicode_escape").decode()
 
 
-def _short(text: str, most: int = 300) -> str:
-    return text if len(text) <= most else f"{text[:most]}..."
+def _short(text: str, limit: int = 300) -> str:
+    return text if len(text) <= limit else f"{text[:limit]}..."
 
 
 def report(error: UserError) -> None:
-    """The one line a failure prints."""
+    """Print the one line of a failure."""
     print(f"genbench: error: {error}", file=sys.stderr, flush=True)
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error, which may be torch's own for a CPU or a GPU, says that the memory does not suffice."""
+    """Whether an error of Python or torch says that there is not enough memory."""
     return (
         isinstance(error, MemoryError)
         or "allocate memory" in str(error)
@@ -55,7 +56,7 @@ def lacks_memory(error: BaseException) -> bool:
 
 
 def unexpected(error: BaseException) -> UserError:
-    """The error for one that nobody foresaw: its traceback goes to a file, which the line names."""
+    """The line for an error that no code foresaw. Its traceback goes to a file that it names."""
     import tempfile
     import traceback
 

@@ -1,21 +1,22 @@
-"""Standard output and error: where they cannot be written, the work goes on without them."""
+"""Standard output and error: the work goes on if they cannot be written."""
 
 import contextlib
 import os
-from typing import TextIO
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
 
 
 class Output:
-    """A stream of text that falls silent at the first failure, such as a full disk or a reader that has gone.
+    """A text stream that falls silent at the first failure, which is in `error`.
 
-    `error` is that failure.
+    Such a failure is a full disk, or a reader that has gone.
     """
 
-    def __init__(self, stream: TextIO):
+    def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.error: OSError | None = None
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
@@ -24,25 +25,23 @@ class Output:
             self._stream.write(text)
         return len(text)
 
-    def writelines(self, lines) -> None:
+    def writelines(self, lines: Iterable[str]) -> None:
         """Write the lines, or nothing."""
         for line in lines:
             self.write(line)
 
     def flush(self) -> None:
-        """Pass on what was written."""
+        """Flush the stream."""
         with self._forgiving():
             self._stream.flush()
 
     @contextlib.contextmanager
-    def _forgiving(self):
+    def _forgiving(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             self.error = self.error or error
             with contextlib.suppress(OSError):  # there may be no file behind it
                 nowhere = os.open(os.devnull, os.O_WRONLY)
-                os.dup2(
-                    nowhere, self._stream.fileno()
-                )  # what waits to be passed on would fail again
+                os.dup2(nowhere, self._stream.fileno())  # else flushing at exit would fail again
                 os.close(nowhere)

@@ -1,17 +1,18 @@
-"""What a file of a run must hold: forms, and where a value departs from one. Readers rely on it, and check nothing again.
+"""The forms of a run's files, and where a value departs from its form.
 
-A form is one of these:
+Readers check a file once, and rely on its form afterwards. A form is one of these:
     int, str, ...           a type; True and False are no numbers
-    None                    nothing
-    [form]                  a list of such
-    {name: form, ...}       these names, and maybe others; `Maybe(form)` for one that may be left out
-    {str: form}             any names; or those for which a function is true
-    (form, form)            either
+    None                    None
+    [form]                  a list whose items have the form
+    {name: form, ...}       a dict with these names and maybe others; `Maybe(form)` is optional
+    {str: form}             a dict with any names, or with those for which a function is true
+    (form, form)            either form
     a function              a value for which it is true
 """
 
 import math
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 
@@ -22,7 +23,7 @@ class Maybe(NamedTuple):
 
 
 def fault(value: Any, form: Any, where: str = "it") -> str:
-    """Where a value is not of this form, in words; nothing if it is."""
+    """Where a value departs from a form, in words; empty if it does not."""
     if isinstance(form, Maybe):
         form = form.form
     if isinstance(form, tuple):
@@ -57,7 +58,7 @@ def fault(value: Any, form: Any, where: str = "it") -> str:
     return f"{where} is {_brief(value)}" if wrong else ""
 
 
-def _faults(value: dict, form: dict, where: str):
+def _faults(value: dict, form: dict, where: str) -> Iterator[str]:
     inside = "" if where == "it" else f"{where}."
     for name, one in form.items():
         if callable(name):
@@ -98,12 +99,12 @@ def whole(value: Any) -> bool:
 
 
 def positive(value: Any) -> bool:
-    """A count of something that is there."""
+    """A count that is not zero."""
     return whole(value) and value > 0
 
 
 def component(value: Any) -> bool:
-    """The name of a file or folder in another folder: it leads nowhere else, and no file system refuses it."""
+    """The name of a file in a folder: it leads nowhere else, and every file system accepts it."""
     return (
         isinstance(value, str)
         and value not in ("", ".", "..")
@@ -112,7 +113,7 @@ def component(value: Any) -> bool:
     )
 
 
-NUMBERS = {str: (number, None)}  # by their names; None for what was not finite
+NUMBERS: dict[Any, Any] = {str: (number, None)}  # by their names; None for what was not finite
 PART = {"n": Maybe(whole), **NUMBERS}  # what was measured on a part of the data
 STATUS = {
     "state": str,
