@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from conftest import CONFIGS, MODELS, config_of, defaults_of
+from PIL import Image
 from runs import differences, forked, outcome
 
 from genbench import experiment
@@ -321,6 +322,27 @@ def test_a_bare_command_says_what_to_type_and_starts_nothing(genbench, tmp_path)
     done = genbench()
     assert done.returncode == 0 and "genbench model=vae beta=4" in done.stdout
     assert "genbench resume RUN_DIR" in done.stdout and not [*tmp_path.iterdir()]
+
+
+def test_what_hydra_offers_beside_settings_works(genbench, tmp_path, undrawn):
+    put_own(tmp_path, experiment__mine="# @package _global_\n# Mine.\nseed: 3\n")
+    for part in ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"):
+        assert genbench("--info", part, "model=pca").returncode == 0
+    assert genbench("--info", "model=pca").returncode == 0
+    assert genbench("--hydra-help").returncode == 0
+    hydras = yaml.safe_load(genbench("--cfg", "hydra", "--config-dir", "own").stdout)["hydra"]
+    assert hydras["sweeper"]["_target_"].endswith("GenbenchSweeper")
+    everything = yaml.safe_load(genbench("--cfg", "all", "model=pca", "--resolve").stdout)
+    assert everything["model"]["name"] == "pca" and everything["hydra"]["run"]["dir"]
+    for i in range(20):
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        Image.new("L", (8, 8), 10 * i).save(tmp_path / "pictures" / f"{i}.png")
+    words = ["model=kmeans", "n_components=2", "dataset=image-folder", "dataset.root=pictures"]
+    words += ["hydra.job.chdir=true", "hydra.verbose=true", "device=cpu", "evaluation=none"]
+    for more in (["hydra.run.dir=run"], ["-m", "seed=0,1", "hydra.sweep.dir=sweep"]):
+        done = genbench(*words, *more)
+        assert done.returncode == 0, done.stderr
+    assert len([*tmp_path.glob("*/**/metrics.json")]) == 3 and os.getcwd() == str(tmp_path)
 
 
 @pytest.mark.parametrize("plus", ["", "+"])

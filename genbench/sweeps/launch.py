@@ -10,8 +10,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.config.compose import CONFIG_NAME, USERS, hydra_ready, hydra_settings
-from genbench.config.overrides import is_hydras
+from genbench.config.compose import CONFIG_NAME, USERS, hydra_ready, hydra_settings, resolved
+from genbench.config.overrides import absolute, is_hydras, without_hydras
 from genbench.config.registry import Registry
 from genbench.config.validation import check, title
 from genbench.runs.progress import Display
@@ -25,6 +25,8 @@ def run_single(words: list[str], registry: Registry) -> int:
     """Let Hydra run the one job of these overrides; returns its exit status."""
     if len(registry.folders) > 1 or any(map(is_hydras, words)):
         hydra_settings(words, registry, is_sweep=False)
+    if any("hydra.job.chdir" in word for word in words):  # folders mean what they meant before
+        words = absolute(words, [resolved(without_hydras(words), registry)], registry)
     try:
         with hydra_ready(registry) as (hydra, own):
             failure = hydra.run(CONFIG_NAME, SingleRun(registry), [*own, *words]).return_value
