@@ -143,7 +143,19 @@ def survives(mutant: Mutant, limit: float) -> bool:
     """Whether the tests pass on the mutant, in a copy of the tree."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as top:
         tree = Path(top) / "tree"
-        subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(tree)], check=True)
+        subprocess.run(
+            [
+                "git",
+                "-c",
+                "advice.detachedHead=false",
+                "clone",
+                "-q",
+                "--shared",
+                str(ROOT),
+                str(tree),
+            ],
+            check=True,
+        )
         (tree / mutant.file.relative_to(ROOT)).write_text(mutant.after, encoding="utf-8")
         environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
         options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0"]

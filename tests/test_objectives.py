@@ -368,3 +368,13 @@ def test_swae_with_labels(play):
         for c, images in enumerate(noise["labelled"])
         for x in images
     )
+
+
+@pytest.mark.parametrize("k", [1, 10, 13])
+def test_a_bound_is_exact_where_the_posterior_is_the_prior_and_codes_do_not_matter(play, k):
+    model, x, *_ = play("vae")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        exact = -model.nll(x, model.prior(len(x), generator(0))[None])[0]
+        torch.testing.assert_close(model.log_prob(x, k), exact)

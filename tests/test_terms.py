@@ -324,3 +324,16 @@ def test_gradients_of_any_layout_reach_the_optimiser():
     )  # Adam's first step is lr times the sign of the gradient
     torch.testing.assert_close(model.weight.detach(), moved)
     assert model.weight.grad.stride() == model.weight.stride(), "or fused Adam refuses it on a GPU"
+
+
+def test_an_output_says_which_data_it_is_a_likelihood_of():
+    specs = [DataSpec((4,), unit=True, trials=trials) for trials in (1, 16, None)]
+    expected = {
+        likelihoods.SquaredError(): [False, False, False],
+        likelihoods.Bernoulli(): [True, False, False],
+        likelihoods.BernoulliL1(): [False, False, False],
+        likelihoods.Binomial(16): [False, True, False],
+        likelihoods.Gaussian(1.0): [True, True, True],
+    }
+    for output, described in expected.items():
+        assert [output.describes(spec) for spec in specs] == described
