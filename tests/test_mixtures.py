@@ -6,11 +6,12 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
-from conftest import Nowhere, config_of
+from conftest import Nowhere, config_of, small_config
 from scipy.special import logsumexp
 from scipy.stats import binom, multivariate_normal
 
 from genbench.config.settings import Settings
+from genbench.data.loading import load
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.models.bmm import Binomials
@@ -318,3 +319,9 @@ def test_the_gradient_of_the_inertia_moves_each_centre_towards_the_mean_of_its_p
     )  # squares of which single precision cannot hold
     far = started("kmeans-sgd", vectors(shifted.raw), "n_components=5")
     assert objective(far, vectors(shifted.raw)) == pytest.approx(loss.item(), rel=1e-3)
+
+
+def test_the_size_of_a_mixture_counts_the_parameters_of_one_start():
+    config = small_config("gmm", "n_components=3", "n_init=4", "covariance=full", dataset="moons")
+    model = build(config, load(config["dataset"], torch.device("cpu")))
+    assert model.size == 3 + 3 * 2 + 3 * 2 * 2  # weights, means, factors

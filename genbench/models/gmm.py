@@ -14,7 +14,7 @@ from genbench.models.mixture import EMMixture, Mixture
 from genbench.training.em import rows
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils.rng import generator
-from genbench.visualizations import Visualization
+from genbench.visualizations import MixtureComponents, Visualization
 
 
 class GaussianMixture(Mixture):
@@ -60,7 +60,9 @@ class GaussianMixture(Mixture):
             axes = torch.eye(d).to(gaussians.means).repeat(k, 1)
             component = torch.arange(k, device=axes.device).repeat_interleave(d)
             roots = gaussians.colour(axes, component).unflatten(0, (k, d))
-            shown["components"] = replace(shown["components"], covariances=roots.mT @ roots)
+            components = shown["components"]
+            assert isinstance(components, MixtureComponents)
+            shown["components"] = replace(components, covariances=roots.mT @ roots)
         return shown
 
 
