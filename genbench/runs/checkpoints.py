@@ -254,7 +254,7 @@ def _read(path: Path, device: torch.device) -> dict | None:
 
 
 def _is_as_large_as_it_says(data: bytes) -> bool:
-    """Whether nothing in an archive is compressed: else reading it may take any amount of memory."""
+    """Whether an archive is not compressed; else reading it may take any amount of memory."""
     members = zipfile.ZipFile(io.BytesIO(data)).infolist()
     return all(member.compress_type == zipfile.ZIP_STORED for member in members) and sum(
         m.file_size for m in members

@@ -11,7 +11,7 @@ FEWEST_POINTS = 4  # of a curve that has two halves
 
 
 def validation_curve(folder: Path, criterion: str) -> dict[int, float]:
-    """The criterion on the validation data by epoch, as far as a run's metrics.jsonl can be read."""
+    """The criterion on the validation data by epoch, where metrics.jsonl can be read."""
     try:
         points = [point for _, point in read_points(folder)]
     except Unreadable:
@@ -21,7 +21,7 @@ def validation_curve(folder: Path, criterion: str) -> dict[int, float]:
 
 
 def curve_end(curve: dict[int, float]) -> dict[str, float]:
-    """How a validation curve ended: `late_fall`, and `late_rise` above its minimum at `lowest_epoch`.
+    """How a validation curve ended: `late_fall`, and `late_rise` since its `lowest_epoch`.
 
     Empty where there are too few points; the last two only where the minimum is before the end.
     """
@@ -56,7 +56,9 @@ def lowest_point(curve: dict[int, float]) -> Lowest | None:
 
 
 def late_fall(curve: dict[int, float]) -> float | None:
-    """The share of a curve's height that its second half fell by: at most 1, and below 0 if it rose; None of few points.
+    """The share of a curve's height by which its second half fell, below 0 if it rose.
+
+    None if there are too few points.
 
     The middle and the end are means over a tenth of the points, as curves are noisy.
     """
@@ -69,8 +71,10 @@ def late_fall(curve: dict[int, float]) -> float | None:
 
 
 def read_points(folder: Path) -> list[tuple[str, dict]]:
-    """The points of a run's curves in the order of their epochs: lines of metrics.jsonl, and what they hold. Damaged lines
-    are left out. Unreadable where there are none."""
+    """The points of a run's curves by epoch: each line of metrics.jsonl with its value.
+
+    Damaged lines are left out. Unreadable if there is no such file.
+    """
     found: list[tuple[str, dict]] = []
     for line, value in read_json_lines(folder / "metrics.jsonl", point):
         if not found or value["epoch"] > found[-1][1]["epoch"]:

@@ -1,4 +1,4 @@
-"""What a person sees while a run or a job goes on: live lines on a terminal, plain lines anywhere else."""
+"""The progress of a run or a job: live lines on a terminal, plain lines anywhere else."""
 
 import time
 from collections.abc import Iterable
@@ -43,7 +43,9 @@ class Display:
         self.last_said = time.perf_counter()
 
     def start(self, epochs: int, criterion: str | None = None, may_end_early: bool = False) -> None:
-        """The clock runs; on a terminal the live line appears. `criterion` is the term that training lowers, if any.
+        """Start the clock, and on a terminal the live line.
+
+        `criterion` is the term that training lowers, if any.
 
         No time left is shown of a run that may end before its last epoch, as it is not known.
         """
@@ -128,7 +130,7 @@ class Display:
             self.unsaid = ""
 
     def close(self) -> None:
-        """Leave the live lines as they are and go on below them; elsewhere say how the last epoch ended."""
+        """End the live lines; elsewhere print how the last epoch ended."""
         self._say_last()
         if self.live is not None:
             if self.latest:

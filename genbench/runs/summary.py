@@ -1,4 +1,4 @@
-"""What a person sees of a run or of a job: live lines on a terminal, plain lines anywhere else; a screen at its end."""
+"""The results of a run on the console: a line, a screen, or all of its numbers."""
 
 import re
 import textwrap
@@ -19,19 +19,13 @@ MOST_HEADLINES = 8  # measures at the end of a run
 MOST_LINES = 4  # of the first diagnosis at the end of a run
 
 
-# --- while a run goes on --------------------------------------------------------------------------------------
-
-
-# --- at the end of a run --------------------------------------------------------------------------------------
-
-
 def parts_of(found: dict) -> dict[str, dict]:
     """Of the content of metrics.json, the numbers by part of the data."""
     return {part: found[part] for part in SPLITS if part in found}
 
 
 def objective(found: dict) -> list[str]:
-    """What training lowers on each part of the data, and its terms on held-out data: a line each."""
+    """Lines with what training lowers on each part of the data, and its held-out terms."""
     parts, criterion = parts_of(found), found.get("cost", {}).get("criterion")
     held_out = next((part for part in ("test", "validation", "train") if part in parts), None)
     if held_out is None:
@@ -76,7 +70,7 @@ def brief(found: dict, names: Iterable[str]) -> list[str]:
 
 
 def headline(title: str, found: dict) -> str:
-    """What a finished run is called, with its seed, what it took, and on how much it was measured."""
+    """The title of a finished run with its seed, what it took, and how much was measured."""
     if "seed" in found and not re.search(r"(?<![.\w])seed=", title):
         title += f", seed {found['seed']}"
     epochs, seconds = found.get("cost", {}).get("epochs"), found.get("time", {}).get("seconds")
@@ -104,7 +98,8 @@ def show_result(
 ) -> None:
     """A finished run on at most 24 lines of 80 columns: objective, headline measures, the first diagnosis, where to look.
 
-    `names` are the measures that are headlines, `pictures` the files in the folder, `look` a command that shows them.
+    `names` are the headline measures, `pictures` the files in the folder, and `look` is a command
+    that shows them.
     """
     _wrapped(console, headline(title, found), 2)
     for line in objective(found):
@@ -143,7 +138,7 @@ def show_result(
 
 
 def show_run(console: Console, title: str, found: dict) -> None:
-    """All numbers of a finished run: the objective's terms by part of the data, the report card, the diagnosis."""
+    """Print all numbers of a finished run: terms by part of the data, report card, diagnosis."""
     parts = parts_of(found)
     names = dict.fromkeys(name for numbers in parts.values() for name in numbers)
     values = [
@@ -157,9 +152,9 @@ def show_run(console: Console, title: str, found: dict) -> None:
 
 
 def show_card(console: Console, found: dict) -> None:
-    """A report card with a line for each measure, beside real data where they are measured, and the diagnosis.
+    """Print a report card with a line for each measure, its value on real data, and the diagnosis.
 
-    What numbers were measured on, and from, is said once above all of a group that have it in common.
+    What numbers were measured on is printed once above all of a group that share it.
     """
     card, real = found.get("card", []), newest(found.get("real_data", []))
     if card:

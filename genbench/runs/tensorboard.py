@@ -100,7 +100,8 @@ class Events:
     def hparams(self, settings: dict, run: str) -> None:
         """The settings as a row of the HParams tab.
 
-        Only this record of a session is written: an experiment's would hide the columns that other models have.
+        Only this record of a session is written, because the record of an experiment would hide
+        the columns of other models.
         """
         start = SessionStartInfo(group_name=run, start_time_secs=time.time())
         for name, value in settings.items():

@@ -1,1 +1,1 @@
-"""What every package uses and that knows nothing of models: errors, signals, random numbers, files, console."""
+"""Tools without knowledge of models: errors, signals, random numbers, files, locks, console."""

@@ -1,4 +1,4 @@
-"""Every random number is a function of named things: (seed, clock, purpose), never of what was drawn before."""
+"""Random numbers that are a function of seed, clock and purpose, not of earlier draws."""
 
 import hashlib
 

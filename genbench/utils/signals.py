@@ -1,4 +1,4 @@
-"""Stopping on request: the handler of a signal only sets a flag; whatever loops looks at it between two of its steps."""
+"""Stopping on request: a signal sets a flag, which every loop checks between two steps."""
 
 import signal
 import threading

@@ -13,7 +13,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def number(value: float | None, digits: int = 5) -> str:
-    """So many significant digits, and whole numbers whole; what was not finite, as JSON has it, is no number."""
+    """A number with so many significant digits; None, as JSON has what is not finite, is nan."""
     if value is None:
         return "nan"
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
@@ -29,7 +29,7 @@ def duration(seconds: float) -> str:
 
 
 def quoted(path: Path) -> str:
-    """A path as one would type it into a shell, relative to the working directory where that is shorter."""
+    """A path as one types it into a shell, relative to the working directory if shorter."""
     relative = os.path.relpath(path)
     shorter = relative if len(relative) < len(str(path)) else str(path)
     if shorter.isprintable():
