@@ -1,7 +1,9 @@
-"""The report card of a trained model: what is measured on every model by what it can do, each number with what it is of.
+"""The report card of a trained model: what is measured on every model by what it can do, each
+number with what it is of.
 
-A measure is one function `(evaluation) -> Measured | None`, listed by `@measure` in any module of `genbench.evaluation`;
-its name is the number's, the first line of its docstring says what it is. Adding one takes nothing else.
+A measure is one function `(evaluation) -> Measured | None`, listed by `@measure` in any module of
+`genbench.evaluation`; its name is the number's, the first line of its docstring says what it is.
+Adding one takes nothing else.
 """
 
 import contextlib
@@ -29,8 +31,8 @@ from genbench.utils.schema import ENTRY, kind_of, total_of
 def card(e: Evaluation, names: Collection[str] = (), watch: Watch | None = None) -> list[dict]:
     """The numbers of every measure that applies, or of those with these names or in these groups.
 
-    Each is finite; what cannot be measured on such a model or on so few points is left out. UserError for another name.
-    `watch` is called before each.
+    Each is finite; what cannot be measured on such a model or on so few points is left out.
+    UserError for another name. `watch` is called before each.
     """
     chosen = [m for m in chosen_measures(names) if supports(e.model, *m.needs)]
     return [entry for entry in _entries(e, chosen, watch).values() if entry is not None]
@@ -52,7 +54,8 @@ def _entries(
 def real_data(e: Evaluation, names: Collection[str] = (), watch: Watch | None = None) -> list[dict]:
     """The measures of samples as real data have them: entries as those of `card`.
 
-    They depend on the data, the features and the size alone, and are kept in the cache folder for runs with the same.
+    They depend on the data, the features and the size alone, and are kept in the cache folder for
+    runs with the same.
     """
     chosen = {m.name: m for m in measures_of_samples(names)}
     key = repr(
@@ -81,7 +84,9 @@ def real_data(e: Evaluation, names: Collection[str] = (), watch: Watch | None = 
 
 
 def _code() -> str:
-    """A digest of the program's own code that measures, as kept numbers are of the code that measured them."""
+    """A digest of the program's own code that measures, as kept numbers are of the code that
+    measured them.
+    """
     package = Path(__file__).parent.parent
     files = sorted(
         file for folder in ("evaluation", "stats") for file in (package / folder).rglob("*.py")
@@ -98,8 +103,9 @@ def evaluated(
     asked: Asked = USUAL,
     watch: Watch | None = None,
 ) -> dict[str, list]:
-    """What a report card adds to what a run has `found`: the `card`, the `real_data` to compare it with and, of a whole one,
-    a `diagnosis`; nothing if the size is none."""
+    """What a report card adds to what a run has `found`: the `card`, the `real_data` to compare it
+    with and, of a whole one, a `diagnosis`; nothing if the size is none.
+    """
     if size == "none":
         return {}
     e = Evaluation(model, data, found, size, asked=asked)

@@ -30,9 +30,11 @@ T = TypeVar("T")
 
 
 class Asked(NamedTuple):
-    """What `genbench evaluate` can ask for beyond the size of a card; None is the measure's own number.
+    """What `genbench evaluate` can ask for beyond the size of a card; None is the measure's own
+    number.
 
-    `k` importance samples of a bound on `points` test points; the `bins` of `ndb`, and the `level` of its tests.
+    `k` importance samples of a bound on `points` test points; the `bins` of `ndb`, and the `level`
+    of its tests.
     """
 
     k: int | None = None
@@ -49,11 +51,12 @@ class Unmeasurable(Exception):
 
 
 class Evaluation:
-    """A model beside the data that it is measured on, and what several measures need of both, made once.
+    """A model beside the data that it is measured on, and what several measures need of both, made
+    once.
 
-    `metrics` holds what a run knows already: its objective by part of the data, `cost` and `time`. `size` says how many
-    points count, and `asked` what else was asked for. `block` points are looked at together, which changes no number
-    beyond rounding. All tensors are on the CPU.
+    `metrics` holds what a run knows already: its objective by part of the data, `cost` and `time`.
+    `size` says how many points count, and `asked` what else was asked for. `block` points are
+    looked at together, which changes no number beyond rounding. All tensors are on the CPU.
     """
 
     real = False  # whether training points are in place of samples
@@ -77,7 +80,9 @@ class Evaluation:
         self._of_data: dict[Callable, object] = {}
 
     def once(self, function: Callable[["Evaluation"], T], of_data: bool = False) -> T:
-        """What the function makes of this evaluation, made at the first call; `of_data` says that the model plays no part."""
+        """What the function makes of this evaluation, made at the first call; `of_data` says that
+        the model plays no part.
+        """
         made = self._of_data if of_data else self._made
         if function not in made:
             made[function] = function(self)
@@ -102,7 +107,7 @@ class Evaluation:
         if not met:
             raise Unmeasurable
 
-    # --- points, as rows of values or of features -------------------------------------------------------------
+    # --- points, as rows of values or of features -------------------------------------------------
 
     @cached_property
     def x(self) -> torch.Tensor:
@@ -158,11 +163,15 @@ class Evaluation:
 
     @cached_property
     def neighbours(self) -> Parts:
-        """Precision, recall, density and coverage of the samples, by the K-th neighbours in features: of all, and of parts."""
+        """Precision, recall, density and coverage of the samples, by the K-th neighbours in
+        features: of all, and of parts.
+        """
         return parts(self.beside_test(neighbours.prdc), self.test_features, self.sample_features)
 
     def beside_test(self, statistic: Callable) -> Callable:
-        """A statistic of test points and of others by `radii` of the former, which are computed once for all of them."""
+        """A statistic of test points and of others by `radii` of the former, which are computed
+        once for all of them.
+        """
         self.need(len(self.test) > K)
         return lambda test, others: statistic(
             test, others, K, self.test_radii if test is self.test_features else None
@@ -173,7 +182,7 @@ class Evaluation:
         """The distance [n] from each test point to its K-th nearest other, in features."""
         return neighbours.radii(self.test_features, K)
 
-    # --- codes and what they decode to ------------------------------------------------------------------------
+    # --- codes and what they decode to ------------------------------------------------------------
 
     @cached_property
     def reconstructions(self) -> torch.Tensor:
@@ -195,7 +204,9 @@ class Evaluation:
 
     @cached_property
     def train_codes(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Codes of labelled training points, at most as many as test points may be, and their labels."""
+        """Codes of labelled training points, at most as many as test points may be, and their
+        labels.
+        """
         part = self.data.train
         part = part.at((part.y >= 0).nonzero().flatten()).spread(MOST[self.size])
         self.need(len(part) > K and len(part.y.unique()) > 1)
@@ -209,7 +220,9 @@ class Evaluation:
 
     @cached_property
     def draws(self) -> torch.Tensor:
-        """Points [n, *shape] decoded from codes that the model would generate from, without noise of their own."""
+        """Points [n, *shape] decoded from codes that the model would generate from, without noise
+        of their own.
+        """
         rng, part, found = self.rng("draws"), self.test.spread(5000), []
         for start in self._steps(len(part)):
             y = part.y[start : start + 1000] if self.model.conditional else None
@@ -235,10 +248,12 @@ class Evaluation:
         self.need(len(whole) > 0 and not bad)
         return whole
 
-    # --- numbers with intervals -------------------------------------------------------------------------------
+    # --- numbers with intervals -------------------------------------------------------------------
 
     def mean(self, values: torch.Tensor, n: dict[str, int] | None = None, **more) -> Measured:
-        """The mean of a value per point [n]; `n` are the sizes of what they are of, where that is not test points alone."""
+        """The mean of a value per point [n]; `n` are the sizes of what they are of, where that is
+        not test points alone.
+        """
         return mean(values, n or {"test": len(values)}, **more)
 
     def resampled(
@@ -248,7 +263,8 @@ class Evaluation:
         times: int = RESAMPLES,
         **more,
     ) -> Measured:
-        """A statistic of points, and how much it varies over as many that are drawn from them (the bootstrap, Efron 1979).
+        """A statistic of points, and how much it varies over as many that are drawn from them (the
+        bootstrap, Efron 1979).
 
         It is given a function `of(points)` to ask for each set of points [n, ...] that it looks at.
         """

@@ -1,9 +1,10 @@
-"""What points are compared by: features of a small classifier that the program trains itself, or the values they have.
+"""What points are compared by: features of a small classifier that the program trains itself, or
+the values they have.
 
-The classifier is a function of all labelled training images of the source, to the bit on one kind of
-machine. No setting of a run changes it (limit, labelled, classes, seed, noise), so that numbers of
-runs on one dataset compare. It is kept in the cache folder. A digest of its weights stands beside
-every number that depends on it.
+The classifier is a function of all labelled training images of the source, to the bit on one kind
+of machine. No setting of a run changes it (limit, labelled, classes, seed, noise), so that numbers
+of runs on one dataset compare. It is kept in the cache folder. A digest of its weights stands
+beside every number that depends on it.
 """
 
 import contextlib
@@ -28,7 +29,8 @@ BLOCK = 1000
 
 
 class Features:
-    """The values of points themselves; those of a table standardized, as its columns have units of their own.
+    """The values of points themselves; those of a table standardized, as its columns have units of
+    their own.
 
     `moments` are the mean [D] and the standard deviation [D] of each value.
     """
@@ -72,7 +74,9 @@ class Classifier(Features):
 
     @torch.no_grad()
     def predict(self, x: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
-        """The likeliest class [n] of points x [n, *shape] among these classes [k], in ascending order."""
+        """The likeliest class [n] of points x [n, *shape] among these classes [k], in ascending
+        order.
+        """
         return torch.cat([among[self.net(part)[:, among].argmax(1)] for part in _blocks(x)])
 
 
@@ -83,7 +87,9 @@ def _blocks(x: torch.Tensor):
 
 
 def _network(shape: tuple[int, ...], classes: int) -> nn.Sequential:
-    """Convolutions and a hidden layer of 128, rectified; for images below 8x8 the hidden layer alone."""
+    """Convolutions and a hidden layer of 128, rectified; for images below 8x8 the hidden layer
+    alone.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return networks.encoder(
@@ -92,7 +98,9 @@ def _network(shape: tuple[int, ...], classes: int) -> nn.Sequential:
 
 
 def features_of(data: Data) -> Features:
-    """The features to compare points of this dataset by: a classifier's if they are images with classes, else values."""
+    """The features to compare points of this dataset by: a classifier's if they are images with
+    classes, else values.
+    """
     reference = data.reference
     if reference is None:
         return Features(data.moments)
@@ -112,7 +120,9 @@ def _key(reference: Reference) -> str:
 
 
 def _read(file, classifier: Classifier) -> bool:
-    """Give the classifier the weights that are kept in a file; tells whether they are there and undamaged."""
+    """Give the classifier the weights that are kept in a file; tells whether they are there and
+    undamaged.
+    """
     try:
         content = torch.load(io.BytesIO(read_bytes(file)), weights_only=True)
         classifier.net.load_state_dict(content["weights"])
@@ -133,7 +143,9 @@ def _keep(file, classifier: Classifier) -> None:
 
 @torch.enable_grad()
 def _train(classifier: Classifier, part: Split) -> None:
-    """Lower the cross-entropy by Adam, with a rate that falls to zero, from weights that are always the same."""
+    """Lower the cross-entropy by Adam, with a rate that falls to zero, from weights that are always
+    the same.
+    """
     classifier.net = net = _network(
         part.raw.shape[1:], classifier.classes
     )  # what a damaged file has left is gone

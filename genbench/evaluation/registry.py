@@ -74,7 +74,9 @@ def measure(
     within: tuple[float, float] = ANY,
     only: str = "",
 ):
-    """List a function as a measure of every model that has these abilities; `better` is higher, lower or neither."""
+    """List a function as a measure of every model that has these abilities; `better` is higher,
+    lower or neither.
+    """
 
     def listed(function):
         MEASURES[function.__name__] = Measure(
@@ -86,14 +88,18 @@ def measure(
 
 
 def measures() -> dict[str, Measure]:
-    """Every measure by its name: those of all modules in `genbench.evaluation`, a group after the other."""
+    """Every measure by its name: those of all modules in `genbench.evaluation`, a group after the
+    other.
+    """
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         importlib.import_module(module.name)
     return dict(sorted(MEASURES.items(), key=lambda item: _place(item[1].group)))
 
 
 def headlines() -> list[str]:
-    """The names of the few measures that tell at a glance what a model is good at, in the order of a card."""
+    """The names of the few measures that tell at a glance what a model is good at, in the order of
+    a card.
+    """
     return [m.name for m in measures().values() if m.headline]
 
 

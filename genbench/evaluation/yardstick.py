@@ -8,8 +8,8 @@ from genbench.model import Model
 class RealData(Evaluation):
     """Real data in place of a model's samples: the yardstick of an evaluation's numbers.
 
-    Samples are training points, as many as test points count; where there are fewer, as many test points count.
-    What is compared with training points are test points.
+    Samples are training points, as many as test points count; where there are fewer, as many test
+    points count. What is compared with training points are test points.
     """
 
     real = True

@@ -1,4 +1,8 @@
-"""The page that everything is drawn on, with its colours and its text, and the files that it becomes."""
+"""The page that everything is drawn on, with its colours and its text, and the files that it becomes.
+
+Axes are placed in pixels: an image that is enlarged by a whole factor must cover whole pixels, or its
+pixels differ in size. matplotlib's constrained layout gives axes whatever room the text leaves.
+"""
 
 import contextlib
 import io
@@ -14,8 +18,9 @@ from genbench.utils import signals
 
 
 class Theme(NamedTuple):
-    """The colours of a page that depend on how light it is: its ground, text, lesser text, grid lines, and data that
-    stay in the background."""
+    """The colours of a page that depend on how light it is: its ground, text, lesser text, grid
+    lines, and data that stay in the background.
+    """
 
     ground: str
     ink: str
@@ -30,8 +35,9 @@ THEMES = {"light": LIGHT, "dark": DARK}
 
 INK, SOFT, GREY = LIGHT.ink, LIGHT.soft, "#8a8a8a"
 BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe & Ito
-# Ten colours for ten classes. Any two are at least 28 units of CIEDE2000 apart, each at least 30 from a light and a dark
-# page, and any two at least 12 as people with deuteranopia or protanopia see them (found by random search).
+# Ten colours for ten classes. Any two are at least 28 units of CIEDE2000 apart, each at least 30
+# from a light and a dark page, and any two at least 12 as people with deuteranopia or protanopia see
+# them (chosen by random search).
 CLASSES = [
     "#536cdc",
     "#ff9e1b",
@@ -59,7 +65,8 @@ def shades(theme: Theme, colour: str = BLUE):
 class Page(NamedTuple):
     """What a picture says above its drawing (whose it is, and what it shows), and how it looks.
 
-    `upscaling` says how small images are enlarged: "bicubic", which is smooth, or "nearest", pixel by pixel.
+    `upscaling` says how small images are enlarged: "bicubic", which is smooth, or "nearest", pixel
+    by pixel.
     """
 
     title: str
@@ -73,7 +80,9 @@ class Page(NamedTuple):
 
 
 class Canvas:
-    """A page: a title that says whose picture it is, a note that says of what, and axes placed in pixels."""
+    """A page: a title that says whose picture it is, a note that says of what, and axes placed in
+    pixels.
+    """
 
     def __init__(self, width: int, height: int, title: str, note: str, theme: Theme = LIGHT):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -213,8 +222,9 @@ def png(picture: torch.Tensor) -> bytes:
 
 
 def read_png(content: bytes):
-    """The picture that a PNG file holds, decoded. ValueError for anything else: no other decoder is ever asked, as Pillow's
-    for PostScript starts another program."""
+    """The picture that a PNG file holds, decoded. ValueError for anything else: no other decoder is
+    ever asked, as Pillow's for PostScript starts another program.
+    """
     from PIL import Image
 
     if not content.startswith(PNG):
@@ -234,9 +244,11 @@ def read_png(content: bytes):
 
 
 def animation(frames: Sequence[bytes], longest: int = 60) -> tuple[bytes, int]:
-    """PNG files as the bytes of one GIF film that ends with a pause; of many frames every k-th, and the last.
+    """PNG files as the bytes of one GIF film that ends with a pause; of many frames every k-th, and
+    the last.
 
-    Also how many of these are left out as they are no PNG files; where fewer than two are left, there is no film.
+    Also how many of these are left out as they are no PNG files; where fewer than two are left,
+    there is no film.
     """
     step = max(1, math.ceil(len(frames) / longest))
     kept, images = [*frames[:-1][::step], *frames[-1:]], []

@@ -47,7 +47,9 @@ def spectrum(shares: torch.Tensor, kept: int, page: Page) -> torch.Tensor:
 
 
 def histograms(panels: dict[str, Distribution], page: Page) -> torch.Tensor:
-    """A histogram per name (many counts on a log scale), with a line at the target, if there is one."""
+    """A histogram per name (many counts on a log scale), with a line at the target, if there is
+    one.
+    """
     wide, gap = 330, 70
     canvas = page.canvas(len(panels) * (wide + gap), 300)
     for i, (name, (values, target)) in enumerate(panels.items()):
@@ -65,9 +67,11 @@ def histograms(panels: dict[str, Distribution], page: Page) -> torch.Tensor:
 
 
 class Line(NamedTuple):
-    """A quantity at some values x [n] of a setting: for each part of the data, its mean, least and most [n, 3].
+    """A quantity at some values x [n] of a setting: for each part of the data, its mean, least and
+    most [n, 3].
 
-    `at` is the point to be marked on the part that is `judged`, and `word` says what it is; None if none is.
+    `at` is the point to be marked on the part that is `judged`, and `word` says what it is; None if
+    none is.
     """
 
     name: str
@@ -79,8 +83,9 @@ class Line(NamedTuple):
 
 
 def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, page: Page) -> Canvas:
-    """A quantity against a setting, on a logarithmic axis or not: of one line a curve per part of the data, of several
-    a panel per part with a curve per line."""
+    """A quantity against a setting, on a logarithmic axis or not: of one line a curve per part of
+    the data, of several a panel per part with a curve per line.
+    """
     parts = list(dict.fromkeys(part for line in lines for part in line.parts))
     if len(lines) == 1:
         wide, panels = (
@@ -165,7 +170,9 @@ def set_ticks(axes: "Axes", values: list[float], wide: int) -> None:
 def on_the_line(
     x: torch.Tensor, curves: dict[str, Callable], points: dict[str, torch.Tensor], page: Page
 ) -> torch.Tensor:
-    """One-dimensional data x [n, 1] as a histogram, other points as outlines, densities p(x) as curves."""
+    """One-dimensional data x [n, 1] as a histogram, other points as outlines, densities p(x) as
+    curves.
+    """
     canvas = page.canvas(620, 380)
     axes = canvas.axes(44, 4, 560, 330)
     low, high = x.min().item(), x.max().item()

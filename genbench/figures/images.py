@@ -21,9 +21,9 @@ def paint(
 ) -> np.ndarray:
     """Images [n, channels, height, width] as colours [n, zoom * height, zoom * width, 3] in [0, 1].
 
-    Signed ones (weights, differences) are each scaled by their largest value; of one channel they run from blue over
-    white, which is zero, to red; of three, zero is grey.
-    Of images with neither one channel nor three, the mean over the channels is shown.
+    Signed ones (weights, differences) are each scaled by their largest value; of one channel they
+    run from blue over white, which is zero, to red; of three, zero is grey. Of images with neither
+    one channel nor three, the mean over the channels is shown.
     """
     images = images.detach().float().cpu()
     if images.shape[1] not in (1, 3) or (signed and images.shape[1] == 1):
@@ -54,7 +54,9 @@ def enlarged(images: torch.Tensor, zoom: int, upscaling: str) -> torch.Tensor:
 def zoom_to(
     images: torch.Tensor, columns: int, rows: int = 1, wide: int = 448, high: int = 900
 ) -> int:
-    """The whole factor that makes so many columns of images about `wide` pixels wide, and the rows at most `high` high."""
+    """The whole factor that makes so many columns of images about `wide` pixels wide, and the rows
+    at most `high` high.
+    """
     height, width = images.shape[-2:]
     return max(1, min(math.ceil(wide / (columns * width)), high // (rows * height)))
 
@@ -66,8 +68,9 @@ def fitting(images: torch.Tensor, pixels: int = 2**24) -> int:
 
 
 class Row(NamedTuple):
-    """Images [n, channels, height, width] side by side: with a heading above all or above each, a label to the left, a
-    caption below each, and perhaps more room above the row."""
+    """Images [n, channels, height, width] side by side: with a heading above all or above each, a
+    label to the left, a caption below each, and perhaps more room above the row.
+    """
 
     images: torch.Tensor
     heading: str = ""
@@ -83,7 +86,9 @@ GAP, APART, HEADING, CAPTION = 2, 10, 20, 15  # pixels between images, between g
 def mosaic(
     rows: Sequence[Row], page: Page, zoom: int, signed: bool = False, flanks: int = 0
 ) -> torch.Tensor:
-    """Rows of images of one size, each image enlarged `zoom` times; so many columns at either side stand apart."""
+    """Rows of images of one size, each image enlarged `zoom` times; so many columns at either side
+    stand apart.
+    """
     colours = paint(torch.cat([row.images for row in rows]), signed, zoom, page.upscaling)
     high, wide = colours.shape[1:3]
     columns = max(len(row.images) for row in rows)
@@ -153,7 +158,9 @@ def pairs(
 def labelled_rows(
     named: dict[str, torch.Tensor], page: Page, headings: Sequence[str] = (), flanks: int = 0
 ) -> torch.Tensor:
-    """A row of images per name, the n-th of every row belonging together; headings above the columns, if any."""
+    """A row of images per name, the n-th of every row belonging together; headings above the
+    columns, if any.
+    """
     first = next(iter(named.values()))
     listed = [
         Row(x, label=name, headings=headings if i == 0 else ())
@@ -168,7 +175,9 @@ def labelled_rows(
 
 
 def shares_of_points(images: torch.Tensor | None, shares: torch.Tensor, page: Page) -> torch.Tensor:
-    """The shares [n, K] of points in components as a row of shades each, beside the points if they are images [n, ...]."""
+    """The shares [n, K] of points in components as a row of shades each, beside the points if they
+    are images [n, ...].
+    """
     n, components = shares.shape
     width = max(320, 26 * components) if components < 40 else 640
     pixels, left, high = None, 40, 22 * n

@@ -23,7 +23,9 @@ def encoded(
 
 
 def principal(z: torch.Tensor) -> tuple[Callable[[torch.Tensor], torch.Tensor], list[str]]:
-    """A map of codes [n, d] to at most two dimensions, their own or the first two principal directions of `z`."""
+    """A map of codes [n, d] to at most two dimensions, their own or the first two principal
+    directions of `z`.
+    """
     if z.shape[1] <= 2:
         return lambda codes: codes, [f"$z_{i + 1}$" for i in range(z.shape[1])]
     z = z.cpu().double()  # which Apple's GPUs lack
@@ -43,7 +45,9 @@ def show_codes(scene: Scene, model: Model) -> torch.Tensor | None:
     z, y = encoded(scene, model)
     project, names = principal(z)
     drawn = project(model.codes(2000, scene.rng("prior"))) if supports(model, "codes") else None
-    note = f"codes of {len(z):,} {scene.part} points{f'; grey: 2,000 draws from {model.source_of_codes}' if drawn is not None else ''}"
+    note = f"codes of {len(z):,} {scene.part} points"
+    if drawn is not None:
+        note += f"; grey: 2,000 draws from {model.source_of_codes}"
     return vectors.scatter(project(z), y, scene.data.called, drawn, names, scene.page(note))
 
 
@@ -59,7 +63,9 @@ def show_interpolation(
 def interpolated(
     scene: Scene, model: Model, pairs: int, steps: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Pairs of points [n, 2, *shape], straight lines between their codes [n, steps, d], and what those are decoded to."""
+    """Pairs of points [n, 2, *shape], straight lines between their codes [n, steps, d], and what
+    those are decoded to.
+    """
     parts = [
         scene.conditioned(model, min(scene.block, 2 * pairs - start), start)
         for start in range(0, 2 * pairs, scene.block)
@@ -76,8 +82,10 @@ def interpolated(
 def draw_interpolation(
     scene: Scene, pairs: torch.Tensor, points: torch.Tensor, conditional: bool = False
 ) -> torch.Tensor | None:
-    """What lies [n, steps, *shape] between pairs of points [n, 2, *shape], the ends of which are their reconstructions;
-    of a conditional model, whose lines keep the class they start with, only the first ends are."""
+    """What lies [n, steps, *shape] between pairs of points [n, 2, *shape], the ends of which are
+    their reconstructions; of a conditional model, whose lines keep the class they start with,
+    only the first ends are.
+    """
     lines = f"straight lines between the codes of two {scene.part} points"
     if scene.kind == "images":
         steps = points.shape[1]
@@ -101,7 +109,9 @@ def draw_interpolation(
 
 
 def usual_codes(scene: Scene, model: Model) -> tuple[torch.Tensor, str]:
-    """The codes [n, d] that this model decodes, and whose they are: those it generates from, else the data's."""
+    """The codes [n, d] that this model decodes, and whose they are: those it generates from, else
+    the data's.
+    """
     if supports(model, "codes"):
         return model.codes(5000, scene.rng("usual codes")), model.source_of_codes
     return encoded(scene, model)[0], f"the codes of {scene.part} data"
@@ -117,8 +127,9 @@ def show_traversal(scene: Scene, model: Model, steps: int = 9) -> torch.Tensor |
 
 
 class Traversal(NamedTuple):
-    """The numbers of k latents, codes [k, steps, d] that move each of them in turn, what those are decoded to, and where
-    the other latents are meanwhile."""
+    """The numbers of k latents, codes [k, steps, d] that move each of them in turn, what those are
+    decoded to, and where the other latents are meanwhile.
+    """
 
     latents: torch.Tensor
     codes: torch.Tensor
@@ -135,8 +146,9 @@ def traversed(
     steps: int,
     most: int | None = None,
 ):
-    """Moves latents from `low` to `high` [d], at most so many, the widest, in order; the others are as in the first point
-    or, without an encoder, at the means of the cloud of codes [n, d]."""
+    """Moves latents from `low` to `high` [d], at most so many, the widest, in order; the others are
+    as in the first point or, without an encoder, at the means of the cloud of codes [n, d].
+    """
     latents = widest(high - low, most)
     x, given = scene.conditioned(model, 1)
     encoding = supports(model, "encode")

@@ -16,8 +16,9 @@ def centres(
     plane: Plane,
     page: Page,
 ) -> torch.Tensor:
-    """Centres [K, 2] over the backdrop, each with its number and weight, by size as they weigh; with covariances
-    [K, 2, 2] also ellipses of one and two standard deviations."""
+    """Centres [K, 2] over the backdrop, each with its number and weight, by size as they weigh;
+    with covariances [K, 2, 2] also ellipses of one and two standard deviations.
+    """
     canvas = plane.canvas(page)
     axes = plane.on(canvas)
     for k, (point, weight) in enumerate(zip(points.cpu(), weights.cpu())):
@@ -68,7 +69,8 @@ def ellipse(covariance: np.ndarray, deviations: float) -> np.ndarray:
 
 
 def blended(points: torch.Tensor, shares: torch.Tensor, plane: Plane, page: Page) -> torch.Tensor:
-    """Points [n, 2] in a colour per component, blended by their shares [n, K]; ten colours, then again.
+    """Points [n, 2] in a colour per component, blended by their shares [n, K]; ten colours, then
+    again.
 
     The number of each component stands at the mean of the points, weighted by their shares in it.
     """

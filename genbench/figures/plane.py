@@ -13,7 +13,9 @@ from genbench.figures.canvas import GREY, ORANGE, Canvas, Page, shades
 
 
 class Plane:
-    """Where two-dimensional data lie: the true density as a shade or, where it is not known, data as grey points."""
+    """Where two-dimensional data lie: the true density as a shade or, where it is not known, data
+    as grey points.
+    """
 
     def __init__(self, x: torch.Tensor, density=None):
         low, high = x.amin(0), x.amax(0)
@@ -118,7 +120,9 @@ MASSES = (0.99, 0.95, 0.9, 0.75, 0.5, 0.25, 0.1)  # that the regions of a densit
 
 
 def contours(log_prob: Callable, plane: Plane, page: Page) -> torch.Tensor:
-    """A density in the plane, as the smallest regions that hold given shares of its mass; beside it the true one."""
+    """A density in the plane, as the smallest regions that hold given shares of its mass; beside it
+    the true one.
+    """
     panels = {"model": plane.relative(log_prob)} | (
         {} if plane.density is None else {"truth": plane.truth}
     )
@@ -171,7 +175,9 @@ def landscape(
 
 
 def field(function: Callable, plane: Plane, page: Page, side: int = 24) -> torch.Tensor:
-    """A function that gives each point a direction [n, 2], as arrows; of the longest, only the direction is true."""
+    """A function that gives each point a direction [n, 2], as arrows; of the longest, only the
+    direction is true.
+    """
     canvas = plane.canvas(page)
     axes = plane.on(canvas)
     points = plane.mesh(side)
@@ -197,8 +203,10 @@ def field(function: Callable, plane: Plane, page: Page, side: int = 24) -> torch
 def paths(
     lines: torch.Tensor, plane: Plane, page: Page, ends: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Curves [n, steps, 2] over the backdrop, each from a faint end to a strong one; with points `ends` [n, 2, 2] that
-    they lead from and to, dotted lines join those to the ends of the curves."""
+    """Curves [n, steps, 2] over the backdrop, each from a faint end to a strong one; with points
+    `ends` [n, 2, 2] that they lead from and to, dotted lines join those to the ends of the
+    curves.
+    """
     from matplotlib.collections import LineCollection
 
     canvas = plane.canvas(page)

@@ -74,7 +74,9 @@ def draw_profiles(scene: Scene, page: Page, named: dict[str, torch.Tensor]) -> t
 
 
 def standard_units(scene: Scene, x: torch.Tensor) -> torch.Tensor:
-    """Vectors [n, D] in standard deviations from the mean of the held-out data, so that any features can share an axis."""
+    """Vectors [n, D] in standard deviations from the mean of the held-out data, so that any
+    features can share an axis.
+    """
     data = scene.held_out.spread(5000).values()
     spread = data.std(0, correction=0)
     return (x - data.mean(0)) / torch.where(spread > 0, spread, 1.0)

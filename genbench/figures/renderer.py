@@ -87,8 +87,9 @@ class FigureRenderer(Scene):
     def projection(
         self, model: Model, n: int = 1024
     ) -> tuple[torch.Tensor, list[str] | None, torch.Tensor | None] | None:
-        """Codes [n, d] of held-out points with their labels and, if they are images, the images; None
-        without codes."""
+        """Codes [n, d] of held-out points with their labels and, if they are images, the images;
+        None without codes.
+        """
         if not supports(model, "encode") or model.latent_dim is None:
             return None
         z, y = latent.encoded(self, model, n)

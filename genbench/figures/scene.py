@@ -1,4 +1,6 @@
-"""What all pictures of a run have in common: the data, the points that they show, noise, title, look."""
+"""What all pictures of a run have in common: the data, the points that they show, noise, title,
+look.
+"""
 
 import torch
 
@@ -11,8 +13,8 @@ from genbench.utils.text import counted
 
 
 class Scene:
-    """Shows models trained on one dataset, always at the same points and with the same noise, so that
-    one sees the same samples improve.
+    """Shows models trained on one dataset, always at the same points and with the same noise, so
+    that one sees the same samples improve.
 
     `title` says whose pictures these are, `part` which points they show (validation points, unless
     there are none), `theme` and `upscaling` how they look.

@@ -1,4 +1,6 @@
-"""Points that are neither images nor on a plane, and codes: pair plots, profiles, loadings, scatters."""
+"""Points that are neither images nor on a plane, and codes: pair plots, profiles, loadings,
+scatters.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +14,9 @@ from genbench.figures.canvas import BLUE, CLASSES, ORANGE, Page, number_axis, te
 def pair_plot(
     data: torch.Tensor, samples: torch.Tensor, features: Sequence[int], page: Page
 ) -> torch.Tensor:
-    """Data and samples [n, D] in every two of some features: histograms on the diagonal, clouds of points below it."""
+    """Data and samples [n, D] in every two of some features: histograms on the diagonal, clouds of
+    points below it.
+    """
     side, gap, left = 118, 8, 46
     k = len(features)
     canvas = page.canvas(left + k * (side + gap), k * (side + gap) + 34)
@@ -90,8 +94,9 @@ def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> to
 
 
 def loadings(vectors: torch.Tensor, labels: Sequence[str], page: Page, what: str) -> torch.Tensor:
-    """Vectors [K, D], a row each with its label, as shades from blue (below zero) to red, with a scale for
-    what they are."""
+    """Vectors [K, D], a row each with its label, as shades from blue (below zero) to red, with a
+    scale for what they are.
+    """
     values = vectors.detach().cpu().double().numpy()
     k, size = values.shape
     left = math.ceil(max(text_width(label, 8) for label in labels)) + 14
@@ -126,7 +131,9 @@ def scatter(
     names: Sequence[str],
     page: Page,
 ) -> torch.Tensor:
-    """Codes [n, 1 or 2], coloured by class where there are labels, over draws from the prior in grey."""
+    """Codes [n, 1 or 2], coloured by class where there are labels, over draws from the prior in
+    grey.
+    """
     groups = (
         [("", slice(None))]
         if y is None

@@ -1,4 +1,5 @@
-"""What a check of the diagnosis looks at: a run's numbers, and enough points and samples to judge by.
+"""What a check of the diagnosis looks at: a run's numbers, and enough points and samples to judge
+by.
 
 A check is a function `(case) -> Finding | None`. It says nothing where too little was looked at: a
 difference between two samples, or a share of five test points, is no evidence.
@@ -128,8 +129,9 @@ class Case:
 
     @cached_property
     def losses(self) -> Losses:
-        """The criterion of single points. Unmeasurable without a criterion, or if the model keeps its
-        training points, whose loss then says nothing."""
+        """The criterion of single points. Unmeasurable without a criterion, or if the model keeps
+        its training points, whose loss then says nothing.
+        """
         self.e.need(self.model.criterion is not None and not self.model.stores_training_data)
         held_out = [
             self.data.splits[name] for name in ("validation", "test") if name in self.data.splits

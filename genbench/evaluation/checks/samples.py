@@ -56,7 +56,9 @@ def _missing(case: Case, name: str, what: str) -> Finding | None:
 
 
 def poor_samples(case: Case) -> Finding | None:
-    """Samples that are mostly unlike data, that reach little of it, or that are far from it by `fid`."""
+    """Samples that are mostly unlike data, that reach little of it, or that are far from it by
+    `fid`.
+    """
     precision, coverage = case.entry("precision"), case.entry("coverage")
     if precision is None or coverage is None or _are_one_point(case):
         return None
@@ -84,8 +86,9 @@ def poor_samples(case: Case) -> Finding | None:
 
 
 def _cover_more(case: Case, modes: int = 0) -> str:
-    """The setting by which a model covers more of the data; `modes` is how many modes these have, if
-    known. A run that was too short is made longer first."""
+    """The setting by which a model covers more of the data; `modes` is how many modes these have,
+    if known. A run that was too short is made longer first.
+    """
     too_short, settings = case.result(undertrained), case.settings
     components = settings.get("n_components")
     return first(

@@ -72,8 +72,9 @@ def undertrained(case: Case) -> Finding | None:
 
 
 def overfitted(case: Case) -> Finding | None:
-    """A loss that is lower on training points than on held-out points beyond doubt, and the validation
-    loss rose again or, where no curve shows that, the gap is wide."""
+    """A loss that is lower on training points than on held-out points beyond doubt, and the
+    validation loss rose again or, where no curve shows that, the gap is wide.
+    """
     gap = _gap(case.losses)
     if gap.share - 0.5 < SURE * gap.error:
         return None
@@ -101,7 +102,9 @@ def _gap(losses: Losses) -> Gap:
 
 
 def _has_curve(case: Case) -> bool:
-    """Whether the validation loss was measured often enough, and on enough points, to have a minimum."""
+    """Whether the validation loss was measured often enough, and on enough points, to have a
+    minimum.
+    """
     points = len(case.data.splits.get("validation", ()))
     return "late_fall" in case.cost and points >= FEWEST_VALIDATION
 
@@ -123,8 +126,8 @@ def _rose_again(case: Case, gap: Gap) -> Finding | None:
 def _fits_training_points_better(case: Case, gap: Gap) -> Finding | None:
     """Held-out points have a larger loss than training points in most pairs of the two.
 
-    A curve that ends at its minimum shows that nothing is lost by it, but for a likelihood that is no
-    more than what a few training points say.
+    A curve that ends at its minimum shows that nothing is lost by it, but for a likelihood that is
+    no more than what a few training points say.
     """
     wide = case.model.criterion in NATS and gap.mean > WIDE * case.data.spec.size
     if gap.share < OVERFITTED or (_has_curve(case) and not wide):

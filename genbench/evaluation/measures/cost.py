@@ -7,13 +7,17 @@ from genbench.stats.intervals import Measured
 
 @measure(group="cost", unit="s", better="lower", headline=True)
 def fit_seconds(e: Evaluation) -> Measured | None:
-    """Time that the model took to learn: no loading, measuring, drawing or writing; earlier sessions included."""
+    """Time that the model took to learn: no loading, measuring, drawing or writing; earlier
+    sessions included.
+    """
     return _time(e, "fit_seconds")
 
 
 @measure(group="cost", unit="s", better="lower")
 def fit_cpu_seconds(e: Evaluation) -> Measured | None:
-    """CPU time of the same, of all threads together, on which other work of the machine has less influence."""
+    """CPU time of the same, of all threads together, on which other work of the machine has less
+    influence.
+    """
     return _time(e, "fit_cpu_seconds")
 
 
@@ -30,13 +34,16 @@ def images_per_second(e: Evaluation) -> Measured | None:
 
 @measure(group="cost", unit="numbers", better="lower")
 def parameters(e: Evaluation) -> Measured:
-    """How many numbers the trained model consists of: weights, means, components; of a kernel density, the points it keeps."""
+    """How many numbers the trained model consists of: weights, means, components; of a kernel
+    density, the points it keeps.
+    """
     return Measured(e.model.size, {}, on="the model")
 
 
 @measure(group="cost", unit="MiB", better="lower")
 def peak_memory(e: Evaluation) -> Measured | None:
-    """The most memory that the process has held up to the end of training, the program itself included; not that of a GPU.
+    """The most memory that the process has held up to the end of training, the program itself
+    included; not that of a GPU.
 
     Outside Linux, what runs before it in the same sweep have held counts, too.
     """

@@ -1,4 +1,6 @@
-"""Whether the space of codes is continuous (small steps decode to small steps) and complete (what is drawn decodes to data)."""
+"""Whether the space of codes is continuous (small steps decode to small steps) and complete (what
+is drawn decodes to data).
+"""
 
 import math
 
@@ -14,8 +16,9 @@ STEPS, PAIRS = 16, 500
 
 
 def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lengths [pairs, steps] of the steps of decoded straight lines between the codes of two test points, and the
-    distances [pairs] of their ends; only of lines whose ends differ."""
+    """Lengths [pairs, steps] of the steps of decoded straight lines between the codes of two test
+    points, and the distances [pairs] of their ends; only of lines whose ends differ.
+    """
     e.need(e.vectors and len(e.codes) > 1)
     chosen = spread(len(e.codes), 2 * PAIRS)
     half = len(e.codes[chosen]) // 2
@@ -51,9 +54,11 @@ def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     only="of models whose codes are vectors",
 )
 def largest_step(e: Evaluation) -> Measured:
-    """Continuity: the largest of 16 steps over the mean step, of what straight lines between two test codes decode to.
+    """Continuity: the largest of 16 steps over the mean step, of what straight lines between two
+    test codes decode to.
 
-    1 where all steps are alike; 16 where all of the way is one jump. The median over pairs of test points.
+    1 where all steps are alike; 16 where all of the way is one jump. The median over pairs of test
+    points.
     """
     steps, _ = e.once(paths)
     return median(e, steps.amax(1) / steps.mean(1))
@@ -78,7 +83,8 @@ def median(e: Evaluation, values: torch.Tensor) -> Measured:
     only="of models whose codes are vectors",
 )
 def path_length(e: Evaluation) -> Measured:
-    """Continuity: how long the way is that a straight line between two test codes decodes to, over the distance of its ends.
+    """Continuity: how long the way is that a straight line between two test codes decodes to, over
+    the distance of its ends.
 
     1 where it is straight, as of every linear decoder. The median over pairs of test points.
     """
@@ -96,8 +102,8 @@ def path_length(e: Evaluation) -> Measured:
     within=SHARE,
 )
 def completeness(e: Evaluation) -> Measured:
-    """Share of codes, as the model draws them to generate, that decode to a point nearer to a test point than its 5th
-    neighbour is: to what looks like data.
+    """Share of codes, as the model draws them to generate, that decode to a point nearer to a test
+    point than its 5th neighbour is: to what looks like data.
 
     The precision of decoded draws, without the noise that samples may have. Blur raises it.
     """

@@ -15,9 +15,11 @@ MOST = 1000  # test points that a bound is measured on, which takes many decodin
 
 
 def log_probs(e: Evaluation) -> torch.Tensor:
-    """log p(x) [n] of test points: of all that count, or a bound of at most `MOST`; or of as many as were asked for.
+    """log p(x) [n] of test points: of all that count, or a bound of at most `MOST`; or of as many
+    as were asked for.
 
-    These go together, as the draws are the same at every call: in parts, their errors would not average out.
+    These go together, as the draws are the same at every call: in parts, their errors would not
+    average out.
     """
     bound = "k" in inspect.signature(e.model.log_prob).parameters
     k, most = e.asked.k, e.asked.points
@@ -46,9 +48,11 @@ def log_probs(e: Evaluation) -> torch.Tensor:
     headline=True,
 )
 def log_prob(e: Evaluation) -> Measured:
-    """Mean log-probability or log-density of a test point; `of` tells which, of what, and whether it is exact or a bound.
+    """Mean log-probability or log-density of a test point; `of` tells which, of what, and whether
+    it is exact or a bound.
 
-    A bound is the importance-weighted one, which grows with the number of importance samples towards the exact value.
+    A bound is the importance-weighted one, which grows with the number of importance samples
+    towards the exact value.
     """
     return e.mean(e.once(log_probs), of=f"{measured_space(e)}; {kind(e)}")
 
@@ -63,7 +67,8 @@ def log_prob(e: Evaluation) -> Measured:
 def bits_per_value(e: Evaluation) -> Measured:
     """-log2 p(x) / D of a test point with D values.
 
-    Of dequantised pixels it bounds that of whole pixel values, as a log-density plus log of the cell's width does.
+    Of dequantised pixels it bounds that of whole pixel values, as a log-density plus log of the
+    cell's width does.
     """
     d = e.data.spec.size
     cell = 0 if e.model.is_discrete else d * math.log(e.data.spec.cell)
@@ -82,7 +87,9 @@ def kind(e: Evaluation) -> str:
 
 
 def measured_space(e: Evaluation) -> str:
-    """What `log_prob` is a probability or a density of, in words: only what agrees in this can be compared."""
+    """What `log_prob` is a probability or a density of, in words: only what agrees in this can be
+    compared.
+    """
     spec = e.data.spec
     if e.model.is_discrete:
         of = "probability of " + (

@@ -35,8 +35,8 @@ def raw_squared_errors(e: Evaluation) -> torch.Tensor:
 def mse(e: Evaluation) -> Measured:
     """Mean squared error per value of decode(encode(x)), of a table per standardized value.
 
-    The columns of a table have units of their own: in these, the column with the largest numbers would
-    be all that counts.
+    The columns of a table have units of their own: in these, the column with the largest numbers
+    would be all that counts.
     """
     unit = "" if e.data.moments is None else "squared error per standardized value"
     return e.mean(e.once(squared_errors), unit=unit)
@@ -53,7 +53,8 @@ def mse(e: Evaluation) -> Measured:
     only="on data in [0, 1]",
 )
 def psnr(e: Evaluation) -> Measured | None:
-    """Peak signal-to-noise ratio of reconstructions: the mean over points of -10 log10 of their mean squared error.
+    """Peak signal-to-noise ratio of reconstructions: the mean over points of -10 log10 of their
+    mean squared error.
 
     Of data in [0, 1], whose peak is 1; at most 100 dB.
     """
@@ -75,9 +76,11 @@ def psnr(e: Evaluation) -> Measured | None:
     only="on images in [0, 1] with sides of at least 11",
 )
 def ssim(e: Evaluation) -> Measured | None:
-    """Mean structural similarity of test images and their reconstructions, from -1 to 1 for equal ones.
+    """Mean structural similarity of test images and their reconstructions, from -1 to 1 for equal
+    ones.
 
-    Of images in [0, 1] with sides of at least 11, wherever the window of 11x11 lies within the image.
+    Of images in [0, 1] with sides of at least 11, wherever the window of 11x11 lies within the
+    image.
     """
     if not (e.images and e.data.spec.unit and min(e.data.spec.shape[1:]) >= WIDTH):
         return None
@@ -86,11 +89,13 @@ def ssim(e: Evaluation) -> Measured | None:
 
 
 def structural_similarity(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """SSIM [n] of images x and y [n, c, h, w] in [0, 1], h and w at least 11: the mean over windows and channels of
+    """SSIM [n] of images x and y [n, c, h, w] in [0, 1], h and w at least 11: the mean over windows
+    and channels of
 
         (2 mx my + C1) (2 sxy + C2) / ((mx^2 + my^2 + C1) (sx^2 + sy^2 + C2)),    C1 = .01^2, C2 = .03^2,
 
-    with means and covariances weighted by a Gaussian of standard deviation 1.5 (Wang et al. 2004, equation 13).
+    with means and covariances weighted by a Gaussian of standard deviation 1.5 (Wang et al. 2004,
+    equation 13).
     """
     x, y = x.double(), y.double()
     mx, my = _blurred(x), _blurred(y)
@@ -104,7 +109,9 @@ def structural_similarity(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 
 
 def _blurred(x: torch.Tensor) -> torch.Tensor:
-    """Means [n, c, h - 10, w - 10] under the window: one dimension after the other, as a Gaussian is a product."""
+    """Means [n, c, h - 10, w - 10] under the window: one dimension after the other, as a Gaussian
+    is a product.
+    """
     at = torch.arange(WIDTH, dtype=x.dtype) - WIDTH // 2
     window = (-(at**2) / (2 * SIGMA**2)).exp()
     window = (window / window.sum()).to(x)

@@ -34,7 +34,9 @@ def correct(e: Evaluation, classifier) -> Measured | None:
     only="of models whose codes are vectors made without labels, on data with labels",
 )
 def knn_accuracy(e: Evaluation) -> Measured | None:
-    """Accuracy of the majority of the 5 nearest training codes: whether codes of a class are neighbours."""
+    """Accuracy of the majority of the 5 nearest training codes: whether codes of a class are
+    neighbours.
+    """
     from sklearn.neighbors import KNeighborsClassifier
 
     return correct(e, KNeighborsClassifier(K))
@@ -49,7 +51,9 @@ def knn_accuracy(e: Evaluation) -> Measured | None:
     only="of models whose codes are vectors made without labels, on data with labels, by evaluation=full",
 )
 def linear_probe(e: Evaluation) -> Measured | None:
-    """Accuracy of a logistic regression on standardised codes: whether planes tell the codes of classes apart."""
+    """Accuracy of a logistic regression on standardised codes: whether planes tell the codes of
+    classes apart.
+    """
     if e.size == "quick":
         return None
     from sklearn.linear_model import LogisticRegression
@@ -76,7 +80,9 @@ def clusters(e: Evaluation) -> torch.Tensor:
     only="of models whose codes are clusters, on data with labels",
 )
 def nmi(e: Evaluation) -> Measured:
-    """Mutual information of clusters and classes over the mean of their entropies: 0 for none, 1 where each tells the other."""
+    """Mutual information of clusters and classes over the mean of their entropies: 0 for none, 1
+    where each tells the other.
+    """
     from sklearn.metrics import normalized_mutual_info_score
 
     return agreement(e, normalized_mutual_info_score)
@@ -118,7 +124,9 @@ def posteriors(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     source="Burda et al. 2016, arXiv:1509.00519",
 )
 def active_units(e: Evaluation) -> Measured:
-    """Number of dimensions of the code whose mean under q(z|x) varies by more than .01 over the test points."""
+    """Number of dimensions of the code whose mean under q(z|x) varies by more than .01 over the
+    test points.
+    """
     means, _ = e.once(posteriors)
     return Measured(
         int((means.var(0, correction=0) > 0.01).sum()),
@@ -138,8 +146,9 @@ def active_units(e: Evaluation) -> Measured:
     only="of models whose codes are vectors",
 )
 def code_mismatch(e: Evaluation) -> Measured | None:
-    """Sliced 2-Wasserstein distance between the codes of test points (drawn, where they are distributions) and those that
-    the model generates from."""
+    """Sliced 2-Wasserstein distance between the codes of test points (drawn, where they are
+    distributions) and those that the model generates from.
+    """
     if not e.vectors or len(e.test) < 2:
         return None
     codes = e.codes

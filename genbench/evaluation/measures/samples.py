@@ -31,11 +31,12 @@ def each(n: int) -> dict[str, int]:
     only="with at most 2,048 features or test points",
 )
 def fid(e: Evaluation) -> Measured:
-    """Fréchet distance of Gaussians with the moments of the samples' and of the test points' features.
+    """Fréchet distance of Gaussians with the moments of the samples' and of the test points'
+    features.
 
-    The features are not those of Inception: it compares with no published FID. It is too large for few points, the more
-    so the more features there are (Chong & Forsyth 2020). Not of more than 2,048 features of as many points, whose
-    covariances take long.
+    The features are not those of Inception: it compares with no published FID. It is too large for
+    few points, the more so the more features there are (Chong & Forsyth 2020). Not of more than
+    2,048 features of as many points, whose covariances take long.
     """
     e.need(len(e.test) > 1 and min(e.test_features.shape) <= MOST_FEATURES)
     x, y = e.test_features, e.sample_features
@@ -55,7 +56,8 @@ def fid(e: Evaluation) -> Measured:
     source="Bińkowski et al. 2018, arXiv:1801.01401",
 )
 def kid(e: Evaluation) -> Measured:
-    """Kernel distance of the samples' and the test points' features: squared MMD with the kernel (x'y / d + 1)^3.
+    """Kernel distance of the samples' and the test points' features: squared MMD with the kernel
+    (x'y / d + 1)^3.
 
     Unbiased, so that it may be a little below zero.
     """
@@ -97,7 +99,9 @@ def precision(e: Evaluation) -> Measured:
     within=SHARE,
 )
 def recall(e: Evaluation) -> Measured:
-    """Share of test points nearer to a sample than its 5th neighbour is: how much of the data is reached."""
+    """Share of test points nearer to a sample than its 5th neighbour is: how much of the data is
+    reached.
+    """
     return by_neighbours(e, "recall")
 
 
@@ -110,8 +114,9 @@ def recall(e: Evaluation) -> Measured:
     within=POSITIVE,
 )
 def density(e: Evaluation) -> Measured:
-    """Mean number of test points whose 5th neighbour is farther than the sample, over 5: precision that outliers of the
-    data raise less. May exceed 1."""
+    """Mean number of test points whose 5th neighbour is farther than the sample, over 5: precision
+    that outliers of the data raise less. May exceed 1.
+    """
     return by_neighbours(e, "density")
 
 
@@ -125,7 +130,9 @@ def density(e: Evaluation) -> Measured:
     within=SHARE,
 )
 def coverage(e: Evaluation) -> Measured:
-    """Share of test points that have a sample nearer than their 5th neighbour: recall that odd samples do not raise."""
+    """Share of test points that have a sample nearer than their 5th neighbour: recall that odd
+    samples do not raise.
+    """
     return by_neighbours(e, "coverage")
 
 
@@ -138,7 +145,9 @@ def coverage(e: Evaluation) -> Measured:
     within=POSITIVE,
 )
 def sliced_wasserstein(e: Evaluation) -> Measured:
-    """Sliced 2-Wasserstein distance of samples and test points: the root of the mean square over 200 directions."""
+    """Sliced 2-Wasserstein distance of samples and test points: the root of the mean square over
+    200 directions.
+    """
     e.need(len(e.test) > 1)
     return sliced(
         e, e.values(e.x), e.values(e.samples), n=each(len(e.test)), features=e.values.name
@@ -166,8 +175,8 @@ def sliced(e: Evaluation, x: torch.Tensor, y: torch.Tensor, n: dict[str, int], *
     source="Gretton et al. 2012, JMLR 13:723",
 )
 def mmd(e: Evaluation, most: int = 5000) -> Measured:
-    """Squared maximum mean discrepancy of samples and test points, with a Gaussian kernel as wide as the test points'
-    median distance.
+    """Squared maximum mean discrepancy of samples and test points, with a Gaussian kernel as wide
+    as the test points' median distance.
 
     Unbiased, so that it may be a little below zero.
     """

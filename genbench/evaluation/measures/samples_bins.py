@@ -17,7 +17,9 @@ NDB = "Richardson & Weiss 2018, arXiv:1805.12462"
 
 
 def clustered(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
-    """The centres [bins, D] of clusters of training points by their values, and the cluster [n] of each."""
+    """The centres [bins, D] of clusters of training points by their values, and the cluster [n] of
+    each.
+    """
     points = e.values(e.train)
     bins = min(e.asked.bins or min(BINS, len(points) // 10, len(e.test) // 10), len(points))
     e.need(bins > 1)
@@ -32,11 +34,11 @@ def binned(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor, int]:
 
 @measure("sample", group="samples", unit="share of bins", better="lower", source=NDB, within=SHARE)
 def ndb(e: Evaluation) -> Measured:
-    """Share of the bins, clusters of training points, that hold another share of the samples than of the training points
-    at the 5 % level: .05 by chance.
+    """Share of the bins, clusters of training points, that hold another share of the samples than
+    of the training points at the 5 % level: .05 by chance.
 
-    100 bins (fewer where there are not ten points for each), by k-means on the points' values; or the bins and the level
-    that were asked for.
+    100 bins (fewer where there are not ten points for each), by k-means on the points' values; or
+    the bins and the level that were asked for.
     """
     mine, theirs, bins = e.once(binned)
     level = e.asked.level or LEVEL
@@ -55,7 +57,8 @@ def ndb(e: Evaluation) -> Measured:
     "sample", group="samples", unit="nats", better="lower", source=NDB, within=(0.0, math.log(2))
 )
 def bin_divergence(e: Evaluation) -> Measured:
-    """Jensen-Shannon divergence between the shares of training points and of samples in the bins of `ndb`.
+    """Jensen-Shannon divergence between the shares of training points and of samples in the bins of
+    `ndb`.
 
     About (bins - 1) (1 / n + 1 / m) / 8 by chance, for n training points and m samples.
     """
@@ -74,7 +77,9 @@ def bin_divergence(e: Evaluation) -> Measured:
 
 
 def cluster_points(x: torch.Tensor, bins: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The centres [bins, D] of clusters of points x [n, D], by k-means, and the cluster [n] of each."""
+    """The centres [bins, D] of clusters of points x [n, D], by k-means, and the cluster [n] of
+    each.
+    """
     from sklearn.cluster import k_means
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
@@ -97,8 +102,9 @@ def members(y: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
 
 
 def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int, level: float = LEVEL) -> int:
-    """How many bins hold significantly more or less of y than of x, the bins of points [n] and [m]: by a z-test of two
-    proportions."""
+    """How many bins hold significantly more or less of y than of x, the bins of points [n] and [m]:
+    by a z-test of two proportions.
+    """
     z = NormalDist().inv_cdf(1 - level / 2)
     (a, n), (b, m) = (
         (torch.bincount(points, minlength=bins).double(), len(points)) for points in (x, y)

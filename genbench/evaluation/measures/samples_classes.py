@@ -10,7 +10,9 @@ from genbench.stats.intervals import Measured
 
 
 def classes(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
-    """The classes [n] that the classifier takes test points and samples for, of those that the data have."""
+    """The classes [n] that the classifier takes test points and samples for, of those that the data
+    have.
+    """
     e.need(e.features.classes > 1)
     return tuple(e.features.predict(points, e.classes) for points in (e.x, e.samples))
 
@@ -22,7 +24,9 @@ def counts(e: Evaluation, found: torch.Tensor) -> torch.Tensor:
 
 @measure("sample", group="samples", unit="classes", better="higher", only="on data with labels")
 def classes_covered(e: Evaluation) -> Measured:
-    """Number of classes, by a classifier, that have at least a tenth of the share of samples that they have of the data."""
+    """Number of classes, by a classifier, that have at least a tenth of the share of samples that
+    they have of the data.
+    """
     data, samples = (counts(e, found) for found in e.once(classes))
     covered = (data > 0) & (samples / samples.sum() >= 0.1 * data / data.sum())
     return Measured(
@@ -43,7 +47,8 @@ def classes_covered(e: Evaluation) -> Measured:
     only="on data with labels",
 )
 def class_divergence(e: Evaluation) -> Measured:
-    """KL divergence of the classes that samples are taken for from those that test points are taken for.
+    """KL divergence of the classes that samples are taken for from those that test points are taken
+    for.
 
     Half a point is added to each class, so that it is finite.
     """
@@ -66,8 +71,9 @@ def class_divergence(e: Evaluation) -> Measured:
     only="on data with labels",
 )
 def class_imbalance(e: Evaluation) -> Measured:
-    """KL divergence of the classes that samples are taken for from all that the data have being as frequent: 0 where they
-    are, log K where only one of K is there."""
+    """KL divergence of the classes that samples are taken for from all that the data have being as
+    frequent: 0 where they are, log K where only one of K is there.
+    """
     x, y = e.once(classes)
     there = counts(e, x) > 0
     y = y[there[y]]
@@ -82,7 +88,9 @@ def class_imbalance(e: Evaluation) -> Measured:
 
 @measure("sample", group="samples", unit="share of test points", better="higher")
 def classifier_accuracy(e: Evaluation) -> Measured | None:
-    """Accuracy on test points of the classifier whose features and classes are used: what they are worth, not the model."""
+    """Accuracy on test points of the classifier whose features and classes are used: what they are
+    worth, not the model.
+    """
     e.need(e.features.classes > 1 and e.test.y is not None and not e.real)
     of = "" if e.data.reference.held_out else "points that it was trained on"
     return e.mean(
@@ -91,7 +99,9 @@ def classifier_accuracy(e: Evaluation) -> Measured | None:
 
 
 def near_modes(e: Evaluation, n: int = 10_000) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of n samples, those [n] within 3 standard deviations of the nearest mode of a known density, and its number [n]."""
+    """Of n samples, those [n] within 3 standard deviations of the nearest mode of a known density,
+    and its number [n].
+    """
     e.need(e.data.density is not None and e.data.density.modes is not None)
     density, samples = (
         e.data.density,
@@ -111,7 +121,9 @@ def near_modes(e: Evaluation, n: int = 10_000) -> tuple[torch.Tensor, torch.Tens
     only="on data whose modes are known",
 )
 def modes(e: Evaluation) -> Measured:
-    """Number of modes of a known density near which, within 3 standard deviations, at least .5 % of the samples lie."""
+    """Number of modes of a known density near which, within 3 standard deviations, at least .5 % of
+    the samples lie.
+    """
     near, mode = e.once(near_modes)
     there = len(e.data.density.modes)
     found = torch.bincount(mode[near], minlength=there) >= 0.005 * len(near)
@@ -127,7 +139,9 @@ def modes(e: Evaluation) -> Measured:
     only="on data whose modes are known",
 )
 def modes_loose(e: Evaluation) -> Measured:
-    """Number of modes of a known density near which, within 3 standard deviations, any of 2,500 samples lies, as published."""
+    """Number of modes of a known density near which, within 3 standard deviations, any of 2,500
+    samples lies, as published.
+    """
     near, mode = (points[:2500] for points in e.once(near_modes))
     return Measured(
         len(mode[near].unique()),

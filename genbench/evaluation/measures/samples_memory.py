@@ -40,8 +40,9 @@ def in_training(e: Evaluation, most: int = 2000) -> InTraining:
 def memorisation(e: Evaluation) -> Measured:
     """Median distance of samples to the nearest training point, over that of test points.
 
-    Near 1 samples are as new as unseen data; near 0 they are copies; far above 1 they are far from all data. Distances are
-    between values, of all training points. Blurred samples are near to everything; noise hides copies: see `copied`.
+    Near 1 samples are as new as unseen data; near 0 they are copies; far above 1 they are far from
+    all data. Distances are between values, of all training points. Blurred samples are near to
+    everything; noise hides copies: see `copied`.
     """
     found = e.once(in_training)
     usual, ours = found.nearest.distance.split([len(found.test), len(found.samples)])
@@ -62,18 +63,21 @@ def memorisation(e: Evaluation) -> Measured:
     within=(-math.inf, 1.0),
 )
 def copied(e: Evaluation) -> Measured:
-    """Share of samples that are tied to one training point, as copies are, with or without noise: by how much more often
-    than by chance the nearest of all data, test points and training points, is a training point.
+    """Share of samples that are tied to one training point, as copies are, with or without noise:
+    by how much more often than by chance the nearest of all data, test points and training
+    points, is a training point.
 
-    1 of copies; about 0, or below, of samples that owe no more to training points than test points do.
+    1 of copies; about 0, or below, of samples that owe no more to training points than test points
+    do.
     """
     found, train = e.once(in_training), len(e.data.train)
     test, n = len(e.x), len(found.samples)
     fresh = neighbours.Nearest(found.samples).see(e.values(e.x))
     seen, index = (some[len(found.test) :] for some in (found.nearest.square, found.nearest.index))
     of_test = (fresh.square < seen).double() + (fresh.square == seen).double() / 2
-    # A share of the samples belongs to each point of the data. Were training and test points drawn from all of these
-    # by lot, as of a model that knows neither, the sum over the latter would be hypergeometric in mean and variance.
+    # A share of the samples belongs to each point of the data. Were training and test points drawn
+    # from all of these by lot, as for a model that knows neither, the sum over the latter would be
+    # hypergeometric in mean and variance.
     shares = torch.zeros(test + train, dtype=torch.float64)
     shares.index_add_(0, fresh.index, of_test / n).index_add_(0, test + index, (1 - of_test) / n)
     expected = test / (test + train)
