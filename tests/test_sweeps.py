@@ -617,6 +617,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was_under_any_launcher(launche
     assert "2 done already" in said[0] and "go on with: genbench resume sweep" in said[0]
     assert states(sweep) == ["done", "done", "interrupted"]
     assert [*map(files, done)] == before
+    assert "1/3" not in said[0] and "2/3" not in said[0], "only the unfinished job is started"
 
 
 def test_launchers_leave_the_same_summary_and_report(genbench, undrawn):
