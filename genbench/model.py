@@ -24,13 +24,14 @@ settings (see `available_if`). What a conditional model returns depends on label
 """
 
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import torch
 from torch import nn
 
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
+from genbench.settings.run import RunSettings
 from genbench.visualizations import Visualization
 
 # Scalars on the device: means over the data points that they were computed on.
@@ -63,6 +64,10 @@ class Model(nn.Module):
     # True if `log_prob` is defined for values in [0, 1] only.
     bounded = False
 
+    # Its settings, for type checkers: a subclass narrows the type to its own settings class, so that
+    # a misspelt name is an error. The object is `s`, which also reads `lambda` as `s["lambda"]`.
+    settings: RunSettings
+
     # Capabilities. They are declared for type checkers only: no attribute exists unless a subclass
     # defines it.
     encode: Callable[..., torch.Tensor]
@@ -86,6 +91,7 @@ class Model(nn.Module):
     def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__()
         self.spec, self.s = spec, s
+        self.settings = cast(RunSettings, s)
 
     @property
     def converged(self) -> bool:

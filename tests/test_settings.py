@@ -1,8 +1,10 @@
 """The settings classes: what they accept and refuse by themselves, and what help and checks read from them."""
 
+import importlib
 import math
 import subprocess
 import sys
+import typing
 
 import pytest
 from pydantic import Field, ValidationError
@@ -144,3 +146,11 @@ def test_yaml_files_hold_presets_only_of_settings_there_are():
                     or setting.check(value, {c.name: c.value for c in setting.conditions[:1]})
                     == value
                 )
+
+
+def test_a_models_annotation_is_the_class_that_checks_its_settings():
+    for group_choice in REGISTRY.names("model"):
+        code = REGISTRY.value(f"model/{group_choice}", "model.class")
+        module, _, name = code.rpartition(".")
+        annotation = typing.get_type_hints(getattr(importlib.import_module(module), name))
+        assert annotation["settings"] is MODELS[code], code

@@ -8,6 +8,7 @@ from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.models.ae import Autoencoder
 from genbench.nn import networks
+from genbench.settings.autoencoders import AAESettings
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights, Objective
 
 
@@ -19,6 +20,9 @@ class AAE(Autoencoder):
     to distinguish codes from draws of the prior, and the encoder, as its generator, learns codes
     that the discriminator takes for such draws.
     """
+
+    # An AAE cannot stop early, so its settings are no AutoencoderSettings.
+    settings: AAESettings  # type: ignore[assignment]
 
     criterion = None
     objectives = {

@@ -9,6 +9,7 @@ from genbench.data.types import Batch, DataSpec
 from genbench.models.latent_model import LatentModel
 from genbench.nn import networks
 from genbench.nn.likelihoods import reconstruction
+from genbench.settings.groups import AutoencoderSettings
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 
 
@@ -19,6 +20,8 @@ class Autoencoder(LatentModel, GradientModel):
     With `hidden=[]` and squared error the code spans the subspace of the principal components
     (Baldi & Hornik 1989).
     """
+
+    settings: AutoencoderSettings
 
     def __init__(self, spec: DataSpec, s: Settings) -> None:
         super().__init__(spec, s)

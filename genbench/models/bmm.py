@@ -9,6 +9,7 @@ import torch
 from genbench.config.settings import Settings
 from genbench.data.types import DataSpec
 from genbench.models.mixture import Components, EMMixture
+from genbench.settings.classical import BMMSettings
 from genbench.training.em import Sums
 from genbench.utils.errors import UserError
 
@@ -69,6 +70,8 @@ class BMM(EMMixture):
     data.
     """
 
+    settings: BMMSettings
+
     is_discrete = True
     bounded = True
 
@@ -87,4 +90,4 @@ class BMM(EMMixture):
 
     def components(self, **parameters: torch.Tensor) -> Binomials:
         assert self.spec.trials is not None  # checked when the model was built
-        return Binomials(**parameters, trials=self.spec.trials, floor=self.s.floor)
+        return Binomials(**parameters, trials=self.spec.trials, floor=self.settings.floor)

@@ -13,6 +13,7 @@ from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import available_if
 from genbench.models.ae import Autoencoder
+from genbench.settings.autoencoders import DAESettings
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -41,6 +42,8 @@ class DAE(Autoencoder):
     2013, arXiv:1305.6663, algorithm 1).
     """
 
+    settings: DAESettings
+
     mean: torch.Tensor  # [*shape]
     spread: torch.Tensor  # [*shape]
 
@@ -68,14 +71,14 @@ class DAE(Autoencoder):
 
     def corrupt(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """A corrupted copy of x [n, *shape], with noise of the same shape."""
-        return self.corruption(x, noise, self.s.level)
+        return self.corruption(x, noise, self.settings.level)
 
     def noise(self, x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """The noise that `corrupt` needs for points x [n, *shape]."""
         return self.distribution(x.shape, generator=rng, device=rng.device)
 
     def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
-        shape = (n, 1 + self.s.walkbacks, *self.spec.shape)
+        shape = (n, 1 + self.settings.walkbacks, *self.spec.shape)
         return {"corruption": self.distribution(shape, generator=rng, device=rng.device)}
 
     def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
@@ -91,10 +94,10 @@ class DAE(Autoencoder):
         squared error.
         """
         return (
-            self.s.corruption == "gaussian"
-            and self.s.reconstruction == "mse"
-            and not self.s.walkbacks
-            and self.s.level > 0
+            self.settings.corruption == "gaussian"
+            and self.settings.reconstruction == "mse"
+            and not self.settings.walkbacks
+            and self.settings.level > 0
         )
 
     @available_if(has_score)
@@ -105,11 +108,11 @@ class DAE(Autoencoder):
         It tends to that of the data as `level` tends to zero (Alain & Bengio 2014, arXiv:1211.4246,
         theorem 1).
         """
-        return (self.decode(self.encode(x)) - x) / self.s.level**2
+        return (self.decode(self.encode(x)) - x) / self.settings.level**2
 
     def draws(self) -> bool:
         """Whether the model can draw samples yet."""
-        return self.s.sampler in CHAINS or self.draws_codes()
+        return self.settings.sampler in CHAINS or self.draws_codes()
 
     @available_if(draws)
     def sample(self, n: int, rng: torch.Generator) -> torch.Tensor:
@@ -119,20 +122,20 @@ class DAE(Autoencoder):
         the score, x <- x + e score(x) + sqrt(2 e) noise with e = langevin_rate level^2; `walkback`
         corrupts and reconstructs in turn. With `denoise`, the last reconstructions are returned.
         """
-        if self.s.sampler not in CHAINS:
+        if self.settings.sampler not in CHAINS:
             return super().sample(n, rng)
         x = self.mean + self.spread * torch.randn(
             (n, *self.spec.shape), generator=rng, device=rng.device
         )
-        for _ in range(self.s.chain_steps):
+        for _ in range(self.settings.chain_steps):
             signals.check()
-            if self.s.sampler == "langevin":
-                e = self.s.langevin_rate * self.s.level**2
+            if self.settings.sampler == "langevin":
+                e = self.settings.langevin_rate * self.settings.level**2
                 step = torch.randn(x.shape, generator=rng, device=rng.device)
                 x = x + e * self.score(x) + math.sqrt(2 * e) * step
             else:
                 x = self.corrupt(self.decode(self.encode(x)), self.noise(x, rng))
-        return self.decode(self.encode(x)) if self.s.denoise else x
+        return self.decode(self.encode(x)) if self.settings.denoise else x
 
     def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
         corrupted = self.corrupt(x, self.noise(x, rng))
@@ -141,5 +144,5 @@ class DAE(Autoencoder):
             "corrupted": corrupted,
             "reconstructed": self.decode(self.encode(corrupted)),
         }
-        note = f"held-out points under {self.s.corruption} corruption of level {self.s.level:g}"
+        note = f"held-out points under {self.settings.corruption} corruption of level {self.settings.level:g}"
         return {"denoising": Rows(note, rows)}

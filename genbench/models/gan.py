@@ -10,6 +10,7 @@ from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.model import Logs
 from genbench.nn import networks
+from genbench.settings.adversarial import AdversarialSettings, GANSettings
 from genbench.training.gradient import (
     GradientModel,
     LossAndTerms,
@@ -78,6 +79,8 @@ class Adversarial(GradientModel):
     divergence that it should estimate.
     """
 
+    settings: AdversarialSettings
+
     adversary = "discriminator"  # the attribute that holds it
     criterion: str | None = None
     source_of_codes = "the prior"
@@ -105,7 +108,7 @@ class Adversarial(GradientModel):
 
     def codes(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n codes [n, latent_dim] from the prior, N(0, I)."""
-        return torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
+        return torch.randn(n, self.settings.latent_dim, generator=rng, device=rng.device)
 
     @torch.no_grad()
     def samples(self, z: torch.Tensor) -> torch.Tensor:
@@ -135,9 +138,9 @@ class Adversarial(GradientModel):
         Early on the share is larger, 9 / (10 + steps), because the first weights are random and
         should be forgotten.
         """
-        if objective == "generator" and self.s.ema:
+        if objective == "generator" and self.settings.ema:
             self.averaged += 1
-            share = torch.clamp(9 / (10 + self.averaged), min=1 - self.s.ema)
+            share = torch.clamp(9 / (10 + self.averaged), min=1 - self.settings.ema)
             for mean, now in zip(self.average.parameters(), self.generator.parameters()):
                 mean.lerp_(now, share.to(mean))
 
@@ -145,7 +148,7 @@ class Adversarial(GradientModel):
         """The points of codes, by the generator or, with `ema`, its average: [n, latent_dim] -> [n,
         *shape].
         """
-        return self.average(z) if self.s.ema else self.generator(z)
+        return self.average(z) if self.settings.ema else self.generator(z)
 
     def sample(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n generated points [n, *shape]."""
@@ -170,6 +173,8 @@ class GAN(Adversarial):
     zero in evaluation.
     """
 
+    settings: GANSettings
+
     loss_weights = ("r1_gamma",)
     default_batch_size = 64
     discriminator: Discriminator
@@ -179,14 +184,14 @@ class GAN(Adversarial):
         self.weights["instance_noise"] = 0.0
 
     def annealed(self, clock: int) -> dict[str, float]:
-        if not self.s.instance_noise:
+        if not self.settings.instance_noise:
             return super().annealed(clock)
         left = max(0.0, 1 - clock / self.steps)
-        return super().annealed(clock) | {"instance_noise": self.s.instance_noise * left}
+        return super().annealed(clock) | {"instance_noise": self.settings.instance_noise * left}
 
     def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
         noise = super().draw_noise(objective, n, rng)
-        if self.s.instance_noise:
+        if self.settings.instance_noise:
             for seen in ("data", "samples") if objective == "discriminator" else ("samples",):
                 noise[seen] = torch.randn(n, *self.spec.shape, generator=rng, device=rng.device)
         return noise
@@ -206,18 +211,18 @@ class GAN(Adversarial):
         real, fake = self.score_real_and_fake(
             x, self.seen("samples", self.samples(noise["z"]), noise, weights)
         )
-        loss = cross_entropy(real, 1 - self.s.label_smoothing) + cross_entropy(
-            fake, self.s.fake_label_smoothing
+        loss = cross_entropy(real, 1 - self.settings.label_smoothing) + cross_entropy(
+            fake, self.settings.fake_label_smoothing
         )
         terms = {"d_real": real.sigmoid().mean(), "d_fake": fake.sigmoid().mean()}
-        if self.s.r1_gamma:
+        if self.settings.r1_gamma:
             terms["r1"] = self.slopes(x).square().sum(1).mean()
             loss = loss + weights["r1_gamma"] / 2 * terms["r1"]
         return loss, terms
 
     def generator_loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         fake = self.discriminator(self.seen("samples", self.generator(noise["z"]), noise, weights))
-        if self.s.generator_loss == "saturating":
+        if self.settings.generator_loss == "saturating":
             return -F.softplus(fake).mean(), {}
         return F.softplus(-fake).mean(), {}
 

@@ -11,6 +11,7 @@ from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.models.gaussians import FORMS, Gaussians
 from genbench.models.mixture import EMMixture, Mixture
+from genbench.settings.classical import GMMSettings, GradientGMMSettings
 from genbench.training.em import rows
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils.rng import generator
@@ -20,19 +21,21 @@ from genbench.visualizations import MixtureComponents, Visualization
 class GaussianMixture(Mixture):
     """A mixture of Gaussians in the form that `covariance` names."""
 
+    settings: GMMSettings | GradientGMMSettings
+
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        k, d = self.s.n_components, self.spec.size
+        k, d = self.settings.n_components, self.spec.size
         return {
             "log_weights": (k,),
             "means": (k, d),
-            "factors": FORMS[self.s.covariance].shape(k, d),
+            "factors": FORMS[self.settings.covariance].shape(k, d),
         }
 
     def components(self, **parameters: torch.Tensor) -> Gaussians:
         auto = 1e-3 if self.spec.unit else 1e-6
-        reg_covar = auto if self.s.reg_covar == "auto" else self.s.reg_covar
-        return FORMS[self.s.covariance](**parameters, reg_covar=reg_covar)
+        reg_covar = auto if self.settings.reg_covar == "auto" else self.settings.reg_covar
+        return FORMS[self.settings.covariance](**parameters, reg_covar=reg_covar)
 
     @property
     def gaussians(self) -> Gaussians:
@@ -56,7 +59,7 @@ class GaussianMixture(Mixture):
     def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
         shown = super().visualizations(x, rng)
         if self.spec.size <= 3:  # where ellipses can be drawn
-            k, d, gaussians = self.s.n_components, self.spec.size, self.gaussians
+            k, d, gaussians = self.settings.n_components, self.spec.size, self.gaussians
             axes = torch.eye(d).to(gaussians.means).repeat(k, 1)
             component = torch.arange(k, device=axes.device).repeat_interleave(d)
             roots = gaussians.colour(axes, component).unflatten(0, (k, d))
@@ -68,6 +71,8 @@ class GaussianMixture(Mixture):
 
 class GMM(GaussianMixture, EMMixture):
     """Maximises mean log sum_k pi_k N(x; mu_k, Sigma_k) by EM."""
+
+    settings: GMMSettings
 
 
 class GradientGMM(GaussianMixture, GradientModel):
@@ -83,6 +88,8 @@ class GradientGMM(GaussianMixture, GradientModel):
     diagonal over the root of D, so that one learning rate suits wide and narrow directions, and few
     and many dimensions.
     """
+
+    settings: GradientGMMSettings
 
     probes = 16  # random vectors of signs per step
     # The linear algebra of a step takes long, and hardly longer for more points.

@@ -10,6 +10,7 @@ from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.models.kmeans import squared_distances
+from genbench.settings.classical import KDESettings
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -30,6 +31,8 @@ class KDE(Model):
     which narrow kernels need, a chunk at a time. Only `leave_one_out` keeps them, in single
     precision: 4 bytes for each pair of points.
     """
+
+    settings: KDESettings
 
     criterion = "nll"
     stores_training_data = True
@@ -71,23 +74,23 @@ class KDE(Model):
 
     def end_epoch(self) -> Logs:
         n, d = len(self.points), self.spec.size
-        if isinstance(self.s.bandwidth, float):
-            h = self.s.bandwidth
+        if isinstance(self.settings.bandwidth, float):
+            h = self.settings.bandwidth
         else:
             zero = torch.zeros(()).to(self.scale)
             mean = sum((x.sum(0) for x in self.chunks()), zero) / n
             squares = sum(((x - mean).square().sum() for x in self.chunks()), zero)
             spread = (squares / ((n - 1) * d)).sqrt()
-            factor = n if self.s.bandwidth != "silverman" else n * (d + 2) / 4
+            factor = n if self.settings.bandwidth != "silverman" else n * (d + 2) / 4
             h = float(spread) * factor ** (-1 / (d + 4))
             if not h > 0:
                 raise UserError(
                     "bandwidth",
                     "all training points are the same",
-                    self.s.bandwidth,
+                    self.settings.bandwidth,
                     "a number, such as bandwidth=0.1",
                 )
-            if self.s.bandwidth == "loo":
+            if self.settings.bandwidth == "loo":
                 h = self.leave_one_out(h)
         self.bandwidth.fill_(h)
         return {"bandwidth": self.bandwidth}
@@ -136,7 +139,7 @@ class KDE(Model):
             raise UserError(
                 "bandwidth",
                 "repeated training points lead it to zero",
-                self.s.bandwidth,
+                self.settings.bandwidth,
                 fix,
             )
         return math.exp(log_h)

@@ -11,6 +11,7 @@ from torch import nn
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
+from genbench.settings.classical import ComponentSettings, GradientKMeansSettings, KMeansSettings
 from genbench.training.em import EM, Sums, rows
 from genbench.training.gradient import (
     GradientModel,
@@ -92,6 +93,8 @@ class Clustering(Model):
     where s2 is the mean squared distance per dimension in the last epoch.
     """
 
+    settings: ComponentSettings
+
     criterion: str | None = "inertia"
 
     @classmethod
@@ -120,7 +123,7 @@ class Clustering(Model):
 
     def sample(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n draws [n, *shape] from the matching mixture."""
-        z = torch.randint(self.s.n_components, (n,), generator=rng, device=rng.device)
+        z = torch.randint(self.settings.n_components, (n,), generator=rng, device=rng.device)
         scale = (self.clusters.inertia / self.spec.size).sqrt().float()
         return self.decode(z) + scale * torch.randn(
             n, *self.spec.shape, generator=rng, device=rng.device
@@ -128,11 +131,11 @@ class Clustering(Model):
 
     def warnings(self) -> list[str]:
         empty = int((self.clusters.sizes == 0).sum())
-        what = f"{empty} of {self.s.n_components} clusters have no points"
+        what = f"{empty} of {self.settings.n_components} clusters have no points"
         return [f"{what}, as there are fewer distinct ones: lower n_components"] if empty else []
 
     def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
-        points = self.decode(torch.arange(self.s.n_components, device=self.device))
+        points = self.decode(torch.arange(self.settings.n_components, device=self.device))
         note = "centres, with the share of the training points that are nearest to them"
         centres = MixtureComponents(note, points, self.clusters.sizes, label="centre")
         return {"centres": centres}
@@ -144,6 +147,8 @@ class KMeans(Clustering, EM):
 
     A cluster that has lost its last point moves to the point that is farthest from its centre.
     """
+
+    settings: KMeansSettings
 
     centres: torch.Tensor  # [n_init, K, D]
     sizes: torch.Tensor  # [n_init, K], shares of the points in the last epoch
@@ -159,7 +164,7 @@ class KMeans(Clustering, EM):
         return Clusters(self.centres[self.best], self.sizes[self.best], self.objective[self.best])
 
     def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
-        self.centres[start] = plus_plus(x, self.s.n_components, rng)
+        self.centres[start] = plus_plus(x, self.settings.n_components, rng)
 
     def e_step(self, start: int, x: torch.Tensor) -> Sums:
         distances = squared_distances(x, self.centres[start])
@@ -178,7 +183,7 @@ class KMeans(Clustering, EM):
         }
         nearest = torch.cat([part["nearest"] for part in parts])
         points = torch.cat([part["farthest"] for part in parts])
-        far = nearest.topk(min(self.s.n_components, len(nearest))).indices
+        far = nearest.topk(min(self.settings.n_components, len(nearest))).indices
         return totals | {"nearest": nearest[far], "farthest": points[far]}
 
     def m_step(self, start: int, sums: Sums, n: int) -> None:
@@ -197,6 +202,8 @@ class GradientKMeans(Clustering, GradientModel):
     """Minimises mean min_k ||x - mu_k||^2 by its gradient, which moves only the nearest centre of
     each point.
     """
+
+    settings: GradientKMeansSettings
 
     sizes: torch.Tensor  # [K], shares of the points in the last epoch
     reached: torch.Tensor  # the mean squared distance in the last epoch
@@ -226,7 +233,7 @@ class GradientKMeans(Clustering, GradientModel):
     def initialise(self, train: Split, *, seed: int) -> None:
         x = rows(train.values())
         rng = generator(seed, "start", 0, device=x.device)
-        self.centres.copy_(plus_plus(x, self.s.n_components, rng))
+        self.centres.copy_(plus_plus(x, self.settings.n_components, rng))
 
     def inertia(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         """The mean squared distance of points to their nearest centre."""
@@ -236,7 +243,7 @@ class GradientKMeans(Clustering, GradientModel):
         logs = super().step(batch)
         with torch.no_grad():
             distance, nearest = self.distances(batch.x).min(1)
-            self.counts += torch.bincount(nearest, minlength=self.s.n_components)
+            self.counts += torch.bincount(nearest, minlength=self.settings.n_components)
             self.distance += distance.sum()
         return logs
 

@@ -11,6 +11,7 @@ from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, available_if
 from genbench.models.latent_model import LatentModel
 from genbench.nn.likelihoods import per_point
+from genbench.settings.classical import PCASettings
 from genbench.visualizations import Images, Rows, Spectrum, Visualization
 
 
@@ -22,6 +23,8 @@ class PCA(LatentModel):
     the eigenvalues that are left out; if none is, it is the maximum-likelihood Gaussian. If the
     smallest variance of that Gaussian is zero, it has no density.
     """
+
+    settings: PCASettings
 
     criterion = "squared_error"
     few = False  # whether there are fewer points than values in each
@@ -87,7 +90,7 @@ class PCA(LatentModel):
             self.mean.copy_(mean)
             self.eigenvalues.copy_(values.flip(0).clamp(min=0))
             vectors = vectors.flip(1).T
-        top = vectors[: self.s.latent_dim]
+        top = vectors[: self.settings.latent_dim]
         largest = top.gather(1, top.abs().argmax(1, keepdim=True))
         # the sign is arbitrary: make the largest entry positive
         self.components.copy_(top * largest.sign())
@@ -109,7 +112,7 @@ class PCA(LatentModel):
     @property
     def explained_variance(self) -> torch.Tensor:
         """The share of the total variance that the components have; 1 if there is no variance."""
-        left = self.eigenvalues[self.s.latent_dim :].sum()
+        left = self.eigenvalues[self.settings.latent_dim :].sum()
         return 1 - left / self.eigenvalues.sum() if left > 0 else torch.ones_like(left)
 
     @property
@@ -117,12 +120,12 @@ class PCA(LatentModel):
         """s2, the maximum-likelihood variance of what the components leave out; zero if they leave
         out nothing.
         """
-        left = self.eigenvalues[self.s.latent_dim :]
+        left = self.eigenvalues[self.settings.latent_dim :]
         return left.mean() if len(left) else left.sum()
 
     def has_density(self) -> bool:
         """Whether the smallest variance of the Gaussian is above rounding error."""
-        least = self.noise if self.s.latent_dim < self.spec.size else self.eigenvalues[-1]
+        least = self.noise if self.settings.latent_dim < self.spec.size else self.eigenvalues[-1]
         return bool(least > 1e-12 * self.eigenvalues[0])
 
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
@@ -143,7 +146,7 @@ class PCA(LatentModel):
     @available_if(has_density)
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Exact log density [n] of data [n, *shape], in nats."""
-        q, d = self.s.latent_dim, self.spec.size
+        q, d = self.settings.latent_dim, self.spec.size
         centred = x.flatten(1).to(self.mean) - self.mean
         z = centred @ self.components.T
         kept = self.eigenvalues[:q]
@@ -155,8 +158,8 @@ class PCA(LatentModel):
 
     def prior(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n codes [n, latent_dim] from the Gaussian of probabilistic PCA, without its noise."""
-        z = torch.randn(n, self.s.latent_dim, generator=rng, device=rng.device)
-        return z * (self.eigenvalues[: self.s.latent_dim] - self.noise).clamp(min=0).sqrt()
+        z = torch.randn(n, self.settings.latent_dim, generator=rng, device=rng.device)
+        return z * (self.eigenvalues[: self.settings.latent_dim] - self.noise).clamp(min=0).sqrt()
 
     @property
     def adds_noise(self) -> bool:
@@ -167,7 +170,7 @@ class PCA(LatentModel):
         return self.decode(z) + self.noise.sqrt().float() * noise
 
     def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
-        kept = self.s.latent_dim
+        kept = self.settings.latent_dim
         shares = self.eigenvalues / self.eigenvalues.sum().clamp(min=1e-300)
         images = self.components.float().unflatten(1, self.spec.shape)[:40]
         captions = [f"{i + 1}: {share:.1%}" for i, share in enumerate(shares[: len(images)])]

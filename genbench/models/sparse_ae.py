@@ -5,6 +5,7 @@ import torch
 from genbench.data.types import Batch
 from genbench.models.ae import Autoencoder
 from genbench.nn.likelihoods import bernoulli_kl
+from genbench.settings.autoencoders import SparseAESettings
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.visualizations import Distribution, Histograms, Visualization
 
@@ -16,13 +17,15 @@ class SparseAE(Autoencoder):
     rectified units and the penalty sum_j |h_j|.
     """
 
+    settings: SparseAESettings
+
     loss_weights = ("lambda",)
 
     def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         h = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, h)
-        if self.s.sparsity == "kl":
-            sparsity = bernoulli_kl(self.s.rho, h.mean(0)).sum()
+        if self.settings.sparsity == "kl":
+            sparsity = bernoulli_kl(self.settings.rho, h.mean(0)).sum()
         else:
             sparsity = h.abs().sum(1).mean()
         return reconstruction + weights["lambda"] * sparsity, {
@@ -34,11 +37,11 @@ class SparseAE(Autoencoder):
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """The code h(x): [n, *shape] -> [n, latent_dim], in (0, 1) for `kl`, >= 0 for `l1`."""
         h = self.encoder(x)
-        return h.sigmoid() if self.s.sparsity == "kl" else torch.relu(h)
+        return h.sigmoid() if self.settings.sparsity == "kl" else torch.relu(h)
 
     def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
         h = self.encode(x)
-        target, idle = (self.s.rho, 0.5) if self.s.sparsity == "kl" else (None, 0.0)
+        target, idle = (self.settings.rho, 0.5) if self.settings.sparsity == "kl" else (None, 0.0)
         never = f"{int((h.amax(0) <= idle).sum())} of {h.shape[1]} units are never above {idle:g}"
         note = f"activations on {len(x):,} held-out points; {never}"
         panels = {

@@ -9,6 +9,7 @@ from torch import nn
 from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.models.ae import Autoencoder
+from genbench.settings.autoencoders import SupervisedAESettings
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
 
@@ -19,6 +20,8 @@ class SupervisedAE(Autoencoder):
 
     Points without a label (see `dataset.labelled`) only count in the reconstruction.
     """
+
+    settings: SupervisedAESettings
 
     loss_weights = ("lambda",)
 

@@ -10,6 +10,7 @@ from genbench.config.settings import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs
 from genbench.models.ae import Autoencoder
+from genbench.settings.autoencoders import SWAESettings
 from genbench.stats.transport import sliced_wasserstein
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
@@ -30,6 +31,8 @@ class SWAE(Autoencoder):
     classes, is added with this weight. Every step uses labelled training points of all classes,
     whatever is in its batch, so that a few labels are enough.
     """
+
+    settings: SWAESettings
 
     loss_weights = ("lambda", "supervision")
     default_batch_size = 500  # the distance is estimated within a batch
@@ -53,7 +56,7 @@ class SWAE(Autoencoder):
 
     def setup(self, train: Split, *, seed: int, steps: int) -> None:
         super().setup(train, seed=seed, steps=steps)
-        if self.s.supervision:
+        if self.settings.supervision:
             assert train.y is not None  # the data have classes
             y, self.train_part = train.y, train
             self.members = [(y == c).nonzero().flatten() for c in self.classes]
@@ -64,7 +67,7 @@ class SWAE(Autoencoder):
 
     def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
         noise = self.draw_directions(n, rng)
-        if self.s.supervision:
+        if self.settings.supervision:
             chosen = [
                 members[torch.randint(len(members), (SEEN,), generator=rng, device=rng.device)]
                 for members in self.members
@@ -76,7 +79,7 @@ class SWAE(Autoencoder):
     def draw_directions(self, n: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
         """The random directions and draws that the distance of n codes to the prior needs."""
         directions = torch.randn(
-            self.s.projections, self.s.latent_dim, generator=rng, device=rng.device
+            self.settings.projections, self.settings.latent_dim, generator=rng, device=rng.device
         )
         return {
             "directions": directions / directions.norm(dim=1, keepdim=True),
@@ -109,7 +112,7 @@ class SWAE(Autoencoder):
         """`accuracy`: the share of points whose code lies in the part of the prior that belongs to
         their class.
         """
-        if not self.s.supervision or batch.y is None:
+        if not self.settings.supervision or batch.y is None:
             return {}
         return {"accuracy": (self.classify(batch.x) == batch.y).float().mean()}
 
@@ -122,7 +125,7 @@ class SWAE(Autoencoder):
         z = self.prior(n, rng)
         within = torch.rand(n, generator=rng, device=rng.device)
         place = (self.classes.index(c) + within) / len(self.classes)
-        if self.s.prior == "uniform":
+        if self.settings.prior == "uniform":
             return torch.cat([2 * place[:, None] - 1, z[:, 1:]], 1)
         angle, radius = 2 * math.pi * place, z[:, :2].norm(dim=1)
         plane = torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
@@ -131,7 +134,7 @@ class SWAE(Autoencoder):
     def classify(self, x: torch.Tensor) -> torch.Tensor:
         """The class [n] whose part of the prior has the code, for points x [n, *shape]."""
         z = self.encode(x)
-        if self.s.prior == "uniform":
+        if self.settings.prior == "uniform":
             place = (z[:, 0] + 1) / 2
         else:
             place = torch.atan2(z[:, 1], z[:, 0]) / (2 * math.pi) % 1

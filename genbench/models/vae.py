@@ -12,6 +12,7 @@ from genbench.model import available_if
 from genbench.models.latent_model import LatentModel
 from genbench.nn import networks
 from genbench.nn.likelihoods import gaussian_kl, likelihood
+from genbench.settings.autoencoders import VAESettings
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -26,6 +27,8 @@ class VAE(LatentModel, GradientModel):
     With `objective=iwae` it minimises -E log 1/k sum_i p(x, z_i) / q(z_i|x) instead, where k is
     `draws`.
     """
+
+    settings: VAESettings
 
     loss_weights = ("beta",)
     log_prob_kind = f"lower bound, {IMPORTANCE_DRAWS} importance samples"
@@ -45,7 +48,7 @@ class VAE(LatentModel, GradientModel):
         self.is_discrete, self.bounded = self.likelihood.is_discrete, self.likelihood.bounded
 
     def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
-        shape = (self.s.draws, n, self.s.latent_dim)
+        shape = (self.settings.draws, n, self.settings.latent_dim)
         return {"eps": torch.randn(shape, generator=rng, device=rng.device)}
 
     def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
@@ -53,7 +56,7 @@ class VAE(LatentModel, GradientModel):
         z = mu + noise["eps"] * (logvar / 2).exp()  # [k, n, d]
         nll, kl = self.nll(batch.x, z), gaussian_kl(mu, logvar).mean()
         terms = {"nll": nll.mean(), "kl": kl, "negative_elbo": nll.mean() + kl}
-        if self.s.objective == "elbo":
+        if self.settings.objective == "elbo":
             return nll.mean() + weights["beta"] * kl, terms
         bound = importance_bound(noise["eps"], logvar, z, nll).mean()
         return -bound, terms | {"negative_iwae": -bound}
@@ -100,7 +103,7 @@ class VAE(LatentModel, GradientModel):
         It grows with k (Burda et al. 2016, theorem 1). The draws are the same at every call.
         """
         mu, logvar = self.posterior(x)
-        rng = generator(self.s.seed, "log_prob", device=x.device)
+        rng = generator(self.settings.seed, "log_prob", device=x.device)
         # On the CPU, because Apple's GPUs have no double precision.
         total = torch.full((len(x),), -math.inf, dtype=torch.float64)
         for start in range(0, k, 10):  # few at a time, because each decodes all points

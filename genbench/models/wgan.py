@@ -7,6 +7,7 @@ import torch
 from genbench.data.types import Batch
 from genbench.model import Logs
 from genbench.models.gan import Adversarial
+from genbench.settings.adversarial import WGANSettings
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 
 
@@ -16,6 +17,8 @@ class WGAN(Adversarial):
     The constraint is a penalty lambda E (||grad f|| - 1)^2 at points between data and samples
     (arXiv:1704.00028), or weights clipped to [-clip, clip].
     """
+
+    settings: WGANSettings
 
     loss_weights = ("lambda",)
     adversary = "critic"
@@ -28,7 +31,7 @@ class WGAN(Adversarial):
 
     def critic_loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         gap, samples = self.gap(batch.x, noise["z"])
-        if self.s.constraint == "clipping":
+        if self.settings.constraint == "clipping":
             return -gap, {"gap": gap}
         penalty = (self.steepness(batch.x, samples, noise["between"]) - 1).square().mean()
         return -gap + weights["lambda"] * penalty, {"gap": gap, "penalty": penalty}
@@ -65,6 +68,6 @@ class WGAN(Adversarial):
     @torch.no_grad()
     def after_step(self, objective: str) -> None:
         super().after_step(objective)
-        if objective == "critic" and self.s.constraint == "clipping":
+        if objective == "critic" and self.settings.constraint == "clipping":
             for weight in self.critic.parameters():
-                weight.clamp_(-self.s.clip, self.s.clip)
+                weight.clamp_(-self.settings.clip, self.settings.clip)
