@@ -181,14 +181,14 @@ def build(config: dict, data: Data) -> Model:
 
     The initial weights are a function of the seed.
     """
-    model_class = locate(config["model"]["class"], "model.class")
-    if not (isinstance(model_class, type) and issubclass(model_class, Model)):
+    chosen = locate(config["model"]["class"], "model.class")
+    if not (isinstance(chosen, type) and issubclass(chosen, Model)):
         what, fix = "is not a genbench Model", "derive it from genbench.model.Model"
         raise UserError("model.class", what, config["model"]["class"], fix)
-    s = resolved(Settings(config), model_class, data)
-    make: Callable[..., Model] = model_class
+    s = resolved(Settings(config), chosen, data)
+    make: Callable[..., Model] = chosen
     if s.dataset.get("standardize"):
-        make = partial(Standardized, inner_class=model_class)
+        make = partial(Standardized, inner_class=chosen)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(s.seed, "weights"))
         model = make(data.spec, s)

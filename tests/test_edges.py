@@ -107,7 +107,7 @@ def test_a_mixture_of_codes_has_no_more_components_than_there_are_points(tmp_pat
 @pytest.mark.parametrize(
     ("model", "own", "says"),
     [
-        ("kmeans", [], "3 of 5 clusters hold no points"),
+        ("kmeans", [], "3 of 5 clusters have no points"),
         ("gmm", ["covariance=spherical"], "5 of 5 covariances are singular"),
         ("gmm", ["covariance=tied"], "the covariance is singular"),
     ],

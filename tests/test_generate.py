@@ -352,7 +352,7 @@ def test_what_a_run_cannot_give_is_told(finished, genbench, tmp_path):
             ("interpolate", "n=200"),
             "n: this takes 400 points, and the test part has 360 (got 200); fix: n=180, or another part",
         ),
-        (("sample", f"to={folder}/config.yaml"), "to: cannot be made: File exists"),
+        (("sample", f"to={folder}/config.yaml"), "config.yaml: is a file where a folder should be"),
     ):
         done = genbench(words[0], str(folder), *words[1:])
         assert done.returncode == 2 and says in done.stderr

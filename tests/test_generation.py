@@ -86,7 +86,7 @@ def test_the_bandwidth_makes_left_out_points_likeliest():
     h = float(model.bandwidth)
     assert left_out(h) > max(left_out(0.9 * h), left_out(1.1 * h))
     twice = torch.cat([x, x])
-    with pytest.raises(UserError, match="bandwidth: training points that occur twice"):
+    with pytest.raises(UserError, match="bandwidth: repeated training points lead it to zero"):
         trained(config_of("kde", dataset="moons"), vectors(twice))
 
 
@@ -289,7 +289,7 @@ def test_hidden_labels_are_refused_where_they_are_needed():
     with pytest.raises(UserError, match=r"dataset\.labelled: every training point needs its label"):
         trained(small_config("cvae", "dataset.labelled=20"))
     with pytest.raises(
-        UserError, match=r"dataset\.labelled: no training point is labelled as of class [1-9]"
+        UserError, match=r"dataset\.labelled: no training point has the label [1-9]"
     ):
         trained(small_config("swae", "supervision=1.0", "dataset.labelled=5"))
     config = small_config("supervised-ae", "dataset.labelled=0")

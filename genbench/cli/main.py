@@ -41,6 +41,7 @@ from genbench.config.registry import GROUPS, Registry, builtin_registry
 from genbench.config.settings import nearest
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report, unexpected
+from genbench.utils.files import read_text
 from genbench.utils.output import Output
 
 FIRST = """\
@@ -201,7 +202,7 @@ def _experiments(words: list[str], registry: Registry) -> int:
     width = max(map(len, listed))
     for name in listed:
         path = f"{EXPERIMENT}/{name}"
-        if not is_recipe(registry.file(path).read_text(encoding="utf-8", errors="replace")):
+        if not is_recipe(read_text(registry.file(path))):
             print(f"  {name:{width}}  {' '.join(registry.about(path)[:1])}")
     return 0
 

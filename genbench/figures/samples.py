@@ -79,9 +79,9 @@ def show_density(scene: Scene, model: Model) -> torch.Tensor | None:
             scene.plane,
             scene.page(f"the smallest regions that hold {masses} % of the density"),
         )
-    curves = {"model": lambda x: log_prob(x).exp(), **_truth(scene)}
+    densities = {"model": lambda x: log_prob(x).exp(), **_truth(scene)}
     return curves.on_the_line(
-        scene.points(5000).cpu(), curves, {}, scene.page("the fitted density over the data")
+        scene.points(5000).cpu(), densities, {}, scene.page("the fitted density over the data")
     )
 
 
