@@ -10,6 +10,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from genbench.config.registry import GROUPS, builtin_registry
+from genbench.config.request import check_job
 from genbench.settings.adversarial import WGANSettings
 from genbench.settings.autoencoders import SparseAESettings, VAESettings
 from genbench.settings.base import settings_of
@@ -19,6 +20,8 @@ from genbench.settings.commands import COMMANDS
 from genbench.settings.datasets import DensitySettings, DigitsSettings
 from genbench.settings.fields import ConditionalDefault, default_by
 from genbench.settings.groups import NetworkSettings
+from genbench.settings.names import SYNONYMS, VALUE_SYNONYMS
+from genbench.utils.errors import UserError
 
 REGISTRY = builtin_registry()
 CLASSES = sorted(
@@ -154,3 +157,64 @@ def test_a_models_annotation_is_the_class_that_checks_its_settings():
         module, _, name = code.rpartition(".")
         annotation = typing.get_type_hints(getattr(importlib.import_module(module), name))
         assert annotation["settings"] is MODELS[code], code
+
+
+@pytest.mark.parametrize(
+    ("model", "typed", "hint"),
+    [
+        ("vae", "lr_decay=0.9", "did you mean 'schedule'?"),
+        ("vae", "decoder=conv", "did you mean 'network'?"),
+        ("vae", "betas=[0.9,0.99]", "did you mean 'adam_betas'?"),
+        ("vae", "learning_rates=1", "did you mean 'lr'?"),
+        ("vae", "training.lr=1", "did you mean 'lr'?"),
+        ("vae", "temperature=1", "'genbench help vae' lists the settings of model=vae"),
+        ("vae", "gamma=1", "did you mean 'r1_gamma', which belongs to: gan?"),
+        ("gan", "gamma=1", "did you mean 'r1_gamma'?"),
+        ("vae", "r1_gama=1", "did you mean 'r1_gamma', which belongs to: gan?"),
+        ("kmeans", "n_cluster=2", "did you mean 'n_components'?"),
+        ("kmeans", "k=2", "did you mean 'n_components'?"),
+        ("iwae", "k=2", "did you mean 'draws'?"),
+        ("kmeans", "dropout=2", "'genbench help kmeans' lists the settings of model=kmeans"),
+        ("vae", "dataset.foo=2", "'genbench help digits' lists the settings of dataset=digits"),
+        ("vae", "dataset_lmit=2", "did you mean 'dataset.limit'?"),
+        ("vae", "dataset.lmit=2", "did you mean 'dataset.limit'?"),
+        ("vae", "likelihood=normal", "such as likelihood=gaussian"),
+        ("vae", "likelihood=binominal", "such as likelihood=binomial"),
+        ("vae", "likelihood=poisson", "such as likelihood=auto"),
+        ("vae", "network=cnn", "such as network=conv"),
+        ("vae", "activation=swish", "such as activation=silu"),
+        ("vae", "activation=LeakyReLU", "such as activation=leaky-relu"),
+        ("vae", "schedule=step", "such as schedule=stages"),
+        ("ae", "reconstruction=normal", "such as reconstruction=mse"),
+        ("aae", "prior=gaussian", "such as prior=normal"),
+        ("gmm", "covariance=diagonal", "such as covariance=diag"),
+        ("wgan", "constraint=gp", "such as constraint=penalty"),
+        ("autoencoder", "lr=1", "model=ae"),
+        ("gna", "lr=1", "model=gan"),
+        ("transformer", "lr=1", "choose one of: aae, ae, "),
+    ],
+)
+def test_a_hint_names_what_was_probably_meant_or_says_where_to_look(model, typed, hint):
+    with pytest.raises(UserError) as refused:
+        check_job([f"model={model}", "dataset=digits", typed], REGISTRY)
+    assert refused.value.fix.startswith(hint)
+
+
+def test_names_that_others_use_stand_for_settings_that_exist():
+    settings = {name for group in (*GROUPS, "command") for name in settings_in(group)}
+    assert {*SYNONYMS} <= {*settings, *REGISTRY.shared(), *GROUPS}
+    words = {
+        word
+        for group in GROUPS
+        for choice in REGISTRY.names(group)
+        for setting in REGISTRY.settings(f"{group}/{choice}").values()
+        for word in (*setting.words(), choice)
+    }
+    words |= {word for setting in REGISTRY.shared().values() for word in setting.words()}
+    assert {*VALUE_SYNONYMS} <= words
+
+
+def settings_in(group):
+    return {
+        name for choice in REGISTRY.names(group) for name in REGISTRY.settings(f"{group}/{choice}")
+    }

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any, NoReturn
 
-from genbench.config.settings import nearest
+from genbench.settings.names import nearest
 from genbench.utils.errors import UserError
 
 # Flags of Hydra that genbench does not take, each with the reason and the way out.

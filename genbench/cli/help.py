@@ -8,9 +8,9 @@ from shutil import get_terminal_size
 from typing import Any
 
 from genbench.config.registry import GROUPS, Registry
-from genbench.config.settings import nearest
 from genbench.config.validation import known_settings
 from genbench.settings.fields import ConditionalDefault
+from genbench.settings.names import nearest
 from genbench.settings.setting import Setting, written
 from genbench.utils.errors import UserError
 

@@ -38,7 +38,7 @@ from genbench.cli.completion import SCRIPTS, candidates
 from genbench.cli.flags import parse_flags
 from genbench.cli.help import choices_help, command_help, name_help, names, settings_help
 from genbench.config.registry import GROUPS, Registry, builtin_registry
-from genbench.config.settings import nearest
+from genbench.settings.names import nearest
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report, unexpected
 from genbench.utils.files import read_text

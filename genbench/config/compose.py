@@ -22,8 +22,8 @@ from genbench.config.experiments import EXPERIMENT, with_experiment
 from genbench.config.nodes import store_settings
 from genbench.config.overrides import check_hydras_words, parsed
 from genbench.config.registry import GROUPS, Registry
-from genbench.config.settings import nearest
 from genbench.config.validation import check, known_settings
+from genbench.settings.names import nearest_value
 from genbench.utils.errors import UserError
 
 CONFIG_NAME = "config"  # the file with which composing begins
@@ -161,6 +161,6 @@ def require_choice(group: str, value: Any, registry: Registry) -> str:
     if value in choices:
         registry.require_named(group, value)
         return value
-    near = nearest(str(value), choices)
+    near = nearest_value(str(value), choices)
     fix = f"{group}={near}" if near else f"choose one of: {', '.join(choices)}"
     raise UserError(group, f"no such {group}", value, fix)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from genbench.config.registry import GROUPS, Registry
-from genbench.config.settings import flatten, nearest
+from genbench.config.settings import flatten
+from genbench.settings.names import nearest
 from genbench.utils.errors import UserError
 from genbench.utils.files import MOST_YAML, Unreadable, parse_yaml, read_text
 

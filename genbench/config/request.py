@@ -8,8 +8,8 @@ from genbench.config.data_folders import require_folders
 from genbench.config.experiments import EXPERIMENT, with_experiment
 from genbench.config.overrides import check_hydras_words, jobs_of, parsed
 from genbench.config.registry import GROUPS, Registry
-from genbench.config.settings import nearest
 from genbench.config.validation import known_settings, require_one_length, unknown
+from genbench.settings.names import nearest
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from genbench.config.registry import CODE, GROUPS, Registry
-from genbench.config.settings import Loader, Settings, nearest
+from genbench.config.settings import Loader, Settings
 from genbench.config.validation import check
+from genbench.settings.names import nearest
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, parse_yaml, read_yaml
 from genbench.utils.schema import CONFIG

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from genbench.config.registry import GROUPS, Registry
-from genbench.config.settings import FIXED, flatten, nearest
+from genbench.config.settings import FIXED, flatten
 from genbench.settings.fields import ConditionalDefault
+from genbench.settings.names import nearest
 from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError, plain
 
@@ -148,15 +149,13 @@ def unknown(name: str, value: Any, registry: Registry, model: str, dataset: str)
             f"{name}={value}",
             f"leave it out (it belongs to: {', '.join(owners)}; {subject} has: {', '.join(sorted(own)) or 'none'})",
         )
+    near = nearest(name, [*known, "model", "dataset"])
+    if near:
+        return UserError(name, "no such setting", f"{name}={value}", f"did you mean '{near}'?")
     choices = [f"{group}/{choice}" for group in GROUPS for choice in registry.readable(group)]
     others = [key for choice in choices for key in registry.settings(choice)]
-    for names in (
-        [*known, "model", "dataset"],
-        others,
-    ):  # what this run has, before what others have
-        near = nearest(name, names)
-        if near:
-            return UserError(name, "no such setting", f"{name}={value}", f"did you mean '{near}'?")
-    return UserError(
-        name, "no such setting", f"{name}={value}", "see 'genbench --help' for all of them"
-    )
+    near = nearest(name, others, {})  # only the spelling: a synonym may mean something else there
+    fix = f"'genbench help {subject.partition('=')[2]}' lists the settings of {subject}"
+    if near:
+        fix = f"did you mean '{near}', which belongs to: {', '.join(registry.owners(near))}?"
+    return UserError(name, "no such setting", f"{name}={value}", fix)

@@ -6,9 +6,9 @@ import pkgutil
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from genbench.config.settings import nearest
 from genbench.evaluation import measures as package
 from genbench.evaluation.context import Evaluation
+from genbench.settings.names import nearest
 from genbench.stats.intervals import Measured
 from genbench.utils.errors import UserError
 

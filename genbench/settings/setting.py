@@ -3,7 +3,6 @@
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -12,6 +11,7 @@ from pydantic import ConfigDict, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from genbench.settings.fields import Condition, OnlyWith, Or, Shown
+from genbench.settings.names import nearest_value
 from genbench.utils.errors import UserError
 
 SIGNS = {Ge: (">=", "["), Gt: (">", "("), Le: ("<=", "]"), Lt: ("<", ")")}
@@ -90,12 +90,14 @@ class Setting:
             raise UserError(self.name, what, written(value), f"leave it out, or set {wanted}")
         if value is None and self.required:
             raise UserError(self.name, f"must be given: {self.meaning}", fix=self.example)
-        near = get_close_matches(str(value), self.words(), n=1) or [written(self.default)]
+        allowed = [word for alternative in in_force for word in alternative.words]
+        near = nearest_value(written(value), allowed)
+        example = self.example if self.required else f"{self.name}={written(self.default)}"
         raise UserError(
             self.name,
             f"must be {self.in_words(others)}",
             written(value),
-            f"such as {self.name}={near[0]}",
+            f"such as {self.name}={near}" if near else f"such as {example}",
         )
 
     @property

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from genbench.config.registry import Registry
-from genbench.config.settings import nearest
+from genbench.settings.names import nearest
 from genbench.utils.errors import UserError
 from genbench.utils.files import parse_yaml
 from genbench.verification.recipe import WHERE, Recipe

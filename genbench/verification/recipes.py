@@ -11,8 +11,9 @@ from pydantic import Field
 
 from genbench.config.experiments import EXPERIMENT, is_recipe
 from genbench.config.registry import Registry
-from genbench.config.settings import Loader, nearest
+from genbench.config.settings import Loader
 from genbench.settings.fields import NonNegative, Positive, Seed
+from genbench.settings.names import nearest
 from genbench.settings.setting import Setting, alternatives_of, written
 from genbench.utils.errors import UserError
 from genbench.utils.files import MOST_YAML, Unreadable, read_text, read_yaml
