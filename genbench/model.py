@@ -64,8 +64,9 @@ class Model(nn.Module):
     # True if `log_prob` is defined for values in [0, 1] only.
     bounded = False
 
-    # Its settings, for type checkers: a subclass narrows the type to its own settings class, so that
-    # a misspelt name is an error. The object is `s`, which also reads `lambda` as `s["lambda"]`.
+    # Its settings, for type checkers: a subclass narrows the type to its own settings class, so
+    # that a misspelt name is an error. The object is `s`, which also reads `lambda` as
+    # `s["lambda"]`.
     settings: RunSettings
 
     # Capabilities. They are declared for type checkers only: no attribute exists unless a subclass
@@ -104,6 +105,11 @@ class Model(nn.Module):
         its codes.
         """
         return "model"
+
+    @property
+    def source_of_codes(self) -> str:
+        """What `codes` draws from, in words."""
+        return "the prior"
 
     def setup(self, train: Split, *, seed: int, steps: int) -> None:
         """Prepare to learn from `train` in at most `steps` steps; UserError for data that cannot be

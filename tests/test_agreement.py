@@ -282,9 +282,7 @@ def test_nmi_is_the_mutual_information_over_the_mean_of_both_entropies():
 def test_code_mismatch_is_the_cheapest_pairing_of_codes_and_draws():
     x, draws = normal(80, 1, 0), 1.5 * normal(80, 1, 1) + 1
     data = made(x, x)
-    model = model_with(
-        data, 1, encode=lambda x: 2 * x, codes=lambda n, rng: draws[:n], source_of_codes="here"
-    )
+    model = model_with(data, 1, encode=lambda x: 2 * x, codes=lambda n, rng: draws[:n])
     assert numbers(model, data, "code_mismatch")["code_mismatch"] == near(
         least_transport(2 * x, draws) ** 0.5, rel=1e-12
     )

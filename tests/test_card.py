@@ -482,9 +482,7 @@ def test_completeness_is_the_share_of_draws_that_decode_to_data():
     x = normal(400, 2, 0)
     data = made(x, x)
     codes = torch.cat([x[:300] + 1e-6, x[:100] + 100])  # a quarter far from everything
-    model = model_with(
-        data, 2, codes=lambda n, rng: codes[:n], decode=lambda z: z, source_of_codes="here"
-    )
+    model = model_with(data, 2, codes=lambda n, rng: codes[:n], decode=lambda z: z)
     (entry,) = card(Evaluation(model, data, {}), ["completeness"])
     assert entry["value"] == 0.75 and entry["n"] == {"draws": 400, "test": 400}
 
@@ -501,16 +499,13 @@ def test_codes_that_are_where_draws_are_match_them():
             3,
             encode=lambda x: x,
             codes=lambda n, rng, s=scale: s * normal(n, 3, 5),
-            source_of_codes="here",
         )
         assert low <= numbers(model, data, "code_mismatch")["code_mismatch"] <= high
     wide = {
         "encode": lambda x: 0 * x,
         "posterior": lambda x: (0 * x, 0 * x),
     }  # N(0, I) of every point, as the draws are
-    model = model_with(
-        data, 3, codes=lambda n, rng: normal(n, 3, 5), source_of_codes="here", **wide
-    )
+    model = model_with(data, 3, codes=lambda n, rng: normal(n, 3, 5), **wide)
     assert numbers(model, data, "code_mismatch")["code_mismatch"] < 0.1
 
 
@@ -600,7 +595,6 @@ def test_few_or_equal_points_leave_out_what_they_cannot_tell():
             decode=lambda z: z,
             sample=lambda n, rng, x=x: x[:n],
             codes=lambda n, rng, x=x: x[:n],
-            source_of_codes="here",
         )
         e = Evaluation(whole, data, {})
         found = card(e)

@@ -6,7 +6,7 @@ A split is one tensor on the device. It is read in batches that are slices of th
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -138,6 +138,20 @@ class Split:
         return replace(self, raw=self.raw.to(device), y=y)
 
 
+class Density(Protocol):
+    """The true density that data were drawn from.
+
+    modes   where its modes lie [K, D]; None if it has none that could be counted
+    scales  standard deviations [K] around these modes
+    """
+
+    modes: torch.Tensor | None
+    scales: torch.Tensor
+
+    def log_prob(self, x: torch.Tensor) -> torch.Tensor:
+        """log p(x) [n] of points [n, D], in nats."""
+
+
 class RawDataset(NamedTuple):
     """What a loader returns: points to split into training and validation, and points to test on.
 
@@ -158,7 +172,7 @@ class RawDataset(NamedTuple):
     unit: bool
     scale: float = 1.0
     trials: int | None = None
-    density: object | None = None
+    density: Density | None = None
     names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     ordered: bool = False
@@ -196,7 +210,7 @@ class Data(NamedTuple):
     name: str
     splits: dict[str, Split]
     spec: DataSpec
-    density: object | None = None
+    density: Density | None = None
     names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     digest: str = ""

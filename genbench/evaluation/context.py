@@ -1,8 +1,8 @@
 """What measures are computed from: a model beside data, and what several measures need of both."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 
@@ -27,6 +27,7 @@ K = 5  # the neighbour at which balls end
 
 
 T = TypeVar("T")
+Draw = Callable[[torch.Tensor], torch.Tensor]  # as many of these points [n, ...], drawn from them
 
 
 class Asked(NamedTuple):
@@ -50,6 +51,13 @@ class Unmeasurable(Exception):
     """There is too little, or nothing finite, to measure."""
 
 
+def needed(value: T | None) -> T:
+    """The value. Unmeasurable without one."""
+    if value is None:
+        raise Unmeasurable
+    return value
+
+
 class Evaluation:
     """A model beside the data that it is measured on, and what several measures need of both, made
     once.
@@ -69,7 +77,7 @@ class Evaluation:
         size: str = "full",
         block: int = 1000,
         asked: Asked = USUAL,
-    ):
+    ) -> None:
         self.model, self.data, self.metrics = model, data, metrics
         self.size, self.block, self.asked = size, block, asked
         self.images = len(data.spec.shape) == 3
@@ -86,7 +94,7 @@ class Evaluation:
         made = self._of_data if of_data else self._made
         if function not in made:
             made[function] = function(self)
-        return made[function]
+        return cast(T, made[function])
 
     @cached_property
     def most(self) -> int:
@@ -168,7 +176,7 @@ class Evaluation:
         """
         return parts(self.beside_test(neighbours.prdc), self.test_features, self.sample_features)
 
-    def beside_test(self, statistic: Callable) -> Callable:
+    def beside_test(self, statistic: Callable[..., T]) -> Callable[..., T]:
         """A statistic of test points and of others by `radii` of the former, which are computed
         once for all of them.
         """
@@ -207,10 +215,16 @@ class Evaluation:
         """Codes of labelled training points, at most as many as test points may be, and their
         labels.
         """
-        part = self.data.train
-        part = part.at((part.y >= 0).nonzero().flatten()).spread(MOST[self.size])
-        self.need(len(part) > K and len(part.y.unique()) > 1)
-        return self.encoded(part), part.y.cpu()
+        labels = needed(self.data.train.y)
+        part = self.data.train.at((labels >= 0).nonzero().flatten()).spread(MOST[self.size])
+        y = needed(part.y)
+        self.need(len(part) > K and len(y.unique()) > 1)
+        return self.encoded(part), y.cpu()
+
+    @property
+    def test_labels(self) -> torch.Tensor:
+        """The labels [n] of the test points. Unmeasurable without labels."""
+        return needed(self.test.y).cpu()
 
     def encoded(self, part: Split) -> torch.Tensor:
         """The codes of the points of a part: [n, d], or [n] if they are numbers of clusters."""
@@ -225,7 +239,8 @@ class Evaluation:
         """
         rng, part, found = self.rng("draws"), self.test.spread(5000), []
         for start in self._steps(len(part)):
-            y = part.y[start : start + 1000] if self.model.conditional else None
+            labels = needed(part.y) if self.model.conditional else None
+            y = None if labels is None else labels[start : start + 1000]
             found.append(
                 self.model.conditioned_on(y).decode(
                     self.model.codes(min(1000, len(part) - start), rng)
@@ -233,7 +248,7 @@ class Evaluation:
             )
         return self._whole(found, "decoded draws")
 
-    def _steps(self, n: int):
+    def _steps(self, n: int) -> Iterator[int]:
         for start in range(
             0, n, 1000
         ):  # whatever the block, as noise is drawn for so many at a time
@@ -250,7 +265,7 @@ class Evaluation:
 
     # --- numbers with intervals -------------------------------------------------------------------
 
-    def mean(self, values: torch.Tensor, n: dict[str, int] | None = None, **more) -> Measured:
+    def mean(self, values: torch.Tensor, n: dict[str, int] | None = None, **more: Any) -> Measured:
         """The mean of a value per point [n]; `n` are the sizes of what they are of, where that is
         not test points alone.
         """
@@ -258,10 +273,10 @@ class Evaluation:
 
     def resampled(
         self,
-        statistic: Callable[[Callable], float],
+        statistic: Callable[[Draw], float | torch.Tensor],
         n: dict[str, int],
         times: int = RESAMPLES,
-        **more,
+        **more: Any,
     ) -> Measured:
         """A statistic of points, and how much it varies over as many that are drawn from them (the
         bootstrap, Efron 1979).
@@ -290,5 +305,7 @@ class Evaluation:
 
 
 def drawn(part: Split) -> torch.Tensor:
-    """The points of a part [n, *shape] on the CPU, with one draw of the noise that belongs to them."""
+    """The points of a part [n, *shape] on the CPU, with one draw of the noise that belongs to
+    them.
+    """
     return torch.cat([x.cpu() for x, _ in part.batches(1000)])

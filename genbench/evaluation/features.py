@@ -10,6 +10,8 @@ beside every number that depends on it.
 import contextlib
 import hashlib
 import io
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +40,7 @@ class Features:
     name = "values"
     classes: int = 0  # that `predict` tells apart; 0 where it cannot
 
-    def __init__(self, moments: tuple[torch.Tensor, torch.Tensor] | None = None):
+    def __init__(self, moments: tuple[torch.Tensor, torch.Tensor] | None = None) -> None:
         self.moments = moments
         if moments is not None:
             self.name = "standardized values"
@@ -50,11 +52,17 @@ class Features:
         mean, deviation = (moment.to(x.device) for moment in self.moments)
         return ((x - mean) / deviation).to(x.dtype)
 
+    def predict(self, x: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
+        """The likeliest class [n] of points x [n, *shape] among these classes [k], in ascending
+        order. NotImplementedError where `classes` is 0.
+        """
+        raise NotImplementedError
+
 
 class Classifier(Features):
     """The last hidden layer of a classifier; `name` is a digest of its weights."""
 
-    def __init__(self, space_shape: tuple[int, ...], classes: int):
+    def __init__(self, space_shape: tuple[int, ...], classes: int) -> None:
         self.classes = classes
         self.net = _network(space_shape, classes)
         self.digest()
@@ -69,18 +77,15 @@ class Classifier(Features):
         return found.hexdigest()
 
     @torch.no_grad()
-    def __call__(self, x):
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return torch.cat([self.net[:-1](part) for part in _blocks(x)])
 
     @torch.no_grad()
     def predict(self, x: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
-        """The likeliest class [n] of points x [n, *shape] among these classes [k], in ascending
-        order.
-        """
         return torch.cat([among[self.net(part)[:, among].argmax(1)] for part in _blocks(x)])
 
 
-def _blocks(x: torch.Tensor):
+def _blocks(x: torch.Tensor) -> Iterator[torch.Tensor]:
     for part in x.split(BLOCK):
         signals.check()
         yield part
@@ -119,7 +124,7 @@ def _key(reference: Reference) -> str:
     ).hexdigest()
 
 
-def _read(file, classifier: Classifier) -> bool:
+def _read(file: Path, classifier: Classifier) -> bool:
     """Give the classifier the weights that are kept in a file; tells whether they are there and
     undamaged.
     """
@@ -131,7 +136,7 @@ def _read(file, classifier: Classifier) -> bool:
         return False
 
 
-def _keep(file, classifier: Classifier) -> None:
+def _keep(file: Path, classifier: Classifier) -> None:
     out = io.BytesIO()
     torch.save({"weights": classifier.net.state_dict(), "digest": classifier.digest()}, out)
     with contextlib.suppress(
@@ -158,6 +163,7 @@ def _train(classifier: Classifier, part: Split) -> None:
             for x, y in part.batches(BATCH, order=order_seed(0, epoch)):
                 adam.param_groups[0]["lr"] = LR * max(0.0, 1 - done / steps)
                 adam.zero_grad()
+                assert y is not None  # these images have labels
                 F.cross_entropy(net(x), y).backward()
                 adam.step()
                 done += 1
@@ -166,7 +172,7 @@ def _train(classifier: Classifier, part: Split) -> None:
 
 
 @contextlib.contextmanager
-def _one_thread():
+def _one_thread() -> Iterator[None]:
     """Sums in an order that does not depend on how many cores there are."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -4,7 +4,7 @@ import importlib
 import math
 import pkgutil
 from collections.abc import Callable, Collection
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from genbench.evaluation import measures as package
 from genbench.evaluation.context import Evaluation
@@ -35,10 +35,13 @@ ANY, POSITIVE, SHARE = (
 Watch = Callable[[int, int, str], None]  # is told that the i-th of n measures begins, and its name
 
 
+Measuring = TypeVar("Measuring", bound=Callable[[Evaluation], Measured | None])
+
+
 class Measure(NamedTuple):
     """A function that measures, of models with these abilities, and what its number is."""
 
-    function: Callable[["Evaluation"], Measured | None]
+    function: Callable[[Evaluation], Measured | None]
     needs: tuple[str, ...]
     group: str
     unit: str
@@ -58,7 +61,7 @@ class Measure(NamedTuple):
     @property
     def meaning(self) -> str:
         """What the number is, in a sentence."""
-        return " ".join(self.function.__doc__.partition("\n\n")[0].split())
+        return " ".join((self.function.__doc__ or "").partition("\n\n")[0].split())
 
 
 MEASURES: dict[str, Measure] = {}
@@ -73,12 +76,12 @@ def measure(
     headline: bool = False,
     within: tuple[float, float] = ANY,
     only: str = "",
-):
+) -> Callable[[Measuring], Measuring]:
     """List a function as a measure of every model that has these abilities; `better` is higher,
     lower or neither.
     """
 
-    def listed(function):
+    def listed(function: Measuring) -> Measuring:
         MEASURES[function.__name__] = Measure(
             function, needs, group, unit, better, source, headline, only, within
         )

@@ -1,5 +1,7 @@
 """Real data in place of samples: what numbers of samples could be at best."""
 
+import torch
+
 from genbench.config.settings import Settings
 from genbench.evaluation.context import Evaluation, drawn
 from genbench.model import Model
@@ -14,22 +16,20 @@ class RealData(Evaluation):
 
     real = True
 
-    def __init__(self, e: Evaluation):
-        own = Settings(
-            {"seed": 0, "model": {"name": "real data"}}
-        )  # one seed, so that runs share the numbers
+    def __init__(self, e: Evaluation) -> None:
+        # One seed, so that runs share the numbers.
+        own = Settings({"seed": 0, "model": {"name": "real data"}})
         super().__init__(Model(e.data.spec, own), e.data, {}, e.size, e.block, e.asked)
         self.features, self.most = e.features, min(e.most, len(e.data.train))
-        if len(self.test) == len(
-            e.test
-        ):  # what is known of the same test points, and of training points, is taken over
+        # What is known of the same test points, and of training points, is taken over.
+        if len(self.test) == len(e.test):
             known = ("x", "train", "test_features", "test_radii")
             vars(self).update({name: made for name, made in vars(e).items() if name in known})
             self._of_data = e._of_data
 
-    def draw(self, n, *purpose):
+    def draw(self, n: int, *purpose: str) -> list[torch.Tensor]:
         return [drawn(self.data.train.spread(n))]
 
     @property
-    def unseen(self):
+    def unseen(self) -> torch.Tensor:
         return self.x

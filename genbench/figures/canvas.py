@@ -1,7 +1,8 @@
-"""The page that everything is drawn on, with its colours and its text, and the files that it becomes.
+"""The page that everything is drawn on, with its colours and its text, and the files that it
+becomes.
 
-Axes are placed in pixels: an image that is enlarged by a whole factor must cover whole pixels, or its
-pixels differ in size. matplotlib's constrained layout gives axes whatever room the text leaves.
+Axes are placed in pixels: an image that is enlarged by a whole factor must cover whole pixels, or
+its pixels differ in size. matplotlib's constrained layout gives axes whatever room the text leaves.
 """
 
 import contextlib
@@ -9,12 +10,18 @@ import io
 import math
 import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
 from genbench.utils import signals
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import LinearSegmentedColormap
+    from PIL.Image import Image as Picture
 
 
 class Theme(NamedTuple):
@@ -36,8 +43,8 @@ THEMES = {"light": LIGHT, "dark": DARK}
 INK, SOFT, GREY = LIGHT.ink, LIGHT.soft, "#8a8a8a"
 BLUE, ORANGE = "#0072B2", "#D55E00"  # Okabe & Ito
 # Ten colours for ten classes. Any two are at least 28 units of CIEDE2000 apart, each at least 30
-# from a light and a dark page, and any two at least 12 as people with deuteranopia or protanopia see
-# them (chosen by random search).
+# from a light and a dark page, and any two at least 12 as people with deuteranopia or protanopia
+# see them (chosen by random search).
 CLASSES = [
     "#536cdc",
     "#ff9e1b",
@@ -50,12 +57,13 @@ CLASSES = [
     "#a38786",
     "#8b8600",
 ]
+Style = dict[str, Any]  # keyword arguments of matplotlib
 LEAST_WIDTH, MARGIN = 480, 16  # pixels
 PNG = b"\x89PNG\r\n\x1a\n"  # what every such file begins with
 LARGEST = 40_000_000  # pixels of a picture that is read
 
 
-def shades(theme: Theme, colour: str = BLUE):
+def shades(theme: Theme, colour: str = BLUE) -> "LinearSegmentedColormap":
     """A map of 0 to 1 to colours, from the ground of the page to this one."""
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -84,14 +92,17 @@ class Canvas:
     pixels.
     """
 
-    def __init__(self, width: int, height: int, title: str, note: str, theme: Theme = LIGHT):
+    def __init__(
+        self, width: int, height: int, title: str, note: str, theme: Theme = LIGHT
+    ) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         self.said = f"{title}: {note}".replace(r"\$", "$")
         self.theme = theme
         self.width = max(width + 2 * MARGIN, LEAST_WIDTH)
-        bold, plain = {"size": 10.5, "weight": "bold"}, {"size": 9, "color": theme.soft}
+        bold: Style = {"size": 10.5, "weight": "bold"}
+        plain: Style = {"size": 9, "color": theme.soft}
         titles, notes = (
             wrapped(text, self.width - 2 * MARGIN, style)
             for text, style in ((title, bold), (note, plain))
@@ -101,12 +112,12 @@ class Canvas:
         self.figure = Figure(
             figsize=(self.width / 100, self.height / 100), dpi=100, facecolor=theme.ground
         )
-        FigureCanvasAgg(self.figure)
+        self.agg = FigureCanvasAgg(self.figure)
         self.text(0, MARGIN - 4 - self.top, unmathed("\n".join(titles)), **bold)
         self.text(0, MARGIN - 4 - self.top + 19 * len(titles), "\n".join(notes), **plain)
 
-    def text(self, left: float, top: float, text: str, **style) -> None:
-        """Text whose top left corner is so many pixels from the top left corner of the page's body."""
+    def text(self, left: float, top: float, text: str, **style: Any) -> None:
+        """Text; its top left corner is so many pixels from that of the page's body."""
         if not text:
             return
         x, y = (MARGIN + left) / self.width, 1 - (self.top + top) / self.height
@@ -118,15 +129,21 @@ class Canvas:
         )
 
     def axes(
-        self, left: float, top: float, width: float, height: float, bare: bool = False, **options
-    ):
+        self,
+        left: float,
+        top: float,
+        width: float,
+        height: float,
+        bare: bool = False,
+        **options: Any,
+    ) -> "Axes":
         """Axes over so many pixels of the body; bare ones have neither frame nor ticks."""
-        box = [
+        box = (
             (MARGIN + left) / self.width,
             1 - (self.top + top + height) / self.height,
             width / self.width,
             height / self.height,
-        ]
+        )
         axes = self.figure.add_axes(box, **options)
         if bare:
             axes.set_axis_off()
@@ -143,11 +160,11 @@ class Canvas:
                 axis.get_offset_text().set(color=self.theme.soft, size=8)
         return axes
 
-    def heading(self, axes, text: str) -> None:
+    def heading(self, axes: "Axes", text: str) -> None:
         """What a panel shows, above it."""
         axes.set_title(text, size=9, color=self.theme.ink)
 
-    def legend(self, axes, **style) -> None:
+    def legend(self, axes: "Axes", **style: Any) -> None:
         """A legend without a frame, in the colours of the page."""
         legend = axes.legend(
             **{"frameon": False, "fontsize": 8, "labelcolor": self.theme.ink, **style}
@@ -162,8 +179,8 @@ class Canvas:
     def picture(self) -> torch.Tensor:
         """What was drawn."""
         signals.check()
-        self.figure.canvas.draw()
-        return torch.from_numpy(np.array(self.figure.canvas.buffer_rgba())[..., :3])
+        self.agg.draw()
+        return torch.from_numpy(np.array(self.agg.buffer_rgba())[..., :3])
 
     def svg(self) -> bytes:
         """What was drawn as lines and text; the same bytes for the same drawing."""
@@ -181,7 +198,7 @@ def unmathed(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def wrapped(text: str, width: float, style: dict) -> list[str]:
+def wrapped(text: str, width: float, style: Style) -> list[str]:
     """Lines of text that are at most so many pixels wide, or one word."""
     lines: list[str] = []
     for word in text.split():
@@ -203,7 +220,7 @@ def text_width(text: str, size: float, weight: str | None = None) -> float:
     )[0]
 
 
-def number_axis(axis, n: int) -> None:
+def number_axis(axis: "Axis", n: int) -> None:
     """Ticks at whole numbers from 1 to n: at every one, or at a few."""
     step = max(1, math.ceil(n / 20))
     axis.set_ticks([i for i in range(1, n + 1) if i == 1 or i % step == 0])
@@ -221,7 +238,7 @@ def png(picture: torch.Tensor) -> bytes:
     return out.getvalue()
 
 
-def read_png(content: bytes):
+def read_png(content: bytes) -> "Picture":
     """The picture that a PNG file holds, decoded. ValueError for anything else: no other decoder is
     ever asked, as Pillow's for PostScript starts another program.
     """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def spectrum(shares: torch.Tensor, kept: int, page: Page) -> torch.Tensor:
-    """Shares of the variance [D], largest first, as bars (scree), and their running sum as a line."""
+    """Shares of the variance [D], largest first, as bars (scree); their running sum as a line."""
     canvas = page.canvas(640, 340)
     axes = canvas.axes(52, 4, 540, 290)
     shown = min(len(shares), max(2 * kept, 20))
@@ -109,7 +109,8 @@ def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, page:
         }
     high, gap = 300, 26
     legend = 50 + max(text_width(curve[0], 8) for curves in panels.values() for curve in curves)
-    canvas, axes = page.canvas(60 + len(panels) * (wide + gap) + legend, high + 66), None
+    canvas = page.canvas(60 + len(panels) * (wide + gap) + legend, high + 66)
+    axes: Axes | None = None
     for i, (name, curves) in enumerate(panels.items()):
         axes = canvas.axes(
             60 + i * (wide + gap), 22, wide, high, sharey=axes, xscale="log" if log else "linear"
@@ -130,20 +131,26 @@ def against(lines: Sequence[Line], setting: str, quantity: str, log: bool, page:
         canvas.heading(axes, name)
         axes.tick_params(labelleft=i == 0)
         set_ticks(axes, sorted({x for line in lines for x in line.x.tolist()}), wide)
+    assert axes is not None  # there is at least one panel
     if len(lines) == 1 and lines[0].at is not None:
-        _explain(axes, lines[0], canvas.theme)
+        _explain(axes, lines[0], lines[0].at, canvas.theme)
     canvas.legend(axes, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return canvas
 
 
-def _explain(axes, line: Line, theme: Theme) -> None:
+def _explain(axes: "Axes", line: Line, at: int, theme: Theme) -> None:
     """Say where the marked point is, and draw the chord from which an elbow is farthest."""
-    x, top = (
-        line.x[line.at],
-        {"transform": axes.get_xaxis_transform(), "size": 8, "color": theme.ink, "ha": "center"},
-    )
+    x = line.x[at]
     axes.axvline(x, color=theme.ink, lw=0.8, ls=":")
-    axes.text(x, 1.02, f"{line.word}: {x:g}", **top)
+    axes.text(
+        x,
+        1.02,
+        f"{line.word}: {x:g}",
+        transform=axes.get_xaxis_transform(),
+        size=8,
+        color=theme.ink,
+        ha="center",
+    )
     if line.word == "elbow":
         axes.plot(
             line.x[[0, -1]], line.parts[line.judged][[0, -1], 0], color=theme.soft, lw=0.8, ls="--"
@@ -180,13 +187,12 @@ def on_the_line(
     low, high = low - margin, high + margin
     line = torch.linspace(low, high, 400)[:, None]
     for i, (name, values) in enumerate({"held-out data": x, **points}.items()):
-        values = values.detach().cpu().flatten().numpy()
-        share = np.full(
-            len(values), 100 / (len(values) * (high - low))
-        )  # so that points out of range count too
+        flat = values.detach().cpu().flatten().numpy()
+        # Points out of range count too.
+        share = np.full(len(flat), 100 / (len(flat) * (high - low)))
         filled = {"histtype": "stepfilled", "color": canvas.theme.backdrop}
         style = filled if i == 0 else {"histtype": "step", "color": ORANGE, "lw": 1.5}
-        axes.hist(values, bins=100, range=(low, high), weights=share, label=name, **style)
+        axes.hist(flat, bins=100, range=(low, high), weights=share, label=name, **style)
     for (name, function), (colour, dash) in zip(
         curves.items(), ((BLUE, "-"), (canvas.theme.ink, ":"))
     ):

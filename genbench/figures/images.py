@@ -98,7 +98,8 @@ def mosaic(
     ]
     indent = math.ceil(max(text_width(row.label, 8.5) for row in rows))
     indent += 8 * bool(indent)
-    tops, end = [], 0
+    tops: list[int] = []
+    end = 0
     for row in rows:
         end += APART * (row.apart and bool(tops)) + HEADING * bool(row.heading or row.headings)
         tops.append(end)
@@ -130,9 +131,9 @@ def grid(
     images: torch.Tensor,
     page: Page,
     captions: Sequence[str] = (),
-    signed=False,
-    columns=8,
-    wide=448,
+    signed: bool = False,
+    columns: int = 8,
+    wide: int = 448,
 ) -> torch.Tensor:
     """Images in rows, each with a caption if there are any."""
     columns = min(columns, len(images))
@@ -149,7 +150,7 @@ def pairs(
     originals: torch.Tensor, again: torch.Tensor, columns: int, heading: str = ""
 ) -> list[Row]:
     """Rows of images, each above the row of their reconstructions."""
-    found = []
+    found: list[Row] = []
     for one, other in zip(originals.split(columns), again.split(columns)):
         found += [Row(one, heading="" if found else heading, apart=True), Row(other)]
     return found
@@ -193,14 +194,15 @@ def shares_of_points(images: torch.Tensor | None, shares: torch.Tensor, page: Pa
         canvas.image(pixels)
     axes = canvas.axes(left, 0, width, high)
     extent = (0.5, components + 0.5, n + 0.5, 0.5)
-    style = {
-        "cmap": shades(canvas.theme),
-        "vmin": 0,
-        "vmax": 1,
-        "aspect": "auto",
-        "interpolation": "nearest",
-    }
-    axes.imshow(shares.cpu().numpy(), extent=extent, **style)
+    axes.imshow(
+        shares.cpu().numpy(),
+        extent=extent,
+        cmap=shades(canvas.theme),
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        interpolation="nearest",
+    )
     axes.set(xlabel="component", ylabel="" if images is not None else "point")
     axes.set_yticks([] if images is not None else range(1, n + 1))
     number_axis(axes.xaxis, components)

@@ -145,7 +145,7 @@ def traversed(
     high: torch.Tensor,
     steps: int,
     most: int | None = None,
-):
+) -> Traversal:
     """Moves latents from `low` to `high` [d], at most so many, the widest, in order; the others are
     as in the first point or, without an encoder, at the means of the cloud of codes [n, d].
     """
@@ -171,7 +171,7 @@ def widest(widths: torch.Tensor, most: int | None) -> torch.Tensor:
 
 
 def draw_traversal(scene: Scene, found: Traversal, reach: str) -> torch.Tensor | None:
-    """What the latents do, the widest ones where there are many, as each is moved over its `reach`."""
+    """What the latents do, of many the widest ones, as each is moved over its `reach`."""
     _, steps, dimensions = found.codes.shape
     most = (
         min(MOST_LATENTS, max(1, images.fitting(found.points) // steps))
@@ -202,7 +202,8 @@ def show_manifold(scene: Scene, model: Model, side: int = 16) -> torch.Tensor | 
     z = torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).flatten(0, 1)
     points = scene.conditioned(model, 1)[1].decode(z)
     page = scene.page(
-        f"decoded from {side} x {side} quantiles of {whose}: $z_1$ grows to the right, $z_2$ upwards"
+        f"decoded from {side} x {side} quantiles of {whose}: "
+        "$z_1$ grows to the right, $z_2$ upwards"
     )
     if scene.kind == "images":
         return images.grid(points, page, columns=side, wide=900)

@@ -1,12 +1,16 @@
 """Components of mixtures in the plane: their centres, spreads and shares of the points."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from genbench.figures.canvas import CLASSES, ORANGE, Canvas, Page
+from genbench.figures.canvas import CLASSES, ORANGE, Canvas, Page, Style
 from genbench.figures.plane import Plane
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def centres(
@@ -27,7 +31,12 @@ def centres(
                 outline = ellipse(covariances[k].cpu().numpy(), deviations) + point.numpy()
                 axes.plot(*outline.T, color=ORANGE, lw=1.5, alpha=1 / deviations)
         axes.scatter(
-            *point.numpy(), s=20 + 600 * float(weight), color=ORANGE, alpha=0.8, linewidths=0
+            point[0].item(),
+            point[1].item(),
+            s=20 + 600 * float(weight),
+            color=ORANGE,
+            alpha=0.8,
+            linewidths=0,
         )
     if len(points) <= MOST_NUMBERED:
         annotate(
@@ -42,10 +51,12 @@ def centres(
 MOST_NUMBERED = 40  # components; the numbers of more would hide one another
 
 
-def annotate(axes, points: torch.Tensor, texts: Sequence[str], canvas: Canvas, **style) -> None:
+def annotate(
+    axes: "Axes", points: torch.Tensor, texts: Sequence[str], canvas: Canvas, **style: Any
+) -> None:
     """A text beside each point [n, 2], on a patch of the page's ground."""
     patch = {"facecolor": canvas.theme.ground, "alpha": 0.7, "edgecolor": "none", "pad": 0.8}
-    style = {
+    look: Style = {
         "xytext": (5, 5),
         "textcoords": "offset points",
         "size": 8,
@@ -53,7 +64,7 @@ def annotate(axes, points: torch.Tensor, texts: Sequence[str], canvas: Canvas, *
         "bbox": patch,
     } | style
     for point, text in zip(points.cpu().numpy(), texts):
-        axes.annotate(text, point, annotation_clip=True, clip_on=True, **style)
+        axes.annotate(text, (point[0], point[1]), annotation_clip=True, clip_on=True, **look)
 
 
 def ellipse(covariance: np.ndarray, deviations: float) -> np.ndarray:
@@ -80,7 +91,8 @@ def blended(points: torch.Tensor, shares: torch.Tensor, plane: Plane, page: Page
     palette = np.array([to_rgb(CLASSES[k % len(CLASSES)]) for k in range(shares.shape[1])])
     canvas = plane.canvas(page)
     axes = plane.on(canvas, backdrop=False)
-    axes.scatter(*points.T.numpy(), s=6, c=(shares.numpy() @ palette).clip(0, 1), linewidths=0)
+    x, y = points.T.numpy()
+    axes.scatter(x, y, s=6, c=(shares.numpy() @ palette).clip(0, 1), linewidths=0)
     totals = shares.sum(0)
     if shares.shape[1] <= MOST_NUMBERED:
         filled = [k for k, total in enumerate(totals.tolist()) if total > 0]

@@ -5,11 +5,16 @@ Every function turns data into a picture, bytes [height, width, 3]. None knows a
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from genbench.figures.canvas import GREY, ORANGE, Canvas, Page, shades
+from genbench.data.types import Density
+from genbench.figures.canvas import GREY, ORANGE, Canvas, Page, Style, shades
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 class Plane:
@@ -17,7 +22,7 @@ class Plane:
     as grey points.
     """
 
-    def __init__(self, x: torch.Tensor, density=None):
+    def __init__(self, x: torch.Tensor, density: Density | None = None) -> None:
         low, high = x.amin(0), x.amax(0)
         margin = 0.1 * (high - low).clamp(min=1e-6)
         self.low, self.high = (low - margin).tolist(), (high + margin).tolist()
@@ -30,7 +35,8 @@ class Plane:
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """The true density on the mesh, relative to its largest value."""
+        """The true density on the mesh, relative to its largest value; only where it is known."""
+        assert self.density is not None
         return self.relative(self.density.log_prob)
 
     @property
@@ -39,7 +45,7 @@ class Plane:
         return self.low[0], self.high[0], self.low[1], self.high[1]
 
     def size(self, side: int) -> tuple[int, int]:
-        """Pixels across and upwards of this part of the plane, with the longer side of this length."""
+        """Pixels across and upwards of this part of the plane, whose longer side is this long."""
         wide, high = self.high[0] - self.low[0], self.high[1] - self.low[1]
         longest = max(wide, high)
         return tuple(max(round(side * length / longest), side // 4) for length in (wide, high))
@@ -60,7 +66,7 @@ class Plane:
         )
 
     def relative(self, log_prob: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
-        """A density on the mesh, relative to its largest value there, however far that is from 1."""
+        """A density on the mesh, relative to its largest value there, which may be far from 1."""
         logs = self.values(log_prob)
         return np.exp(logs - logs.max())
 
@@ -69,16 +75,22 @@ class Plane:
         wide, high = self.size(side)
         return page.canvas(wide + 70, high + 55)
 
-    def on(self, canvas: Canvas, left=50, top=4, width=510, backdrop=True):
+    def on(
+        self,
+        canvas: Canvas,
+        left: float = 50,
+        top: float = 4,
+        width: int = 510,
+        backdrop: bool = True,
+    ) -> "Axes":
         """Axes of this part of the plane, `width` pixels wide or high."""
         axes = canvas.axes(left, top, *self.size(width))
         if backdrop and self.density is None:
-            axes.scatter(*self.data.T.numpy(), s=3, color=canvas.theme.backdrop, linewidths=0)
+            x, y = self.data.T.numpy()
+            axes.scatter(x, y, s=3, color=canvas.theme.backdrop, linewidths=0)
         elif backdrop:
-            shade = (
-                self.truth**0.25
-            )  # the fourth root shows narrow modes and wide ones in one picture
-            style = {"cmap": shades(canvas.theme), "vmin": 0, "vmax": 1.3 * shade.max()}
+            shade = self.truth**0.25  # the fourth root shows narrow and wide modes in one picture
+            style: Style = {"cmap": shades(canvas.theme), "vmin": 0, "vmax": 1.3 * shade.max()}
             axes.imshow(shade, origin="lower", extent=self.extent, aspect="auto", **style)
         axes.set(xlim=self.extent[:2], ylim=self.extent[2:], xlabel="$x_1$", ylabel="$x_2$")
         axes.set_aspect("equal", adjustable="box")
@@ -92,7 +104,7 @@ def cloud(points: torch.Tensor, plane: Plane, page: Page) -> torch.Tensor:
     return canvas.picture()
 
 
-def dots(axes, points: torch.Tensor, **style) -> None:
+def dots(axes: "Axes", points: torch.Tensor, **style: Any) -> None:
     """A cloud of points, or a few marked ones."""
     few = len(points) < 1000
     style = {
@@ -102,7 +114,8 @@ def dots(axes, points: torch.Tensor, **style) -> None:
         "linewidths": 0,
         **style,
     }
-    axes.scatter(*points.detach().cpu().T.numpy(), **style)
+    x, y = points.detach().cpu().T.numpy()
+    axes.scatter(x, y, **style)
 
 
 def clouds(named: dict[str, torch.Tensor], plane: Plane, page: Page) -> torch.Tensor:
@@ -130,7 +143,7 @@ def contours(log_prob: Callable, plane: Plane, page: Page) -> torch.Tensor:
     canvas = page.canvas(len(panels) * (wide + 70), high + 60)
     for i, (name, p) in enumerate(panels.items()):
         axes = plane.on(canvas, 50 + (wide + 70) * i, 20, 330, backdrop=False)
-        levels = np.unique([level(p, is_discrete) for is_discrete in MASSES])
+        levels = np.unique([level(p, mass) for mass in MASSES])
         axes.contourf(
             p,
             levels=[*levels, max(p.max(), levels[-1]) * 1.001],
@@ -142,17 +155,17 @@ def contours(log_prob: Callable, plane: Plane, page: Page) -> torch.Tensor:
     return canvas.picture()
 
 
-def level(p: np.ndarray, is_discrete: float) -> float:
-    """The value of the density, given on an even mesh, above which it holds this share of its mass."""
+def level(p: np.ndarray, mass: float) -> float:
+    """The value of a density on an even mesh above which it holds this share of its mass."""
     largest_first = np.sort(p, axis=None)[::-1]
     held = largest_first.cumsum() / largest_first.sum()
-    return largest_first[min(np.searchsorted(held, is_discrete), len(held) - 1)]
+    return largest_first[min(int(np.searchsorted(held, mass)), len(held) - 1)]
 
 
 def landscape(
     function: Callable, label: str, clouds: dict[str, torch.Tensor], plane: Plane, page: Page
 ) -> torch.Tensor:
-    """A function over the plane as filled contours with a scale, and named clouds of points on it."""
+    """A function over the plane as filled contours with a scale, and named clouds of points."""
     wide, high = plane.size(500)
     canvas = page.canvas(wide + 150, high + 90)
     axes = plane.on(canvas, width=500, backdrop=False)
@@ -183,9 +196,8 @@ def field(function: Callable, plane: Plane, page: Page, side: int = 24) -> torch
     points = plane.mesh(side)
     arrows = function(points).detach().cpu()
     length = arrows.norm(dim=1)
-    most = length.quantile(0.8).clamp(
-        min=1e-12
-    )  # far from the data arrows are so long that they would hide all others
+    # Far from the data, arrows are so long that they would hide all others.
+    most = length.quantile(0.8).clamp(min=1e-12)
     arrows = (arrows / torch.maximum(length, most)[:, None]).numpy()
     cell = max(plane.high[0] - plane.low[0], plane.high[1] - plane.low[1]) / side
     axes.quiver(
@@ -215,13 +227,14 @@ def paths(
     for line in lines.numpy():
         pieces = np.stack([line[:-1], line[1:]], 1)
         strength = np.linspace(0.3, 1, len(pieces))
-        style = {"cmap": shades(canvas.theme, ORANGE), "clim": (0, 1), "lw": 1.5}
-        axes.add_collection(LineCollection(pieces, array=strength, **style))
+        style: Style = {"cmap": shades(canvas.theme, ORANGE), "clim": (0, 1), "lw": 1.5}
+        axes.add_collection(LineCollection(list(pieces), array=strength, **style))
     if ends is not None:
         ends = ends.detach().cpu()
         gaps = torch.stack([ends, lines[:, [0, -1]]], 2).flatten(0, 1)
-        axes.add_collection(LineCollection(gaps.numpy(), colors=canvas.theme.ink, lw=1, ls=":"))
-        axes.scatter(
-            *ends.flatten(0, 1).T.numpy(), s=14, color=canvas.theme.ink, linewidths=0, zorder=3
+        axes.add_collection(
+            LineCollection(list(gaps.numpy()), colors=canvas.theme.ink, lw=1, ls=":")
         )
+        x, y = ends.flatten(0, 1).T.numpy()
+        axes.scatter(x, y, s=14, color=canvas.theme.ink, linewidths=0, zorder=3)
     return canvas.picture()

@@ -60,9 +60,8 @@ def draw_reconstructions(
             scene.page(f"{many} {'point' if len(originals) == 1 else 'points'} reconstructed"),
         )
     if scene.kind == "vectors":
-        page = scene.page(
-            f"the first {min(len(originals), MOST_PROFILES)} {scene.part} points and their reconstructions"
-        )
+        shown = min(len(originals), MOST_PROFILES)
+        page = scene.page(f"the first {shown} {scene.part} points and their reconstructions")
         return draw_profiles(scene, page, {"original": originals, "reconstructed": again})
     return None
 

@@ -69,7 +69,7 @@ def show_density(scene: Scene, model: Model) -> torch.Tensor | None:
         return None  # a bound on a density is none
     device = scene.held_out.raw.device
 
-    def log_prob(x):
+    def log_prob(x: torch.Tensor) -> torch.Tensor:
         return model.log_prob(x.to(device)).cpu()
 
     if scene.kind == "plane":
@@ -79,6 +79,7 @@ def show_density(scene: Scene, model: Model) -> torch.Tensor | None:
             scene.plane,
             scene.page(f"the smallest regions that hold {masses} % of the density"),
         )
+    densities: dict[str, Callable[[torch.Tensor], torch.Tensor]]
     densities = {"model": lambda x: log_prob(x).exp(), **_truth(scene)}
     return curves.on_the_line(
         scene.points(5000).cpu(), densities, {}, scene.page("the fitted density over the data")
@@ -94,9 +95,6 @@ def show_score(scene: Scene, model: Model) -> torch.Tensor | None:
     )
 
 
-def _truth(scene: Scene) -> dict[str, Callable]:
-    return (
-        {}
-        if scene.data.density is None
-        else {"truth": lambda x: scene.data.density.log_prob(x).exp()}
-    )
+def _truth(scene: Scene) -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
+    density = scene.data.density
+    return {} if density is None else {"truth": lambda x: density.log_prob(x).exp()}

@@ -30,15 +30,15 @@ class Scene:
         part: str = "",
         theme: str = "light",
         upscaling: str = "bicubic",
-    ):
+    ) -> None:
         self.data, self.seed, self.title, self.upscaling = data, seed, title, upscaling
         self.theme = THEMES[theme]
         self.part = part or ("validation" if "validation" in data.splits else "test")
         self.held_out = data.splits[self.part]
         self.when = ""
         shape = data.spec.shape
-        flat = {(1,): "line", (2,): "plane"}.get(shape, "vectors")
-        self.kind = "images" if len(shape) == 3 else flat
+        flat: dict[tuple[int, ...], str] = {(1,): "line", (2,): "plane"}
+        self.kind = "images" if len(shape) == 3 else flat.get(shape, "vectors")
         if self.kind == "plane":
             splits = data.splits.values()
             seen = torch.cat([split.first(10_000).values().cpu() for split in splits])

@@ -8,7 +8,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from genbench.figures.canvas import BLUE, CLASSES, ORANGE, Page, number_axis, text_width, unmathed
+from genbench.figures.canvas import (
+    BLUE,
+    CLASSES,
+    ORANGE,
+    Page,
+    Style,
+    number_axis,
+    text_width,
+    unmathed,
+)
 
 
 def pair_plot(
@@ -34,7 +43,6 @@ def pair_plot(
             axes = canvas.axes(left + j * (side + gap), i * (side + gap), side, side)
             for x, colour, name in values:
                 if i == j:
-                    style = {"histtype": "step", "lw": 1.5}
                     axes.hist(
                         x[:, i],
                         bins=30,
@@ -42,7 +50,8 @@ def pair_plot(
                         density=True,
                         color=colour,
                         label=name,
-                        **style,
+                        histtype="step",
+                        lw=1.5,
                     )
                 else:
                     axes.scatter(x[:, j], x[:, i], s=5, color=colour, alpha=0.6, linewidths=0)
@@ -77,7 +86,7 @@ def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> to
             left + (i % columns) * (wide + 16), (i // columns) * (high + down) + 24, wide, high
         )
         for (name, x), colour in zip(values.items(), colours):
-            style = {"marker": "o", "ms": 3} if size <= 40 else {}
+            style: Style = {"marker": "o", "ms": 3} if size <= 40 else {}
             axes.plot(
                 np.arange(1, size + 1), x[i], color=colour, lw=1.5, label=unmathed(name), **style
             )
@@ -104,14 +113,15 @@ def loadings(vectors: torch.Tensor, labels: Sequence[str], page: Page, what: str
     canvas = page.canvas(left + wide, high + 90)
     axes = canvas.axes(left, 0, wide, high)
     most = max(float(np.abs(values).max()), 1e-12)
-    style = {
-        "cmap": "RdBu_r",
-        "vmin": -most,
-        "vmax": most,
-        "aspect": "auto",
-        "interpolation": "nearest",
-    }
-    drawn = axes.imshow(values, extent=(0.5, size + 0.5, k + 0.5, 0.5), **style)
+    drawn = axes.imshow(
+        values,
+        extent=(0.5, size + 0.5, k + 0.5, 0.5),
+        cmap="RdBu_r",
+        vmin=-most,
+        vmax=most,
+        aspect="auto",
+        interpolation="nearest",
+    )
     axes.set(xlabel="feature")
     axes.set_yticks(range(1, k + 1), labels)
     number_axis(axes.xaxis, size)
@@ -147,17 +157,17 @@ def scatter(
     legend = columns * (max(text_width(name, 8) for name, _ in groups) + 40) + 10 if shown else 0
     canvas = page.canvas(574 + legend, 565)
     axes = canvas.axes(64, 4, 510, 510)
-    z = z.cpu().numpy()
-    if z.shape[1] == 1:
-        both = [z[:, 0]] if prior is None else [z[:, 0], prior[:, 0].cpu().numpy()]
-        limits = min(map(np.min, both)), max(map(np.max, both))
-        style = {"bins": 60, "range": limits, "histtype": "stepfilled"}
+    codes = z.cpu().numpy()
+    if codes.shape[1] == 1:
+        both = [codes[:, 0]] if prior is None else [codes[:, 0], prior[:, 0].cpu().numpy()]
+        limits = min(one.min() for one in both), max(one.max() for one in both)
+        style: Style = {"bins": 60, "range": limits, "histtype": "stepfilled"}
         if prior is not None:  # scaled to as many draws as there are codes
-            weights = np.full(len(prior), len(z) / len(prior))
+            weights = np.full(len(prior), len(codes) / len(prior))
             axes.hist(both[1], weights=weights, color=canvas.theme.backdrop, **style)
         style["stacked"] = True
         axes.hist(
-            [z[at, 0] for _, at in groups],
+            [codes[at, 0] for _, at in groups],
             color=colours,
             label=[unmathed(name) for name, _ in groups],
             **style,
@@ -165,11 +175,14 @@ def scatter(
         axes.set(xlabel=names[0], ylabel="count")
     else:
         if prior is not None:
-            axes.scatter(*prior.cpu().T.numpy(), s=4, color=canvas.theme.backdrop, linewidths=0)
+            draws = prior.cpu().numpy()
+            grey = canvas.theme.backdrop
+            axes.scatter(draws[:, 0], draws[:, 1], s=4, color=grey, linewidths=0)
         for (name, at), colour in zip(groups, colours):
             axes.scatter(
-                *z[at].T,
-                s=6 if len(z) > 1000 else 16,
+                codes[at, 0],
+                codes[at, 1],
+                s=6 if len(codes) > 1000 else 16,
                 color=colour,
                 linewidths=0,
                 label=unmathed(name),

@@ -144,5 +144,6 @@ class DAE(Autoencoder):
             "corrupted": corrupted,
             "reconstructed": self.decode(self.encode(corrupted)),
         }
-        note = f"held-out points under {self.settings.corruption} corruption of level {self.settings.level:g}"
+        kind, level = self.settings.corruption, self.settings.level
+        note = f"held-out points under {kind} corruption of level {level:g}"
         return {"denoising": Rows(note, rows)}

@@ -83,7 +83,6 @@ class Adversarial(GradientModel):
 
     adversary = "discriminator"  # the attribute that holds it
     criterion: str | None = None
-    source_of_codes = "the prior"
     average: torch.nn.Module  # of the generator's weights, with `ema`
     averaged: torch.Tensor  # how many steps the average has seen
     sampler = "prior"

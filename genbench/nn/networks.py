@@ -25,17 +25,17 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 LEAST_SIDE = 8  # smaller images are not halved
 
 
-def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
+def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Sequential:
     """A network from data [n, *shape] to vectors [n, width]."""
     return initialised(NETWORKS[s.network].encoder(shape, width, s), s)
 
 
-def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
+def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Sequential:
     """A network from vectors [n, width] to data [n, *shape]: the encoder's layers in reverse."""
     return initialised(NETWORKS[s.network].decoder(width, shape, s), s)
 
 
-def initialised(net: nn.Module, s: Settings) -> nn.Module:
+def initialised(net: nn.Sequential, s: Settings) -> nn.Sequential:
     """The network, with weights drawn anew with standard deviation `init_std` if it is set; biases
     are zero then.
     """
@@ -59,11 +59,11 @@ class MLP:
     """Fully connected layers of the widths `hidden`."""
 
     @staticmethod
-    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
+    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Sequential:
         return nn.Sequential(nn.Flatten(), *MLP.layers([prod(shape), *s.hidden, width], s))
 
     @staticmethod
-    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
+    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Sequential:
         return nn.Sequential(
             *MLP.layers([width, *reversed(s.hidden), prod(shape)], s), nn.Unflatten(1, shape)
         )
@@ -98,7 +98,7 @@ class Conv:
     """
 
     @staticmethod
-    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
+    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Sequential:
         stages = Conv.stages(shape, s)
         layers: list[nn.Module] = []
         for before, after in pairwise(stages):
@@ -111,7 +111,7 @@ class Conv:
         )
 
     @staticmethod
-    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
+    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Sequential:
         stages = Conv.stages(shape, s)[::-1]
         layers: list[nn.Module] = [
             *MLP.layers([width, *Conv.dense(s), prod(stages[0])], s),
@@ -149,11 +149,11 @@ class Architecture(Protocol):
     """A pair of functions that build networks."""
 
     @staticmethod
-    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Module:
+    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Sequential:
         """A network from data [n, *shape] to vectors [n, width]."""
 
     @staticmethod
-    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Module:
+    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Sequential:
         """A network from vectors [n, width] to data [n, *shape]."""
 
 

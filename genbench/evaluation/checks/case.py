@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 
 from genbench.data.types import Split
-from genbench.evaluation.context import Evaluation, Unmeasurable
+from genbench.evaluation.context import Evaluation, Unmeasurable, needed
 
 ENOUGH = 64  # samples, or points, that a share or a variance is judged from
 FEWEST = 16  # points that a code or a reconstruction is judged from; fewer say nothing
@@ -42,9 +42,9 @@ class Losses(NamedTuple):
 
 
 class Case:
-    """A trained model's evaluation, its card, and the card of real data, as the checks need them."""
+    """A trained model's evaluation, its card, and the card of real data, for the checks."""
 
-    def __init__(self, e: Evaluation, card: list[dict], real_data: list[dict]):
+    def __init__(self, e: Evaluation, card: list[dict], real_data: list[dict]) -> None:
         self.e, self.model, self.data, self.settings = e, e.model, e.data, e.model.s
         self._card = {entry["name"]: entry for entry in card}
         self._real_data = {entry["name"]: entry for entry in real_data}
@@ -67,7 +67,7 @@ class Case:
     # --- numbers of the card --------------------------------------------------------------------
 
     def entry(self, name: str, least: int = ENOUGH) -> dict | None:
-        """The entry of the card; None if it is not measured, or from fewer samples or test points."""
+        """The entry of the card; None if there is none, or from fewer samples or test points."""
         return _from_enough(self._card.get(name), least)
 
     def real(self, name: str, least: int = ENOUGH) -> dict | None:
@@ -132,20 +132,21 @@ class Case:
         """The criterion of single points. Unmeasurable without a criterion, or if the model keeps
         its training points, whose loss then says nothing.
         """
-        self.e.need(self.model.criterion is not None and not self.model.stores_training_data)
+        criterion = needed(self.model.criterion)
+        self.e.need(not self.model.stores_training_data)
         held_out = [
             self.data.splits[name] for name in ("validation", "test") if name in self.data.splits
         ]
         return Losses(
-            self._losses(self.data.train),
-            torch.cat([self._losses(part) for part in held_out]),
+            self._losses(self.data.train, criterion),
+            torch.cat([self._losses(part, criterion) for part in held_out]),
         )
 
-    def _losses(self, part: Split) -> torch.Tensor:
+    def _losses(self, part: Split, criterion: str) -> torch.Tensor:
         values = []
         for i, batch in enumerate(part.spread(LOSSES).batches(1)):
             logs = self.model.evaluate(batch, self.e.rng("losses", str(i)))
-            values.append(float(logs[self.model.criterion]))
+            values.append(float(logs[criterion]))
         found = torch.tensor(values).double()
         return found[found.isfinite()]
 
@@ -161,7 +162,7 @@ class Case:
         return f"{name}={float(f'{value * factor:.2g}'):g}"
 
     def patience(self, epochs: int = 10) -> str:
-        """Early stopping, if the model has an objective that falls and validation points to see it."""
+        """Early stopping, if an objective of the model falls and there are validation points."""
         unset = "patience" in self.settings and self.settings.get("patience") is None
         possible = self.model.criterion is not None and "validation" in self.data.splits
         return f"patience={epochs}" if unset and possible else ""

@@ -24,7 +24,7 @@ def collapse(case: Case) -> Finding | None:
         return None
     beta = settings.get("beta")
     lower_beta = "beta=1" if beta is not None and beta > 1 else case.scaled("beta", 0.1)
-    ways = case.scaled("lambda", 0.1), case.scaled("lr", 0.3)
+    ways: tuple[str, ...] = case.scaled("lambda", 0.1), case.scaled("lr", 0.3)
     if settings.get("objective", "elbo") == "elbo":
         ways = lower_beta, *ways
     kind = "posterior collapse" if supports(model, "posterior") else "collapse"
@@ -38,7 +38,9 @@ def _spread_of_reconstructions(case: Case) -> float:
 def nothing_to_compress(case: Case) -> Finding | None:
     """Codes with as many values as a point, with which a model can learn to copy its input."""
     size, dimension = case.data.spec.size, case.model.latent_dim
-    if not (case.e.vectors and supports(case.model, "decode") and dimension >= size):
+    if not (case.e.vectors and supports(case.model, "decode")):
+        return None
+    if dimension is None or dimension < size:
         return None
     if case.share_of_variance(case.reconstructions - case.x) > EXACT:
         return None

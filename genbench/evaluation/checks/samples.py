@@ -1,5 +1,7 @@
 """Problems of samples: they are all alike, unlike data, cover little of it, or copy it."""
 
+import math
+
 import torch
 
 from genbench.evaluation.checks.case import ENOUGH, Case, Finding, first
@@ -65,8 +67,8 @@ def poor_samples(case: Case) -> Finding | None:
     near, reached = precision["value"], coverage["value"]
     if near < 0.5:
         text = (
-            f"few samples look like data (precision {near:.2f}), and they reach {reached:.0%} of it "
-            f"(coverage {reached:.2f})"
+            f"few samples look like data (precision {near:.2f}), and they reach {reached:.0%} of "
+            f"it (coverage {reached:.2f})"
         )
         return Finding("samples unlike data", text, _cover_more(case))
     if reached <= 0.5 * near:
@@ -79,8 +81,8 @@ def poor_samples(case: Case) -> Finding | None:
     if fid is None or real is None or fid["low"] is None or fid["low"] <= FAR * real["value"]:
         return None
     text = (
-        f"samples are far from data: fid is {fid['value']:.3g}, and {real['value']:.3g} for real data "
-        "in their place"
+        f"samples are far from data: fid is {fid['value']:.3g}, and {real['value']:.3g} for real "
+        "data in their place"
     )
     return Finding("samples unlike data", text, _cover_more(case))
 
@@ -115,12 +117,12 @@ def copies(case: Case) -> Finding | None:
     if _are_one_point(case):
         return None
     copied, ratio = case.entry("copied"), case.entry("memorisation")
-    tied = copied is not None and (copied["low"] or 0) > 0
-    near = ratio is not None and ratio["value"] < (NEAR if tied else IS_COPY)
-    if tied and copied["value"] > 0.5:
-        why = f"{copied['value']:.0%} of them are tied to one training point"
-    elif near:
-        why = f"they are {ratio['value']:.2f} times as far from training points as new data are"
+    tied = copied["value"] if copied is not None and (copied["low"] or 0) > 0 else 0.0
+    distance = math.inf if ratio is None else ratio["value"]
+    if tied > 0.5:
+        why = f"{tied:.0%} of them are tied to one training point"
+    elif distance < (NEAR if tied > 0 else IS_COPY):
+        why = f"they are {distance:.2f} times as far from training points as new data are"
     elif (share := _distance_among_few(case)) is not None and share < NEAR:
         why = f"they are {share:.2f} times as far from them as these are from one another"
     else:

@@ -48,8 +48,7 @@ def undertrained(case: Case) -> Finding | None:
     validation loss rose again, or that stopped early for that reason, needs no more steps.
     """
     steps, late = case.cost.get("steps"), case.cost.get("late_fall")
-    learns_by_steps = steps is not None and "steps" in case.settings and not case.model.converged
-    if not learns_by_steps:
+    if steps is None or "steps" not in case.settings or case.model.converged:
         return None
     stopped_early = case.cost.get("kept_epoch", math.inf) < case.cost.get("epochs", 0)
     if stopped_early or (late is not None and late < 0):
@@ -85,7 +84,7 @@ class Gap(NamedTuple):
     """How training points and held-out points differ in their losses: by the ranks (Mann & Whitney
     1947), which have no unit and mind no outliers, and in the mean."""
 
-    share: float  # of pairs of a training and a held-out point, in which the latter has the larger loss
+    share: float  # of pairs of a training and a held-out point where the latter has more loss
     error: float  # standard error of that share, if both had the same losses
     mean: float
 
@@ -110,7 +109,7 @@ def _has_curve(case: Case) -> bool:
 
 
 def _rose_again(case: Case, gap: Gap) -> Finding | None:
-    """The validation loss was lowest before the end, and what it rose by since is part of the gap."""
+    """The validation loss was lowest before the end, and its rise since is part of the gap."""
     rise, epoch = case.cost.get("late_rise", 0.0), case.cost.get("lowest_epoch")
     if not _has_curve(case) or not case.patience() or rise <= RISE * gap.mean:
         return None

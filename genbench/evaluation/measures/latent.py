@@ -28,12 +28,10 @@ def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     t = torch.linspace(0, 1, STEPS + 1)[None, :, None]
     found = []
     for start in range(0, half, 50):
-        pairs, points = (
-            slice(start, start + 50),
-            slice(start * (STEPS + 1), (start + 50) * (STEPS + 1)),
-        )
+        pairs = slice(start, start + 50)
+        at = slice(start * (STEPS + 1), (start + 50) * (STEPS + 1))
         lines = ((1 - t) * a[pairs, None] + t * b[pairs, None]).to(e.test.raw.device)
-        given = e.model.conditioned_on(None if y is None else y[points])
+        given = e.model.conditioned_on(None if y is None else y[at])
         found.append(
             e.values(given.decode(lines.flatten(0, 1)).cpu().double()).unflatten(0, lines.shape[:2])
         )

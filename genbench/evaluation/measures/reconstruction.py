@@ -14,7 +14,9 @@ LEAST = 1e-10  # squared error that counts; a perfect reconstruction has 100 dB
 
 
 def squared_errors(e: Evaluation) -> torch.Tensor:
-    """The mean squared error per value of each test point [n], of a table per standardized value."""
+    """The mean squared error per value of each test point [n]; of a table, per standardized
+    value.
+    """
     return (e.values(e.reconstructions) - e.values(e.x)).double().square().mean(1)
 
 
@@ -92,7 +94,8 @@ def structural_similarity(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """SSIM [n] of images x and y [n, c, h, w] in [0, 1], h and w at least 11: the mean over windows
     and channels of
 
-        (2 mx my + C1) (2 sxy + C2) / ((mx^2 + my^2 + C1) (sx^2 + sy^2 + C2)),    C1 = .01^2, C2 = .03^2,
+        (2 mx my + C1) (2 sxy + C2) / ((mx^2 + my^2 + C1) (sx^2 + sy^2 + C2)),
+        C1 = .01^2, C2 = .03^2,
 
     with means and covariances weighted by a Gaussian of standard deviation 1.5 (Wang et al. 2004,
     equation 13).

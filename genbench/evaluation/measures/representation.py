@@ -1,7 +1,9 @@
 """What codes know of the classes, and how they lie: measures of encoders."""
 
 from collections.abc import Callable
+from typing import Protocol
 
+import numpy as np
 import torch
 
 from genbench.evaluation.context import FEW, Evaluation, K
@@ -11,7 +13,17 @@ from genbench.model import supports
 from genbench.stats.intervals import Measured
 
 
-def correct(e: Evaluation, classifier) -> Measured | None:
+class Classifier(Protocol):
+    """A classifier as scikit-learn has them, of codes [n, d] and labels [n]."""
+
+    def fit(self, codes: np.ndarray, y: np.ndarray) -> object:
+        """Learn from labelled codes."""
+
+    def predict(self, codes: np.ndarray) -> np.ndarray:
+        """The labels of codes."""
+
+
+def correct(e: Evaluation, classifier: Classifier) -> Measured | None:
     """The accuracy on test codes of a scikit-learn classifier of training codes.
 
     Codes that were made from the labels say nothing of them.
@@ -21,7 +33,7 @@ def correct(e: Evaluation, classifier) -> Measured | None:
     codes, y = e.train_codes
     classifier.fit(codes.numpy(), y.numpy())
     predicted = torch.as_tensor(classifier.predict(e.codes.numpy()))
-    return e.mean(predicted == e.test.y.cpu(), n={"test": len(predicted), "train": len(codes)})
+    return e.mean(predicted == e.test_labels, n={"test": len(predicted), "train": len(codes)})
 
 
 @measure(
@@ -48,7 +60,8 @@ def knn_accuracy(e: Evaluation) -> Measured | None:
     unit="share of test points",
     better="higher",
     source="Alain & Bengio 2016, arXiv:1610.01644",
-    only="of models whose codes are vectors made without labels, on data with labels, by evaluation=full",
+    only="of models whose codes are vectors made without labels, on data with labels, "
+    "by evaluation=full",
 )
 def linear_probe(e: Evaluation) -> Measured | None:
     """Accuracy of a logistic regression on standardised codes: whether planes tell the codes of
@@ -103,10 +116,10 @@ def ari(e: Evaluation) -> Measured:
     return agreement(e, adjusted_rand_score)
 
 
-def agreement(e: Evaluation, score: Callable) -> Measured:
+def agreement(e: Evaluation, score: Callable[[np.ndarray, np.ndarray], float]) -> Measured:
     """The score of the classes and the clusters of test points."""
     found = clusters(e)
-    pairs = torch.stack([e.test.y.cpu(), found], 1)
+    pairs = torch.stack([e.test_labels, found], 1)
     return e.resampled(lambda of: score(*of(pairs).T.numpy()), {"test": len(pairs)}, FEW)
 
 

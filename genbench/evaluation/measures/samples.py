@@ -1,6 +1,7 @@
 """How samples compare with test points, and with the training points that they must not copy."""
 
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -86,7 +87,9 @@ def by_neighbours(e: Evaluation, name: str) -> Measured:
     within=SHARE,
 )
 def precision(e: Evaluation) -> Measured:
-    """Share of samples nearer to a test point than its 5th neighbour is: how many look like data."""
+    """Share of samples that are nearer to a test point than its 5th neighbour: they look like
+    data.
+    """
     return by_neighbours(e, "precision")
 
 
@@ -154,7 +157,9 @@ def sliced_wasserstein(e: Evaluation) -> Measured:
     )
 
 
-def sliced(e: Evaluation, x: torch.Tensor, y: torch.Tensor, n: dict[str, int], **more) -> Measured:
+def sliced(
+    e: Evaluation, x: torch.Tensor, y: torch.Tensor, n: dict[str, int], **more: Any
+) -> Measured:
     """The sliced 2-Wasserstein distance of points x and y [n, d] over 200 random directions."""
     directions = torch.randn(
         DIRECTIONS,

@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import torch
 
-from genbench.evaluation.context import Evaluation
+from genbench.evaluation.context import Draw, Evaluation
 from genbench.evaluation.registry import SHARE, measure
 from genbench.stats import divergences
 from genbench.stats.intervals import Measured
@@ -43,13 +43,12 @@ def ndb(e: Evaluation) -> Measured:
     mine, theirs, bins = e.once(binned)
     level = e.asked.level or LEVEL
     n = {"samples": len(theirs), "train": len(mine), "bins": bins}
-    more = {
-        "on": "train",
-        "features": e.values.name,
-        "of": "" if level == LEVEL else f"at the level {level:g}",
-    }
     return e.resampled(
-        lambda of: different_bins(of(mine), of(theirs), bins, level) / bins, n, **more
+        lambda of: different_bins(of(mine), of(theirs), bins, level) / bins,
+        n,
+        on="train",
+        features=e.values.name,
+        of="" if level == LEVEL else f"at the level {level:g}",
     )
 
 
@@ -65,7 +64,7 @@ def bin_divergence(e: Evaluation) -> Measured:
     mine, theirs, bins = e.once(binned)
     n = {"samples": len(theirs), "train": len(mine), "bins": bins}
 
-    def divergence(of):
+    def divergence(of: Draw) -> torch.Tensor:
         return divergences.jsd_discrete(
             *(
                 torch.bincount(of(some), minlength=bins).double() / len(some)

@@ -2,7 +2,7 @@
 
 import torch
 
-from genbench.evaluation.context import Evaluation
+from genbench.evaluation.context import Draw, Evaluation, needed
 from genbench.evaluation.measures.samples import each
 from genbench.evaluation.registry import POSITIVE, measure
 from genbench.stats import divergences
@@ -14,7 +14,7 @@ def classes(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     have.
     """
     e.need(e.features.classes > 1)
-    return tuple(e.features.predict(points, e.classes) for points in (e.x, e.samples))
+    return e.features.predict(e.x, e.classes), e.features.predict(e.samples, e.classes)
 
 
 def counts(e: Evaluation, found: torch.Tensor) -> torch.Tensor:
@@ -54,7 +54,7 @@ def class_divergence(e: Evaluation) -> Measured:
     """
     x, y = e.once(classes)
 
-    def divergence(of):
+    def divergence(of: Draw) -> torch.Tensor:
         data, samples = (counts(e, of(found)) + 0.5 for found in (x, y))
         return divergences.kl_discrete(samples / samples.sum(), data / data.sum())
 
@@ -79,7 +79,7 @@ def class_imbalance(e: Evaluation) -> Measured:
     y = y[there[y]]
     e.need(len(y) > 0)
 
-    def divergence(of):
+    def divergence(of: Draw) -> torch.Tensor:
         shares = counts(e, of(y))[there] / len(y)
         return divergences.kl_discrete(shares, torch.full_like(shares, 1 / len(shares)))
 
@@ -91,24 +91,27 @@ def classifier_accuracy(e: Evaluation) -> Measured | None:
     """Accuracy on test points of the classifier whose features and classes are used: what they are
     worth, not the model.
     """
-    e.need(e.features.classes > 1 and e.test.y is not None and not e.real)
-    of = "" if e.data.reference.held_out else "points that it was trained on"
-    return e.mean(
-        e.features.predict(e.x, e.classes) == e.test.y.cpu(), features=e.features.name, of=of
-    )
+    e.need(e.features.classes > 1 and not e.real)
+    y, reference = e.test_labels, needed(e.data.reference)
+    of = "" if reference.held_out else "points that it was trained on"
+    return e.mean(e.features.predict(e.x, e.classes) == y, features=e.features.name, of=of)
+
+
+def known_modes(e: Evaluation) -> torch.Tensor:
+    """The modes [K, D] of the density that the data were drawn from. Unmeasurable if it is not
+    known, or has none.
+    """
+    return needed(needed(e.data.density).modes)
 
 
 def near_modes(e: Evaluation, n: int = 10_000) -> tuple[torch.Tensor, torch.Tensor]:
     """Of n samples, those [n] within 3 standard deviations of the nearest mode of a known density,
     and its number [n].
     """
-    e.need(e.data.density is not None and e.data.density.modes is not None)
-    density, samples = (
-        e.data.density,
-        torch.cat([part.cpu() for part in e.draw(n, "modes")]).double(),
-    )
-    distance, mode = torch.cdist(samples, density.modes).min(1)
-    return distance < 3 * density.scales[mode], mode
+    centres, scales = known_modes(e), needed(e.data.density).scales
+    samples = torch.cat([part.cpu() for part in e.draw(n, "modes")]).double()
+    distance, mode = torch.cdist(samples, centres).min(1)
+    return distance < 3 * scales[mode], mode
 
 
 @measure(
@@ -125,7 +128,7 @@ def modes(e: Evaluation) -> Measured:
     the samples lie.
     """
     near, mode = e.once(near_modes)
-    there = len(e.data.density.modes)
+    there = len(known_modes(e))
     found = torch.bincount(mode[near], minlength=there) >= 0.005 * len(near)
     return Measured(int(found.sum()), {"samples": len(near)}, on="the density", total=there)
 
@@ -147,7 +150,7 @@ def modes_loose(e: Evaluation) -> Measured:
         len(mode[near].unique()),
         {"samples": len(near)},
         on="the density",
-        total=len(e.data.density.modes),
+        total=len(known_modes(e)),
     )
 
 
