@@ -1,6 +1,6 @@
-"""The sweeper of genbench for Hydra, which finds it in this namespace package: `hydra/sweeper=genbench`.
+"""The sweeper of genbench, `hydra/sweeper=genbench`, in a namespace package where Hydra finds it.
 
-It decides which jobs there are, where they live and which are done; the chosen launcher runs the rest.
+It decides which jobs there are, where they live and which are done; the launcher runs the rest.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,8 @@ class GenbenchSweeper(Sweeper):
         self.hydra_context, self.task, self.config = hydra_context, task_function, config
 
     def sweep(self, arguments: Sequence[str]) -> Any:
-        """Run the jobs that are not done, and return the `Sweep` that knows how all of them ended."""
+        """Run the jobs that are not done; returns the `Sweep`, which knows how all ended."""
         from genbench.sweeps.engine import sweep  # Hydra imports every plugin before each command
 
+        assert self.hydra_context is not None and self.config is not None  # `setup` comes first
         return sweep(self.params, arguments, self.task, self.hydra_context, self.config)

@@ -1,10 +1,11 @@
-"""Time each measure of the report card, in CPU seconds, for a model on a dataset, and then those of real data.
+"""Time each measure of the report card, in CPU seconds: of a model on a dataset, then of real data.
 
-    python scripts/benchmark_card.py                                                           bundled digits
-    python scripts/benchmark_card.py model=vae dataset=mnist dataset.root=FOLDER epochs=1      any settings of a run
+    python scripts/benchmark_card.py                           bundled digits
+    python scripts/benchmark_card.py model=vae dataset=ring    any settings of a run
 
-What several measures need (samples, features, codes, nearest neighbours) is paid for by the first of them. The classifier
-that points are compared by is timed apart; it is trained once for a dataset and then kept in the cache folder.
+What several measures need (samples, features, codes, nearest neighbours) is paid for by the first
+of them. The classifier that points are compared by is timed apart; it is trained once for a dataset
+and then kept in the cache folder.
 """
 
 import argparse
@@ -54,7 +55,8 @@ def main() -> None:
         spent(lambda: e.features.name, lambda name: f"{name}: trained, or found in the cache")
         total = measure_all("", e, [m for m in measures().values() if supports(model, *m.needs)])
         print(
-            f"{total:8.2f} s  in all, {torch.get_num_threads()} threads, {size}, {len(e.test):,} test points"
+            f"{total:8.2f} s  in all, {torch.get_num_threads()} threads, {size}, "
+            f"{len(e.test):,} test points"
         )
         if supports(model, "sample"):
             total = measure_all("real data, ", RealData(e), measures_of_samples())

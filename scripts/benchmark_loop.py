@@ -2,11 +2,12 @@
 
     python scripts/benchmark_loop.py --root FOLDER_ABOVE_MNIST [--rounds 3] [--workers 0]
 
-The plain loop is what tutorials show: torchvision's MNIST with ToTensor in a DataLoader. The bare loop is the least
-that the same mathematics takes: the images lie in memory as floats, Adam is fused, nothing is logged. All three have
-the same network, batch size, optimiser and number of images. genbench's epoch is the first of a run: training,
-validation on 5,000 more images, samples and reconstructions, TensorBoard, checkpoint. What a run does once, at its end
-(all other pictures, the codes for the projector), is timed apart. Rounds alternate, so that all see the same machine.
+The plain loop is what tutorials show: torchvision's MNIST with ToTensor in a DataLoader. The bare
+loop is the least that the same mathematics takes: the images lie in memory as floats, Adam is
+fused, nothing is logged. All three have the same network, batch size, optimiser and number of
+images. genbench's epoch is the first of a run: training, validation on 5,000 more images, samples
+and reconstructions, TensorBoard, checkpoint. What a run does once, at its end (all other pictures,
+the codes for the projector), is timed apart. Rounds alternate, so that all see the same machine.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from genbench.config.compose import composed
 from genbench.config.registry import builtin_registry
 from genbench.config.validation import check
 from genbench.data.loading import load
+from genbench.data.types import Data
 from genbench.experiment import build
 from genbench.runs.recorder import Run
 from genbench.training.loop import fit
@@ -80,25 +82,33 @@ def epoch_by_hand(batches: Iterable[torch.Tensor], fused: bool) -> float:
     return time.perf_counter() - started
 
 
-def our_epoch(config: dict, data) -> tuple[float, float, float]:
-    """Seconds of the training pass alone, of the epoch with all that belongs to it, and of what a run does at its end."""
-    with tempfile.TemporaryDirectory() as folder, Run(Path(folder), config) as run:
+class TimedRun(Run):
+    """A run that remembers how fast each epoch's training was, in images per second."""
+
+    def __init__(self, folder: Path, config: dict) -> None:
+        super().__init__(folder, config)
+        self.speeds: list[float] = []
+
+    def log(self, epoch: int, point: dict[str, dict[str, float]], images_per_second: float) -> None:
+        """Keep the terms of an epoch and its speed."""
+        self.speeds.append(images_per_second)
+        super().log(epoch, point, images_per_second)
+
+
+def our_epoch(config: dict, data: Data) -> tuple[float, float, float]:
+    """Seconds of an epoch's training alone, of the whole epoch, and of what a run does at its
+    end.
+    """
+    with tempfile.TemporaryDirectory() as folder, (run := TimedRun(Path(folder), config)):
         run.display.console.quiet = True
         run.start()
         run.set_data(data)
-        passes = []
-        log = run.log
-
-        def timed(epoch, point, images_per_second):
-            passes.append(len(data.train) / images_per_second)
-            log(epoch, point, images_per_second)
-
-        run.log = timed
         started, model = time.perf_counter(), build(config, data)
         fit(model, data, run, model.s)
         trained = time.perf_counter()
-        run.show(1, model, data, drawn=True)
-        return passes[0], trained - started, time.perf_counter() - trained
+        run.draw_final(1, model, data, drawn=True)
+        training = len(data.train) / run.speeds[0]
+        return training, trained - started, time.perf_counter() - trained
 
 
 def main() -> None:
@@ -118,7 +128,8 @@ def main() -> None:
     images = data.train.values().flatten(1)
     n = len(images)
     print(
-        f"{n:,} images per epoch, {torch.get_num_threads()} threads, DataLoader with {args.workers} workers"
+        f"{n:,} images per epoch, {torch.get_num_threads()} threads, "
+        f"DataLoader with {args.workers} workers"
     )
     ratios: dict[str, list[float]] = {
         "epoch to plain loop": [],
@@ -129,8 +140,8 @@ def main() -> None:
         plain, bare = plain_epoch(args.root, n, args.workers), bare_epoch(images)
         training, epoch, end = our_epoch(config, data)
         print(
-            f"round {r + 1}: plain {plain:.2f} s, bare {bare:.2f} s, genbench {epoch:.2f} s, of which training {training:.2f} s; "
-            f"{end:.2f} s once at the end"
+            f"round {r + 1}: plain {plain:.2f} s, bare {bare:.2f} s, genbench {epoch:.2f} s, "
+            f"of which training {training:.2f} s; {end:.2f} s once at the end"
         )
         for name, ratio in zip(ratios, [epoch / plain, training / bare, bare / plain], strict=True):
             ratios[name].append(ratio)

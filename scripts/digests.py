@@ -3,9 +3,10 @@
     python scripts/digests.py record FILE    before the change
     python scripts/digests.py compare FILE   after it
 
-Every model is trained on digits (and, of those that take vectors, on ring) for two epochs with one seed and one
-thread. FILE then holds the SHA-256 of its weights, of 64 samples and of its measured objective. `compare` trains them
-again and exits with 1 if any digest differs. Digests hold for one machine and one version of torch.
+Every model is trained on digits (and, of those that take vectors, on ring) for two epochs with one
+seed and one thread. FILE then holds the SHA-256 of its weights, of 64 samples and of its measured
+objective. `compare` trains them again and exits with 1 if any digest differs. Digests hold for one
+machine and one version of torch.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Measure what default settings achieve: three seeds each, of which the worst counts against a goal.
+"""Measure what default settings achieve: for each goal, the worst of three seeds counts.
 
-    python scripts/measure_defaults.py --root FOLDER              all goals, MNIST in FOLDER/MNIST/raw; about an hour on 2 cores
+    python scripts/measure_defaults.py --root FOLDER              all goals: an hour on 2 cores
     python scripts/measure_defaults.py --root FOLDER gan wgan     some of them
 
-Each goal is a sweep over seeds in --folder, so the same command goes on where it was stopped and trains nothing twice.
-The exit status is 1 if a goal was missed.
+MNIST lies in FOLDER/MNIST/raw. Each goal is a sweep over seeds in --folder, so the same command
+goes on where it was stopped and trains nothing twice. The exit status is 1 if a goal was missed.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 
 class Goal(NamedTuple):
-    """A measure of the report card, in the runs of one sweep over seeds, and the bound that its worst value must keep."""
+    """A measure of the report card in a sweep over seeds, and the bound of its worst value."""
 
     sweep: str
     measure: str
@@ -88,7 +88,7 @@ def main() -> int:
 
 
 def train(name: str, given: argparse.Namespace) -> tuple[list[dict[str, float]], list[float]]:
-    """The cards of a sweep's runs by name of measure, one for each seed, and the CPU seconds of their fits."""
+    """The cards of a sweep's runs, one for each seed, and the CPU seconds of their fits."""
     folder = given.folder.resolve() / name
     root = (
         [f"dataset.root={given.root.resolve()}"]

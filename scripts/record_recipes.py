@@ -1,8 +1,9 @@
-"""Write into recipes when they were last run and what they measured, from the table of `genbench verify`.
+"""Write into recipes when they were last run and what they measured, as `genbench verify` found.
 
     python scripts/record_recipes.py outputs/verify_TIME/table.json
 
-It sets `last_run` and `measured` in configs/recipe/NAME.yaml; recipes that ended with an error keep what they have.
+It sets `last_run` and `measured` in configs/recipe/NAME.yaml; recipes that ended with an error keep
+what they have.
 """
 
 import json

@@ -1,4 +1,6 @@
-"""How a sweep is run: by our own sweeper with any launcher, by another sweeper of Hydra, or anew from its folder."""
+"""How a sweep is run: by our own sweeper with any launcher, by another sweeper of Hydra, or again
+from its folder.
+"""
 
 import os
 import re
@@ -69,7 +71,7 @@ def sweep(
     hydra_context: HydraContext,
     config: DictConfig,
 ) -> Sweep:
-    """Run the jobs that are left of a sweep with the launcher that Hydra was told: what our sweeper does.
+    """Run the jobs that are left of a sweep with Hydra's launcher, as our sweeper does.
 
     `params` are settings of `hydra.sweeper.params`, which those of the command line override.
     """
@@ -136,11 +138,11 @@ def _launch(found: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
 class SweepWatcher:
     """Keeps the summary up to date while jobs run in the process of their sweep."""
 
-    def __init__(self, sweep: Sweep, jobs: list[Job]):
+    def __init__(self, sweep: Sweep, jobs: list[Job]) -> None:
         self.sweep, self.jobs = sweep, jobs
 
     def started(self, index: int) -> set[str]:
-        """A job begins; returns the reasons for which others failed, which are on the screen already."""
+        """A job begins; returns the reasons why others failed, which are on the screen already."""
         self.sweep.note(self.jobs[index], "running")
         return {job.reason for job in self.sweep.jobs if job.state == "failed"}
 
@@ -150,7 +152,7 @@ class SweepWatcher:
 
 
 def _with_another_sweeper(words: list[str], task: JobTask, registry: Registry) -> int:
-    """Let another sweeper, which chooses its jobs as it goes, run them, and gather how they ended."""
+    """Let another sweeper choose and run the jobs, and gather how they ended."""
     folder = sweep_folder(words, registry)
     found = Sweep(words, [], folder, registry)
     require_regular(folder, "hydra.sweep.dir")

@@ -1,11 +1,12 @@
-"""Jobs that share a process: what the code of one has changed of it is put back before the next one starts."""
+"""Jobs that share a process: what one of them changed there is restored before the next starts."""
 
 import gc
 import os
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,7 +19,9 @@ def _set_environment(wanted: dict[str, str]) -> None:
     os.environ.update(wanted)
 
 
-SHARED = (  # how to read each, and how to put back what was read
+SHARED: tuple[
+    tuple[Callable[[], Any], Callable[[Any], object]], ...
+] = (  # how to read each, and how to put back what was read
     (os.getcwd, os.chdir),
     (lambda: dict(os.environ), _set_environment),
     (random.getstate, random.setstate),

@@ -66,15 +66,15 @@ class JobTask:
             execute(plain_config(cfg), folder, registry, self.resume, display, self.device)
 
         with signals.listening():
-            watched = self.watcher is not None and os.getpid() == self.process
-            known = self.watcher.started(index) if watched else ()
-            display = self._display(index, " ".join(info.overrides.task), watched)
+            watcher = self.watcher if os.getpid() == self.process else None
+            known = () if watcher is None else watcher.started(index)
+            display = self._display(index, " ".join(info.overrides.task), watcher is not None)
             failure = run_job(run, folder, display, known)
             record = Record(folder, {})
             if failure and not ((folder / "status.json").exists() or record.foreign):
                 record.write_status("failed", reason=str(failure))  # no run was there to record it
-            if watched:
-                self.watcher.ended(index, failure)
+            if watcher is not None:
+                watcher.ended(index, failure)
             return math.nan if failure else objective_of(folder, self.objective)
 
     def _display(self, index: int, label: str, is_alone: bool) -> JobDisplay:
@@ -117,9 +117,10 @@ def run_job(
 def objective_of(folder: Path, name: str | None) -> float:
     """The number of a finished run by which a sweeper can choose the next jobs.
 
-    By default the term that training lowers, on validation data or, where there are none, on training
-    data. `name` is that of a measure of the report card, such as fid, or of a term of a part of the
-    data, such as validation.nll. Not a number, and an error is printed, where the run has none.
+    By default the term that training lowers, on validation data or, where there are none, on
+    training data. `name` is that of a measure of the report card, such as fid, or of a term of a
+    part of the data, such as validation.nll. If the run has no such number, an error is printed
+    and NaN is returned.
     """
     found = read_json_or_empty(folder / "metrics.json", METRICS)
     criterion = found.get("cost", {}).get("criterion")

@@ -1,10 +1,10 @@
-"""Running what a command asks for: one job in its folder, under a name that tells its settings; or through Hydra."""
+"""Running what a command asks for, through Hydra: one job in its folder, titled by its settings."""
 
 import copy
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
@@ -19,6 +19,9 @@ from genbench.runs.sweep_summary import swept
 from genbench.utils.errors import UserError, report, unexpected
 from genbench.utils.files import folder_error
 from genbench.utils.text import quoted
+
+if TYPE_CHECKING:  # it imports torch
+    from genbench.trained import Trained
 
 
 def run_single(words: list[str], registry: Registry) -> int:
@@ -42,7 +45,7 @@ def run_single(words: list[str], registry: Registry) -> int:
 class SingleRun:
     """The task that Hydra calls for a command that is one run."""
 
-    def __init__(self, registry: Registry):
+    def __init__(self, registry: Registry) -> None:
         self.registry = registry
 
     def __call__(self, cfg: Any) -> UserError | None:
@@ -52,11 +55,13 @@ class SingleRun:
 
 
 def plain_config(cfg: Any) -> dict:
-    """A composed config as plain values. UserError where a value refers to one that is not there."""
+    """A composed config as plain values. UserError where a value refers to a missing one."""
     try:
-        return OmegaConf.to_container(cfg, resolve=True)
+        plain = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as error:
         raise UserError("settings", str(error), fix="mend what ${...} refers to") from error
+    assert isinstance(plain, dict)  # a config is no list
+    return plain
 
 
 def composed_registry(hydras: Any) -> Registry:
@@ -86,8 +91,11 @@ def execute(
     resume: str = "",
     display: Display | None = None,
     device: str | None = None,
-):
-    """Check a composed config once more (files may have changed it) and run it in `folder`; see `experiment.run`."""
+) -> "Trained | None":
+    """Check a composed config once more, as files may have changed it, and run it in `folder`.
+
+    The arguments and the result are those of `experiment.run`.
+    """
     config = check(config, registry)
     from genbench.experiment import run
 
@@ -103,7 +111,7 @@ def execute(
 
 
 def run_title(config: dict, folder: Path, registry: Registry) -> str:
-    """What the run in a folder is called: in a sweep, each swept value is named, the default too."""
+    """What the run in a folder is called: in a sweep, by each swept value, also a default."""
     return title(config, registry, swept(folder))
 
 

@@ -1,7 +1,9 @@
-"""The jobs of one command: which there are, where they live, how they ended, and the summary of that.
+"""The jobs of one command: which there are, where they live, how they ended, and their summary.
 
-SWEEP/JOB/                  the run directory of each job, named by its model, dataset and chosen values
-SWEEP/sweep_summary.json    the command, and for each job its overrides, state, reason, directory and the command for it alone
+SWEEP/JOB/                  the run directory of each job, named by its model, dataset and
+                            chosen values
+SWEEP/sweep_summary.json    the command, and for each job its overrides, state, reason, directory
+                            and the command that runs it alone
 """
 
 import json
@@ -41,7 +43,10 @@ from genbench.utils.text import counted, quoted
 
 @dataclass
 class Job:
-    """What was asked for, where it runs, and what has become of it; `first` is an earlier job with the same settings."""
+    """The settings of a job, where it runs, and its state.
+
+    `first` is an earlier job with the same settings.
+    """
 
     overrides: list[str]
     config: dict
@@ -71,9 +76,10 @@ class Sweep:
         folder: Path,
         registry: Registry,
         name: Callable[..., str] | None = None,
-    ):
-        """`name` makes a folder name of a model and overrides; by default one that tells the jobs apart if that can be
-        short. UserError for a job whose settings are refused."""
+    ) -> None:
+        """`name` makes a folder name of a model and overrides; by default one that tells the jobs
+        apart, if it can be short. UserError for a job whose settings are refused.
+        """
         name = name or partial(run_name, named=differing([_own(job) for job in jobs]))
         self.folder, self.registry, self.resume = folder, registry, resume_command(folder, registry)
         self.device: str | None = None  # where to compute, if not where the jobs say
@@ -87,7 +93,7 @@ class Sweep:
         self.before = 0  # how many jobs were done already
 
     def place(self) -> None:
-        """Find each job's folder: the one that holds its settings already, or a new one; and see whether it is done."""
+        """Find each job's folder, which holds its settings already or is new; see if it is done."""
         held = {}
         for folder, config in runs(self.folder, self.registry):
             if _text(config) not in held or Record(folder, config).done:
@@ -139,7 +145,7 @@ class Sweep:
                 echo(f"job {i} has {job.reason} and runs once with it")
 
     def startable(self) -> list[Job]:
-        """The jobs that are left, but for those that have failed as something is in their folder's place."""
+        """The jobs that are left. A job fails here if something else is in its folder's place."""
         jobs = self.left()
         for job in jobs:
             if os.path.lexists(job.folder) and not job.folder.is_dir():
@@ -151,7 +157,7 @@ class Sweep:
         return [job for job in jobs if job.state != "failed"]
 
     def labels(self) -> list[str]:
-        """What tells each job from the others, in a line: the overrides that not all of them have."""
+        """What tells each job from the others, in a line: overrides that not all have."""
         common = (
             set.intersection(*(set(job.overrides) for job in self.jobs))
             if len(self.jobs) > 1
@@ -193,7 +199,7 @@ class Sweep:
         draw_curves(self.folder, self.registry)
         write_report(self.folder, self.registry)
 
-    # --- the summary -------------------------------------------------------------------------------------------
+    # --- the summary ------------------------------------------------------------------------------
 
     def note(self, job: Job, state: str, reason: str = "") -> None:
         """Record what has become of a job."""
@@ -245,14 +251,15 @@ class Sweep:
             if failed > 1:
                 echo(f"{failed} jobs failed: {reason}")
         done = sum(job.state == "done" for job in self.jobs)
-        already = f" ({self.before} already)" * bool(self.before)
-        echo(
-            f"{done} of {counted(len(self.jobs), 'job')} done{already}: {quoted(self.folder / SUMMARY)}"
-        )
+        already = f" ({self.before} already)" if self.before else ""
+        jobs = counted(len(self.jobs), "job")
+        echo(f"{done} of {jobs} done{already}: {quoted(self.folder / SUMMARY)}")
 
 
 def runs(folder: Path, registry: Registry) -> Iterator[tuple[Path, dict]]:
-    """The run directories in a folder with their checked settings, but for those that are damaged or of another version."""
+    """The run directories in a folder with their checked settings; damaged runs and those of other
+    versions are left out.
+    """
     for file in sorted(folder.glob("*/config.yaml")):
         if file.parent.is_symlink():  # it leads out of the sweep
             continue
@@ -263,7 +270,7 @@ def runs(folder: Path, registry: Registry) -> Iterator[tuple[Path, dict]]:
 
 
 def _is_anothers(folder: Path, config: dict) -> bool:
-    """Whether a folder that is not known to hold a run with these settings holds one with others."""
+    """Whether a folder holds a run with other settings."""
     record = Record(folder, config)
     return (
         folder.is_symlink()
