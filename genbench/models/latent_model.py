@@ -97,7 +97,7 @@ class LatentModel(Model):
         return f"{self.s.sampler} + noise" if self.adds_noise else self.s.sampler
 
     def sample_from_latent(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        """Points [n, *shape] for codes z [n, latent_dim]: draws, or means where draws would only be
+        """Points [n, *shape] for codes z [n, latent_dim]: draws, or means if draws would only be
         noisier.
         """
         return self.decode(z)

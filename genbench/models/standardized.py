@@ -14,7 +14,7 @@ from genbench.visualizations import DataUnits, Visualization
 # Methods whose first argument is points, and those that return points.
 TAKE_POINTS = ("encode", "posterior", "classify", "log_prob", "score")
 RETURN_POINTS = ("decode", "sample_from_latent", "sample")
-# Attributes that are the same for the inner model.
+# Attributes that the wrapper takes over from the inner model.
 SAME: tuple[str, ...] = (
     "criterion",
     "until_converged",

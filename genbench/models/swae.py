@@ -28,8 +28,8 @@ class SWAE(Autoencoder):
 
     With `supervision`, each class of the training data has an equal part of the prior (see
     `part_of`). The distance between the codes of a class and draws from its part, averaged over
-    classes, is added with this weight. Every step uses labelled training points of all classes,
-    whatever is in its batch, so that a few labels are enough.
+    classes, is added with this weight. Besides its batch, every step uses labelled training points
+    of all classes, so that a few labels are enough.
     """
 
     settings: SWAESettings

@@ -38,16 +38,15 @@ class Display:
         self.has_announced = False
 
     def echo(self, text: str) -> None:
-        """A line of plain words."""
+        """Print a line without styles or markup."""
         self.console.print(plain(text), markup=False)
         self.last_said = time.perf_counter()
 
     def start(self, epochs: int, criterion: str | None = None, may_end_early: bool = False) -> None:
         """Start the clock, and on a terminal the live line.
 
-        `criterion` is the term that training lowers, if any.
-
-        No time left is shown of a run that may end before its last epoch, as it is not known.
+        `criterion` is the term that training lowers, if any. If the run may end before its last
+        epoch, the time left is not known and not shown.
         """
         self.epochs, self.criterion, self.started = epochs, criterion, time.perf_counter()
         self.may_end_early = may_end_early
@@ -90,7 +89,7 @@ class Display:
             self._say_last()
 
     def _start_live(self, shown: RenderableType) -> None:
-        """Show something on live lines, which are drawn anew four times a second."""
+        """Show something on live lines, which are redrawn four times a second."""
         if self.live is not None:
             self.live.stop()
         self.live = Live(
@@ -121,7 +120,7 @@ class Display:
         self.live.update(Group(self.progress, Text(text, no_wrap=True, overflow="ellipsis")))
 
     def _announce(self, text: str) -> None:
-        """A line of progress where there is no live line."""
+        """Print a line of progress if there is no live line."""
         self.echo(text)
 
     def _say_last(self) -> None:
@@ -141,7 +140,7 @@ class Display:
     def result(
         self, folder: Path, found: dict, headlines: Iterable[str], pictures: list[str], look: str
     ) -> None:
-        """The end of a run that has `found` these numbers, in at most a screen."""
+        """Print the results `found` by a run, in at most a screen."""
         show_result(self.console, self.title, folder, found, headlines, pictures, look)
 
 
@@ -162,7 +161,7 @@ class MeasuringDisplay(Display):
         self.close()
 
     def _below(self, text: str) -> None:
-        """There is no progress bar to show it below."""
+        """Show a text on the live line, as there is no progress bar to show it below."""
         assert self.live is not None
         self.live.update(Text(text))
 
@@ -170,7 +169,7 @@ class MeasuringDisplay(Display):
 class JobDisplay(Display):
     """A job of a sweep: a line when it ends and, where there is no live line, one when it starts.
 
-    Whatever else the run has to say is in its run.log.
+    Everything else about the run is in its run.log.
     """
 
     transient = True
@@ -183,8 +182,10 @@ class JobDisplay(Display):
         width: int = 0,
         console: Console | None = None,
     ) -> None:
-        """The i-th of so many jobs; `width` is that of the longest label. Without `of` others may run at the same time,
-        which leaves no place for a live line."""
+        """The i-th of so many jobs; `width` is that of the longest label.
+
+        Without `of`, other jobs may run at the same time, so there is no live line.
+        """
         self.label = plain(label).ljust(min(width, 40))
         self.number = f"{i:>{len(str(of))}}/{of}" if of else f"job {i}"
         super().__init__(f"{self.number} {label}", console)
@@ -192,7 +193,7 @@ class JobDisplay(Display):
         self.warnings = 0
 
     def begin(self) -> None:
-        """The clock of the job runs."""
+        """Start the clock of the job; show a live line, or print that it starts."""
         self.began = time.perf_counter()
         if self.is_live:
             self._start_live(Text(f"{self.title}: starting", no_wrap=True, overflow="ellipsis"))
@@ -204,13 +205,13 @@ class JobDisplay(Display):
         self.warnings += text.startswith("warning:")
 
     def _announce(self, text: str) -> None:
-        """Progress is shown on live lines only."""
+        """Print nothing: a job shows its progress on live lines only."""
 
     def result(self, *args: Any) -> None:
-        """`ended` shows it."""
+        """Print nothing: `ended` prints the results."""
 
     def ended(self, state: str, numbers: Iterable[str] = ()) -> None:
-        """The line of a job that has ended, with as many of these numbers as there is room for."""
+        """Print the line of a job that has ended, with as many of these numbers as fit."""
         self.close()
         end = [duration(time.perf_counter() - self.began)]
         if self.warnings:
@@ -232,7 +233,7 @@ class JobDisplay(Display):
 
 
 def terms(point: dict[str, dict[str, float]], criterion: str | None, width: int) -> str:
-    """The terms of an epoch by part of the data, the criterion first, and as many others as fit into so many columns.
+    """The terms of an epoch by part of the data: the criterion, and as many others as fit.
 
     Each part has the same terms, so that training and validation compare. At least one is shown.
     """

@@ -20,7 +20,7 @@ MOST_LINES = 4  # of the first diagnosis at the end of a run
 
 
 def parts_of(found: dict) -> dict[str, dict]:
-    """Of the content of metrics.json, the numbers by part of the data."""
+    """The numbers in the content of metrics.json, by part of the data."""
     return {part: found[part] for part in SPLITS if part in found}
 
 
@@ -45,7 +45,7 @@ def objective(found: dict) -> list[str]:
 
 
 def headlines(found: dict, names: Iterable[str]) -> list[dict]:
-    """Of a card, the newest number of each measure with one of these names, in their order."""
+    """The newest number of each of these measures in a card, in the order of the names."""
     card = newest(found.get("card", []))
     return [card[name] for name in names if name in card and card[name]["group"] != "cost"][
         :MOST_HEADLINES
@@ -70,7 +70,7 @@ def brief(found: dict, names: Iterable[str]) -> list[str]:
 
 
 def headline(title: str, found: dict) -> str:
-    """The title of a finished run with its seed, what it took, and how much was measured."""
+    """The title of a finished run with its seed, its duration, and how much was measured."""
     if "seed" in found and not re.search(r"(?<![.\w])seed=", title):
         title += f", seed {found['seed']}"
     epochs, seconds = found.get("cost", {}).get("epochs"), found.get("time", {}).get("seconds")
@@ -96,7 +96,7 @@ def show_result(
     pictures: list[str],
     look: str,
 ) -> None:
-    """A finished run on at most 24 lines of 80 columns: objective, headline measures, the first diagnosis, where to look.
+    """A finished run on at most 24 lines of 80 columns: objective, measures, first diagnosis.
 
     `names` are the headline measures, `pictures` the files in the folder, and `look` is a command
     that shows them.
@@ -189,7 +189,10 @@ def show_card(console: Console, found: dict) -> None:
 
 
 def _aligned(rows: list[list[str]], sides: str) -> list[str]:
-    """Rows of cells as lines, in columns as wide as their longest cell; `<` stands for a column's left side, `>` for its right."""
+    """Rows of cells as lines, in columns as wide as their longest cell.
+
+    `sides` has a character per column: `<` aligns it left, `>` right.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths)).rstrip()
@@ -206,7 +209,7 @@ def remarks(found: dict) -> list[str]:
 
 
 def newest(card: list[dict]) -> dict[str, dict]:
-    """The entries of a card by name; of several with one name, the last that was measured."""
+    """The entries of a card by name; if several have one name, the last that was measured."""
     return {entry["name"]: entry for entry in card}
 
 

@@ -1,6 +1,6 @@
-"""The forms of a run's files, and where a value departs from its form.
+"""The forms of a run's files, and a check that names the place where a value differs from its form.
 
-Readers check a file once, and rely on its form afterwards. A form is one of these:
+Readers check a file once and rely on its form afterwards. A form is one of these:
     int, str, ...           a type; True and False are no numbers
     None                    None
     [form]                  a list whose items have the form
@@ -23,7 +23,7 @@ class Maybe(NamedTuple):
 
 
 def fault(value: Any, form: Any, where: str = "it") -> str:
-    """Where a value departs from a form, in words; empty if it does not."""
+    """Where a value differs from a form, in words; empty if it does not."""
     if isinstance(form, Maybe):
         form = form.form
     if isinstance(form, tuple):
@@ -80,7 +80,7 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:40]}..."
 
 
-# --- forms that several files have in common ------------------------------------------------------------------
+# --- forms that several files have in common ------------------------------------------------------
 
 
 def number(value: Any) -> bool:
@@ -162,16 +162,16 @@ METRICS = {
 
 
 def total_of(entry: dict) -> float | None:
-    """The largest value that an entry of a card can have, of one that counts something.
+    """The largest value that an entry of a card can have, if the entry counts something.
 
-    Files of earlier versions have it as a text: "of 10" in `of`.
+    Earlier versions wrote it into `of`, as "of 10".
     """
     old = re.fullmatch(r"of (\d+)", entry["of"])
     return int(old[1]) if old else entry.get("total")
 
 
 def kind_of(entry: dict) -> str:
-    """What else two entries must agree in to be compared: `of` without the total of earlier versions."""
+    """What two entries must also agree in to be compared: `of`, without an earlier total."""
     return "" if re.fullmatch(r"of \d+", entry["of"]) else entry["of"]
 
 

@@ -8,12 +8,12 @@ from genbench.utils.errors import plain
 
 
 def counted(count: int, noun: str) -> str:
-    """So many of what the noun names, in words: 1 epoch, 2 epochs."""
+    """A count with its noun, in words: 1 epoch, 2 epochs."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def number(value: float | None, digits: int = 5) -> str:
-    """A number with so many significant digits; None, as JSON has what is not finite, is nan."""
+    """A number with so many significant digits; None, which stands for nan in JSON, is nan."""
     if value is None:
         return "nan"
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
@@ -35,4 +35,4 @@ def quoted(path: Path) -> str:
     if shorter.isprintable():
         return shlex.quote(shorter)
     escaped = plain(shorter.replace("\\", r"\\").replace("'", r"\'"))
-    return f"$'{escaped}'"  # as bash, zsh and fish's relatives read escapes
+    return f"$'{escaped}'"  # escapes that bash, zsh and similar shells read
