@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.types import Data
 from genbench.evaluation.card import evaluated, merged

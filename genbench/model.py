@@ -29,7 +29,7 @@ from typing import Any, cast, overload
 import torch
 from torch import nn
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.settings.run import RunSettings
 from genbench.visualizations import Visualization

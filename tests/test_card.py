@@ -20,7 +20,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data import loading
 from genbench.data.loading import load
 from genbench.data.preprocessing import moments

@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans as TheirKMeans
 from sklearn.decomposition import PCA as TheirPCA
 from sklearn.mixture import GaussianMixture
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build

@@ -19,8 +19,9 @@ from runs import differences, forked, outcome
 
 from genbench import experiment
 from genbench.cli.main import main
+from genbench.config.choice_files import GROUPS
 from genbench.config.compose import composed, resolved
-from genbench.config.registry import GROUPS, builtin_registry
+from genbench.config.registry import builtin_registry
 from genbench.config.resolvers import run_name, unique_name
 from genbench.config.validation import check
 
@@ -157,7 +158,10 @@ TINY = ["epochs=2", "dataset.limit=100", "device=cpu", "evaluation=none"]
         ("-m help vae", ["did you mean 'genbench help'"]),
         (
             "help vea",
-            ["no model, dataset or setting is called so", "did you mean 'genbench help vae'"],
+            [
+                "no model, dataset, experiment or setting is called so",
+                "did you mean 'genbench help vae'",
+            ],
         ),
         ("help binarize", ["did you mean 'genbench help dataset.binarize'"]),
         ("help xyzzy", ["see 'genbench --help'"]),

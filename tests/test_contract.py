@@ -11,7 +11,7 @@ from conftest import CONFIGS, MODELS, Nowhere, accepts, built, config_of, small_
 from runs import newest
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.splits import order_seed
 from genbench.data.types import Batch, Data, DataSpec, Split

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from genbench.cli.flags import parse_flags
-from genbench.config.registry import GROUPS, builtin_registry
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import builtin_registry
 from genbench.config.request import check_request
 from genbench.sweeps.sweep import Sweep
 

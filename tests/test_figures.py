@@ -8,7 +8,7 @@ import torch
 from conftest import Nowhere, built, config_of, small_config, suited
 from PIL import Image
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.types import Data, DataSpec, Split
 from genbench.figures import images as pictures

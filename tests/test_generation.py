@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.synthetic import MixtureDensity
 from genbench.data.types import Batch, Data, DataSpec, Split

@@ -17,7 +17,8 @@ from genbench.cli.flags import FLAGS as PARSED
 from genbench.cli.flags import parse_flags
 from genbench.cli.help import name_help, names
 from genbench.cli.main import COMMANDS, main
-from genbench.config.registry import GROUPS, builtin_registry
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import builtin_registry
 from genbench.config.request import check_request
 from genbench.config.validation import ASIDE, check, known_settings, title
 from genbench.settings.fields import (

@@ -10,7 +10,7 @@ from conftest import Nowhere, config_of, small_config
 from scipy.special import logsumexp
 from scipy.stats import binom, multivariate_normal
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build

@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import Nowhere, config_of
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import config_of
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.nn import networks
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator

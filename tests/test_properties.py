@@ -19,8 +19,8 @@ from hypothesis.extra import numpy as arrays
 from genbench.config.compose import configured
 from genbench.config.registry import builtin_registry
 from genbench.config.resolvers import run_name, unique_name
-from genbench.config.settings import Settings
 from genbench.config.validation import known_settings
+from genbench.config.values import Settings
 from genbench.data.splits import order_seed
 from genbench.data.types import Data, DataSpec, Split
 from genbench.experiment import build

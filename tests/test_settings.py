@@ -9,7 +9,8 @@ import typing
 import pytest
 from pydantic import Field, ValidationError
 
-from genbench.config.registry import GROUPS, builtin_registry
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import builtin_registry
 from genbench.config.request import check_job
 from genbench.settings.adversarial import WGANSettings
 from genbench.settings.autoencoders import SparseAESettings, VAESettings

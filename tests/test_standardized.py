@@ -9,7 +9,7 @@ from conftest import Nowhere, built, small_config
 from runs import differences, outcome
 from test_resume import stopped_in
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data import loading
 from genbench.data.loading import load
 from genbench.data.preprocessing import moments_of

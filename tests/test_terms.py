@@ -11,7 +11,7 @@ from torch.distributions import Binomial as TheirBinomial
 from torch.distributions import ContinuousBernoulli as TheirContinuousBernoulli
 from torch.distributions import Independent, Normal, kl_divergence
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.synthetic import MixtureDensity, Moons
 from genbench.data.types import Data, DataSpec, Split

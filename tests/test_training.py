@@ -9,8 +9,8 @@ import torch
 from conftest import Nowhere, config_of, small_config
 
 from genbench.config.registry import builtin_registry
-from genbench.config.settings import Settings
 from genbench.config.validation import known_settings, require_one_length
+from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.types import Data, DataSpec, Split
 from genbench.experiment import build

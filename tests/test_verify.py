@@ -17,8 +17,8 @@ from conftest import CONFIGS, config_of
 from genbench.cli.completion import candidates
 from genbench.cli.main import COMMANDS
 from genbench.config.registry import builtin_registry
-from genbench.config.settings import flatten
 from genbench.config.validation import ASIDE, known_settings
+from genbench.config.values import flatten
 from genbench.data.loading import load
 from genbench.experiment import build, run
 from genbench.trained import Trained

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from genbench.config.registry import GROUPS, Registry
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import Registry
 from genbench.config.saved import given, options, recorded
 from genbench.runs.compatibility import LENGTH
 from genbench.runs.directory import Record, read_metrics

@@ -5,7 +5,8 @@ from glob import escape, glob
 from itertools import product
 
 from genbench.cli.help import names
-from genbench.config.registry import GROUPS, Registry
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import Registry
 from genbench.config.validation import known_settings
 from genbench.settings.setting import Setting
 from genbench.verification.recipe import WHERE

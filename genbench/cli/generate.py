@@ -14,7 +14,7 @@ import torch
 
 from genbench.config.registry import Registry
 from genbench.config.resolvers import unique_name
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.experiment import load_run
 from genbench.figures.canvas import png
 from genbench.figures.latent import (

@@ -37,7 +37,8 @@ from genbench.cli.commands import RUN_COMMANDS
 from genbench.cli.completion import SCRIPTS, candidates
 from genbench.cli.flags import parse_flags
 from genbench.cli.help import choices_help, command_help, name_help, names, settings_help
-from genbench.config.registry import GROUPS, Registry, builtin_registry
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import Registry, builtin_registry
 from genbench.settings.names import nearest
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report, unexpected

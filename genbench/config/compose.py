@@ -18,10 +18,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.config import resolvers  # noqa: F401 (registers those that config.yaml uses)
+from genbench.config.choice_files import GROUPS
 from genbench.config.experiments import EXPERIMENT, with_experiment
 from genbench.config.nodes import store_settings
 from genbench.config.overrides import check_hydras_words, parsed
-from genbench.config.registry import GROUPS, Registry
+from genbench.config.registry import Registry
 from genbench.config.validation import check, known_settings
 from genbench.settings.names import nearest_value
 from genbench.utils.errors import UserError

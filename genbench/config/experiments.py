@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genbench.config.registry import GROUPS, Registry
-from genbench.config.settings import flatten
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import Registry
+from genbench.config.values import flatten
 from genbench.settings.names import nearest
 from genbench.utils.errors import UserError
 from genbench.utils.files import MOST_YAML, Unreadable, parse_yaml, read_text

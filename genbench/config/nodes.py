@@ -6,7 +6,8 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from genbench.config.registry import GROUPS, SHARED, Registry
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import SHARED, Registry
 from genbench.settings.base import Settings, settings_of
 from genbench.settings.fields import ConditionalDefault
 

@@ -17,7 +17,8 @@ from hydra.core.override_parser.types import (
 )
 from hydra.errors import HydraException
 
-from genbench.config.registry import GROUPS, Registry
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import Registry
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 

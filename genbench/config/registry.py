@@ -1,28 +1,21 @@
 """Every model, dataset and command there is, with its settings: the classes that declare them, the presets in configs/."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from genbench.config.choice_files import CODE, EXAMPLES, GROUPS, read_choice
 from genbench.config.declarations import settings_class
-from genbench.config.settings import FIXED, flatten
+from genbench.config.values import flatten
 from genbench.settings.base import Settings, own_first, settings_of
 from genbench.settings.commands import COMMANDS
 from genbench.settings.run import RunSettings
 from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError
-from genbench.utils.files import MOST_YAML, Unreadable, parse_yaml, read_text
 
-GROUPS = ("model", "dataset")  # what a run is chosen from; a model's presets win over a dataset's
-CODE = {"model": "class", "dataset": "loader"}  # what names the code of each
-EXAMPLES = {
-    group: f"such as {group}: {{name: mine, {part}: my_module.{part.title()}}}"
-    for group, part in CODE.items()
-}
 SHARED = settings_of(RunSettings)
 
 
@@ -231,62 +224,10 @@ class Registry:
         """The values of a file by dotted name, and the lines of the comment at its head."""
         if path not in self._read:
             file = self.file(path)
-            try:
-                text = read_text(Path(os.path.realpath(file)), MOST_YAML)  # a link is allowed here
-                content = parse_yaml(text, file) or {}
-            except Unreadable as error:
-                raise UserError(str(file), error.what, fix="correct the file") from error
-            if not isinstance(content, dict):
-                raise UserError(
-                    str(file), "holds no settings by name", fix="write NAME: VALUE in each line"
-                )
-            _check_fixed(file, content)
-            if path != "config" and file.parent.parent != self.folders[-1]:
-                _check_no_hydra(file, text, content)
-            self._read[path] = flatten(content), _head(text)
+            by_user = path != "config" and file.parent.parent != self.folders[-1]
+            content, head = read_choice(file, by_user)
+            self._read[path] = flatten(content), head
         return self._read[path]
-
-
-def _head(text: str) -> list[str]:
-    """The lines of the comment at the head of a YAML file, without the line that is for Hydra."""
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        if not line.startswith("# @package"):
-            lines.append(line[2:])
-    return lines
-
-
-def _check_fixed(file: Path, content: dict[str, Any]) -> None:
-    """UserError where a file's name of a model or dataset, or of its code, is no text."""
-    for group in GROUPS:
-        node = content.get(group, {})
-        if not isinstance(node, dict):
-            raise UserError(f"{file}: {group}", "must be NAME: VALUE pairs", node, EXAMPLES[group])
-        for name in sorted(FIXED):
-            of, _, part = name.partition(".")
-            if of == group and part in node and not (isinstance(node[part], str) and node[part]):
-                raise UserError(f"{file}: {name}", "must be a text", node[part], EXAMPLES[group])
-
-
-def _check_no_hydra(file: Path, text: str, content: dict[str, Any]) -> None:
-    """UserError where a user's own file has settings of Hydra, which might write through links in a run's folder."""
-    listed = content.get("defaults")
-    entries = [
-        str(key)
-        for entry in (listed if isinstance(listed, list) else [])
-        for key in (entry if isinstance(entry, dict) else [entry])
-    ]
-    package = re.search(r"(?m)^#\s*@package\s+hydra\b", text)
-    if (
-        "hydra" in content
-        or package
-        or any(re.search(r"(^|[\s/@])hydra\b", entry) for entry in entries)
-    ):
-        raise UserError(
-            f"{file}: hydra", "is set on the command line only", fix="remove it from the file"
-        )
 
 
 def builtin_registry(config_dir: str | None = None) -> Registry:

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from genbench.config.choice_files import GROUPS
 from genbench.config.compose import require_choice, resolved
 from genbench.config.data_folders import require_folders
 from genbench.config.experiments import EXPERIMENT, with_experiment
 from genbench.config.overrides import check_hydras_words, jobs_of, parsed
-from genbench.config.registry import GROUPS, Registry
+from genbench.config.registry import Registry
 from genbench.config.validation import known_settings, require_one_length, unknown
 from genbench.settings.names import nearest
 from genbench.utils import signals

@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from genbench.config.registry import CODE, GROUPS, Registry
-from genbench.config.settings import Loader, Settings
+from genbench.config.choice_files import CODE, GROUPS
+from genbench.config.registry import Registry
 from genbench.config.validation import check
+from genbench.config.values import Loader, Settings
 from genbench.settings.names import nearest
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, parse_yaml, read_yaml

@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from genbench.config.registry import GROUPS, Registry
-from genbench.config.settings import FIXED, flatten
+from genbench.config.choice_files import FIXED, GROUPS
+from genbench.config.registry import Registry
+from genbench.config.values import flatten
 from genbench.settings.fields import ConditionalDefault
 from genbench.settings.names import nearest
 from genbench.settings.setting import Setting

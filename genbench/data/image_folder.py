@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
 
 from genbench.config.picture_layout import picture_layout, require_filled
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import RawDataset
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, plain

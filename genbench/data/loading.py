@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.checks import check_labels, check_values, classes_of, warn_of_unseen
 from genbench.data.noise import add_noise, requested_noise
 from genbench.data.preprocessing import moments_of, resized

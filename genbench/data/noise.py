@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Noise, RawDataset, Split
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator

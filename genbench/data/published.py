@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from genbench.config.data_folders import AMAT, IDX, PUBLISHED, PublishedFolder
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.cifar import cifar
 from genbench.data.downloads import Download, cache_folder, fetched
 from genbench.data.faces import faces

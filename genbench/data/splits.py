@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import RawDataset, Split
 from genbench.utils.errors import UserError
 from genbench.utils.rng import fold, generator

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.splits import count
 from genbench.data.types import RawDataset
 from genbench.utils.errors import UserError

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.downloads import cache_folder
 from genbench.data.splits import order_seed
 from genbench.data.types import Data, Reference, Split

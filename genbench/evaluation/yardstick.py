@@ -2,7 +2,7 @@
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.evaluation.context import Evaluation, drawn
 from genbench.model import Model
 

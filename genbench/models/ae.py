@@ -4,7 +4,7 @@ density.
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.models.latent_model import LatentModel
 from genbench.nn import networks

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import DataSpec
 from genbench.models.mixture import Components, EMMixture
 from genbench.settings.classical import BMMSettings

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import available_if
 from genbench.models.vae import IMPORTANCE_DRAWS, VAE

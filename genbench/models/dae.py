@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import available_if
 from genbench.models.ae import Autoencoder

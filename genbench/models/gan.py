@@ -6,7 +6,7 @@ import math
 import torch
 import torch.nn.functional as F
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.model import Logs
 from genbench.nn import networks

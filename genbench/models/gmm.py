@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.models.gaussians import FORMS, Gaussians
 from genbench.models.mixture import EMMixture, Mixture

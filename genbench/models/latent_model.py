@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Data, DataSpec, Split
 from genbench.model import Model, available_if
 from genbench.models.gmm import GMM

@@ -7,7 +7,7 @@ from functools import reduce
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.model import Logs, Model
 from genbench.models.kmeans import lloyd, memberships, squared_distances

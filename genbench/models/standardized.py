@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.preprocessing import moments
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs
 from genbench.models.ae import Autoencoder

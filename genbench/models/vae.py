@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.model import available_if
 from genbench.models.latent_model import LatentModel

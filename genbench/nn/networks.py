@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from torch import nn
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.utils.errors import UserError
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from genbench.config.registry import GROUPS, Registry
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import Registry
 from genbench.config.saved import recorded
-from genbench.config.settings import flatten
 from genbench.config.validation import ASIDE, known_settings, title
+from genbench.config.values import flatten
 from genbench.report.measured import RunMetrics, run_metrics
 from genbench.report.words import printable
 from genbench.runs.compatibility import LENGTH

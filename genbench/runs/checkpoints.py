@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from genbench.config.settings import flatten
+from genbench.config.values import flatten
 from genbench.runs.checkpoint_files import MEMORY, NAME, checkpoints, is_intact
 from genbench.runs.directory import digest
 from genbench.utils.errors import UserError

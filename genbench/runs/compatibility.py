@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from genbench.config.settings import FIXED, flatten
+from genbench.config.choice_files import FIXED
+from genbench.config.values import flatten
 from genbench.utils.errors import UserError
 from genbench.utils.text import counted
 

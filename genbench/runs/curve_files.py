@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from genbench.config.settings import flatten
 from genbench.config.validation import ASIDE
+from genbench.config.values import flatten
 from genbench.runs.curves import read_points
 from genbench.runs.directory import EVENTS
 from genbench.runs.optional_writes import OptionalWrites

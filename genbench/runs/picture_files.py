@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Data
 from genbench.figures.canvas import animation, png
 from genbench.figures.renderer import FigureRenderer

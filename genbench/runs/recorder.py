@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Data
 from genbench.evaluation.registry import headlines
 from genbench.model import Model

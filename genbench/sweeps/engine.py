@@ -13,6 +13,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 
+from genbench.config.choice_files import GROUPS
 from genbench.config.compose import (
     CONFIG_NAME,
     hydra_ready,
@@ -21,7 +22,7 @@ from genbench.config.compose import (
     sweep_folder,
 )
 from genbench.config.overrides import check_hydras_words, is_hydras, typed, without_hydras
-from genbench.config.registry import GROUPS, Registry
+from genbench.config.registry import Registry
 from genbench.config.request import check_request
 from genbench.runs.sweep_summary import SUMMARY
 from genbench.sweeps.job import JobTask

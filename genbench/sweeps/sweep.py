@@ -21,8 +21,8 @@ from genbench.config.overrides import absolute, is_hydras, typed
 from genbench.config.registry import Registry
 from genbench.config.resolvers import marked, run_name
 from genbench.config.saved import recorded
-from genbench.config.settings import flatten
 from genbench.config.validation import known_settings
+from genbench.config.values import flatten
 from genbench.runs.directory import Record, digest
 from genbench.runs.sweep_summary import SUMMARY, differing
 from genbench.settings.setting import written

@@ -4,7 +4,7 @@ training.
 
 import math
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Data
 from genbench.model import Model
 from genbench.utils.errors import UserError

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.splits import order_seed
 from genbench.data.types import Batch, Data
 from genbench.model import Logs, Model

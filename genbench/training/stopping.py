@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from genbench.config.settings import Settings
+from genbench.config.values import Settings
 from genbench.data.types import Data
 from genbench.model import Model
 from genbench.utils.errors import UserError

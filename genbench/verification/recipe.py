@@ -28,7 +28,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from genbench.config.registry import GROUPS, Registry
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import Registry
 from genbench.utils.errors import UserError
 
 GROUP = "recipe"

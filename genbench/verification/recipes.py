@@ -11,7 +11,7 @@ from pydantic import Field
 
 from genbench.config.experiments import EXPERIMENT, is_recipe
 from genbench.config.registry import Registry
-from genbench.config.settings import Loader
+from genbench.config.values import Loader
 from genbench.settings.fields import NonNegative, Positive, Seed
 from genbench.settings.names import nearest
 from genbench.settings.setting import Setting, alternatives_of, written

@@ -1,17 +1,9 @@
-"""What settings are called: dotted names, the names that others use, and the nearest one to a misspelt name."""
+"""The values of settings as code reads them: by attribute, by dotted name, and from YAML."""
 
 import re
 from typing import Any
 
 import yaml
-
-FIXED = {
-    "model.name",
-    "model.class",
-    "dataset.name",
-    "dataset.loader",
-    "dataset.kind",
-}  # set by a YAML file, not by a user
 
 
 class Loader(yaml.SafeLoader):

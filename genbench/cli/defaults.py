@@ -1,0 +1,100 @@
+"""Which models and datasets have a setting, and the default that each of them gives it."""
+
+from dataclasses import replace
+from typing import Any
+
+from genbench.config.choice_files import GROUPS
+from genbench.config.registry import Registry
+from genbench.config.validation import known_settings
+from genbench.settings.fields import ConditionalDefault
+from genbench.settings.setting import Setting, written
+
+
+def declared_settings(registry: Registry) -> dict[Setting, dict[str, Any]]:
+    """Every setting, its default left out, and the default that each `model=NAME` or `dataset=NAME` gives it.
+
+    The default of a setting of every run is that of "".
+    """
+    found = {
+        replace(setting, default=None): {"": setting.default}
+        for setting in registry.shared().values()
+    }
+    for group in GROUPS:
+        for choice in registry.readable(group):
+            path = f"{group}/{choice}"
+            for setting in [*found]:
+                value = registry.value(path, setting.name)
+                if "" in found[setting] and value is not None:
+                    found[setting] |= _by_condition(f"{group}={choice}", value, registry)
+            for setting in registry.settings(path).values():
+                found.setdefault(replace(setting, default=None), {}).update(
+                    _by_condition(f"{group}={choice}", setting.default, registry)
+                )
+    return found
+
+
+def usual_default(default: Any, choice: str, registry: Registry) -> tuple[Any, dict[str, Any]]:
+    """The default of a choice where the command sets nothing else, and others by `NAME=VALUE`."""
+    if not isinstance(default, ConditionalDefault):
+        return default, {}
+    usual = default.beside(_plain_values(choice, registry))
+    others = {f"{default.name}={value}": other for value, other in default.choices}
+    return usual, {condition: other for condition, other in others.items() if other != usual}
+
+
+def _plain_values(choice: str, registry: Registry) -> dict[str, Any]:
+    """What a default can depend on, in a command that only makes this choice."""
+    chosen = {group: registry.default_choice(group) for group in GROUPS}
+    chosen |= [choice.split("=")]
+    known = known_settings(registry, **chosen)
+    kind = registry.value(f"dataset/{chosen['dataset']}", "dataset.kind")
+    return {name: setting.default for name, setting in known.items()} | {"dataset.kind": kind}
+
+
+def _by_condition(choice: str, default: Any, registry: Registry) -> dict[str, Any]:
+    """The defaults of a choice: the usual one by its name, others by its name and `NAME=VALUE`."""
+    usual, others = usual_default(default, choice, registry)
+    return {
+        choice: usual,
+        **{f"{choice} {condition}": other for condition, other in others.items()},
+    }
+
+
+def owners(defaults: dict[str, Any]) -> list[str]:
+    """The choices that a setting belongs to, or that change it."""
+    return [choice for choice in defaults if choice and " " not in choice]
+
+
+def owners_in_words(defaults: dict[str, Any], registry: Registry) -> str:
+    """Who has a setting: every run, every model or dataset, or those that are named."""
+    if "" in defaults:
+        return "every run"
+    group = next(iter(defaults)).partition("=")[0]
+    names = [choice.partition("=")[2] for choice in owners(defaults)]
+    return f"every {group}" if names == registry.readable(group) else f"{group}={', '.join(names)}"
+
+
+def defaults_in_words(defaults: dict[str, Any]) -> str:
+    """The default of every run, or else the commonest, then the exceptions."""
+    own = owners(defaults)
+    values = [written(defaults[owner]) for owner in own]
+    usual = written(defaults[""]) if "" in defaults else max(values, key=values.count)
+    conditional = {c: v for c, v in defaults.items() if " " in c}
+    conditions = {c.partition(" ")[2]: v for c, v in conditional.items()}
+    if {f"{owner} {condition}" for owner in own for condition in conditions} == {*conditional}:
+        shown = [f"{written(v)} with {condition}" for condition, v in conditions.items()]
+    else:
+        shown = exceptions(conditional)
+    others = {owner: defaults[owner] for owner in own if written(defaults[owner]) != usual}
+    return "; ".join([usual, *exceptions(others), *shown])
+
+
+def exceptions(defaults: dict[str, Any]) -> list[str]:
+    """`100 with dataset=grid, ring`, and so on."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for choice, value in defaults.items():
+        group, _, name = choice.partition("=")
+        found.setdefault((written(value), group), []).append(name)
+    return [
+        f"{value} with {group}={', '.join(choices)}" for (value, group), choices in found.items()
+    ]

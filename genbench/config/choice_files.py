@@ -1,0 +1,89 @@
+"""The files of models and datasets: what they are called, what each must say, and how it is read."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from genbench.utils.errors import UserError
+from genbench.utils.files.opening import Unreadable
+from genbench.utils.files.parsing import parse_yaml
+from genbench.utils.files.reading import MOST_YAML, read_text
+
+GROUPS = ("model", "dataset")  # what a run is chosen from; a model's presets win over a dataset's
+CODE = {"model": "class", "dataset": "loader"}  # what names the code of each
+EXAMPLES = {
+    group: f"such as {group}: {{name: mine, {part}: my_module.{part.title()}}}"
+    for group, part in CODE.items()
+}
+# Keys that a YAML file sets, and no user.
+FIXED = {
+    "model.name",
+    "model.class",
+    "dataset.name",
+    "dataset.loader",
+    "dataset.kind",
+}
+
+
+def read_choice(file: Path, by_user: bool) -> tuple[dict[str, Any], list[str]]:
+    """What a file of settings holds, and the lines of the comment at its head.
+
+    UserError for a file that cannot be read, that names a choice or its code by something other
+    than text, or that is a user's own and has settings of Hydra.
+    """
+    try:
+        text = read_text(Path(os.path.realpath(file)), MOST_YAML)  # a link is allowed here
+        content = parse_yaml(text, file) or {}
+    except Unreadable as error:
+        raise UserError(str(file), error.what, fix="correct the file") from error
+    if not isinstance(content, dict):
+        raise UserError(
+            str(file), "holds no settings by name", fix="write NAME: VALUE in each line"
+        )
+    _check_fixed(file, content)
+    if by_user:
+        _check_no_hydra(file, text, content)
+    return content, _head(text)
+
+
+def _head(text: str) -> list[str]:
+    """The lines of the comment at the head of a YAML file, without the line that is for Hydra."""
+    lines = []
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            break
+        if not line.startswith("# @package"):
+            lines.append(line[2:])
+    return lines
+
+
+def _check_fixed(file: Path, content: dict[str, Any]) -> None:
+    """UserError where a file's name of a model or dataset, or of its code, is no text."""
+    for group in GROUPS:
+        node = content.get(group, {})
+        if not isinstance(node, dict):
+            raise UserError(f"{file}: {group}", "must be NAME: VALUE pairs", node, EXAMPLES[group])
+        for name in sorted(FIXED):
+            of, _, part = name.partition(".")
+            if of == group and part in node and not (isinstance(node[part], str) and node[part]):
+                raise UserError(f"{file}: {name}", "must be a text", node[part], EXAMPLES[group])
+
+
+def _check_no_hydra(file: Path, text: str, content: dict[str, Any]) -> None:
+    """UserError where a user's own file has settings of Hydra, which might write through links in a run's folder."""
+    listed = content.get("defaults")
+    entries = [
+        str(key)
+        for entry in (listed if isinstance(listed, list) else [])
+        for key in (entry if isinstance(entry, dict) else [entry])
+    ]
+    package = re.search(r"(?m)^#\s*@package\s+hydra\b", text)
+    if (
+        "hydra" in content
+        or package
+        or any(re.search(r"(^|[\s/@])hydra\b", entry) for entry in entries)
+    ):
+        raise UserError(
+            f"{file}: hydra", "is set on the command line only", fix="remove it from the file"
+        )
