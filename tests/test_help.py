@@ -18,6 +18,7 @@ from genbench.cli.flags import parse_flags
 from genbench.cli.help import name_help, names
 from genbench.cli.main import COMMANDS, main
 from genbench.config.choice_files import GROUPS
+from genbench.config.experiments import experiments, preset_of
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_request
 from genbench.config.validation import ASIDE, check, known_settings, title
@@ -123,6 +124,17 @@ def test_the_defaults_on_a_page_are_those_of_a_composed_run(model, dataset, besi
         assert written(config[name]) == (there[1] if there else default), name
 
 
+@pytest.mark.parametrize("name", experiments(CATALOGUE))
+def test_completion_and_help_know_each_experiment(name):
+    assert f"experiment={name} " in candidates([], "experiment=", CATALOGUE, COMMANDS)
+    assert "experiment=" in candidates([], "exp", CATALOGUE, COMMANDS)
+    assert f"{name} " in candidates(["help"], name, CATALOGUE, COMMANDS)
+    page = plain(name_help(name, CATALOGUE))
+    assert page == plain(name_help(f"experiment={name}", CATALOGUE))
+    for key, value in preset_of(name, CATALOGUE).items():
+        assert f"{key} {written(value)}" in page
+
+
 @pytest.mark.parametrize("name", names(CATALOGUE))
 def test_every_example_is_a_command_that_would_run(name, monkeypatch):
     monkeypatch.setattr(
@@ -178,7 +190,7 @@ def test_what_is_allowed_reads_as_words(annotation, beside, says):
 @pytest.mark.parametrize("dataset", ["digits", "ring"])
 def test_completion_offers_exactly_the_settings_of_the_run(model, dataset):
     run = f"model={model} dataset={dataset} "
-    known = {f"{name}=" for name in known_settings(CATALOGUE, model, dataset)}
+    known = {f"{name}=" for name in (*known_settings(CATALOGUE, model, dataset), "experiment")}
     assert {*offered(run)} == known
     assert {*offered(f"{run}++epochs=3 ")} == known - {"epochs="}
 

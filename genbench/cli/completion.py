@@ -6,6 +6,7 @@ from itertools import product
 
 from genbench.cli.help import names
 from genbench.config.choice_files import GROUPS
+from genbench.config.experiments import EXPERIMENT, experiments
 from genbench.config.registry import Registry
 from genbench.config.validation import known_settings
 from genbench.settings.setting import Setting
@@ -96,16 +97,21 @@ def _whole(words: Iterable[str]) -> list[str]:
 
 def _settings(before: list[str], registry: Registry) -> list[str]:
     given = {_name(word) for word in before}
-    return [f"{name}=" for name in [*GROUPS, *_known(before, registry)] if name not in given]
+    return [
+        f"{name}=" for name in [*GROUPS, EXPERIMENT, *_known(before, registry)] if name not in given
+    ]
 
 
 def _values(before: list[str], word: str, registry: Registry) -> list[str]:
     """The word with each value that its setting may have, or have next in a list of values to sweep over."""
     name, typed = _name(word), word.partition("=")[2]
-    known = {} if name in GROUPS else _known(before, registry)
-    values = (
-        registry.names(name) if name in GROUPS else known[name].words() if name in known else []
-    )
+    if name in GROUPS:
+        values = registry.names(name)
+    elif name == EXPERIMENT:
+        values = experiments(registry)
+    else:
+        known = _known(before, registry)
+        values = known[name].words() if name in known else []
     listed = typed.rpartition(",")[0].split(",") if "," in typed and "[" not in typed else []
     end = "" if {"-m", "--multirun"} & {*before} else " "  # a comma may follow
     start = word.partition("=")[0]

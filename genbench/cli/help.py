@@ -14,6 +14,7 @@ from genbench.cli.defaults import (
 )
 from genbench.cli.layout import HelpRow, examples_section, help_section, help_table, indented
 from genbench.config.choice_files import GROUPS
+from genbench.config.experiments import EXPERIMENT, experiments, preset_of
 from genbench.config.registry import Registry
 from genbench.settings.names import nearest
 from genbench.settings.setting import Setting, written
@@ -70,11 +71,13 @@ def name_help(word: str, registry: Registry) -> str:
     `model=vae` and `beta=4` are read as `vae` and `beta`.
     """
     key, _, value = word.partition("=")
-    name = value if value and key in GROUPS else key
+    name = value if value and key in (*GROUPS, EXPERIMENT) else key
     pages = [
         _choice_page(group, name, registry) for group in GROUPS if name in registry.names(group)
     ]
     pages += [choices_help(name, registry)] * (name in GROUPS)
+    if name in experiments(registry):
+        pages.append(_experiment_page(name, registry))
     pages += [
         _setting_page(s, defaults, registry)
         for s, defaults in declared_settings(registry).items()
@@ -87,7 +90,7 @@ def name_help(word: str, registry: Registry) -> str:
             if near
             else "see 'genbench --help' for all of them, 'genbench evaluate --list' for measures"
         )
-        raise UserError(name, "no model, dataset or setting is called so", fix=fix)
+        raise UserError(name, "no model, dataset, experiment or setting is called so", fix=fix)
     return "\n\n\n".join(pages)
 
 
@@ -113,8 +116,21 @@ def names(registry: Registry) -> list[str]:
     return [
         *GROUPS,
         *choices,
+        *experiments(registry),
         *dict.fromkeys(setting.name for setting in declared_settings(registry)),
     ]
+
+
+def _experiment_page(name: str, registry: Registry) -> str:
+    rows = [(key, [written(value)]) for key, value in preset_of(name, registry).items()]
+    return "\n\n".join(
+        [
+            f"{EXPERIMENT}={name}",
+            *map(indented, registry.about(f"{EXPERIMENT}/{name}")),
+            help_section("What it sets", rows),
+            examples_section(["genbench", f"{EXPERIMENT}={name}"]),
+        ]
+    )
 
 
 def _choice_page(group: str, choice: str, registry: Registry) -> str:

@@ -9,6 +9,7 @@ HelpRow = tuple[str, list[str]]  # a name, and the paragraphs beside it
 
 
 def examples_section(*commands: list[str]) -> str:
+    """The words of each command as one line."""
     return "\n".join(
         [
             "Examples" if len(commands) > 1 else "Example",
@@ -18,11 +19,15 @@ def examples_section(*commands: list[str]) -> str:
 
 
 def help_section(title: str, rows: list[HelpRow]) -> str:
+    """A title, and a table below it."""
     return "\n".join([*wrapped(title, ""), *help_table(rows)])
 
 
 def help_table(rows: Iterable[HelpRow]) -> list[str]:
-    """Names on the left, their paragraphs beside them; below a name that would leave them too little room."""
+    """Names on the left, and their paragraphs on the right.
+
+    The paragraphs stand below a name that would leave them too little room.
+    """
     rows = list(rows)
     gap = min(max((len(name) for name, _ in rows), default=0) + 4, max(28, _width() // 3))
     lines = []
@@ -37,10 +42,12 @@ def help_table(rows: Iterable[HelpRow]) -> list[str]:
 
 
 def indented(text: str) -> str:
+    """A paragraph two columns from the left."""
     return "\n".join(wrapped(text, "  "))
 
 
 def wrapped(text: str, indent: str) -> list[str]:
+    """The lines of a paragraph, which is as wide as the terminal allows."""
     return textwrap.wrap(
         text,
         _width(),

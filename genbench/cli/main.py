@@ -42,7 +42,6 @@ from genbench.config.registry import Registry, builtin_registry
 from genbench.settings.names import nearest
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report, unexpected
-from genbench.utils.files import read_text
 from genbench.utils.output import Output
 
 FIRST = """\
@@ -151,10 +150,9 @@ def _run(words: list[str]) -> int:
     from genbench.config.overrides import written_for_hydra
     from genbench.config.request import check_request
 
-    known = names(builtin_registry())
     for word in takewhile(lambda word: word != "--", words):
         name = word.lstrip("-").partition("=")[0]
-        if word.startswith("--") and name in known:
+        if word.startswith("--") and name in names(builtin_registry()):
             raise UserError(word, "settings are written without dashes", fix=f"{name}=VALUE")
     flags = parse_flags(words)
     registry = builtin_registry(flags.config_dir)
@@ -193,18 +191,16 @@ def _choices(group: str, words: list[str], registry: Registry) -> int:
 
 def _experiments(words: list[str], registry: Registry) -> int:
     """List the experiments with the first line of each."""
-    from genbench.config.experiments import EXPERIMENT, is_recipe
+    from genbench.config.experiments import EXPERIMENT, experiments
 
     if words:
         raise UserError(
             "experiments", "takes no settings", words[0], f"genbench {EXPERIMENT}={words[0]}"
         )
-    listed = registry.names(EXPERIMENT)
-    width = max(map(len, listed))
+    listed = experiments(registry)
+    width = max(map(len, listed), default=0)
     for name in listed:
-        path = f"{EXPERIMENT}/{name}"
-        if not is_recipe(read_text(registry.file(path))):
-            print(f"  {name:{width}}  {' '.join(registry.about(path)[:1])}")
+        print(f"  {name:{width}}  {' '.join(registry.about(f'{EXPERIMENT}/{name}')[:1])}")
     return 0
 
 

@@ -20,6 +20,15 @@ from genbench.utils.files import MOST_YAML, Unreadable, parse_yaml, read_text
 EXPERIMENT = "experiment"
 
 
+def experiments(registry: Registry) -> list[str]:
+    """The names of the experiments, without recipes that stand in the same folder."""
+    return [
+        name
+        for name in registry.names(EXPERIMENT)
+        if not is_recipe(_text(registry.file(f"{EXPERIMENT}/{name}")))
+    ]
+
+
 def with_experiment(given: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
     """What is given by dotted name, after what the experiment among it sets. UserError for a bad file."""
     name = given.get(EXPERIMENT)
@@ -38,8 +47,8 @@ def preset_of(name: Any, registry: Registry, within: tuple[str, ...] = ()) -> di
         fix = f"{EXPERIMENT}={near}" if near else f"choose one of: {', '.join(names)}"
         raise UserError(EXPERIMENT, f"no such {EXPERIMENT}", name, fix)
     file = registry.file(f"{EXPERIMENT}/{name}")
+    text = _text(file)
     try:
-        text = read_text(Path(os.path.realpath(file)), MOST_YAML)
         content = parse_yaml(text, file) or {}
     except Unreadable as error:
         raise UserError(str(file), error.what, fix="correct the file") from error
@@ -60,6 +69,14 @@ def preset_of(name: Any, registry: Registry, within: tuple[str, ...] = ()) -> di
     for entry in listed if isinstance(listed, list) else [listed]:
         found |= _included(entry, file, registry, (*within, name))
     return found | flatten(content)
+
+
+def _text(file: Path) -> str:
+    """The text of an experiment's file, which may be a link."""
+    try:
+        return read_text(Path(os.path.realpath(file)), MOST_YAML)
+    except Unreadable as error:
+        raise UserError(str(file), error.what, fix="correct the file") from error
 
 
 def _included(
