@@ -1,4 +1,6 @@
-"""What a word on the command line may become, for shells to offer; and the script by which each shell asks."""
+"""What a word on the command line may become, for shells to offer; and the script by which each
+shell asks.
+"""
 
 from collections.abc import Iterable
 from glob import escape, glob
@@ -25,8 +27,9 @@ FLAGS = {
     "--hydra-help": (),
 }
 
-# Each prints one candidate per line. One that ends in a space is whole; any other goes on, as `model=` does. Where there
-# is none, the shell offers files. Bash 3.2, which macOS has, knows neither mapfile nor compopt.
+# Each prints one candidate per line. One that ends in a space is whole; any other goes on, as
+# `model=` does. Without any, the shell offers files. Bash 3.2, which macOS has, knows neither
+# mapfile nor compopt.
 SCRIPTS = {
     "bash": """\
 _genbench() {
@@ -103,7 +106,9 @@ def _settings(before: list[str], registry: Registry) -> list[str]:
 
 
 def _values(before: list[str], word: str, registry: Registry) -> list[str]:
-    """The word with each value that its setting may have, or have next in a list of values to sweep over."""
+    """The word with each value that its setting may have, or have next in a list of values to
+    sweep over.
+    """
     name, typed = _name(word), word.partition("=")[2]
     if name in GROUPS:
         values = registry.names(name)
@@ -160,7 +165,9 @@ def _resumed(before: list[str], word: str, registry: Registry) -> list[str]:
 
 
 def _options(command: str, before: list[str], word: str, registry: Registry) -> list[str]:
-    """Directories of runs; then the options of a command on a run, and their values but for folders, which shells know."""
+    """Directories of runs; then the options of a command on a run, and their values but for
+    folders, which shells know.
+    """
     if not before:
         return _folders(RUNS, word, registry)
     known, given, name = (

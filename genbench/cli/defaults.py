@@ -11,7 +11,8 @@ from genbench.settings.setting import Setting, written
 
 
 def declared_settings(registry: Registry) -> dict[Setting, dict[str, Any]]:
-    """Every setting, its default left out, and the default that each `model=NAME` or `dataset=NAME` gives it.
+    """Every setting, its default left out, and the default that each `model=NAME` or
+    `dataset=NAME` gives it.
 
     The default of a setting of every run is that of "".
     """

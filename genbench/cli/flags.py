@@ -1,4 +1,6 @@
-"""The flags of a command that runs something or shows what would run, and the settings beside them."""
+"""The flags of a command that runs something or shows what would run, and the settings beside
+them.
+"""
 
 import argparse
 from typing import Any, NoReturn

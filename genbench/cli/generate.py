@@ -1,7 +1,9 @@
-"""What the model of a finished run generates: a command each for samples, reconstructions, lines between codes, and latents.
+"""What the model of a finished run generates: a command each for samples, reconstructions, lines
+between codes, and latents.
 
-A command is one function `(trained, viewer, options) -> arrays by name, picture`, listed by `@command` with the abilities
-that it needs; its options are declared in configs/command/. `figures` has what computes and draws, which runs share.
+A command is one function `(trained, viewer, options) -> arrays by name, picture`, listed by
+`@command` with the abilities that it needs; its options are declared in configs/command/.
+`figures` has what computes and draws, which runs share.
 """
 
 import io
@@ -42,7 +44,9 @@ Generated = tuple[dict[str, torch.Tensor], torch.Tensor | None]
 
 
 class Command(NamedTuple):
-    """What a command needs of a model, whether its codes must be vectors, and the function that does it."""
+    """What a command needs of a model, whether its codes must be vectors, and the function that
+    does it.
+    """
 
     needs: tuple[str, ...]
     vectors: bool
@@ -122,9 +126,11 @@ def _require_points(v: Scene, n: int, points: int) -> None:
 
 @torch.no_grad()
 def generate(name: str, config: dict, folder: Path, options: Settings, registry: Registry) -> int:
-    """Do what a command says with the run of these settings in a folder; write the arrays and their picture, and tell where.
+    """Do what a command says with the run of these settings in a folder; write the arrays and
+    their picture, and tell where.
 
-    UserError, and nothing is written, for a run that is not finished, data that it lacks and a model that cannot.
+    UserError, and nothing is written, for a run that is not finished, data that it lacks and a
+    model that cannot.
     """
     registry.let_import()
     trained = load_run(config, folder, options.device)
@@ -148,11 +154,13 @@ def generate(name: str, config: dict, folder: Path, options: Settings, registry:
     write(path.with_name(f"{path.name}.npz"), packed(arrays))
     signals.check()
     echo(
-        f"{quoted(path)}.npz: {', '.join(f'{key} {list(array.shape)}' for key, array in arrays.items())}"
+        f"{quoted(path)}.npz: "
+        + ", ".join(f"{key} {list(array.shape)}" for key, array in arrays.items())
     )
     if picture is None:
         echo(
-            f"no picture: {name} has none of points {list(trained.data.spec.shape)}, only of images and of the plane"
+            f"no picture: {name} has none of points {list(trained.data.spec.shape)}, "
+            "only of images and of the plane"
         )
     else:
         write(path.with_name(f"{path.name}.png"), png(picture))
@@ -161,13 +169,18 @@ def generate(name: str, config: dict, folder: Path, options: Settings, registry:
 
 
 def _require_room(trained: Trained, s: Settings) -> None:
-    """UserError for so many points that they cannot fit the memory of this machine, before any is drawn."""
+    """UserError for so many points that they cannot fit the memory of this machine, before any is
+    drawn.
+    """
     width = trained.model.latent_dim or 0
     points = s.get("n", width) * s.get("steps", 1)
     size = 4 * COPIES * points * (trained.data.spec.size + width)  # bytes
     if size > MEMORY:
         name = max(("n", "steps"), key=lambda option: s.get(option, 0))
-        what = f"{points:,} points would take {size / 2**30:,.3g} GiB of memory, and this machine has {MEMORY / 2**30:,.3g}"
+        what = (
+            f"{points:,} points would take {size / 2**30:,.3g} GiB of memory, "
+            f"and this machine has {MEMORY / 2**30:,.3g}"
+        )
         raise UserError(
             name, what, s[name], f"{name}={max(1, MEMORY // (size // s[name]))} at most"
         )
@@ -189,7 +202,9 @@ def _require_able(name: str, trained: Trained) -> None:
 
 
 def _tells(option: str, value) -> bool:
-    """Whether an option is for a file's name to tell: not where the file is, or was computed, or what was left open."""
+    """Whether an option is for a file's name to tell: not where the file is, or was computed, or
+    what was left open.
+    """
     return option not in ("to", "device") and value is not None
 
 
@@ -202,7 +217,9 @@ def _made(folder: Path, to: str | None) -> Path:
 
 
 def packed(arrays: dict[str, torch.Tensor]) -> bytes:
-    """Arrays as the bytes of an .npz file, in single precision; the same bytes for the same arrays."""
+    """Arrays as the bytes of an .npz file, in single precision; the same bytes for the same
+    arrays.
+    """
     out = io.BytesIO()
     np.savez(out, **{name: array.float().cpu().numpy() for name, array in arrays.items()})
     return out.getvalue()

@@ -1,4 +1,6 @@
-"""What --help, `genbench help NAME`, `models` and `datasets` print, from the settings classes and configs/."""
+"""What --help, `genbench help NAME`, `models` and `datasets` print, from the settings classes and
+configs/.
+"""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -22,7 +24,9 @@ from genbench.utils.errors import UserError
 
 
 def settings_help(usage: str, registry: Registry) -> str:
-    """Every setting once, under the models or datasets that have it, with the default that holds in each."""
+    """Every setting once, under the models or datasets that have it, with the default that holds
+    in each.
+    """
     parts = [usage]
     for group in GROUPS:
         parts.append(
@@ -40,7 +44,8 @@ def settings_help(usage: str, registry: Registry) -> str:
     parts += [help_section(title, rows) for title, rows in sections.items()]
     usual = " ".join(f"{group}={registry.default_choice(group)}" for group in GROUPS)
     parts.append(
-        f"Without more, genbench trains {usual}. What a run leaves is in outputs/, or in hydra.run.dir=FOLDER."
+        f"Without more, genbench trains {usual}. "
+        "What a run leaves is in outputs/, or in hydra.run.dir=FOLDER."
     )
     parts.append("genbench help NAME tells all about one model, dataset or setting.")
     parts.append("From Python, genbench.fit(...) runs one too; help(genbench) tells how.")
@@ -66,7 +71,8 @@ def choices_help(group: str, registry: Registry) -> str:
 
 
 def name_help(word: str, registry: Registry) -> str:
-    """All about what is called so: a model, a dataset, a setting or a group; UserError with the nearest name otherwise.
+    """All about what is called so: a model, a dataset, a setting or a group; UserError with the
+    nearest name otherwise.
 
     `model=vae` and `beta=4` are read as `vae` and `beta`.
     """
@@ -187,7 +193,9 @@ def _own(group: str, choice: str, registry: Registry) -> list[Setting]:
 
 
 def _shared_rows(group: str, choice: str, registry: Registry) -> list[HelpRow]:
-    """The settings of every run with the default that holds beside this choice, and where another choice changes it."""
+    """The settings of every run with the default that holds beside this choice, and where another
+    choice changes it.
+    """
     rows = []
     for setting, defaults in declared_settings(registry).items():
         if "" in defaults:
@@ -223,7 +231,9 @@ def _about(path: str, registry: Registry) -> list[str]:
 
 
 def _values(setting: Setting) -> list[str]:
-    """Some values to show, the default and more if more can be thought of, each allowed where the setting has an effect."""
+    """Some values to show, the default and more if more can be thought of, each allowed where the
+    setting has an effect.
+    """
     default = setting.default
     number = isinstance(default, (int, float)) and not isinstance(default, bool)
     more = (2 * default or 1) if number else 2

@@ -2,14 +2,14 @@
 
     genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
     genbench --cfg job [SETTING=VALUE...] its settings, without running it
-    genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped; on another device with device=cpu
+    genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped, device=cpu too
     genbench show RUN_DIR                 every number of a finished run, as it was measured
-    genbench evaluate RUN_DIR [k=N]       measure a finished run anew: evaluation=quick, metrics=fid,ndb
+    genbench evaluate RUN_DIR [k=N]       measure a finished run anew; metrics=fid,ndb for some
     genbench sample RUN_DIR [n=N]         draw a finished run's samples: a picture, and arrays
     genbench reconstruct RUN_DIR [n=N]    likewise points of its data, encoded and decoded
     genbench interpolate RUN_DIR [n=N]    what lies between the codes of two points
     genbench traverse RUN_DIR [steps=N]   what each latent does
-    genbench report FOLDER...             a table, charts and a page of the runs in it; report.dir=FOLDER for them
+    genbench report FOLDER...             compare its runs in report.dir=FOLDER: table, charts, page
     genbench verify [NAME|SET ...]        prove the models' numbers by recipes; --list shows them
     genbench models                       what there is to train
     genbench datasets                     what there is to train on
@@ -18,7 +18,8 @@
     genbench --help                       every setting: meaning, range, default
     genbench completion bash|zsh|fish     a script that lets TAB complete this
 
-Exit status: 0 all done, 1 a run failed, 2 the request is wrong, 129, 130 and 143 stopped by SIGHUP, SIGINT and SIGTERM.
+Exit status: 0 all done, 1 a run failed, 2 the request is wrong; 129, 130 and 143 stopped by
+SIGHUP, SIGINT and SIGTERM.
 """
 
 import errno
@@ -101,7 +102,7 @@ def _status(argv: list[str]) -> int:
 
 
 def _only_tells(argv: list[str]) -> bool:
-    """Whether a command leaves no files, so that it has failed where its output cannot be written."""
+    """Whether a command only prints, so that it fails where its output cannot be written."""
     flags = {word for word in argv if word.startswith("-")}
     return bool({*argv[:1]} & TELLING or flags - {"-m", "--multirun", "--config-dir", "-cd"})
 
@@ -127,7 +128,10 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _without_config_dir(argv: list[str]) -> tuple[list[str], str | None]:
-    """The words without `--config-dir FOLDER`, which may stand anywhere before a `--`, and that folder."""
+    """The words without `--config-dir FOLDER`, and that folder.
+
+    The flag may stand anywhere before a `--`.
+    """
     words, folder, rest = [], None, iter(argv)
     for word in rest:
         if word == "--":
@@ -219,7 +223,10 @@ def _page(word: str, registry: Registry) -> str:
 
 
 def _completion(words: list[str], registry: Registry) -> int:
-    """`SHELL` prints its script, which asks with `-- WORDS` what the last of the words may become."""
+    """Print the script of a shell, or what the last word after `--` may become.
+
+    The script calls the latter.
+    """
     if words[:1] == ["--"]:
         *before, word = words[1:] or [""]
         before, config_dir = _without_config_dir(before)

@@ -1,1 +1,1 @@
-"""Settings: what is declared, what a command line asks for, and whether the two agree. Nothing here imports torch."""
+"""Settings: what is declared, what a command line asks for, and whether the two agree."""

@@ -1,4 +1,4 @@
-"""The files of models and datasets: what they are called, what each must say, and how it is read."""
+"""The files of models and datasets: their names, what each must say, and how it is read."""
 
 import os
 import re
@@ -71,7 +71,9 @@ def _check_fixed(file: Path, content: dict[str, Any]) -> None:
 
 
 def _check_no_hydra(file: Path, text: str, content: dict[str, Any]) -> None:
-    """UserError where a user's own file has settings of Hydra, which might write through links in a run's folder."""
+    """UserError where a user's own file has settings of Hydra, which might write through links in
+    a run's folder.
+    """
     listed = content.get("defaults")
     entries = [
         str(key)

@@ -107,7 +107,8 @@ def sweep_folder(overrides: list[str], registry: Registry) -> Path:
 
 
 def configured(given: Mapping[str, Any], registry: Registry) -> dict:
-    """The checked config of a run with these settings by dotted name; a model or dataset of None is the usual one.
+    """The checked config of a run with these settings by dotted name; a model or dataset of None
+    is the usual one.
 
     UserError for what the command line would refuse.
     """
@@ -120,7 +121,8 @@ def configured(given: Mapping[str, Any], registry: Registry) -> dict:
     config = _composed_once(
         tuple(f"{group}={choice}" for group, choice in chosen.items()), registry
     )
-    # Composed without what is given, so that values keep their types; the defaults that go with it come from here.
+    # Composed without what is given, so that values keep their types; the defaults that go with
+    # it come from here.
     defaults = {
         name: setting.default
         for name, setting in known_settings(registry, **chosen, values=named).items()
@@ -134,7 +136,9 @@ def _composed_once(overrides: tuple[str, ...], registry: Registry) -> dict:
 
 
 def resolved(job: list[str], registry: Registry) -> dict:
-    """The checked config of a job of the command line, as Hydra would compose it; UserError if it cannot run."""
+    """The checked config of a job of the command line, as Hydra would compose it; UserError if it
+    cannot run.
+    """
     plain = not any("${" in word or word.startswith(("+", "~")) for word in job)
     if plain:
         given = {override.key_or_group: override.value() for override in parsed(job)}

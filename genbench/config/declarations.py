@@ -1,4 +1,6 @@
-"""Finds the settings class of a model or dataset: the package's own by name, a user's by importing its code."""
+"""Finds the settings class of a model or dataset: the package's own by name, a user's by importing
+its code.
+"""
 
 import importlib
 import inspect
@@ -19,9 +21,9 @@ GENERAL: dict[str, type[Settings]] = {"model": RunSettings, "dataset": DatasetSe
 def settings_class(group: str, code: str, key: str) -> type[Settings]:
     """The settings class of a model's class or a dataset's loader, which a dotted path names.
 
-    That of a user's own model is the annotation of its attribute `settings`, inherited ones included; that of a loader
-    the annotation of its argument. Only a user's own code is imported for it.
-    UserError, about `key`, where the code cannot be imported.
+    That of a user's own model is the annotation of its attribute `settings`, inherited ones
+    included; that of a loader the annotation of its argument. Only a user's own code is imported
+    for it. UserError, about `key`, where the code cannot be imported.
     """
     if code in CLASSES[group]:
         return CLASSES[group][code]

@@ -1,7 +1,7 @@
 """Ready experiments: the files of settings that `experiment=NAME` stands for.
 
-Such a file is Hydra's: it begins with `# @package _global_`, its defaults list chooses a model and a
-dataset by `override /model: NAME`, and may name other experiments that it builds on.
+Such a file is Hydra's: it begins with `# @package _global_`, its defaults list chooses a model and
+a dataset by `override /model: NAME`, and may name other experiments that it builds on.
 """
 
 import os
@@ -30,7 +30,9 @@ def experiments(registry: Registry) -> list[str]:
 
 
 def with_experiment(given: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
-    """What is given by dotted name, after what the experiment among it sets. UserError for a bad file."""
+    """What is given by dotted name, after what the experiment among it sets. UserError for a bad
+    file.
+    """
     name = given.get(EXPERIMENT)
     preset = {} if name is None else preset_of(name, registry)
     return preset | {key: value for key, value in given.items() if key != EXPERIMENT}

@@ -1,4 +1,6 @@
-"""The defaults of settings classes as configs that Hydra composes: `settings/run`, `settings/model/vae` and so on."""
+"""The defaults of settings classes as configs that Hydra composes: `settings/run`,
+`settings/model/vae` and so on.
+"""
 
 import importlib
 from typing import Any
@@ -15,7 +17,9 @@ _stored_for: list[Registry] = []  # the registry whose settings Hydra's store ho
 
 
 def store_settings(registry: Registry) -> None:
-    """Give Hydra the defaults of every run, model and dataset; config.yaml includes those of the chosen ones."""
+    """Give Hydra the defaults of every run, model and dataset; config.yaml includes those of the
+    chosen ones.
+    """
     if _stored_for == [registry]:
         return
     store = ConfigStore.instance()

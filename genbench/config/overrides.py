@@ -41,7 +41,7 @@ def without_hydras(words: Iterable[str]) -> list[str]:
 
 
 def check_hydras_words(words: Iterable[str]) -> None:
-    """UserError for words to Hydra that name no folder, or that make it write into runs' folders."""
+    """UserError for words to Hydra that name no folder, or that write into runs' folders."""
     for word in words:
         name, _, value = re.sub(r"^[+~\s]+", "", word).partition("=")
         if name in ("hydra.run.dir", "hydra.sweep.dir") and value.strip(" '\"") in ("", "null"):
@@ -160,7 +160,7 @@ def typed(text: str) -> str:
 
 
 def absolute(words: list[str], configs: Iterable[dict], registry: Registry) -> list[str]:
-    """The words of jobs with these configs, such that they mean the same in any working directory."""
+    """The words of jobs with these configs, which mean the same in any working directory."""
     chosen = {f"{group}/{config[group]['name']}" for config in configs for group in GROUPS}
     settings = {
         name: setting for choice in chosen for name, setting in registry.settings(choice).items()

@@ -1,4 +1,6 @@
-"""Every model, dataset and command there is, with its settings: the classes that declare them, the presets in configs/."""
+"""Every model, dataset and command there is, with its settings: the classes that declare them, the
+presets in configs/.
+"""
 
 import os
 import sys
@@ -30,14 +32,18 @@ class Registry:
         self._settings: dict[str, dict[str, Setting]] = {}
 
     def names(self, group: str) -> list[str]:
-        """The choices of a group, such as the models, in alphabetical order; hidden files are none."""
+        """The choices of a group, such as the models, in alphabetical order; hidden files are
+        none.
+        """
         if group == "command":
             return sorted(COMMANDS)
         files = [file for folder in self.folders for file in (folder / group).glob("*.yaml")]
         return sorted({file.stem for file in files if not file.name.startswith(".")})
 
     def readable(self, group: str) -> list[str]:
-        """The choices whose settings can be read; a damaged file of a user's own leaves the others usable."""
+        """The choices whose settings can be read; a damaged file of a user's own leaves the others
+        usable.
+        """
         return [choice for choice in self.names(group) if self.problem(f"{group}/{choice}") is None]
 
     def problem(self, path: str) -> UserError | None:
@@ -75,7 +81,9 @@ class Registry:
                 )
 
     def let_import(self) -> None:
-        """Let Python find modules in a user's own folders, whose YAML files name classes and loaders."""
+        """Let Python find modules in a user's own folders, whose YAML files name classes and
+        loaders.
+        """
         sys.path += [str(folder) for folder in self.folders[:-1] if str(folder) not in sys.path]
 
     def default_choice(self, group: str) -> str:
@@ -90,7 +98,9 @@ class Registry:
         return found[0]
 
     def about(self, path: str) -> list[str]:
-        """What a choice is, then its source: the comment at the head of its file, or the docstring of a command."""
+        """What a choice is, then its source: the comment at the head of its file, or the docstring
+        of a command.
+        """
         group, _, choice = path.partition("/")
         if group == "command":
             paragraphs = (COMMANDS[choice].__doc__ or "").split("\n\n")
@@ -98,7 +108,8 @@ class Registry:
         return self._file(path)[1]
 
     def declared(self, path: str) -> type[Settings]:
-        """The class that declares the settings of a choice, such as `model/vae`, or of `config`, which every run has.
+        """The class that declares the settings of a choice, such as `model/vae`, or of `config`,
+        which every run has.
 
         UserError where a user's own code cannot be imported.
         """
@@ -118,7 +129,9 @@ class Registry:
         return self._classes[path]
 
     def settings(self, path: str) -> dict[str, Setting]:
-        """The settings of a choice by dotted name, with its defaults; those of every run are only in `config`."""
+        """The settings of a choice by dotted name, with its defaults; those of every run are only
+        in `config`.
+        """
         if path not in self._settings:
             group = path.partition("/")[0]
             presets = self._presets(path)
@@ -136,7 +149,9 @@ class Registry:
         return {setting.name: setting for setting in ordered}
 
     def value(self, path: str, name: str) -> Any:
-        """The value that a choice gives to any key of a run's config; None where it leaves the key alone."""
+        """The value that a choice gives to any key of a run's config; None where it leaves the key
+        alone.
+        """
         preset = self._preset(path, name)
         if preset is not None or path.partition("/")[0] not in GROUPS:
             return preset
@@ -167,7 +182,9 @@ class Registry:
         return self._presets(path).get(name)
 
     def _presets(self, path: str) -> dict[str, Any]:
-        """The values of a file and of those it includes, by dotted name; null where a later file says nothing else."""
+        """The values of a file and of those it includes, by dotted name; null where a later file
+        says nothing else.
+        """
         if path.startswith("command/"):
             return {}
         found: dict[str, Any] = {}
@@ -176,7 +193,8 @@ class Registry:
         return found
 
     def _chain(self, path: str, within: tuple[str, ...] = ()) -> list[str]:
-        """The file and those that its defaults list includes, in the order in which they are applied.
+        """The file and those that its defaults list includes, in the order in which they are
+        applied.
 
         UserError if one includes itself; `within` are the files that led here.
         """
@@ -195,7 +213,9 @@ class Registry:
         return self._chains[path]
 
     def _included(self, path: str, within: tuple[str, ...]) -> Iterator[list[str]]:
-        """What each entry of a file's defaults list includes; the file itself where the list says `_self_`, or last."""
+        """What each entry of a file's defaults list includes; the file itself where the list says
+        `_self_`, or last.
+        """
         group = path.rpartition("/")[0]
         entries = [entry for entry in self._defaults(path) if isinstance(entry, str)]
         for entry in entries if "_self_" in entries else [*entries, "_self_"]:
@@ -231,7 +251,9 @@ class Registry:
 
 
 def builtin_registry(config_dir: str | None = None) -> Registry:
-    """What the configs next to the package (a checkout) or in it (an installation) hold, after a user's own."""
+    """What the configs next to the package (a checkout) or in it (an installation) hold, after a
+    user's own.
+    """
     here = Path(__file__).resolve().parent.parent
     configs = next(
         c for c in (here / "configs", here.parent / "configs") if (c / "config.yaml").is_file()

@@ -1,4 +1,4 @@
-"""The check of a whole command before anything starts: every job and every setting, without torch."""
+"""Checks a whole command before anything starts: every job and setting, without torch."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,7 +18,8 @@ from genbench.utils.errors import UserError
 def check_request(
     words: list[str], registry: Registry, commands: Iterable[str] = (), is_sweep: bool = False
 ) -> list[list[str]]:
-    """The overrides of each job that these overrides ask for; UserError at the first that cannot run.
+    """The overrides of each job that these overrides ask for; UserError at the first that cannot
+    run.
 
     `commands` are the words that would have been a command of their own, had they come first.
     """

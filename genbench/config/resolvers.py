@@ -13,11 +13,13 @@ UNNAMED = ("device", "evaluation", "draw_every", "save_every", "theme", "upscali
 def run_name(
     model: str, overrides: Iterable[str], named: Collection[str] = (), limit: int = 80
 ) -> str:
-    """A folder name of at most so many bytes that says what a run is: model, dataset if one was chosen, chosen values.
+    """A folder name of at most so many bytes that says what a run is: model, dataset if one was
+    chosen, chosen values.
 
-    `named` are settings that are part of the name although they do not say what the run is, since jobs differ in them; of
-    a path, its last component is. The name is one path component and needs no quotes, neither in a shell nor in Hydra's
-    grammar (so `beta-4`, not `beta=4`). Two runs may have the same one.
+    `named` are settings that are part of the name although they do not say what the run is, since
+    jobs differ in them; of a path, its last component is. The name is one path component and needs
+    no quotes, neither in a shell nor in Hydra's grammar (so `beta-4`, not `beta=4`). Two runs may
+    have the same one.
     """
     given = [override.lstrip("+~").partition("=")[::2] for override in overrides]
     words = [model, *(value for name, value in given if name == "dataset")]
@@ -33,7 +35,8 @@ def run_name(
     return _cut(_component(words), limit)
 
 
-# A word and a value that keep their meaning as parts of a name, where =, commas and brackets become -.
+# A word and a value that keep their meaning as parts of a name, where =, commas and brackets
+# become -.
 _VALUE = r"[+-]?\.?[^\W_]+(?:[.+-][^\W_]+)*\.?"
 
 
@@ -41,7 +44,8 @@ PLAIN = re.compile(rf"[\w.]+=(?:{_VALUE}|\[{_VALUE}(?:,{_VALUE})*\])")
 
 
 def unique_name(model: str, overrides: Iterable[str], limit: int = 80) -> str:
-    """A folder name that no other overrides lead to, for jobs that do not know of each other: it names every override.
+    """A folder name that no other overrides lead to, for jobs that do not know of each other: it
+    names every override.
 
     A digest tells apart what looks the same otherwise, or is longer than so many bytes.
     """

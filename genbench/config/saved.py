@@ -1,4 +1,6 @@
-"""What commands for a finished run start from: the settings in its folder, and the options beside it."""
+"""What commands for a finished run start from: the settings in its folder, and the options beside
+it.
+"""
 
 import os
 from pathlib import Path
@@ -15,7 +17,9 @@ from genbench.utils.schema import CONFIG
 
 
 def recorded(folder: Path, registry: Registry) -> dict:
-    """The checked config of a run that its directory holds. UserError if it is lost or damaged, or of another version."""
+    """The checked config of a run that its directory holds. UserError if it is lost or damaged, or
+    of another version.
+    """
     file = folder / "config.yaml"
     if not os.path.lexists(file):
         raise UserError(
@@ -32,7 +36,8 @@ def recorded(folder: Path, registry: Registry) -> dict:
             raise UserError(
                 group, f"no such {group}", choice, "give the --config-dir the run was started with"
             )
-        # Which code runs is for configs/ to say, never for a run directory, which may be somebody else's.
+        # Which code runs is for configs/ to say, never for the folder of a run, which may be
+        # somebody else's.
         registry.require_named(group, choice)
         config[group][CODE[group]] = registry.value(f"{group}/{choice}", f"{group}.{CODE[group]}")
     try:
@@ -47,7 +52,9 @@ def recorded(folder: Path, registry: Registry) -> dict:
 
 
 def given(name: str, text: str) -> Any:
-    """The value that is given to an option on the command line, as YAML has it; the text itself where that is none."""
+    """The value that is given to an option on the command line, as YAML has it; the text itself
+    where that is none.
+    """
     try:
         return parse_yaml(text, name, Loader)
     except Unreadable:
@@ -55,9 +62,11 @@ def given(name: str, text: str) -> Any:
 
 
 def options(command: str, words: list[str], registry: Registry) -> tuple[Path, Settings]:
-    """The folder of a run and the checked options, that the words `RUN [NAME=VALUE ...]` give a command.
+    """The folder of a run and the checked options, that the words `RUN [NAME=VALUE ...]` give a
+    command.
 
-    The options are those that configs/command/ declares; the ones that are not given are at their defaults.
+    The options are those that configs/command/ declares; the ones that are not given are at their
+    defaults.
     """
     known = registry.own_first(f"command/{command}")
     if not words or ("=" in words[0] and words[0].partition("=")[0] in known):

@@ -1,4 +1,6 @@
-"""The config of a run: which settings a model has on a dataset, the check of their values, and what tells runs apart."""
+"""The config of a run: which settings a model has on a dataset, the check of their values, and
+what tells runs apart.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -18,7 +20,8 @@ def check(
 ) -> dict[str, Any]:
     """A composed config, with `changes` by dotted name, and every value in its declared type.
 
-    Raises UserError for a value that is not allowed, and for a key that nothing declares for this model and dataset.
+    Raises UserError for a value that is not allowed, and for a key that nothing declares for this
+    model and dataset.
     """
     model, dataset = config["model"]["name"], config["dataset"]["name"]
     checked: dict[str, Any] = {}
@@ -47,7 +50,9 @@ def check(
 
 
 def require_one_length(config: dict, known: Mapping[str, Setting]) -> None:
-    """Of `epochs` and `steps`, let the one that was chosen say how long the run is; UserError if both were."""
+    """Of `epochs` and `steps`, let the one that was chosen say how long the run is; UserError if
+    both were.
+    """
     if "steps" not in known:
         return
     chosen = [n for n in ("epochs", "steps") if config[n] not in (None, "auto", known[n].default)]
@@ -65,7 +70,9 @@ def require_one_length(config: dict, known: Mapping[str, Setting]) -> None:
 def known_settings(
     registry: Registry, model: str, dataset: str, values: Mapping[str, Any] | None = None
 ) -> dict[str, Setting]:
-    """Every setting that a run of this model on this dataset has, with the default that holds beside these values."""
+    """Every setting that a run of this model on this dataset has, with the default that holds
+    beside these values.
+    """
     known, choices = registry.shared(), (f"dataset/{dataset}", f"model/{model}")
     for choice in choices:
         known |= registry.settings(choice)
@@ -93,7 +100,8 @@ def known_settings(
     }
 
 
-# What does not tell runs apart: where they run, how they are watched, how far they have come, what names say already.
+# What does not distinguish runs: where they run, how they are watched, how far they have come,
+# and what their names say already.
 ASIDE = (
     *(
         "device",
@@ -110,7 +118,9 @@ ASIDE = (
 
 
 def title(config: dict, registry: Registry, swept: Collection[str] = ()) -> str:
-    """What a run's pictures say of it: model, data, and the settings that are swept or not at their defaults."""
+    """What a run's pictures say of it: model, data, and the settings that are swept or not at
+    their defaults.
+    """
     model, dataset = config["model"]["name"], config["dataset"]["name"]
     values = flatten(config)
     known = known_settings(registry, model, dataset, values)
@@ -133,7 +143,9 @@ def _short(value: Any) -> str:
 
 
 def unknown(name: str, value: Any, registry: Registry, model: str, dataset: str) -> UserError:
-    """The error for a setting that this model and dataset do not have: the nearest name, or who has it."""
+    """The error for a setting that this model and dataset do not have: the nearest name, or who
+    has it.
+    """
     if name in FIXED:
         choice, _, part = name.partition(".")
         return UserError(
@@ -148,7 +160,8 @@ def unknown(name: str, value: Any, registry: Registry, model: str, dataset: str)
             name,
             f"{subject} has no setting '{name}'",
             f"{name}={value}",
-            f"leave it out (it belongs to: {', '.join(owners)}; {subject} has: {', '.join(sorted(own)) or 'none'})",
+            f"leave it out (it belongs to: {', '.join(owners)}; "
+            f"{subject} has: {', '.join(sorted(own)) or 'none'})",
         )
     near = nearest(name, [*known, "model", "dataset"])
     if near:

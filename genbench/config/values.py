@@ -16,7 +16,9 @@ Loader.add_implicit_resolver(
 
 
 class Settings(dict):
-    """A model's or dataset's settings, read as attributes; `lambda`, a word of Python, as `s["lambda"]`."""
+    """A model's or dataset's settings, read as attributes; `lambda`, a word of Python, as
+    `s["lambda"]`.
+    """
 
     def __getattr__(self, name: str) -> Any:
         try:
