@@ -131,7 +131,9 @@ def _known(before: list[str], registry: Registry) -> dict[str, Setting]:
         or [registry.default_choice(group)]
         for group in GROUPS
     ]
-    first, *others = [known_settings(registry, *choice) for choice in product(*chosen)]
+    first, *others = [
+        known_settings(registry, model, dataset) for model, dataset in product(*chosen)
+    ]
     return {
         name: setting for name, setting in first.items() if all(name in other for other in others)
     }

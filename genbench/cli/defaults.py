@@ -46,8 +46,9 @@ def usual_default(default: Any, choice: str, registry: Registry) -> tuple[Any, d
 def _plain_values(choice: str, registry: Registry) -> dict[str, Any]:
     """What a default can depend on, in a command that only makes this choice."""
     chosen = {group: registry.default_choice(group) for group in GROUPS}
-    chosen |= [choice.split("=")]
-    known = known_settings(registry, **chosen)
+    group, _, name = choice.partition("=")
+    chosen[group] = name
+    known = known_settings(registry, chosen["model"], chosen["dataset"])
     kind = registry.value(f"dataset/{chosen['dataset']}", "dataset.kind")
     return {name: setting.default for name, setting in known.items()} | {"dataset.kind": kind}
 

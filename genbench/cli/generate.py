@@ -9,7 +9,7 @@ A command is one function `(trained, viewer, options) -> arrays by name, picture
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ from genbench.utils.files import make_folder, write
 from genbench.utils.text import counted, quoted
 
 Generated = tuple[dict[str, torch.Tensor], torch.Tensor | None]
+Generator = Callable[[Trained, Scene, Settings], Generated]
 
 
 class Command(NamedTuple):
@@ -50,7 +51,7 @@ class Command(NamedTuple):
 
     needs: tuple[str, ...]
     vectors: bool
-    function: Callable[[Trained, Scene, Settings], Generated]
+    function: Generator
 
     def lacks(self, model: Model) -> str:
         """Why a model cannot do it; nothing if it can."""
@@ -67,10 +68,10 @@ class Command(NamedTuple):
 COMMANDS: dict[str, Command] = {}
 
 
-def command(*needs: str, vectors: bool = False):
+def command(*needs: str, vectors: bool = False) -> Callable[[Generator], Generator]:
     """List a function as the command of its name, for models with these abilities."""
 
-    def listed(function):
+    def listed(function: Generator) -> Generator:
         COMMANDS[function.__name__] = Command(needs, vectors, function)
         return function
 
@@ -201,7 +202,7 @@ def _require_able(name: str, trained: Trained) -> None:
         raise UserError(name, COMMANDS[name].lacks(model), model.s.model["name"], fix)
 
 
-def _tells(option: str, value) -> bool:
+def _tells(option: str, value: Any) -> bool:
     """Whether an option is for a file's name to tell: not where the file is, or was computed, or
     what was left open.
     """
@@ -221,5 +222,6 @@ def packed(arrays: dict[str, torch.Tensor]) -> bytes:
     arrays.
     """
     out = io.BytesIO()
-    np.savez(out, **{name: array.float().cpu().numpy() for name, array in arrays.items()})
+    single: dict[str, Any] = {name: array.float().cpu().numpy() for name, array in arrays.items()}
+    np.savez(out, **single)
     return out.getvalue()

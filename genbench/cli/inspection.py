@@ -6,10 +6,9 @@ from typing import Any
 
 import yaml
 from hydra import compose
-from omegaconf import OmegaConf
 
 from genbench.cli.flags import flags_parser
-from genbench.config.compose import CONFIG_NAME, hydra_ready, resolved
+from genbench.config.compose import CONFIG_NAME, hydra_ready, plain_values, resolved
 from genbench.config.registry import Registry
 from genbench.runs.directory import PlainDumper
 from genbench.utils.errors import UserError
@@ -42,12 +41,12 @@ def shown_settings(
         return _part(resolved(settings, registry), package)
     with hydra_ready(registry) as (_, own):
         config = compose(CONFIG_NAME, [*own, *settings], return_hydra_config=True)
-        content = OmegaConf.to_container(config, resolve=False)
+        content = plain_values(config, resolve=False)
         if resolve:
             from hydra.core.hydra_config import HydraConfig
 
             HydraConfig.instance().set_config(config)
-            content = OmegaConf.to_container(config, resolve=True)
+            content = plain_values(config)
     for long in ("help", "hydra_help"):
         content["hydra"].pop(long)
     if kind == "all":

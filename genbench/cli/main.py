@@ -32,6 +32,7 @@ from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from itertools import takewhile
+from typing import TextIO
 
 from genbench import __version__
 from genbench.cli.commands import RUN_COMMANDS
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
             stream.reconfigure(
                 errors="backslashreplace"
             )  # say what an ASCII terminal cannot show, too
-    out, err = (stream and Output(stream) for stream in (sys.stdout, sys.stderr))
+    out, err = (_guarded(stream) for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(err):
         status = _status(argv)
         if out is not None:
@@ -81,6 +82,11 @@ def main(argv: list[str] | None = None) -> None:
                 status = status or int(_only_tells(argv))
     signals.forget()
     sys.exit(status)
+
+
+def _guarded(stream: TextIO | None) -> Output | None:
+    """The stream, which keeps its first failure; None where the process has none."""
+    return None if stream is None else Output(stream)
 
 
 def _status(argv: list[str]) -> int:

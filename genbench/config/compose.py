@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.config import resolvers  # noqa: F401 (registers those that config.yaml uses)
@@ -45,6 +45,7 @@ def hydra_ready(registry: Registry) -> Iterator[tuple[Any, list[str]]]:
     try:
         with initialize_config_dir(builtin, job_name="genbench", version_base="1.3"):
             hydra = GlobalHydra.instance().hydra
+            assert hydra is not None  # it has just been initialized
             search_path = hydra.config_loader.get_search_path()
             for folder in users:
                 search_path.prepend(USERS, folder, SearchPathQuery(provider="main"))
@@ -66,7 +67,14 @@ def hydra_ready(registry: Registry) -> Iterator[tuple[Any, list[str]]]:
 def composed(overrides: list[str], registry: Registry) -> dict:
     """The config that Hydra composes from these overrides, as plain values."""
     with hydra_ready(registry) as (_, own):
-        return OmegaConf.to_container(compose(CONFIG_NAME, [*own, *overrides]), resolve=True)
+        return plain_values(compose(CONFIG_NAME, [*own, *overrides]))
+
+
+def plain_values(config: DictConfig, resolve: bool = True) -> dict:
+    """A composed config as plain values, with its references to other values resolved or kept."""
+    content = OmegaConf.to_container(config, resolve=resolve)
+    assert isinstance(content, dict)  # a config is no list
+    return content
 
 
 def hydra_settings(overrides: list[str], registry: Registry, is_sweep: bool) -> Any:

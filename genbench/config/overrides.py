@@ -122,6 +122,7 @@ def _count(override: Override) -> float:
         return 1
     if not isinstance(value, RangeSweep):
         return len([*itertools.islice(override.sweep_iterator(), MOST_JOBS + 1)])
+    assert value.start is not None and value.stop is not None  # Hydra's grammar requires them
     try:
         return max(0, math.ceil((value.stop - value.start) / value.step))
     except ZeroDivisionError:
@@ -175,8 +176,13 @@ def absolute(words: list[str], configs: Iterable[dict], registry: Registry) -> l
             return word
         (override,) = parsed([word])
         texts = _values(override, registry)
-        folders = [parsed([f"{key}={text}"])[0].value() for text in texts]
-        full = [typed(os.path.abspath(os.path.expanduser(folder))) for folder in folders]
+        full = [typed(_absolute(parsed([f"{key}={text}"])[0])) for text in texts]
         return f"{key}={','.join(full)}"
 
     return [anywhere(word) for word in words]
+
+
+def _absolute(override: Override) -> str:
+    folder = override.value()
+    assert isinstance(folder, str)  # as the setting is a folder
+    return os.path.abspath(os.path.expanduser(folder))

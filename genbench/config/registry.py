@@ -24,7 +24,7 @@ SHARED = settings_of(RunSettings)
 class Registry:
     """Everything under one or more config folders; an earlier folder hides a later one's files."""
 
-    def __init__(self, folders: list[Path]):
+    def __init__(self, folders: list[Path]) -> None:
         self.folders = [Path(f) for f in folders]
         self._read: dict[str, tuple[dict[str, Any], list[str]]] = {}
         self._chains: dict[str, list[str]] = {}

@@ -86,7 +86,7 @@ def check_job(job: list[str], registry: Registry) -> None:
         name = o.key_or_group
         if name in (*GROUPS, EXPERIMENT):
             continue
-        shown = "" if o.is_delete() else o.input_line.partition("=")[2]
+        shown = "" if o.is_delete() else (o.input_line or "").partition("=")[2]
         if name not in known:
             raise unknown(name, shown, registry, **chosen)
         if o.is_delete():

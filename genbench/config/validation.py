@@ -25,7 +25,7 @@ def check(
     """
     model, dataset = config["model"]["name"], config["dataset"]["name"]
     checked: dict[str, Any] = {}
-    changes = changes or {}
+    changes = dict(changes or {})
     values = flatten(config) | changes
     known = known_settings(registry, model, dataset, values)
     for name, value in values.items():

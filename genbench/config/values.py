@@ -29,7 +29,7 @@ class Settings(dict):
 
 def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
     """Nested settings by their dotted names."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, dict):
             flat |= flatten(value, f"{prefix}{key}.")

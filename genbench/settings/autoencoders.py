@@ -48,7 +48,7 @@ class DAESettings(AutoencoderSettings):
             "training"
         ),
     )
-    sampler: Literal["prior", "gaussian", "gmm", "kde", "langevin", "walkback"] = Field(
+    sampler: Literal["prior", "gaussian", "gmm", "kde", "langevin", "walkback"] = Field(  # type: ignore[assignment]  # two more than others have
         "gmm",
         description=(
             "what samples come from: codes drawn from N(0, I) or from a density fitted to those of "

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from genbench.settings.fields import AtLeastOne, Auto, NonNegative, Positive
+from genbench.settings.fields import AUTO, AtLeastOne, Auto, NonNegative, Positive
 from genbench.settings.groups import (
     EarlyStoppingSettings,
     GradientSettings,
@@ -32,7 +32,7 @@ class ComponentSettings(RunSettings):
     """Of clusterings and mixtures."""
 
     n_components: Annotated[AtLeastOne, Auto] = Field(
-        "auto",
+        AUTO,
         description=(
             "number of clusters or mixture components; auto is 10, or as many as there are "
             "training points where they are fewer"

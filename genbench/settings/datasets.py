@@ -6,6 +6,7 @@ from pydantic import Field
 
 from genbench.settings.base import Settings
 from genbench.settings.fields import (
+    TO_BE_NAMED,
     AtLeastOne,
     AtLeastTwo,
     Count,
@@ -131,7 +132,7 @@ class BinarizedMNISTSettings(ImageSettings):
     """Of the fixed binarisation of MNIST."""
 
     root: Folder = Field(
-        None,
+        TO_BE_NAMED,
         description=(
             "folder above binarized_mnist/, which holds binarized_mnist_train.amat, _valid.amat "
             "and _test.amat"
@@ -151,7 +152,7 @@ class ImageFolderSettings(TestSizeSettings, ImageSettings):
     """Of a user's own pictures."""
 
     root: Folder = Field(
-        None,
+        TO_BE_NAMED,
         description=(
             "your pictures; what it holds, if not train/ and test/, is split by dataset.test_size"
         ),

@@ -19,7 +19,7 @@ class Or:
 
     words: tuple[str, ...]
 
-    def __init__(self, *words: str):
+    def __init__(self, *words: str) -> None:
         object.__setattr__(self, "words", words)
 
     def __get_pydantic_core_schema__(
@@ -110,6 +110,10 @@ def _absolute(path: str) -> str:
 
 
 Auto = Or("auto")
+# Defaults that are not yet a value of their setting's type: the data decide the number when a run
+# starts, and the user must name the folder.
+AUTO: Any = "auto"
+TO_BE_NAMED: Any = None
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]

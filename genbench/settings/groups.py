@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from genbench.settings.fields import (
+    AUTO,
     AtLeastOne,
     Auto,
     Count,
@@ -169,7 +170,7 @@ class NetworkSettings(RunSettings):
 class LatentSettings(RunSettings):
     """Of models with codes that are vectors."""
 
-    latent_dim: LatentDim = Field("auto")
+    latent_dim: LatentDim = Field(AUTO)
 
 
 class SamplerSettings(RunSettings):

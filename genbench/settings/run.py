@@ -6,7 +6,7 @@ from pydantic import Field
 
 from genbench.settings.base import Settings
 from genbench.settings.datasets import DatasetSettings
-from genbench.settings.fields import AtLeastOne, Auto, Device, Seed
+from genbench.settings.fields import AUTO, AtLeastOne, Auto, Device, Seed
 
 Epochs = Annotated[
     AtLeastOne,
@@ -39,8 +39,8 @@ class ModelChoice(Settings):
 class RunSettings(Settings):
     """What every run has, whichever its model and dataset."""
 
-    epochs: Epochs = Field("auto")
-    batch_size: BatchSize = Field("auto")
+    epochs: Epochs = Field(AUTO)
+    batch_size: BatchSize = Field(AUTO)
     seed: Seed = Field(0, description="seed of initial weights, order of the data and noise")
     device: Device = Field("auto", description=DEVICE)
     validate_every: AtLeastOne = Field(

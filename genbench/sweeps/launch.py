@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from genbench.config.compose import CONFIG_NAME, USERS, hydra_ready, hydra_settings, resolved
+from genbench.config.compose import (
+    CONFIG_NAME,
+    USERS,
+    hydra_ready,
+    hydra_settings,
+    plain_values,
+    resolved,
+)
 from genbench.config.overrides import absolute, is_hydras, without_hydras
 from genbench.config.registry import Registry
 from genbench.config.validation import check, title
@@ -57,11 +63,9 @@ class SingleRun:
 def plain_config(cfg: Any) -> dict:
     """A composed config as plain values. UserError where a value refers to a missing one."""
     try:
-        plain = OmegaConf.to_container(cfg, resolve=True)
+        return plain_values(cfg)
     except OmegaConfBaseException as error:
         raise UserError("settings", str(error), fix="mend what ${...} refers to") from error
-    assert isinstance(plain, dict)  # a config is no list
-    return plain
 
 
 def composed_registry(hydras: Any) -> Registry:
