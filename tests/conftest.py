@@ -1,6 +1,7 @@
 """What the tests share: composing the real configs, and the models found in them."""
 
 import copy
+import logging
 import os
 import re
 import signal
@@ -186,6 +187,7 @@ def genbench(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    log, level = list(logging.root.handlers), logging.root.level  # hydra.verbose changes both
 
     def call(*args):
         with pytest.raises(SystemExit) as stopped:
@@ -198,6 +200,8 @@ def genbench(tmp_path, monkeypatch, capsys):
     yield call
     for signum, handler in handlers.items():
         signal.signal(signum, handler)
+    logging.root.handlers[:] = log
+    logging.root.setLevel(level)
 
 
 @pytest.fixture(autouse=True, scope="session")
