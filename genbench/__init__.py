@@ -1,7 +1,7 @@
 """genbench: one command, one loop, classical and deep generative models side by side.
 
     import genbench
-    vae = genbench.fit(model="vae", beta=4)      # as genbench model=vae beta=4; lambda_=1 for lambda=1
+    vae = genbench.fit(model="vae", beta=4)      # as genbench model=vae beta=4; lambda_ for lambda
     vae = genbench.load("outputs/RUN")           # a finished run
     vae.metrics["test"]                          # its numbers
     vae.encode(x), vae.decode(z), vae.sample(16) # its model
@@ -16,7 +16,7 @@ __all__ = ["Trained", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import torch only when something that needs it is asked for: the command line answers without."""
+    """Import torch only when something that needs it is used: the command line starts without."""
     if name in __all__:
         from genbench import api
 

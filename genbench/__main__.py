@@ -1,4 +1,4 @@
-"""`genbench` and `python -m genbench`: the command line, which is imported once signals are listened to."""
+"""`genbench` and `python -m genbench`: listen to signals, then import and run the command line."""
 
 from genbench.utils import signals
 

@@ -28,11 +28,11 @@ def fit(
     config_dir: str | Path | None = None,
     **settings: Any,
 ) -> Trained:
-    """Run an experiment as `genbench model=... dataset=... NAME=VALUE ...` does; return a `Trained`.
+    """Run an experiment as `genbench model=... NAME=VALUE ...` does; return a `Trained`.
 
     Settings are keywords: `beta=4`, `lambda_=10` for `lambda`, which is a word of Python, and
-    `dataset__classes=[3, 8]` for `dataset.classes`. Files are kept in `folder`, by default a new one
-    in outputs/. If it holds this run already, the run is resumed or, once it is finished, loaded.
+    `dataset__classes=[3, 8]` for `dataset.classes`. Files are kept in `folder`, by default a new
+    one in outputs/. If it holds this run already, the run is resumed or, once it is finished, loaded.
     UserError, a ValueError, for what the command line would refuse.
     """
     named = {name.rstrip("_").replace("__", "."): _plain(value) for name, value in settings.items()}

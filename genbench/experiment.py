@@ -1,4 +1,4 @@
-"""One experiment from its settings to its numbers: load the data, build the model, train, measure."""
+"""One experiment, from settings to numbers: load the data, build the model, train, measure."""
 
 from collections.abc import Callable, Collection
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What a model can show of itself, as data: one class per kind, which `figures.visualizations` draws.
+"""What a model can show of itself, as data: a class per kind. `figures.visualizations` draws it.
 
 `Model.visualizations` returns them by name. They know no drawing, so a model needs no matplotlib.
 """
@@ -33,8 +33,8 @@ class Visualization:
 
 @dataclass(frozen=True, eq=False)
 class Images(Visualization):
-    """Images [n, *shape] with a caption each, or none. Signed ones, such as weights, have any values
-    around zero; others lie in [0, 1]."""
+    """Images [n, *shape] with a caption each, or none. Signed ones, such as weights, have any
+    values around zero; others lie in [0, 1]."""
 
     images: torch.Tensor
     captions: Sequence[str] = ()

@@ -238,7 +238,7 @@ def _allowed(setting, value, others):
         ("--cf", ["--cfg "]),
         ("--cfg j", ["job "]),
         ("help swa", ["swae "]),
-        ("help vae va", ["validate_every "]),
+        ("help vae valid", ["validate_every "]),
         ("models ", []),
         ("completion z", ["zsh "]),
         ("resume run ", ["device=", "epochs=", "steps="]),

@@ -97,3 +97,8 @@ def test_nothing_comes_from_a_private_module():
         for other in imported(tree, MODULES):
             private = [part for part in other.split(".") if part.startswith("_") and part[1] != "_"]
             assert not private, f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_a_module_is_short_enough_to_be_read_at_once(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300

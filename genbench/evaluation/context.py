@@ -284,24 +284,15 @@ class Evaluation:
         It is given a function `of(points)` to ask for each set of points [n, ...] that it looks at.
         """
         rng, found = generator(self.model.s.seed, "bootstrap"), []
+
+        def resample(points: torch.Tensor) -> torch.Tensor:
+            return points[torch.randint(len(points), (len(points),), generator=rng)]
+
         for _ in range(times):
             signals.check()
-            found.append(
-                float(
-                    statistic(
-                        lambda points: points[
-                            torch.randint(len(points), (len(points),), generator=rng)
-                        ]
-                    )
-                )
-            )
-        return around(
-            float(statistic(lambda points: points)),
-            float(torch.tensor(found).double().std()),
-            times,
-            n,
-            more,
-        )
+            found.append(float(statistic(resample)))
+        deviation = float(torch.tensor(found).double().std())
+        return around(float(statistic(lambda points: points)), deviation, times, n, more)
 
 
 def drawn(part: Split) -> torch.Tensor:

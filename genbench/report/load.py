@@ -281,8 +281,7 @@ def _on_data(run: RunResult, name: str) -> RunResult:
 def merged(repeats: list[RunResult]) -> RunResult:
     """Runs of the same settings, data and seed as one with the measures of all.
 
-    They may differ in their evaluation. Where several have the same measure, the number is that of
-    the run with the most measures.
+    Where several have the same measure, the number is that of the run with the most measures.
     """
     fullest = max(repeats, key=lambda r: (len(r.metrics.cells), bool(r.metrics.diagnosis)))
     ordered = [fullest, *(run for run in repeats if run is not fullest)]

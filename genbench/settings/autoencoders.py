@@ -48,7 +48,8 @@ class DAESettings(AutoencoderSettings):
             "training"
         ),
     )
-    sampler: Literal["prior", "gaussian", "gmm", "kde", "langevin", "walkback"] = Field(  # type: ignore[assignment]  # two more than others have
+    # The type is wider than that of other autoencoders: chains are for a DAE alone.
+    sampler: Literal["prior", "gaussian", "gmm", "kde", "langevin", "walkback"] = Field(  # type: ignore[assignment]
         "gmm",
         description=(
             "what samples come from: codes drawn from N(0, I) or from a density fitted to those of "

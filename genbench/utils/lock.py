@@ -53,7 +53,7 @@ class Lock:
             raise folder_error(error, self.folder, self.fix) from error
 
     def _lock_file(self, path: Path) -> bool:
-        """Lock the file at `path`; False if it was replaced meanwhile, and has to be tried again."""
+        """Lock the file at `path`; False if it was replaced meanwhile: the caller tries again."""
         if kind(path):
             set_aside(path)
         flags = os.O_RDWR | os.O_CREAT

@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Interrupted(BaseException):
-    """A signal asked the program to stop. It is the same when a worker process sends it back pickled."""
+    """A signal asked the program to stop. A worker process can send it back pickled."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
