@@ -30,7 +30,7 @@ COLUMNS = re.compile(r"\w+(, \w+)*  +\S")  # a line of a table of names and mean
 def as_rst(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    """Translate what docstrings write as plain text: shapes such as [n, *shape], and tables in columns."""
+    """Translate plain text in docstrings: shapes such as [n, *shape], and tables in columns."""
     result: list[str] = []
     table = False
     for before, line in zip(["", *lines], lines):

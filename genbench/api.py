@@ -32,7 +32,7 @@ def fit(
 
     Settings are keywords: `beta=4`, `lambda_=10` for `lambda`, which is a word of Python, and
     `dataset__classes=[3, 8]` for `dataset.classes`. Files are kept in `folder`, by default a new
-    one in outputs/. If it holds this run already, the run is resumed or, once it is finished, loaded.
+    one in outputs/. If it holds this run already, the run is resumed or, if finished, loaded.
     UserError, a ValueError, for what the command line would refuse.
     """
     named = {name.rstrip("_").replace("__", "."): _plain(value) for name, value in settings.items()}

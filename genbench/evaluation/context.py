@@ -296,7 +296,5 @@ class Evaluation:
 
 
 def drawn(part: Split) -> torch.Tensor:
-    """The points of a part [n, *shape] on the CPU, with one draw of the noise that belongs to
-    them.
-    """
+    """The points of a part [n, *shape] on the CPU, with one draw of their noise."""
     return torch.cat([x.cpu() for x, _ in part.batches(1000)])
