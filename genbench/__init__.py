@@ -6,7 +6,7 @@
     vae.metrics["test"]                          # its numbers
     vae.encode(x), vae.decode(z), vae.sample(16) # its model
 
-`help(genbench.fit)`, `help(genbench.load)` and `help(genbench.Trained)` tell more.
+See also `help(genbench.fit)`, `help(genbench.load)` and `help(genbench.Trained)`.
 """
 
 from typing import Any

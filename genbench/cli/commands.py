@@ -74,7 +74,7 @@ def _report(words: list[str], registry: Registry) -> int:
 
 
 def _evaluate(words: list[str], registry: Registry) -> int:
-    """Measure the card of a finished run; `--list` tells what there is to measure."""
+    """Measure the card of a finished run; `--list` shows all measures."""
     if words == ["--list"]:
         from genbench.evaluation.registry import measures
         from genbench.runs.summary import show_measures

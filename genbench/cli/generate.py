@@ -127,8 +127,7 @@ def _require_points(v: Scene, n: int, points: int) -> None:
 
 @torch.no_grad()
 def generate(name: str, config: dict, folder: Path, options: Settings, registry: Registry) -> int:
-    """Do what a command says with the run of these settings in a folder; write the arrays and
-    their picture, and tell where.
+    """Run a command on the run in a folder: write the arrays and their picture, and print where.
 
     UserError, and nothing is written, for a run that is not finished, data that it lacks and a
     model that cannot.
@@ -150,7 +149,7 @@ def generate(name: str, config: dict, folder: Path, options: Settings, registry:
     _require_room(trained, options)
     arrays, picture = COMMANDS[name].function(trained, viewer, options)
     path = _made(folder, options.to) / unique_name(
-        name, [f"{key}={written(v)}" for key, v in options.items() if _tells(key, v)]
+        name, [f"{key}={written(v)}" for key, v in options.items() if _is_named(key, v)]
     )
     write(path.with_name(f"{path.name}.npz"), packed(arrays))
     signals.check()
@@ -202,10 +201,8 @@ def _require_able(name: str, trained: Trained) -> None:
         raise UserError(name, COMMANDS[name].lacks(model), model.s.model["name"], fix)
 
 
-def _tells(option: str, value: Any) -> bool:
-    """Whether an option is for a file's name to tell: not where the file is, or was computed, or
-    what was left open.
-    """
+def _is_named(option: str, value: Any) -> bool:
+    """Whether the file is named after an option: it is set, and neither folder nor device."""
     return option not in ("to", "device") and value is not None
 
 

@@ -47,8 +47,8 @@ def settings_help(usage: str, registry: Registry) -> str:
         f"Without more, genbench trains {usual}. "
         "What a run leaves is in outputs/, or in hydra.run.dir=FOLDER."
     )
-    parts.append("genbench help NAME tells all about one model, dataset or setting.")
-    parts.append("From Python, genbench.fit(...) runs one too; help(genbench) tells how.")
+    parts.append("genbench help NAME describes one model, dataset or setting in full.")
+    parts.append("In Python, genbench.fit(...) does the same; see help(genbench).")
     parts.append(
         "genbench --hydra-help explains Hydra's own options, such as -m, --cfg and --config-dir."
     )
@@ -66,7 +66,7 @@ def choices_help(group: str, registry: Registry) -> str:
         rows.append((choice, [*paragraphs, ""]))
     return (
         help_section(f"{group}=NAME", rows).rstrip()
-        + "\n\ngenbench help NAME tells all about one of them."
+        + "\n\ngenbench help NAME describes one of them in full."
     )
 
 

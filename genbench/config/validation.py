@@ -1,5 +1,5 @@
 """The config of a run: which settings a model has on a dataset, the check of their values, and
-what tells runs apart.
+which settings identify a run.
 """
 
 from collections.abc import Collection, Mapping

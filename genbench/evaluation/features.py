@@ -125,9 +125,7 @@ def _key(reference: Reference) -> str:
 
 
 def _read(file: Path, classifier: Classifier) -> bool:
-    """Give the classifier the weights that are kept in a file; tells whether they are there and
-    undamaged.
-    """
+    """Load the classifier's weights from a file; False if it is missing or damaged."""
     try:
         content = torch.load(io.BytesIO(read_bytes(file)), weights_only=True)
         classifier.net.load_state_dict(content["weights"])

@@ -1,6 +1,5 @@
 """The content of metrics.json as typed values: numbers, what they measure, the diagnosis."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -8,11 +7,10 @@ from typing import Any, NamedTuple
 from genbench.report.quantities import SAMPLES, Quantity, Value
 from genbench.report.words import short
 from genbench.runs.directory import SPLITS
-from genbench.utils.schema import number
+from genbench.utils.schema import kind_of, number, total_of
 from genbench.utils.text import counted
 
 POINTS = {"train": "training point", "validation": "validation point", "test": "test point"}
-TOTAL = re.compile(r"of (\d+)")  # how earlier versions wrote the total of a count
 
 
 class Symptom(NamedTuple):
@@ -96,18 +94,14 @@ def card_values(card: list[dict]) -> dict[Quantity, Value]:
 
 
 def _quantity(entry: dict) -> Quantity:
-    of, total = entry["of"], entry.get("total")
-    counted_out_of = TOTAL.fullmatch(of)
-    if counted_out_of and total is None:
-        of, total = "", int(counted_out_of[1])
     return Quantity(
         name=entry["name"],
         group=entry["group"],
         on=entry["on"],
         n=sizes(entry["n"]),
         features=entry["features"] or "",
-        of=of,
-        total=total,
+        of=kind_of(entry),
+        total=total_of(entry),
         unit=entry["unit"],
         better=entry["better"] if entry["better"] in ("lower", "higher") else "",
     )

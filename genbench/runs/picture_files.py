@@ -75,7 +75,7 @@ class PictureFiles:
     def write(
         self, epoch: int, pictures: Iterable[tuple[str, torch.Tensor]], in_events: bool = True
     ) -> None:
-        """Write pictures by name, as PNG files and unless told otherwise in TensorBoard."""
+        """Write pictures by name: as PNG files and, if `in_events`, in TensorBoard."""
         for name, picture in pictures:
             encoded = png(picture)
             with self.optional.tolerate("pictures"):

@@ -20,7 +20,7 @@ from genbench.utils.schema import METRICS
 
 
 class Watcher(Protocol):
-    """What a job in the process of the sweep itself tells of how it goes on."""
+    """Called as a job in the process of the sweep starts and ends."""
 
     def started(self, index: int) -> Collection[str]:
         """A job begins; returns the reasons for which others failed, which are known already."""

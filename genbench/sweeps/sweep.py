@@ -168,7 +168,7 @@ class Sweep:
         ]
 
     def gather(self) -> None:
-        """See from their folders how those jobs ended that did not tell."""
+        """Read from the folders how jobs ended that ran in other processes."""
         if not self.jobs:
             self.jobs = [
                 Job(_given(config, self.registry), config, folder)

@@ -48,8 +48,8 @@ def log_probs(e: Evaluation) -> torch.Tensor:
     headline=True,
 )
 def log_prob(e: Evaluation) -> Measured:
-    """Mean log-probability or log-density of a test point; `of` tells which, of what, and whether
-    it is exact or a bound.
+    """Mean log-probability or log-density of a test point. `of` says which of the two, of what, and
+    whether it is exact or a bound.
 
     A bound is the importance-weighted one, which grows with the number of importance samples
     towards the exact value.

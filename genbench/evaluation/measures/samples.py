@@ -71,7 +71,7 @@ PRDC = "Naeem et al. 2020, arXiv:2002.09797"
 
 
 def by_neighbours(e: Evaluation, name: str) -> Measured:
-    """One of the numbers that neighbours tell."""
+    """One of the four measures that compare distances to nearest neighbours."""
     return e.neighbours.of(lambda found: found[name]).measured(
         each(len(e.test)), features=e.features.name
     )
