@@ -25,8 +25,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
-from conftest import MODELS, config_with_all_state, sketch, small_config
-from runs import STRANGE, differences, outcome, put
+from helpers.configs import MODELS, config_with_all_state, sketch, small_config
+from helpers.runs import STRANGE, differences, outcome, put
 
 from genbench.cli.main import main
 from genbench.config.registry import builtin_registry

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import config_of, small_config
+from helpers.configs import config_of, small_config
 
 import genbench
 from genbench.experiment import run

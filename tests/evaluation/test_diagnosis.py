@@ -1,0 +1,247 @@
+"""The diagnosis: what is said to be wrong with a run, and what is not."""
+
+import json
+
+import torch
+from helpers.cards import CPU, entry, made, model_with, normal
+from helpers.configs import config_of, small_config
+
+from genbench.data.loading import load
+from genbench.data.types import Data, DataSpec, Split
+from genbench.evaluation.card import card, evaluated
+from genbench.evaluation.context import Evaluation
+from genbench.evaluation.diagnosis import diagnose
+from genbench.experiment import run
+from genbench.runs.curves import late_fall, lowest_point
+
+
+def test_what_went_wrong_is_told_with_the_setting_to_paste():
+    data = load(config_of("vae")["dataset"], CPU)
+
+    def quality(precision, coverage):
+        return [entry("precision", precision), entry("coverage", coverage)]
+
+    def told(found, card=(), real=(), **settings):
+        model = model_with(data, 10)
+        model.s.update(settings)
+        findings = diagnose(Evaluation(model, data, found), [*card], [*real])
+        return [(finding["kind"], finding["setting"]) for finding in findings]
+
+    assert told({"train": {"d_real": 0.995, "d_fake": 0.001}}, lr=0.1) == [
+        ("saturated discriminator", "lr=0.05")
+    ]
+    modes = [entry("modes", 3, total=8)]
+    assert told({}, modes, ema=0.0) == [("missing modes", "ema=0.999")]
+    assert told({}, modes, n_components=3) == [("missing modes", "n_components=8")], (
+        "as many as there are modes"
+    )
+    assert told({}, modes, n_components=8) == [("missing modes", "n_components=16")]
+    classes = [entry("classes_covered", 7, total=10)]
+    assert told({}, classes, epochs=3) == [("missing classes", "epochs=6")]
+    assert told({}, classes, [entry("classes_covered", 7, total=10)]) == [], "nor do real data"
+    assert told({}, [entry("memorisation", 0.01)], bandwidth=0.01) == [("copies", "bandwidth=0.02")]
+    blurred = entry("memorisation", 0.4)
+    assert told({}, [blurred]) == told({}, [blurred, entry("copied", -3.6, low=-7.3)]) == []
+    assert told({}, [blurred, entry("copied", 0.3, low=0.1)]) == [("copies", "")]
+    # Of few samples, that classes are missing or that some are near is no evidence.
+    few = {"n": {"samples": 24, "test": 24}}
+    for one in (*classes, *modes, *quality(0.1, 0.1), entry("memorisation", 0.01)):
+        assert told({}, [one | few]) == []
+    # Samples that are near data and reach it, but differ from it in many small ways.
+    far, near = (entry("fid", 50.0, low=low) for low in (42.0, 30.0))
+    real = [entry("fid", 7.0)]
+    assert told({}, [*quality(0.9, 0.8), far], real, ema=0.0) == [
+        ("samples unlike data", "ema=0.999")
+    ]
+    assert told({}, [*quality(0.9, 0.8), near], real) == told({}, [*quality(0.9, 0.8), far]) == []
+    assert told({}, quality(0.33, 0.22), sampler="prior") == [
+        ("samples unlike data", "sampler=gmm")
+    ]
+    assert told({}, quality(0.9, 0.22), sampler="prior") == [("low coverage", "sampler=gmm")]
+    assert told({}, quality(0.9, 0.8), sampler="prior") == []
+    assert told({}, [entry("memorisation", 1.0), entry("active_units", 5)]) == []
+    # Nothing explains as much as that there was hardly any training, so it comes first.
+    few, short = ({"cost": {"epochs": 4, "steps": steps}} for steps in (40, 800))
+    assert told(few, modes, steps=None)[0] == ("undertrained", "epochs=200")
+    for better in (
+        {"late_fall": -0.1},
+        {"late_fall": 0.3, "kept_epoch": 3},
+    ):  # where more steps would be worse
+        assert [kind for kind, _ in told({"cost": few["cost"] | better}, modes, steps=None)] == [
+            "missing modes"
+        ]
+    assert told({}, modes, steps=None, epochs=4) == [("missing modes", "epochs=8")]
+    enough = {"cost": {"epochs": 4, "steps": 4000}}
+    assert told(enough, modes, steps=4000, epochs=4) == [("missing modes", "steps=8000")]
+    # The remedies agree on the length, also where the curve says that the training was too short.
+    both = [("undertrained", "steps=2000"), ("missing modes", "steps=2000")]
+    falling, flat, long = (
+        {"cost": {"steps": n, "late_fall": late}}
+        for n, late in ((400, 0.1), (400, 0.01), (4000, 0.1))
+    )
+    assert told(few, modes, steps=40) == told(falling, modes, steps=400) == both
+    assert told(short, steps=None) == [("undertrained", "epochs=10")], "no curve says otherwise"
+    assert [kind for kind, _ in told(flat, steps=400) + told(long, steps=4000)] == []
+    assert told(few, modes, epochs=4) == [
+        ("missing modes", "epochs=8")
+    ]  # what solves in an epoch makes no steps
+
+
+def collapsed(encode, decode, card=(), posterior=None, d=5, **settings):
+    """What is diagnosed of a model with such codes on points of several dimensions."""
+    x = normal(300, d, 0)
+    model = model_with(data := made(x, x), d, encode=encode, decode=decode)
+    if posterior:
+        object.__setattr__(model, "posterior", posterior)
+    model.s.update(settings)
+    return [
+        (finding["kind"], finding["setting"])
+        for finding in diagnose(Evaluation(model, data, {}), [*card])
+    ]
+
+
+def test_collapse_is_judged_by_what_is_lost():
+    def one(x):
+        return torch.cat([x[:, :1], torch.zeros(len(x), x.shape[1] - 1)], 1)
+
+    active = [entry("active_units", 11)]
+    assert collapsed(lambda x: x, lambda z: 0.9 * z, active, lambda x: (x, x), d=128) == []
+    assert (
+        collapsed(
+            one,
+            lambda z: z,
+            [entry("active_units", 1)],
+            lambda x: (x, x),
+            d=20,
+            beta=4.0,
+        )
+        == []
+    )
+    none = [entry("active_units", 0)]
+    assert collapsed(lambda x: 0.01 * x, lambda z: z, none, lambda x: (x, x), beta=4.0) == [
+        ("posterior collapse", "beta=1")
+    ]
+    assert collapsed(lambda x: 0.01 * x, lambda z: z, none, lambda x: (x, x), beta=0.5) == [
+        ("posterior collapse", "beta=0.05")
+    ]
+    # What labels alone decode to differs, too: then the latents say so.
+    assert collapsed(lambda x: 0.01 * x, lambda z: 90 * z, none, lambda x: (x, x)) == [
+        ("posterior collapse", "")
+    ]
+    iwae = {"beta": 4.0, "objective": "iwae", "lr": 0.001}
+    assert collapsed(lambda x: 0 * x, lambda z: z, none, lambda x: (x, x), **iwae) == [
+        ("posterior collapse", "lr=0.0003")
+    ]
+    assert collapsed(lambda x: 0 * x + 3, lambda z: z, lr=0.01) == [("collapse", "lr=0.003")]
+    assert collapsed(lambda x: x, lambda z: 0.01 * z, **{"lambda": 10.0}) == [
+        ("collapse", "lambda=1")
+    ]
+    assert collapsed(one, lambda z: z) == [("idle units", "latent_dim=1")]
+    assert collapsed(lambda x: x, lambda z: z) == [("nothing to compress", "latent_dim=4")]
+
+
+def test_samples_that_are_one_point_are_no_copies_and_lie_near_nothing():
+    x = normal(300, 5, 0)
+    near = [entry("memorisation", 0.01), entry("precision", 1.0), entry("coverage", 0.1)]
+
+    def told(width, **more):
+        model = model_with(
+            data := made(x, x), 5, sample=lambda n, rng: width * normal(n, 5, 1), **more
+        )
+        model.s.update(lr=0.1)
+        return [
+            (finding["kind"], finding["setting"])
+            for finding in diagnose(Evaluation(model, data, {}), near)
+        ]
+
+    assert told(0.01) == [("samples alike", "lr=0.03")]
+    assert told(0.01, encode=lambda x: 0 * x + 3) == [("collapse", "lr=0.03")], (
+        "which explains the samples, too"
+    )
+    assert [kind for kind, _ in told(1.0)] == ["low coverage", "copies"]
+
+
+def test_a_curve_that_still_falls_in_its_second_half_is_known():
+    assert late_fall({3: 6.0, 1: 10.0, 2: 7.0, 4: 5.0, 5: 2.0}) == 0.5
+    assert late_fall({epoch: 100 * 0.9**epoch for epoch in range(1, 200)}) < 1e-4
+    assert late_fall({1: 3.0, 2: 2.0, 3: 1.0}) is late_fall(dict.fromkeys(range(9), 1.0)) is None
+    assert late_fall({epoch: float(epoch) for epoch in range(9)}) == -0.5
+    assert late_fall({1: 5.0, 2: 9.0, 3: 9.0, 4: 4.0, 5: 4.0}) == 1, (
+        "a loss that rises before it falls"
+    )
+
+
+def with_losses(train, test, **more):
+    """What is diagnosed of a model with these losses of single points, in parts of these sizes."""
+    points = [torch.tensor(losses).double()[:, None] for losses in (train, test, test)]
+    parts = {name: Split(x, None) for name, x in zip(("train", "validation", "test"), points)}
+    data = Data("made", parts, DataSpec((1,), False))
+    model = model_with(data, evaluate=lambda batch, rng: {model.criterion: batch.x.mean()})
+    model.criterion = more.pop("criterion", "nll")
+    model.s.update(patience=None, **more.pop("settings", {}))
+    findings = diagnose(Evaluation(model, data, {"cost": {"epochs": 500, **more}}), [])
+    return [(finding["kind"], finding["setting"]) for finding in findings]
+
+
+def test_overfitting_is_judged_by_how_losses_scatter():
+    losses = normal(200, 1, 0)[:, 0]
+    train, test = (losses[:100] - 2).tolist(), losses[100:].tolist()
+    half = {"settings": {"n_components": 8}}
+    for unit in (1, 100):
+        found = with_losses([unit * x for x in train], [unit * x for x in test], **half)
+        assert found == [("overfitted", "n_components=4")]
+    assert with_losses((losses[:100] - 0.3).tolist(), test) == []
+    assert [kind for kind, _ in with_losses(train[:5], test[:2])] == ["few points"]
+    # A smaller gap counts, too, where the loss rose after its minimum.
+    some = (losses[:100] - 0.7).tolist()
+    assert with_losses(some, test) == []
+    flat = {"late_fall": 0.1}
+    assert with_losses(some, test, **flat) == []
+    assert with_losses(train, test, criterion="loss", **flat) == [], "nothing is lost yet"
+    assert with_losses(train, test, **flat) != [], "a likelihood of training points alone"
+    rose = flat | {"late_rise": 0.2, "lowest_epoch": 78}
+    assert with_losses(some, test, **rose) == [("overfitted", "patience=20")]
+    slightly = flat | {"late_rise": 0.02, "lowest_epoch": 78}
+    assert with_losses(some, test, **slightly) == with_losses(test, test, **rose) == []
+
+
+def test_few_pictures_are_judged_from_enough_samples():
+    train, test = normal(20, 3, 0), normal(2, 3, 1)
+    parts = {"train": Split(train, None), "test": Split(test, None)}
+    data = Data("made", parts, DataSpec((3,), False))
+
+    def kinds(samples):
+        able = {"encode": lambda x: x, "decode": lambda z: 0.9 * z}
+        e = Evaluation(model_with(data, 2, sample=lambda n, rng: samples[:n], **able), data, {})
+        return [finding["kind"] for finding in diagnose(e, card(e))]
+
+    new = normal(64, 3, 2)
+    new[:2] = new[0]  # the two that a card would look at
+    assert kinds(new) == ["few points"]
+    assert kinds(new[:1].repeat(64, 1)) == ["few points", "samples alike"]
+    assert kinds(train.repeat(4, 1)[:64] + 0.01 * new) == ["few points", "copies"]
+
+
+def test_the_minimum_of_a_curve_before_its_end_is_known():
+    assert lowest_point({1: 3.0, 2: 1.0, 3: 1.5, 4: 2.0}) == (2, 1.0)
+    assert lowest_point({1: 4.0, 2: 3.0, 3: 2.0, 4: 1.0}) is lowest_point({1: 1.0, 2: 2.0}) is None
+    noisy = {k: abs(k - 100) / 50 + (-1) ** k for k in range(1, 401)}
+    epoch, rise = lowest_point(noisy)
+    assert abs(epoch - 100) < 20 and 5 < rise < 6
+
+
+def test_what_a_model_says_of_its_fit_is_kept_with_its_numbers(tmp_path, undrawn, genbench):
+    done = run(small_config("gmm", "n_components=2"), tmp_path / "run")
+    (remark,) = json.loads((tmp_path / "run" / "metrics.json").read_text())["remarks"]
+    assert [remark] == done.model.warnings() and "singular or nearly so" in remark
+    assert remark in " ".join(genbench("show", "run").stdout.split())
+
+
+def test_cross_entropy_on_grey_values_is_told_after_what_matters_more(tmp_path, undrawn):
+    done = run(small_config("vae", "likelihood=bernoulli", "beta=8"), tmp_path)
+    found = {
+        entry["kind"]: entry
+        for entry in evaluated(done.model, done.data, done.metrics, "quick")["diagnosis"]
+    }
+    assert "likelihood=bernoulli" in found["no likelihood"]["text"]
+    assert next(iter(found)) == "undertrained" and [*found][-1] == "no likelihood"

@@ -1,0 +1,352 @@
+"""What every model owes the loop, tested on whatever configs/model/ holds."""
+
+import copy
+import json
+import math
+import re
+
+import pytest
+import torch
+from helpers.configs import (
+    CONFIGS,
+    MODELS,
+    Nowhere,
+    accepts,
+    built,
+    config_of,
+    small_config,
+    suited,
+)
+from helpers.runs import newest
+from torch.func import functional_call, grad, stack_module_state, vmap
+
+from genbench.config.values import Settings
+from genbench.data.loading import load
+from genbench.data.splits import order_seed
+from genbench.data.types import Batch, Data, DataSpec, Split
+from genbench.experiment import build, run
+from genbench.model import supports
+from genbench.runs.recorder import Run
+from genbench.training.gradient import GradientModel
+from genbench.training.loop import Position, fit
+from genbench.training.objective import means
+from genbench.training.optim import optimizer, rate
+from genbench.training.stopping import EarlyStopping
+from genbench.utils.errors import UserError
+from genbench.utils.rng import fold, generator
+
+CPU = torch.device("cpu")
+
+
+def trained(config):
+    """A model trained as its config says, with its data and the points it logged."""
+    data, nowhere = load(config["dataset"], CPU), Nowhere()
+    model = build(config, data)
+    fit(model, data, nowhere, Settings(config))
+    return model, data, nowhere.points
+
+
+def test_training_logs_finite_terms_and_beats_the_start(model_name):
+    config = small_config(model_name, "epochs=8")
+    model, data, points = trained(config)
+    for point in points:
+        assert point["validation"] and all(
+            math.isfinite(v) for part in point.values() for v in part.values()
+        )
+    # A model with one objective lowers it; the players of a game need not lower theirs.
+    if model.criterion is not None:
+        start = build(config, data)
+        start.setup(data.train, seed=0, steps=1)
+        start.initialise(data.train, seed=0)
+        end, begin = (
+            points[-1]["validation"][model.criterion],
+            means(start, data.splits["validation"], 50, 0)[model.criterion],
+        )
+        assert not end >= begin  # what has seen no data may have no objective at all
+
+
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(model_name):
+    config = small_config(model_name)
+    first, second = (trained(config)[0].state_dict() for _ in range(2))
+    assert all(torch.equal(first[k], second[k]) for k in first)
+    if len(trained(config)[2]) == 1:
+        return  # a closed form does not depend on the seed
+    other = trained(config | {"seed": 1})[0].state_dict()
+    assert any(not torch.equal(first[k], other[k]) for k in first)
+
+
+def test_watching_does_not_steer(model_name, tmp_path, unrendered):
+    plain = trained(small_config(model_name, "epochs=3"))[0].state_dict()
+    watched = small_config(
+        model_name, "epochs=3", "validate_every=3", "draw_every=1", "save_every=2"
+    )
+    run(watched, tmp_path)
+    found = torch.load(newest(tmp_path), weights_only=True)["model"]
+    assert all(torch.equal(plain[k], found[k]) for k in plain)
+
+
+def test_abilities_have_the_promised_shapes(model_name):
+    model, data, _ = trained(small_config(model_name))
+    x, y = data.splits["test"].values(slice(0, 7)), data.splits["test"].y[:7]
+    model.fit_posthoc(data.train, seed=0)
+    given = model.conditioned_on(y)
+    with torch.no_grad():
+        if supports(model, "encode", "decode"):
+            z = given.encode(x)
+            assert (
+                len(z) == 7
+                and given.decode(z).shape == x.shape
+                and given.decode(z).dtype == torch.float32
+            )
+        if supports(model, "codes"):
+            assert (
+                model.codes(5, generator(0)).shape == (5, model.latent_dim)
+                and model.source_of_codes
+            )
+        if supports(model, "sample"):
+            one, same, other = (model.sample(5, generator(seed)) for seed in (0, 0, 1))
+            assert (
+                one.shape == (5, *data.spec.shape)
+                and one.dtype == torch.float32
+                and one.isfinite().all()
+            )
+            assert torch.equal(one, same) and not torch.equal(one, other)
+        if supports(model, "log_prob"):
+            log_prob = given.log_prob(x)
+            assert (
+                log_prob.shape == (7,)
+                and log_prob.isfinite().all()
+                and torch.equal(log_prob, given.log_prob(x))
+            )
+            assert not model.is_discrete or (log_prob <= 0).all()
+
+
+def test_runs_on_vectors_without_labels(model_name):
+    config = small_config(model_name, dataset="moons")
+    if "latent_dim" in config:
+        config["latent_dim"] = 1
+    data = suited(model_name, load(config["dataset"], CPU))
+    for name, part in data.splits.items():
+        data.splits[name] = type(part)(part.raw, None)
+    data = data._replace(spec=data.spec._replace(classes=0))
+    model = built(config, data)
+    fit(model, data, Nowhere(), Settings(config))
+    assert all(math.isfinite(v) for v in means(model, data.splits["test"], 100, 0).values())
+
+
+@pytest.mark.parametrize(("dataset", "size"), [("moons", 2), ("digits", 64)])
+def test_latent_dim_auto_never_exceeds_the_data(model_name, dataset, size):
+    config = config_of(model_name, "device=cpu", dataset=dataset)
+    if config.get("latent_dim") != "auto":
+        pytest.skip("has no latent dimension, or a default of its own")
+    data = load(config["dataset"], CPU)
+    model = built(config, data)
+    assert model.s.latent_dim == min(model.default_latent_dim, size)
+    if supports(model, "encode"):
+        encoded = model.conditioned_on(data.train.y[:3]).encode(data.train.values(slice(0, 3)))
+        assert encoded.shape == (3, model.s.latent_dim)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 8, 8), (3, 37, 53), (1, 28, 28), (4, 64, 9), (3, 64, 64), (2, 15, 33)]
+)
+def test_convolutions_take_images_of_any_size_and_number_of_channels(model_name, shape):
+    config = small_config(model_name)
+    if "network" not in config:
+        pytest.skip("has no network")
+    config = small_config(model_name, "network=conv")
+    x, y = torch.rand(6, *shape, generator=generator(0)), torch.arange(6) % 2
+    data = Data(
+        "made", {"train": Split(x, y), "test": Split(x, y)}, DataSpec(shape, unit=True, classes=2)
+    )
+    model = build(config, data)
+    model.setup(data.train, seed=0, steps=1)
+    model.step(Batch(x, y))
+    z = torch.randn(6, config["latent_dim"], generator=generator(1))
+    assert model.conditioned_on(y).decode(z).shape == x.shape
+    if supports(model, "encode"):
+        assert model.conditioned_on(y).encode(x).shape == z.shape
+
+
+def test_batch_size_does_not_change_statistics(model_name):
+    one, data, _ = trained(small_config(model_name, "batch_size=37"))
+    if isinstance(one, GradientModel):
+        pytest.skip("a gradient model's steps are its batches")
+    other = trained(small_config(model_name, "batch_size=130"))[0].state_dict()
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(value, other[name], rtol=1e-8, atol=1e-9)
+
+
+OPTIONS = {  # beside the defaults, each choice that changes what a loss computes
+    "ae": ["reconstruction=bce"],
+    "aae": ["prior=uniform"],
+    "dae": ["corruption=masking", "corruption=salt-and-pepper", "walkbacks=2"],
+    "sparse-ae": ["sparsity=l1"],
+    "swae": ["prior=uniform", "prior=ring", "supervision=2.0"],
+    "vae": [
+        "draws=3",
+        "likelihood=bernoulli",
+        "likelihood=continuous-bernoulli",
+        "likelihood=gaussian",
+        "optimizer=rmsprop",
+    ],
+    "gan": [
+        "generator_loss=saturating",
+        "optimizer=sgd",
+        "generator=identity latent_dim=64",
+        "r1_gamma=3.0",
+        "instance_noise=0.5 r1_gamma=0.5 discriminator_lr=0.01",
+    ],
+    "wgan": ["constraint=clipping", "schedule=cosine"],
+}
+SHARED_OPTIONS = {
+    "network": "conv",
+    "annealing": "cyclical",
+    "ema": 0.9,
+    "norm": "layer",
+}  # of every model that has the setting
+PAIRS = [
+    (name, option)
+    for name in MODELS
+    for option in [
+        None,
+        *OPTIONS.get(name, []),
+        *(f"{k}={v}" for k, v in SHARED_OPTIONS.items() if accepts(name, k, v)),
+    ]
+]
+
+
+@pytest.mark.parametrize(("model_name", "option"), PAIRS)
+def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option):
+    config = small_config(model_name, *(option or "").split())
+    data = load(config["dataset"], CPU)
+    if not isinstance(build(config, data), GradientModel):
+        pytest.skip("fits without gradients")
+    steps, seeds = 6, (0, 1)
+    members, serial = [], []
+    for i, seed in enumerate(seeds):
+        varied = copy.deepcopy(config) | {"seed": seed}
+        for number in type(build(config, data)).loss_weights:
+            varied[number] = config[number] * (1 + i)  # numbers may differ between members
+        for models in (members, serial):
+            models.append(build(varied, data))
+            models[-1].setup(data.train, seed=seed, steps=steps)
+    batches = [b for epoch in range(3) for b in data.train.batches(50, order=order_seed(0, epoch))][
+        :steps
+    ]
+    for model in serial:
+        for batch in batches:
+            model.step(batch)
+    parameters, buffers = stack_module_state(members)
+    template = members[0]
+    own = {
+        p: [n for n, _ in template.named_parameters() if n.startswith(objective.parameters)]
+        for p, objective in template.objectives.items()
+    }
+    rules = {
+        p: optimizer([parameters[n] for n in own[p]], template.s, template.s.get(f"{p}_lr"))
+        for p in template.objectives
+    }
+    for clock, batch in enumerate(batches):
+        weights = {
+            name: torch.tensor([m.annealed(clock)[name] for m in members])
+            for name in template.weights
+        }
+        for name, objective in template.objectives.items():
+            if (clock + 1) % objective.every:
+                continue
+            draws = [
+                template.draw_noise(
+                    name, len(batch.x), torch.Generator().manual_seed(fold(seed, clock, name))
+                )
+                for seed in seeds
+            ]
+            noise = {k: torch.stack([d[k] for d in draws]) for k in draws[0]}
+
+            def loss(mine, rest, held, noise, weights, objective=objective, batch=batch):
+                return functional_call(
+                    template, {**rest, **mine, **held}, (objective.loss, batch, noise, weights)
+                )[0]
+
+            mine = {n: parameters[n] for n in own[name]}
+            rest = {n: p for n, p in parameters.items() if n not in mine}
+            in_dims = (0, 0, 0, 0 if noise else None, 0 if weights else None)
+            found = vmap(grad(loss), in_dims=in_dims)(mine, rest, buffers, noise, weights)
+            for n, g in found.items():
+                parameters[n].grad = g
+            for group in rules[name].param_groups:
+                group["lr"] = group["initial_lr"] * rate(clock, steps, template.batches, template.s)
+            rules[name].step()
+            with torch.no_grad():
+                for i, member in enumerate(members):
+                    member.load_state_dict({n: p[i] for n, p in (parameters | buffers).items()})
+                    member.after_step(name)
+                    for n, value in member.state_dict().items():
+                        (parameters if n in parameters else buffers)[n][i] = value
+    for i, model in enumerate(serial):
+        for n, p in model.named_parameters():
+            torch.testing.assert_close(parameters[n][i], p, rtol=1e-5, atol=1e-5)
+    assert any(
+        not torch.equal(p, q)
+        for p, q in zip(serial[0].parameters(), build(config, data).parameters())
+    )
+
+
+def test_a_finished_run_is_left_alone_and_can_be_made_longer(model_name, tmp_path, undrawn):
+    def files():
+        return {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+
+    constant = ["schedule=constant"] if "schedule" in small_config(model_name) else []
+    run(small_config(model_name, *constant, "epochs=3"), tmp_path)
+    before = files()
+    assert run(small_config(model_name, *constant, "epochs=3"), tmp_path) is None
+    assert files() == before
+    longer = run(small_config(model_name, *constant, "epochs=5"), tmp_path)
+    once = run(
+        small_config(model_name, *constant, "epochs=5"), tmp_path.with_name(tmp_path.name + " once")
+    )
+    assert (
+        longer.metrics["test"] == once.metrics["test"]
+        and longer.metrics["cost"] == once.metrics["cost"]
+    )
+
+
+def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):
+    config = small_config(model_name)
+    data = load(config["dataset"], CPU)
+    model = build(config, data)
+    with pytest.raises(UserError, match="is not finite"), Run(tmp_path, config) as record:
+        record.start()
+        stopping = EarlyStopping(model, data, Settings(config))
+        record.set_data(data)
+        at = Position(of=3, total=12)
+        record.restore(at, model, stopping)
+        fit(model, data, Nowhere(), Settings(config))
+        record.log(1, {}, 1.0)
+        with torch.no_grad():
+            next(v for v in model.state_dict().values() if v.is_floating_point()).view(-1)[-1] = (
+                math.nan
+            )
+        record.save(Position(of=3, total=12, epoch=1), model, stopping)
+    assert not list(tmp_path.glob("checkpoint-*"))
+    assert json.loads((tmp_path / "status.json").read_text())["state"] == "failed"
+
+
+SHARED = [
+    f
+    for folder in (".", "evaluation")
+    for f in sorted((CONFIGS.parent / "genbench" / folder).glob("*.py"))
+]
+
+
+@pytest.mark.parametrize("module", SHARED, ids=lambda file: file.name)
+def test_no_shared_code_names_a_model(module):
+    source = module.read_text()
+    code = "\n".join(
+        line.partition("#")[0] for line in re.sub(r'""".*?"""', "", source, flags=re.S).splitlines()
+    )
+    code = re.sub(
+        r"\b(model|sampler)=[\w,-]+", "", code
+    )  # what a user is advised to paste decides nothing
+    named = [name for name in MODELS if re.search(rf"\b{re.escape(name)}\b", code, flags=re.I)]
+    assert not named and "isinstance(model" not in code

@@ -1,0 +1,345 @@
+"""Early stopping, clipping, annealing and averaging, each against what it promises."""
+
+import copy
+import dataclasses
+import math
+
+import pytest
+import torch
+from helpers.configs import Nowhere, config_of, small_config
+
+from genbench.config.registry import builtin_registry
+from genbench.config.validation import known_settings, require_one_length
+from genbench.config.values import Settings
+from genbench.data.loading import load
+from genbench.data.types import Data, DataSpec, Split
+from genbench.experiment import build
+from genbench.model import Model
+from genbench.training import loop
+from genbench.training.defaults import length
+from genbench.training.loop import fit
+from genbench.training.optim import annealing
+from genbench.utils import signals
+from genbench.utils.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+class Scripted(Model):
+    """Its weight counts the epochs, its validation loss is read from a script."""
+
+    criterion = "loss"
+
+    def __init__(self, script):
+        super().__init__(DataSpec((1,), unit=False), Settings())
+        self.script = script
+        self.register_buffer("weight", torch.zeros(()))
+
+    def step(self, batch):
+        return {}
+
+    def end_epoch(self):
+        self.weight += 1
+        return {}
+
+    def evaluate(self, batch, rng):
+        return {"other": torch.tensor(0.0), "loss": torch.tensor(self.script[int(self.weight) - 1])}
+
+
+def scripted(script, patience, every=1):
+    part = Split(torch.zeros(4, 1), None)
+    data = Data(
+        "made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False)
+    )
+    settings = Settings(
+        epochs=len(script),
+        batch_size=4,
+        seed=0,
+        patience=patience,
+        validate_every=every,
+        save_every=1,
+        draw_every=None,
+    )
+    model = Scripted(script)
+    return fit(model, data, Nowhere(), settings), float(model.weight)
+
+
+@pytest.mark.parametrize(
+    ("script", "patience", "every", "epochs", "kept"),
+    [
+        (
+            [3.0, 2.0, 1.0, 2.0, 3.0, 0.0],
+            2,
+            1,
+            5,
+            3,
+        ),  # stops before the lowest, which it cannot foresee
+        ([3.0, 2.0, 1.0, 2.0, 3.0, 0.0], 3, 1, 6, 6),
+        ([3.0, 1.0, 1.0, 1.0, 1.0], 3, 1, 5, 2),  # as good is not better
+        ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], 3, 2, 6, 2),  # looked at after epochs 2, 4 and 6
+        ([3.0, 2.0, 1.0, 9.0, 9.0, 9.0, 8.0, 9.0, 9.0], 2, 5, 9, 5),  # after epoch 5 alone
+        ([3.0, 2.0, 1.0, 2.0, 3.0], None, 1, 5, 5),
+    ],
+)
+def test_training_stops_when_validation_does_not_improve_and_keeps_the_best(
+    script, patience, every, epochs, kept
+):
+    fitted, weight = scripted(script, patience, every)
+    assert (fitted.epochs, fitted.kept) == (epochs, kept) and weight == kept
+
+
+@pytest.mark.parametrize(
+    ("n", "given", "batch_size", "epochs"),
+    [
+        (55_000, {}, 128, 40),  # MNIST: 430 steps an epoch
+        (1_257, {}, 128, 400),  # digits: 4,000 steps
+        (62, {}, 8, 500),  # of 86 pictures: 4,000 steps, not one an epoch
+        (1, {}, 1, 4000),
+        (62, {"batch_size": 62}, 62, 4000),
+        (62, {"epochs": 3}, 8, 3),
+        (100, {"steps": 25, "batch_size": 10}, 10, 3),  # the third epoch is half of one
+        (100, {"steps": 25, "batch_size": 10, "epochs": 100}, 10, 3),
+    ],
+)
+def test_epochs_and_batches_follow_the_size_of_the_data(n, given, batch_size, epochs):
+    s = Settings({"batch_size": "auto", "epochs": "auto", "steps": None} | given)
+    told = length(s, n)
+    assert told == {"batch_size": batch_size, "epochs": epochs}
+    assert length(Settings(s | told), n) == told, "once is enough"
+
+
+def test_of_epochs_and_steps_the_one_that_is_given_says_how_long_a_run_is():
+    registry = builtin_registry()
+    own = config_of("vae", dataset="ring")
+    assert (own["epochs"], own["steps"]) == (100, None), (
+        "the dataset has a length of its own, which steps replace"
+    )
+    assert (
+        length(Settings(config_of("vae", "steps=7", "batch_size=5", dataset="ring")), 10)["epochs"]
+        == 4
+    )
+    known = known_settings(registry, "vae", "digits")
+    steps = {
+        "steps": dataclasses.replace(known["steps"], default=500)
+    }  # as if a model had a length of its own
+    for given, wanted in (
+        ({}, {"steps": 500}),
+        ({"epochs": 3}, {"epochs": 3, "steps": None}),
+        ({"steps": 3}, {"steps": 3}),
+    ):
+        config = {"epochs": "auto", "steps": 500} | given
+        require_one_length(config, known | steps)
+        assert config == {"epochs": "auto"} | wanted
+    with pytest.raises(UserError, match=r"steps: epochs=3 says how long the run is \(got 4\)"):
+        config_of("vae", "epochs=3", "steps=4")
+
+
+def test_patience_without_validation_is_refused():
+    config = small_config("ae", "patience=2", "dataset.val_size=0")
+    data = load(config["dataset"], CPU)
+    with pytest.raises(UserError, match="patience: needs validation data"):
+        fit(build(config, data), data, Nowhere(), Settings(config))
+
+
+def stepped(model, *overrides, steps=6):
+    """A model after some steps, what each step logged, and the data."""
+    config = small_config(model, *overrides, "epochs=3", "dataset.limit=100")
+    data = load(config["dataset"], CPU)
+    model = build(config, data)
+    model.setup(data.train, seed=0, steps=steps)
+    batches = [batch for _ in range(3) for batch in data.train.batches(50)][:steps]
+    return model, batches
+
+
+RATES = [
+    ("gan n_discriminator=1", "discriminator"),
+    ("gan n_discriminator=1", "generator"),
+    ("wgan n_critic=1", "critic"),
+    ("wgan n_critic=1", "generator"),
+    ("aae", "discriminator"),
+    ("aae", "encoder"),
+]
+
+
+@pytest.mark.parametrize(("model", "objective"), RATES)
+def test_each_player_moves_at_its_own_rate(model, objective):
+    def moved(*rates):
+        model_, batches = stepped(
+            *model.split(), "optimizer=sgd", "schedule=constant", "lr=0.02", *rates
+        )
+        before = {n: p.detach().clone() for n, p in model_.parameters_of(objective).items()}
+        logged = model_.step(batches[0]) | model_.end_epoch()
+        return torch.cat(
+            [(p.detach() - before[n]).flatten() for n, p in model_.parameters_of(objective).items()]
+        ), logged
+
+    (usual, plain), (twice, own), (thrice, _) = (
+        moved(),
+        moved(f"{objective}_lr=0.04"),
+        moved(f"{objective}_lr=0.06"),
+    )
+    assert (twice - usual).norm() > 0
+    torch.testing.assert_close(
+        thrice - twice, twice - usual, rtol=1e-3, atol=1e-6
+    )  # the rate times one gradient
+    assert (
+        own[f"{objective}_lr"].item() == pytest.approx(0.04)
+        and f"{objective}_lr" not in plain
+        and own["lr"] == plain["lr"]
+    )
+
+
+@pytest.mark.parametrize(("model", "overrides"), [("ae", []), ("gan", ["n_discriminator=1"])])
+def test_no_gradient_is_longer_than_the_clip(model, overrides):
+    free, batches = stepped(model, *overrides)
+    clipped, _ = stepped(model, *overrides, "grad_clip=0.01")
+    free.step(batches[0])
+    logs = clipped.step(batches[0])
+    norms = {
+        name: [math.hypot(*(float(p.grad.norm()) for p in m.moved[name])) for m in (free, clipped)]
+        for name in free.objectives
+    }
+    assert all(
+        before > 0.011 and after == pytest.approx(0.01, rel=1e-3)
+        for before, after in norms.values()
+    )
+    first, (before, _) = next(
+        iter(norms.items())
+    )  # a second player meets what the first has become
+    assert float(logs[f"{first}_gradient_norm"]) == pytest.approx(before, rel=1e-4)
+    for a, b in zip(free.moved[first], clipped.moved[first]):
+        assert torch.allclose(a.grad * (0.01 / before), b.grad, atol=1e-6), "the direction stays"
+
+
+def test_annealing_rises_once_or_again_and_again():
+    linear = Settings(annealing="linear", annealing_epochs=2)
+    assert [annealing(clock, 5, linear) for clock in (0, 5, 10, 15)] == [0.0, 0.5, 1.0, 1.0]
+    cyclical = Settings(annealing="cyclical", annealing_epochs=4)
+    assert [annealing(clock, 5, cyclical) for clock in (0, 5, 10, 15, 19, 20, 25)] == [
+        0.0,
+        0.5,
+        1.0,
+        1.0,
+        1.0,
+        0.0,
+        0.5,
+    ]
+
+
+def test_annealed_steps_weigh_the_term_less_and_validation_weighs_it_in_full():
+    model, batches = stepped("vae", "beta=4", "annealing=linear", "annealing_epochs=1")
+    seen = []
+    for batch in batches[:4]:
+        logs = model.step(batch)
+        seen.append(float((logs["loss"] - logs["nll"]) / logs["kl"]))
+    assert seen == [pytest.approx(beta, abs=1e-3) for beta in (0.0, 2.0, 4.0, 4.0)]
+    assert float(model.end_epoch()["beta"]) == 4.0
+    fresh, _ = stepped("vae", "beta=4", "annealing=linear")
+    terms = fresh.evaluate(batches[0], torch.Generator().manual_seed(0))
+    assert float(terms["loss"]) == pytest.approx(float(terms["nll"] + 4 * terms["kl"]), rel=1e-6)
+
+
+def test_samples_come_from_the_average_of_the_generators_weights():
+    model, batches = stepped("gan", "ema=0.7", "n_discriminator=1")
+    mean = [p.clone() for p in model.generator.parameters()]
+    for i, batch in enumerate(batches):
+        model.step(batch)
+        decay = min(0.7, (1 + i + 1) / (10 + i + 1))
+        mean = [
+            decay * m + (1 - decay) * p.detach() for m, p in zip(mean, model.generator.parameters())
+        ]
+    for ours, theirs in zip(model.average.parameters(), mean):
+        assert torch.allclose(ours, theirs, atol=1e-6)
+    z = model.codes(3, torch.Generator().manual_seed(0))
+    assert torch.equal(model.sample(3, torch.Generator().manual_seed(0)), model.average(z))
+    assert not torch.allclose(model.average(z), model.generator(z))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["gan patience=3", "pca patience=3", "wgan annealing=linear", "vae ema=0.9", "gmm grad_clip=1"],
+)
+def test_what_a_model_has_no_use_for_is_refused(genbench, setting):
+    done = genbench(*f"model={setting}".split())
+    assert done.returncode == 2 and "has no setting" in done.stderr
+
+
+class Clocked(Scripted):
+    """Takes a second of the clock for each step and ten for what is done once; asks to stop in one of the steps."""
+
+    def __init__(self, clock, stop_at=0):
+        super().__init__([1.0, 1.0])
+        self.clock, self.stop_at = clock, stop_at
+
+    def initialise(self, train, *, seed):
+        self.clock.now += 10
+
+    def step(self, batch):
+        self.clock.now += 1
+        self.stop_at -= 1
+        if self.stop_at == 0:
+            signals.ask(15)
+        return {}
+
+    def evaluate(self, batch, rng):
+        self.clock.now += 1000
+        return super().evaluate(batch, rng)
+
+
+class Clock:
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def process_time(self):
+        return 2 * self.now  # of two threads
+
+
+class Slow(Nowhere):
+    """A run whose pictures, logs and checkpoints take long; goes on from what it saved."""
+
+    def __init__(self, clock):
+        super().__init__()
+        self.clock, self.saved = clock, None
+
+    def restore(self, at, model, stopping):
+        self.clock.now += 1000
+        if self.saved is not None:
+            at.load_training_state(self.saved)
+        return self.saved is not None
+
+    def save(self, at, model, stopping):
+        self.clock.now += 1000
+        self.saved = copy.deepcopy(at.training_state())
+
+    def log(self, epoch, point, images_per_second):
+        self.clock.now += 1000
+        self.points.append(images_per_second)
+
+    def draw(self, epoch, model, data):
+        self.clock.now += 1000
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 3, 6])
+def test_the_time_of_a_fit_is_that_of_learning_alone_over_all_sessions(stop_at, monkeypatch):
+    monkeypatch.setattr(signals, "_asked", None)
+    clock = Clock()
+    monkeypatch.setattr(loop, "time", clock)
+    part = Split(torch.zeros(12, 1), None)
+    data = Data(
+        "made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False)
+    )
+    settings = Settings(
+        epochs=2, batch_size=4, seed=0, patience=None, validate_every=1, save_every=1, draw_every=1
+    )
+    slow = Slow(clock)
+    if stop_at:
+        with pytest.raises(signals.Interrupted):
+            fit(Clocked(clock, stop_at), data, slow, settings)
+        signals._asked = None
+    model = Clocked(clock)
+    model.weight += len(slow.points)
+    watch = fit(model, data, slow, settings).watch
+    assert (watch.seconds, watch.cpu_seconds) == (10 + 2 * 3, 2 * (10 + 2 * 3))
+    assert slow.points == [4, 4]  # points a second
