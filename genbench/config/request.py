@@ -9,7 +9,12 @@ from genbench.config.data_folders import require_folders
 from genbench.config.experiments import EXPERIMENT, with_experiment
 from genbench.config.overrides import check_hydras_words, jobs_of, parsed
 from genbench.config.registry import Registry
-from genbench.config.validation import known_settings, require_one_length, unknown
+from genbench.config.validation import (
+    known_settings,
+    require_agreement,
+    require_one_length,
+    unknown,
+)
 from genbench.settings.names import nearest
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -112,8 +117,9 @@ def check_job(job: list[str], registry: Registry) -> None:
         *values,
     ]:  # what was given first: its faults are told before what is missing
         if name in known:
-            known[name].check(values[name], values)
+            values[name] = known[name].check(values[name], values)
     require_one_length(values, known)
+    require_agreement(values, chosen["dataset"], registry)
     require_data(values, chosen["dataset"], registry)
 
 

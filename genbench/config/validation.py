@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from genbench.config.choice_files import FIXED, GROUPS
 from genbench.config.registry import Registry
 from genbench.config.values import flatten
@@ -39,6 +41,7 @@ def check(
             node = node.setdefault(parent, {})
         node[key] = value
     require_one_length(checked, known)
+    require_agreement(flatten(checked), dataset, registry)
     missing = sorted(known.keys() - values.keys())
     if missing:
         raise UserError(
@@ -65,6 +68,27 @@ def require_one_length(config: dict, known: Mapping[str, Setting]) -> None:
         )
     if chosen == ["epochs"]:
         config["steps"] = None
+
+
+def require_agreement(values: Mapping[str, Any], dataset: str, registry: Registry) -> None:
+    """UserError where settings of a dataset, each allowed by itself, contradict one another.
+
+    A validator of its settings class says so. `values` are checked and by dotted name.
+    """
+    path = f"dataset/{dataset}"
+    own = {
+        name.removeprefix("dataset."): values[name]
+        for name, setting in registry.settings(path).items()
+        if name in values and not (values[name] is None and setting.required)
+    }
+    try:
+        registry.declared(path).model_validate(own)
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = first.get("ctx", {}).get("error")
+        if isinstance(found, UserError):
+            raise found from None
+        raise UserError(f"dataset={dataset}", str(found or first["msg"])) from None
 
 
 def known_settings(

@@ -34,9 +34,6 @@ def image_folder(s: Settings) -> RawDataset:
     UserError for another layout (see `picture_layout`), and for files that cannot be read unless
     `skip_bad` leaves them out.
     """
-    if s.levels != "auto" and s.levels[0] >= s.levels[1]:
-        what = "the first, black, must be below the second, white"
-        raise UserError("dataset.levels", what, s.levels, "dataset.levels=auto")
     root = Path(s.root)
     layout = picture_layout(root)
     for folder in layout.repeated:

@@ -7,7 +7,6 @@ import torch
 from genbench.config.values import Settings
 from genbench.data.splits import count
 from genbench.data.types import RawDataset
-from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
 
@@ -91,15 +90,6 @@ def moons(s: Settings) -> RawDataset:
 
 def gaussians(s: Settings) -> RawDataset:
     """A mixture with the given `means`, `scales` and `weights`."""
-    lengths = {len(s.means), len(s.scales), len(s.weights)}
-    if len(lengths) > 1 or 0 in lengths:
-        sizes = f"{len(s.means)} means, {len(s.scales)} scales and {len(s.weights)} weights"
-        fix = "give one of each per component"
-        raise UserError("dataset.means", f"there are {sizes}", fix=fix)
-    dimensions = {len(m) for m in s.means}
-    if dimensions not in ({1}, {2}):
-        what = "must all have one dimension, or all two"
-        raise UserError("dataset.means", what, s.means, "such as [[-1.0], [1.0]]")
     weights = torch.tensor(s.weights, dtype=torch.float64)
     return _draw(
         MixtureDensity(torch.tensor(s.means), torch.tensor(s.scales), weights / weights.sum()), s

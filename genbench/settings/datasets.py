@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from genbench.settings.base import Settings
 from genbench.settings.fields import (
@@ -16,6 +16,7 @@ from genbench.settings.fields import (
     Share,
     only_with,
 )
+from genbench.utils.errors import UserError
 
 ValSize = Annotated[
     Count | Share | Literal["auto"],
@@ -178,6 +179,14 @@ class ImageFolderSettings(TestSizeSettings, ImageSettings):
     val_size: ValSize = 0.1
     test_size: TestSize = 0.2
 
+    @model_validator(mode="after")
+    def check_levels(self) -> "ImageFolderSettings":
+        """Black must be a smaller value than white."""
+        if self.levels != "auto" and self.levels[0] >= self.levels[1]:
+            what = "the first, black, must be below the second, white"
+            raise UserError("dataset.levels", what, self.levels, "dataset.levels=auto")
+        return self
+
 
 class MoonsSettings(DensitySettings):
     """Of two half-circles."""
@@ -200,3 +209,17 @@ class GaussiansSettings(DensitySettings):
         [0.4, 0.4, 0.2],
         description="one weight per component; they are normalised to sum to one",
     )
+
+    @model_validator(mode="after")
+    def check_components(self) -> "GaussiansSettings":
+        """Each component has a mean, a scale and a weight, and all means have one dimension, or all
+        two.
+        """
+        means, scales, weights = len(self.means), len(self.scales), len(self.weights)
+        if not means == scales == weights > 0:
+            what = f"there are {means} means, {scales} scales and {weights} weights"
+            raise UserError("dataset.means", what, fix="give one of each per component")
+        if {len(mean) for mean in self.means} not in ({1}, {2}):
+            what = "must all have one dimension, or all two"
+            raise UserError("dataset.means", what, self.means, "such as [[-1.0], [1.0]]")
+        return self

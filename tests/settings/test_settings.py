@@ -1,6 +1,7 @@
 """The settings classes: what they accept and refuse by themselves, and what help and checks read from them."""
 
 import importlib
+import json
 import math
 import subprocess
 import sys
@@ -10,8 +11,10 @@ import pytest
 from pydantic import Field, ValidationError
 
 from genbench.config.choice_files import GROUPS
+from genbench.config.compose import resolved
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_job
+from genbench.config.validation import check
 from genbench.settings.adversarial import WGANSettings
 from genbench.settings.autoencoders import SparseAESettings, VAESettings
 from genbench.settings.base import settings_of
@@ -62,8 +65,10 @@ def test_a_class_accepts_what_the_command_line_accepts_and_refuses_what_it_refus
             try:
                 given = {**required(declared), **conditions, name: value}
                 accepted = declared.model_validate(given).values()[name]
-            except ValidationError:
-                accepted = ValueError
+            except ValidationError as error:
+                found = error.errors()[0].get("ctx", {}).get("error")
+                contradicts_others = str(found).startswith("dataset.")
+                accepted = checked if contradicts_others else ValueError
             assert repr(accepted) == repr(checked), (name, value)
 
 
@@ -199,6 +204,27 @@ def test_a_hint_names_what_was_probably_meant_or_says_where_to_look(model, typed
     with pytest.raises(UserError) as refused:
         check_job([f"model={model}", "dataset=digits", typed], REGISTRY)
     assert refused.value.fix.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "typed", "says"),
+    [
+        ("gaussians", "dataset.means=[[0,0]]", "there are 1 means, 3 scales and 3 weights"),
+        ("gaussians", "dataset.weights=[1,1]", "there are 3 means, 3 scales and 2 weights"),
+        ("gaussians", "dataset.means=[[0],[1],[2,3]]", "must all have one dimension, or all two"),
+        ("image-folder", "dataset.levels=[9,9]", "the first, black, must be below the second"),
+    ],
+)
+def test_settings_that_contradict_one_another_are_refused_before_anything_starts(
+    dataset, typed, says, tmp_path
+):
+    root = [f"dataset.root={tmp_path}"] * (dataset == "image-folder")
+    with pytest.raises(UserError, match=says):
+        check_job([f"dataset={dataset}", typed, *root], REGISTRY)
+    name, _, value = typed.removeprefix("dataset.").partition("=")
+    config = resolved([f"dataset={dataset}", *root], REGISTRY)
+    with pytest.raises(UserError, match=says):
+        check(config, REGISTRY, {f"dataset.{name}": json.loads(value)})
 
 
 def test_names_that_others_use_stand_for_settings_that_exist():
