@@ -79,15 +79,15 @@ def run(
 
 
 def _report_end(recorder: Run, model: Model, fitted: Fitted) -> None:
-    """Say why training ended early, which weights were kept, and what the model warns of."""
+    """Say why training ended early, which weights were kept, and what the model remarks."""
     if model.converged:
         epochs = counted(fitted.epochs, "epoch")
         recorder.echo(f"converged after {epochs}: another would change nothing")
     elif fitted.kept < fitted.epochs:
         epochs = counted(fitted.kept, "epoch")
         recorder.echo(f"kept the weights after {epochs}, which did best on the validation data")
-    for warning in model.warnings():
-        recorder.echo(f"warning: {warning}")
+    for remark in model.warnings():
+        recorder.echo(f"remark: {remark}")
 
 
 def _cost(model: Model, fitted: Fitted, folder: Path, s: Settings) -> dict[str, Any]:

@@ -4,7 +4,7 @@ presets in configs/.
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from genbench.settings.commands import COMMANDS
 from genbench.settings.run import RunSettings
 from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError
+from genbench.utils.text import quoted
 
 SHARED = settings_of(RunSettings)
 
@@ -30,6 +31,13 @@ class Registry:
         self._chains: dict[str, list[str]] = {}
         self._classes: dict[str, type[Settings]] = {}
         self._settings: dict[str, dict[str, Setting]] = {}
+
+    def own_words(self, written: Callable[[Path], str] = quoted) -> list[str]:
+        """What a command needs to read the same configs: `--config-dir FOLDER`, or nothing where
+        there are none of a user's own. The folder is written as one types it, or by `str` in full.
+        """
+        own = self.folders[:-1]  # the last are those of genbench
+        return [word for folder in own for word in ("--config-dir", written(folder))]
 
     def names(self, group: str) -> list[str]:
         """The choices of a group, such as the models, in alphabetical order; hidden files are

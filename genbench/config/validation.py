@@ -151,7 +151,9 @@ def title(config: dict, registry: Registry, swept: Collection[str] = ()) -> str:
     own = {
         name: values[name]
         for name in known
-        if name in swept or (name not in ASIDE and values[name] != known[name].default)
+        if name in swept
+        or (name not in ASIDE and values[name] != known[name].default)
+        or (name == "dataset.root" and known[name].required)  # the data themselves, not their place
     }
     if "dataset.root" in own:  # of a path, what tells two apart
         own["dataset.root"] = str(own["dataset.root"]).rstrip("/").rpartition("/")[2]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from genbench.figures.canvas import CLASSES, INK, SOFT, Canvas, unmathed
 from genbench.report.bounds import bounded
-from genbench.report.quantities import Quantity, Value
+from genbench.report.quantities import Quantity, Value, in_range
 from genbench.report.words import on_log
 
 WIDE, HIGH, LEGEND_LINE = 290, 210, 16  # pixels of a panel, and of a line of its legend
@@ -149,6 +149,7 @@ def heat_map(grid: pd.DataFrame, title: str, note: str) -> Canvas:
 
 def within_bounds(quantity: Quantity, value: Value) -> Value:
     """A value whose interval ends where the measure does: no squared distance is below 0."""
+    value = in_range(quantity, value)
     low, high = bounded(quantity, value)
     return value._replace(low=low, high=high)
 

@@ -74,7 +74,7 @@ def _remedy(reason: str, rows: list[TableRow], column: Column, report: Report) -
     """The command that measures what was not measured, of the first run."""
     if reason not in (NOT_EVALUATED, NOT_ASKED):
         return ""
-    words = ["genbench evaluate", quoted(rows[0].runs[0].path), *report.config_dirs]
+    words = ["genbench evaluate", quoted(rows[0].runs[0].path), *report.own_words]
     if reason == NOT_ASKED:
         words.append(f"metrics={column.quantity.name}")
     runs = sum(len(row.runs) for row in rows)

@@ -120,12 +120,6 @@ def failed_runs(found: Iterable[RunResult], lost: Iterable[FailedRun]) -> list[F
     return [FailedRun(r.folder, r.state, r.reason) for r in found if r.state != "done"] + [*lost]
 
 
-def config_dirs(registry: Registry) -> list[str]:
-    """The words of a command that give it the same configs of a user's own."""
-    own = registry.folders[:-1]  # the last are those of genbench
-    return [word for folder in own for word in ("--config-dir", quoted(folder))]
-
-
 # --- one run --------------------------------------------------------------------------------------
 
 
@@ -210,7 +204,7 @@ def _not_begun(summary: Path, registry: Registry) -> list[FailedRun]:
     for job in jobs(summary):
         begun = os.path.lexists(summary.parent / job["directory"] / "status.json")
         if job.get("state") != "done" and not begun:
-            words = ["genbench resume", quoted(summary.parent), *config_dirs(registry)]
+            words = ["genbench resume", quoted(summary.parent), *registry.own_words()]
             resume = f"has not begun; {' '.join(words)}"
             texts = job["directory"], str(job.get("state")), str(job.get("reason") or resume)
             found.append(FailedRun(*map(printable, texts)))

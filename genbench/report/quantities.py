@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from genbench.utils.schema import least_shown
 from genbench.utils.text import number
 
 SAMPLES = "samples"  # the group of a report card that depends on what samples are drawn from
@@ -36,6 +37,15 @@ class Value(NamedTuple):
     seeds: int = 1
     lacking: int = 0
     within: float = 0.0
+
+
+def in_range(quantity: Quantity, value: Value) -> Value:
+    """A value for comparing and showing: an estimate of a share, the lower the better, is at least
+    0.
+    """
+    least = least_shown(quantity.unit, quantity.better)
+    low, high = (None if end is None else max(end, least) for end in value[1:3])
+    return value._replace(mean=max(value.mean, least), low=low, high=high)
 
 
 def brief(value: Value | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from genbench.report.quantities import SAME, Quantity, Value
+from genbench.report.quantities import SAME, Quantity, Value, in_range
 from genbench.report.rows import TableRow
 
 TIMES = ("seconds", "fit_seconds", "images_per_second")  # depend on what else the machine does
@@ -35,17 +35,6 @@ class Contest:
 def is_ranked(quantity: Quantity) -> bool:
     """Whether a better number of this says something about the model."""
     return bool(quantity.better) and quantity.name not in TIMES
-
-
-def in_range(quantity: Quantity, value: Value) -> Value:
-    """A value for comparing: an estimate of a share, the lower the better, is at least 0.
-
-    Such an estimate may fall below 0 by chance, which is no better than 0.
-    """
-    if quantity.better == "lower" and quantity.unit.startswith("share"):
-        low, high = (None if end is None else max(end, 0.0) for end in value[1:3])
-        return value._replace(mean=max(value.mean, 0.0), low=low, high=high)
-    return value
 
 
 def standings(rows: Sequence[TableRow]) -> dict[tuple[int, Quantity], float]:

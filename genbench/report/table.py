@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from genbench.config.registry import Registry
-from genbench.report.load import FailedRun, RunResult, config_dirs, failed_runs, gathered
-from genbench.report.quantities import SAMPLES, Quantity, Value
+from genbench.report.load import FailedRun, RunResult, failed_runs, gathered
+from genbench.report.quantities import SAMPLES, Quantity, Value, in_range
 from genbench.report.ranking import Contest, contests, is_ranked, standings
 from genbench.report.rows import TableRow, averaged, chosen_settings, differing, real_rows
 from genbench.runs.directory import SPLITS
@@ -54,8 +54,10 @@ class Column:
         return self.quantity == SAMPLER
 
     def value(self, row: TableRow) -> Value | None:
-        """The number of a row."""
-        return row.cells.get(self.by_data.get(row.data, self.quantity))
+        """The number of a row, as people read it."""
+        quantity = self.by_data.get(row.data, self.quantity)
+        value = row.cells.get(quantity)
+        return None if value is None else in_range(quantity, value)
 
     def text(self, row: TableRow, words: Callable[[Value | None], str]) -> str:
         """The cell of a row, its number in such words."""
@@ -122,13 +124,13 @@ class Section:
 class Report:
     """Some runs compared: a section for each dataset, and the runs without results.
 
-    `config_dirs` are the words that a command needs to know the configs of these runs.
+    `own_words` are what a command needs to know the configs of these runs.
     """
 
     sections: list[Section]
     failed: list[FailedRun]
     runs: list[RunResult]
-    config_dirs: list[str]
+    own_words: list[str]
 
     @cached_property
     def rows(self) -> list[TableRow]:
@@ -183,7 +185,7 @@ def compared(paths: Iterable[Path], registry: Registry) -> Report:
     rows = averaged(runs)
     datasets = dict.fromkeys(row.dataset for row in rows)
     sections = [section([row for row in rows if row.dataset == name]) for name in datasets]
-    return Report(sections, failed_runs(runs, lost), runs, config_dirs(registry))
+    return Report(sections, failed_runs(runs, lost), runs, registry.own_words())
 
 
 def section(rows: list[TableRow]) -> Section:

@@ -1,7 +1,8 @@
 """The progress of a run or a job: live lines on a terminal, plain lines anywhere else."""
 
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,11 @@ class Display:
 
     transient = False  # whether the live lines vanish when the run ends
 
-    def __init__(self, title: str, console: Console | None = None) -> None:
-        self.title = plain(title)
+    def __init__(
+        self, title: str, console: Console | None = None, own_words: Sequence[str] = ()
+    ) -> None:
+        """`own_words` are what commands on the run's folder need, as one types it."""
+        self.title, self.own_words = plain(title), own_words
         self.console = console or PipeSafeConsole(highlight=False, soft_wrap=True)
         self.is_live = self.console.is_terminal
         self.live: Live | None = None
@@ -85,7 +89,7 @@ class Display:
         self.unsaid = (
             begin + terms(point, self.criterion, self.console.width - len(begin + end)) + end
         )
-        if first or epoch % max(1, self.epochs // 20) == 0:
+        if first or epoch % math.ceil(self.epochs / 20) == 0:
             self._say_last()
 
     def _start_live(self, shown: RenderableType) -> None:
@@ -141,7 +145,9 @@ class Display:
         self, folder: Path, found: dict, headlines: Iterable[str], pictures: list[str], look: str
     ) -> None:
         """Print the results `found` by a run, in at most a screen."""
-        show_result(self.console, self.title, folder, found, headlines, pictures, look)
+        show_result(
+            self.console, self.title, folder, found, headlines, pictures, look, self.own_words
+        )
 
 
 class MeasuringDisplay(Display):
@@ -215,7 +221,7 @@ class JobDisplay(Display):
         self.close()
         end = [duration(time.perf_counter() - self.began)]
         if self.warnings:
-            end.append(f"{counted(self.warnings, 'warning')} in run.log")
+            end.append(counted(self.warnings, "warning"))
         self._line(state, ", ".join(end), numbers)
 
     def _line(self, state: str, end: str, numbers: Iterable[str]) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genbench.runs.directory import SPLITS, in_words
-from genbench.utils.schema import kind_of, total_of
+from genbench.utils.schema import kind_of, least_shown, total_of
 from genbench.utils.text import counted, duration, number, quoted
 
 MOST_HEADLINES = 8  # measures at the end of a run
@@ -95,11 +95,12 @@ def show_result(
     names: Iterable[str],
     pictures: list[str],
     look: str,
+    own_words: Sequence[str] = (),
 ) -> None:
     """A finished run on at most 24 lines of 80 columns: objective, measures, first diagnosis.
 
     `names` are the headline measures, `pictures` the files in the folder, and `look` is a command
-    that shows them.
+    that shows them. `own_words` are what a command on the folder needs, as one types it.
     """
     _wrapped(console, headline(title, found), 2)
     for line in objective(found):
@@ -123,15 +124,16 @@ def show_result(
     ]
     if faults:
         _wrapped(console, f"diagnosis: {in_words(faults[0])}", MOST_LINES)
+    about = " ".join([quoted(folder), *own_words])
     if card:
         unsaid = len(remarks(found)) - bool(faults)
         more = f" and {counted(unsaid, 'more remark' if faults else 'remark')}" if unsaid else ""
         console.print(
-            f"all {counted(len(card), 'measure')}{more}: genbench show {quoted(folder)}",
+            f"all {counted(len(card), 'measure')}{more}: genbench show {about}",
             markup=False,
         )
     else:
-        console.print(f"to measure more: genbench evaluate {quoted(folder)}", markup=False)
+        console.print(f"to measure more: genbench evaluate {about}", markup=False)
     others = f" and {len(pictures) - 1} more" * (len(pictures) > 1)
     drawn = [f"pictures: {quoted(folder / pictures[0])}{others}"] if pictures else []
     console.print("; ".join([*drawn, f"look: {look}"]), markup=False)
@@ -243,13 +245,21 @@ def _name(entry: dict) -> str:
 
 def _between(entry: dict) -> str:
     """The interval of a number."""
-    return "" if entry["low"] is None else f"{number(entry['low'])} to {number(entry['high'])}"
+    if entry["low"] is None:
+        return ""
+    return f"{number(_shown(entry, 'low'))} to {number(_shown(entry, 'high'))}"
+
+
+def _shown(entry: dict, key: str) -> float:
+    """The number of an entry, or an end of its interval, for people to read."""
+    return max(entry[key], least_shown(entry["unit"], entry["better"]))
 
 
 def _value(entry: dict, digits: int = 5) -> str:
     """The number of an entry of a card, with the total where it counts something."""
     total = total_of(entry)
-    return number(entry["value"], digits) + ("" if total is None else f" of {number(total)}")
+    out_of = "" if total is None else f" of {number(total)}"
+    return number(_shown(entry, "value"), digits) + out_of
 
 
 def sizes(n: dict[str, int]) -> str:

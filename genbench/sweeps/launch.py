@@ -1,7 +1,6 @@
 """Running what a command asks for, through Hydra: one job in its folder, titled by its settings."""
 
 import copy
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,14 +103,10 @@ def execute(
     from genbench.experiment import run
 
     registry.let_import()
-    return run(
-        config,
-        folder,
-        resume or resume_command(folder, registry),
-        run_title(config, folder, registry),
-        display,
-        device,
-    )
+    named = run_title(config, folder, registry)
+    display = display or Display(named, own_words=registry.own_words())
+    resume = resume or resume_command(folder, registry)
+    return run(config, folder, resume, named, display, device)
 
 
 def run_title(config: dict, folder: Path, registry: Registry) -> str:
@@ -121,11 +116,4 @@ def run_title(config: dict, folder: Path, registry: Registry) -> str:
 
 def resume_command(folder: Path, registry: Registry) -> str:
     """The command that goes on with the run or the sweep in a folder."""
-    return " ".join(
-        ["genbench resume", quoted(folder), *(shlex.quote(word) for word in own_configs(registry))]
-    )
-
-
-def own_configs(registry: Registry) -> list[str]:
-    """The words of a command that find a user's own configs."""
-    return [] if len(registry.folders) == 1 else ["--config-dir", str(registry.folders[0])]
+    return " ".join(["genbench resume", quoted(folder), *registry.own_words()])

@@ -26,7 +26,7 @@ from genbench.config.values import flatten
 from genbench.runs.directory import Record, digest
 from genbench.runs.sweep_summary import SUMMARY, differing
 from genbench.settings.setting import written
-from genbench.sweeps.launch import own_configs, resume_command
+from genbench.sweeps.launch import resume_command
 from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
@@ -230,7 +230,7 @@ class Sweep:
     def _row(self, job: Job) -> dict:
         alone = [
             "genbench",
-            *own_configs(self.registry),
+            *self.registry.own_words(str),
             *job.overrides,
             f"hydra.run.dir={typed(str(job.folder))}",
         ]

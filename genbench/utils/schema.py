@@ -175,6 +175,15 @@ def kind_of(entry: dict) -> str:
     return "" if re.fullmatch(r"of \d+", entry["of"]) else entry["of"]
 
 
+def least_shown(unit: str, better: str | None) -> float:
+    """The least value of a measure that people are shown, and that is compared.
+
+    The estimate of a share, the lower the better, may fall below 0 by chance, which is no better
+    than 0. Files keep it as it was measured.
+    """
+    return 0.0 if better == "lower" and unit.startswith("share") else -math.inf
+
+
 def point(value: Any) -> bool:
     """A line of metrics.jsonl: an epoch, and numbers by part of the data."""
     if fault(value, {"epoch": positive}):

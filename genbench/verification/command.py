@@ -35,8 +35,8 @@ def verify(words: list[str], registry: Registry) -> int:
     registry.let_import()
     # Last, because it imports torch.
     tasks = [Task(recipe, some, _measure(recipe)) for recipe, some in zip(chosen, configs)]
-    own = ["--config-dir", str(registry.folders[0])] * (len(registry.folders) > 1)
-    return Session(tasks, registry, shlex.join(["genbench", "verify", *own, *words])).run()
+    again = shlex.join(["genbench", "verify", *registry.own_words(str), *words])
+    return Session(tasks, registry, again).run()
 
 
 def _parse(words: Iterable[str]) -> tuple[bool, list[str], dict[str, Any]]:

@@ -45,6 +45,9 @@ def test_the_example_of_an_own_model_and_dataset_works(genbench, tmp_path, monke
     for command in commands:
         done = genbench(*command)
         assert done.returncode == 0, done.stderr
+        for hint in re.findall(r"genbench (show .*)", done.stdout):
+            assert hint.endswith(" --config-dir mine")
+            assert genbench(*shlex.split(hint)).returncode == 0
     runs = {
         p.parent.name: json.loads(p.read_text()) for p in tmp_path.glob("outputs/**/metrics.json")
     }

@@ -10,7 +10,7 @@ from helpers.reports import best, card, drawing, drawn, everywhere, only, page, 
 
 from genbench.config.registry import builtin_registry
 from genbench.report import charts, gaps, ranking, verdicts
-from genbench.report.quantities import Quantity, Value
+from genbench.report.quantities import Quantity, Value, full
 from genbench.report.ranking import standings
 from genbench.report.table import compared, labels
 
@@ -248,13 +248,19 @@ APART = [  # two numbers, and whether the first is below the second beyond doubt
 ]
 
 
-def test_a_share_below_zero_is_no_better_than_zero(left):
+def test_a_share_below_zero_is_no_better_than_zero_and_shown_as_zero(left, capsys):
     share = {"unit": "share of samples"}
     for k, value in ((2, -2.94), (3, 0.0), (4, 0.5)):
         left(changes={"n_components": k}, metrics=card(("copied", value, share | sure(value, 0.1))))
     report = left.report()
     assert [standing for _, standing in sorted(only(report).standings.items())] == [1, 1, 0]
     assert best(report) == set(), "the first two are alike"
+    (column,) = only(report).columns
+    shown = [column.text(row, full) for row in only(report).rows]
+    assert shown == ["0 [0, 0]", "0 [0, 0.1]", "0.5 [0.4, 0.6]"]
+    texts, _ = everywhere(left.folder, capsys)
+    assert not [text for text in texts if "-2.9" in text]
+    assert read_csv(left.folder)[0]["copied"] == "-2.94", "as it was measured"
 
 
 def test_an_interval_ends_where_its_measure_does(left):

@@ -13,11 +13,11 @@ from genbench.config.request import check_request
 from genbench.evaluation.registry import headlines, measures
 from genbench.runs import progress, summary
 from genbench.runs.progress import Display, JobDisplay, terms
-from genbench.runs.summary import headline
+from genbench.runs.summary import brief, headline, show_run
 from genbench.runs.sweep_summary import swept
 from genbench.sweeps.sweep import Sweep
 from genbench.utils.console import PipeSafeConsole
-from genbench.utils.text import counted, duration
+from genbench.utils.text import counted, duration, quoted
 
 SCREEN = 24  # lines of 80 columns
 TINY = ["epochs=2", "dataset.limit=60", "device=cpu"]
@@ -115,6 +115,42 @@ def test_the_end_of_a_run_is_a_screen_at_most_whatever_was_measured(real, tmp_pa
     )
 
 
+def test_a_share_that_is_estimated_below_0_is_shown_as_0(tmp_path):
+    """Only where lower is better; the file keeps the number as it was measured."""
+    share = {"unit": "share of samples", "low": -6.8, "high": 0.96}
+    found = FOUND | {
+        "card": [
+            entry("copied", -2.94) | share,
+            entry("kid", -0.01) | {"unit": "squared MMD", "low": -0.02, "high": 0.01},
+        ]
+    }
+    on = printed()
+    show_run(on, "vae on digits", found)
+    shown = " ".join(on.file.getvalue().split())
+    assert "copied ↓ 0 0 to 0.96" in shown and "kid ↓ -0.01 -0.02 to 0.01" in shown
+    assert brief(found, ["copied"])[1:] == ["copied 0"]
+
+
+@pytest.mark.parametrize("epochs", [1, 19, 39, 400])
+def test_a_run_prints_about_twenty_lines_however_many_epochs_it_has(epochs):
+    on = printed()
+    display = Display("vae", on)
+    display.start(epochs, "loss")
+    for epoch in range(1, epochs + 1):
+        display.epoch(epoch, POINT, "1/s")
+    display.close()
+    assert min(epochs, 19) <= len(on.file.getvalue().splitlines()) <= 21
+
+
+def test_commands_at_the_end_of_a_run_name_the_configs_that_they_need(tmp_path):
+    for card, command in ((FOUND["card"], "show"), ([], "evaluate")):
+        on = printed()
+        Display("wae on digits", on, ["--config-dir", "mine"]).result(
+            tmp_path, FOUND | {"card": card}, headlines(), [], "tensorboard"
+        )
+        assert f"genbench {command} {quoted(tmp_path)} --config-dir mine\n" in on.file.getvalue()
+
+
 def test_the_end_of_a_game_and_of_a_run_without_a_card_say_what_there_is(tmp_path):
     on = printed()
     found = {
@@ -203,7 +239,7 @@ def test_a_job_has_a_line_at_its_start_and_one_at_its_end_within_the_width():
     assert started.split() == ["3/12", "started", "beta=4", "latent_dim=2"]
     assert (
         re.fullmatch(
-            r" 3/12 done +beta=4 latent_dim=2 +loss 139.1, 0.0 s, 1 warning in run.log", done
+            r" 3/12 done +beta=4 latent_dim=2 +loss 139.1, fid 5.716, 0.0 s, 1 warning", done
         )
         and len(done) <= 80
     )

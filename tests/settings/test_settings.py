@@ -14,7 +14,7 @@ from genbench.config.choice_files import GROUPS
 from genbench.config.compose import resolved
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_job
-from genbench.config.validation import check
+from genbench.config.validation import check, title
 from genbench.settings.adversarial import WGANSettings
 from genbench.settings.autoencoders import SparseAESettings, VAESettings
 from genbench.settings.base import settings_of
@@ -245,3 +245,10 @@ def settings_in(group):
     return {
         name for choice in REGISTRY.names(group) for name in REGISTRY.settings(f"{group}/{choice}")
     }
+
+
+def test_a_title_names_the_folder_where_that_is_the_data(tmp_path):
+    """Not where it is only a place for data that have a name."""
+    for dataset, named in (("image-folder", ", dataset.root=cats"), ("mnist", "")):
+        words = ["model=pca", f"dataset={dataset}", f"dataset.root={tmp_path / 'cats'}"]
+        assert title(resolved(words, REGISTRY), REGISTRY) == f"pca on {dataset}{named}"
