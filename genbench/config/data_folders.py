@@ -64,6 +64,10 @@ class PublishedFolder:
         return found
 
 
+def _exactly(at: str, *files: str, url: str = "") -> PublishedFolder:
+    return PublishedFolder(at, files, re.compile(f"({'|'.join(map(re.escape, files))})"), url)
+
+
 def _like_mnist(at: str) -> PublishedFolder:
     return PublishedFolder(at, IDX, re.compile(rf"({'|'.join(IDX)})(?:\.gz)?"))
 
@@ -80,10 +84,12 @@ PUBLISHED = {  # by the name of the loader in genbench.data.published
     "lfw": PublishedFolder(
         "lfw_home", ("lfw_funneled/",), re.compile(r"(lfw_funneled/[^/]+/[^/.][^/]*\.jpg)")
     ),
-    "binarized_mnist": PublishedFolder(
+    "emnist": _exactly("EMNIST/raw", "gzip.zip"),
+    "usps": _exactly("USPS", "usps.bz2", "usps.t.bz2"),
+    "svhn": _exactly("SVHN", "train_32x32.mat", "test_32x32.mat"),
+    "binarized_mnist": _exactly(
         "binarized_mnist",
-        AMAT,
-        re.compile(f"({'|'.join(map(re.escape, AMAT))})"),
+        *AMAT,
         url="http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist",
     ),
 }

@@ -75,11 +75,16 @@ def _is_valid(folder: Path, download: Download) -> bool:
     file = folder / download.name
     if not file.is_file():
         return False
+    return sha256_of(file) == download.sha256
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file, or of the one that it links to. OSError if it cannot be read."""
     digest = hashlib.sha256()
     with open(opened(file, links=True), "rb") as content:
         for chunk in _chunks(content):
             digest.update(chunk)
-    return digest.hexdigest() == download.sha256
+    return digest.hexdigest()
 
 
 def _chunks(content: BinaryIO) -> Iterator[bytes]:

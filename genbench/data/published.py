@@ -15,10 +15,12 @@ import torch
 from genbench.config.data_folders import AMAT, IDX, PUBLISHED, PublishedFolder
 from genbench.config.values import Settings
 from genbench.data.cifar import cifar
-from genbench.data.downloads import Download, cache_folder, fetched
+from genbench.data.downloads import Download, cache_folder, fetched, sha256_of
+from genbench.data.emnist import EMNIST_ARCHIVE, read_emnist
 from genbench.data.faces import faces
-from genbench.data.readers import Files, Member, PublishedSplits, amat, idx
+from genbench.data.readers import Files, Member, PublishedSplits, amat, damaged, idx
 from genbench.data.types import RawDataset
+from genbench.data.vision import read_svhn, read_usps
 from genbench.utils.errors import UserError
 from genbench.utils.signals import check
 
@@ -44,18 +46,24 @@ class Published:
     read       a reader of the format
     white      pixels are bytes from 0 to this; 1 for pixels that are 0 or 1
     ordered    as in `RawDataset`
+    verified   whether the reader trusts files, so that those of the user's are verified, too
+    options    settings that the reader takes
     """
 
     folder: PublishedFolder
     downloads: tuple[Download, ...]
-    read: Callable[[Files], tuple[PublishedSplits, Sequence[str]]]
+    read: Callable[..., tuple[PublishedSplits, Sequence[str]]]
     white: int = 255
     ordered: bool = False
+    verified: bool = False
+    options: tuple[str, ...] = ()
 
     def __call__(self, s: Settings) -> RawDataset:
         files = self.folder.paths(Path(s.root)) if s.root else self._in_cache(s.name)
         try:
-            splits, names = self.read(files)
+            if self.verified and s.root:
+                self._verify(files)
+            splits, names = self.read(files, **{name: s[name] for name in self.options})
         except OSError as error:
             what = f"cannot be read: {error.strerror}"
             raise UserError(str(error.filename), what, fix="make it readable") from error
@@ -72,6 +80,15 @@ class Published:
             names=tuple(names),
             ordered=self.ordered,
         )
+
+    def _verify(self, files: Files) -> None:
+        """UserError for a file that is not as it was published."""
+        for download in self.downloads:
+            file = files[download.name]
+            assert isinstance(file, Path), "it is a file of the user's"
+            digest = sha256_of(file)
+            if digest != download.sha256:
+                raise damaged(file, f"expected the SHA-256 {download.sha256}", digest)
 
     def _in_cache(self, name: str) -> Files:
         """The files as published, downloaded if need be."""
@@ -167,6 +184,55 @@ cifar10 = Published(
         ),
     ),
     cifar,
+)
+# The sums of the next three are those in the checksums of TensorFlow Datasets and in the prototypes
+# of torchvision, whose releases pin MD5 sums.
+emnist = Published(
+    PUBLISHED["emnist"],
+    (
+        Download(
+            EMNIST_ARCHIVE,
+            "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",
+            "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
+        ),
+    ),
+    read_emnist,
+    verified=True,
+    options=("split",),
+)
+usps = Published(
+    PUBLISHED["usps"],
+    (
+        Download(
+            "usps.bz2",
+            "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/usps.bz2",
+            "3771e9dd6ba685185f89867b6e249233dd74652389f263963b3b741e994b034f",
+        ),
+        Download(
+            "usps.t.bz2",
+            "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass/usps.t.bz2",
+            "a9c0164e797d60142a50604917f0baa604f326e9a689698763793fa5d12ffc4e",
+        ),
+    ),
+    read_usps,
+    verified=True,
+)
+svhn = Published(
+    PUBLISHED["svhn"],
+    (
+        Download(
+            "train_32x32.mat",
+            "http://ufldl.stanford.edu/housenumbers/train_32x32.mat",
+            "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+        ),
+        Download(
+            "test_32x32.mat",
+            "http://ufldl.stanford.edu/housenumbers/test_32x32.mat",
+            "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+        ),
+    ),
+    read_svhn,
+    verified=True,
 )
 lfw = Published(
     PUBLISHED["lfw"],

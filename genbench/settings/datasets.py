@@ -104,6 +104,18 @@ class PublishedSettings(ImageSettings):
     )
 
 
+class EMNISTSettings(PublishedSettings):
+    """Of handwritten letters and digits."""
+
+    split: Literal["balanced", "byclass", "bymerge", "letters", "digits", "mnist"] = Field(
+        "balanced",
+        description=(
+            "which characters, of which classes: digits and letters, balanced or all; bymerge is "
+            "byclass with one class for letters whose small and capital forms are alike"
+        ),
+    )
+
+
 class VectorSettings(TestSizeSettings, DatasetSettings):
     """Of datasets of vectors, such as tables."""
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.configs import CONFIGS, config_of, defaults
-from helpers.published import IN_IDX, PUBLISHED, write, write_amat
+from helpers.published import IN_IDX, PUBLISHED, VERIFIED, pin, write, write_amat
 from PIL import Image
 
 from genbench.data import readers
@@ -47,7 +47,10 @@ def root(tmp_path_factory):
     write_amat(folder / "binarized_mnist", rng)
     for part in ("train", "test"):
         write_pictures(folder / part, rng)
-    return folder
+    with pytest.MonkeyPatch.context() as patch:
+        for dataset in VERIFIED:
+            pin(patch, dataset, folder)
+        yield folder
 
 
 def sizes(data):

@@ -1,6 +1,8 @@
 """How the package is built: which package may import which, that imports make no cycle, and what nothing imports."""
 
 import ast
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,14 @@ LAYERS = [
     {"verification"},
     {"api", "cli"},
 ]
+DISTRIBUTIONS = {  # of packages that are imported by another name
+    "PIL": "pillow",
+    "google": "protobuf",
+    "hydra": "hydra-core",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 
@@ -97,6 +107,46 @@ def test_nothing_comes_from_a_private_module():
         for other in imported(tree, MODULES):
             private = [part for part in other.split(".") if part.startswith("_") and part[1] != "_"]
             assert not private, f"{module} imports {other}"
+
+
+def test_torchvision_is_imported_only_for_data_that_need_it():
+    """It takes seconds."""
+    reader = MODULES["genbench.data.vision"]
+    importers = {module for module, tree in MODULES.items() if "torchvision" in packages(tree)}
+    at_once = ast.Module([n for n in reader.body if not isinstance(n, ast.FunctionDef)], [])
+    assert importers == {"genbench.data.vision"} and "torchvision" not in packages(at_once)
+
+
+def packages(tree):
+    """The packages of others that a module imports anywhere in it."""
+    found = {other.split(".")[0] for other in imported(tree, MODULES)}
+    return found - {*sys.stdlib_module_names, "genbench"}
+
+
+def required(*extras):
+    """What pyproject.toml requires, and some of its extras, as the names of distributions."""
+    text = (ROOT.parent / "pyproject.toml").read_text(encoding="utf-8")
+    lists = dict(re.findall(r"^([\w-]+) = \[(.*?)\]$", re.sub("#.*", "", text), re.M | re.S))
+    chosen = " ".join(lists[name] for name in ("dependencies", *extras))
+    return {normal(name) for name in re.findall(r'"([\w.-]+)[^"]*"', chosen)}
+
+
+def normal(distribution):
+    return distribution.lower().replace("_", "-")
+
+
+def distributions(*folders):
+    """What must be installed for the modules in these folders to be imported."""
+    paths = [path for folder in folders for path in (ROOT.parent / folder).rglob("*.py")]
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in paths)
+    found = set.union(*map(packages, trees)) - {"helpers"}
+    return {DISTRIBUTIONS.get(name, normal(name)) for name in found}
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
+    """Also what only a function imports, and what would come with another package."""
+    assert distributions("genbench", "hydra_plugins") == required()
+    assert distributions("tests", "scripts") <= required("test")
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
