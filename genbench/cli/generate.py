@@ -18,7 +18,7 @@ from genbench.config.registry import Registry
 from genbench.config.resolvers import unique_name
 from genbench.config.values import Settings
 from genbench.experiment import load_run
-from genbench.figures.canvas import png
+from genbench.figures.files import png
 from genbench.figures.latent import (
     draw_interpolation,
     draw_traversal,

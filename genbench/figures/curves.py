@@ -15,6 +15,7 @@ from genbench.figures.canvas import (
     Canvas,
     Page,
     Theme,
+    number_axis,
     text_width,
     unmathed,
 )
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def spectrum(shares: torch.Tensor, kept: int, page: Page) -> torch.Tensor:
     """Shares of the variance [D], largest first, as bars (scree); their running sum as a line."""
     canvas = page.canvas(640, 340)
-    axes = canvas.axes(52, 4, 540, 290)
+    axes = canvas.panels()[0, 0]
     shown = min(len(shares), max(2 * kept, 20))
     at, values = np.arange(1, shown + 1), shares[:shown].cpu().numpy()
     axes.bar(
@@ -37,11 +38,13 @@ def spectrum(shares: torch.Tensor, kept: int, page: Page) -> torch.Tensor:
         color=[BLUE if i <= kept else canvas.theme.backdrop for i in at],
     )
     axes.set(xlabel="component", ylabel="share of the variance", xlim=(0.3, shown + 0.7))
+    number_axis(axes.xaxis, shown)
     total = axes.twinx()
     total.plot(at, values.cumsum(), color=ORANGE, lw=2, marker="o" if shown <= 30 else None, ms=3)
     total.set_ylabel("running sum", color=ORANGE, size=9)
     total.tick_params(colors=ORANGE, labelsize=8)
     total.spines[["top", "left"]].set_visible(False)
+    total.spines["right"].set_color(ORANGE)
     total.set_ylim(0, 1.02)
     return canvas.picture()
 
@@ -50,10 +53,9 @@ def histograms(panels: dict[str, Distribution], page: Page) -> torch.Tensor:
     """A histogram per name (many counts on a log scale), with a line at the target, if there is
     one.
     """
-    wide, gap = 330, 70
-    canvas = page.canvas(len(panels) * (wide + gap), 300)
-    for i, (name, (values, target)) in enumerate(panels.items()):
-        axes = canvas.axes(50 + i * (wide + gap), 4, wide, 250)
+    canvas = page.canvas(400 * len(panels), 300)
+    drawn = canvas.panels(columns=len(panels))[0]
+    for i, (axes, (name, (values, target))) in enumerate(zip(drawn, panels.items())):
         axes.hist(values.detach().flatten().cpu().numpy(), bins=50, color=BLUE)
         axes.set(
             xlabel=name,
@@ -181,7 +183,7 @@ def on_the_line(
     curves.
     """
     canvas = page.canvas(620, 380)
-    axes = canvas.axes(44, 4, 560, 330)
+    axes = canvas.panels()[0, 0]
     low, high = x.min().item(), x.max().item()
     margin = 0.1 * max(high - low, 1e-6)
     low, high = low - margin, high + margin

@@ -26,9 +26,9 @@ def pair_plot(
     """Data and samples [n, D] in every two of some features: histograms on the diagonal, clouds of
     points below it.
     """
-    side, gap, left = 118, 8, 46
     k = len(features)
-    canvas = page.canvas(left + k * (side + gap), k * (side + gap) + 34)
+    canvas = page.canvas(130 * k + 46, 130 * k + 34)
+    panels = canvas.panels(k, k)
     clouds = ((samples, ORANGE, "samples"), (data, BLUE, "data"))
     values = [
         (x.detach().cpu()[:, list(features)].double().numpy(), colour, name)
@@ -39,8 +39,9 @@ def pair_plot(
     margin = 0.05 * np.maximum(high - low, 1e-6)
     low, high = low - margin, high + margin
     for i in range(k):
-        for j in range(i + 1):
-            axes = canvas.axes(left + j * (side + gap), i * (side + gap), side, side)
+        for axes in panels[i, i + 1 :]:
+            axes.set_axis_off()
+        for j, axes in enumerate(panels[i, : i + 1]):
             for x, colour, name in values:
                 if i == j:
                     axes.hist(
@@ -66,25 +67,25 @@ def pair_plot(
                 xlabel=f"x{features[j] + 1}" if i == k - 1 else "",
                 ylabel=f"x{features[i] + 1}" if j == 0 and i > 0 else "",
             )
-            if i == j == 0:
-                canvas.legend(axes, loc="upper left", bbox_to_anchor=(1.02, 1.0))
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    canvas.legend(panels[0, 1], handles=handles, labels=labels, loc="upper left")
     return canvas.picture()
 
 
 def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> torch.Tensor:
     """A panel per point, with a line over its features for each name: its values [n, D]."""
     n, size = next(iter(named.values())).shape
-    wide, high, left, down = 240, 120, 40, 34
     columns = min(columns, n)
-    canvas = page.canvas(columns * (wide + 16) + left, -(-n // columns) * (high + down) + 30)
+    rows = -(-n // columns)
+    canvas = page.canvas(256 * columns + 40, 154 * rows + 30)
+    panels = canvas.panels(rows, columns)
     values = {name: x.detach().cpu().double().numpy() for name, x in named.items()}
     low, high_end = min(x.min() for x in values.values()), max(x.max() for x in values.values())
     margin = 0.05 * max(high_end - low, 1e-6)
     colours = [canvas.theme.soft, ORANGE, BLUE, *CLASSES[2:]]
-    for i in range(n):
-        axes = canvas.axes(
-            left + (i % columns) * (wide + 16), (i // columns) * (high + down) + 24, wide, high
-        )
+    for axes in panels.flat[n:]:
+        axes.set_axis_off()
+    for i, axes in enumerate(panels.flat[:n]):
         for (name, x), colour in zip(values.items(), colours):
             style: Style = {"marker": "o", "ms": 3} if size <= 40 else {}
             axes.plot(
@@ -95,10 +96,8 @@ def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> to
         axes.locator_params(axis="y", nbins=5)
         axes.tick_params(labelsize=7, labelleft=i % columns == 0)
         axes.set_xlabel("feature" if i + columns >= n else "")
-        if i == 0:
-            canvas.legend(
-                axes, loc="lower left", bbox_to_anchor=(0, 1.02), ncols=len(values), borderaxespad=0
-            )
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.02)}
+    canvas.legend(panels[0, 0], ncols=len(values), borderaxespad=0, **place)
     return canvas.picture()
 
 

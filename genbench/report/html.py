@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from genbench.figures.canvas import read_png
+from genbench.figures.files import read_png
 from genbench.report.diagnosis import problems
 from genbench.report.export import all_columns
 from genbench.report.gaps import gaps

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from genbench.config.registry import Registry
-from genbench.figures.canvas import Canvas, Page, png, unmathed
+from genbench.figures.canvas import Canvas, Page, unmathed
 from genbench.figures.curves import Line, against
+from genbench.figures.files import png
 from genbench.report.load import SEED, RunResult, gathered
 from genbench.report.own_files import write_own
 from genbench.report.words import is_number, on_log, slug

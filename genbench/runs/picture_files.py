@@ -7,7 +7,7 @@ import torch
 
 from genbench.config.values import Settings
 from genbench.data.types import Data
-from genbench.figures.canvas import animation, png
+from genbench.figures.files import animation, png
 from genbench.figures.renderer import FigureRenderer
 from genbench.model import Model
 from genbench.runs.curve_files import CurveFiles

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from genbench.figures.canvas import png
+from genbench.figures.files import png
 from genbench.figures.images import paint
 from genbench.utils.files import folder_in, write
 

@@ -11,8 +11,8 @@ from PIL import Image
 from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.types import Data, DataSpec, Split
-from genbench.figures import images as pictures
 from genbench.figures import (
+    curves,
     latent,
     mixtures,
     plane,
@@ -21,12 +21,14 @@ from genbench.figures import (
     vectors,
     visualizations,
 )
-from genbench.figures.canvas import CLASSES, MARGIN, THEMES, Canvas, Page, animation, png
+from genbench.figures import images as pictures
+from genbench.figures.canvas import CLASSES, DARK, MARGIN, THEMES, Canvas, Page
+from genbench.figures.files import animation, png
 from genbench.figures.renderer import FigureRenderer
 from genbench.model import Model, supports
 from genbench.training.loop import fit
 from genbench.utils.rng import generator
-from genbench.visualizations import MixtureComponents
+from genbench.visualizations import Distribution, MixtureComponents
 
 CPU = torch.device("cpu")
 
@@ -366,6 +368,40 @@ def test_the_page_has_room_for_the_names_of_classes(classes, bounded):
     z, y = torch.randn(60, 2, generator=generator(4)) * 1e5, torch.arange(60) % classes
     for codes in (z, z[:, :1]):
         vectors.scatter(codes, y, lambda c: names[c], None, ["first", "second"], PAGE)
+
+
+def test_the_page_has_room_for_numbers_of_any_size(bounded, monkeypatch):
+    """And no number is over the label of an axis."""
+    pages = []
+    monkeypatch.setattr(
+        Canvas, "picture", lambda page, draw=Canvas.picture: pages.append(page) or draw(page)
+    )
+    x = torch.randn(100, 4, generator=generator(5)) * torch.tensor([1, 1e4, 1e-3, 300])
+    vectors.pair_plot(x, x, [0, 1, 2, 3], PAGE)
+    vectors.profiles({"original": 1e4 * x[:4]}, PAGE)
+    curves.spectrum(torch.tensor([0.5, 0.3, 0.2]), 2, PAGE)
+    curves.histograms({"a": Distribution(x), "b": Distribution(x[:, 1], 1e4)}, PAGE)
+    curves.on_the_line(1e4 * x[:, :1], {}, {"samples": 1e4 * x[:, :1]}, PAGE)
+    for page in pages:
+        for axes in page.figure.axes:
+            label = axes.yaxis.label.get_window_extent()
+            numbers = [tick.get_window_extent() for tick in axes.get_yticklabels()]
+            assert not any(label.overlaps(number) for number in numbers), page.said
+
+
+def test_components_are_numbered_by_whole_numbers(monkeypatch):
+    monkeypatch.setattr(Canvas, "picture", lambda page: page)
+    for n in (3, 20, 300):
+        ticks = curves.spectrum(torch.full((n,), 1 / n), n, PAGE).figure.axes[0].get_xticks()
+        assert ticks[0] == 1 and (ticks == ticks.round()).all() and len(ticks) <= 21
+
+
+def test_every_number_of_a_logarithmic_axis_has_the_colours_of_the_page(monkeypatch):
+    monkeypatch.setattr(Canvas, "picture", lambda page: page)
+    drawn = curves.histograms({"a": Distribution(torch.rand(20_000))}, PAGE._replace(theme=DARK))
+    drawn.agg.draw()
+    ticks = [*drawn.figure.axes[0].yaxis.get_minor_ticks()]
+    assert ticks and {tick.label1.get_color() for tick in ticks} == {DARK.soft}
 
 
 @pytest.mark.parametrize("theme", THEMES)
