@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from genbench.config.values import Settings
+from genbench.config.declarations import typed
 from genbench.data.loading import load
 from genbench.data.types import Data
 from genbench.evaluation.card import evaluated, merged
@@ -23,6 +23,7 @@ from genbench.runs.directory import Record, read_metrics
 from genbench.runs.facts import identity, machine
 from genbench.runs.progress import Display
 from genbench.runs.recorder import Run
+from genbench.settings.run import RunSettings
 from genbench.trained import Trained
 from genbench.training.defaults import resolved
 from genbench.training.loop import Fitted, fit, is_drawn
@@ -49,31 +50,32 @@ def run(
     pictures; `display` shows its progress; `device` is where to compute, if not where the settings
     say. Returns None if the folder holds the finished run. UserError for what the user can fix.
     """
-    s = Settings(config)
     with Run(folder, config, resume, title, display) as recorder:
         if recorder.record.done:
             recorder.display.echo(f"{recorder.title} is done already: {folder}")
             return None
-        chosen = pick_device(device or s.device)
+        chosen = pick_device(device or config["device"])
         recorder.start()
-        data = load(s.dataset, chosen)
+        data = load(config["dataset"], chosen)
         recorder.set_data(data)
         model = build(config, data)
-        s = model.s
-        recorder.set_resolved(s)
-        fitted = fit(model, data, recorder, s)
+        settings = model.settings
+        recorder.set_resolved(settings)
+        fitted = fit(model, data, recorder, settings)
         _report_end(recorder, model, fitted)
         with fitted.watch.running():
-            model.fit_posthoc(data.train, seed=s.seed)
+            model.fit_posthoc(data.train, seed=settings.seed)
         recorder.save_posthoc(model.posthoc_state())
-        metrics: dict[str, Any] = final(model, data, s.batch_size, s.seed)
-        metrics["cost"] = _cost(model, fitted, recorder.folder, s)
+        metrics: dict[str, Any] = final(model, data, settings.batch_size, settings.seed)
+        metrics["cost"] = _cost(model, fitted, recorder.folder, settings)
         metrics["time"] = recorder.training_cost(fitted.watch)
         metrics["machine"] = machine(model)
         metrics |= identity(model, data)
-        metrics |= evaluated(model, data, metrics, s.evaluation, watch=recorder.show_measuring)
+        metrics |= evaluated(
+            model, data, metrics, settings.evaluation, watch=recorder.show_measuring
+        )
         metrics = recorder.save_metrics(metrics)
-        recorder.draw_final(fitted.kept, model, data, drawn=is_drawn(fitted.kept, s))
+        recorder.draw_final(fitted.kept, model, data, drawn=is_drawn(fitted.kept, settings))
         recorder.finish(metrics)
         return Trained(model, data, metrics, recorder.folder)
 
@@ -90,7 +92,7 @@ def _report_end(recorder: Run, model: Model, fitted: Fitted) -> None:
         recorder.echo(f"remark: {remark}")
 
 
-def _cost(model: Model, fitted: Fitted, folder: Path, s: Settings) -> dict[str, Any]:
+def _cost(model: Model, fitted: Fitted, folder: Path, settings: RunSettings) -> dict[str, Any]:
     """What training took, and how the validation curve ended, for metrics.json."""
     cost: dict[str, Any] = {
         "epochs": fitted.epochs,
@@ -101,7 +103,7 @@ def _cost(model: Model, fitted: Fitted, folder: Path, s: Settings) -> dict[str, 
         "criterion_contains": list(getattr(model, "loss_weights", ())),
     }
     curve = validation_curve(folder, model.criterion) if model.criterion else {}
-    validated = range(s.validate_every, fitted.epochs + 1, s.validate_every)
+    validated = range(settings.validate_every, fitted.epochs + 1, settings.validate_every)
     if curve.keys() >= {*validated}:  # a damaged file may have lost points
         cost |= curve_end(curve)
     return cost
@@ -185,13 +187,13 @@ def build(config: dict, data: Data) -> Model:
     if not (isinstance(chosen, type) and issubclass(chosen, Model)):
         what, fix = "is not a genbench Model", "derive it from genbench.model.Model"
         raise UserError("model.class", what, config["model"]["class"], fix)
-    s = resolved(Settings(config), chosen, data)
+    settings = resolved(typed(config), chosen, data)
     make: Callable[..., Model] = chosen
-    if s.dataset.get("standardize"):
+    if getattr(settings.dataset, "standardize", False):  # which images do not have
         make = partial(Standardized, inner_class=chosen)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(fold(s.seed, "weights"))
-        model = make(data.spec, s)
+        torch.manual_seed(fold(settings.seed, "weights"))
+        model = make(data.spec, settings)
     device = data.train.raw.device
     model = model.float() if device.type == "mps" else model  # mps has no double precision
     return model.to(device)

@@ -24,12 +24,11 @@ settings (see `available_if`). What a conditional model returns depends on label
 """
 
 from collections.abc import Callable
-from typing import Any, cast, overload
+from typing import Any, overload
 
 import torch
 from torch import nn
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.settings.run import RunSettings
 from genbench.visualizations import Visualization
@@ -64,9 +63,7 @@ class Model(nn.Module):
     # True if `log_prob` is defined for values in [0, 1] only.
     bounded = False
 
-    # Its settings, for type checkers: a subclass narrows the type to its own settings class, so
-    # that a misspelt name is an error. The object is `s`, which also reads `lambda` as
-    # `s["lambda"]`.
+    # A subclass narrows the type to its own settings class, so that a misspelt name is an error.
     settings: RunSettings
 
     # Capabilities. They are declared for type checkers only: no attribute exists unless a subclass
@@ -80,7 +77,7 @@ class Model(nn.Module):
     posterior: Callable[..., tuple[torch.Tensor, torch.Tensor]]
 
     @classmethod
-    def largest(cls, s: Settings, points: int, size: int) -> dict[str, int]:
+    def largest(cls, settings: RunSettings, points: int, size: int) -> dict[str, int]:
         """The upper bounds of settings that follow from the number of training points and of values
         in each point.
 
@@ -89,10 +86,9 @@ class Model(nn.Module):
         """
         return {}
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
+    def __init__(self, spec: DataSpec, settings: RunSettings) -> None:
         super().__init__()
-        self.spec, self.s = spec, s
-        self.settings = cast(RunSettings, s)
+        self.spec, self.settings = spec, settings
 
     @property
     def converged(self) -> bool:
@@ -179,7 +175,7 @@ class Model(nn.Module):
     @property
     def latent_dim(self) -> int | None:
         """The dimension of the codes; None if there are no codes, or codes are not vectors."""
-        return self.s.get("latent_dim")
+        return getattr(self.settings, "latent_dim", None)  # which not every settings class has
 
     @property
     def size(self) -> int:

@@ -40,7 +40,9 @@ class Trained:
 
     def __repr__(self) -> str:
         methods = ", ".join(name for name in METHODS if supports(self.model, name))
-        return f"<{self.model.s.model['name']} on {self.data.name}, in {self.folder}: {methods}>"
+        return (
+            f"<{self.model.settings.model.name} on {self.data.name}, in {self.folder}: {methods}>"
+        )
 
     def encode(self, x: Array, y: Labels = None) -> torch.Tensor:
         """The codes [n, latent_dim] of points x [n, *shape], which are scaled as the data are.

@@ -47,7 +47,7 @@ def main() -> None:
     size = given.evaluation
     data = load(config["dataset"], pick_device(config["device"]))
     model = build(config, data)
-    s = model.s
+    s = model.settings
     fit(model, data, NullRecorder(), s)
     model.fit_posthoc(data.train, seed=s.seed)
     e = Evaluation(model, data, final(model, data, s.batch_size, s.seed), size)

@@ -104,7 +104,7 @@ def our_epoch(config: dict, data: Data) -> tuple[float, float, float]:
         run.start()
         run.set_data(data)
         started, model = time.perf_counter(), build(config, data)
-        fit(model, data, run, model.s)
+        fit(model, data, run, model.settings)
         trained = time.perf_counter()
         run.draw_final(1, model, data, drawn=True)
         training = len(data.train) / run.speeds[0]

@@ -208,7 +208,7 @@ def test_numbers_of_numpy_and_paths_are_taken_and_own_configs_found(tmp_path):
         folder=tmp_path / "run",
         **SMALL,
     )
-    assert trained.model.s.latent_dim == 2 and trained.model.s.hidden == []
+    assert trained.model.settings.latent_dim == 2 and trained.model.settings.hidden == []
     assert genbench.load(tmp_path / "run", config_dir=own, device="cpu").metrics == trained.metrics
     with pytest.raises(
         ValueError, match=r"dataset.root: holds no pictures, but files such as flat-ae.yaml"

@@ -198,7 +198,7 @@ def _require_able(name: str, trained: Trained) -> None:
     )
     if name not in able:
         fix = f"what can be asked of it is {', '.join(able)}" if able else "another model"
-        raise UserError(name, COMMANDS[name].lacks(model), model.s.model["name"], fix)
+        raise UserError(name, COMMANDS[name].lacks(model), model.settings.model.name, fix)
 
 
 def _is_named(option: str, value: Any) -> bool:

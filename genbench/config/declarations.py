@@ -5,7 +5,7 @@ its code.
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from genbench.settings.base import Settings
@@ -32,6 +32,16 @@ def settings_class(group: str, code: str, key: str) -> type[Settings]:
     if isinstance(annotation, type) and issubclass(annotation, GENERAL[group]):
         return annotation
     return GENERAL[group]
+
+
+def typed(config: Mapping[str, Any]) -> RunSettings:
+    """A checked config as the settings class of its model, with that of its dataset in it."""
+    dataset, model = config["dataset"], config["model"]
+    datasets = settings_class("dataset", dataset["loader"], "dataset.loader")
+    models = settings_class("model", model["class"], "model.class")
+    built = models.from_checked({**config, "dataset": datasets.from_checked(dataset)})
+    assert isinstance(built, RunSettings)
+    return built
 
 
 def _imported(path: str, key: str) -> Any:

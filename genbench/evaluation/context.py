@@ -108,7 +108,8 @@ class Evaluation:
 
     def rng(self, *purpose: str) -> torch.Generator:
         """The same noise at every evaluation, for one purpose."""
-        return generator(self.model.s.seed, "card", *purpose, device=self.data.train.raw.device)
+        seed, device = self.model.settings.seed, self.data.train.raw.device
+        return generator(seed, "card", *purpose, device=device)
 
     def need(self, met: bool) -> None:
         """Unmeasurable unless this holds."""
@@ -278,12 +279,11 @@ class Evaluation:
         times: int = RESAMPLES,
         **more: Any,
     ) -> Measured:
-        """A statistic of points, and how much it varies over as many that are drawn from them (the
-        bootstrap, Efron 1979).
+        """A statistic of points and its spread over resampled points (bootstrap, Efron 1979).
 
         It is given a function `of(points)` to ask for each set of points [n, ...] that it looks at.
         """
-        rng, found = generator(self.model.s.seed, "bootstrap"), []
+        rng, found = generator(self.model.settings.seed, "bootstrap"), []
 
         def resample(points: torch.Tensor) -> torch.Tensor:
             return points[torch.randint(len(points), (len(points),), generator=rng)]

@@ -17,11 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genbench.config.values import Settings
 from genbench.data.downloads import cache_folder
 from genbench.data.splits import order_seed
 from genbench.data.types import Data, Reference, Split
 from genbench.nn import networks
+from genbench.settings.groups import NetworkSettings
 from genbench.utils import signals
 from genbench.utils.files import CannotWrite, read_bytes, write
 
@@ -98,7 +98,9 @@ def _network(shape: tuple[int, ...], classes: int) -> nn.Sequential:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return networks.encoder(
-            shape, classes, Settings(network="conv", channels=8, dense=128, activation="relu")
+            shape,
+            classes,
+            NetworkSettings(network="conv", channels=8, dense=128, activation="relu"),
         )
 
 

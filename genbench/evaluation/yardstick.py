@@ -2,9 +2,9 @@
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.evaluation.context import Evaluation, drawn
 from genbench.model import Model
+from genbench.settings.run import ModelChoice, RunSettings
 
 
 class RealData(Evaluation):
@@ -18,7 +18,7 @@ class RealData(Evaluation):
 
     def __init__(self, e: Evaluation) -> None:
         # One seed, so that runs share the numbers.
-        own = Settings({"seed": 0, "model": {"name": "real data"}})
+        own = RunSettings(seed=0, model=ModelChoice(name="real data"))
         super().__init__(Model(e.data.spec, own), e.data, {}, e.size, e.block, e.asked)
         self.features, self.most = e.features, min(e.most, len(e.data.train))
         # What is known of the same test points, and of training points, is taken over.

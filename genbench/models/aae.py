@@ -4,15 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec
-from genbench.models.ae import Autoencoder
+from genbench.models.ae import EncoderDecoder
 from genbench.nn import networks
 from genbench.settings.autoencoders import AAESettings
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights, Objective
 
 
-class AAE(Autoencoder):
+class AAE(EncoderDecoder):
     """An autoencoder whose codes a discriminator cannot distinguish from draws of a prior (section
     2 of the paper).
 
@@ -21,20 +20,25 @@ class AAE(Autoencoder):
     that the discriminator takes for such draws.
     """
 
-    # An AAE cannot stop early, so its settings are no AutoencoderSettings.
-    settings: AAESettings  # type: ignore[assignment]
+    settings: AAESettings
 
     criterion = None
-    objectives = {
-        "autoencoder": Objective("reconstruction_loss", parameters=("encoder.", "decoder.")),
-        "discriminator": Objective("discriminator_loss", parameters="discriminator."),
-        "encoder": Objective("encoder_loss", parameters="encoder."),
-    }
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
-        widths = [s.latent_dim, *s.discriminator_hidden, 1]
-        self.discriminator = networks.initialised(nn.Sequential(*networks.MLP.layers(widths, s)), s)
+    def __init__(self, spec: DataSpec, settings: AAESettings) -> None:
+        super().__init__(spec, settings)
+        widths = [settings.latent_dim, *settings.discriminator_hidden, 1]
+        self.discriminator = networks.initialised(
+            nn.Sequential(*networks.MLP.layers(widths, settings)), settings
+        )
+        self.objectives = {
+            "autoencoder": Objective("reconstruction_loss", parameters=("encoder.", "decoder.")),
+            "discriminator": Objective(
+                "discriminator_loss",
+                parameters="discriminator.",
+                lr=settings.discriminator_lr,
+            ),
+            "encoder": Objective("encoder_loss", parameters="encoder.", lr=settings.encoder_lr),
+        }
 
     def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
         return {"prior": self.prior(n, rng)} if objective == "discriminator" else {}

@@ -4,33 +4,24 @@ density.
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.models.latent_model import LatentModel
 from genbench.nn import networks
 from genbench.nn.likelihoods import reconstruction
-from genbench.settings.groups import AutoencoderSettings
+from genbench.settings.groups import AutoencoderSettings, EncoderDecoderSettings
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 
 
-class Autoencoder(LatentModel, GradientModel):
-    """Minimises ||x - g(f(x))||^2, or the cross-entropy of x with g(f(x)), summed over the values
-    of a point.
+class EncoderDecoder(LatentModel, GradientModel):
+    """An encoder f, a decoder g and the loss of g(f(x)), without an objective."""
 
-    With `hidden=[]` and squared error the code spans the subspace of the principal components
-    (Baldi & Hornik 1989).
-    """
+    settings: EncoderDecoderSettings
 
-    settings: AutoencoderSettings
-
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
-        self.encoder = networks.encoder(spec.shape, s.latent_dim, s)
-        self.decoder = networks.decoder(s.latent_dim, spec.shape, s)
-        self.output = reconstruction(spec, s)
-
-    def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
-        return self.reconstruction(batch.x, self.encode(batch.x)), {}
+    def __init__(self, spec: DataSpec, settings: EncoderDecoderSettings) -> None:
+        super().__init__(spec, settings)
+        self.encoder = networks.encoder(spec.shape, settings.latent_dim, settings)
+        self.decoder = networks.decoder(settings.latent_dim, spec.shape, settings)
+        self.output = reconstruction(spec, settings)
 
     def reconstruction(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """The mean reconstruction loss of data x [n, *shape] from codes z [n, latent_dim]."""
@@ -43,3 +34,17 @@ class Autoencoder(LatentModel, GradientModel):
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """The reconstruction g(z): [n, latent_dim] -> [n, *shape]."""
         return self.output.mean(self.decoder(z))
+
+
+class Autoencoder(EncoderDecoder):
+    """Minimises ||x - g(f(x))||^2, or the cross-entropy of x with g(f(x)), summed over the values
+    of a point.
+
+    With `hidden=[]` and squared error the code spans the subspace of the principal components
+    (Baldi & Hornik 1989).
+    """
+
+    settings: AutoencoderSettings
+
+    def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
+        return self.reconstruction(batch.x, self.encode(batch.x)), {}

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import DataSpec
 from genbench.models.mixture import Components, EMMixture
 from genbench.settings.classical import BMMSettings
@@ -75,7 +74,7 @@ class BMM(EMMixture):
     is_discrete = True
     bounded = True
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
+    def __init__(self, spec: DataSpec, settings: BMMSettings) -> None:
         if spec.trials is None and len(spec.shape) == 3:
             what = "a mixture of Bernoullis needs black-and-white pixels, or counts as in digits"
             raise UserError("dataset.binarize", what, "none", "dataset.binarize=static")
@@ -86,7 +85,7 @@ class BMM(EMMixture):
                 "bmm",
                 "model=gmm",
             )
-        super().__init__(spec, s)
+        super().__init__(spec, settings)
 
     def components(self, **parameters: torch.Tensor) -> Binomials:
         assert self.spec.trials is not None  # checked when the model was built

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import available_if
 from genbench.models.vae import IMPORTANCE_DRAWS, VAE
 from genbench.nn import networks
+from genbench.settings.autoencoders import VAESettings
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
 from genbench.visualizations import Rows, Visualization
@@ -28,15 +28,18 @@ class CVAE(VAE):
     y: torch.Tensor | None = None  # the labels of the current points, set by `conditioned_on`
     frequencies: torch.Tensor  # [classes]
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
+    def __init__(self, spec: DataSpec, settings: VAESettings) -> None:
         if not spec.classes:
             raise UserError(
-                "model", "needs data with classes", s.model["name"], "another dataset, or model=vae"
+                "model",
+                "needs data with classes",
+                settings.model.name,
+                "another dataset, or model=vae",
             )
-        super().__init__(spec, s)
+        super().__init__(spec, settings)
         channels, *side = spec.shape
-        self.encoder = networks.encoder((channels + 1, *side), 2 * s.latent_dim, s)
-        self.decoder = networks.decoder(s.latent_dim + spec.classes, spec.shape, s)
+        self.encoder = networks.encoder((channels + 1, *side), 2 * settings.latent_dim, settings)
+        self.decoder = networks.decoder(settings.latent_dim + spec.classes, spec.shape, settings)
         self.channel = nn.Linear(spec.classes, torch.Size(side).numel())
         self.register_buffer("frequencies", torch.zeros(spec.classes))
 

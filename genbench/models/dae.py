@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import available_if
 from genbench.models.ae import Autoencoder
@@ -47,20 +46,20 @@ class DAE(Autoencoder):
     mean: torch.Tensor  # [*shape]
     spread: torch.Tensor  # [*shape]
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
-        if s.corruption == "salt-and-pepper" and not spec.unit:
+    def __init__(self, spec: DataSpec, settings: DAESettings) -> None:
+        super().__init__(spec, settings)
+        if settings.corruption == "salt-and-pepper" and not spec.unit:
             raise UserError(
                 "corruption",
                 "needs data in [0, 1], such as images",
-                s.corruption,
+                settings.corruption,
                 "corruption=gaussian",
             )
-        if s.sampler == "langevin" and not self.has_score():
+        if settings.sampler == "langevin" and not self.has_score():
             needed = "reconstruction=mse, corruption=gaussian and walkbacks=0"
             what = f"needs the score, which only {needed} estimate"
-            raise UserError("sampler", what, s.sampler, "sampler=walkback")
-        self.distribution, self.corruption = CORRUPTIONS[s.corruption]
+            raise UserError("sampler", what, settings.sampler, "sampler=walkback")
+        self.distribution, self.corruption = CORRUPTIONS[settings.corruption]
         for name in ("mean", "spread"):  # of the training data, where chains start
             self.register_buffer(name, torch.zeros(spec.shape))
 

@@ -6,7 +6,6 @@ import math
 import torch
 import torch.nn.functional as F
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.model import Logs
 from genbench.nn import networks
@@ -25,9 +24,9 @@ from genbench.visualizations import Landscape, Visualization
 class Network(torch.nn.Module):
     """Maps codes [n, latent_dim] to points [n, *shape], in [0, 1] if the data are."""
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
+    def __init__(self, spec: DataSpec, settings: AdversarialSettings) -> None:
         super().__init__()
-        self.net, self.unit = networks.decoder(s.latent_dim, spec.shape, s), spec.unit
+        self.net, self.unit = networks.decoder(settings.latent_dim, spec.shape, settings), spec.unit
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         x = self.net(z)
@@ -37,13 +36,13 @@ class Network(torch.nn.Module):
 class Identity(torch.nn.Module):
     """Returns codes [n, latent_dim] as points [n, *shape]: a generator without parameters."""
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
+    def __init__(self, spec: DataSpec, settings: AdversarialSettings) -> None:
         super().__init__()
-        if s.latent_dim != spec.size:
+        if settings.latent_dim != spec.size:
             raise UserError(
                 "latent_dim",
                 f"samples that are codes have as many values as the data, {spec.size}",
-                s.latent_dim,
+                settings.latent_dim,
                 f"latent_dim={spec.size}",
             )
         self.shape = spec.shape
@@ -61,9 +60,9 @@ class Discriminator(torch.nn.Module):
     Data in [0, 1] are centred first, because inputs that are mostly zero have small gradients.
     """
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
+    def __init__(self, spec: DataSpec, settings: AdversarialSettings) -> None:
         super().__init__()
-        self.net, self.unit = networks.encoder(spec.shape, 1, s), spec.unit
+        self.net, self.unit = networks.encoder(spec.shape, 1, settings), spec.unit
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.net(2 * x - 1 if self.unit else x)
@@ -87,20 +86,35 @@ class Adversarial(GradientModel):
     averaged: torch.Tensor  # how many steps the average has seen
     sampler = "prior"
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
-        self.generator = GENERATORS[s.generator](spec, s)
-        self.add_module(self.adversary, Discriminator(spec, s))
-        if s.ema:
+    def __init__(self, spec: DataSpec, settings: AdversarialSettings) -> None:
+        super().__init__(spec, settings)
+        self.generator = GENERATORS[settings.generator](spec, settings)
+        self.add_module(self.adversary, Discriminator(spec, settings))
+        if settings.ema:
             self.average = copy.deepcopy(self.generator).requires_grad_(False)
             self.register_buffer("averaged", torch.zeros((), dtype=torch.long))
         self.objectives = {
-            self.adversary: Objective(f"{self.adversary}_loss", parameters=f"{self.adversary}.")
-        }
-        if s.generator == "network":
-            self.objectives["generator"] = Objective(
-                "generator_loss", parameters="generator.", every=s[f"n_{self.adversary}"]
+            self.adversary: Objective(
+                f"{self.adversary}_loss", parameters=f"{self.adversary}.", lr=self.adversary_lr
             )
+        }
+        if settings.generator == "network":
+            self.objectives["generator"] = Objective(
+                "generator_loss",
+                parameters="generator.",
+                every=self.adversary_steps,
+                lr=settings.generator_lr,
+            )
+
+    @property
+    def adversary_lr(self) -> float | None:
+        """The adversary's learning rate; None is `lr`."""
+        raise NotImplementedError
+
+    @property
+    def adversary_steps(self) -> int:
+        """How many steps the adversary takes for each step of the generator."""
+        raise NotImplementedError
 
     def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
         return {"z": self.codes(n, rng)}
@@ -178,9 +192,17 @@ class GAN(Adversarial):
     default_batch_size = 64
     discriminator: Discriminator
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
+    def __init__(self, spec: DataSpec, settings: GANSettings) -> None:
+        super().__init__(spec, settings)
         self.weights["instance_noise"] = 0.0
+
+    @property
+    def adversary_lr(self) -> float | None:
+        return self.settings.discriminator_lr
+
+    @property
+    def adversary_steps(self) -> int:
+        return self.settings.n_discriminator
 
     def annealed(self, clock: int) -> dict[str, float]:
         if not self.settings.instance_noise:

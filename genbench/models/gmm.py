@@ -7,7 +7,6 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.models.gaussians import FORMS, Gaussians
 from genbench.models.mixture import EMMixture, Mixture
@@ -95,8 +94,8 @@ class GradientGMM(GaussianMixture, GradientModel):
     # The linear algebra of a step takes long, and hardly longer for more points.
     default_batch_size = 512
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
+    def __init__(self, spec: DataSpec, settings: GradientGMMSettings) -> None:
+        super().__init__(spec, settings)
         self.logits, self.means, self.free = (
             nn.Parameter(torch.randn(shape)) for shape in self.shapes.values()
         )

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.models.kmeans import squared_distances
@@ -40,8 +39,8 @@ class KDE(Model):
     scale: torch.Tensor  # what values of `points` are multiplied by
     bandwidth: torch.Tensor  # h; zero until it is chosen
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
+    def __init__(self, spec: DataSpec, settings: KDESettings) -> None:
+        super().__init__(spec, settings)
         self.register_buffer("points", torch.zeros(0, *spec.shape))
         self.register_buffer("scale", torch.ones((), dtype=torch.float64))
         self.register_buffer("bandwidth", torch.zeros((), dtype=torch.float64))

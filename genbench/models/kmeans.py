@@ -8,10 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.classical import ComponentSettings, GradientKMeansSettings, KMeansSettings
+from genbench.settings.run import RunSettings
 from genbench.training.em import EM, Sums, rows
 from genbench.training.gradient import (
     GradientModel,
@@ -98,9 +98,9 @@ class Clustering(Model):
     criterion: str | None = "inertia"
 
     @classmethod
-    def largest(cls, s: Settings, points: int, size: int) -> dict[str, int]:
+    def largest(cls, settings: RunSettings, points: int, size: int) -> dict[str, int]:
         # each cluster begins at a point of its own
-        return super().largest(s, points, size) | {"n_components": points}
+        return super().largest(settings, points, size) | {"n_components": points}
 
     @property
     def clusters(self) -> Clusters:
@@ -153,9 +153,9 @@ class KMeans(Clustering, EM):
     centres: torch.Tensor  # [n_init, K, D]
     sizes: torch.Tensor  # [n_init, K], shares of the points in the last epoch
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
-        shape = (s.n_init, s.n_components)
+    def __init__(self, spec: DataSpec, settings: KMeansSettings) -> None:
+        super().__init__(spec, settings)
+        shape = (settings.n_init, settings.n_components)
         self.register_buffer("centres", torch.zeros(*shape, spec.size, dtype=torch.float64))
         self.register_buffer("sizes", torch.zeros(shape, dtype=torch.float64))
 
@@ -210,10 +210,10 @@ class GradientKMeans(Clustering, GradientModel):
 
     objectives = {"model": Objective("inertia")}
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
-        self.centres = nn.Parameter(torch.randn(s.n_components, spec.size))
-        self.register_buffer("sizes", torch.zeros(s.n_components))
+    def __init__(self, spec: DataSpec, settings: GradientKMeansSettings) -> None:
+        super().__init__(spec, settings)
+        self.centres = nn.Parameter(torch.randn(settings.n_components, spec.size))
+        self.register_buffer("sizes", torch.zeros(settings.n_components))
         self.register_buffer("reached", torch.zeros(()))
 
     @property

@@ -5,35 +5,44 @@ of its training data (Ghosh et al. 2020, arXiv:1903.12436, section 4). Such a de
 like any other, trained by the same loop.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Data, DataSpec, Split
 from genbench.model import Model, available_if
 from genbench.models.gmm import GMM
 from genbench.models.kde import KDE
+from genbench.settings.classical import GMMSettings, KDESettings
+from genbench.settings.groups import PriorSettings, SamplerSettings
 from genbench.training.loop import NullRecorder, fit
 from genbench.utils.errors import UserError
 
-# By the name of the sampler: the model that is fitted to codes, and its settings.
-DENSITIES: dict[str, tuple[type[Model], dict[str, Any]]] = {
-    "gaussian": (GMM, {"n_components": 1}),
-    "gmm": (GMM, {}),
-    "kde": (KDE, {}),
-}
-# Codes have no fixed scale, so the mixture adds next to nothing to its variances.
-DENSITY_SETTINGS: dict[str, Any] = {
-    "epochs": 100,
-    "batch_size": 4096,
-    "n_init": 1,
-    "tol": 1e-3,
-    "covariance": "full",
-    "reg_covar": 1e-6,
-    "bandwidth": "loo",
-    "validate_every": 1,
-    "save_every": 1,
+
+def blank_mixture(spec: DataSpec, seed: int, components: int) -> Model:
+    """A mixture of Gaussians of codes, before it is fitted."""
+    # Codes have no fixed scale, so it adds next to nothing to its variances.
+    settings = GMMSettings(
+        seed=seed, n_components=components, tol=1e-3, covariance="full", reg_covar=1e-6
+    )
+    return GMM(spec, settings)
+
+
+def blank_gaussian(spec: DataSpec, seed: int, components: int) -> Model:
+    """A mixture with one component."""
+    return blank_mixture(spec, seed, 1)
+
+
+def blank_kernels(spec: DataSpec, seed: int, components: int) -> Model:
+    """A kernel density estimate of codes, before it is fitted."""
+    return KDE(spec, KDESettings(seed=seed, bandwidth="loo"))
+
+
+# By the name of the sampler: makes the model that is fitted to codes.
+DENSITIES: dict[str, Callable[[DataSpec, int, int], Model]] = {
+    "gaussian": blank_gaussian,
+    "gmm": blank_mixture,
+    "kde": blank_kernels,
 }
 
 
@@ -60,17 +69,26 @@ class LatentModel(Model):
     samplers draw them from a density that `fit_posthoc` fits to the codes of the training data.
     """
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
+    settings: SamplerSettings
+
+    def __init__(self, spec: DataSpec, settings: SamplerSettings) -> None:
+        super().__init__(spec, settings)
         self.density: Model | None = None
+
+    @property
+    def latent_dim(self) -> int:
+        """The dimension of the codes."""
+        return self.settings.latent_dim
 
     def prior(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n codes [n, latent_dim] from the prior."""
-        return draw_prior(self.s.get("prior", "normal"), n, self.s.latent_dim, rng)
+        settings = self.settings
+        kind = settings.prior if isinstance(settings, PriorSettings) else "normal"
+        return draw_prior(kind, n, self.latent_dim, rng)
 
     def draws_codes(self) -> bool:
         """Whether codes can be drawn yet."""
-        return self.s.sampler == "prior" or self.density is not None
+        return self.settings.sampler == "prior" or self.density is not None
 
     @available_if(draws_codes)
     def codes(self, n: int, rng: torch.Generator) -> torch.Tensor:
@@ -82,9 +100,9 @@ class LatentModel(Model):
     @property
     def source_of_codes(self) -> str:
         """Where `codes` come from, in words."""
-        if self.s.sampler == "prior":
+        if self.settings.sampler == "prior":
             return "the prior"
-        return f"the density ({self.s.sampler}) fitted to the training codes"
+        return f"the density ({self.settings.sampler}) fitted to the training codes"
 
     @property
     def adds_noise(self) -> bool:
@@ -94,7 +112,7 @@ class LatentModel(Model):
     @property
     def sampler(self) -> str:
         """What samples are drawn from, in a word or two."""
-        return f"{self.s.sampler} + noise" if self.adds_noise else self.s.sampler
+        return f"{self.settings.sampler} + noise" if self.adds_noise else self.settings.sampler
 
     def sample_from_latent(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """Points [n, *shape] for codes z [n, latent_dim]: draws, or means if draws would only be
@@ -108,26 +126,29 @@ class LatentModel(Model):
         return self.sample_from_latent(self.codes(n, rng), rng)
 
     def fit_posthoc(self, train: Split, *, seed: int) -> None:
-        if self.s.sampler not in DENSITIES:
+        if self.settings.sampler not in DENSITIES:
             return
         with torch.no_grad():
             z = torch.cat([self.conditioned_on(y).encode(x) for x, y in train.batches(1000)])
-        data = Data("codes", {"train": Split(z, None)}, DataSpec((self.s.latent_dim,), unit=False))
-        density = self.blank_density(seed, min(self.s.sampler_components, len(z))).to(z.device)
+        data = Data("codes", {"train": Split(z, None)}, DataSpec((self.latent_dim,), unit=False))
+        density = self.blank_density(seed, min(self.settings.sampler_components, len(z))).to(
+            z.device
+        )
         try:
-            fit(density, data, NullRecorder(), density.s)
+            fit(density, data, NullRecorder(), density.settings)
         except UserError as error:
             what = f"cannot be fitted to the codes: {error}"
-            raise UserError(f"sampler={self.s.sampler}", what, fix="another sampler") from error
+            raise UserError(
+                f"sampler={self.settings.sampler}", what, fix="another sampler"
+            ) from error
         self.density = density
 
     def blank_density(self, seed: int, components: int) -> Model:
         """The density that the settings name, before it is fitted; if it is a mixture, with this
         many components.
         """
-        density_class, own = DENSITIES[self.s.sampler]
-        settings = DENSITY_SETTINGS | {"n_components": components, "seed": seed} | own
-        return density_class(DataSpec((self.s.latent_dim,), unit=False), Settings(settings))
+        spec = DataSpec((self.latent_dim,), unit=False)
+        return DENSITIES[self.settings.sampler](spec, seed, components)
 
     def posthoc_state(self) -> dict[str, torch.Tensor]:
         return {} if self.density is None else self.density.state_dict()
@@ -136,5 +157,5 @@ class LatentModel(Model):
         if state:
             # the first dimension is that of the starts
             components = state["log_weights"].shape[1] if "log_weights" in state else 1
-            self.density = self.blank_density(self.s.seed, components).to(self.device)
+            self.density = self.blank_density(self.settings.seed, components).to(self.device)
             self.density.load_state_dict(state)

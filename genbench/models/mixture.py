@@ -7,10 +7,11 @@ from functools import reduce
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.model import Logs, Model
 from genbench.models.kmeans import lloyd, memberships, squared_distances
+from genbench.settings.classical import ComponentSettings, EMSettings
+from genbench.settings.run import RunSettings
 from genbench.training.em import EM, Sums, add
 from genbench.visualizations import Memberships, MixtureComponents, Visualization
 
@@ -66,12 +67,14 @@ class Mixture(Model):
     `mixture`.
     """
 
+    settings: ComponentSettings
+
     criterion: str | None = "nll"
 
     @classmethod
-    def largest(cls, s: Settings, points: int, size: int) -> dict[str, int]:
+    def largest(cls, settings: RunSettings, points: int, size: int) -> dict[str, int]:
         # each component begins at a point of its own
-        return super().largest(s, points, size) | {"n_components": points}
+        return super().largest(settings, points, size) | {"n_components": points}
 
     @property
     def mixture(self) -> Components:
@@ -119,14 +122,14 @@ class Mixture(Model):
 
     def warnings(self) -> list[str]:
         empty = int((self.mixture.weights < NEGLIGIBLE).sum())
-        what = f"{empty} of {self.s.n_components} components have no weight"
+        what = f"{empty} of {self.settings.n_components} components have no weight"
         return [f"{what}, as there are fewer distinct points: lower n_components"] if empty else []
 
     def start(self, x: torch.Tensor, rng: torch.Generator) -> Components:
         """The components to start from, given all points x [N, D]: clusters, as the likelihood has
         many poor optima.
         """
-        return self.mixture.around(lloyd(x, self.s.n_components, rng, WARM_START), x)
+        return self.mixture.around(lloyd(x, self.settings.n_components, rng, WARM_START), x)
 
 
 class EMMixture(Mixture, EM):
@@ -136,17 +139,19 @@ class EMMixture(Mixture, EM):
     A subclass lists the `shapes` of its parameters by name, and builds `components` from them.
     """
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
+    settings: EMSettings
+
+    def __init__(self, spec: DataSpec, settings: EMSettings) -> None:
+        super().__init__(spec, settings)
         for name, shape in self.shapes.items():
-            self.register_buffer(name, torch.zeros(s.n_init, *shape, dtype=torch.float64))
+            self.register_buffer(name, torch.zeros(settings.n_init, *shape, dtype=torch.float64))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each parameter."""
         return {
-            "log_weights": (self.s.n_components,),
-            "means": (self.s.n_components, self.spec.size),
+            "log_weights": (self.settings.n_components,),
+            "means": (self.settings.n_components, self.spec.size),
         }
 
     def components(self, **parameters: torch.Tensor) -> Components:

@@ -6,12 +6,12 @@ import math
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, available_if
 from genbench.models.latent_model import LatentModel
 from genbench.nn.likelihoods import per_point
 from genbench.settings.classical import PCASettings
+from genbench.settings.run import RunSettings
 from genbench.visualizations import Images, Rows, Spectrum, Visualization
 
 
@@ -34,15 +34,15 @@ class PCA(LatentModel):
     solved: torch.Tensor
 
     @classmethod
-    def largest(cls, s: Settings, points: int, size: int) -> dict[str, int]:
+    def largest(cls, settings: RunSettings, points: int, size: int) -> dict[str, int]:
         # centred points span no more dimensions
-        return super().largest(s, points, size) | {"latent_dim": min(points - 1, size)}
+        return super().largest(settings, points, size) | {"latent_dim": min(points - 1, size)}
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
+    def __init__(self, spec: DataSpec, settings: PCASettings) -> None:
+        super().__init__(spec, settings)
         d = spec.size
         self.register_buffer("mean", torch.zeros(d, dtype=torch.float64))
-        self.register_buffer("components", torch.zeros(s.latent_dim, d, dtype=torch.float64))
+        self.register_buffer("components", torch.zeros(settings.latent_dim, d, dtype=torch.float64))
         self.register_buffer("eigenvalues", torch.zeros(d, dtype=torch.float64))
         self.register_buffer("solved", torch.tensor(False))
         self.forget()

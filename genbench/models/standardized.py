@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.preprocessing import moments
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
+from genbench.settings.run import RunSettings
 from genbench.visualizations import DataUnits, Visualization
 
 # Methods whose first argument is points, and those that return points.
@@ -37,11 +37,11 @@ class Standardized(Model):
     mean: torch.Tensor  # [*shape]
     deviation: torch.Tensor  # [*shape]
 
-    def __init__(self, spec: DataSpec, s: Settings, inner_class: type[Model]) -> None:
-        super().__init__(spec, s)
+    def __init__(self, spec: DataSpec, settings: RunSettings, inner_class: type[Model]) -> None:
+        super().__init__(spec, settings)
         self.register_buffer("mean", torch.zeros(spec.shape, dtype=torch.float64))
         self.register_buffer("deviation", torch.ones(spec.shape, dtype=torch.float64))
-        self.inner = inner_class(spec._replace(unit=False, trials=None), s)
+        self.inner = inner_class(spec._replace(unit=False, trials=None), settings)
         # The inner model for the current labels, set by `conditioned_on`; a tuple hides it from
         # `state_dict`.
         self.labelled: tuple[Model, ...] = ()

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.models.ae import Autoencoder
 from genbench.settings.autoencoders import SupervisedAESettings
@@ -25,13 +24,16 @@ class SupervisedAE(Autoencoder):
 
     loss_weights = ("lambda",)
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
+    def __init__(self, spec: DataSpec, settings: SupervisedAESettings) -> None:
+        super().__init__(spec, settings)
         if not spec.classes:
             raise UserError(
-                "model", "needs data with classes", s.model["name"], "another dataset, or model=ae"
+                "model",
+                "needs data with classes",
+                settings.model.name,
+                "another dataset, or model=ae",
             )
-        self.classifier = nn.Linear(s.latent_dim, spec.classes)
+        self.classifier = nn.Linear(settings.latent_dim, spec.classes)
 
     def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         z = self.encode(batch.x)

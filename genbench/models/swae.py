@@ -6,7 +6,6 @@ import math
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs
 from genbench.models.ae import Autoencoder
@@ -38,17 +37,17 @@ class SWAE(Autoencoder):
     default_batch_size = 500  # the distance is estimated within a batch
     default_latent_dim = 8  # in 16, fewer draws from the prior decode to legible digits (MNIST)
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
-        if s.supervision and not spec.classes:
+    def __init__(self, spec: DataSpec, settings: SWAESettings) -> None:
+        super().__init__(spec, settings)
+        if settings.supervision and not spec.classes:
             raise UserError(
-                "supervision", "needs data with classes", s.supervision, "supervision=0"
+                "supervision", "needs data with classes", settings.supervision, "supervision=0"
             )
-        if s.supervision and s.latent_dim < 2:
+        if settings.supervision and settings.latent_dim < 2:
             raise UserError(
                 "latent_dim",
                 "supervision divides the prior by an angle, in two dimensions",
-                s.latent_dim,
+                settings.latent_dim,
                 "latent_dim=2",
             )
         # each has a part of the prior, in this order

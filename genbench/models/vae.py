@@ -6,7 +6,6 @@ import math
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec
 from genbench.model import available_if
 from genbench.models.latent_model import LatentModel
@@ -33,18 +32,18 @@ class VAE(LatentModel, GradientModel):
     loss_weights = ("beta",)
     log_prob_kind = f"lower bound, {IMPORTANCE_DRAWS} importance samples"
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
-        if s.objective == "iwae" and s.annealing != "none":
+    def __init__(self, spec: DataSpec, settings: VAESettings) -> None:
+        super().__init__(spec, settings)
+        if settings.objective == "iwae" and settings.annealing != "none":
             raise UserError(
                 "annealing",
                 "has no effect with objective=iwae, which has no weight",
-                s.annealing,
+                settings.annealing,
                 "annealing=none",
             )
-        self.encoder = networks.encoder(spec.shape, 2 * s.latent_dim, s)
-        self.decoder = networks.decoder(s.latent_dim, spec.shape, s)
-        self.likelihood = likelihood(spec, s)
+        self.encoder = networks.encoder(spec.shape, 2 * settings.latent_dim, settings)
+        self.decoder = networks.decoder(settings.latent_dim, spec.shape, settings)
+        self.likelihood = likelihood(spec, settings)
         self.is_discrete, self.bounded = self.likelihood.is_discrete, self.likelihood.bounded
 
     def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:

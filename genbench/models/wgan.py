@@ -25,6 +25,14 @@ class WGAN(Adversarial):
     critic: torch.nn.Module
     default_batch_size = 256
 
+    @property
+    def adversary_lr(self) -> float | None:
+        return self.settings.critic_lr
+
+    @property
+    def adversary_steps(self) -> int:
+        return self.settings.n_critic
+
     def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
         between = torch.rand((n, *[1] * len(self.spec.shape)), generator=rng, device=rng.device)
         return {**super().draw_noise(objective, n, rng), "between": between}

@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from genbench.config.values import Settings
 from genbench.data.types import DataSpec
+from genbench.settings.autoencoders import VAESettings
+from genbench.settings.groups import ReconstructionSettings
 from genbench.utils.errors import UserError
 
 
@@ -180,7 +181,7 @@ class Gaussian(Output):
         return raw + self.sigma * torch.randn(raw.shape, generator=rng, device=raw.device)
 
 
-def reconstruction(spec: DataSpec, s: Settings) -> Output:
+def reconstruction(spec: DataSpec, s: ReconstructionSettings) -> Output:
     """The output that the setting `reconstruction` names; UserError if the data do not fit it."""
     if s.reconstruction == "mse":
         return SquaredError()
@@ -188,7 +189,7 @@ def reconstruction(spec: DataSpec, s: Settings) -> Output:
     return Bernoulli() if s.reconstruction == "bce" else BernoulliL1()
 
 
-def likelihood(spec: DataSpec, s: Settings) -> Output:
+def likelihood(spec: DataSpec, s: VAESettings) -> Output:
     """The output that the settings `likelihood` and `sigma` name; UserError if the data do not fit
     it.
     """

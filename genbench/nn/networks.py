@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 from torch import nn
 
-from genbench.config.values import Settings
+from genbench.settings.groups import NetworkSettings
 from genbench.utils.errors import UserError
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -25,21 +25,21 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 LEAST_SIDE = 8  # smaller images are not halved
 
 
-def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Sequential:
+def encoder(shape: tuple[int, ...], width: int, s: NetworkSettings) -> nn.Sequential:
     """A network from data [n, *shape] to vectors [n, width]."""
     return initialised(NETWORKS[s.network].encoder(shape, width, s), s)
 
 
-def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Sequential:
+def decoder(width: int, shape: tuple[int, ...], s: NetworkSettings) -> nn.Sequential:
     """A network from vectors [n, width] to data [n, *shape]: the encoder's layers in reverse."""
     return initialised(NETWORKS[s.network].decoder(width, shape, s), s)
 
 
-def initialised(net: nn.Sequential, s: Settings) -> nn.Sequential:
+def initialised(net: nn.Sequential, s: NetworkSettings) -> nn.Sequential:
     """The network, with weights drawn anew with standard deviation `init_std` if it is set; biases
     are zero then.
     """
-    if s.get("init_std", "auto") != "auto":
+    if s.init_std != "auto":
         for layer in net.modules():
             if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
                 nn.init.normal_(layer.weight, std=s.init_std)
@@ -48,10 +48,10 @@ def initialised(net: nn.Sequential, s: Settings) -> nn.Sequential:
     return net
 
 
-def between(width: int, s: Settings) -> list[nn.Module]:
+def between(width: int, s: NetworkSettings) -> list[nn.Module]:
     """Normalisation (if on) and activation after a layer with `width` features or channels."""
     # With one group, it normalises over features, or over channels and pixels.
-    norm = [nn.GroupNorm(1, width)] if s.get("norm", "none") == "layer" else []
+    norm = [nn.GroupNorm(1, width)] if s.norm == "layer" else []
     return [*norm, ACTIVATIONS[s.activation]()]
 
 
@@ -59,17 +59,17 @@ class MLP:
     """Fully connected layers of the widths `hidden`."""
 
     @staticmethod
-    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Sequential:
+    def encoder(shape: tuple[int, ...], width: int, s: NetworkSettings) -> nn.Sequential:
         return nn.Sequential(nn.Flatten(), *MLP.layers([prod(shape), *s.hidden, width], s))
 
     @staticmethod
-    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Sequential:
+    def decoder(width: int, shape: tuple[int, ...], s: NetworkSettings) -> nn.Sequential:
         return nn.Sequential(
             *MLP.layers([width, *reversed(s.hidden), prod(shape)], s), nn.Unflatten(1, shape)
         )
 
     @staticmethod
-    def layers(widths: list[int], s: Settings) -> list[nn.Module]:
+    def layers(widths: list[int], s: NetworkSettings) -> list[nn.Module]:
         """Linear maps, with normalisation (if it is on) and activations between them."""
         layers: list[nn.Module] = [nn.Linear(widths[0], widths[1])]
         for before, after in pairwise(widths[1:]):
@@ -98,7 +98,7 @@ class Conv:
     """
 
     @staticmethod
-    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Sequential:
+    def encoder(shape: tuple[int, ...], width: int, s: NetworkSettings) -> nn.Sequential:
         stages = Conv.stages(shape, s)
         layers: list[nn.Module] = []
         for before, after in pairwise(stages):
@@ -111,7 +111,7 @@ class Conv:
         )
 
     @staticmethod
-    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Sequential:
+    def decoder(width: int, shape: tuple[int, ...], s: NetworkSettings) -> nn.Sequential:
         stages = Conv.stages(shape, s)[::-1]
         layers: list[nn.Module] = [
             *MLP.layers([width, *Conv.dense(s), prod(stages[0])], s),
@@ -126,12 +126,12 @@ class Conv:
         return nn.Sequential(*layers)
 
     @staticmethod
-    def dense(s: Settings) -> list[int]:
+    def dense(s: NetworkSettings) -> list[int]:
         """The widths of the fully connected layers: `dense`, or none if it is 0."""
         return [s.dense] if s.dense else []
 
     @staticmethod
-    def stages(shape: tuple[int, ...], s: Settings) -> list[Stage]:
+    def stages(shape: tuple[int, ...], s: NetworkSettings) -> list[Stage]:
         """The sizes of the image before and after each halving; UserError if `shape` is not that of
         images.
         """
@@ -149,11 +149,11 @@ class Architecture(Protocol):
     """A pair of functions that build networks."""
 
     @staticmethod
-    def encoder(shape: tuple[int, ...], width: int, s: Settings) -> nn.Sequential:
+    def encoder(shape: tuple[int, ...], width: int, s: NetworkSettings) -> nn.Sequential:
         """A network from data [n, *shape] to vectors [n, width]."""
 
     @staticmethod
-    def decoder(width: int, shape: tuple[int, ...], s: Settings) -> nn.Sequential:
+    def decoder(width: int, shape: tuple[int, ...], s: NetworkSettings) -> nn.Sequential:
         """A network from vectors [n, width] to data [n, *shape]."""
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Data
 from genbench.figures.files import animation, png
 from genbench.figures.renderer import FigureRenderer
@@ -13,6 +12,7 @@ from genbench.model import Model
 from genbench.runs.curve_files import CurveFiles
 from genbench.runs.optional_writes import OptionalWrites
 from genbench.runs.projector import write_projection
+from genbench.settings.run import RunSettings
 from genbench.utils.files import write
 from genbench.utils.text import counted
 
@@ -24,7 +24,7 @@ class PictureFiles:
         self,
         folder: Path,
         title: str,
-        settings: Settings,
+        settings: RunSettings,
         curves: CurveFiles,
         optional: OptionalWrites,
         echo: Callable[[str], None],

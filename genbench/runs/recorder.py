@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from genbench.config.values import Settings
+from genbench.config.declarations import typed
 from genbench.data.types import Data
 from genbench.evaluation.registry import headlines
 from genbench.model import Model
@@ -24,6 +24,8 @@ from genbench.runs.log_file import LogFile
 from genbench.runs.optional_writes import OptionalWrites
 from genbench.runs.picture_files import PictureFiles, pictures_in
 from genbench.runs.progress import Display
+from genbench.settings.fields import is_auto
+from genbench.settings.run import RunSettings
 from genbench.training.loop import Position, Stopwatch
 from genbench.training.stopping import EarlyStopping
 from genbench.utils.errors import UserError, lacks_memory, plain
@@ -49,7 +51,7 @@ class Run:
         display: Display | None = None,
     ) -> None:
         """`resume` is the command that continues the run, `title` is shown in pictures."""
-        self.folder, self.config, self.settings = Path(folder), config, Settings(config)
+        self.folder, self.config, self.settings = Path(folder), config, typed(config)
         self.resume = resume or f"genbench resume {quoted(self.folder)}"
         self.title = title or f"{config['model']['name']} on {config['dataset']['name']}"
         self.display = display or Display(self.title)
@@ -135,12 +137,13 @@ class Run:
             write(path, "".join(f"{line}\n" for line in data.skipped).encode())
             self.echo(f"files that were left out of the data: {path}")
 
-    def set_resolved(self, resolved: Settings) -> None:
+    def set_resolved(self, resolved: RunSettings) -> None:
         """Take note of what `auto` stands for in these resolved settings, and say so."""
+        found = resolved.values()
         self.auto = {
-            name: resolved[name]
+            name: found[name]
             for name, asked in self.config.items()
-            if asked == "auto" and resolved[name] != "auto"
+            if is_auto(asked) and not is_auto(found[name])
         }
         if self.config["dataset"].get("val_size") == "auto":
             self.auto["dataset.val_size"] = len(self.data.splits.get("validation", ()))
@@ -165,7 +168,7 @@ class Run:
         content = self.checkpointing.restore(
             at, model, stopping, self.data, on_record=self.on_record
         )
-        may_end_early = model.until_converged or self.settings.get("patience") is not None
+        may_end_early = model.until_converged or stopping.patience is not None
         self.display.start(self.checkpointing.length["epochs"], model.criterion, may_end_early)
         if content is None:
             self.curves.rewind(0, None)
@@ -248,7 +251,7 @@ class Run:
         self._write_status(
             "done",
             epochs=self.settings.epochs,
-            steps=self.settings.get("steps"),
+            steps=self.config.get("steps"),
             checkpoint=self.checkpointing.newest,
             finished=self.posthoc,
         )

@@ -8,8 +8,10 @@ from genbench.settings.fields import AtLeastOne, Count, NonNegative, Positive, S
 from genbench.settings.groups import (
     AdamBetas,
     AnnealingSettings,
+    AnySampler,
     AutoencoderSettings,
     EarlyStoppingSettings,
+    EncoderDecoderSettings,
     GradientSettings,
     Hidden,
     LatentDim,
@@ -18,7 +20,6 @@ from genbench.settings.groups import (
     Network,
     NetworkSettings,
     PriorSettings,
-    ReconstructionSettings,
     Sampler,
     SamplerSettings,
     Schedule,
@@ -48,8 +49,7 @@ class DAESettings(AutoencoderSettings):
             "training"
         ),
     )
-    # The type is wider than that of other autoencoders: chains are for a DAE alone.
-    sampler: Literal["prior", "gaussian", "gmm", "kde", "langevin", "walkback"] = Field(  # type: ignore[assignment]
+    sampler: AnySampler = Field(
         "gmm",
         description=(
             "what samples come from: codes drawn from N(0, I) or from a density fitted to those of "
@@ -112,7 +112,7 @@ class SWAESettings(PriorSettings, AnnealingSettings, AutoencoderSettings):
 
 
 class AAESettings(
-    ReconstructionSettings,
+    EncoderDecoderSettings,
     PriorSettings,
     SamplerSettings,
     LatentSettings,

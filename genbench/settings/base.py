@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 
 from genbench.settings.fields import ConditionalDefault
 from genbench.settings.setting import Setting, alternatives_of
 
 Self = TypeVar("Self", bound="Settings")
+CHECKED: dict[str, bool] = {}  # what pydantic is told of values that need no further check
 
 
 class Settings(BaseModel):
@@ -75,9 +76,20 @@ class Settings(BaseModel):
         ]
         return given | {name: value(name) for name in missing}
 
+    @classmethod
+    def from_checked(cls: type[Self], values: Mapping[str, Any]) -> Self:
+        """Settings with the values of a config that was checked, by the names that users know.
+
+        Which settings have no effect depends on presets, which a class does not know, so that is
+        not checked again.
+        """
+        return cls.model_validate(values, context=CHECKED)
+
     @model_validator(mode="after")
-    def check_as_the_command_line_does(self: Self) -> Self:
+    def check_as_the_command_line_does(self: Self, info: ValidationInfo) -> Self:
         """Refuse, above all, a setting that has no effect with the values of others."""
+        if info.context is CHECKED:
+            return self
         values = self.values()
         for name, setting in settings_of(type(self)).items():
             if values[name] is not setting.default:

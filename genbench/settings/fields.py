@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -27,6 +27,26 @@ class Or:
     ) -> CoreSchema:
         return core_schema.union_schema(
             [core_schema.literal_schema(list(self.words)), handler(source)]
+        )
+
+
+@dataclass(frozen=True)
+class Without:
+    """Words of a setting's type that it does not accept here; a subclass may.
+
+    Type checkers see one type in all classes, as a subclass may not accept more than its base.
+    """
+
+    words: tuple[str, ...]
+
+    def __init__(self, *words: str) -> None:
+        object.__setattr__(self, "words", words)
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.literal_schema(
+            [word for word in get_args(source) if word not in self.words]
         )
 
 
@@ -114,6 +134,13 @@ Auto = Or("auto")
 # starts, and the user must name the folder.
 AUTO: Any = "auto"
 TO_BE_NAMED: Any = None
+
+
+def is_auto(value: object) -> bool:
+    """Whether a setting still waits for the data to decide it."""
+    return value == AUTO
+
+
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]

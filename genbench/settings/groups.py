@@ -12,6 +12,7 @@ from genbench.settings.fields import (
     Decay,
     NonNegative,
     Positive,
+    Without,
     default_by,
     only_with,
 )
@@ -76,8 +77,10 @@ LatentDim = Annotated[
         )
     ),
 ]
+AnySampler = Literal["prior", "gaussian", "gmm", "kde", "langevin", "walkback"]
 Sampler = Annotated[
-    Literal["prior", "gaussian", "gmm", "kde"],
+    AnySampler,
+    Without("langevin", "walkback"),  # for denoising autoencoders alone
     Field(
         description=(
             "what codes are drawn from to generate: the prior that training leads them to (else "
@@ -173,7 +176,7 @@ class LatentSettings(RunSettings):
     latent_dim: LatentDim = Field(AUTO)
 
 
-class SamplerSettings(RunSettings):
+class SamplerSettings(LatentSettings):
     """Of models that draw codes from a prior, or from a density fitted to the codes of the
     training data.
     """
@@ -236,9 +239,15 @@ class ReconstructionSettings(RunSettings):
     )
 
 
+class EncoderDecoderSettings(
+    ReconstructionSettings, SamplerSettings, NetworkSettings, GradientSettings
+):
+    """Of models with an encoder and a decoder, and without a likelihood."""
+
+
+# Bases that others inherit already are named for the order of the settings in files and help.
 class AutoencoderSettings(
-    ReconstructionSettings,
-    SamplerSettings,
+    EncoderDecoderSettings,
     EarlyStoppingSettings,
     LatentSettings,
     NetworkSettings,

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from genbench.settings.fields import Condition, OnlyWith, Or, Shown
+from genbench.settings.fields import Condition, OnlyWith, Or, Shown, Without
 from genbench.settings.names import nearest_value
 from genbench.utils.errors import UserError
 
@@ -166,7 +166,12 @@ def alternatives_of(annotation: Any, metadata: Iterable[Any] = ()) -> list[Alter
     if origin in (Union, types.UnionType):
         found = [part for member in arguments for part in alternatives_of(member)]
     elif origin is Literal:
-        found = [Alternative(str(v), (str(v),), annotation=Literal[v]) for v in arguments]
+        left_out = {w for entry in metadata if isinstance(entry, Without) for w in entry.words}
+        found = [
+            Alternative(str(value), (str(value),), annotation=Literal[value])
+            for value in arguments
+            if value not in left_out
+        ]
     else:
         found = [_plain(annotation, [m for m in metadata if not isinstance(m, (Or, OnlyWith))])]
     found += [Alternative(word, (word,), annotation=Literal[word]) for word in words]

@@ -4,9 +4,11 @@ training.
 
 import math
 
-from genbench.config.values import Settings
 from genbench.data.types import Data
 from genbench.model import Model
+from genbench.settings.fields import is_auto
+from genbench.settings.groups import GradientSettings, NetworkSettings
+from genbench.settings.run import RunSettings
 from genbench.utils.errors import UserError
 from genbench.utils.text import counted
 
@@ -19,33 +21,35 @@ COMPONENTS = 10
 BATCHES = 10
 
 
-def resolved(s: Settings, model_class: type[Model], data: Data) -> Settings:
+def resolved(settings: RunSettings, model_class: type[Model], data: Data) -> RunSettings:
     """The settings of a model of this class on these data, with every data-dependent `auto`
     replaced.
 
     Resolving twice changes nothing. UserError for a value above the model's `largest` for these
     data.
     """
-    s, points, size = Settings(s), len(data.train), data.spec.size
-    largest = model_class.largest(s, points, size)
-    if s.get("latent_dim") == "auto":
+    points, size = len(data.train), data.spec.size
+    largest = model_class.largest(settings, points, size)
+    # The names in `largest`, and latent_dim, are fields that not every settings class has.
+    found: dict[str, int] = {}
+    if is_auto(getattr(settings, "latent_dim", None)):
         bound = largest.get("latent_dim", size)
-        s["latent_dim"] = min(model_class.default_latent_dim, size, bound)
+        found["latent_dim"] = min(model_class.default_latent_dim, size, bound)
     for name, most in largest.items():
         if most < 1:
             what = f"needs more than {counted(points, 'training point')}"
             raise UserError(name, what, fix="more training points")
-        if s[name] == "auto":
-            s[name] = min(COMPONENTS, most)
-        if s[name] > most:
+        value = found.get(name, getattr(settings, name))
+        if is_auto(value):
+            value = found[name] = min(COMPONENTS, most)
+        if value > most:
             given = f"{counted(points, 'training point')} of {counted(size, 'value')}"
-            raise UserError(
-                name, f"must be at most {most:,} with {given}", s[name], f"{name}={most}"
-            )
-    return Settings(s | length(s, len(data.train), model_class.default_batch_size))
+            raise UserError(name, f"must be at most {most:,} with {given}", value, f"{name}={most}")
+    found |= length(settings, points, model_class.default_batch_size)
+    return settings.model_copy(update=found)
 
 
-def length(s: Settings, n: int, default_batch_size: int = 128) -> dict[str, int]:
+def length(settings: RunSettings, n: int, default_batch_size: int = 128) -> dict[str, int]:
     """`batch_size` and `epochs` (the last may be partial) of a run with these settings on n
     training points.
 
@@ -55,13 +59,13 @@ def length(s: Settings, n: int, default_batch_size: int = 128) -> dict[str, int]
     longer and achieve more), or as many as it takes to make 4,000 steps, so that a run on few
     points learns as much.
     """
-    batch_size = s.batch_size
-    if batch_size == "auto":
+    batch_size, epochs = settings.batch_size, settings.epochs
+    if is_auto(batch_size):
         batch_size = min(default_batch_size, 2 ** max(0, round(math.log2(n / BATCHES))))
-    batches, epochs = math.ceil(n / batch_size), s.epochs
-    if s.get("steps") is not None:
-        epochs = math.ceil(s.steps / batches)
-    elif epochs == "auto":
-        usual = CONV_EPOCHS if s.get("network") == "conv" else EPOCHS
-        epochs = max(usual, math.ceil(LEAST_STEPS / batches))
+    batches = math.ceil(n / batch_size)
+    if isinstance(settings, GradientSettings) and settings.steps is not None:
+        epochs = math.ceil(settings.steps / batches)
+    elif is_auto(epochs):
+        convolves = isinstance(settings, NetworkSettings) and settings.network == "conv"
+        epochs = max(CONV_EPOCHS if convolves else EPOCHS, math.ceil(LEAST_STEPS / batches))
     return {"batch_size": batch_size, "epochs": epochs}

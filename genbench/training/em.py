@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
+from genbench.settings.classical import EMSettings
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
@@ -39,17 +39,19 @@ class EM(Model):
     size does not change the result.
     """
 
+    settings: EMSettings
+
     criterion: str | None = "objective"
     until_converged = True
     objective: torch.Tensor  # [n_init]
     settled: torch.Tensor  # [n_init]
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
+    def __init__(self, spec: DataSpec, settings: EMSettings) -> None:
+        super().__init__(spec, settings)
         worst = torch.finfo(torch.float32).max
-        objective = torch.full((s.n_init,), worst, dtype=torch.float64)
+        objective = torch.full((settings.n_init,), worst, dtype=torch.float64)
         self.register_buffer("objective", objective)
-        self.register_buffer("settled", torch.zeros(s.n_init, dtype=torch.bool))
+        self.register_buffer("settled", torch.zeros(settings.n_init, dtype=torch.bool))
         self.sums: dict[int, Sums] = {}
         self.seen = 0
 
@@ -79,7 +81,7 @@ class EM(Model):
 
     def initialise(self, train: Split, *, seed: int) -> None:
         x = rows(train.values())
-        for start in range(self.s.n_init):
+        for start in range(self.settings.n_init):
             self.init_params(start, x, generator(seed, "start", start, device=x.device))
 
     def step(self, batch: Batch) -> Logs:
@@ -94,7 +96,7 @@ class EM(Model):
             objective = sums.pop("objective") / self.seen
             rounding = 1e-12 * objective.abs()  # each epoch adds up the batches in another order
             change = (self.objective[start] - objective).abs()
-            self.settled[start] = bool(change <= self.s.tol * self.spec.size + rounding)
+            self.settled[start] = bool(change <= self.settings.tol * self.spec.size + rounding)
             self.objective[start] = objective
             self.m_step(start, sums, self.seen)
         self.sums, self.seen = {}, 0

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from genbench.config.values import Settings
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
+from genbench.settings.groups import AnnealingSettings, GradientSettings
 from genbench.training.optim import annealing, load_optimizer_state, optimizer, rate
 from genbench.utils.rng import fold
 
@@ -18,15 +18,12 @@ LossAndTerms = tuple[torch.Tensor, Logs]
 
 
 class Objective(NamedTuple):
-    """A loss and the parameters that move to lower it. A game, such as a GAN, has several.
-
-    If a model has a setting NAME_lr for the objective NAME, that is its learning rate, unless it is
-    null.
-    """
+    """A loss and the parameters that move to lower it. A game, such as a GAN, has several."""
 
     loss: str = "loss"  # name of a method (batch, noise, weights) -> (scalar, terms to log)
     parameters: str | tuple[str, ...] = ""  # prefix, or prefixes, of the names of its parameters
     every: int = 1  # it takes a step on every k-th batch
+    lr: float | None = None  # its learning rate; None is the setting `lr`
 
 
 def laid_out_as(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
@@ -47,13 +44,16 @@ class GradientModel(Model):
     settings that `loss_weights` names; members of an ensemble may differ in them.
     """
 
+    settings: GradientSettings
+
     criterion: str | None = "loss"
     objectives: dict[str, Objective] = {"model": Objective()}
     loss_weights: tuple[str, ...] = ()
 
-    def __init__(self, spec: DataSpec, s: Settings) -> None:
-        super().__init__(spec, s)
-        self.weights: dict[str, float] = {name: s[name] for name in self.loss_weights}
+    def __init__(self, spec: DataSpec, settings: GradientSettings) -> None:
+        super().__init__(spec, settings)
+        values = settings.values()
+        self.weights: dict[str, float] = {name: values[name] for name in self.loss_weights}
 
     def draw_noise(self, objective: str, n: int, rng: torch.Generator) -> LossNoise:
         """All the randomness that the loss of this objective needs for n data points."""
@@ -75,17 +75,17 @@ class GradientModel(Model):
 
     def setup(self, train: Split, *, seed: int, steps: int) -> None:
         self.seed, self.steps, self.clock = seed, steps, 0
-        self.batches = -(-len(train) // self.s.batch_size)  # in an epoch
+        self.batches = -(-len(train) // self.settings.batch_size)  # in an epoch
         self.rng = torch.Generator(self.device)
         self.moved = {name: list(self.parameters_of(name).values()) for name in self.objectives}
         self.optimizers = {
-            name: optimizer(self.moved[name], self.s, self.s.get(f"{name}_lr"))
-            for name in self.objectives
+            name: optimizer(self.moved[name], self.settings, objective.lr)
+            for name, objective in self.objectives.items()
         }
 
     def step(self, batch: Batch) -> Logs:
         logs: Logs = {}
-        factor = rate(self.clock, self.steps, self.batches, self.s)
+        factor = rate(self.clock, self.steps, self.batches, self.settings)
         weights = self.annealed(self.clock)
         for name, objective in self.objectives.items():
             if (self.clock + 1) % objective.every:
@@ -96,8 +96,8 @@ class GradientModel(Model):
             gradients = torch.autograd.grad(loss, moved)
             for parameter, gradient in zip(moved, gradients, strict=True):
                 parameter.grad = laid_out_as(parameter, gradient)
-            if self.s.grad_clip is not None:
-                norm = torch.nn.utils.clip_grad_norm_(moved, self.s.grad_clip)
+            if self.settings.grad_clip is not None:
+                norm = torch.nn.utils.clip_grad_norm_(moved, self.settings.grad_clip)
                 terms[f"{name}_gradient_norm"] = norm
             for group in self.optimizers[name].param_groups:
                 group["lr"] = group["initial_lr"] * factor
@@ -109,15 +109,16 @@ class GradientModel(Model):
 
     def annealed(self, clock: int) -> dict[str, float]:
         """The weights at this step; `evaluate` uses their full values."""
-        if self.s.get("annealing", "none") == "none":
+        settings = self.settings
+        if not isinstance(settings, AnnealingSettings) or settings.annealing == "none":
             return self.weights
-        share = annealing(clock, self.batches, self.s)
+        share = annealing(clock, self.batches, settings)
         return {name: value * share for name, value in self.weights.items()}
 
     def end_epoch(self) -> Logs:
-        names = ("lr", *(f"{objective}_lr" for objective in self.objectives))
-        rates = {name: self.s[name] for name in names if self.s.get(name)}
-        factor = rate(self.clock - 1, self.steps, self.batches, self.s)
+        rates = {"lr": self.settings.lr}
+        rates |= {f"{name}_lr": o.lr for name, o in self.objectives.items() if o.lr is not None}
+        factor = rate(self.clock - 1, self.steps, self.batches, self.settings)
         used = {name: value * factor for name, value in rates.items()}
         weights = self.annealed(self.clock - 1)
         if weights is not self.weights:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.splits import order_seed
 from genbench.data.types import Batch, Data
 from genbench.model import Logs, Model
+from genbench.settings.groups import GradientSettings
+from genbench.settings.run import RunSettings
 from genbench.training.defaults import length
 from genbench.training.objective import means
 from genbench.training.stopping import EarlyStopping
@@ -131,33 +132,35 @@ class NullRecorder:
         """Do nothing."""
 
 
-def fit(model: Model, data: Data, run: Recorder, s: Settings) -> Fitted:
-    """Train for `s.steps` steps if they are set, else for `s.epochs` epochs, and leave the model
-    with its last weights.
+def fit(model: Model, data: Data, run: Recorder, settings: RunSettings) -> Fitted:
+    """Train for `steps` steps if they are set, else for `epochs` epochs, and leave the model with
+    its last weights.
 
-    Training ends early when the model has converged. With `s.patience` it also ends when the
+    Training ends early when the model has converged. With `patience` it also ends when the
     validation terms have not improved for so many epochs, and the model gets its best weights.
-    Validation terms are measured every `s.validate_every` epochs. When a signal asks the program to
+    Validation terms are measured every `validate_every` epochs. When a signal asks the program to
     stop, the run is saved where it stands, including in the middle of an epoch, and Interrupted is
     raised; a resumed run ends with the same result.
     """
-    s = Settings(s | length(s, len(data.train), model.default_batch_size))
-    of = -(-len(data.train) // s.batch_size)
-    at = Position(of, total=s.get("steps") or of * s.epochs)
-    model.setup(data.train, seed=s.seed, steps=at.total)
-    stopping = EarlyStopping(model, data, s)
+    found = length(settings, len(data.train), model.default_batch_size)
+    settings = settings.model_copy(update=found)
+    of = -(-len(data.train) // settings.batch_size)
+    steps = settings.steps if isinstance(settings, GradientSettings) else None
+    at = Position(of, total=steps or of * settings.epochs)
+    model.setup(data.train, seed=settings.seed, steps=at.total)
+    stopping = EarlyStopping(model, data, settings)
     if not run.restore(at, model, stopping):
         with at.watch.running():
-            model.initialise(data.train, seed=s.seed)
+            model.initialise(data.train, seed=settings.seed)
         at.before = at.watch.seconds
 
     def done() -> bool:
-        return at.epoch == s.epochs or model.converged or stopping.due
+        return at.epoch == settings.epochs or model.converged or stopping.due
 
     try:
         while at.train is not None or not done():
-            at = _train_epoch(at, model, data, run, stopping, s)
-            if at.epoch % s.save_every == 0 or done():
+            at = _train_epoch(at, model, data, run, stopping, settings)
+            if at.epoch % settings.save_every == 0 or done():
                 run.save(at, model, stopping)
     except Interrupted:
         run.save(at, model, stopping)
@@ -166,7 +169,12 @@ def fit(model: Model, data: Data, run: Recorder, s: Settings) -> Fitted:
 
 
 def _train_epoch(
-    at: Position, model: Model, data: Data, run: Recorder, stopping: EarlyStopping, s: Settings
+    at: Position,
+    model: Model,
+    data: Data,
+    run: Recorder,
+    stopping: EarlyStopping,
+    settings: RunSettings,
 ) -> Position:
     """Learn from an epoch, or from what is left of it, and measure; returns the position at the
     start of the next one.
@@ -177,9 +185,9 @@ def _train_epoch(
     if at.train is None:
         with at.watch.running():
             batches = data.train.batches(
-                s.batch_size,
-                order=order_seed(s.seed, epoch),
-                draw=fold(s.seed, "pixels", epoch),
+                settings.batch_size,
+                order=order_seed(settings.seed, epoch),
+                draw=fold(settings.seed, "pixels", epoch),
                 skip=at.batches,
             )
             for batch in islice(batches, at.left):
@@ -188,24 +196,26 @@ def _train_epoch(
             train = at.meter.read(at.epoch * at.of)
             at.train = train | _floats(model.end_epoch())
     point = {"train": at.train}
-    if "validation" in data.splits and epoch % s.validate_every == 0:
-        point["validation"] = means(model, data.splits["validation"], s.batch_size, s.seed)
+    if "validation" in data.splits and epoch % settings.validate_every == 0:
+        point["validation"] = means(
+            model, data.splits["validation"], settings.batch_size, settings.seed
+        )
     _require_finite(point, epoch)
     stopping.watch(epoch, model, point)
-    visited = min(at.batches * s.batch_size, len(data.train))
+    visited = min(at.batches * settings.batch_size, len(data.train))
     run.log(epoch, point, images_per_second=visited / (at.watch.seconds - at.before))
-    if is_drawn(epoch, s):
+    if is_drawn(epoch, settings):
         run.draw(epoch, model, data)
     return Position(at.of, at.total, epoch, watch=at.watch)
 
 
-def is_drawn(epoch: int, s: Settings) -> bool:
+def is_drawn(epoch: int, settings: RunSettings) -> bool:
     """Whether pictures are drawn after this epoch.
 
-    They are drawn every `s.draw_every` epochs; by default after 1, 2, ..., 10, 20, ..., 100, 200,
+    They are drawn every `draw_every` epochs; by default after 1, 2, ..., 10, 20, ..., 100, 200,
     ...: often while much changes, however long the run.
     """
-    return epoch % (s.get("draw_every") or 10 ** (len(str(epoch)) - 1)) == 0
+    return epoch % (settings.draw_every or 10 ** (len(str(epoch)) - 1)) == 0
 
 
 class Meter:

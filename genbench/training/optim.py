@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from genbench.config.values import Settings
+from genbench.settings.groups import AnnealingSettings, GradientSettings
 
 
 def optimizer(
-    parameters: Iterable[torch.Tensor], s: Settings, lr: float | None = None
+    parameters: Iterable[torch.Tensor], s: GradientSettings, lr: float | None = None
 ) -> torch.optim.Optimizer:
     """The optimiser that the settings describe, with the learning rate `lr` if one is given.
 
@@ -53,7 +53,7 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]
             raise ValueError("the state of the optimiser belongs to other parameters")
 
 
-def rate(clock: int, steps: int, steps_per_epoch: int, s: Settings) -> float:
+def rate(clock: int, steps: int, steps_per_epoch: int, s: GradientSettings) -> float:
     """The factor of the learning rate at step `clock` (from 0) of `steps`.
 
     It rises linearly over `warmup` steps. Then it stays at 1, falls to zero along a line or half a
@@ -70,7 +70,7 @@ def rate(clock: int, steps: int, steps_per_epoch: int, s: Settings) -> float:
     return factors[s.schedule]
 
 
-def annealing(clock: int, steps_per_epoch: int, s: Settings) -> float:
+def annealing(clock: int, steps_per_epoch: int, s: AnnealingSettings) -> float:
     """The share of its full value that the weight of a term has at step `clock` (from 0).
 
     `linear` rises from zero over `annealing_epochs` epochs and stays at 1; `cyclical` starts again

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from genbench.config.values import Settings
 from genbench.data.types import Data
 from genbench.model import Model
+from genbench.settings.groups import EarlyStoppingSettings
+from genbench.settings.run import RunSettings
 from genbench.utils.errors import UserError
 
 
@@ -12,13 +13,13 @@ class EarlyStopping:
     """Keeps the weights with the lowest objective on the validation data, and says when training
     should end.
 
-    It looks every `s.validate_every` epochs; without `s.patience` it never does. UserError if the
-    model has no objective that falls, or there are no validation data.
+    It looks every `validate_every` epochs; without `patience` it never does. UserError if the model
+    has no objective that falls, or there are no validation data.
     """
 
-    def __init__(self, model: Model, data: Data, s: Settings) -> None:
-        self.patience: int | None = s.get("patience")
-        self.every, self.criterion = s.validate_every, model.criterion
+    def __init__(self, model: Model, data: Data, settings: RunSettings) -> None:
+        self.patience = settings.patience if isinstance(settings, EarlyStoppingSettings) else None
+        self.every, self.criterion = settings.validate_every, model.criterion
         self.latest = 0
         self.best: dict[str, Any] = {}  # the epoch, value and weights, once there are some
         if self.patience is None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.cards import made, model_with, normal
-from helpers.configs import CONFIGS, small_config
+from helpers.configs import CONFIGS, settings_with, small_config
 
 from genbench.evaluation.card import card, evaluated
 from genbench.evaluation.context import Evaluation
@@ -148,7 +148,7 @@ def test_what_is_not_finite_is_told():
         "log_prob": lambda x: torch.where(x[:, 0] == 9, -math.inf, -1.0),
     }
     model = model_with(data, 2, **wild)
-    model.s.update(lr=0.1)
+    model.settings = settings_with(model.settings, lr=0.1)
     found = evaluated(model, data, {}, "full")
     assert [entry["name"] for entry in found["card"]] == ["parameters"]
     (finding,) = found["diagnosis"]

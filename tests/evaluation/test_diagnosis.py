@@ -4,7 +4,7 @@ import json
 
 import torch
 from helpers.cards import CPU, entry, made, model_with, normal
-from helpers.configs import config_of, small_config
+from helpers.configs import config_of, settings_with, small_config
 
 from genbench.data.loading import load
 from genbench.data.types import Data, DataSpec, Split
@@ -23,7 +23,7 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
 
     def told(found, card=(), real=(), **settings):
         model = model_with(data, 10)
-        model.s.update(settings)
+        model.settings = settings_with(model.settings, **settings)
         findings = diagnose(Evaluation(model, data, found), [*card], [*real])
         return [(finding["kind"], finding["setting"]) for finding in findings]
 
@@ -93,7 +93,7 @@ def collapsed(encode, decode, card=(), posterior=None, d=5, **settings):
     model = model_with(data := made(x, x), d, encode=encode, decode=decode)
     if posterior:
         object.__setattr__(model, "posterior", posterior)
-    model.s.update(settings)
+    model.settings = settings_with(model.settings, **settings)
     return [
         (finding["kind"], finding["setting"])
         for finding in diagnose(Evaluation(model, data, {}), [*card])
@@ -148,7 +148,7 @@ def test_samples_that_are_one_point_are_no_copies_and_lie_near_nothing():
         model = model_with(
             data := made(x, x), 5, sample=lambda n, rng: width * normal(n, 5, 1), **more
         )
-        model.s.update(lr=0.1)
+        model.settings = settings_with(model.settings, lr=0.1)
         return [
             (finding["kind"], finding["setting"])
             for finding in diagnose(Evaluation(model, data, {}), near)
@@ -178,7 +178,7 @@ def with_losses(train, test, **more):
     data = Data("made", parts, DataSpec((1,), False))
     model = model_with(data, evaluate=lambda batch, rng: {model.criterion: batch.x.mean()})
     model.criterion = more.pop("criterion", "nll")
-    model.s.update(patience=None, **more.pop("settings", {}))
+    model.settings = settings_with(model.settings, patience=None, **more.pop("settings", {}))
     findings = diagnose(Evaluation(model, data, {"cost": {"epochs": 500, **more}}), [])
     return [(finding["kind"], finding["setting"]) for finding in findings]
 

@@ -8,7 +8,7 @@ import torch
 from helpers.configs import Nowhere, built, config_of, small_config, suited
 from PIL import Image
 
-from genbench.config.values import Settings
+from genbench.config.declarations import typed
 from genbench.data.loading import load
 from genbench.data.types import Data, DataSpec, Split
 from genbench.figures import (
@@ -26,6 +26,7 @@ from genbench.figures.canvas import CLASSES, DARK, MARGIN, THEMES, Canvas, Page
 from genbench.figures.files import animation, png
 from genbench.figures.renderer import FigureRenderer
 from genbench.model import Model, supports
+from genbench.settings.groups import LatentSettings
 from genbench.training.loop import fit
 from genbench.utils.rng import generator
 from genbench.visualizations import Distribution, MixtureComponents
@@ -35,7 +36,7 @@ CPU = torch.device("cpu")
 
 def trained(config, data):
     model = built(config, data)
-    fit(model, data, Nowhere(), Settings(config))
+    fit(model, data, Nowhere(), typed(config))
     model.fit_posthoc(data.train, seed=0)
     return model
 
@@ -258,7 +259,7 @@ class Probe(Model):
     """Codes of three dimensions; remembers what it was asked to decode."""
 
     def __init__(self, spec):
-        super().__init__(spec, Settings(latent_dim=3))
+        super().__init__(spec, LatentSettings(latent_dim=3))
         self.register_buffer("here", torch.zeros(()))
         self.asked = []
 
@@ -306,7 +307,7 @@ def test_a_traversal_moves_one_latent_and_an_interpolation_ends_at_the_codes():
 def test_a_manifold_has_the_first_latent_from_left_to_right_and_the_second_from_below():
     data = made(1, 8, 8)
     viewer, probe = FigureRenderer(data, 0, "title"), Probe(data.spec)
-    viewer.when, probe.s = "", Settings(latent_dim=2)
+    viewer.when, probe.settings = "", LatentSettings(latent_dim=2)
     probe.encode = lambda x: x.flatten(1)[:, :2]
     latent.show_manifold(viewer, probe, side=4)
     z = probe.asked[0].unflatten(0, (4, 4))

@@ -2,12 +2,13 @@
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Data, DataSpec, Split
 from genbench.evaluation.card import card
 from genbench.evaluation.context import Evaluation
 from genbench.model import Model
+from genbench.settings.run import ModelChoice, RunSettings
 from genbench.utils.rng import generator
+from helpers.configs import settings_with
 
 CPU = torch.device("cpu")
 
@@ -24,9 +25,10 @@ def made(train, test, y=None, unit=False, classes=0):
 
 def model_with(data, latent_dim=None, **abilities):
     """A model that can what these functions can."""
-    model = Model(
-        data.spec, Settings({"seed": 0, "latent_dim": latent_dim, "model": {"name": "made"}})
+    settings = settings_with(
+        RunSettings(seed=0, model=ModelChoice(name="made")), latent_dim=latent_dim
     )
+    model = Model(data.spec, settings)
     for name, ability in abilities.items():
         object.__setattr__(model, name, ability)
     return model

@@ -4,9 +4,11 @@ import copy
 import re
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from pydantic import create_model
 
 from genbench.config.compose import resolved
 from genbench.config.registry import builtin_registry
@@ -14,6 +16,7 @@ from genbench.data.loading import load
 from genbench.data.types import Data, Split
 from genbench.experiment import build
 from genbench.model import Model
+from genbench.settings.base import Settings
 from genbench.settings.fields import ConditionalDefault
 from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError
@@ -32,6 +35,13 @@ SMALL = {
     "projections": 5,
 }
 SMALL |= {"n_critic": 2, "n_discriminator": 2, "discriminator_hidden": [8]}
+
+
+def settings_with(settings: Settings, **values: Any) -> Settings:
+    """The settings with other values, also of fields that their class lacks."""
+    new = values.keys() - type(settings).model_fields.keys()
+    made = create_model("Made", __base__=type(settings), **{name: (Any, None) for name in new})
+    return made.model_construct(**{**dict(settings), **values})
 
 
 def config_of(model: str, *overrides: str, dataset: str = "digits") -> dict:

@@ -87,8 +87,8 @@ def test_the_defaults_of_every_model_work_on_three_points(model_name, tmp_path, 
         tmp_path,
     )
     assert all(
-        trained.model.s[name] <= most
-        for name, most in trained.model.largest(trained.model.s, 3, 64).items()
+        getattr(trained.model.settings, name) <= most
+        for name, most in trained.model.largest(trained.model.settings, 3, 64).items()
     )
     assert all(math.isfinite(value) for value in trained.metrics["test"].values())
 
@@ -99,7 +99,7 @@ def test_a_mixture_of_codes_has_no_more_components_than_there_are_points(tmp_pat
         "ae", "sampler=gmm", "steps=2", "dataset.val_size=0", "evaluation=none", "device=cpu"
     )
     fitted = run(config, tmp_path).model
-    assert fitted.density.s.n_components == 3
+    assert fitted.density.settings.n_components == 3
     again = load_run(config, tmp_path, "cpu").model
     torch.testing.assert_close(again.sample(4, generator(0)), fitted.sample(4, generator(0)))
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers.configs import Nowhere, config_of
 
-from genbench.config.values import Settings
+from genbench.config.declarations import typed
 from genbench.data.loading import load
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
@@ -74,7 +74,7 @@ def test_pca_equals_scikit_learn(mnist):
 
     config = config_of("pca", "latent_dim=50", f"dataset.root={ROOT}", dataset="mnist")
     model = build(config, mnist)
-    fit(model, mnist, Nowhere(), Settings(config))
+    fit(model, mnist, Nowhere(), typed(config))
     theirs = PCA(50, svd_solver="full").fit(mnist.train.values().flatten(1).double().numpy())
     y = mnist.splits["test"].values().flatten(1).double().numpy()
     error = np.square(y - theirs.inverse_transform(theirs.transform(y))).sum(1).mean()
@@ -165,7 +165,7 @@ def test_gmm_finds_optima_as_good_as_scikit_learns(projected):
         model,
         Data("vectors", {"train": Doubles(torch.tensor(x), None)}, data.spec),
         Nowhere(),
-        Settings(config),
+        typed(config),
     )
     ours = float(model.log_prob(torch.tensor(x)).mean())
     print(f"best of three starts: log-likelihood {ours:.6f} theirs {theirs:.6f}")
@@ -184,7 +184,7 @@ def test_vae_reaches_the_published_bound(mnist):
     ]
     config = config_of("vae", *overrides, dataset="mnist")
     model = build(config, mnist)
-    fit(model, mnist, Nowhere(), Settings(config))
+    fit(model, mnist, Nowhere(), typed(config))
     found = means(model, mnist.splits["test"], 1000, 0)["negative_elbo"]
     print(f"negative ELBO on {len(mnist.splits['test']):,} test images: {found:.3f}")
     assert found <= 106.0

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from genbench.config.compose import configured
+from genbench.config.declarations import typed
 from genbench.config.registry import builtin_registry
 from genbench.config.resolvers import run_name, unique_name
 from genbench.config.validation import known_settings
-from genbench.config.values import Settings
 from genbench.data.splits import order_seed
 from genbench.data.types import Data, DataSpec, Split
 from genbench.experiment import build
@@ -216,7 +216,7 @@ def test_statistics_are_finite_or_refused_on_any_array(model, points, batch_size
     )
     try:
         fitted = build(config, data)
-        fit(fitted, data, Nowhere(), Settings(config))
+        fit(fitted, data, Nowhere(), typed(config))
     except UserError as refused:
         assert refused.fix
         return

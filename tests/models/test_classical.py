@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans as TheirKMeans
 from sklearn.decomposition import PCA as TheirPCA
 from sklearn.mixture import GaussianMixture
 
-from genbench.config.values import Settings
+from genbench.config.declarations import typed
 from genbench.data.loading import load
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
@@ -64,7 +64,7 @@ def test_pca_equals_scikit_learn_and_the_svd(digits, points):
         "pca", "latent_dim=12", "batch_size=100" if points is None else "batch_size=7"
     )
     model = build(config, digits)
-    fit(model, digits, Nowhere(), Settings(config))
+    fit(model, digits, Nowhere(), typed(config))
     x = digits.train.values().flatten(1).double().numpy()
     theirs = TheirPCA(12, svd_solver="full").fit(x)
     assert float(model.explained_variance) == pytest.approx(
@@ -236,7 +236,7 @@ def test_gmm_recovers_a_known_mixture():
     config = config_of("gmm", "n_components=3", "tol=1e-6", "device=cpu", dataset="gaussians")
     data = load(config["dataset"], CPU)
     model = build(config, data)
-    fit(model, data, Nowhere(), Settings(config))
+    fit(model, data, Nowhere(), typed(config))
     assert model.converged
     found = model.mixture
     order = torch.cdist(data.density.means, found.means).argmin(1)
@@ -252,7 +252,7 @@ def test_gmm_fits_narrow_modes_with_default_settings():
     config = config_of("gmm", "n_components=8", "n_init=3", "device=cpu", dataset="ring")
     data = load(config["dataset"], CPU)
     model = build(config, data)
-    fit(model, data, Nowhere(), Settings(config))
+    fit(model, data, Nowhere(), typed(config))
     x = data.splits["test"].values()
     assert float((data.density.log_prob(x) - model.log_prob(x)).mean()) < 0.05
 
@@ -277,7 +277,7 @@ def test_em_refuses_data_that_change(setting, once):
         UserError,
         match=rf"dataset\.{setting}: EM needs the same data in every epoch.*fix: dataset\.{setting}={once}",
     ):
-        fit(build(config, data), data, Nowhere(), Settings(config))
+        fit(build(config, data), data, Nowhere(), typed(config))
 
 
 def test_more_starts_are_never_worse():

@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import re
+import typing
 
 import pytest
 import torch
@@ -18,15 +19,17 @@ from helpers.configs import (
     suited,
 )
 from helpers.runs import newest
+from pydantic import ValidationError
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from genbench.config.values import Settings
+from genbench.config.declarations import typed
 from genbench.data.loading import load
 from genbench.data.splits import order_seed
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build, run
 from genbench.model import supports
 from genbench.runs.recorder import Run
+from genbench.settings.datasets import DigitsSettings
 from genbench.training.gradient import GradientModel
 from genbench.training.loop import Position, fit
 from genbench.training.objective import means
@@ -42,8 +45,25 @@ def trained(config):
     """A model trained as its config says, with its data and the points it logged."""
     data, nowhere = load(config["dataset"], CPU), Nowhere()
     model = build(config, data)
-    fit(model, data, nowhere, Settings(config))
+    fit(model, data, nowhere, typed(config))
     return model, data, nowhere.points
+
+
+def test_a_model_has_its_settings_as_an_instance_of_its_own_class(model_name):
+    config = small_config(model_name)
+    model = build(config, load(config["dataset"], CPU))
+    declared = typing.get_type_hints(type(model))["settings"]
+    assert type(model.settings) is declared
+    assert type(model.settings.dataset) is DigitsSettings and model.settings.dataset.limit == 130
+    with pytest.raises(AttributeError, match="latent_dimm"):
+        _ = model.settings.latent_dimm
+    with pytest.raises(ValidationError, match="frozen"):
+        model.settings.seed = 1
+    given = {k: v for k, v in config.items() if v != "auto" and not isinstance(v, dict)}
+    values = model.settings.values()
+    assert {name: values[name] for name in given} == given
+    if "lambda" in config:
+        assert model.settings.lambda_ == config["lambda"] == model.weights["lambda"]
 
 
 def test_training_logs_finite_terms_and_beats_the_start(model_name):
@@ -130,7 +150,7 @@ def test_runs_on_vectors_without_labels(model_name):
         data.splits[name] = type(part)(part.raw, None)
     data = data._replace(spec=data.spec._replace(classes=0))
     model = built(config, data)
-    fit(model, data, Nowhere(), Settings(config))
+    fit(model, data, Nowhere(), typed(config))
     assert all(math.isfinite(v) for v in means(model, data.splits["test"], 100, 0).values())
 
 
@@ -141,10 +161,10 @@ def test_latent_dim_auto_never_exceeds_the_data(model_name, dataset, size):
         pytest.skip("has no latent dimension, or a default of its own")
     data = load(config["dataset"], CPU)
     model = built(config, data)
-    assert model.s.latent_dim == min(model.default_latent_dim, size)
+    assert model.settings.latent_dim == min(model.default_latent_dim, size)
     if supports(model, "encode"):
         encoded = model.conditioned_on(data.train.y[:3]).encode(data.train.values(slice(0, 3)))
-        assert encoded.shape == (3, model.s.latent_dim)
+        assert encoded.shape == (3, model.settings.latent_dim)
 
 
 @pytest.mark.parametrize(
@@ -244,8 +264,8 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
         for p, objective in template.objectives.items()
     }
     rules = {
-        p: optimizer([parameters[n] for n in own[p]], template.s, template.s.get(f"{p}_lr"))
-        for p in template.objectives
+        p: optimizer([parameters[n] for n in own[p]], template.settings, objective.lr)
+        for p, objective in template.objectives.items()
     }
     for clock, batch in enumerate(batches):
         weights = {
@@ -275,7 +295,9 @@ def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option)
             for n, g in found.items():
                 parameters[n].grad = g
             for group in rules[name].param_groups:
-                group["lr"] = group["initial_lr"] * rate(clock, steps, template.batches, template.s)
+                group["lr"] = group["initial_lr"] * rate(
+                    clock, steps, template.batches, template.settings
+                )
             rules[name].step()
             with torch.no_grad():
                 for i, member in enumerate(members):
@@ -317,11 +339,11 @@ def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):
     model = build(config, data)
     with pytest.raises(UserError, match="is not finite"), Run(tmp_path, config) as record:
         record.start()
-        stopping = EarlyStopping(model, data, Settings(config))
+        stopping = EarlyStopping(model, data, typed(config))
         record.set_data(data)
         at = Position(of=3, total=12)
         record.restore(at, model, stopping)
-        fit(model, data, Nowhere(), Settings(config))
+        fit(model, data, Nowhere(), typed(config))
         record.log(1, {}, 1.0)
         with torch.no_grad():
             next(v for v in model.state_dict().values() if v.is_floating_point()).view(-1)[-1] = (

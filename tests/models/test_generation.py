@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers.configs import Nowhere, config_of, small_config
+from helpers.configs import Nowhere, config_of, settings_with, small_config
 from helpers.gaussian import linear_gaussian, vectors
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
-from genbench.config.values import Settings
+from genbench.config.declarations import typed
 from genbench.data.loading import load
 from genbench.data.synthetic import MixtureDensity
 from genbench.data.types import Batch
@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 def trained(config, data=None):
     data = data or load(config["dataset"], CPU)
     model = build(config, data)
-    fit(model, data, Nowhere(), Settings(config))
+    fit(model, data, Nowhere(), typed(config))
     model.fit_posthoc(data.train, seed=config["seed"])
     return model.requires_grad_(False), data
 
@@ -157,7 +157,7 @@ def test_fitted_samplers_have_the_moments_and_the_likelihood_of_the_codes():
     )
     assert float(mixture.density.log_prob(z).mean()) >= theirs - 0.1
     mixture, _ = trained(config | {"sampler": "gmm", "sampler_components": 1000}, data)
-    assert mixture.density.s.n_components == len(data.train)
+    assert mixture.density.settings.n_components == len(data.train)
 
 
 @pytest.mark.parametrize("kind", ["normal", "uniform", "ring"])
@@ -286,7 +286,7 @@ def test_the_importance_weighted_bound_grows_with_k_to_the_exact_likelihood():
     for part in (model.encoder[1].weight, model.encoder[1].bias):
         part.zero_()  # q(z|x) is the prior, wider than the posterior, so that no draw has too large a weight
     for seed in range(3):
-        model.s["seed"] = seed
+        model.settings = settings_with(model.settings, seed=seed)
         bounds = [float(model.log_prob(x, k).mean()) for k in (1, 10, 100, 5000)]
         assert bounds[0] < bounds[1] < bounds[2] - 0.1 and bounds[-1] == pytest.approx(
             exact.mean(), abs=0.05
@@ -305,7 +305,8 @@ def test_the_exact_posterior_makes_every_bound_exact():
     model.encoder[1].bias.copy_(torch.cat([-gain @ b, logvar]))
     for k in (1, 7):
         np.testing.assert_allclose(model.log_prob(x, k), exact, atol=1e-3)
-    model.s["objective"], noise = "iwae", {"eps": torch.randn(5, len(x), 2, generator=generator(3))}
+    model.settings = settings_with(model.settings, objective="iwae")
+    noise = {"eps": torch.randn(5, len(x), 2, generator=generator(3))}
     loss, terms = model.loss(Batch(x, None), noise, model.weights)
     assert float(loss) == pytest.approx(-exact.mean(), abs=1e-3)
 
@@ -318,7 +319,7 @@ def test_more_draws_average_the_elbo_and_tighten_the_importance_bound():
     each = [model.loss(Batch(x, None), {"eps": e[None]}, model.weights)[1]["nll"] for e in eps]
     torch.testing.assert_close(many["nll"], torch.stack(each).mean())
     assert torch.equal(one["kl"], many["kl"])
-    model.s["objective"] = "iwae"
+    model.settings = settings_with(model.settings, objective="iwae")
     loss = model.loss(Batch(x, None), {"eps": eps}, model.weights)[0]
     assert -exact.mean() < float(loss) < float(many["negative_elbo"])
 

@@ -10,7 +10,7 @@ from helpers.configs import Nowhere, config_of, small_config
 from scipy.special import logsumexp
 from scipy.stats import binom, multivariate_normal
 
-from genbench.config.values import Settings
+from genbench.config.declarations import typed
 from genbench.data.loading import load
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
@@ -260,7 +260,7 @@ def test_the_density_of_a_gradient_mixture_is_that_of_scipy(form):
 def fitted(name, data, *overrides):
     config = config_of(name, "device=cpu", *overrides, dataset="moons")
     model = build(config, data)
-    fit(model, data, Nowhere(), Settings(config))
+    fit(model, data, Nowhere(), typed(config))
     return model
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from helpers.configs import small_config
+from helpers.configs import settings_with, small_config
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -219,7 +219,8 @@ def test_gan_r1_is_the_squared_slope_on_data_of_a_discriminator_that_is_known(pl
     model, x, noise, *_ = play("gan", "r1_gamma=0", dataset="moons")
     model.discriminator = Quadratic()
     without, _ = model.discriminator_loss(Batch(x, None), noise, model.weights)
-    model.s["r1_gamma"], model.weights["r1_gamma"] = 4.0, 4.0
+    model.settings = settings_with(model.settings, r1_gamma=4.0)
+    model.weights["r1_gamma"] = 4.0
     loss, terms = model.discriminator_loss(Batch(x, None), noise, model.weights)
     square = x.square().sum(1).mean()
     close(terms["r1"], 9 * square)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from helpers.configs import config_of, small_config
+from helpers.configs import config_of, settings_with, small_config
 
 from genbench.data.loading import load
 from genbench.data.types import Data, DataSpec, Split
@@ -109,7 +109,7 @@ def test_an_optimal_discriminator_loss_is_known_for_equal_densities():
     )
     assert loss.item() == pytest.approx(2 * math.log(2))
     for kind, value in (("saturating", -math.log(2)), ("non-saturating", math.log(2))):
-        model.s["generator_loss"] = kind
+        model.settings = settings_with(model.settings, generator_loss=kind)
         assert model.generator_loss(batch, model.draw_noise("generator", 40, generator(0)), {})[
             0
         ].item() == pytest.approx(value)

@@ -8,7 +8,7 @@ import torch
 from helpers.configs import Nowhere, built, small_config
 from helpers.runs import differences, outcome, stopped_in
 
-from genbench.config.values import Settings
+from genbench.config.declarations import typed
 from genbench.data import loading
 from genbench.data.loading import load
 from genbench.data.preprocessing import moments_of
@@ -47,7 +47,7 @@ def table():
 
 def trained(config, data):
     model = built(config, data)
-    fit(model, data, Nowhere(), Settings(config))
+    fit(model, data, Nowhere(), typed(config))
     model.fit_posthoc(data.train, seed=0)
     return model
 

@@ -6,10 +6,10 @@ from torch.distributions import Binomial as TheirBinomial
 from torch.distributions import ContinuousBernoulli as TheirContinuousBernoulli
 from torch.distributions import Independent, Normal, kl_divergence
 
-from genbench.config.values import Settings
 from genbench.data.synthetic import MixtureDensity, Moons
 from genbench.data.types import DataSpec
 from genbench.nn import likelihoods
+from genbench.settings.autoencoders import VAESettings
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
@@ -71,21 +71,22 @@ def test_gaussian_likelihood_equals_torch(sigma):
 def test_likelihoods_refuse_data_they_are_no_likelihood_of():
     plane = DataSpec((2,), unit=False)
     with pytest.raises(UserError, match="likelihood: needs data in"):
-        likelihoods.likelihood(plane, Settings(likelihood="bernoulli", sigma=1.0))
+        likelihoods.likelihood(plane, VAESettings(likelihood="bernoulli"))
     assert isinstance(
-        likelihoods.likelihood(plane, Settings(likelihood="auto", sigma=1.0)), likelihoods.Gaussian
+        likelihoods.likelihood(plane, VAESettings(likelihood="auto", sigma=1.0)),
+        likelihoods.Gaussian,
     )
     assert (
         type(
             likelihoods.likelihood(
-                DataSpec((1, 8, 8), True), Settings(likelihood="auto", sigma=1.0)
+                DataSpec((1, 8, 8), True), VAESettings(likelihood="auto", sigma=1.0)
             )
         )
         is likelihoods.Bernoulli
     )
     assert isinstance(
         likelihoods.likelihood(
-            DataSpec((1, 8, 8), True, 16), Settings(likelihood="auto", sigma=1.0)
+            DataSpec((1, 8, 8), True, 16), VAESettings(likelihood="auto", sigma=1.0)
         ),
         likelihoods.Binomial,
     )

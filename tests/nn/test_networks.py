@@ -4,8 +4,8 @@ import pytest
 import torch
 from helpers.configs import config_of
 
-from genbench.config.values import Settings
 from genbench.nn import networks
+from genbench.settings.groups import NetworkSettings
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
@@ -24,7 +24,7 @@ def linear(net):
 
 
 def test_layers_are_normalised_each_point_by_itself():
-    s = Settings(USUAL | {"norm": "layer"})
+    s = NetworkSettings.from_checked(USUAL | {"norm": "layer"})
     for net in (networks.encoder((3,), 2, s), networks.decoder(3, (2,), s)):
         x = torch.randn(6, 3, generator=generator(0))
         h = x
@@ -33,7 +33,9 @@ def test_layers_are_normalised_each_point_by_itself():
             if i < len(layers) - 1:
                 h = torch.nn.functional.layer_norm(h, h.shape[1:]).relu()
         torch.testing.assert_close(net(x), h)
-    conv = networks.encoder((1, 16, 16), 2, Settings(USUAL | {"network": "conv", "norm": "layer"}))
+    conv = networks.encoder(
+        (1, 16, 16), 2, NetworkSettings.from_checked(USUAL | {"network": "conv", "norm": "layer"})
+    )
     x = torch.randn(6, 1, 16, 16, generator=generator(0))
     torch.testing.assert_close(
         conv(x)[:1], conv(x[:1]), msg="a point is normalised without the others"
@@ -44,7 +46,7 @@ def test_layers_are_normalised_each_point_by_itself():
 
 @pytest.mark.parametrize(("dense", "widths"), [(10, [4 * 4 * 8, 10, 3]), (0, [4 * 4 * 8, 3])])
 def test_the_fully_connected_layer_beside_convolutions_is_as_wide_as_one_says(dense, widths):
-    s = Settings(USUAL | {"network": "conv", "dense": dense})
+    s = NetworkSettings.from_checked(USUAL | {"network": "conv", "dense": dense})
     encoder, decoder = (
         linear(networks.encoder((1, 16, 16), 3, s)),
         linear(networks.decoder(3, (1, 16, 16), s)),
@@ -56,7 +58,7 @@ def test_the_fully_connected_layer_beside_convolutions_is_as_wide_as_one_says(de
 
 @pytest.mark.parametrize("side", [1, 5, 7])
 def test_images_too_small_to_halve_have_the_fully_connected_layer_alone(side):
-    s = Settings(USUAL | {"network": "conv"})
+    s = NetworkSettings.from_checked(USUAL | {"network": "conv"})
     encoder, decoder = networks.encoder((2, side, 9), 3, s), networks.decoder(3, (2, side, 9), s)
     assert [layer.out_features for layer in linear(encoder)] == [64, 3]
     assert [layer.out_features for layer in linear(decoder)] == [64, 2 * side * 9]
@@ -67,7 +69,7 @@ def test_images_too_small_to_halve_have_the_fully_connected_layer_alone(side):
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 def test_initial_weights_have_the_standard_deviation_that_is_asked_for(network):
-    s = Settings(
+    s = NetworkSettings.from_checked(
         USUAL
         | {"network": network, "hidden": [200], "channels": 16, "norm": "layer", "init_std": 0.02}
     )

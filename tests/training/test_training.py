@@ -8,13 +8,15 @@ import pytest
 import torch
 from helpers.configs import Nowhere, config_of, small_config
 
+from genbench.config.declarations import typed
 from genbench.config.registry import builtin_registry
 from genbench.config.validation import known_settings, require_one_length
-from genbench.config.values import Settings
 from genbench.data.loading import load
 from genbench.data.types import Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.model import Model
+from genbench.settings.groups import AnnealingSettings, AutoencoderSettings, EarlyStoppingSettings
+from genbench.settings.run import RunSettings
 from genbench.training import loop
 from genbench.training.defaults import length
 from genbench.training.loop import fit
@@ -31,7 +33,7 @@ class Scripted(Model):
     criterion = "loss"
 
     def __init__(self, script):
-        super().__init__(DataSpec((1,), unit=False), Settings())
+        super().__init__(DataSpec((1,), unit=False), RunSettings())
         self.script = script
         self.register_buffer("weight", torch.zeros(()))
 
@@ -51,14 +53,8 @@ def scripted(script, patience, every=1):
     data = Data(
         "made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False)
     )
-    settings = Settings(
-        epochs=len(script),
-        batch_size=4,
-        seed=0,
-        patience=patience,
-        validate_every=every,
-        save_every=1,
-        draw_every=None,
+    settings = EarlyStoppingSettings(
+        epochs=len(script), batch_size=4, patience=patience, validate_every=every
     )
     model = Scripted(script)
     return fit(model, data, Nowhere(), settings), float(model.weight)
@@ -102,10 +98,10 @@ def test_training_stops_when_validation_does_not_improve_and_keeps_the_best(
     ],
 )
 def test_epochs_and_batches_follow_the_size_of_the_data(n, given, batch_size, epochs):
-    s = Settings({"batch_size": "auto", "epochs": "auto", "steps": None} | given)
-    told = length(s, n)
+    settings = AutoencoderSettings(**given)
+    told = length(settings, n)
     assert told == {"batch_size": batch_size, "epochs": epochs}
-    assert length(Settings(s | told), n) == told, "once is enough"
+    assert length(settings.model_copy(update=told), n) == told, "once is enough"
 
 
 def test_of_epochs_and_steps_the_one_that_is_given_says_how_long_a_run_is():
@@ -115,7 +111,7 @@ def test_of_epochs_and_steps_the_one_that_is_given_says_how_long_a_run_is():
         "the dataset has a length of its own, which steps replace"
     )
     assert (
-        length(Settings(config_of("vae", "steps=7", "batch_size=5", dataset="ring")), 10)["epochs"]
+        length(typed(config_of("vae", "steps=7", "batch_size=5", dataset="ring")), 10)["epochs"]
         == 4
     )
     known = known_settings(registry, "vae", "digits")
@@ -138,7 +134,7 @@ def test_patience_without_validation_is_refused():
     config = small_config("ae", "patience=2", "dataset.val_size=0")
     data = load(config["dataset"], CPU)
     with pytest.raises(UserError, match="patience: needs validation data"):
-        fit(build(config, data), data, Nowhere(), Settings(config))
+        fit(build(config, data), data, Nowhere(), typed(config))
 
 
 def stepped(model, *overrides, steps=6):
@@ -212,9 +208,9 @@ def test_no_gradient_is_longer_than_the_clip(model, overrides):
 
 
 def test_annealing_rises_once_or_again_and_again():
-    linear = Settings(annealing="linear", annealing_epochs=2)
+    linear = AnnealingSettings(annealing="linear", annealing_epochs=2)
     assert [annealing(clock, 5, linear) for clock in (0, 5, 10, 15)] == [0.0, 0.5, 1.0, 1.0]
-    cyclical = Settings(annealing="cyclical", annealing_epochs=4)
+    cyclical = AnnealingSettings(annealing="cyclical", annealing_epochs=4)
     assert [annealing(clock, 5, cyclical) for clock in (0, 5, 10, 15, 19, 20, 25)] == [
         0.0,
         0.5,
@@ -330,9 +326,7 @@ def test_the_time_of_a_fit_is_that_of_learning_alone_over_all_sessions(stop_at, 
     data = Data(
         "made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False)
     )
-    settings = Settings(
-        epochs=2, batch_size=4, seed=0, patience=None, validate_every=1, save_every=1, draw_every=1
-    )
+    settings = RunSettings(epochs=2, batch_size=4, draw_every=1)
     slow = Slow(clock)
     if stop_at:
         with pytest.raises(signals.Interrupted):

@@ -35,7 +35,7 @@ RUN = "run: {model: pca, latent_dim: 2, dataset.limit: 50}\n"
 ROOT = {"dataset.root": "/data"}  # which some datasets must be given
 CHECKS = """
 def seed(runs):
-    return float(runs[0].model.s.seed)
+    return float(runs[0].model.settings.seed)
 
 def twice(runs):
     return seed(runs), 2 * seed(runs) + 0.0

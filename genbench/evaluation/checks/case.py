@@ -45,7 +45,8 @@ class Case:
     """A trained model's evaluation, its card, and the card of real data, for the checks."""
 
     def __init__(self, e: Evaluation, card: list[dict], real_data: list[dict]) -> None:
-        self.e, self.model, self.data, self.settings = e, e.model, e.data, e.model.s
+        self.e, self.model, self.data = e, e.model, e.data
+        self.settings = e.model.settings.values()  # by name, as hints write them
         self._card = {entry["name"]: entry for entry in card}
         self._real_data = {entry["name"]: entry for entry in real_data}
         self._results: dict[Check, Finding | None] = {}

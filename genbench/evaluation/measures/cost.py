@@ -27,8 +27,10 @@ def images_per_second(e: Evaluation) -> Measured | None:
     seconds = _time(e, "fit_seconds")
     if seconds is None or seconds.value <= 0:
         return None
-    epochs, rest = divmod(e.metrics["cost"]["steps"], -(-len(e.data.train) // e.model.s.batch_size))
-    visited = epochs * len(e.data.train) + rest * e.model.s.batch_size
+    epochs, rest = divmod(
+        e.metrics["cost"]["steps"], -(-len(e.data.train) // e.model.settings.batch_size)
+    )
+    visited = epochs * len(e.data.train) + rest * e.model.settings.batch_size
     return seconds._replace(value=visited / seconds.value)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from genbench.evaluation.context import Evaluation
 from genbench.evaluation.registry import measure
+from genbench.settings.groups import SamplerSettings
 from genbench.stats.intervals import Measured
 from genbench.utils.errors import UserError
 
@@ -81,9 +82,9 @@ def kind(e: Evaluation) -> str:
     """Whether `log_prob` is exact or which bound, in words."""
     k, said = e.asked.k, e.model.log_prob_kind
     said = said if k is None else re.sub(r"\d+(?= importance samples)", str(k), said)
-    return said + (
-        "" if e.model.s.get("sampler", "prior") == "prior" else ", with the prior for its codes"
-    )
+    settings = e.model.settings
+    by_prior = not isinstance(settings, SamplerSettings) or settings.sampler == "prior"
+    return said if by_prior else f"{said}, with the prior for its codes"
 
 
 def measured_space(e: Evaluation) -> str:

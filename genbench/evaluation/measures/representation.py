@@ -178,5 +178,5 @@ def code_mismatch(e: Evaluation) -> Measured | None:
         codes,
         drawn,
         n,
-        of=f"codes of {e.model.s.model['name']}, draws from {e.model.source_of_codes}",
+        of=f"codes of {e.model.settings.model.name}, draws from {e.model.source_of_codes}",
     )

@@ -164,7 +164,7 @@ def sliced(
     directions = torch.randn(
         DIRECTIONS,
         x.shape[1],
-        generator=generator(e.model.s.seed, "card", "directions"),
+        generator=generator(e.model.settings.seed, "card", "directions"),
         dtype=torch.float64,
     )
     directions /= directions.norm(dim=1, keepdim=True)

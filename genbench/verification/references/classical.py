@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genbench.settings.classical import ComponentSettings
 from genbench.verification.references.linear import training_points
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def continued_inertia(runs: list[Trained]) -> tuple[float, float]:
     from sklearn.cluster import k_means
 
     first, last = runs
-    x, k = training_points(first), first.model.s.n_components
+    x, k = training_points(first), clusters(first)
     _, _, inertia = k_means(
         x,
         k,
@@ -44,10 +45,15 @@ def inertia_ratio(runs: list[Trained]) -> float:
 
     (run,) = runs
     x = training_points(run)
-    _, _, inertia = k_means(
-        x, run.model.s.n_components, n_init=20, max_iter=1000, tol=0, random_state=0
-    )
+    _, _, inertia = k_means(x, clusters(run), n_init=20, max_iter=1000, tol=0, random_state=0)
     return run.metrics["train"]["inertia"] / (inertia / len(x))
+
+
+def clusters(run: Trained) -> int:
+    """How many clusters a clustering has."""
+    settings = run.model.settings
+    assert isinstance(settings, ComponentSettings)
+    return settings.n_components
 
 
 def mixture_score_gap(runs: list[Trained]) -> float:
@@ -61,7 +67,7 @@ def mixture_score_gap(runs: list[Trained]) -> float:
     gaps = []
     for run in runs:
         model: Any = run.model
-        form = model.s.covariance
+        form = model.settings.covariance
         weights, means, covariances = (
             getattr(model.mixture, name).cpu().numpy()
             for name in ("weights", "means", "covariances")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from genbench.settings.autoencoders import DAESettings
+
 if TYPE_CHECKING:
     from genbench.trained import Trained
 
@@ -47,9 +49,16 @@ def share_near_modes(runs: list[Trained]) -> float:
     density: Any = run.data.density
     x = run.sample(10_000, seed=0).double().numpy()
     distance = np.linalg.norm(x[:, None] - density.means.numpy(), axis=2)
-    mode, reach = distance.argmin(1), 3 * np.hypot(density.scales.numpy(), run.model.s.level)
+    mode, reach = distance.argmin(1), 3 * np.hypot(density.scales.numpy(), corruption_level(run))
     near = distance.min(1) < reach[mode]
     return float(near.mean()) if len(np.unique(mode[near])) == len(reach) else 0.0
+
+
+def corruption_level(run: Trained) -> float:
+    """The standard deviation of the noise that a denoising autoencoder was trained on."""
+    settings = run.model.settings
+    assert isinstance(settings, DAESettings)
+    return settings.level
 
 
 def jensen_shannon(runs: list[Trained]) -> tuple[float, float]:
@@ -102,7 +111,7 @@ def _scores(run: Trained) -> tuple[Array, Array]:
     density: Any = run.data.density
     rng = np.random.default_rng(0)
     means, weights = density.means.numpy(), density.weights.numpy()
-    variances = density.scales.numpy() ** 2 + run.model.s.level**2
+    variances = density.scales.numpy() ** 2 + corruption_level(run) ** 2
     k = rng.choice(len(means), 20_000, p=weights)
     x = (
         means[k] + np.sqrt(variances[k])[:, None] * rng.standard_normal((len(k), means.shape[1]))

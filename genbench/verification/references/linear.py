@@ -27,7 +27,7 @@ def projection_error(runs: list[Trained]) -> tuple[float, float]:
     x = training_points(run)
     singular = np.linalg.svd(x - x.mean(0), compute_uv=False)
     return run.metrics["train"]["squared_error"], float(
-        np.square(singular[run.model.s.latent_dim :]).sum() / len(x)
+        np.square(singular[codes_dimension(run) :]).sum() / len(x)
     )
 
 
@@ -40,7 +40,7 @@ def subspace_angle(runs: list[Trained]) -> float:
     (run,) = runs
     weights, _ = affine_decoder(run)
     _, vectors = np.linalg.eigh(np.cov(training_points(run).T))
-    return float(np.rad2deg(subspace_angles(weights, vectors[:, -run.model.s.latent_dim :]).max()))
+    return float(np.rad2deg(subspace_angles(weights, vectors[:, -codes_dimension(run) :]).max()))
 
 
 def log_density(runs: list[Trained]) -> tuple[float, float]:
@@ -49,7 +49,7 @@ def log_density(runs: list[Trained]) -> tuple[float, float]:
     """
     (run,) = runs
     return float(run.log_prob(run.data.train.values()).double().mean()), highest_log_density(
-        training_points(run), run.model.s.latent_dim
+        training_points(run), codes_dimension(run)
     )
 
 
@@ -65,7 +65,7 @@ def linear_bound(runs: list[Trained]) -> tuple[float, float]:
     x = training_points(run)
     weights, offset = affine_decoder(run)
     exact = gaussian_log_density(x, offset, weights, noise_variance(run))
-    highest = highest_log_density(x, run.model.s.latent_dim)
+    highest = highest_log_density(x, codes_dimension(run))
     return max(closed_bound(run), exact, key=lambda ours: abs(ours - highest)), highest
 
 
@@ -98,11 +98,18 @@ def training_points(run: Trained) -> Array:
     return run.data.train.values().flatten(1).double().cpu().numpy()
 
 
+def codes_dimension(run: Trained) -> int:
+    """The dimension of the codes, which every model of these recipes has."""
+    dimension = run.model.latent_dim
+    assert dimension is not None
+    return dimension
+
+
 def affine_decoder(run: Trained) -> tuple[Array, Array]:
     """W [D, d] and b [D] of a decoder that is Wz + b, from its answers at zero and at the unit
     vectors.
     """
-    d = run.model.s.latent_dim
+    d = codes_dimension(run)
     x = run.decode(np.concatenate([np.zeros((1, d)), np.eye(d)])).flatten(1).double().numpy()
     return (x[1:] - x[0]).T, x[0]
 
