@@ -1,10 +1,11 @@
 """Files that others publish, downloaded once into a cache folder, and verified at every use.
 
-This is ours because pooch 1.9 and torchvision 0.29 keep less of what genbench promises. pooch
-creates files with mode 0600, so that no cache can be shared, overwrites a file that differs, lets
-two processes download at once, waits forever on a named pipe, leaves files behind when killed, and
-brings requests and what it needs. torchvision knows MD5 sums only, does not verify unpacked
-files again, has no time limit, writes half a file under its final name, and cannot be interrupted.
+This is ours because pooch 1.9 and torchvision 0.29 keep less of what genbench promises. pooch lets
+two processes download at once, overwrites a file that differs, creates files with mode 0600, so
+that no cache can be shared, waits forever on a named pipe, leaves files behind when killed, and
+requires requests; only its check of a digest would be left. torchvision knows MD5 sums only, does
+not verify unpacked files again, has no time limit, writes half a file under its final name, and
+cannot be interrupted.
 """
 
 import hashlib

@@ -2,8 +2,9 @@
 
 None knows a model. Images are enlarged by a whole factor, so that each pixel is drawn as it is.
 
-torchvision's `make_grid` has no labels, captions or headings, and no room between groups of rows;
-what is drawn here are pictures that consist of these. And torchvision is imported for data only.
+They are laid out here and not by torchvision's `make_grid`, which gives the same pixels for a plain
+grid, but has no labels, captions or headings, and no room between groups of rows or columns. A loop
+over rows would stay, and every run on images would import torchvision: 1.1 s and 160 MB.
 """
 
 import math
