@@ -4,8 +4,8 @@ matplotlib's constrained layout places the panels of charts, so that no label is
 another; this takes 0.03 to 0.1 s a page. It does not serve where axes must have a size: an image
 that is enlarged by a whole factor must cover whole pixels, a plane has the aspect of its data, and
 words that avoid one another must know how wide a panel is before it is drawn. There, axes are
-placed in pixels. Nor does it serve for titles, which it does not wrap, while a page is as high as
-the lines of its title require.
+placed in pixels. Titles are wrapped here because a page is as high as its title requires, and
+matplotlib wraps text only while it draws.
 """
 
 import io

@@ -98,8 +98,8 @@ class PublishedSettings(ImageSettings):
     root: Folder | None = Field(
         None,
         description=(
-            "folder above MNIST/raw, or whichever the files as published are in; null is a cache "
-            "folder, filled on first use"
+            "folder that holds MNIST/raw, or the folder of another dataset's published files; null "
+            "is a cache folder, filled on first use"
         ),
     )
 

@@ -1,6 +1,7 @@
 """Published files that are read only if they are exactly those that were published: EMNIST, USPS and SVHN."""
 
 import bz2
+import signal
 import sys
 
 import numpy as np
@@ -12,6 +13,7 @@ from helpers.published import VERIFIED, pin, write, write_emnist
 
 from genbench.data import emnist, published
 from genbench.data.loading import load
+from genbench.utils import signals
 from genbench.utils.errors import UserError
 
 CPU = torch.device("cpu")
@@ -94,6 +96,15 @@ def test_a_file_that_differs_from_the_published_one_is_refused_unread(
         UserError,
         match=r": expected the SHA-256 [0-9a-f]{64} \(got [0-9a-f]{64}\); fix: replace it by",
     ):
+        loaded(dataset, tmp_path)
+
+
+@pytest.mark.parametrize("dataset", VERIFIED)
+def test_reading_stops_on_request(dataset, tmp_path, monkeypatch):
+    write(dataset, tmp_path, np.random.default_rng(0))
+    pin(monkeypatch, dataset, tmp_path)
+    monkeypatch.setattr(signals, "_asked", signal.SIGTERM)
+    with pytest.raises(signals.Interrupted):
         loaded(dataset, tmp_path)
 
 
