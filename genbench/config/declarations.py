@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from genbench.settings.base import Settings
-from genbench.settings.builtin import DATASETS, MODELS
+from genbench.settings.builtin import builtin_settings
 from genbench.settings.datasets import DatasetSettings
 from genbench.settings.run import RunSettings
 from genbench.utils.errors import UserError
 
-CLASSES: dict[str, dict[str, type[Settings]]] = {"model": {**MODELS}, "dataset": {**DATASETS}}
 GENERAL: dict[str, type[Settings]] = {"model": RunSettings, "dataset": DatasetSettings}
 
 
@@ -25,10 +24,10 @@ def settings_class(group: str, code: str, key: str) -> type[Settings]:
     included; that of a loader the annotation of its argument. Only a user's own code is imported
     for it. UserError, about `key`, where the code cannot be imported.
     """
-    if code in CLASSES[group]:
-        return CLASSES[group][code]
-    found = _imported(code, key)
-    annotation = _annotation(found)
+    builtin = builtin_settings(code)
+    if builtin is not None:
+        return builtin
+    annotation = _annotation(_imported(code, key))
     if isinstance(annotation, type) and issubclass(annotation, GENERAL[group]):
         return annotation
     return GENERAL[group]
@@ -62,9 +61,6 @@ def _annotation(code: type | Callable[..., Any]) -> Any:
     for base in code.__mro__:
         if "settings" in inspect.get_annotations(base):
             return _evaluated(inspect.get_annotations(base)["settings"], base)
-        known = MODELS.get(f"{base.__module__}.{base.__qualname__}")
-        if known is not None:
-            return known
     return None
 
 

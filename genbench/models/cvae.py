@@ -10,7 +10,7 @@ from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import available_if
 from genbench.models.vae import IMPORTANCE_DRAWS, VAE
 from genbench.nn import networks
-from genbench.settings.autoencoders import VAESettings
+from genbench.settings.autoencoders import CVAESettings
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
 from genbench.visualizations import Rows, Visualization
@@ -24,11 +24,13 @@ class CVAE(VAE):
     frequency in the training data.
     """
 
+    settings: CVAESettings
+
     conditional = True
     y: torch.Tensor | None = None  # the labels of the current points, set by `conditioned_on`
     frequencies: torch.Tensor  # [classes]
 
-    def __init__(self, spec: DataSpec, settings: VAESettings) -> None:
+    def __init__(self, spec: DataSpec, settings: CVAESettings) -> None:
         if not spec.classes:
             raise UserError(
                 "model",

@@ -166,3 +166,7 @@ class VAESettings(
     sigma: Annotated[Positive | Literal["learned"], only_with(likelihood=("gaussian", "auto"))] = (
         Field("learned", description="standard deviation of the gaussian likelihood")
     )
+
+
+class CVAESettings(VAESettings):
+    """Of conditional variational autoencoders."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 from genbench.settings.fields import ConditionalDefault
 from genbench.settings.setting import Setting, alternatives_of
 
+_annotations = cache(inspect.get_annotations)  # those of a class itself, asked for often
 Self = TypeVar("Self", bound="Settings")
 CHECKED: dict[str, bool] = {}  # what pydantic is told of values that need no further check
 
@@ -40,7 +41,7 @@ class Settings(BaseModel):
             nearest = next(
                 base
                 for base in cls.__mro__
-                if issubclass(base, Settings) and name in inspect.get_annotations(base)
+                if issubclass(base, Settings) and name in _annotations(base)
             )
             default = nearest.model_fields[name].default
             if info.default is not default and info.default != default:
@@ -141,9 +142,9 @@ def _declared_in(declared: type[Settings], name: str) -> str:
     """The most general class that declares a field as this one does; others may only change its
     default.
     """
-    bases = [base for base in declared.__mro__ if name in inspect.get_annotations(base)]
-    annotation = inspect.get_annotations(bases[0])[name]
-    same = [base for base in bases if inspect.get_annotations(base)[name] is annotation]
+    bases = [base for base in declared.__mro__ if name in _annotations(base)]
+    annotation = _annotations(bases[0])[name]
+    same = [base for base in bases if _annotations(base)[name] is annotation]
     return _path(same[-1])
 
 

@@ -1,44 +1,39 @@
-"""Which settings class belongs to each model and dataset of the package, whose code need not be
-imported to know it.
+"""Finds the settings class of a model or dataset of the package by its name, so that the code,
+which imports torch, need not be imported.
+
+`VAESettings` is that of the model `genbench.models.vae.VAE`. A loader whose name no class bears has
+that of its module: `PublishedSettings` is that of `genbench.data.published.mnist`.
 """
 
-from genbench.settings import adversarial, autoencoders, classical, datasets, groups
-from genbench.settings.datasets import DatasetSettings
-from genbench.settings.run import RunSettings
+from types import ModuleType
 
-MODELS: dict[str, type[RunSettings]] = {
-    "genbench.models.aae.AAE": autoencoders.AAESettings,
-    "genbench.models.ae.Autoencoder": groups.AutoencoderSettings,
-    "genbench.models.bmm.BMM": classical.BMMSettings,
-    "genbench.models.cvae.CVAE": autoencoders.VAESettings,
-    "genbench.models.dae.DAE": autoencoders.DAESettings,
-    "genbench.models.gan.GAN": adversarial.GANSettings,
-    "genbench.models.gmm.GMM": classical.GMMSettings,
-    "genbench.models.gmm.GradientGMM": classical.GradientGMMSettings,
-    "genbench.models.kde.KDE": classical.KDESettings,
-    "genbench.models.kmeans.GradientKMeans": classical.GradientKMeansSettings,
-    "genbench.models.kmeans.KMeans": classical.KMeansSettings,
-    "genbench.models.pca.PCA": classical.PCASettings,
-    "genbench.models.sparse_ae.SparseAE": autoencoders.SparseAESettings,
-    "genbench.models.supervised_ae.SupervisedAE": autoencoders.SupervisedAESettings,
-    "genbench.models.swae.SWAE": autoencoders.SWAESettings,
-    "genbench.models.vae.VAE": autoencoders.VAESettings,
-    "genbench.models.wgan.WGAN": adversarial.WGANSettings,
+from genbench.settings import adversarial, autoencoders, classical, datasets, groups
+from genbench.settings.base import Settings
+
+
+def _by_name(*modules: ModuleType) -> dict[str, type[Settings]]:
+    """The settings classes of some modules by their names in lower case."""
+    return {
+        name.lower(): found
+        for module in modules
+        for name, found in vars(module).items()
+        if isinstance(found, type) and issubclass(found, Settings)
+    }
+
+
+_CLASSES = {
+    "models": _by_name(adversarial, autoencoders, classical, groups),
+    "data": _by_name(datasets),
 }
-DATASETS: dict[str, type[DatasetSettings]] = {
-    "genbench.data.published.binarized_mnist": datasets.BinarizedMNISTSettings,
-    "genbench.data.published.cifar10": datasets.PublishedSettings,
-    "genbench.data.published.digits": datasets.DigitsSettings,
-    "genbench.data.published.emnist": datasets.EMNISTSettings,
-    "genbench.data.published.fashion_mnist": datasets.PublishedSettings,
-    "genbench.data.published.kmnist": datasets.PublishedSettings,
-    "genbench.data.published.lfw": datasets.LFWSettings,
-    "genbench.data.published.mnist": datasets.PublishedSettings,
-    "genbench.data.published.svhn": datasets.PublishedSettings,
-    "genbench.data.published.usps": datasets.PublishedSettings,
-    "genbench.data.synthetic.gaussians": datasets.GaussiansSettings,
-    "genbench.data.synthetic.grid": datasets.DensitySettings,
-    "genbench.data.synthetic.moons": datasets.MoonsSettings,
-    "genbench.data.synthetic.ring": datasets.DensitySettings,
-    "genbench.data.image_folder.image_folder": datasets.ImageFolderSettings,
-}
+
+
+def builtin_settings(code: str) -> type[Settings] | None:
+    """The settings class of a model's class or a dataset's loader, which a dotted path names; None
+    if the package has none for it.
+    """
+    package, *places = code.split(".")
+    if package != "genbench" or places[0] not in _CLASSES:
+        return None
+    known = _CLASSES[places[0]]
+    names = [f"{place.replace('_', '').lower()}settings" for place in reversed(places[1:])]
+    return next((known[name] for name in names if name in known), None)

@@ -125,7 +125,7 @@ class VectorSettings(TestSizeSettings, DatasetSettings):
     test_size: TestSize = 0.2
 
 
-class DensitySettings(VectorSettings):
+class SyntheticSettings(VectorSettings):
     """Of points drawn from a density that is known."""
 
     size: AtLeastTwo = Field(55000, description="points drawn for training and validation")
@@ -200,7 +200,7 @@ class ImageFolderSettings(TestSizeSettings, ImageSettings):
         return self
 
 
-class MoonsSettings(DensitySettings):
+class MoonsSettings(SyntheticSettings):
     """Of two half-circles."""
 
     noise: Positive = Field(
@@ -208,7 +208,7 @@ class MoonsSettings(DensitySettings):
     )
 
 
-class GaussiansSettings(DensitySettings):
+class GaussiansSettings(SyntheticSettings):
     """Of a mixture of Gaussians that the user describes."""
 
     means: list[list[float]] = Field(
