@@ -170,7 +170,8 @@ class Canvas:
         axes.xaxis.label.set(color=self.theme.ink, size=9)
         axes.yaxis.label.set(color=self.theme.ink, size=9)
         if axes.get_xscale() == "linear":
-            axes.ticklabel_format(scilimits=(-3, 5))  # longer numbers would run over the label
+            # Longer numbers would run over the label; an offset would have to be added in mind.
+            axes.ticklabel_format(scilimits=(-3, 5), useOffset=False)
         for axis in (axes.xaxis, axes.yaxis):
             axis.get_offset_text().set(color=self.theme.soft, size=8)
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from genbench.figures.canvas import Page, number_axis, shades, text_width
+from genbench.utils.text import counted
 
 
 def paint(
@@ -145,6 +146,12 @@ def grid(
     starts = range(0, len(images), columns)
     rows = [Row(images[i : i + columns], captions=captions[i : i + columns]) for i in starts]
     return mosaic(rows, page, zoom, signed)
+
+
+def above(count: int, part: str) -> str:
+    """What so many images of a part of the data are, each above the row of its reconstruction."""
+    each = ", each" if count > 1 else ""
+    return f"{counted(count, f'{part} image')}{each} above its reconstruction"
 
 
 def pairs(

@@ -48,9 +48,7 @@ def draw_reconstructions(
     if scene.kind == "images":
         shown = min(len(originals), max(1, images.fitting(originals) // 2))
         columns = min(shown, max(8, math.ceil((2 * shown) ** 0.5)))
-        page = scene.page(
-            first_of(shown, len(originals), f"{many} images, each above its reconstruction")
-        )
+        page = scene.page(first_of(shown, len(originals), images.above(len(originals), scene.part)))
         rows = images.pairs(originals[:shown], again[:shown], columns)
         return images.mosaic(rows, page, images.zoom_to(originals, columns))
     if scene.kind == "plane":

@@ -42,7 +42,7 @@ def draw_samples(
         rows = [images.Row(some) for some in shown.split(columns)]
         if again is None:
             return images.mosaic(rows, scene.page(many), images.zoom_to(shown, columns))
-        heading = f"{len(again[0])} {scene.part} images, each above its reconstruction"
+        heading = images.above(len(again[0]), scene.part)
         rows += images.pairs(*again, columns, heading)
         return images.mosaic(
             rows, scene.page(f"{many}; below: reconstructions"), images.zoom_to(shown, columns)

@@ -1,6 +1,6 @@
 """How charts are drawn: panels of lines with intervals, words next to points, heat maps."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,8 @@ LEFT, ABOVE, BELOW, GAP = 62, 18, 40, 12  # pixels around a panel
 PANELS_IN_A_ROW = 3
 LABEL_HEIGHTS = (4, -11, 13, -20, 22, -29, 31)  # points above a mark where a word may stand
 OTHER_COLOUR = "#777777"
+LEVEL = 1e-5  # of its values, a range of an axis that only rounding fills
+MOST_FINE = 1000  # times the least value, up to which an axis has room for ticks at 1, 2 and 5
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ def draw(
             axes.vlines(x, *_ends(line.y), color=colour, lw=1)
             axes.hlines(y, *_ends(line.x), color=colour, lw=1)
     axes.set(xlabel=unmathed(x_label), ylabel=unmathed(y_label))
+    low, high = axes.get_ylim()
+    least = LEVEL * max(abs(low), abs(high))
+    if high - low < least:  # all alike but for rounding: to be drawn as a level line
+        axes.set_ylim((low + high - least) / 2, (low + high + least) / 2)
     if any(line.name for line in lines):
         below = (-0.02, -38 / axes.bbox.height)
         style = {"frameon": False, "fontsize": 8, "borderpad": 0}
@@ -114,13 +120,14 @@ def label(axes: Any, lines: Sequence[Series]) -> None:
         taken.append(box)
 
 
-def space(axes: Any, values: Iterable[float], ticks: Iterable[float] = ()) -> None:
+def space(axes: Any, values: Sequence[float], ticks: Sequence[float] = ()) -> None:
     """Suit an axis to the values, with plain numbers at these ticks or where they are round."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     if on_log(values):
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        has_room = max(values) < MOST_FINE * min(values)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if has_room else (1,)))
         axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}")
     if ticks:

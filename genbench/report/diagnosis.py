@@ -13,14 +13,14 @@ from genbench.utils.text import number
 
 MOST_PROBLEMS = 3  # on a terminal
 NOTE, LAST = "note", 1000  # the kind of a symptom that is no fault, and a place after all faults
-NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
+NUMBER = re.compile(r"(?:(?<![\w.])-)?\d+(?:,\d{3})*(?:\.\d+)?(?:e[-+]?\d+)?")
 TOUCHES: dict[str, tuple[str, ...] | None] = {  # groups of measures that a fault puts in doubt
     "not finite": None,  # all of them
     "undertrained": None,
     "collapse": None,
     "posterior collapse": None,
     "samples alike": None,
-    "overfitted": ("likelihood",),
+    "overfitted": ("likelihood", SAMPLES),
     "nothing to compress": ("reconstruction",),
     "missing": (SAMPLES, "latent space"),
     "low coverage": (SAMPLES, "latent space"),
@@ -28,6 +28,7 @@ TOUCHES: dict[str, tuple[str, ...] | None] = {  # groups of measures that a faul
     "copies": (SAMPLES, "latent space"),
     "saturated discriminator": (SAMPLES,),
 }
+REMARKS_TOUCH = ("likelihood",)  # what a model remarks on is its fit
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def is_for_all(problem: Problem) -> bool:
 def caveats(row: TableRow, groups: Collection[str]) -> list[str]:
     """What qualifies that a row is best at measures of these groups.
 
-    That is its first fault that puts them in doubt, and the model's remarks on its fit.
+    That is its first fault that puts them in doubt, and for a likelihood the model's remarks.
     """
     faults: dict[str, list[str]] = {}
     remarks: dict[str, list[str]] = {}
@@ -115,7 +116,7 @@ def caveats(row: TableRow, groups: Collection[str]) -> list[str]:
             touched = TOUCHES.get(kind, ())
             if touched is None or {*touched} & {*groups}:
                 faults.setdefault(symptom.kind, []).append(symptom.text)
-        for text in run.metrics.remarks:
+        for text in run.metrics.remarks if {*REMARKS_TOUCH} & {*groups} else ():
             remarks.setdefault(_without_numbers(text), []).append(text)
     some = [*list(faults.values())[:1], *remarks.values()]
     return [_of_seeds(_together(texts), len(texts), len(row.runs)) for texts in some]

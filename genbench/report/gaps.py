@@ -96,8 +96,8 @@ def contrast(one: Quantity, other: Quantity) -> str:
         return f"it was measured from {mine}, not {theirs}, which does not compare"
     if one.of != other.of:
         parts = zip_longest(one.of.split("; "), other.of.split("; "), fillvalue="")
-        mine, theirs = next((a, b) for a, b in parts if a != b)
-        return f"it is {mine or 'the usual'}, not {theirs or 'the usual'}, which does not compare"
+        mine, theirs = next((a or "the usual", b or "the usual") for a, b in parts if a != b)
+        return f"it is of another kind ({mine}) than the others ({theirs})"
     if one.features != other.features:
         return "it was measured by the features of another classifier, which does not compare"
     if one.on != other.on:

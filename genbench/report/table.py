@@ -24,7 +24,7 @@ APART = {
     "on": "on ",
     "model": "of ",
     "n": "from ",
-    "features": "features ",
+    "features": "by ",
     "of": "of: ",
     "total": "out of ",
     "unit": "in ",

@@ -19,7 +19,8 @@ from genbench.report.verdicts import (
     few_seeds,
     notes,
     sampler_warnings,
-    verdicts,
+    undecided,
+    winners,
 )
 from genbench.report.words import listed
 from genbench.utils.console import PipeSafeConsole
@@ -94,7 +95,9 @@ def _share(room: int, blocks: list[Block]) -> None:
 def _sentences(report: Report, shown: list[Section]) -> Iterator[str]:
     """What matters most first."""
     for section in shown:
-        yield from verdicts(section, report)[:3]
+        yield from winners(section, report)[:3]
+        yield from effects(section, report)
+        yield from undecided(section, report)[:1]
     yield from few_seeds(report)
     yield from worst(report.rows)
     for section in shown:
@@ -102,7 +105,6 @@ def _sentences(report: Report, shown: list[Section]) -> Iterator[str]:
     yield from different_data(report)
     yield from (text for text in notes(report) if text not in few_seeds(report))
     for section in shown:
-        yield from effects(section, report)
         yield from otherwise_measured(section)
 
 

@@ -1,6 +1,6 @@
 """A report in sentences: who is best at what, what settings change, what misleads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from genbench.report.diagnosis import caveats
@@ -28,8 +28,9 @@ def sentences(report: Report) -> Iterator[str]:
 
 def section_sentences(section: Section, report: Report) -> Iterator[str]:
     """The sentences on one dataset but why its cells are empty."""
-    yield from verdicts(section, report)
+    yield from winners(section, report)
     yield from effects(section, report)
+    yield from undecided(section, report)
     yield from sampler_warnings(section, report)
 
 
@@ -79,8 +80,23 @@ def few_seeds(report: Report) -> list[str]:
 # --- who is best ----------------------------------------------------------------------------------
 
 
-def verdicts(section: Section, report: Report) -> list[str]:
-    """Who is best at what, as far as intervals say, and what is too close to call."""
+Compared = list[tuple[Contest, Column]]
+
+
+def winners(section: Section, report: Report) -> list[str]:
+    """Who is best at what, as far as intervals say."""
+    return _of_each_data(section, report, _won)
+
+
+def undecided(section: Section, report: Report) -> list[str]:
+    """What is too close to call, and where no interval is known."""
+    return _of_each_data(section, report, _too_close, _unsure)
+
+
+def _of_each_data(
+    section: Section, report: Report, *kinds: Callable[[Compared, Section], list[str]]
+) -> list[str]:
+    """Sentences of these kinds on the comparisons, by the data that they are on."""
     found = []
     heads = {q: c for c in section.ranked_columns for q in [c.quantity, *c.by_data.values()]}
     for data in dict.fromkeys(c.data for c in section.contests):
@@ -89,15 +105,12 @@ def verdicts(section: Section, report: Report) -> list[str]:
             for contest in section.contests
             if contest.data == data and contest.quantity in heads
         ]
-        texts = [*_won(mine, section), *_too_close(mine, section), *_unsure(mine, section)]
+        texts = [text for kind in kinds for text in kind(mine, section)]
         found += [on_data(data, section, report) + text for text in texts]
     if len(found) <= MOST_SENTENCES:
         return found
     more = len(found) - MOST_SENTENCES + 1
     return [*found[: MOST_SENTENCES - 1], f"The table has {more} more such comparisons."]
-
-
-Compared = list[tuple[Contest, Column]]
 
 
 def _won(compared: Compared, section: Section) -> list[str]:

@@ -8,6 +8,7 @@ SWEEP/sweep_summary.json    the command, and for each job its overrides, state, 
 
 import json
 import os
+import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -39,6 +40,8 @@ from genbench.utils.files import (
 )
 from genbench.utils.lock import Lock
 from genbench.utils.text import counted, quoted
+
+ABOVE = re.compile(r"(?<==)/.*/(?=[^/])")  # of a setting that is a path, all but its last part
 
 
 @dataclass
@@ -157,15 +160,15 @@ class Sweep:
         return [job for job in jobs if job.state != "failed"]
 
     def labels(self) -> list[str]:
-        """What tells each job from the others, in a line: overrides that not all have."""
-        common = (
-            set.intersection(*(set(job.overrides) for job in self.jobs))
-            if len(self.jobs) > 1
-            else set()
-        )
-        return [
-            " ".join(o for o in job.overrides if o not in common) or job.name for job in self.jobs
-        ]
+        """What tells each job from the others: overrides that not all have, in a line, with the
+        last part of a path where that suffices.
+        """
+        overrides = [job.overrides for job in self.jobs]
+        common = set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
+        own = [[word for word in words if word not in common] for words in overrides]
+        short = [[ABOVE.sub("", word) for word in words] for words in own]
+        shown = short if len(set(map(tuple, short))) == len(set(map(tuple, own))) else own
+        return [" ".join(words) or job.name for words, job in zip(shown, self.jobs, strict=True)]
 
     def gather(self) -> None:
         """Read from the folders how jobs ended that ran in other processes."""

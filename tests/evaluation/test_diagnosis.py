@@ -62,7 +62,7 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     assert told({}, [entry("memorisation", 1.0), entry("active_units", 5)]) == []
     # Nothing explains as much as that there was hardly any training, so it comes first.
     few, short = ({"cost": {"epochs": 4, "steps": steps}} for steps in (40, 800))
-    assert told(few, modes, steps=None)[0] == ("undertrained", "epochs=200")
+    assert told(few, modes, steps=None)[0] == ("undertrained", "epochs=400")
     for better in (
         {"late_fall": -0.1},
         {"late_fall": 0.3, "kept_epoch": 3},
@@ -74,13 +74,14 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     enough = {"cost": {"epochs": 4, "steps": 4000}}
     assert told(enough, modes, steps=4000, epochs=4) == [("missing modes", "steps=8000")]
     # The remedies agree on the length, also where the curve says that the training was too short.
-    both = [("undertrained", "steps=2000"), ("missing modes", "steps=2000")]
+    both = [("undertrained", "steps=4000"), ("missing modes", "steps=4000")]
     falling, flat, long = (
         {"cost": {"steps": n, "late_fall": late}}
         for n, late in ((400, 0.1), (400, 0.01), (4000, 0.1))
     )
     assert told(few, modes, steps=40) == told(falling, modes, steps=400) == both
-    assert told(short, steps=None) == [("undertrained", "epochs=10")], "no curve says otherwise"
+    assert told(few, modes, steps=40, sampler="prior") == both, "rather than another sampler"
+    assert told(short, steps=None) == [("undertrained", "epochs=20")], "no curve says otherwise"
     assert [kind for kind, _ in told(flat, steps=400) + told(long, steps=4000)] == []
     assert told(few, modes, epochs=4) == [
         ("missing modes", "epochs=8")
@@ -190,6 +191,8 @@ def test_overfitting_is_judged_by_how_losses_scatter():
     for unit in (1, 100):
         found = with_losses([unit * x for x in train], [unit * x for x in test], **half)
         assert found == [("overfitted", "n_components=4")]
+    of_mixture = {"settings": {"n_components": 8, "reg_covar": "auto", "covariance": "full"}}
+    assert with_losses(train, test, **of_mixture) == [("overfitted", "covariance=diag")]
     assert with_losses((losses[:100] - 0.3).tolist(), test) == []
     assert [kind for kind, _ in with_losses(train[:5], test[:2])] == ["few points"]
     # A smaller gap counts, too, where the loss rose after its minimum.
@@ -220,6 +223,7 @@ def test_few_pictures_are_judged_from_enough_samples():
     assert kinds(new) == ["few points"]
     assert kinds(new[:1].repeat(64, 1)) == ["few points", "samples alike"]
     assert kinds(train.repeat(4, 1)[:64] + 0.01 * new) == ["few points", "copies"]
+    assert kinds(train.mean(0) + 0.2 * new) == ["few points"], "blur is near to all, not to one"
 
 
 def test_the_minimum_of_a_curve_before_its_end_is_known():

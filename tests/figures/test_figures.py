@@ -194,6 +194,7 @@ def test_samples_stand_above_images_and_their_reconstructions(monkeypatch):
     )
     assert torch.equal(probe.asked[0], probe.encode(first)) and rows[9].images.shape == first.shape
     assert rows[8].apart and not rows[9].apart, "the pairs of rows stand apart from the samples"
+    assert pictures.above(1, "test") == "1 test image above its reconstruction"
 
 
 def lab(colours):

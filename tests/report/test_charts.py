@@ -47,6 +47,33 @@ def test_words_in_a_chart_do_not_lie_on_one_another(left):
     ]
 
 
+def test_a_curve_that_only_rounding_moves_is_drawn_level(left):
+    """Without an offset, which one would have to add in mind."""
+    curve = [{"epoch": e, "validation": {"nll": 37713.36729 + 1e-8 * e}} for e in (1, 2, 3)]
+    metrics = card(("fid", 1.0, {})) | {"cost": {"criterion": "nll"}}
+    left("gmm", metrics=metrics, curve=curve)
+    ((_, sheet),) = charts.learning(averaged(gathered_runs(left.folder, builtin_registry())))
+    (axes,) = sheet.figure.axes
+    low, high = axes.get_ylim()
+    assert high - low > 0.1 and low < 37713.36729 < high
+    sheet.figure.canvas.draw()
+    assert not axes.yaxis.get_offset_text().get_text()
+    assert len({tick.get_text() for tick in axes.get_yticklabels()}) == len(axes.get_yticklabels())
+
+
+def test_ticks_of_an_axis_over_many_decades_do_not_run_into_one_another(left):
+    for k, seconds in ((2, 0.002), (3, 0.1), (4, 90.0)):
+        times = {"time": {"fit_seconds": seconds}}
+        left(changes={"n_components": k}, metrics=card(("mse", 1.0 / k, {})) | times)
+    ((_, sheet),) = charts.cost(averaged(gathered_runs(left.folder, builtin_registry())))
+    (axes,) = sheet.figure.axes
+    sheet.figure.canvas.draw()
+    low, high = axes.get_xlim()
+    shown = [tick for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    boxes = [tick.label1.get_window_extent() for tick in shown]
+    assert not [pair for pair in itertools.pairwise(boxes) if pair[0].padded(2).overlaps(pair[1])]
+
+
 def test_each_chart_is_there_where_it_applies(left):
     for latent_dim, lam in itertools.product((2, 4), (1.0, 10.0)):
         test = {

@@ -14,7 +14,11 @@ def warnings(left):
 
 
 def verdicts_of(report):
-    return [text for s in report.sections for text in verdicts.verdicts(s, report)]
+    return [
+        text
+        for s in report.sections
+        for text in [*verdicts.winners(s, report), *verdicts.undecided(s, report)]
+    ]
 
 
 def test_a_report_says_who_is_best_at_what_and_why_cells_are_empty(left, capsys):
@@ -83,6 +87,34 @@ def test_a_kind_of_problem_is_told_once_with_its_runs_and_the_setting_to_paste(l
         "- samples cover 2 to 4 of 9 modes: n\\_components=2 and"
         in (left.folder / "report.md").read_text()
     )
+
+
+def test_a_remark_on_the_fit_qualifies_a_likelihood_and_an_overfit_samples_too(left):
+    remarks = ["10 of 10 covariances are singular"]
+    overfitted = [fault("overfitted", "overfitted: nll is -7725 on training points")]
+    left("gmm", metrics=card(("fid", 1.0, sure(1)), diagnosis=overfitted, remarks=remarks))
+    left("vae", metrics=card(("fid", 9.0, sure(9))))
+    assert verdicts_of(left.report()) == [
+        "gmm is best at fid (but overfitted: nll is -7725 on training points)."
+    ]
+
+
+def test_a_range_of_numbers_keeps_their_signs(left):
+    for k, nll in ((2, "-7725"), (3, "-7733"), (4, "12")):
+        found = [fault("overfitted", f"overfitted: nll is {nll} on 9-10 points, lr=1e-3")]
+        left(changes={"n_components": k}, metrics=card(("fid", 1.0, {}), diagnosis=found))
+    (problem,) = diagnosis.problems(left.report().rows)
+    assert problem.text == "overfitted: nll is -7733 to 12 on 9-10 points, lr=1e-3"
+
+
+def test_what_a_swept_setting_does_is_said_before_what_is_too_close(left, capsys):
+    for beta in (1.0, 2.0, 4.0):
+        entries = [("fid", beta, sure(beta)), ("mse", 1 + beta / 100, sure(1, 2.0))]
+        left("vae", {"beta": beta}, metrics=card(*entries))
+    report = left.report()
+    texts, _ = everywhere(left.folder, capsys)
+    for text in [" ".join(said(report)), *texts]:
+        assert 0 < text.index("fid rises from 1 to 4 as beta grows") < text.index("Too close")
 
 
 def test_who_is_best_is_qualified_by_its_faults_and_remarks_in_the_same_sentence(left, capsys):
@@ -165,8 +197,8 @@ def test_the_reason_of_an_empty_cell_is_one_and_the_right_one(left, capsys):
         "No nmi of pca: it was not asked for; genbench evaluate" in text
         and "metrics=nmi measures it" in text
     )
-    kinds = "probability of dot counts, not density of test values, in cells, which does not"
-    assert f"No log_prob (1) of vae and pca: it is {kinds} compare." in text
+    kinds = "(probability of dot counts) than the others (density of test values, in cells)"
+    assert f"No log_prob (1) of vae and pca: it is of another kind {kinds}." in text
     shown = " ".join(capsys.readouterr().out.split())
     assert kinds in shown and "No nmi" not in shown
 

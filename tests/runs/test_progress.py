@@ -468,11 +468,14 @@ def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_p
         (tmp_path / folder).mkdir(parents=True)
         Image.new("L", (1, 1)).save(tmp_path / folder / "picture.png")
 
+    labels = []
+
     def directories(*words):
         sweep = Sweep(
             list(words), check_request([*words], registry, is_sweep=True), tmp_path, registry
         )
         sweep.place()
+        labels[:] = sweep.labels()
         return [job.folder.name for job in sweep.jobs]
 
     both = directories("model=pca,kmeans", "device=cpu", "dataset=digits,ring")
@@ -481,10 +484,12 @@ def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_p
         "model=pca", "dataset=image-folder", f"dataset.root={tmp_path}/x/cats,{tmp_path}/x/dogs"
     )
     assert folders == ["pca_image-folder_root-cats", "pca_image-folder_root-dogs"]
+    assert labels == ["dataset.root=cats", "dataset.root=dogs"]
     first, second = directories(
         "model=pca", "dataset=image-folder", f"dataset.root={tmp_path}/x/cats,{tmp_path}/y/cats"
     )
     assert first == "pca_image-folder_root-cats" and re.fullmatch(first + "-[0-9a-f]{8}", second)
+    assert labels == [f"dataset.root={tmp_path}/{above}/cats" for above in "xy"]
     long = directories(
         "model=pca",
         "dataset=image-folder",

@@ -11,7 +11,7 @@ from genbench.model import supports
 from genbench.stats import neighbours
 
 IS_COPY, NEAR = 0.1, 0.5  # `memorisation` of copies, and of what may be copies or blurred samples
-# (the mean of points that lie far apart is .65 times as far from each as they are from one another)
+TO_ONE = 0.7  # of a few training points; in between lie samples of models that are still learning
 FAR = 5.0  # times the fid of real data
 PER_CLASS = 10  # samples for each class or mode, so that none of them is missed by chance
 
@@ -94,10 +94,10 @@ def _cover_more(case: Case, modes: int = 0) -> str:
     too_short, settings = case.result(undertrained), case.settings
     components = settings.get("n_components")
     return first(
+        too_short.setting if too_short is not None else "",
         "ema=0.999" if settings.get("ema") == 0 else "",
         "sampler=gmm" if settings.get("sampler") in ("prior", "gaussian") else "",
         f"n_components={max(modes, 2 * components)}" if isinstance(components, int) else "",
-        too_short.setting if too_short is not None else "",
         "" if case.model.converged else _twice_as_long(case),
     )
 
@@ -123,24 +123,28 @@ def copies(case: Case) -> Finding | None:
         why = f"{tied:.0%} of them are tied to one training point"
     elif distance < (NEAR if tied > 0 else IS_COPY):
         why = f"they are {distance:.2f} times as far from training points as new data are"
-    elif (share := _distance_among_few(case)) is not None and share < NEAR:
-        why = f"they are {share:.2f} times as far from them as these are from one another"
+    elif (nearness := _nearness_among_few(case)) is not None and nearness < TO_ONE:
+        why = "they are much nearer to one of them than to the next"
     else:
         return None
     return Finding("copies", f"samples copy training points: {why}", _copy_less(case))
 
 
-def _distance_among_few(case: Case) -> float | None:
-    """Where test points are too few to compare with: the median distance of samples to the nearest
-    training point, over that of training points to the nearest other; else None."""
+def _nearness_among_few(case: Case) -> float | None:
+    """Where test points are too few to compare with, how much nearer samples are to one training
+    point than to the next, compared with training points: near 0 for copies, 1 for new points and
+    for blur, which is as near to the next; else None.
+    """
     if len(case.e.test) >= ENOUGH or not 2 < len(case.data.train) < 10 * ENOUGH:
         return None
     if not supports(case.model, "sample"):
         return None
     samples, train = (case.e.values(x).double() for x in (case.samples, case.e.train))
-    usual = float(neighbours.radii(train, 1).median())
+    from_one, from_next = (neighbours.radii(train, k) for k in (1, 2))
+    usual = float((from_one / from_next).median())
     case.e.need(usual > 0)
-    return float(torch.cdist(samples, train).amin(1).median()) / usual
+    nearest = torch.cdist(samples, train).topk(2, largest=False).values
+    return float((nearest[:, 0] / nearest[:, 1]).median()) / usual
 
 
 def _copy_less(case: Case) -> str:

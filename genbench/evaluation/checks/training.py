@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from genbench.evaluation.checks.case import Case, Finding, Losses, first
 from genbench.evaluation.context import Unmeasurable
+from genbench.training.defaults import LEAST_STEPS
 
 FEW_STEPS, ENOUGH_STEPS = 200, 2000  # a run that has hardly begun, and one that may be judged
 LATE_FALL = 0.05  # share of the whole fall of the validation loss that is negligible
@@ -66,7 +67,7 @@ def undertrained(case: Case) -> Finding | None:
         )
     else:
         return None
-    setting = case.lasting(max(ENOUGH_STEPS, 2 * steps))
+    setting = case.lasting(max(LEAST_STEPS, 2 * steps))
     return Finding("undertrained", f"undertrained: {text}", setting)
 
 
@@ -135,6 +136,7 @@ def _fits_training_points_better(case: Case, gap: Gap) -> Finding | None:
     on_train = metrics.get("train", {}).get(name, float(case.losses.train.mean()))
     on_test = metrics.get("test", {}).get(name, float(case.losses.held_out.mean()))
     ways = (
+        "covariance=diag" if case.settings.get("covariance") in ("full", "tied") else "",
         case.scaled("reg_covar", 10),
         case.scaled("n_components", 0.5),
         case.patience() if case.cost.get("late_rise", 0) > 0 else "",
