@@ -7,8 +7,10 @@
 A mutant is a clone of the last commit in which one node of one module's syntax tree is changed: a
 comparison, a boolean or arithmetic operator, a constant, a statement that is only a call, or a
 returned value. The tests of a module are those that `TESTS` lists for it, else the test files that
-import it. A mutant that passes them survives, and is reported with its diff; one that exceeds the
-time limit counts as noticed. The exit status is 1 if a mutant survives.
+import it, with the folder of its package if none of these is there. They must pass without a
+mutant first. A mutant that passes them survives, and is reported with its diff; one that exceeds
+the time limit counts as noticed. The exit status is 1 if a mutant survives, and 2 if the tests fail
+without one.
 
 mutmut does the same for functions without decorators, in a process that has imported the package.
 Here many functions are decorated, and processes with torch's threads must not fork.
@@ -134,44 +136,46 @@ def replaced(source: str, node: ast.expr | ast.stmt, text: str) -> str:
 
 def tests_of(file: Path) -> list[str]:
     """The test files for a module: those that `TESTS` lists for it or a package of it, else those
-    that import it.
+    that import it, and the folder of its package if none of these is there.
     """
     module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
     for name in sorted(TESTS, key=len, reverse=True):
         if f"{module}.".startswith(f"{name}."):
             return [f"tests/{test}" for test in TESTS[name]]
-    imports = re.compile(rf"^\s*(from|import) {re.escape(module)}\b", re.M)
+    package, _, name = module.rpartition(".")
+    imports = re.compile(
+        rf"^\s*(from|import) {re.escape(module)}\b|^from {re.escape(package)} import .*\b{name}\b",
+        re.M,
+    )
     files = sorted(ROOT.glob("tests/**/test_*.py"))
-    return [str(f.relative_to(ROOT)) for f in files if imports.search(f.read_text("utf-8"))]
+    importing = [str(f.relative_to(ROOT)) for f in files if imports.search(f.read_text("utf-8"))]
+    folder = Path("tests", *file.relative_to(ROOT / "genbench").parts[:1])
+    if (ROOT / folder).is_dir() and not any(Path(path).parent == folder for path in importing):
+        importing.append(str(folder))
+    return importing
 
 
-def survives(mutant: Mutant, limit: float) -> bool:
-    """Whether the tests pass on the mutant, in a copy of the tree."""
+def passes(tests: list[str], limit: float, mutant: Mutant | None = None) -> bool:
+    """Whether these tests pass in a clone of the last commit, with the mutant's module in it.
+
+    False also if they take longer than `limit` seconds. RuntimeError if pytest ran no test.
+    """
     with tempfile.TemporaryDirectory(prefix="mutant-") as top:
         tree = Path(top) / "tree"
-        subprocess.run(
-            [
-                "git",
-                "-c",
-                "advice.detachedHead=false",
-                "clone",
-                "-q",
-                "--shared",
-                str(ROOT),
-                str(tree),
-            ],
-            check=True,
-        )
-        (tree / mutant.file.relative_to(ROOT)).write_text(mutant.after, encoding="utf-8")
+        subprocess.run(["git", "clone", "-q", "--shared", str(ROOT), str(tree)], check=True)
+        if mutant is not None:
+            (tree / mutant.file.relative_to(ROOT)).write_text(mutant.after, encoding="utf-8")
         environment = os.environ | {"PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
         options = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--hypothesis-seed=0"]
-        command = [sys.executable, "-m", "pytest", *options, *tests_of(mutant.file)]
+        command = [sys.executable, "-m", "pytest", *options, *tests]
         try:
             done = subprocess.run(
-                command, cwd=tree, env=environment, timeout=limit, capture_output=True
+                command, cwd=tree, env=environment, timeout=limit, capture_output=True, text=True
             )
         except subprocess.TimeoutExpired:
             return False
+        if "no tests ran" in done.stdout:
+            raise RuntimeError(f"no test ran in {tests}: {done.stdout}{done.stderr}")
         return done.returncode == 0
 
 
@@ -200,8 +204,15 @@ def main() -> int:
         return 0
     survivors = 0
     with ThreadPoolExecutor(options.j) as pool:
-        verdicts = pool.map(lambda mutant: survives(mutant, options.limit), chosen)
-        for mutant, survived in zip(chosen, verdicts, strict=True):
+        # Tests that fail without a mutant would notice every one.
+        sets = sorted({tuple(tests_of(mutant.file)) for mutant in chosen})
+        sound = pool.map(lambda tests: passes([*tests], options.limit), sets)
+        broken = [tests for tests, passed in zip(sets, sound, strict=True) if not passed]
+        if broken:
+            print("these fail, or exceed the time limit, without a mutant:", broken)
+            return 2
+        alive = pool.map(lambda m: passes(tests_of(m.file), options.limit, m), chosen)
+        for mutant, survived in zip(chosen, alive, strict=True):
             survivors += survived
             place = f"{mutant.file.relative_to(ROOT)}:{mutant.line}"
             print(
