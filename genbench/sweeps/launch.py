@@ -28,10 +28,21 @@ from genbench.utils.text import quoted
 if TYPE_CHECKING:  # it imports torch
     from genbench.trained import Trained
 
+HARMLESS = (
+    "hydra.run.dir=",
+    "hydra.job.chdir=",
+)  # words to Hydra by which it writes no other files
+
 
 def run_single(words: list[str], registry: Registry) -> int:
-    """Let Hydra run the one job of these overrides; returns its exit status."""
-    if len(registry.folders) > 1 or any(map(is_hydras, words)):
+    """Let Hydra run the one job of these overrides; returns its exit status.
+
+    Hydra composes them once, while it runs them. A check of what it has composed comes too late
+    for its own settings, as it opens logs and folders before it calls the task. So those are
+    composed once more, beforehand, where other files or words may have changed them.
+    """
+    hydras = [word for word in words if is_hydras(word) and not word.startswith(HARMLESS)]
+    if len(registry.folders) > 1 or hydras:
         hydra_settings(words, registry, is_sweep=False)
     if any("hydra.job.chdir" in word for word in words):  # folders mean what they meant before
         words = absolute(words, [resolved(without_hydras(words), registry)], registry)

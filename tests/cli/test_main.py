@@ -16,6 +16,7 @@ from PIL import Image
 
 from genbench import experiment
 from genbench.config.choice_files import GROUPS
+from genbench.config.compose import hydra_ready
 from genbench.config.registry import builtin_registry
 
 
@@ -44,6 +45,26 @@ def test_what_hydra_offers_beside_settings_works(genbench, tmp_path, undrawn):
         done = genbench(*words, *more)
         assert done.returncode == 0, done.stderr
     assert len([*tmp_path.glob("*/**/metrics.json")]) == 3 and os.getcwd() == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "times"),
+    [
+        ("model=vae beta=4", 1),
+        ("experiment=smoke lr=0.1", 1),
+        ("model=vae hydra.run.dir=run", 1),
+        ("model=vae hydra.job.name=mine", 2),  # once more beforehand, to look for files of Hydra
+    ],
+)
+def test_a_run_is_composed_once(genbench, monkeypatch, words, times):
+    calls = []
+    with hydra_ready(builtin_registry()) as (hydra, _):
+        loader = type(hydra.config_loader)
+    load = loader.load_configuration
+    counted = lambda *args, **kwargs: (calls.append(args), load(*args, **kwargs))[1]
+    monkeypatch.setattr(loader, "load_configuration", counted)
+    monkeypatch.setattr(experiment, "run", lambda *args, **kwargs: None)
+    assert genbench(*words.split()).returncode == 0 and len(calls) == times
 
 
 def test_every_setting_is_declared_and_every_default_allowed():
