@@ -32,7 +32,7 @@ def settings_help(usage: str, registry: Registry) -> str:
         parts.append(
             help_section(
                 f"{group}=NAME",
-                [(c, _about(f"{group}/{c}", registry)[:1]) for c in registry.names(group)],
+                [(c, about(f"{group}/{c}", registry)[:1]) for c in registry.names(group)],
             )
         )
     sections: dict[str, list[HelpRow]] = {}
@@ -59,7 +59,7 @@ def choices_help(group: str, registry: Registry) -> str:
     """Every choice of a group: what it is, its source, the settings of its own."""
     rows = []
     for choice in registry.names(group):
-        paragraphs = _about(f"{group}/{choice}", registry)
+        paragraphs = about(f"{group}/{choice}", registry)
         if choice in registry.readable(group):
             names = ", ".join(setting.name for setting in _own(group, choice, registry))
             paragraphs = [*paragraphs, f"settings: {names}"]
@@ -224,7 +224,7 @@ def _row(setting: Setting, default: Any, others: dict[str, Any]) -> HelpRow:
     return name, [setting.meaning, "; ".join([setting.in_words(), *exceptions(others)])]
 
 
-def _about(path: str, registry: Registry) -> list[str]:
+def about(path: str, registry: Registry) -> list[str]:
     """What a choice is, then its source; or why it cannot be used."""
     problem = registry.problem(path)
     return registry.about(path) if problem is None else [f"cannot be used: {problem}"]

@@ -38,7 +38,7 @@ from genbench import __version__
 from genbench.cli.commands import RUN_COMMANDS
 from genbench.cli.completion import SCRIPTS, candidates
 from genbench.cli.flags import parse_flags
-from genbench.cli.help import choices_help, command_help, name_help, names, settings_help
+from genbench.cli.help import about, choices_help, command_help, name_help, names, settings_help
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import Registry, builtin_registry
 from genbench.settings.names import nearest
@@ -210,7 +210,7 @@ def _experiments(words: list[str], registry: Registry) -> int:
     listed = experiments(registry)
     width = max(map(len, listed), default=0)
     for name in listed:
-        print(f"  {name:{width}}  {' '.join(registry.about(f'{EXPERIMENT}/{name}')[:1])}")
+        print(f"  {name:{width}}  {' '.join(about(f'{EXPERIMENT}/{name}', registry)[:1])}")
     return 0
 
 

@@ -30,7 +30,7 @@ def read_choice(file: Path, by_user: bool) -> tuple[dict[str, Any], list[str]]:
     """What a file of settings holds, and the lines of the comment at its head.
 
     UserError for a file that cannot be read, that names a choice or its code by something other
-    than text, or that is a user's own and has settings of Hydra.
+    than text, or that is a user's own and has settings of Hydra, or lacks the line for Hydra.
     """
     try:
         text = read_text(Path(os.path.realpath(file)), MOST_YAML)  # a link is allowed here
@@ -44,7 +44,16 @@ def read_choice(file: Path, by_user: bool) -> tuple[dict[str, Any], list[str]]:
     _check_fixed(file, content)
     if by_user:
         _check_no_hydra(file, text, content)
+        if file.parent.name in GROUPS:
+            require_global(file, text)
     return content, _head(text)
+
+
+def require_global(file: Path, text: str) -> None:
+    """UserError where a file lacks the line without which Hydra puts its settings elsewhere."""
+    if not re.search(r"(?m)^#\s*@package\s+_global_\s*$", text):
+        what = "does not say that its settings are those of the run"
+        raise UserError(str(file), what, fix="begin it with the line: # @package _global_")
 
 
 def _head(text: str) -> list[str]:

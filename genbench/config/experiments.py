@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from genbench.config.choice_files import GROUPS
+from genbench.config.choice_files import GROUPS, require_global
 from genbench.config.registry import Registry
 from genbench.config.values import flatten
 from genbench.settings.names import nearest
@@ -21,12 +21,18 @@ EXPERIMENT = "experiment"
 
 
 def experiments(registry: Registry) -> list[str]:
-    """The names of the experiments, without recipes that stand in the same folder."""
-    return [
-        name
-        for name in registry.names(EXPERIMENT)
-        if not is_recipe(_text(registry.file(f"{EXPERIMENT}/{name}")))
-    ]
+    """The names of the experiments, without recipes in the same folder.
+
+    Damaged files are among them, so that those who use one learn what is wrong with it.
+    """
+    return [name for name in registry.names(EXPERIMENT) if not _holds_recipe(name, registry)]
+
+
+def _holds_recipe(name: str, registry: Registry) -> bool:
+    try:
+        return is_recipe(_text(registry.file(f"{EXPERIMENT}/{name}")))
+    except UserError:
+        return False
 
 
 def with_experiment(given: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
@@ -56,13 +62,15 @@ def preset_of(name: Any, registry: Registry, within: tuple[str, ...] = ()) -> di
         raise UserError(str(file), error.what, fix="correct the file") from error
     if is_recipe(text):
         raise UserError(str(file), "is a recipe, not an experiment", fix=f"genbench verify {name}")
-    if not re.search(r"(?m)^#\s*@package\s+_global_\s*$", text):
-        what = "does not say that its settings are those of the run"
-        raise UserError(str(file), what, fix="begin it with the line: # @package _global_")
+    require_global(file, text)
     if not isinstance(content, dict):
         raise UserError(
             str(file), "holds no settings by name", fix="write NAME: VALUE in each line"
         )
+    for group in GROUPS:
+        if group in content and not isinstance(content[group], dict):
+            fix = f"choose it in the defaults list: defaults: [override /{group}: NAME]"
+            raise UserError(f"{file}: {group}", "is no setting", content[group], fix)
     if name in within:
         chain = " > ".join([*within, name])
         raise UserError(str(file), "includes itself", chain, "correct its defaults list")

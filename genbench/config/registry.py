@@ -57,7 +57,8 @@ class Registry:
     def problem(self, path: str) -> UserError | None:
         """Why a choice cannot be used, if it cannot."""
         try:
-            self.settings(path)
+            if path.partition("/")[0] in GROUPS:
+                self.settings(path)
             self.about(path)
         except UserError as error:
             return error
@@ -81,12 +82,18 @@ class Registry:
         return found
 
     def require_named(self, group: str, choice: str) -> None:
-        """UserError where the file of a choice lacks its name or the code that it stands for."""
+        """UserError where the file of a choice lacks the code that it stands for, or its name.
+
+        A run records the name, by which other commands find the file again.
+        """
+        path = f"{group}/{choice}"
         for name in (f"{group}.name", f"{group}.{CODE[group]}"):
-            if self._preset(f"{group}/{choice}", name) is None:
-                raise UserError(
-                    f"{self.file(f'{group}/{choice}')}: {name}", "is missing", fix=EXAMPLES[group]
-                )
+            if self._preset(path, name) is None:
+                raise UserError(f"{self.file(path)}: {name}", "is missing", fix=EXAMPLES[group])
+        named = self._preset(path, f"{group}.name")
+        if named != choice:
+            what, fix = "must be the name of the file", f"{group}: {{name: {choice}}}"
+            raise UserError(f"{self.file(path)}: {group}.name", what, named, fix)
 
     def let_import(self) -> None:
         """Let Python find modules in a user's own folders, whose YAML files name classes and

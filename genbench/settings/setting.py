@@ -92,7 +92,8 @@ class Setting:
             raise UserError(self.name, f"must be given: {self.meaning}", fix=self.example)
         allowed = [word for alternative in in_force for word in alternative.words]
         near = nearest_value(written(value), allowed)
-        example = self.example if self.required else f"{self.name}={written(self.default)}"
+        usual = allowed[:1] if value == self.default else [written(self.default)]  # a wrong preset
+        example = f"{self.name}={usual[0]}" if usual and not self.required else self.example
         raise UserError(
             self.name,
             f"must be {self.in_words(others)}",

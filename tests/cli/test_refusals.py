@@ -11,6 +11,8 @@ from helpers.commands import TINY, put_own
 
 from genbench.config.registry import builtin_registry
 
+PACKAGE = "# @package _global_\n"
+
 
 @pytest.mark.parametrize(
     ("args", "says"),
@@ -179,8 +181,13 @@ def test_a_wrong_request_is_refused_in_one_line(args, says, genbench, tmp_path):
             "model/mine.yaml: is damaged: it is not valid YAML: could not determine a constructor",
         ),
         ("[1, 2]", "model/mine.yaml: holds no settings by name"),
-        ("defaults: [mine]", "model/mine.yaml: includes itself"),
-        ("defaults: 3", "model/mine.yaml: defaults: must be a list"),
+        (f"{PACKAGE}defaults: [mine]", "model/mine.yaml: includes itself"),
+        (f"{PACKAGE}defaults: 3", "model/mine.yaml: defaults: must be a list"),
+        ("model: {name: mine, class: my.Model}", "begin it with the line: # @package _global_"),
+        (
+            f"{PACKAGE}model: {{name: other, class: genbench.models.pca.PCA}}",
+            "model/mine.yaml: model.name: must be the name of the file (got other)",
+        ),
         ("model: 5", "model/mine.yaml: model: must be NAME: VALUE pairs (got 5)"),
         ("model: {name: mine, class: }", "model/mine.yaml: model.class: must be a text"),
         ("model: {name: mine, class: [a]}", "model/mine.yaml: model.class: must be a text"),
@@ -198,7 +205,7 @@ def test_a_wrong_request_is_refused_in_one_line(args, says, genbench, tmp_path):
         ),
         (None, "model/mine.yaml: is damaged: it is a pipe"),
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_damaged_configs_of_ones_own_are_refused_in_one_line(text, says, genbench, tmp_path):
     for name in ("model/mine.yaml", "hydra/launcher/basic.yaml"):
@@ -226,6 +233,13 @@ def require_others_usable(genbench, says):
     assert genbench("help", "n_components", "--config-dir", "own").returncode == 0
     done = genbench("model=kmeans", "k=3", "--config-dir", "own")
     assert done.returncode == 2 and "did you mean 'n_components'" in done.stderr
+
+
+def test_a_preset_that_is_not_allowed_is_not_what_the_error_advises(genbench, tmp_path):
+    mine = "model: {name: mine, class: genbench.models.pca.PCA}\nlatent_dim: banana\n"
+    put_own(tmp_path, model__mine=PACKAGE + mine)
+    done = genbench("model=mine", "--config-dir", "own")
+    assert done.returncode == 2 and "(got banana); fix: such as latent_dim=auto" in done.stderr
 
 
 def test_no_config_of_ones_own_lets_hydra_write_into_a_runs_folder(genbench, tmp_path):

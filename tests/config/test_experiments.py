@@ -43,14 +43,24 @@ def test_an_experiment_sets_what_its_file_says_and_the_command_wins(plus, genben
         ("# @package _global_\ndefaults: [override /hydra/launcher: joblib]\n", "chooses a model"),
         ("# @package _global_\ndefaults: [override /model: vea]\n", "fix: model=vae"),
         ("# @package _global_\nseed: [\n", "is damaged"),
+        ("# @package _global_\nmodel: vae\n", "fix: choose it in the defaults list"),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_a_file_that_is_no_experiment_is_refused_in_one_line(text, says, genbench, tmp_path):
     put_own(tmp_path, experiment__mine=text)
     for sweep in ([], ["-m"]):
         done = genbench(*sweep, "experiment=mine", "--config-dir", "own")
         assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+def test_a_damaged_experiment_is_named_where_experiments_are_listed(genbench, tmp_path):
+    put_own(tmp_path, experiment__bad="")
+    (tmp_path / "own" / "experiment" / "bad.yaml").write_bytes(b"\xff")
+    listed = genbench("experiments", "--config-dir", "own")
+    assert listed.returncode == 0 and "  smoke " in listed.stdout
+    assert re.search("  bad +cannot be used: .*is no UTF-8 text", listed.stdout)
+    assert genbench("help", "vae", "--config-dir", "own").returncode == 0
 
 
 @pytest.mark.parametrize("name", sorted(f.stem for f in (CONFIGS / "experiment").glob("*.yaml")))
