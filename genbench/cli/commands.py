@@ -11,6 +11,7 @@ from genbench.config.saved import given, options, recorded
 from genbench.runs.compatibility import LENGTH
 from genbench.runs.directory import Record, read_metrics
 from genbench.runs.sweep_summary import is_sweep
+from genbench.settings.commands import EvaluateOptions, OutputOptions
 from genbench.utils.errors import UserError
 
 # Modules that import torch, pandas or Hydra are imported by the command that needs them.
@@ -61,6 +62,7 @@ def _generate(command: str, words: list[str], registry: Registry) -> int:
     """A command of `generate`, for a run's folder and options."""
 
     folder, chosen = options(command, words, registry)
+    assert isinstance(chosen, OutputOptions)
     config = recorded(folder, registry)
     from genbench.cli.generate import generate
 
@@ -84,6 +86,7 @@ def _evaluate(words: list[str], registry: Registry) -> int:
         return 0
 
     folder, chosen = options("evaluate", words, registry)
+    assert isinstance(chosen, EvaluateOptions)
     config = recorded(folder, registry)
     registry.let_import()
     from genbench.evaluation.context import Asked

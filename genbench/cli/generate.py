@@ -2,7 +2,7 @@
 between codes, and latents.
 
 A command is one function `(trained, viewer, options) -> arrays by name, picture`, listed by
-`@command` with the abilities that it needs; its options are declared in configs/command/.
+`@command` with the abilities that it needs. genbench/settings/commands.py declares its options.
 `figures` has what computes and draws, which runs share.
 """
 
@@ -16,7 +16,6 @@ import torch
 
 from genbench.config.registry import Registry
 from genbench.config.resolvers import unique_name
-from genbench.config.values import Settings
 from genbench.experiment import load_run
 from genbench.figures.files import png
 from genbench.figures.latent import (
@@ -31,6 +30,14 @@ from genbench.figures.samples import draw_samples
 from genbench.figures.scene import Scene
 from genbench.model import Model, supports
 from genbench.runs.checkpoint_files import MEMORY
+from genbench.settings.commands import (
+    HeldOutOptions,
+    InterpolateOptions,
+    OutputOptions,
+    ReconstructOptions,
+    SampleOptions,
+    TraverseOptions,
+)
 from genbench.settings.setting import written
 from genbench.sweeps.launch import run_title
 from genbench.trained import Trained
@@ -41,7 +48,7 @@ from genbench.utils.files import make_folder, write
 from genbench.utils.text import counted, quoted
 
 Generated = tuple[dict[str, torch.Tensor], torch.Tensor | None]
-Generator = Callable[[Trained, Scene, Settings], Generated]
+Generator = Callable[[Trained, Scene, Any], Generated]  # of the options of the command
 
 
 class Command(NamedTuple):
@@ -79,14 +86,14 @@ def command(*needs: str, vectors: bool = False) -> Callable[[Generator], Generat
 
 
 @command("sample")
-def sample(trained: Trained, v: Scene, s: Settings) -> Generated:
+def sample(trained: Trained, v: Scene, s: SampleOptions) -> Generated:
     samples = trained.sample(s.n, s.seed, s.y)
     of = "" if s.y is None else f" of class {trained.data.called(s.y)}"
     return {"samples": samples}, draw_samples(v, samples, of)
 
 
 @command("encode", "decode")
-def reconstruct(trained: Trained, v: Scene, s: Settings) -> Generated:
+def reconstruct(trained: Trained, v: Scene, s: ReconstructOptions) -> Generated:
     _require_points(v, s.n, s.n)
     originals, again = reconstructed(v, trained.model, s.n)
     return {"originals": originals, "reconstructions": again}, draw_reconstructions(
@@ -95,7 +102,7 @@ def reconstruct(trained: Trained, v: Scene, s: Settings) -> Generated:
 
 
 @command("encode", "decode", vectors=True)
-def interpolate(trained: Trained, v: Scene, s: Settings) -> Generated:
+def interpolate(trained: Trained, v: Scene, s: InterpolateOptions) -> Generated:
     _require_points(v, s.n, 2 * s.n)
     originals, codes, points = interpolated(v, trained.model, s.n, s.steps)
     arrays = {"originals": originals, "codes": codes, "points": points}
@@ -103,7 +110,7 @@ def interpolate(trained: Trained, v: Scene, s: Settings) -> Generated:
 
 
 @command("decode", vectors=True)
-def traverse(trained: Trained, v: Scene, s: Settings) -> Generated:
+def traverse(trained: Trained, v: Scene, s: TraverseOptions) -> Generated:
     cloud, whose = usual_codes(v, trained.model)
     mean, reach = cloud.mean(0), s.range * cloud.std(0, correction=0)
     found = traversed(v, trained.model, cloud, mean - reach, mean + reach, s.steps)
@@ -126,7 +133,9 @@ def _require_points(v: Scene, n: int, points: int) -> None:
 
 
 @torch.no_grad()
-def generate(name: str, config: dict, folder: Path, options: Settings, registry: Registry) -> int:
+def generate(
+    name: str, config: dict, folder: Path, options: OutputOptions, registry: Registry
+) -> int:
     """Run a command on the run in a folder: write the arrays and their picture, and print where.
 
     UserError, and nothing is written, for a run that is not finished, data that it lacks and a
@@ -135,7 +144,7 @@ def generate(name: str, config: dict, folder: Path, options: Settings, registry:
     registry.let_import()
     trained = load_run(config, folder, options.device)
     _require_able(name, trained)
-    part = options.get("part", "")
+    part = options.part if isinstance(options, HeldOutOptions) else ""
     if part and part not in trained.data.splits:
         raise UserError(
             "part",
@@ -148,8 +157,9 @@ def generate(name: str, config: dict, folder: Path, options: Settings, registry:
     viewer.at(trained.metrics["cost"]["kept_epoch"])
     _require_room(trained, options)
     arrays, picture = COMMANDS[name].function(trained, viewer, options)
+    values = {key: options.values()[key] for key in registry.own_first(f"command/{name}")}
     path = _made(folder, options.to) / unique_name(
-        name, [f"{key}={written(v)}" for key, v in options.items() if _is_named(key, v)]
+        name, [f"{key}={written(v)}" for key, v in values.items() if _is_named(key, v)]
     )
     write(path.with_name(f"{path.name}.npz"), packed(arrays))
     signals.check()
@@ -168,21 +178,22 @@ def generate(name: str, config: dict, folder: Path, options: Settings, registry:
     return 0
 
 
-def _require_room(trained: Trained, s: Settings) -> None:
+def _require_room(trained: Trained, options: OutputOptions) -> None:
     """UserError for so many points that they cannot fit the memory of this machine, before any is
     drawn.
     """
     width = trained.model.latent_dim or 0
-    points = s.get("n", width) * s.get("steps", 1)
+    values = options.values()
+    points = values.get("n", width) * values.get("steps", 1)
     size = 4 * COPIES * points * (trained.data.spec.size + width)  # bytes
     if size > MEMORY:
-        name = max(("n", "steps"), key=lambda option: s.get(option, 0))
+        name = max(("n", "steps"), key=lambda option: values.get(option, 0))
         what = (
             f"{points:,} points would take {size / 2**30:,.3g} GiB of memory, "
             f"and this machine has {MEMORY / 2**30:,.3g}"
         )
         raise UserError(
-            name, what, s[name], f"{name}={max(1, MEMORY // (size // s[name]))} at most"
+            name, what, values[name], f"{name}={max(1, MEMORY // (size // values[name]))} at most"
         )
 
 

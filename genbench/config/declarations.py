@@ -35,11 +35,17 @@ def settings_class(group: str, code: str, key: str) -> type[Settings]:
 
 def typed(config: Mapping[str, Any]) -> RunSettings:
     """A checked config as the settings class of its model, with that of its dataset in it."""
-    dataset, model = config["dataset"], config["model"]
-    datasets = settings_class("dataset", dataset["loader"], "dataset.loader")
-    models = settings_class("model", model["class"], "model.class")
-    built = models.from_checked({**config, "dataset": datasets.from_checked(dataset)})
+    declared = settings_class("model", config["model"]["class"], "model.class")
+    built = declared.from_checked({**config, "dataset": typed_dataset(config["dataset"])})
     assert isinstance(built, RunSettings)
+    return built
+
+
+def typed_dataset(config: Mapping[str, Any]) -> DatasetSettings:
+    """The part of a checked config that is about the dataset, as its settings class."""
+    declared = settings_class("dataset", config["loader"], "dataset.loader")
+    built = declared.from_checked(config)
+    assert isinstance(built, DatasetSettings)
     return built
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from genbench.config.choice_files import CODE, GROUPS
 from genbench.config.registry import Registry
 from genbench.config.validation import check
-from genbench.config.values import Loader, Settings
+from genbench.config.values import Loader
+from genbench.settings.base import Settings
 from genbench.settings.names import nearest
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, parse_yaml, read_yaml
@@ -65,8 +66,7 @@ def options(command: str, words: list[str], registry: Registry) -> tuple[Path, S
     """The folder of a run and the checked options, that the words `RUN [NAME=VALUE ...]` give a
     command.
 
-    The options are those that configs/command/ declares; the ones that are not given are at their
-    defaults.
+    The class of the command declares the options. Those that are not given are at their defaults.
     """
     known = registry.own_first(f"command/{command}")
     if not words or ("=" in words[0] and words[0].partition("=")[0] in known):
@@ -85,6 +85,5 @@ def options(command: str, words: list[str], registry: Registry) -> tuple[Path, S
             )
             raise UserError(name, f"{command} has no such option", word, fix)
         values[name] = given(name, text)
-    return Path(words[0]), Settings(
-        {name: setting.check(values[name], values) for name, setting in known.items()}
-    )
+    checked = {name: setting.check(values[name], values) for name, setting in known.items()}
+    return Path(words[0]), registry.declared(f"command/{command}").from_checked(checked)

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from genbench.config.choice_files import FIXED, GROUPS
 from genbench.config.registry import Registry
 from genbench.config.values import flatten
+from genbench.settings.base import user_error
 from genbench.settings.fields import ConditionalDefault
 from genbench.settings.names import nearest
 from genbench.settings.setting import Setting
@@ -84,11 +85,7 @@ def require_agreement(values: Mapping[str, Any], dataset: str, registry: Registr
     try:
         registry.declared(path).model_validate(own)
     except ValidationError as error:
-        first = error.errors()[0]
-        found = first.get("ctx", {}).get("error")
-        if isinstance(found, UserError):
-            raise found from None
-        raise UserError(f"dataset={dataset}", str(found or first["msg"])) from None
+        raise user_error(error, f"dataset={dataset}") from None
 
 
 def known_settings(

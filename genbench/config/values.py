@@ -1,4 +1,4 @@
-"""The values of settings as code reads them: by attribute, by dotted name, and from YAML."""
+"""The values of settings by dotted name, and numbers in YAML as Hydra reads them."""
 
 import re
 from typing import Any
@@ -13,18 +13,6 @@ class Loader(yaml.SafeLoader):
 Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"]
 )
-
-
-class Settings(dict):
-    """A model's or dataset's settings, read as attributes; `lambda`, a word of Python, as
-    `s["lambda"]`.
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(name) from None
 
 
 def flatten(values: dict, prefix: str = "") -> dict[str, Any]:

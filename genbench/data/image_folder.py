@@ -17,8 +17,8 @@ import torch
 from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
 
 from genbench.config.picture_layout import picture_layout, require_filled
-from genbench.config.values import Settings
 from genbench.data.types import RawDataset
+from genbench.settings.datasets import ImageFolderSettings
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, plain
 from genbench.utils.pictures import opened_picture
@@ -29,7 +29,7 @@ DEPTH = (0, 65535)  # values of 16 bits
 SHOWN = 10  # files that cannot be read, in a message
 
 
-def image_folder(s: Settings) -> RawDataset:
+def image_folder(s: ImageFolderSettings) -> RawDataset:
     """Pictures in `root`, labelled by their class folders, whose names are in alphabetical order.
 
     `root` holds train/ and test/, or else all pictures, of which `test_size` are set aside. Raises
@@ -70,7 +70,7 @@ def image_folder(s: Settings) -> RawDataset:
 
 
 def _pictures(
-    files: list[Path], root: Path, s: Settings
+    files: list[Path], root: Path, s: ImageFolderSettings
 ) -> tuple[dict[Path, np.ndarray], list[str]]:
     """All pictures by their file, as [H, W, C], and the files that are none, each with the reason.
 
@@ -114,7 +114,7 @@ def _name(file: Path, root: Path) -> str:
     return plain(str(file.relative_to(root)))
 
 
-def _report_bad(bad: list[str], n: int, root: Path, s: Settings) -> None:
+def _report_bad(bad: list[str], n: int, root: Path, s: ImageFolderSettings) -> None:
     """Warn of files that are left out, or raise UserError unless `skip_bad` allows it."""
     more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
     what = f"{len(bad)} of {counted(n, 'file')} cannot be read: {', '.join(bad[:SHOWN])}{more}"
@@ -134,7 +134,7 @@ def _commonest_size(files: list[Path]) -> tuple[int, int] | None:
     return sizes.most_common(1)[0][0] if sizes else None
 
 
-def _to_bytes(pictures: dict[Path, np.ndarray], s: Settings) -> None:
+def _to_bytes(pictures: dict[Path, np.ndarray], s: ImageFolderSettings) -> None:
     """Turn 16-bit pictures into bytes, in place.
 
     `levels` are black and white, by default the least and the largest value: cameras, microscopes
@@ -172,7 +172,7 @@ def _stacked(pictures: list[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(x)
 
 
-def _picture(file: Path, s: Settings) -> np.ndarray:
+def _picture(file: Path, s: ImageFolderSettings) -> np.ndarray:
     """One file as bytes [H, W, C], or with 16 bits, upright, with transparent parts on white.
 
     C is 1 for a grey picture unless `channels` is 3.
@@ -198,7 +198,7 @@ def _picture(file: Path, s: Settings) -> np.ndarray:
     return np.asarray(image).reshape(image.height, image.width, -1)
 
 
-def _sixteen_bits(image: Image.Image, s: Settings) -> np.ndarray:
+def _sixteen_bits(image: Image.Image, s: ImageFolderSettings) -> np.ndarray:
     """A grey picture of 16 bits [H, W, C], which `convert` would clip at 255."""
     values = np.asarray(image).astype(np.float32)
     if values.min() < DEPTH[0] or values.max() > DEPTH[1]:

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from genbench.config.values import Settings
+from genbench.config.declarations import typed_dataset
 from genbench.data.checks import check_labels, check_values, classes_of, warn_of_unseen
 from genbench.data.noise import add_noise, requested_noise
 from genbench.data.preprocessing import moments_of, resized
 from genbench.data.splits import hide_labels, keep_classes, split_points
 from genbench.data.types import Data, DataSpec, RawDataset, Reference, Split
+from genbench.settings.datasets import DatasetSettings, ImageSettings
 from genbench.utils.errors import UserError, plain
 from genbench.utils.imports import locate
 
@@ -26,10 +27,10 @@ def load(settings: Mapping[str, Any], device: torch.device) -> Data:
 
     Raises UserError for splits that do not fit together and for values that are not finite.
     """
-    s = Settings(settings)
+    s = typed_dataset(settings)
     source = _source(s)
     reference, moments = _reference(source, s), moments_of(source)
-    source = keep_classes(source, s.get("classes"))
+    source = keep_classes(source, s.classes if isinstance(s, ImageSettings) else None)
     splits = split_points(source, s)
     classes, absent = classes_of(splits)
     warn_of_unseen(splits["test"], absent, source.names)
@@ -53,16 +54,17 @@ def load(settings: Mapping[str, Any], device: torch.device) -> Data:
     )
 
 
-def _source(s: Settings) -> RawDataset:
+def _source(s: DatasetSettings) -> RawDataset:
     """What the loader returns, checked, with images in the size that `resize` asks for."""
     source = locate(s.loader, "dataset.loader")(s)
     check_values(source, s.name)
     check_labels(source, s.name)
     names, skipped = (tuple(map(plain, texts)) for texts in (source.names, source.skipped))
-    return resized(source._replace(names=names, skipped=skipped), s.get("resize"))
+    size = s.resize if isinstance(s, ImageSettings) else None
+    return resized(source._replace(names=names, skipped=skipped), size)
 
 
-def _reference(source: RawDataset, s: Settings) -> Reference | None:
+def _reference(source: RawDataset, s: DatasetSettings) -> Reference | None:
     """All labelled training images of the dataset, if it has images of two classes or more."""
     if source.x.dim() != 4 or source.y is None or len(source.y.unique()) < 2:
         return None

@@ -5,17 +5,19 @@ from functools import partial
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.types import Noise, RawDataset, Split
+from genbench.settings.datasets import DatasetSettings, ImageSettings
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
 
-def requested_noise(source: RawDataset, s: Settings) -> Noise | None:
+def requested_noise(source: RawDataset, s: DatasetSettings) -> Noise | None:
     """The noise that the settings ask for; UserError if the data cannot have it."""
-    if s.get("binarize", "none") != "none":
+    if not isinstance(s, ImageSettings):
+        return None
+    if s.binarize != "none":
         return Noise("binarize", "static", source.scale, binary, trials=1)
-    if s.get("dequantize", False):
+    if s.dequantize:
         if source.x.is_floating_point():
             what = "needs pixels that are whole numbers"
             raise UserError("dataset.dequantize", what, s.dequantize, "leave it out")
@@ -25,13 +27,14 @@ def requested_noise(source: RawDataset, s: Settings) -> Noise | None:
     return None
 
 
-def add_noise(name: str, split: Split, noise: Noise, s: Settings) -> Split:
+def add_noise(name: str, split: Split, noise: Noise, s: DatasetSettings) -> Split:
     """The split with its noise drawn once, or to be drawn at every visit if noise is `dynamic`.
 
     Only training points get dynamic noise. Held-out points keep one draw, so that epochs compare.
     """
     split = replace(split, scale=noise.scale)
-    if s[noise.setting] == "dynamic" and name == "train":
+    is_dynamic = isinstance(s, ImageSettings) and "dynamic" in (s.binarize, s.dequantize)
+    if is_dynamic and name == "train":
         return replace(split, noise=noise)
     return Split(noise.draw(split.values(), generator(s.seed, noise.setting, name)), split.y)
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from genbench.config.data_folders import AMAT, IDX, PUBLISHED, PublishedFolder
-from genbench.config.values import Settings
 from genbench.data.cifar import cifar
 from genbench.data.downloads import Download, cache_folder, fetched, sha256_of
 from genbench.data.emnist import EMNIST_ARCHIVE, read_emnist
@@ -21,11 +20,16 @@ from genbench.data.faces import faces
 from genbench.data.readers import Files, Member, PublishedSplits, amat, damaged, idx
 from genbench.data.types import RawDataset
 from genbench.data.vision import read_svhn, read_usps
+from genbench.settings.datasets import (
+    BinarizedMNISTSettings,
+    DigitsSettings,
+    PublishedSettings,
+)
 from genbench.utils.errors import UserError
 from genbench.utils.signals import check
 
 
-def digits(s: Settings) -> RawDataset:
+def digits(s: DigitsSettings) -> RawDataset:
     """scikit-learn's digits: 1,797 images [1, 8, 8].
 
     A pixel counts the dots that are set in a 4x4 block of a bitmap.
@@ -58,12 +62,12 @@ class Published:
     verified: bool = False
     options: tuple[str, ...] = ()
 
-    def __call__(self, s: Settings) -> RawDataset:
+    def __call__(self, s: PublishedSettings | BinarizedMNISTSettings) -> RawDataset:
         files = self.folder.paths(Path(s.root)) if s.root else self._in_cache(s.name)
         try:
             if self.verified and s.root:
                 self._verify(files)
-            splits, names = self.read(files, **{name: s[name] for name in self.options})
+            splits, names = self.read(files, **{name: getattr(s, name) for name in self.options})
         except OSError as error:
             what = f"cannot be read: {error.strerror}"
             raise UserError(str(error.filename), what, fix="make it readable") from error

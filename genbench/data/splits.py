@@ -5,54 +5,58 @@ Classes may be left out before, and labels hidden after it.
 
 import math
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
 
-from genbench.config.values import Settings
 from genbench.data.types import RawDataset, Split
+from genbench.settings.datasets import DatasetSettings, TestSizeSettings
 from genbench.utils.errors import UserError
 from genbench.utils.rng import fold, generator
 from genbench.utils.text import counted
 
+Size: TypeAlias = int | float | Literal["auto"]
 USUAL_VALIDATION = 5000  # points, unless that is more than a tenth of all
 
 
-def split_points(source: RawDataset, s: Settings) -> dict[str, Split]:
+def split_points(source: RawDataset, s: DatasetSettings) -> dict[str, Split]:
     """The splits by name, as the dataset's own seed draws them.
 
     "validation" is absent if it would be empty. UserError if nothing would be left to train on.
     """
     points = Split(source.x, source.y, source.scale)
     if source.test_x is None:
-        test, points = _set_aside(points, "test_size", s, "test")
+        if not isinstance(s, TestSizeSettings):
+            what = "the dataset has no test points, and no setting that says how many to set aside"
+            raise UserError("dataset.test_size", what, fix="inherit TestSizeSettings")
+        test, points = _set_aside(points, "test_size", s.test_size, s.seed, "test")
     else:
         test = Split(source.test_x, source.test_y, source.scale)
-    validation, train = _set_aside(points, "val_size", s, "parts", source.ordered)
+    validation, train = _set_aside(points, "val_size", s.val_size, s.seed, "parts", source.ordered)
     splits = {"train": train.first(s.limit), "validation": validation, "test": test}
     return {name: split for name, split in splits.items() if len(split) or name != "validation"}
 
 
 def _set_aside(
-    points: Split, setting: str, s: Settings, purpose: str, last: bool = False
+    points: Split, setting: str, asked: Size, seed: int, purpose: str, last: bool = False
 ) -> tuple[Split, Split]:
-    """As many points as the setting says, the last ones or random ones, and the rest.
+    """As many points as a setting asks for, the last ones or random ones, and the rest.
 
     `purpose` is folded into the seed of the random choice.
     """
-    n, size = len(points), count(s[setting], len(points))
+    n, size = len(points), count(asked, len(points))
     if size >= n:
         what = f"leaves nothing to train on of {counted(n, 'point')}"
         fix = f"a share, such as dataset.{setting}=0.1"
-        raise UserError(f"dataset.{setting}", what, s[setting], fix)
+        raise UserError(f"dataset.{setting}", what, asked, fix)
     if last:
         return points.at(slice(n - size, n)), points.at(slice(n - size))
-    order = torch.randperm(n, generator=generator(s.seed, purpose))
+    order = torch.randperm(n, generator=generator(seed, purpose))
     return points.at(order[:size]), points.at(order[size:])
 
 
-def count(size: int | float | Literal["auto"], n: int) -> int:
+def count(size: Size, n: int) -> int:
     """The number of points that a setting means: a number, a share of n, or `auto`.
 
     A share is rounded up, so that it is never no point at all.
@@ -87,12 +91,12 @@ def keep_classes(source: RawDataset, classes: list[int] | None) -> RawDataset:
     return source._replace(test_x=test_x[chosen], test_y=test_y[chosen])
 
 
-def hide_labels(train: Split, s: Settings) -> Split:
+def hide_labels(train: Split, s: DatasetSettings) -> Split:
     """The training points with `labelled` labels, equally many of each class; the others are -1.
 
     Without the setting `labelled` all labels stay. UserError if the data have no labels.
     """
-    if s.get("labelled") is None:
+    if s.labelled is None:
         return train
     if train.y is None:
         raise UserError("dataset.labelled", "the data have no classes", s.labelled, "leave it out")

@@ -4,9 +4,9 @@ import math
 
 import torch
 
-from genbench.config.values import Settings
 from genbench.data.splits import count
 from genbench.data.types import RawDataset
+from genbench.settings.datasets import GaussiansSettings, MoonsSettings, SyntheticSettings
 from genbench.utils.rng import generator
 
 
@@ -71,24 +71,24 @@ class Moons(MixtureDensity):
         return arc + self.scales[0] * noise, moon
 
 
-def ring(s: Settings) -> RawDataset:
+def ring(s: SyntheticSettings) -> RawDataset:
     """Eight Gaussians of standard deviation .01 on the unit circle."""
     angle = torch.arange(8) * (2 * math.pi / 8)
     return _draw(MixtureDensity(torch.stack([angle.cos(), angle.sin()], 1), torch.tensor(0.01)), s)
 
 
-def grid(s: Settings) -> RawDataset:
+def grid(s: SyntheticSettings) -> RawDataset:
     """Twenty-five Gaussians of standard deviation .05 on {-4, -2, 0, 2, 4}^2."""
     side = torch.arange(-4.0, 5.0, 2.0)
     return _draw(MixtureDensity(torch.cartesian_prod(side, side), torch.tensor(0.05)), s)
 
 
-def moons(s: Settings) -> RawDataset:
+def moons(s: MoonsSettings) -> RawDataset:
     """Two interleaved half-circles of radius one, blurred by `noise`."""
     return _draw(Moons(s.noise), s)
 
 
-def gaussians(s: Settings) -> RawDataset:
+def gaussians(s: GaussiansSettings) -> RawDataset:
     """A mixture with the given `means`, `scales` and `weights`."""
     weights = torch.tensor(s.weights, dtype=torch.float64)
     return _draw(
@@ -96,7 +96,7 @@ def gaussians(s: Settings) -> RawDataset:
     )
 
 
-def _draw(density: MixtureDensity, s: Settings) -> RawDataset:
+def _draw(density: MixtureDensity, s: SyntheticSettings) -> RawDataset:
     x, y = density.sample(s.size, generator(s.seed, "density", "train"))
     test_size = count(s.test_size, s.size)
     test_x, test_y = density.sample(test_size, generator(s.seed, "density", "test"))

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 
 from genbench.settings.fields import ConditionalDefault
 from genbench.settings.setting import Setting, alternatives_of
+from genbench.utils.errors import UserError
 
 _annotations = cache(inspect.get_annotations)  # those of a class itself, asked for often
 Self = TypeVar("Self", bound="Settings")
@@ -82,9 +83,12 @@ class Settings(BaseModel):
         """Settings with the values of a config that was checked, by the names that users know.
 
         Which settings have no effect depends on presets, which a class does not know, so that is
-        not checked again.
+        not checked again. UserError for values that are not allowed.
         """
-        return cls.model_validate(values, context=CHECKED)
+        try:
+            return cls.model_validate(values, context=CHECKED)
+        except ValidationError as error:
+            raise user_error(error, cls.__name__) from None
 
     @model_validator(mode="after")
     def check_as_the_command_line_does(self: Self, info: ValidationInfo) -> Self:
@@ -108,6 +112,18 @@ class Settings(BaseModel):
             info.alias or name: getattr(self, name)
             for name, info in type(self).model_fields.items()
         }
+
+
+def user_error(error: ValidationError, key: str) -> UserError:
+    """What to tell a user about values that pydantic refuses: what a validator of ours says, or
+    pydantic's own words, about `key`.
+    """
+    first = error.errors()[0]
+    found = first.get("ctx", {}).get("error")
+    if isinstance(found, UserError):
+        return found
+    name = ".".join(map(str, first["loc"])) or key
+    return UserError(name, str(found or first["msg"]), first["input"] if first["loc"] else None)
 
 
 @cache

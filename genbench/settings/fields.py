@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 
@@ -125,6 +125,11 @@ def default_by(name: str, /, **choices: Any) -> Any:
     return ConditionalDefault(name, tuple(choices.items()))
 
 
+def _as_text(path: Any) -> Any:
+    """A `pathlib.Path` as text; anything else as it is."""
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
 def _absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
 
@@ -150,7 +155,7 @@ AtLeastTwo = Annotated[int, Field(ge=2)]
 Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
 Folder = Annotated[
-    str, AfterValidator(_absolute), Shown("folder")
+    str, BeforeValidator(_as_text), AfterValidator(_absolute), Shown("folder")
 ]  # so that a run can be resumed from anywhere
 CudaDevice = Annotated[str, Field(pattern=r"^cuda:\d+$"), Shown("cuda:N", ("cuda:0",))]
 Device = Literal["auto", "cpu", "cuda"] | CudaDevice | Literal["mps"]

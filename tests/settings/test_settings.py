@@ -7,10 +7,12 @@ import sys
 import typing
 
 import pytest
+from helpers.configs import defaults
 from pydantic import Field, ValidationError
 
 from genbench.config.choice_files import GROUPS
 from genbench.config.compose import resolved
+from genbench.config.declarations import typed_dataset
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_job
 from genbench.config.validation import check, title
@@ -158,6 +160,15 @@ def test_yaml_files_hold_presets_only_of_settings_there_are():
                     or setting.check(value, {c.name: c.value for c in setting.conditions[:1]})
                     == value
                 )
+
+
+@pytest.mark.parametrize("name", ["digits", "moons", "mnist"])
+def test_a_loader_gets_its_settings_as_an_instance_of_its_class(name):
+    settings = typed_dataset(defaults(name))
+    assert type(settings) is REGISTRY.declared(f"dataset/{name}")
+    assert settings.values() == defaults(name)
+    with pytest.raises(AttributeError, match="limitt"):
+        _ = settings.limitt
 
 
 def test_a_models_annotation_is_the_class_that_checks_its_settings():
