@@ -7,6 +7,7 @@ A command is one function `(trained, viewer, options) -> arrays by name, picture
 """
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,7 +45,7 @@ from genbench.trained import Trained
 from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
-from genbench.utils.files import make_folder, write
+from genbench.utils.files import Unreadable, make_folder, read_bytes, write
 from genbench.utils.text import counted, quoted
 
 Generated = tuple[dict[str, torch.Tensor], torch.Tensor | None]
@@ -161,8 +162,14 @@ def generate(
     path = _made(folder, options.to) / unique_name(
         name, [f"{key}={written(v)}" for key, v in values.items() if _is_named(key, v)]
     )
-    write(path.with_name(f"{path.name}.npz"), packed(arrays))
+    files = {path.with_name(f"{path.name}.npz"): packed(arrays)}
+    if picture is not None:
+        files[path.with_name(f"{path.name}.png")] = png(picture)
+    if options.to is not None:
+        _require_free(files)
     signals.check()
+    for file, content in files.items():
+        write(file, content)
     echo(
         f"{quoted(path)}.npz: "
         + ", ".join(f"{key} {list(array.shape)}" for key, array in arrays.items())
@@ -173,7 +180,6 @@ def generate(
             "only of images and of the plane"
         )
     else:
-        write(path.with_name(f"{path.name}.png"), png(picture))
         echo(f"{quoted(path)}.png")
     return 0
 
@@ -215,6 +221,18 @@ def _require_able(name: str, trained: Trained) -> None:
 def _is_named(option: str, value: Any) -> bool:
     """Whether the file is named after an option: it is set, and neither folder nor device."""
     return option not in ("to", "device") and value is not None
+
+
+def _require_free(files: dict[Path, bytes]) -> None:
+    """UserError if one of these files would replace another: that of another run, or a user's."""
+    for file, content in files.items():
+        try:
+            is_same = read_bytes(file, len(content)) == content
+        except Unreadable:
+            is_same = not os.path.lexists(file)
+        if not is_same:
+            fix = "move it away, or choose another to=FOLDER"
+            raise UserError(str(file), "is another file, which is not replaced", fix=fix)
 
 
 def _made(folder: Path, to: str | None) -> Path:

@@ -46,6 +46,9 @@ def check_request(
     for job in jobs:
         signals.check()
         check_job(job, registry)
+    if not jobs:
+        fix = "give a value that there is for each setting"
+        raise UserError("-m", "makes no job of these values", " ".join(words), fix)
     return jobs
 
 

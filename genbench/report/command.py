@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from genbench.config.registry import Registry
 from genbench.report.load import FILES
-from genbench.report.own_files import OPTION, require_own, write_own
+from genbench.report.own_files import OPTION, PAGES, require_own, write_own
 from genbench.report.words import slug
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
@@ -27,8 +27,6 @@ from genbench.utils.text import quoted
 
 if TYPE_CHECKING:
     from genbench.report.table import Report
-
-PAGES = ("report.html", "report.csv", "report.md")
 
 
 def main(words: list[str], registry: Registry) -> int:

@@ -20,12 +20,16 @@ from genbench.utils.files import (
 
 LIST = "report_files.json"
 OPTION = "report.dir"
+PAGES = ("report.html", "report.csv", "report.md")  # of any report, besides charts
 LARGEST = 1 << 28  # bytes of a file of a report
 TITLE = "genbench report</title>"  # in the page of earlier versions, which kept no list
 
 
-def require_own(folder: Path, names: Iterable[str]) -> None:
-    """UserError if one of these files is there and is not as a report of ours wrote it."""
+def require_own(folder: Path, names: Iterable[str], option: str = OPTION) -> None:
+    """UserError if one of these files is there and is not as a report of ours wrote it.
+
+    `option` is the setting that chooses another folder.
+    """
     known = _known(folder)
     adopted = not known and _is_of_an_earlier_version(folder)
     for name in names:
@@ -34,7 +38,7 @@ def require_own(folder: Path, names: Iterable[str]) -> None:
             raise UserError(
                 str(path),
                 "no report of genbench wrote this file, or it was changed since",
-                fix=f"move it away, or choose another folder with {OPTION}=FOLDER",
+                fix=f"move it away, or choose another folder with {option}=FOLDER",
             )
 
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from genbench.utils.files import read_json_or_empty
+from genbench.utils.files import read_json_or_empty, set_aside, write_json
 from genbench.utils.schema import JOB, fault
 
 SUMMARY = "sweep_summary.json"
@@ -12,6 +12,20 @@ SUMMARY = "sweep_summary.json"
 def is_sweep(folder: Path) -> bool:
     """Whether a folder holds a sweep, rather than one run."""
     return os.path.exists(folder / SUMMARY) and not os.path.exists(folder / "config.yaml")
+
+
+def write_summary(folder: Path, command: list[str], jobs: list[dict]) -> None:
+    """Write the summary of a sweep if it says something new. CannotWrite if there is no room.
+
+    A file of this name that is no such summary is set aside, as it may be a user's own.
+    """
+    file, summary = folder / SUMMARY, {"command": command, "jobs": jobs}
+    before = read_json_or_empty(file, {"command": [str], "jobs": list})
+    if before == summary:
+        return
+    if not before and os.path.lexists(file):
+        set_aside(file)
+    write_json(file, summary)
 
 
 def swept(folder: Path) -> set[str]:

@@ -24,6 +24,7 @@ from genbench.config.compose import (
 from genbench.config.overrides import check_hydras_words, is_hydras, typed, without_hydras
 from genbench.config.registry import Registry
 from genbench.config.request import check_request
+from genbench.report.own_files import PAGES, require_own
 from genbench.runs.sweep_summary import SUMMARY
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import composed_registry
@@ -93,6 +94,7 @@ def sweep(
         found.save()
         found.show_state()
         return found
+    require_own(folder, PAGES, "hydra.sweep.dir")  # rather than after all jobs
     if config.hydra.runtime.choices["hydra/launcher"] != "basic":  # which writes no files itself
         require_regular(folder, "hydra.sweep.dir")
     with found.held():
@@ -156,6 +158,7 @@ def _with_another_sweeper(words: list[str], task: JobTask, registry: Registry) -
     """Let another sweeper choose and run the jobs, and gather how they ended."""
     folder = sweep_folder(words, registry)
     found = Sweep(words, [], folder, registry)
+    require_own(folder, PAGES, "hydra.sweep.dir")
     require_regular(folder, "hydra.sweep.dir")
     with found.held():
         found.save()

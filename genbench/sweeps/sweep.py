@@ -25,7 +25,7 @@ from genbench.config.saved import recorded
 from genbench.config.validation import known_settings
 from genbench.config.values import flatten
 from genbench.runs.directory import Record, digest
-from genbench.runs.sweep_summary import SUMMARY, differing
+from genbench.runs.sweep_summary import SUMMARY, differing, write_summary
 from genbench.settings.setting import written
 from genbench.sweeps.launch import resume_command
 from genbench.utils import signals
@@ -34,9 +34,7 @@ from genbench.utils.errors import UserError, report
 from genbench.utils.files import (
     CannotWrite,
     kind,
-    read_json_or_empty,
     sweep_temporaries,
-    write_json,
 )
 from genbench.utils.lock import Lock
 from genbench.utils.text import counted, quoted
@@ -220,15 +218,11 @@ class Sweep:
 
     def save(self) -> None:
         """Write the summary if it says something new. A sweep goes on without."""
-        file, summary = (
-            self.folder / SUMMARY,
-            {"command": self.words, "jobs": [self._row(job) for job in self.jobs]},
-        )
-        if read_json_or_empty(file) != summary:
-            try:
-                write_json(file, summary)
-            except CannotWrite as error:  # the runs themselves are on record
-                report(error)
+        jobs = [self._row(job) for job in self.jobs]
+        try:
+            write_summary(self.folder, self.words, jobs)
+        except CannotWrite as error:  # the runs themselves are on record
+            report(error)
 
     def _row(self, job: Job) -> dict:
         alone = [

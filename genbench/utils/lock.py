@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from genbench.utils.errors import UserError
-from genbench.utils.files import folder_error, kind, opened, set_aside, write
+from genbench.utils.files import CannotWrite, folder_error, kind, opened, set_aside, write
 
 OWNER = re.compile(rb"\d{0,20}\0*")  # the content of a lock: the number of a process, or nothing
 HEAD = 64  # bytes by which a lock is recognised
@@ -100,12 +100,17 @@ class Lock:
             return False
 
     def write_owner(self) -> None:
-        """Write the number of this process into the lock, for others to see."""
+        """Write the number of this process into the lock, for others to see.
+
+        CannotWrite if there is no room. Nothing is buffered, as closing the lock would write it.
+        """
         assert self.file is not None
-        self.file.seek(0)
-        self.file.truncate()
-        self.file.write(str(os.getpid()))
-        self.file.flush()
+        owner = str(os.getpid()).encode()
+        try:
+            os.ftruncate(self.file.fileno(), 0)
+            os.pwrite(self.file.fileno(), owner, 0)
+        except OSError as error:
+            raise CannotWrite.because(error, self.folder / ".lock", len(owner)) from error
 
     def release(self) -> None:
         """Unlock the folder."""

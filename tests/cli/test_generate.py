@@ -265,6 +265,21 @@ def test_a_runs_own_files_stay_as_they_are_and_the_same_words_give_the_same_byte
     assert own == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("ending", ["npz", "png"])
+def test_what_another_run_or_a_user_has_put_into_a_folder_is_not_replaced(
+    ending, finished, genbench, tmp_path
+):
+    command = ["sample", str(finished("vae")), "n=4", f"to={tmp_path / 'shared'}"]
+    for _ in range(2):
+        assert genbench(*command).returncode == 0, "its own files, as they are"
+    other = tmp_path / "shared" / f"sample_n-4_seed-0.{ending}"
+    other.write_bytes(b"mine")
+    before = {path: path.read_bytes() for path in other.parent.iterdir()}
+    done = genbench(*command)
+    assert done.returncode == 2 and f"{other.name}: is another file" in done.stderr, done.stderr
+    assert {path: path.read_bytes() for path in other.parent.iterdir()} == before
+
+
 def test_a_picture_shows_what_it_has_room_for(monkeypatch):
     drawn = []
     monkeypatch.setattr(

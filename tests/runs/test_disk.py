@@ -13,6 +13,7 @@ from genbench.experiment import run
 from genbench.utils import files
 from genbench.utils.errors import UserError
 from genbench.utils.files import appending
+from genbench.utils.lock import Lock
 
 
 def test_a_checkpoint_that_finds_no_room_ends_the_run_and_the_last_good_one_is_kept(
@@ -30,12 +31,29 @@ def test_a_checkpoint_that_finds_no_room_ends_the_run_and_the_last_good_one_is_k
         ) as told,
     ):
         run(config, tmp_path / "full")
-    assert told.value.code == 1 and "make room" in str(told.value)
+    assert told.value.code == 1 and "allow larger files" in str(told.value)
     assert {p.name for p in (tmp_path / "full").glob("checkpoint-*")} == kept
     assert not list((tmp_path / "full").glob(".*.tmp"))
     assert json.loads((tmp_path / "full" / "status.json").read_text())["state"] == "failed"
     run(config, tmp_path / "full")
     assert not differences(outcome(tmp_path / "whole"), outcome(tmp_path / "full"))
+
+
+def test_a_disk_without_room_for_a_lock_is_a_line_and_limits_of_size_are_named(tmp_path):
+    lock = Lock(tmp_path)
+    lock.acquire()
+    with no_file_larger_than(0), pytest.raises(UserError) as told:
+        lock.write_owner()
+    lock.release()
+    assert ".lock: cannot be written: File too large; it takes" in str(told.value)
+    assert "ulimit" in str(told.value) and "free" not in str(told.value)
+
+
+def test_a_file_that_cannot_be_written_is_not_said_to_be_in_a_folders_way(tmp_path):
+    (tmp_path / ".lock").touch()
+    error = OSError(errno.EROFS, "Read-only file system", str(tmp_path / ".lock"))
+    told = str(files.folder_error(error, tmp_path, "choose another"))
+    assert "cannot be written: Read-only file system; fix: choose another" in told
 
 
 def full(path, content):

@@ -32,6 +32,13 @@ def test_jobs_are_counted_before_they_are_listed(values, count):
         overrides.require_few_jobs(OverridesParser.create().parse_overrides(["beta=range(1,2,0)"]))
 
 
+@pytest.mark.parametrize("values", ["range(5,5)", "glob(*)"])
+def test_values_that_make_no_job_are_refused(values, genbench, tmp_path):
+    done = genbench("-m", "model=pca", f"seed={values}", "hydra.sweep.dir=sweep")
+    assert done.returncode == 2 and "makes no job of these values" in done.stderr
+    assert not [*tmp_path.iterdir()]
+
+
 def test_more_jobs_than_anybody_can_run_are_refused(genbench, monkeypatch):
     monkeypatch.setattr(overrides, "MOST_JOBS", 10)
     values = ["model=pca", "seed=range(0,3)", "latent_dim=2,3,4,5"]

@@ -156,6 +156,16 @@ def test_files_that_no_run_has_written_are_left_alone(name, content, genbench, u
     )
 
 
+@pytest.mark.parametrize("text", ['{"mine": 1}', "mine", '{"command": 1, "jobs": []}'])
+def test_a_summary_that_no_sweep_has_written_is_set_aside(text, genbench, uncurved):
+    Path("sweep").mkdir()
+    Path("sweep", "sweep_summary.json").write_text(text)
+    done = genbench(*PCA)
+    assert done.returncode == 0 and states() == ["done"]
+    assert Path("sweep", "sweep_summary.json.damaged").read_text() == text
+    assert "sweep_summary.json is damaged, and set aside" in done.stdout + done.stderr
+
+
 def test_files_whose_names_only_resemble_those_of_a_run_are_kept(genbench, undrawn):
     names = ["finished-thesis.pt", ".notes.2024.tmp", "notes.txt"]
     Path("run").mkdir()

@@ -22,7 +22,8 @@ def make_folder(folder: Path, fix: str) -> None:
 def folder_error(error: OSError, folder: Path, fix: str) -> UserError:
     """The error for a folder that could not be made or written."""
     place = Path(os.fsdecode(error.filename or folder))
-    if os.path.lexists(place) and not os.path.isdir(place):
+    is_folders = place in (folder, *folder.parents)  # else it is a file that could not be written
+    if is_folders and os.path.lexists(place) and not os.path.isdir(place):
         what = f"is {kind(place) or 'a file'} where a folder should be"
         return UserError(str(place), what, fix="move it away, then repeat the command")
     return UserError(str(folder), f"cannot be written: {error.strerror or error}", fix=fix)

@@ -19,7 +19,7 @@ from typing import Any
 from genbench.utils.errors import UserError
 from genbench.utils.files.opening import NotAFile, kind
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 TEMPORARY = re.compile(r"\..+\.genbench-\d+\.tmp")  # no name that another program gives
 
 
@@ -36,6 +36,9 @@ class CannotWrite(UserError):
             fix = "bring the folder back or choose another, then repeat the command"
         elif isinstance(error, NotAFile):
             fix = "move it away, then repeat the command"
+        elif error.errno == errno.EFBIG:
+            what += f"; it takes {size:,} bytes"
+            fix = "allow larger files (see 'ulimit -f'), then repeat the command"
         elif error.errno in FULL:
             free = shutil.disk_usage(path.parent).free
             what += f"; it takes {size:,} bytes, and {free:,} bytes are free"
