@@ -61,7 +61,7 @@ def show(report: Report) -> None:
     for section, block in zip(shown, tables, strict=True):
         console.print(_titled(section, block), markup=False)
         console.print(_table(section, block.lines, width))
-    lines = [*head, *_first(said, for_sentences.lines), *_cut(failed, for_failed.lines)]
+    lines = [*head, *first_that_fit(said, for_sentences.lines), *_cut(failed, for_failed.lines)]
     for line in lines:
         console.print(line, markup=False)
 
@@ -108,18 +108,24 @@ def _sentences(report: Report, shown: list[Section]) -> Iterator[str]:
         yield from otherwise_measured(section)
 
 
-def _first(sentences: list[list[str]], room: int) -> list[str]:
-    """The lines of as many sentences as there is room for, and how many more there are."""
+def first_that_fit(sentences: list[list[str]], room: int) -> list[str]:
+    """The lines of the sentences that there is room for, and how many more there are.
+
+    One that is too long gives way to the next; the first is cut rather than left out.
+    """
+    if sum(map(len, sentences)) <= room:
+        return [line for lines in sentences for line in lines]
+    room -= 1  # for how many more there are
     found: list[str] = []
-    for i, lines in enumerate(sentences):
-        is_last = i == len(sentences) - 1
-        if len(found) + len(lines) + (not is_last) > room:
-            cut = [] if i else lines[: max(1, room - 1)]
-            cut[-1:] = [f"{line} …" for line in cut[-1:]]
-            rest = counted(len(sentences) - i - len(cut[:1]), "more remark")
-            return [*found, *cut, f"{rest} in the page"]
-        found += lines
-    return found
+    left_out = 0
+    for lines in sentences:
+        if not found and len(lines) > room > 0:
+            lines = [*lines[: room - 1], f"{lines[room - 1]} …"]
+        if len(found) + len(lines) <= room:
+            found += lines
+        else:
+            left_out += 1
+    return [*found, f"{counted(left_out, 'more remark')} in the page"]
 
 
 def _cut(lines: list[str], room: int) -> list[str]:

@@ -5,6 +5,8 @@ import itertools
 import pytest
 from helpers.reports import card, drawing, fault, only, page, pictures_in, sure
 
+from genbench.report.terminal import first_that_fit
+
 
 @pytest.mark.parametrize("datasets, settings", [(1, 70), (3, 20), (12, 4)])
 def test_any_number_of_runs_fits_a_screen(left, capsys, monkeypatch, datasets, settings):
@@ -70,3 +72,15 @@ def test_runs_that_share_no_measure_still_show_what_matters(left):
             metrics=card(*((name, 1.0, {"n": {"samples": n}}) for name in ("fid", "kid"))),
         )
     assert [c.head for c in only(left.report()).columns] == ["fid (1) ↓", "fid (2) ↓"]
+
+
+def test_a_sentence_that_is_too_long_gives_way_to_the_next():
+    long, short = ["..."] * 9, ["short"]
+    assert first_that_fit([["a", "b"], long, short], 4) == [
+        "a",
+        "b",
+        "short",
+        "1 more remark in the page",
+    ]
+    assert first_that_fit([["a", "b"], short], 3) == ["a", "b", "short"]
+    assert first_that_fit([long, short], 3) == ["...", "... …", "1 more remark in the page"]
