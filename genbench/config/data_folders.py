@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from genbench.config.picture_layout import picture_layout
+from genbench.config.picture_headers import require_pictures
 from genbench.settings.setting import Setting
-from genbench.utils.errors import UserError, plain
-from genbench.utils.pictures import opened_picture
+from genbench.utils.errors import UserError
 from genbench.utils.signals import check
 
 IDX = (
@@ -103,7 +102,11 @@ def require_folders(values: Mapping[str, Any], known: dict[str, Setting], loader
     for name, setting in known.items():
         given = values.get(name)
         if isinstance(given, str) and setting.is_folder:
-            _require(name, Path(os.path.abspath(os.path.expanduser(given))), loader)
+            folder = Path(os.path.abspath(os.path.expanduser(given)))
+            _require(name, folder, loader)
+            if loader == "genbench.data.image_folder.image_folder":
+                skip_bad, resize = (values.get(f"dataset.{n}") for n in ("skip_bad", "resize"))
+                require_pictures(folder, bool(skip_bad), resize)
 
 
 def _require(name: str, folder: Path, loader: str) -> None:
@@ -120,24 +123,3 @@ def _require(name: str, folder: Path, loader: str) -> None:
     module, _, function = loader.rpartition(".")
     if module == "genbench.data.published" and function in PUBLISHED:
         PUBLISHED[function].paths(folder)
-    if loader == "genbench.data.image_folder.image_folder":
-        _require_pictures(name, folder)
-
-
-def _require_pictures(name: str, folder: Path) -> None:
-    """UserError if the folder has another layout, or no file in it begins as pictures do."""
-    from PIL import UnidentifiedImageError  # heavy, and other data need no pictures
-
-    files = picture_layout(folder).files
-    for file in files:
-        check()
-        try:
-            with opened_picture(file):
-                return
-        except UnidentifiedImageError:
-            continue
-        except Exception:  # a damaged picture; the loader reports it with all others
-            return
-    if files:
-        what = f"holds no pictures, but files such as {plain(str(files[0].relative_to(folder)))}"
-        raise UserError(name, what, folder, "give a folder of pictures")

@@ -43,9 +43,10 @@ def check_request(
                 "add -m to run each of them",
             )
     jobs = jobs_of(words, registry) if is_sweep else [words]
+    checked: set[str] = set()
     for job in jobs:
         signals.check()
-        check_job(job, registry)
+        check_job(job, registry, checked)
     if not jobs:
         fix = "give a value that there is for each setting"
         raise UserError("-m", "makes no job of these values", " ".join(words), fix)
@@ -65,8 +66,11 @@ def _no_setting(
     return UserError(word, "neither a command nor a setting", fix=hint)
 
 
-def check_job(job: list[str], registry: Registry) -> None:
-    """UserError if a job with these overrides cannot run."""
+def check_job(job: list[str], registry: Registry, checked: set[str] | None = None) -> None:
+    """UserError if a job with these overrides cannot run.
+
+    `checked` grows by the data that were looked at, so that jobs look once at the same.
+    """
     overrides = [o for o in parsed(job) if not o.key_or_group.startswith("hydra")]
     named = {o.key_or_group: None if o.is_delete() else o.value() for o in overrides}
     preset = with_experiment({EXPERIMENT: named.get(EXPERIMENT)}, registry)
@@ -123,7 +127,11 @@ def check_job(job: list[str], registry: Registry) -> None:
             values[name] = known[name].check(values[name], values)
     require_one_length(values, known)
     require_agreement(values, chosen["dataset"], registry)
-    require_data(values, chosen["dataset"], registry)
+    checked = set() if checked is None else checked
+    data = str([chosen["dataset"], *(values[n] for n in known if n.startswith("dataset."))])
+    if data not in checked:
+        require_data(values, chosen["dataset"], registry)
+        checked.add(data)
 
 
 def require_data(values: Mapping[str, Any], dataset: str, registry: Registry) -> None:

@@ -16,17 +16,16 @@ import numpy as np
 import torch
 from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
 
+from genbench.config.picture_headers import in_short, name_of, unreadable, why_bad
 from genbench.config.picture_layout import picture_layout, require_filled
 from genbench.data.types import RawDataset
 from genbench.settings.datasets import ImageFolderSettings
 from genbench.utils.console import echo
-from genbench.utils.errors import UserError, plain
+from genbench.utils.errors import UserError
 from genbench.utils.pictures import opened_picture
 from genbench.utils.signals import check
-from genbench.utils.text import counted
 
 DEPTH = (0, 65535)  # values of 16 bits
-SHOWN = 10  # files that cannot be read, in a message
 
 
 def image_folder(s: ImageFolderSettings) -> RawDataset:
@@ -40,7 +39,7 @@ def image_folder(s: ImageFolderSettings) -> RawDataset:
     layout = picture_layout(root)
     for folder in layout.repeated:
         echo(
-            f"warning: {_name(folder, folder.parent)} in {folder.parent} is a link to a folder"
+            f"warning: {name_of(folder, folder.parent)} in {folder.parent} is a link to a folder"
             " that was read already; skipped"
         )
     pictures, bad = _pictures(layout.files, root, s)
@@ -84,9 +83,8 @@ def _pictures(
         try:
             picture = _picture(file, s)
         except Exception as error:  # a damaged picture may make its decoder raise anything
-            unknown = isinstance(error, UnidentifiedImageError)
-            known_format = known_format or not unknown
-            bad.append(f"{_name(file, root)} ({'unknown format' if unknown else error})")
+            known_format = known_format or not isinstance(error, UnidentifiedImageError)
+            bad.append(why_bad(file, error, root))
             continue
         pictures[file] = picture
         first = next(iter(pictures))
@@ -94,7 +92,7 @@ def _pictures(
         if picture.shape[:2] != pictures[first].shape[:2]:
             raise _size_error(first, file, pictures, files, root)
     if not pictures and not known_format:
-        what = f"holds no pictures, but files such as {_name(files[0], root)}"
+        what = f"holds no pictures, but files such as {name_of(files[0], root)}"
         raise UserError("dataset.root", what, root, "give a folder of pictures")
     return pictures, bad
 
@@ -103,25 +101,17 @@ def _size_error(
     first: Path, other: Path, pictures: dict[Path, np.ndarray], files: list[Path], root: Path
 ) -> UserError:
     sizes = [pictures[file].shape[:2] for file in (first, other)]
-    shown = [f"{_name(file, root)} {h}x{w}" for file, (h, w) in zip((first, other), sizes)]
+    shown = [f"{name_of(file, root)} {h}x{w}" for file, (h, w) in zip((first, other), sizes)]
     h, w = _commonest_size(files) or sizes[0]
     what = f"pictures differ in height x width: {', '.join(shown)}"
     return UserError("dataset.resize", what, "null", f"'dataset.resize=[{h},{w}]'")
 
 
-def _name(file: Path, root: Path) -> str:
-    """The path below the root, in characters that can be printed."""
-    return plain(str(file.relative_to(root)))
-
-
 def _report_bad(bad: list[str], n: int, root: Path, s: ImageFolderSettings) -> None:
     """Warn of files that are left out, or raise UserError unless `skip_bad` allows it."""
-    more = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-    what = f"{len(bad)} of {counted(n, 'file')} cannot be read: {', '.join(bad[:SHOWN])}{more}"
     if not s.skip_bad:
-        fix = "remove them, hide them by a leading dot, or leave them out by dataset.skip_bad=true"
-        raise UserError("dataset.root", what, root, fix)
-    echo(f"warning: {what}; left out, as dataset.skip_bad=true says")
+        raise unreadable(bad, n, root)
+    echo(f"warning: {in_short(bad, n)}; left out, as dataset.skip_bad=true says")
 
 
 def _commonest_size(files: list[Path]) -> tuple[int, int] | None:
@@ -180,7 +170,6 @@ def _picture(file: Path, s: ImageFolderSettings) -> np.ndarray:
     with warnings.catch_warnings():
         # A picture that Pillow only warns of is read, also under python -W error.
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         with opened_picture(file) as opened:
             image = ImageOps.exif_transpose(opened)
             image.load()

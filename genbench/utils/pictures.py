@@ -1,6 +1,7 @@
 """Opening pictures that are not trusted: any file may claim to be one, of any size."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,18 @@ def opened_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Iterator["
         if size > largest:
             raise ValueError(f"it has {size:,} bytes, more than {largest:,}")
         file.seek(0)
-        with Image.open(file, formats=formats) as image:
+        with _header(file, formats) as image:
             file.reads_left = None
             yield image
+
+
+def _header(file: PictureFile, formats: tuple[str, ...]) -> "Image.Image":
+    """The picture without its pixels. Pillow raises an error if it has very many of those.
+
+    Pillow itself allows twice as many, with a warning.
+    """
+    from PIL import Image  # heavy, and most commands open no picture
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        return Image.open(file, formats=formats)

@@ -12,8 +12,10 @@ import torch
 from helpers.configs import defaults
 from PIL import Image
 
+from genbench.config import picture_headers
 from genbench.config.data_folders import require_folders
 from genbench.config.registry import builtin_registry
+from genbench.config.request import check_request
 from genbench.data.loading import load
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -29,11 +31,12 @@ def save(file, image, **options):
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, **options)
 
 
-def require(root):
+def require(root, **settings):
     """What the command line checks before it imports torch."""
     known = builtin_registry().settings("dataset/image-folder")
     loader = "genbench.data.image_folder.image_folder"
-    require_folders({"dataset.root": str(root)}, known, loader)
+    values = {f"dataset.{name}": value for name, value in {"root": str(root), **settings}.items()}
+    require_folders(values, known, loader)
 
 
 def flat(value, mode="RGB", size=(4, 3)):
@@ -214,12 +217,14 @@ def test_a_folder_without_pictures_is_refused_before_torch_is_there(tmp_path):
         require(root)
     (root / "deep" / "link").symlink_to(tmp_path / "elsewhere")
     save(tmp_path / "elsewhere" / "0.png", flat((0, 0, 0)))
-    require(root)
+    require(root, skip_bad=True)
+    with pytest.raises(UserError, match=r"1 of 2 files cannot be read: deep/er/text.png"):
+        require(root)
     (root / "deep" / "link").unlink()
     with pytest.raises(UserError, match=r"holds no pictures"):
         require(root)
     save(root / "deep" / "0.png", flat((0, 0, 0)))
-    require(root)
+    require(root, skip_bad=True)
 
 
 BEGINNINGS = {
@@ -242,11 +247,11 @@ def test_a_huge_file_that_begins_as_a_picture_is_refused_at_once(kind, size, tmp
     os.truncate(file, size)
     save(tmp_path / "good.png", flat(0, "L"))
     begun = time.monotonic()
-    require(tmp_path)
     says = rf"1 of 2 files cannot be read: huge\.{kind} \("
-    with pytest.raises(UserError, match=says + ("it has 137,4" if size == 2**37 else "")):
-        loaded(tmp_path)
-    assert time.monotonic() - begun < 5
+    for read in (require, loaded):
+        with pytest.raises(UserError, match=says + ("it has 137,4" if size == 2**37 else "")):
+            read(tmp_path)
+    assert time.monotonic() - begun < 10
 
 
 def test_reading_a_picture_stops_on_request(tmp_path, monkeypatch):
@@ -486,5 +491,32 @@ def test_decompression_bombs_are_refused(limit, tmp_path, monkeypatch):
     with pytest.raises(
         UserError,
         match=r"1 of 1 file cannot be read: bomb.png \(Image size \(10000 pixels\) exceeds limit",
-    ):
+    ) as told:
         loaded(tmp_path)
+    with pytest.raises(UserError, match=re.escape(str(told.value))):
+        require(tmp_path)
+
+
+def test_pictures_too_large_to_learn_from_are_refused_unless_they_are_resized(tmp_path):
+    for i in range(3):
+        save(tmp_path / f"{i}.png", flat(0, "L", size=(4096, 1025)))
+    with pytest.raises(UserError, match=r"dataset.resize: is needed: 0.png has 1025x4096 pixels"):
+        require(tmp_path)
+    require(tmp_path, resize=[64, 64])
+    (tmp_path / "0.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"dataset.resize: is needed: 1.png"):
+        require(tmp_path, skip_bad=True)
+
+
+def test_the_headers_of_many_pictures_are_read_in_part_and_of_a_sweep_once(tmp_path, monkeypatch):
+    for i in range(40):
+        save(tmp_path / f"{i}.png", flat(0, "L"))
+    read = []
+    opened = picture_headers.opened_picture
+    monkeypatch.setattr(
+        picture_headers, "opened_picture", lambda file: read.append(file) or opened(file)
+    )
+    monkeypatch.setattr(picture_headers, "MOST_READ", 10)
+    words = ["dataset=image-folder", f"dataset.root={tmp_path}", "seed=range(0,5)"]
+    assert len(check_request(words, builtin_registry(), is_sweep=True)) == 5
+    assert 5 <= len(read) <= 10
