@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from genbench.config.declarations import typed
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.types import Data
-from genbench.evaluation.card import evaluated, merged
+from genbench.evaluation.card import evaluated, merged_cards
 from genbench.evaluation.context import USUAL, Asked
 from genbench.evaluation.registry import Watch
 from genbench.model import Model
@@ -25,8 +25,8 @@ from genbench.runs.progress import Display
 from genbench.runs.recorder import Run
 from genbench.settings.run import RunSettings
 from genbench.trained import Trained
-from genbench.training.defaults import resolved
-from genbench.training.loop import Fitted, fit, is_drawn
+from genbench.training.defaults import resolve_auto
+from genbench.training.loop import Fitted, fit_model, is_drawn
 from genbench.training.objective import final
 from genbench.utils.errors import UserError
 from genbench.utils.files import write_json
@@ -56,12 +56,12 @@ def run(
             return None
         chosen = pick_device(device or config["device"])
         recorder.start()
-        data = load(config["dataset"], chosen)
+        data = load_data(config["dataset"], chosen)
         recorder.set_data(data)
         model = build(config, data)
         settings = model.settings
         recorder.set_resolved(settings)
-        fitted = fit(model, data, recorder, settings)
+        fitted = fit_model(model, data, recorder, settings)
         _report_end(recorder, model, fitted)
         with fitted.watch.running():
             model.fit_posthoc(data.train, seed=settings.seed)
@@ -121,7 +121,7 @@ def load_run(config: dict, folder: Path, device: str) -> Trained:
     path, metrics = record.last_checkpoint, read_metrics(folder)
     assert path is not None  # a run that is done has one
     posthoc = record.status.get("finished")
-    data = load(config["dataset"], pick_device(device))
+    data = load_data(config["dataset"], pick_device(device))
     model = build(config, data)
     try:
         content = read_checkpoint(path, config, data.digest, model.device)
@@ -166,7 +166,7 @@ def evaluate(
             trained.model, trained.data, trained.metrics, size, names, asked, watch
         )
         cards = {
-            name: merged(trained.metrics.get(name, []), measured[name])
+            name: merged_cards(trained.metrics.get(name, []), measured[name])
             for name in ("card", "real_data")
             if name in measured
         }
@@ -187,7 +187,7 @@ def build(config: dict, data: Data) -> Model:
     if not (isinstance(chosen, type) and issubclass(chosen, Model)):
         what, fix = "is not a genbench Model", "derive it from genbench.model.Model"
         raise UserError("model.class", what, config["model"]["class"], fix)
-    settings = resolved(typed(config), chosen, data)
+    settings = resolve_auto(typed(config), chosen, data)
     make: Callable[..., Model] = chosen
     if getattr(settings.dataset, "standardize", False):  # which images do not have
         make = partial(Standardized, inner_class=chosen)

@@ -17,7 +17,7 @@ import torch
 
 from genbench.config.compose import resolved
 from genbench.config.registry import builtin_registry
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.evaluation.card import measured
 from genbench.evaluation.context import Evaluation
 from genbench.evaluation.registry import Measure, measures, measures_of_samples
@@ -25,7 +25,7 @@ from genbench.evaluation.yardstick import RealData
 from genbench.experiment import build, pick_device
 from genbench.model import supports
 from genbench.stats.intervals import Measured
-from genbench.training.loop import NullRecorder, fit
+from genbench.training.loop import NullRecorder, fit_model
 from genbench.training.objective import final
 from genbench.utils.errors import UserError
 
@@ -45,10 +45,10 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     size = given.evaluation
-    data = load(config["dataset"], pick_device(config["device"]))
+    data = load_data(config["dataset"], pick_device(config["device"]))
     model = build(config, data)
     s = model.settings
-    fit(model, data, NullRecorder(), s)
+    fit_model(model, data, NullRecorder(), s)
     model.fit_posthoc(data.train, seed=s.seed)
     e = Evaluation(model, data, final(model, data, s.batch_size, s.seed), size)
     with torch.no_grad():

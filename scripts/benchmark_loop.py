@@ -25,12 +25,12 @@ from torchvision.transforms import ToTensor
 
 from genbench.config.compose import composed
 from genbench.config.registry import builtin_registry
-from genbench.config.validation import check
-from genbench.data.loading import load
+from genbench.config.validation import check_config
+from genbench.data.loading import load_data
 from genbench.data.types import Data
 from genbench.experiment import build
 from genbench.runs.recorder import Run
-from genbench.training.loop import fit
+from genbench.training.loop import fit_model
 
 OVERRIDES = [
     *(
@@ -104,7 +104,7 @@ def our_epoch(config: dict, data: Data) -> tuple[float, float, float]:
         run.start()
         run.set_data(data)
         started, model = time.perf_counter(), build(config, data)
-        fit(model, data, run, model.settings)
+        fit_model(model, data, run, model.settings)
         trained = time.perf_counter()
         run.draw_final(1, model, data, drawn=True)
         training = len(data.train) / run.speeds[0]
@@ -123,8 +123,8 @@ def main() -> None:
     )
     args = parser.parse_args()
     registry = builtin_registry()
-    config = check(composed([*OVERRIDES, f"dataset.root={args.root}"], registry), registry)
-    data = load(config["dataset"], torch.device("cpu"))
+    config = check_config(composed([*OVERRIDES, f"dataset.root={args.root}"], registry), registry)
+    data = load_data(config["dataset"], torch.device("cpu"))
     images = data.train.values().flatten(1)
     n = len(images)
     print(

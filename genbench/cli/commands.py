@@ -70,9 +70,9 @@ def _generate(command: str, words: list[str], registry: Registry) -> int:
 
 
 def _report(words: list[str], registry: Registry) -> int:
-    from genbench.report.command import main
+    from genbench.report.command import report_command
 
-    return main(words, registry)
+    return report_command(words, registry)
 
 
 def _evaluate(words: list[str], registry: Registry) -> int:

@@ -16,7 +16,7 @@ from genbench.verification.recipe import WHERE
 from genbench.verification.recipes import read, sets
 
 # Hydra's own flags worth offering, each with the words that may follow it.
-FLAGS = {
+FLAGS_IN_SHELLS = {
     "--help": (),
     "--version": (),
     "-m": (),
@@ -79,14 +79,14 @@ def candidates(
 
     One that is whole ends in a space.
     """
-    if before and FLAGS.get(before[-1]):
-        found = _whole(FLAGS[before[-1]])
+    if before and FLAGS_IN_SHELLS.get(before[-1]):
+        found = _whole(FLAGS_IN_SHELLS[before[-1]])
     elif before and before[0] in commands:
-        found = _arguments(before[0], before[1:], word, registry) + _whole(FLAGS) * word.startswith(
-            "-"
-        )
+        found = _arguments(before[0], before[1:], word, registry) + _whole(
+            FLAGS_IN_SHELLS
+        ) * word.startswith("-")
     elif word.startswith("-"):
-        found = _whole(FLAGS)
+        found = _whole(FLAGS_IN_SHELLS)
     elif "=" in word:
         found = _values(before, word, registry)
     else:

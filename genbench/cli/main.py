@@ -44,7 +44,7 @@ from genbench.config.registry import Registry, builtin_registry
 from genbench.settings.names import nearest
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report, unexpected
-from genbench.utils.output import Output
+from genbench.utils.output import CheckedOutput
 
 FIRST = """\
 Train a model, measure it and look at it, such as:
@@ -84,9 +84,9 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _guarded(stream: TextIO | None) -> Output | None:
+def _guarded(stream: TextIO | None) -> CheckedOutput | None:
     """The stream, which keeps its first failure; None where the process has none."""
-    return None if stream is None else Output(stream)
+    return None if stream is None else CheckedOutput(stream)
 
 
 def _status(argv: list[str]) -> int:

@@ -23,7 +23,7 @@ from genbench.config.experiments import EXPERIMENT, with_experiment
 from genbench.config.nodes import store_settings
 from genbench.config.overrides import check_hydras_words, parsed
 from genbench.config.registry import Registry
-from genbench.config.validation import check, known_settings
+from genbench.config.validation import check_config, known_settings
 from genbench.settings.names import nearest_value
 from genbench.utils.errors import UserError
 
@@ -135,7 +135,7 @@ def configured(given: Mapping[str, Any], registry: Registry) -> dict:
         name: setting.default
         for name, setting in known_settings(registry, **chosen, values=named).items()
     }
-    return check(config, registry, defaults | named)
+    return check_config(config, registry, defaults | named)
 
 
 @lru_cache(maxsize=32)  # Hydra takes a tenth of a second
@@ -165,7 +165,7 @@ def resolved(job: list[str], registry: Registry) -> dict:
             bad,
             "refer to a setting that this run has",
         ) from error
-    return check(config, registry)
+    return check_config(config, registry)
 
 
 def require_choice(group: str, value: Any, registry: Registry) -> str:

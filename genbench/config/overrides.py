@@ -150,11 +150,11 @@ def _quoted(word: str) -> str:
     name, equals, value = word.partition("=")
     if not equals or re.search(r"[\[\]{}()'\"\\$]", value):
         return word
-    pieces = [piece if piece.isascii() else typed(piece) for piece in value.split(",")]
+    pieces = [piece if piece.isascii() else hydra_value(piece) for piece in value.split(",")]
     return f"{name}={','.join(pieces)}"
 
 
-def typed(text: str) -> str:
+def hydra_value(text: str) -> str:
     """A text as a value that Hydra's grammar reads back as the same text."""
     plain = re.fullmatch(r"[\w/.-]+", text, re.ASCII)
     return text if plain else QuotedString(text, Quote.double).with_quotes()
@@ -176,7 +176,7 @@ def absolute(words: list[str], configs: Iterable[dict], registry: Registry) -> l
             return word
         (override,) = parsed([word])
         texts = _values(override, registry)
-        full = [typed(_absolute(parsed([f"{key}={text}"])[0])) for text in texts]
+        full = [hydra_value(_absolute(parsed([f"{key}={text}"])[0])) for text in texts]
         return f"{key}={','.join(full)}"
 
     return [anywhere(word) for word in words]

@@ -38,16 +38,16 @@ def require_pictures(folder: Path, skip_bad: bool, resize: Any) -> None:
             bad.append(why_bad(file, error, folder))
             continue
         if height * width > MOST_PIXELS and not resize:
-            what = f"is needed: {name_of(file, folder)} has {height}x{width} pixels"
+            what = f"is needed: {path_below(file, folder)} has {height}x{width} pixels"
             raise UserError("dataset.resize", what, fix="such as 'dataset.resize=[64,64]'")
     if read and unknown == len(read):
-        what = f"holds no pictures, but files such as {name_of(read[0], folder)}"
+        what = f"holds no pictures, but files such as {path_below(read[0], folder)}"
         raise UserError(KEY, what, folder, "give a folder of pictures")
     if bad and not skip_bad:
         raise unreadable(bad, len(read), folder)
 
 
-def name_of(file: Path, root: Path) -> str:
+def path_below(file: Path, root: Path) -> str:
     """The path below the root, in characters that can be printed."""
     return plain(str(file.relative_to(root)))
 
@@ -57,7 +57,7 @@ def why_bad(file: Path, error: Exception, root: Path) -> str:
     from PIL import UnidentifiedImageError  # heavy, and other data need no pictures
 
     unknown = isinstance(error, UnidentifiedImageError)
-    return f"{name_of(file, root)} ({'unknown format' if unknown else error})"
+    return f"{path_below(file, root)} ({'unknown format' if unknown else error})"
 
 
 def in_short(bad: list[str], n: int) -> str:

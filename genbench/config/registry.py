@@ -13,7 +13,7 @@ from genbench.config.choice_files import CODE, EXAMPLES, GROUPS, read_choice
 from genbench.config.declarations import settings_class
 from genbench.config.values import flatten
 from genbench.settings.base import Settings, own_first, settings_of
-from genbench.settings.commands import COMMANDS
+from genbench.settings.commands import COMMAND_OPTIONS
 from genbench.settings.run import RunSettings
 from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError
@@ -44,7 +44,7 @@ class Registry:
         none.
         """
         if group == "command":
-            return sorted(COMMANDS)
+            return sorted(COMMAND_OPTIONS)
         files = [file for folder in self.folders for file in (folder / group).glob("*.yaml")]
         return sorted({file.stem for file in files if not file.name.startswith(".")})
 
@@ -118,7 +118,7 @@ class Registry:
         """
         group, _, choice = path.partition("/")
         if group == "command":
-            paragraphs = (COMMANDS[choice].__doc__ or "").split("\n\n")
+            paragraphs = (COMMAND_OPTIONS[choice].__doc__ or "").split("\n\n")
             return [" ".join(paragraph.split()) for paragraph in paragraphs]
         return self._file(path)[1]
 
@@ -133,7 +133,7 @@ class Registry:
             if path == "config":
                 declared: type[Settings] = RunSettings
             elif group == "command":
-                declared = COMMANDS[choice]
+                declared = COMMAND_OPTIONS[choice]
             else:
                 self.let_import()
                 self.require_named(group, choice)

@@ -8,7 +8,7 @@ from typing import Any
 
 from genbench.config.choice_files import CODE, GROUPS
 from genbench.config.registry import Registry
-from genbench.config.validation import check
+from genbench.config.validation import check_config
 from genbench.config.values import Loader
 from genbench.settings.base import Settings
 from genbench.settings.names import nearest
@@ -42,7 +42,7 @@ def recorded(folder: Path, registry: Registry) -> dict:
         registry.require_named(group, choice)
         config[group][CODE[group]] = registry.value(f"{group}/{choice}", f"{group}.{CODE[group]}")
     try:
-        return check(config, registry)
+        return check_config(config, registry)
     except UserError as error:
         raise UserError(
             str(file),

@@ -18,7 +18,7 @@ from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError, plain
 
 
-def check(
+def check_config(
     config: dict, registry: Registry, changes: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """A composed config, with `changes` by dotted name, and every value in its declared type.

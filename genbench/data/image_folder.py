@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
 
-from genbench.config.picture_headers import in_short, name_of, unreadable, why_bad
+from genbench.config.picture_headers import in_short, path_below, unreadable, why_bad
 from genbench.config.picture_layout import picture_layout, require_filled
 from genbench.data.types import RawDataset
 from genbench.settings.datasets import ImageFolderSettings
@@ -39,7 +39,7 @@ def image_folder(s: ImageFolderSettings) -> RawDataset:
     layout = picture_layout(root)
     for folder in layout.repeated:
         echo(
-            f"warning: {name_of(folder, folder.parent)} in {folder.parent} is a link to a folder"
+            f"warning: {path_below(folder, folder.parent)} in {folder.parent} is a link to a folder"
             " that was read already; skipped"
         )
     pictures, bad = _pictures(layout.files, root, s)
@@ -92,7 +92,7 @@ def _pictures(
         if picture.shape[:2] != pictures[first].shape[:2]:
             raise _size_error(first, file, pictures, files, root)
     if not pictures and not known_format:
-        what = f"holds no pictures, but files such as {name_of(files[0], root)}"
+        what = f"holds no pictures, but files such as {path_below(files[0], root)}"
         raise UserError("dataset.root", what, root, "give a folder of pictures")
     return pictures, bad
 
@@ -101,7 +101,7 @@ def _size_error(
     first: Path, other: Path, pictures: dict[Path, np.ndarray], files: list[Path], root: Path
 ) -> UserError:
     sizes = [pictures[file].shape[:2] for file in (first, other)]
-    shown = [f"{name_of(file, root)} {h}x{w}" for file, (h, w) in zip((first, other), sizes)]
+    shown = [f"{path_below(file, root)} {h}x{w}" for file, (h, w) in zip((first, other), sizes)]
     h, w = _commonest_size(files) or sizes[0]
     what = f"pictures differ in height x width: {', '.join(shown)}"
     return UserError("dataset.resize", what, "null", f"'dataset.resize=[{h},{w}]'")

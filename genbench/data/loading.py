@@ -20,7 +20,7 @@ from genbench.utils.errors import UserError, plain
 from genbench.utils.imports import locate
 
 
-def load(settings: Mapping[str, Any], device: torch.device) -> Data:
+def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
     """Load a dataset and move it to the device.
 
     In order: keep the chosen classes, split the points by the dataset's own seed, draw its noise.

@@ -146,7 +146,7 @@ def _entry(m: Measure, number: Measured) -> dict:
     )
 
 
-def merged(before: list[dict], now: list[dict]) -> list[dict]:
+def merged_cards(before: list[dict], now: list[dict]) -> list[dict]:
     """The numbers of two cards of one model; of those that are of the same, the later."""
 
     def what(entry: dict) -> str:

@@ -121,7 +121,7 @@ class Evaluation:
     @cached_property
     def x(self) -> torch.Tensor:
         """The test points [n, *shape]."""
-        return drawn(self.test)
+        return drawn_points(self.test)
 
     @cached_property
     def samples(self) -> torch.Tensor:
@@ -141,7 +141,7 @@ class Evaluation:
     @cached_property
     def train(self) -> torch.Tensor:
         """Training points [n, *shape], at most twice as many as test points may count."""
-        return drawn(self.data.train.spread(2 * self.most))
+        return drawn_points(self.data.train.spread(2 * self.most))
 
     @cached_property
     def features(self) -> Features:
@@ -295,6 +295,6 @@ class Evaluation:
         return around(float(statistic(lambda points: points)), deviation, times, n, more)
 
 
-def drawn(part: Split) -> torch.Tensor:
+def drawn_points(part: Split) -> torch.Tensor:
     """The points of a part [n, *shape] on the CPU, with one draw of their noise."""
     return torch.cat([x.cpu() for x, _ in part.batches(1000)])

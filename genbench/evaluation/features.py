@@ -27,7 +27,7 @@ from genbench.utils.files import CannotWrite, read_bytes, write
 
 VERSION = 3  # of how a classifier is made; counted up when another one comes out
 BATCH, STEPS, PASSES, LR = 128, 500, 30, 5e-3  # at most so many steps, and passes
-BLOCK = 1000
+FEATURES_AT_ONCE = 1000
 
 
 class Features:
@@ -86,7 +86,7 @@ class Classifier(Features):
 
 
 def _blocks(x: torch.Tensor) -> Iterator[torch.Tensor]:
-    for part in x.split(BLOCK):
+    for part in x.split(FEATURES_AT_ONCE):
         signals.check()
         yield part
 

@@ -12,7 +12,7 @@ from genbench.settings.names import nearest
 from genbench.stats.intervals import Measured
 from genbench.utils.errors import UserError
 
-GROUPS = (
+MEASURE_GROUPS = (
     "reconstruction",
     "likelihood",
     "samples",
@@ -107,7 +107,7 @@ def headlines() -> list[str]:
 
 
 def _place(group: str) -> tuple[int, str]:
-    return GROUPS.index(group) if group in GROUPS else len(GROUPS), group
+    return MEASURE_GROUPS.index(group) if group in MEASURE_GROUPS else len(MEASURE_GROUPS), group
 
 
 def chosen_measures(names: Collection[str]) -> list[Measure]:

@@ -2,7 +2,7 @@
 
 import torch
 
-from genbench.evaluation.context import Evaluation, drawn
+from genbench.evaluation.context import Evaluation, drawn_points
 from genbench.model import Model
 from genbench.settings.run import ModelChoice, RunSettings
 
@@ -28,7 +28,7 @@ class RealData(Evaluation):
             self._of_data = e._of_data
 
     def draw(self, n: int, *purpose: str) -> list[torch.Tensor]:
-        return [drawn(self.data.train.spread(n))]
+        return [drawn_points(self.data.train.spread(n))]
 
     @property
     def unseen(self) -> torch.Tensor:

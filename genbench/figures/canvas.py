@@ -101,7 +101,7 @@ class Canvas:
         bold: Style = {"size": 10.5, "weight": "bold"}
         plain: Style = {"size": 9, "color": theme.soft}
         titles, notes = (
-            wrapped(text, self.width - 2 * MARGIN, style)
+            wrapped_text(text, self.width - 2 * MARGIN, style)
             for text, style in ((title, bold), (note, plain))
         )
         self.top = MARGIN + 19 * len(titles) + 17 * len(notes) + 6
@@ -213,7 +213,7 @@ def unmathed(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def wrapped(text: str, width: float, style: Style) -> list[str]:
+def wrapped_text(text: str, width: float, style: Style) -> list[str]:
     """Lines of text that are at most so many pixels wide, or one word."""
     lines: list[str] = []
     for word in text.split():

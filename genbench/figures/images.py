@@ -129,7 +129,7 @@ def _rgb(colour: str) -> tuple[float, float, float]:
     return to_rgb(colour)
 
 
-def grid(
+def image_grid(
     images: torch.Tensor,
     page: Page,
     captions: Sequence[str] = (),

@@ -104,7 +104,7 @@ def draw_interpolation(
         return images.labelled_rows(rows, scene.page(note), headings, flanks=1)
     if scene.kind == "plane":
         page = scene.page(f"{lines}; dotted: from the points to their reconstructions")
-        return plane.paths(points, scene.plane, page, pairs)
+        return plane.draw_paths(points, scene.plane, page, pairs)
     return None
 
 
@@ -189,7 +189,9 @@ def draw_traversal(scene: Scene, found: Traversal, reach: str) -> torch.Tensor |
         return images.labelled_rows(
             {f"z{found.latents[i] + 1}": found.points[i] for i in chosen.tolist()}, page
         )
-    return plane.paths(found.points[chosen], scene.plane, page) if scene.kind == "plane" else None
+    return (
+        plane.draw_paths(found.points[chosen], scene.plane, page) if scene.kind == "plane" else None
+    )
 
 
 def show_manifold(scene: Scene, model: Model, side: int = 16) -> torch.Tensor | None:
@@ -206,6 +208,6 @@ def show_manifold(scene: Scene, model: Model, side: int = 16) -> torch.Tensor | 
         "$z_1$ grows to the right, $z_2$ upwards"
     )
     if scene.kind == "images":
-        return images.grid(points, page, columns=side, wide=900)
+        return images.image_grid(points, page, columns=side, wide=900)
     mesh = points.unflatten(0, (side, side))
-    return plane.paths(torch.cat([mesh, mesh.transpose(0, 1)]), scene.plane, page)
+    return plane.draw_paths(torch.cat([mesh, mesh.transpose(0, 1)]), scene.plane, page)

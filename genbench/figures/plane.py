@@ -212,7 +212,7 @@ def field(function: Callable, plane: Plane, page: Page, side: int = 24) -> torch
     return canvas.picture()
 
 
-def paths(
+def draw_paths(
     lines: torch.Tensor, plane: Plane, page: Page, ends: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Curves [n, steps, 2] over the backdrop, each from a faint end to a strong one; with points

@@ -12,7 +12,7 @@ import torch
 
 from genbench.figures import latent, reconstructions, samples
 from genbench.figures.scene import Scene
-from genbench.figures.visualizations import draw
+from genbench.figures.visualizations import draw_visualization
 from genbench.model import Model, supports
 
 
@@ -67,7 +67,7 @@ class FigureRenderer(Scene):
         """The name and the picture of everything else that this model can show."""
         yield from self._figures(model, epoch, throughout=False)
         for name, shown in model.visualizations(self.points(2000), self.rng("views")).items():
-            picture = draw(self, model, shown)
+            picture = draw_visualization(self, model, shown)
             if picture is not None:
                 yield name, picture
 

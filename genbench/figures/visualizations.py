@@ -22,7 +22,7 @@ from genbench.visualizations import (
 MOST_COMPONENTS = 64  # in a picture, the heaviest ones
 
 
-def draw(scene: Scene, model: Model, shown: Visualization) -> torch.Tensor | None:
+def draw_visualization(scene: Scene, model: Model, shown: Visualization) -> torch.Tensor | None:
     """The picture of a visualization; None where data of this shape have none."""
     return DRAWN_BY[type(shown)](scene, model, shown)
 
@@ -31,7 +31,7 @@ def draw_images(scene: Scene, model: Model, shown: Images) -> torch.Tensor | Non
     """Images in a grid, or vectors as shades."""
     page = scene.page(shown.note)
     if scene.kind == "images":
-        return images.grid(shown.images, page, shown.captions, shown.signed, wide=600)
+        return images.image_grid(shown.images, page, shown.captions, shown.signed, wide=600)
     if scene.kind == "vectors" and len(shown.images):
         labels = list(shown.captions or (str(i + 1) for i in range(len(shown.images))))
         return vectors.loadings(shown.images, labels, page, "loading")
@@ -66,7 +66,7 @@ def draw_components(scene: Scene, model: Model, shown: MixtureComponents) -> tor
     heaviest = shown.weights.argsort(descending=True)[:MOST_COMPONENTS]
     captions = [f"{shown.label} {k + 1}, {shown.weights[k]:.1%}" for k in heaviest.tolist()]
     if scene.kind == "images":
-        return images.grid(shown.points[heaviest], page, captions, wide=600)
+        return images.image_grid(shown.points[heaviest], page, captions, wide=600)
     if scene.kind == "vectors":
         values = standard_units(scene, shown.points[heaviest])
         return vectors.loadings(values, captions, page, STANDARD)

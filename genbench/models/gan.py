@@ -21,7 +21,7 @@ from genbench.utils.errors import UserError
 from genbench.visualizations import Landscape, Visualization
 
 
-class Network(torch.nn.Module):
+class GeneratorNetwork(torch.nn.Module):
     """Maps codes [n, latent_dim] to points [n, *shape], in [0, 1] if the data are."""
 
     def __init__(self, spec: DataSpec, settings: AdversarialSettings) -> None:
@@ -51,7 +51,7 @@ class Identity(torch.nn.Module):
         return z.unflatten(1, self.shape)
 
 
-GENERATORS = {"network": Network, "identity": Identity}
+GENERATORS = {"network": GeneratorNetwork, "identity": Identity}
 
 
 class Discriminator(torch.nn.Module):

@@ -14,7 +14,9 @@ from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
-CHUNK = 1024  # how many training points, and how many query points, are processed together
+KERNELS_AT_ONCE = (
+    1024  # how many training points, and how many query points, are processed together
+)
 LEFT_OUT = 1000  # how many training points' likelihoods choose the bandwidth
 
 
@@ -108,7 +110,7 @@ class KDE(Model):
         for i, part in enumerate(self.chunks()):
             signals.check()
             squared = squared_distances(x, part)
-            place = order - i * CHUNK
+            place = order - i * KERNELS_AT_ONCE
             here = ((place >= 0) & (place < len(part))).nonzero().flatten()
             squared[here, place[here]] = math.inf  # a point is left out of its own density
             # Only differences from the least distance of a chunk enter an exponential, and single
@@ -149,7 +151,7 @@ class KDE(Model):
 
     def chunks(self) -> Iterator[torch.Tensor]:
         """All training points as `rows` returns them, `CHUNK` at a time."""
-        return map(self.rows, self.points.split(CHUNK))
+        return map(self.rows, self.points.split(KERNELS_AT_ONCE))
 
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         return {"nll": -self.log_prob(batch.x).mean()}
@@ -157,7 +159,7 @@ class KDE(Model):
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Exact log density [n] of data [n, *shape], in nats."""
         kernels = torch.cat(
-            [self.log_kernels(part.to(self.scale)) for part in x.flatten(1).split(CHUNK)]
+            [self.log_kernels(part.to(self.scale)) for part in x.flatten(1).split(KERNELS_AT_ONCE)]
         )
         return (
             kernels

@@ -15,7 +15,7 @@ from genbench.models.gmm import GMM
 from genbench.models.kde import KDE
 from genbench.settings.classical import GMMSettings, KDESettings
 from genbench.settings.groups import PriorSettings, SamplerSettings
-from genbench.training.loop import NullRecorder, fit
+from genbench.training.loop import NullRecorder, fit_model
 from genbench.utils.errors import UserError
 
 
@@ -135,7 +135,7 @@ class LatentModel(Model):
             z.device
         )
         try:
-            fit(density, data, NullRecorder(), density.settings)
+            fit_model(density, data, NullRecorder(), density.settings)
         except UserError as error:
             what = f"cannot be fitted to the codes: {error}"
             raise UserError(

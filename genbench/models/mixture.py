@@ -17,7 +17,7 @@ from genbench.visualizations import Memberships, MixtureComponents, Visualizatio
 
 WARM_START = 20  # iterations of k-means before EM or descent begins
 NEGLIGIBLE = 1e-30  # responsibilities below this count as zero
-BLOCK = 4096  # how many points are processed together when a mixture starts
+POINTS_AT_ONCE = 4096  # how many points are processed together when a mixture starts
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Components:
         here = replace(self, means=centres)
         parts = (
             here.moments(part, memberships(squared_distances(part, centres)))
-            for part in x.split(BLOCK)
+            for part in x.split(POINTS_AT_ONCE)
         )
         return here.maximised(reduce(add, parts, {}))
 

@@ -15,14 +15,14 @@ from genbench.visualizations import DataUnits, Visualization
 TAKE_POINTS = ("encode", "posterior", "classify", "log_prob", "score")
 RETURN_POINTS = ("decode", "sample_from_latent", "sample")
 # Attributes that the wrapper takes over from the inner model.
-SAME: tuple[str, ...] = (
+SAME_ATTRIBUTES: tuple[str, ...] = (
     "criterion",
     "until_converged",
     "stores_training_data",
     "log_prob_kind",
     "conditional",
 )
-SAME += ("is_discrete", "bounded")
+SAME_ATTRIBUTES += ("is_discrete", "bounded")
 
 
 class Standardized(Model):
@@ -45,7 +45,7 @@ class Standardized(Model):
         # The inner model for the current labels, set by `conditioned_on`; a tuple hides it from
         # `state_dict`.
         self.labelled: tuple[Model, ...] = ()
-        for name in SAME:
+        for name in SAME_ATTRIBUTES:
             setattr(self, name, getattr(self.inner, name))
 
     def __getattr__(self, name: str) -> Any:

@@ -10,7 +10,7 @@ from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs
 from genbench.models.ae import Autoencoder
 from genbench.settings.autoencoders import SWAESettings
-from genbench.stats.transport import sliced_wasserstein
+from genbench.stats.transport import squared_sliced_wasserstein
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
 
@@ -88,14 +88,15 @@ class SWAE(Autoencoder):
     def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         z = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, z)
-        distance = sliced_wasserstein(z, noise["prior"], noise["directions"])
+        distance = squared_sliced_wasserstein(z, noise["prior"], noise["directions"])
         loss = reconstruction + weights["lambda"] * distance
         terms = {"reconstruction": reconstruction, "sliced_wasserstein": distance}
         if "labelled" not in noise:
             return loss, terms
         codes = self.encode(noise["labelled"].flatten(0, 1)).unflatten(0, (-1, SEEN))
         of_class = [
-            sliced_wasserstein(a, b, noise["directions"]) for a, b in zip(codes, noise["parts"])
+            squared_sliced_wasserstein(a, b, noise["directions"])
+            for a, b in zip(codes, noise["parts"])
         ]
         terms["class_distance"] = torch.stack(of_class).mean()
         return loss + weights["supervision"] * terms["class_distance"], terms

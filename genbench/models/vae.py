@@ -57,7 +57,7 @@ class VAE(LatentModel, GradientModel):
         terms = {"nll": nll.mean(), "kl": kl, "negative_elbo": nll.mean() + kl}
         if self.settings.objective == "elbo":
             return nll.mean() + weights["beta"] * kl, terms
-        bound = importance_bound(noise["eps"], logvar, z, nll).mean()
+        bound = importance_weighted_bound(noise["eps"], logvar, z, nll).mean()
         return -bound, terms | {"negative_iwae": -bound}
 
     def nll(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
@@ -109,12 +109,12 @@ class VAE(LatentModel, GradientModel):
             signals.check()
             eps = torch.randn(min(10, k - start), *mu.shape, generator=rng, device=rng.device)
             z = mu + eps * (logvar / 2).exp()
-            part = importance_bound(eps, logvar, z, self.nll(x, z)) + math.log(len(eps))
+            part = importance_weighted_bound(eps, logvar, z, self.nll(x, z)) + math.log(len(eps))
             total = torch.logaddexp(total, part.cpu().double())
         return (total - math.log(k)).to(mu)
 
 
-def importance_bound(
+def importance_weighted_bound(
     eps: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, nll: torch.Tensor
 ) -> torch.Tensor:
     """log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x) [n] from k draws z = mu + sigma eps [k, n, d] and

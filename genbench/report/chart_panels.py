@@ -56,7 +56,7 @@ def panels(
     return canvas, found
 
 
-def draw(
+def draw_panel(
     axes: Any,
     lines: Sequence[Series],
     x_label: str,

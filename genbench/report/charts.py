@@ -11,7 +11,7 @@ import pandas as pd
 from genbench.figures.canvas import Canvas
 from genbench.report.chart_panels import (
     Series,
-    draw,
+    draw_panel,
     heat_map,
     label,
     panels,
@@ -20,8 +20,8 @@ from genbench.report.chart_panels import (
 )
 from genbench.report.names import name_of
 from genbench.report.quantities import Quantity, Value
-from genbench.report.rows import TableRow, differing, same_but, swept
-from genbench.report.sweep_curves import curves, drawn
+from genbench.report.rows import TableRow, differing_settings, same_but, swept_numbers
+from genbench.report.sweep_curves import curve_picture, curves
 from genbench.report.table import Report, labels, ranked
 from genbench.report.words import is_number, short
 from genbench.runs.curves import validation_curve
@@ -58,7 +58,7 @@ TRADES = (
 def charts(report: Report) -> Iterator[Named]:
     """Every chart that the runs of a report give."""
     yield from trades(report.rows)
-    yield from ((curve.file, drawn(curve)) for curve in curves(report.runs))
+    yield from ((curve.file, curve_picture(curve)) for curve in curves(report.runs))
     yield from against_settings(report.rows)
     yield from learning(report.rows)
     yield from heat_maps(report.rows)
@@ -75,14 +75,14 @@ def trades(rows: Sequence[TableRow]) -> Iterator[Named]:
             lines = [_traded(at, some, trade) for at in same_but(some, _weights(some))]
             note = f"{trade.y_label} against {trade.x_label}; {_seeds_in_words(some)}"
             canvas, (axes,) = panels([""], lines, _title(some), note, **SINGLE)
-            draw(axes, lines, trade.x_label, trade.y_label)
+            draw_panel(axes, lines, trade.x_label, trade.y_label)
             label(axes, lines)
             yield f"{trade.name}_on_{data}", canvas
 
 
 def _traded(rows: list[TableRow], among: list[TableRow], trade: Trade) -> Series:
     own = [n for n in _weights(rows) if all(is_number(row.settings.get(n)) for row in rows)]
-    weights = [name for name in differing(among) if name in own]
+    weights = [name for name in differing_settings(among) if name in own]
     rows = sorted(rows, key=lambda row: [row.settings[name] for name in weights])
     words = [" ".join(f"{n}={short(row.settings[n])}" for n in weights) for row in rows]
     points = [(row.term(trade.across), row.term(trade.up)) for row in rows]
@@ -100,7 +100,7 @@ def _weights(rows: Iterable[TableRow]) -> list[str]:
 def against_settings(rows: Sequence[TableRow]) -> Iterator[Named]:
     """What was measured, besides the criterion, against each number that was swept."""
     for kind, some in _by_kind(rows):
-        for setting in swept(some):
+        for setting in swept_numbers(some):
             groups = [
                 sorted(at, key=lambda row: row.settings[setting])
                 for at in same_but(some, [setting])
@@ -121,7 +121,7 @@ def against_settings(rows: Sequence[TableRow]) -> Iterator[Named]:
             heads = [names[q] + _direction(q) for q in quantities]
             canvas, all_axes = panels(heads, lines[quantities[0]], _title(some), note)
             for axes, quantity in zip(all_axes, quantities, strict=True):
-                draw(axes, lines[quantity], setting, quantity.unit)
+                draw_panel(axes, lines[quantity], setting, quantity.unit)
                 tried = [x.mean for line in lines[quantity] for x in line.x]
                 space(axes, tried, tried if len(set(tried)) <= MOST_TICKS else ())
             yield f"measures_against_{setting}_{'_on_'.join(kind)}", canvas
@@ -169,7 +169,7 @@ def learning(rows: Sequence[TableRow]) -> Iterator[Named]:
     longest = max(shown.values(), key=len)
     canvas, all_axes = panels([*shown], longest, _title(rows), note)
     for axes, lines in zip(all_axes, shown.values(), strict=True):
-        draw(axes, lines, "epoch", "", bands=True)
+        draw_panel(axes, lines, "epoch", "", bands=True)
     yield "learning_curves", canvas
 
 
@@ -185,7 +185,7 @@ def _learnt(row: TableRow, criterion: str, name: str) -> Series:
 def heat_maps(rows: Sequence[TableRow]) -> Iterator[Named]:
     """The first measure that compares, over each two numbers that were swept together."""
     for kind, some in _by_kind(rows):
-        names = swept(some)
+        names = swept_numbers(some)
         pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
         for across, up in pairs[:MOST_HEAT_MAPS]:
             largest = max(same_but(some, (across, up)), key=len)
@@ -239,7 +239,7 @@ def cost(rows: Sequence[TableRow]) -> Iterator[Named]:
         note = f"{name} against fit_seconds; {_seeds_in_words(some)}"
         canvas, (axes,) = panels([""], lines, _title(some), note, **SINGLE)
         y_label = name + _direction(quantity)
-        draw(axes, lines, "fit_seconds: time to learn, s", y_label, joined=False)
+        draw_panel(axes, lines, "fit_seconds: time to learn, s", y_label, joined=False)
         space(axes, [row.fit_seconds for row in covered[quantity] if row.fit_seconds])
         label(axes, lines)
         yield f"cost_against_{quantity.name}_on_{data}", canvas

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from genbench.report.table import Report
 
 
-def main(words: list[str], registry: Registry) -> int:
+def report_command(words: list[str], registry: Registry) -> int:
     """Report on the runs in the folders that the words name, and return the exit status.
 
     Raises UserError where there are no runs, before anything heavy is imported.
@@ -79,7 +79,7 @@ def write_all(paths: list[Path], folder: Path, registry: Registry) -> "Report":
     from genbench.report.export import as_csv, as_markdown
     from genbench.report.html import Chart, page
     from genbench.report.table import compared
-    from genbench.report.terminal import show
+    from genbench.report.terminal import show_report
 
     made = compared(paths, registry)
     drawn = {slug(name): canvas for name, canvas in charts(made)}
@@ -92,7 +92,7 @@ def write_all(paths: list[Path], folder: Path, registry: Registry) -> "Report":
         "report.md": as_markdown(made).encode(),
         "report.html": page(made, charted.values()).encode(),
     }
-    show(made)
+    show_report(made)
     write_own(folder, files)
     echo(f"report: {quoted(folder / 'report.html')}")
     return made

@@ -11,7 +11,7 @@ from typing import Any
 from genbench.report.bounds import bounded
 from genbench.report.diagnosis import Problem, problems
 from genbench.report.gaps import gaps
-from genbench.report.quantities import Quantity, Value, brief, full
+from genbench.report.quantities import Quantity, Value, brief_value, full
 from genbench.report.rows import chosen_settings
 from genbench.report.table import (
     SAMPLER,
@@ -88,7 +88,7 @@ def as_markdown(report: Report) -> str:
         lines += ["", escaped(text)]
     for section in report.sections:
         lines += ["", f"## {escaped(section.dataset)}", ""]
-        lines += [*_table(section, section.settings, section.columns, brief)]
+        lines += [*_table(section, section.settings, section.columns, brief_value)]
         alone = replace(report, sections=[section])  # its heading says on which data
         for text in [*section_sentences(section, alone), *gaps(section, alone)]:
             lines += ["", escaped(text)]

@@ -16,7 +16,7 @@ from genbench.report.diagnosis import problems
 from genbench.report.export import all_columns
 from genbench.report.gaps import gaps
 from genbench.report.names import name_of, settings_in_words
-from genbench.report.quantities import Quantity, Value, brief, full
+from genbench.report.quantities import Quantity, Value, brief_value, full
 from genbench.report.rows import chosen_settings
 from genbench.report.table import Column, Report, Section, other_settings
 from genbench.report.verdicts import different_data, notes, section_sentences
@@ -145,7 +145,7 @@ def _section(section: Section, report: Report) -> HtmlSection:
     settings = _setting_columns(section, everything)
     return HtmlSection(
         section.dataset,
-        _table(section, places, _first_settings(section), section.columns, brief),
+        _table(section, places, _first_settings(section), section.columns, brief_value),
         _table(section, all_places, settings, all_measures, full),
         [*section_sentences(section, alone)],
         gaps(section, alone),
@@ -154,14 +154,14 @@ def _section(section: Section, report: Report) -> HtmlSection:
     )
 
 
-Settings = list[tuple[str, list]]
+SettingColumns = list[tuple[str, list]]
 
 
-def _setting_columns(section: Section, names: list[str]) -> Settings:
+def _setting_columns(section: Section, names: list[str]) -> SettingColumns:
     return [(name, [row.settings.get(name, "") for row in section.lines]) for name in names]
 
 
-def _first_settings(section: Section) -> Settings:
+def _first_settings(section: Section) -> SettingColumns:
     """The columns of settings at a glance: a single one if there are many."""
     if len(section.settings) <= MOST_SETTINGS:
         return _setting_columns(section, section.settings)
@@ -175,11 +175,11 @@ def _first_settings(section: Section) -> Settings:
 def _table(
     section: Section,
     places: list[int],
-    settings: Settings,
+    settings: SettingColumns,
     columns: list[Column],
     words: Callable[[Value | None], str],
 ) -> HtmlTable:
-    own: Settings = [("model", [row.model for row in section.lines]), *settings]
+    own: SettingColumns = [("model", [row.model for row in section.lines]), *settings]
     if section.has_seeds:
         own.append(("seeds", [len(row.runs) or "" for row in section.lines]))
     are_numbers = [all(v == "" or is_number(v) for v in values) for _, values in own]

@@ -272,7 +272,7 @@ def _on_data(run: RunResult, name: str) -> RunResult:
     return replace(run, dataset=name, title=f"{run.model} on {name}{rest}")
 
 
-def merged(repeats: list[RunResult]) -> RunResult:
+def merged_repeats(repeats: list[RunResult]) -> RunResult:
     """Runs of the same settings, data and seed as one with the measures of all.
 
     Where several have the same measure, the number is that of the run with the most measures.

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from genbench.report.quantities import SAMPLES, Quantity, Value
 from genbench.report.words import short
 from genbench.runs.directory import SPLITS
-from genbench.utils.schema import kind_of, number, total_of
+from genbench.utils.schema import is_finite_number, kind_of, total_of
 from genbench.utils.text import counted
 
 POINTS = {"train": "training point", "validation": "validation point", "test": "test point"}
@@ -98,7 +98,7 @@ def _quantity(entry: dict) -> Quantity:
         name=entry["name"],
         group=entry["group"],
         on=entry["on"],
-        n=sizes(entry["n"]),
+        n=sizes_in_words(entry["n"]),
         features=entry["features"] or "",
         of=kind_of(entry),
         total=total_of(entry),
@@ -113,7 +113,7 @@ def _value(entry: dict) -> Value:
     return Value(entry["value"], entry["low"], entry["high"])
 
 
-def sizes(n: Mapping[str, int]) -> str:
+def sizes_in_words(n: Mapping[str, int]) -> str:
     """How many of what a number was measured from: 1,000 samples, 300 test points."""
     return ", ".join(
         counted(size, POINTS[what]) if what in POINTS else f"{size:,} {what}"
@@ -127,7 +127,7 @@ def _terms(
     """The objective's terms on held-out data; the criterion is their sum with these weights."""
     part = next((part for part in reversed(SPLITS) if part in by_part), "")
     terms = dict(by_part.get(part, {}))
-    n = sizes({part: int(terms.pop("n"))}) if "n" in terms else ""
+    n = sizes_in_words({part: int(terms.pop("n"))}) if "n" in terms else ""
     found = {}
     for name, value in terms.items():
         quantity = Quantity(name, part, model=model, n=n)
@@ -139,7 +139,7 @@ def _terms(
 
 def _numbers(values: dict) -> dict[str, float]:
     """The values that are numbers: one that was not finite is stored as null."""
-    return {name: value for name, value in values.items() if number(value)}
+    return {name: value for name, value in values.items() if is_finite_number(value)}
 
 
 def _symptom(entry: str | dict[str, str]) -> Symptom:

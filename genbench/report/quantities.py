@@ -48,7 +48,7 @@ def in_range(quantity: Quantity, value: Value) -> Value:
     return value._replace(mean=max(value.mean, least), low=low, high=high)
 
 
-def brief(value: Value | None) -> str:
+def brief_value(value: Value | None) -> str:
     """A number in three digits, and how far its interval over the seeds reaches."""
     if value is None:
         return ""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from genbench.report.load import RunResult, merged
+from genbench.report.load import RunResult, merged_repeats
 from genbench.report.quantities import Quantity, Value
 from genbench.report.words import is_number
 from genbench.settings.setting import written
@@ -69,7 +69,7 @@ def averaged(runs: Iterable[RunResult]) -> list[TableRow]:
     table["row"] = pd.factorize(pd.Series([_identity(run) for run in done]))[0]
     of_row: dict[int, list[RunResult]] = {}
     for _, repeats in table.groupby(["row", "seed"], sort=False):
-        run = merged([*repeats["run"]])
+        run = merged_repeats([*repeats["run"]])
         of_row.setdefault(int(repeats["row"].iloc[0]), []).append(run)
     means = _means((i, run.metrics.cells) for i, some in of_row.items() for run in some)
     cells: dict[int, dict[Quantity, Value]] = {i: {} for i in of_row}
@@ -164,7 +164,7 @@ def _written_settings(rows: tuple[TableRow, ...]) -> pd.DataFrame:
     return pd.DataFrame([{n: written(v) for n, v in row.settings.items()} for row in rows])
 
 
-def differing(rows: Sequence[TableRow]) -> list[str]:
+def differing_settings(rows: Sequence[TableRow]) -> list[str]:
     """The settings that have several values among those rows that have them."""
     counts = _written_settings(tuple(rows)).nunique()
     return [str(name) for name in counts.index[counts > 1]]
@@ -176,9 +176,9 @@ def _chosen(rows: tuple[TableRow, ...]) -> tuple[str, ...]:
     within_a_kind = {
         name
         for kind in dict.fromkeys((row.model, row.dataset) for row in rows)
-        for name in differing([row for row in rows if (row.model, row.dataset) == kind])
+        for name in differing_settings([row for row in rows if (row.model, row.dataset) == kind])
     }
-    return tuple(name for name in differing(rows) if name in own | within_a_kind)
+    return tuple(name for name in differing_settings(rows) if name in own | within_a_kind)
 
 
 def chosen_settings(rows: Sequence[TableRow]) -> list[str]:
@@ -190,9 +190,11 @@ def chosen_settings(rows: Sequence[TableRow]) -> list[str]:
     return [*_chosen(tuple(rows))]
 
 
-def swept(rows: Sequence[TableRow]) -> list[str]:
+def swept_numbers(rows: Sequence[TableRow]) -> list[str]:
     """The settings of these rows that have several values, all of them numbers."""
-    return [n for n in differing(rows) if all(is_number(row.settings.get(n)) for row in rows)]
+    return [
+        n for n in differing_settings(rows) if all(is_number(row.settings.get(n)) for row in rows)
+    ]
 
 
 def same_but(rows: Sequence[TableRow], names: Iterable[str]) -> list[list[TableRow]]:

@@ -66,7 +66,7 @@ def draw_curves(folder: Path, registry: Registry) -> None:
     """
     for curve in curves(gathered([folder], registry)[0]):
         files = {
-            f"{curve.file}.png": png(drawn(curve).picture()),
+            f"{curve.file}.png": png(curve_picture(curve).picture()),
             f"{curve.file}.csv": table(curve).encode(),
         }
         try:
@@ -74,7 +74,7 @@ def draw_curves(folder: Path, registry: Registry) -> None:
         except UserError as error:  # metrics.json of each run has its numbers
             report(error)
             return
-        show(curve)
+        show_curve(curve)
         echo(f"curve: {quoted(folder / f'{curve.file}.png')}")
 
 
@@ -209,7 +209,7 @@ def sentence(curve: Curve, line: Line) -> str:
     return text
 
 
-def drawn(curve: Curve) -> Canvas:
+def curve_picture(curve: Curve) -> Canvas:
     """The curve as a picture."""
     page = Page(curve.title, unmathed(note(curve)))
     return against(curve.shown, curve.setting, curve.criterion, curve.log, page)
@@ -249,7 +249,7 @@ def table(curve: Curve) -> str:
     return text.getvalue()
 
 
-def show(curve: Curve) -> None:
+def show_curve(curve: Curve) -> None:
     """Print what is marked in the curve's lines, and which runs it lacks."""
     for line in curve.shown:
         text = sentence(curve, line)

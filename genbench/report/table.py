@@ -9,7 +9,7 @@ from genbench.config.registry import Registry
 from genbench.report.load import FailedRun, RunResult, failed_runs, gathered
 from genbench.report.quantities import SAMPLES, Quantity, Value, in_range
 from genbench.report.ranking import Contest, contests, is_ranked, standings
-from genbench.report.rows import TableRow, averaged, chosen_settings, differing, real_rows
+from genbench.report.rows import TableRow, averaged, chosen_settings, differing_settings, real_rows
 from genbench.runs.directory import SPLITS
 from genbench.utils.text import counted
 
@@ -296,4 +296,4 @@ def labels(quantities: Iterable[Quantity]) -> dict[Quantity, str]:
 
 def other_settings(rows: Sequence[TableRow]) -> list[str]:
     """The settings in which rows differ that only follow from the model or the dataset."""
-    return [name for name in differing(rows) if name not in chosen_settings(rows)]
+    return [name for name in differing_settings(rows) if name not in chosen_settings(rows)]

@@ -11,7 +11,7 @@ from rich.text import Text
 from genbench.report.diagnosis import worst
 from genbench.report.gaps import otherwise_measured
 from genbench.report.names import settings_in_words
-from genbench.report.quantities import brief
+from genbench.report.quantities import brief_value
 from genbench.report.table import Column, Report, Section
 from genbench.report.verdicts import (
     different_data,
@@ -41,7 +41,7 @@ class Block:
     wanted: int
 
 
-def show(report: Report) -> None:
+def show_report(report: Report) -> None:
     """Print the report."""
     console = PipeSafeConsole(highlight=False)
     width = console.width
@@ -231,7 +231,7 @@ def _fitting(section: Section, places: list[int], room: int) -> list[Column]:
 
 
 def _cell(section: Section, i: int, column: Column) -> Text:
-    text = Text(column.text(section.lines[i], brief))
+    text = Text(column.text(section.lines[i], brief_value))
     if section.is_best(i, column):
         text.append(" *").stylize("bold green")
     return text

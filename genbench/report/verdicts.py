@@ -6,9 +6,9 @@ from itertools import pairwise
 from genbench.report.diagnosis import caveats
 from genbench.report.gaps import gaps
 from genbench.report.names import model_names, row_name, settings_in_words
-from genbench.report.quantities import SAMPLES, Value, brief
+from genbench.report.quantities import SAMPLES, Value, brief_value
 from genbench.report.ranking import Contest, apart
-from genbench.report.rows import TableRow, chosen_settings, same_but, swept
+from genbench.report.rows import TableRow, chosen_settings, same_but, swept_numbers
 from genbench.report.table import SAMPLER, Column, Report, Section
 from genbench.report.words import MOST_NAMES, listed, short
 from genbench.utils.text import number
@@ -185,7 +185,7 @@ def effects(section: Section, report: Report) -> list[str]:
     found = []
     for model in dict.fromkeys(row.model for row in section.rows):
         some = [row for row in section.rows if row.model == model]
-        chosen = [n for n in swept(some) if n in chosen_settings(some)]
+        chosen = [n for n in swept_numbers(some) if n in chosen_settings(some)]
         for setting in (n for n in chosen if n.rpartition(".")[2] != "seed"):
             for rows in same_but(some, [setting]):
                 ordered = sorted(rows, key=lambda row: row.settings[setting])
@@ -210,7 +210,7 @@ def _moves(column: Column, rows: list[TableRow]) -> list[str]:
     first, last = values[0], values[-1]
     if not (rises or falls) or not apart(first, last):
         return []
-    start, end = (brief(Value(value.mean)) for value in (first, last))
+    start, end = (brief_value(Value(value.mean)) for value in (first, last))
     return [f"{column.name} {'rises' if rises else 'falls'} from {start} to {end}"]
 
 

@@ -18,7 +18,7 @@ from genbench.runs.checkpoint_files import MEMORY, NAME, checkpoints, is_intact
 from genbench.runs.directory import digest
 from genbench.utils.errors import UserError
 from genbench.utils.files import kind, read_bytes, require_bounded, set_aside, write
-from genbench.utils.schema import SETTINGS, Maybe, fault, number, positive, whole
+from genbench.utils.schema import SETTINGS, Maybe, fault, is_finite_number, positive, whole
 from genbench.utils.text import quoted
 
 KEPT = 2
@@ -32,24 +32,34 @@ CONTENT = {
     "machine": {"torch": str, "threads": str, "device": str},
     "length": {"epochs": positive, "steps": positive, "steps_per_epoch": positive},
     "at": {
-        **{"of": positive, "total": positive, "epoch": whole, "batches": whole, "before": number},
-        "watch": {"seconds": number, "cpu_seconds": number},
+        **{
+            "of": positive,
+            "total": positive,
+            "epoch": whole,
+            "batches": whole,
+            "before": is_finite_number,
+        },
+        "watch": {"seconds": is_finite_number, "cpu_seconds": is_finite_number},
         "meter": {
             "sums": dict,
             "counts": {str: whole},
             "good": (torch.Tensor, None),
             "all_good": (torch.Tensor, None),
         },
-        "train": ({str: number}, None),
+        "train": ({str: is_finite_number}, None),
     },
     "model": TENSORS,
     "progress": dict,
     "stopping": {
         "latest": whole,
-        "best": {"epoch": Maybe(whole), "value": Maybe(number), "weights": Maybe(TENSORS)},
+        "best": {
+            "epoch": Maybe(whole),
+            "value": Maybe(is_finite_number),
+            "weights": Maybe(TENSORS),
+        },
     },
     "events": ({"bytes": whole, "sha256": str}, None),
-    "seconds": number,
+    "seconds": is_finite_number,
 }
 WRONG = (
     LookupError,

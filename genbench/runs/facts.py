@@ -50,7 +50,7 @@ def reset_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def peak_memory() -> float:
+def peak_memory_mib() -> float:
     """The most memory, in MiB, that the process has held since `reset_peak_memory`.
 
     Where that is not possible, it is the peak since the process began.

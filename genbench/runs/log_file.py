@@ -10,7 +10,7 @@ from genbench.utils.files import AppendOnlyFile, CannotWrite
 from genbench.utils.lock import Lock
 
 logger = logging.getLogger("genbench")
-FORMAT = "%(asctime)s %(levelname)s %(message)s"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 class LogFile(logging.Handler):
@@ -24,7 +24,7 @@ class LogFile(logging.Handler):
         super().__init__()
         self.path, self.folder_lock = path, lock
         self.file: AppendOnlyFile | None = None
-        self.setFormatter(logging.Formatter(FORMAT))
+        self.setFormatter(logging.Formatter(LOG_FORMAT))
 
     def attach(self) -> None:
         """Receive what genbench logs and what Python warns about."""

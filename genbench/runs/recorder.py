@@ -19,7 +19,7 @@ from genbench.runs.checkpointing import Checkpointing
 from genbench.runs.checkpoints import checkpoints, write_finished
 from genbench.runs.curve_files import CurveFiles
 from genbench.runs.directory import Record
-from genbench.runs.facts import machine, peak_memory, reset_peak_memory
+from genbench.runs.facts import machine, peak_memory_mib, reset_peak_memory
 from genbench.runs.log_file import LogFile
 from genbench.runs.optional_writes import OptionalWrites
 from genbench.runs.picture_files import PictureFiles, pictures_in
@@ -217,7 +217,7 @@ class Run:
         return {
             "fit_seconds": watch.seconds,
             "fit_cpu_seconds": watch.cpu_seconds,
-            "peak_memory": peak_memory(),
+            "peak_memory": peak_memory_mib(),
         }
 
     def save_posthoc(self, state: dict[str, torch.Tensor]) -> None:

@@ -44,7 +44,7 @@ def objective(found: dict) -> list[str]:
     return lines + [f"terms on {held_out} data: {others}"] * bool(others)
 
 
-def headlines(found: dict, names: Iterable[str]) -> list[dict]:
+def headline_entries(found: dict, names: Iterable[str]) -> list[dict]:
     """The newest number of each of these measures in a card, in the order of the names."""
     card = newest(found.get("card", []))
     return [card[name] for name in names if name in card and card[name]["group"] != "cost"][
@@ -52,7 +52,7 @@ def headlines(found: dict, names: Iterable[str]) -> list[dict]:
     ]
 
 
-def brief(found: dict, names: Iterable[str]) -> list[str]:
+def brief_run(found: dict, names: Iterable[str]) -> list[str]:
     """A run in few words: its objective on held-out data, then a headline measure of each group."""
     parts, criterion = parts_of(found), found.get("cost", {}).get("criterion")
     values = [
@@ -61,7 +61,7 @@ def brief(found: dict, names: Iterable[str]) -> list[str]:
         if criterion in parts.get(part, {})
     ]
     firsts: dict[str, dict] = {}
-    for entry in headlines(found, names):
+    for entry in headline_entries(found, names):
         firsts.setdefault(entry["group"], entry)
     order = sorted(
         firsts.values(), key=lambda entry: entry["group"] != "samples"
@@ -105,7 +105,7 @@ def show_result(
     _wrapped(console, headline(title, found), 2)
     for line in objective(found):
         _wrapped(console, line, 2)
-    shown = headlines(found, names)
+    shown = headline_entries(found, names)
     if shown:
         real = newest(found.get("real_data", []))
         table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)

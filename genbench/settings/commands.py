@@ -117,7 +117,7 @@ class EvaluateOptions(Settings):
     )
 
 
-COMMANDS: dict[str, type[Settings]] = {
+COMMAND_OPTIONS: dict[str, type[Settings]] = {
     "evaluate": EvaluateOptions,
     "interpolate": InterpolateOptions,
     "reconstruct": ReconstructOptions,

@@ -20,7 +20,7 @@ KERNELS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 MEDIAN_POINTS = 1000  # points that the median distance is taken of
 
 
-def mmd(
+def squared_mmd(
     x: torch.Tensor,
     y: torch.Tensor,
     kernel: str = "rbf",

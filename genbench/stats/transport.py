@@ -24,7 +24,9 @@ def wasserstein_1d(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return ((cdf_x - cdf_y).abs() * z.diff()).sum()
 
 
-def sliced_wasserstein(x: torch.Tensor, y: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+def squared_sliced_wasserstein(
+    x: torch.Tensor, y: torch.Tensor, directions: torch.Tensor
+) -> torch.Tensor:
     """Squared sliced 2-Wasserstein distance between two samples [n, d] of equal size, a scalar.
 
     The mean over unit `directions` [L, d] of the mean squared gap between sorted projections

@@ -21,7 +21,7 @@ from genbench.config.compose import (
     require_no_hydra_files,
     sweep_folder,
 )
-from genbench.config.overrides import check_hydras_words, is_hydras, typed, without_hydras
+from genbench.config.overrides import check_hydras_words, hydra_value, is_hydras, without_hydras
 from genbench.config.registry import Registry
 from genbench.config.request import check_request
 from genbench.report.own_files import PAGES, require_own
@@ -34,7 +34,7 @@ from genbench.utils.console import echo
 from genbench.utils.errors import UserError
 from genbench.utils.files import read_json_or_empty, require_regular
 
-OPTION = "optimize="  # names the number that a job returns; no setting of a run
+OBJECTIVE_OPTION = "optimize="  # names the number that a job returns; no setting of a run
 
 
 def sweep_command(
@@ -48,8 +48,8 @@ def sweep_command(
     `commands` are words that would have been a command of their own. `device` is where to compute,
     if not where the jobs say. UserError, before any job starts, if one of them cannot run.
     """
-    names = [word.partition("=")[2] for word in words if word.startswith(OPTION)]
-    words = [word for word in words if not word.startswith(OPTION)]
+    names = [word.partition("=")[2] for word in words if word.startswith(OBJECTIVE_OPTION)]
+    words = [word for word in words if not word.startswith(OBJECTIVE_OPTION)]
     check_hydras_words(words)
     settings = without_hydras(words)
     task = JobTask(tuple(settings), objective=names[-1] if names else None, device=device)
@@ -122,7 +122,9 @@ def _launch(found: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=hydra_context, task_function=task, config=config
     )
-    overrides = [[*job.overrides, f"hydra.sweep.subdir={typed(job.folder.name)}"] for job in jobs]
+    overrides = [
+        [*job.overrides, f"hydra.sweep.subdir={hydra_value(job.folder.name)}"] for job in jobs
+    ]
     try:
         with signals.raising():
             for result in launcher.launch(overrides, initial_job_idx=0) if jobs else ():
@@ -162,7 +164,7 @@ def _with_another_sweeper(words: list[str], task: JobTask, registry: Registry) -
     require_regular(folder, "hydra.sweep.dir")
     with found.held():
         found.save()
-        overrides = [*words, f"hydra.sweep.dir={typed(str(folder))}"]
+        overrides = [*words, f"hydra.sweep.dir={hydra_value(str(folder))}"]
         try:
             with hydra_ready(registry) as (hydra, own), signals.raising():
                 hydra.multirun(CONFIG_NAME, task, ["hydra.mode=MULTIRUN", *own, *overrides])
@@ -187,5 +189,5 @@ def resume_sweep(folder: Path, registry: Registry, device: str | None = None) ->
         is_setting = re.match(r"(\+\+)?[\w.]+=", word) and not is_hydras(word)
         if not is_setting or re.search(r"\$\{.*:", word, re.DOTALL):
             raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
-    place = f"hydra.sweep.dir={typed(str(folder.absolute()))}"
+    place = f"hydra.sweep.dir={hydra_value(str(folder.absolute()))}"
     return sweep_command([*words, place], registry, device=device)

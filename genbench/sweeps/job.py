@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 
 from genbench.runs.directory import Record
 from genbench.runs.progress import Display, JobDisplay
-from genbench.runs.summary import brief
+from genbench.runs.summary import brief_run
 from genbench.sweeps.launch import attempt, composed_registry, execute, plain_config
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report
@@ -106,7 +106,7 @@ def run_job(
         raise
     if failure is None:
         found = read_json_or_empty(folder / "metrics.json", METRICS)
-        display.ended("done", brief(found, headlines()))
+        display.ended("done", brief_run(found, headlines()))
     else:
         display.ended("failed")
         if str(failure) not in known:

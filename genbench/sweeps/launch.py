@@ -18,7 +18,7 @@ from genbench.config.compose import (
 )
 from genbench.config.overrides import absolute, is_hydras, without_hydras
 from genbench.config.registry import Registry
-from genbench.config.validation import check, title
+from genbench.config.validation import check_config, title
 from genbench.runs.progress import Display
 from genbench.runs.sweep_summary import swept
 from genbench.utils.errors import UserError, report, unexpected
@@ -110,7 +110,7 @@ def execute(
 
     The arguments and the result are those of `experiment.run`.
     """
-    config = check(config, registry)
+    config = check_config(config, registry)
     from genbench.experiment import run
 
     registry.let_import()

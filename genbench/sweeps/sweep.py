@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from genbench.config.compose import resolved
-from genbench.config.overrides import absolute, is_hydras, typed
+from genbench.config.overrides import absolute, hydra_value, is_hydras
 from genbench.config.registry import Registry
 from genbench.config.resolvers import marked, run_name
 from genbench.config.saved import recorded
@@ -229,7 +229,7 @@ class Sweep:
             "genbench",
             *self.registry.own_words(str),
             *job.overrides,
-            f"hydra.run.dir={typed(str(job.folder))}",
+            f"hydra.run.dir={hydra_value(str(job.folder))}",
         ]
         told = {
             "overrides": job.overrides,

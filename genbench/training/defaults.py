@@ -21,7 +21,7 @@ COMPONENTS = 10
 BATCHES = 10
 
 
-def resolved(settings: RunSettings, model_class: type[Model], data: Data) -> RunSettings:
+def resolve_auto(settings: RunSettings, model_class: type[Model], data: Data) -> RunSettings:
     """The settings of a model of this class on these data, with every data-dependent `auto`
     replaced.
 

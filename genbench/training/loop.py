@@ -132,7 +132,7 @@ class NullRecorder:
         """Do nothing."""
 
 
-def fit(model: Model, data: Data, run: Recorder, settings: RunSettings) -> Fitted:
+def fit_model(model: Model, data: Data, run: Recorder, settings: RunSettings) -> Fitted:
     """Train for `steps` steps if they are set, else for `epochs` epochs, and leave the model with
     its last weights.
 

@@ -7,7 +7,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
 from genbench.utils.errors import plain
-from genbench.utils.output import Output
+from genbench.utils.output import CheckedOutput
 
 
 class PipeSafeConsole(Console):
@@ -20,10 +20,10 @@ class PipeSafeConsole(Console):
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, **more})
 
     @property  # type: ignore[misc]
-    def file(self) -> Output:  # type: ignore[override]
+    def file(self) -> CheckedOutput:  # type: ignore[override]
         """The stream that is written to."""
         stream = Console.file.fget(self)  # type: ignore[attr-defined]
-        return stream if isinstance(stream, Output) else Output(stream)
+        return stream if isinstance(stream, CheckedOutput) else CheckedOutput(stream)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TextIO
 
 
-class Output:
+class CheckedOutput:
     """A text stream that falls silent at the first failure, which is in `error`.
 
     Such a failure is a full disk, or a reader that has gone.

@@ -83,7 +83,7 @@ def _brief(value: Any) -> str:
 # --- forms that several files have in common ------------------------------------------------------
 
 
-def number(value: Any) -> bool:
+def is_finite_number(value: Any) -> bool:
     """A finite number, with room for sums; whole numbers in JSON have no bound."""
     return (
         isinstance(value, (int, float))
@@ -95,7 +95,7 @@ def number(value: Any) -> bool:
 
 def whole(value: Any) -> bool:
     """A count."""
-    return isinstance(value, int) and number(value) and value >= 0
+    return isinstance(value, int) and is_finite_number(value) and value >= 0
 
 
 def positive(value: Any) -> bool:
@@ -113,7 +113,9 @@ def component(value: Any) -> bool:
     )
 
 
-NUMBERS: dict[Any, Any] = {str: (number, None)}  # by their names; None for what was not finite
+NUMBERS: dict[Any, Any] = {
+    str: (is_finite_number, None)
+}  # by their names; None for what was not finite
 PART = {"n": Maybe(whole), **NUMBERS}  # what was measured on a part of the data
 STATUS = {
     "state": str,
@@ -131,13 +133,15 @@ JOB = {"directory": component}  # of a sweep
 FINDING = {"kind": str, "text": str, "setting": str}
 ENTRY = {  # of a report card
     **{name: str for name in ("name", "group", "on", "of", "unit")},
-    "value": number,
-    "low": (number, None),
-    "high": (number, None),
+    "value": is_finite_number,
+    "low": (is_finite_number, None),
+    "high": (is_finite_number, None),
     "n": {str: whole},
     "better": (str, None),
     "features": (str, None),
-    "total": Maybe((number, None)),  # what a count is out of; earlier versions wrote it into `of`
+    "total": Maybe(
+        (is_finite_number, None)
+    ),  # what a count is out of; earlier versions wrote it into `of`
 }
 METRICS = {
     **{part: Maybe(PART) for part in ("train", "validation", "test")},
@@ -145,15 +149,15 @@ METRICS = {
         **{name: whole for name in ("epochs", "steps", "kept_epoch", "parameters")},
         "criterion": (str, None),
         "criterion_contains": [str],
-        "late_fall": Maybe((number, None)),
-        "late_rise": Maybe((number, None)),
+        "late_fall": Maybe((is_finite_number, None)),
+        "late_rise": Maybe((is_finite_number, None)),
         "lowest_epoch": Maybe((whole, None)),
     },
     "time": NUMBERS,
     "machine": Maybe({str: str}),
     "data": Maybe({"digest": (str, None)}),
     "model": Maybe({"abilities": [str], "sampler": Maybe((str, None))}),
-    "auto": Maybe({str: (number, str, None)}),
+    "auto": Maybe({str: (is_finite_number, str, None)}),
     "card": Maybe([ENTRY]),
     "real_data": Maybe([ENTRY]),
     "diagnosis": Maybe([(str, FINDING)]),

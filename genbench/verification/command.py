@@ -10,7 +10,7 @@ from genbench.utils.errors import UserError
 from genbench.utils.files import parse_yaml
 from genbench.verification.recipe import WHERE, Recipe
 from genbench.verification.recipes import USUAL, read, sets
-from genbench.verification.session import Measure, Session, Task
+from genbench.verification.session import RecipeMeasure, Session, Task
 
 LIST_STYLES = {"met": "green", "missed": "bold red", "never": "yellow"}
 
@@ -83,7 +83,7 @@ def _chosen(names: Iterable[str], recipes: dict[str, Recipe]) -> list[Recipe]:
     return [*chosen.values()]
 
 
-def _measure(recipe: Recipe) -> Measure:
+def _measure(recipe: Recipe) -> RecipeMeasure:
     """The function that measures; UserError if there is none."""
     if recipe.calls:
         from genbench.utils.imports import locate

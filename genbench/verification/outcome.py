@@ -6,7 +6,7 @@ from typing import Any
 
 from genbench.verification.recipe import BOUNDS, DISTANCES, Recipe
 
-STYLES = {"PASS": "green", "FAIL": "bold red", "ERROR": "bold red"}
+OUTCOME_STYLES = {"PASS": "green", "FAIL": "bold red", "ERROR": "bold red"}
 
 
 Found = tuple[float, float | None]  # measured, and expected if that is a number

@@ -22,7 +22,7 @@ from genbench import __version__
 from genbench.config.registry import Registry
 from genbench.utils.errors import UserError
 from genbench.utils.text import counted
-from genbench.verification.outcome import STYLES, Found, Outcome, markdown_row
+from genbench.verification.outcome import OUTCOME_STYLES, Found, Outcome, markdown_row
 from genbench.verification.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 # Takes the runs of one seed, each a `Trained`, and returns what was measured, or also what is
 # expected.
-Measure = Callable[[list[Any]], float | tuple[float, float]]
+RecipeMeasure = Callable[[list[Any]], float | tuple[float, float]]
 
 
 class Task(NamedTuple):
@@ -40,7 +40,7 @@ class Task(NamedTuple):
 
     recipe: Recipe
     configs: list[dict[str, Any]]
-    measure: Measure
+    measure: RecipeMeasure
 
 
 class Session:
@@ -187,7 +187,7 @@ class Session:
             table.add_row(
                 about,
                 *(
-                    Text(row[name].replace(" (", "\n("), STYLES.get(row[name], ""))
+                    Text(row[name].replace(" (", "\n("), OUTCOME_STYLES.get(row[name], ""))
                     for name in columns
                 ),
             )

@@ -12,7 +12,7 @@ from helpers.configs import CONFIGS, MODELS, config_of, defaults_of
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pydantic import Field
 
-from genbench.cli.completion import FLAGS, SCRIPTS, candidates
+from genbench.cli.completion import FLAGS_IN_SHELLS, SCRIPTS, candidates
 from genbench.cli.flags import FLAGS as PARSED
 from genbench.cli.flags import parse_flags
 from genbench.cli.help import name_help, names
@@ -21,7 +21,7 @@ from genbench.config.choice_files import GROUPS
 from genbench.config.experiments import experiments, preset_of
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_request
-from genbench.config.validation import ASIDE, check, known_settings, title
+from genbench.config.validation import ASIDE, check_config, known_settings, title
 from genbench.settings.fields import (
     AtLeastOne,
     ConditionalDefault,
@@ -85,7 +85,7 @@ def test_a_default_that_goes_with_another_setting_holds_beside_it_and_what_is_gi
         dataset, beside = "digits", [f"{other}={condition}"]
     config = config_of(model, *beside, dataset=dataset)
     assert written(config[name]) == written(value)
-    assert f"{name}=" not in title(config, CATALOGUE) and check(config, CATALOGUE) == config
+    assert f"{name}=" not in title(config, CATALOGUE) and check_config(config, CATALOGUE) == config
     command = ["--cfg", "job", f"model={model}", f"dataset={dataset}", *beside]
     assert f"{name}: {written(value)}\n" in genbench(*command).stdout
     others = {
@@ -300,7 +300,7 @@ def test_a_users_own_model_is_helped_and_completed(tmp_path, monkeypatch, capsys
 
 def test_the_flags_that_are_offered_are_hydras_own():
     known = {flag: options for names, options in PARSED.items() for flag in names}
-    for flag, words in FLAGS.items():
+    for flag, words in FLAGS_IN_SHELLS.items():
         assert flag in known and list(words) == known[flag].get("choices", [])
 
 

@@ -9,7 +9,7 @@ from helpers.configs import CONFIGS
 
 from genbench.config.compose import composed, resolved
 from genbench.config.registry import builtin_registry
-from genbench.config.validation import check
+from genbench.config.validation import check_config
 
 
 @pytest.mark.parametrize("plus", ["", "+"])
@@ -67,5 +67,5 @@ def test_a_damaged_experiment_is_named_where_experiments_are_listed(genbench, tm
 def test_every_experiment_is_as_hydra_composes_it_and_is_listed(name, genbench):
     registry = builtin_registry()
     job = [f"experiment={name}"]
-    assert resolved(job, registry) == check(composed(job, registry), registry)
+    assert resolved(job, registry) == check_config(composed(job, registry), registry)
     assert re.search(rf"^  {name} +\S", genbench("experiments").stdout, re.M)

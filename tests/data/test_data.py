@@ -10,7 +10,7 @@ from helpers.published import IN_IDX, PUBLISHED, VERIFIED, pin, write, write_ama
 from PIL import Image
 
 from genbench.data import readers
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.noise import uniform
 from genbench.data.splits import count, order_seed
 from genbench.data.types import DataSpec, Split
@@ -21,7 +21,7 @@ DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
 
 
 def loaded(dataset, **settings):
-    return load(defaults(dataset) | settings, CPU)
+    return load_data(defaults(dataset) | settings, CPU)
 
 
 def small(dataset, root):
@@ -362,5 +362,5 @@ def test_gaussians_of_ones_own():
 def test_auto_sets_at_most_a_tenth_of_the_points_aside_for_validation():
     assert [count("auto", n) for n in (4000, 50_000, 60_000)] == [400, 5000, 5000]
     dataset = config_of("pca", "dataset.size=4000", dataset="grid")["dataset"]
-    parts = load(dataset, torch.device("cpu")).splits
+    parts = load_data(dataset, torch.device("cpu")).splits
     assert (len(parts["train"]), len(parts["validation"])) == (3600, 400)

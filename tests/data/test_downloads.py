@@ -24,7 +24,7 @@ import genbench
 from genbench.data import downloads
 from genbench.data import published as datasets
 from genbench.data.downloads import Download, fetched
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 
@@ -369,14 +369,16 @@ def test_what_is_downloaded_is_what_is_given(dataset, archives, server, tmp_path
     )
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
     settings = defaults(dataset) | {"val_size": 0.2}
-    given, ours = (load(settings | {"root": where}, torch.device("cpu")) for where in (root, None))
+    given, ours = (
+        load_data(settings | {"root": where}, torch.device("cpu")) for where in (root, None)
+    )
     for name, part in given.splits.items():
         assert torch.equal(ours.splits[name].raw, part.raw) and torch.equal(
             ours.splits[name].y, part.y
         )
     assert visible(tmp_path / PUBLISHED[dataset]) == sorted(files) and ours.names == given.names
     server.answers.clear()
-    load(settings, torch.device("cpu"))
+    load_data(settings, torch.device("cpu"))
     assert len(server.asked) == len(files), "the second time they are there"
 
 
@@ -390,7 +392,7 @@ def test_every_dataset_is_pinned_and_says_what_to_put_where(dataset, tmp_path, m
     loader = getattr(datasets, dataset.replace("-", "_"))
     assert all(len(bytes.fromhex(download.sha256)) == 32 for download in loader.downloads)
     with pytest.raises(UserError) as told:
-        load(defaults(dataset), torch.device("cpu"))
+        load_data(defaults(dataset), torch.device("cpu"))
     first, folder = loader.downloads[0], PUBLISHED[dataset]
     assert (
         told.value.key == f"dataset={dataset}"

@@ -20,7 +20,7 @@ from genbench.config.data_folders import require_folders
 from genbench.config.registry import builtin_registry
 from genbench.data import cifar, faces, readers
 from genbench.data import published as datasets
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 
@@ -28,7 +28,7 @@ IMAGES, LABELS = np.zeros((20, 28, 28)), np.arange(20) % 10
 
 
 def loaded(dataset, root, **settings):
-    return load(
+    return load_data(
         defaults(dataset) | {"root": root, "val_size": 0.2, **settings}, torch.device("cpu")
     )
 

@@ -16,14 +16,14 @@ from genbench.config import picture_headers
 from genbench.config.data_folders import require_folders
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_request
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.pictures import opened_picture
 
 
 def loaded(root, **settings):
-    return load(defaults("image-folder") | {"root": root, **settings}, torch.device("cpu"))
+    return load_data(defaults("image-folder") | {"root": root, **settings}, torch.device("cpu"))
 
 
 def save(file, image, **options):

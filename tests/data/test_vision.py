@@ -12,7 +12,7 @@ from helpers.configs import defaults
 from helpers.published import VERIFIED, pin, write, write_emnist
 
 from genbench.data import emnist, published
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def loaded(dataset, root, **settings):
-    return load(defaults(dataset) | {"root": str(root), "val_size": 0, **settings}, CPU)
+    return load_data(defaults(dataset) | {"root": str(root), "val_size": 0, **settings}, CPU)
 
 
 @pytest.fixture

@@ -19,14 +19,14 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import NearestNeighbors
 
 from genbench.config.data_folders import PUBLISHED
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.readers import idx
 from genbench.evaluation.card import card
 from genbench.evaluation.context import Asked, Evaluation
 from genbench.evaluation.features import Features
 from genbench.evaluation.measures.samples_bins import BINS, cluster_points, different_bins, members
 from genbench.stats.neighbours import prdc
-from genbench.stats.transport import sliced_wasserstein
+from genbench.stats.transport import squared_sliced_wasserstein
 from genbench.utils.rng import generator
 
 # torch-fidelity is imported where it is needed: it brings all of torchvision, which takes seconds.
@@ -111,7 +111,7 @@ def test_sliced_wasserstein_is_the_cheapest_pairing_along_each_direction():
     x, y = normal(60, 4, 0).double(), (2 * normal(60, 4, 1) + 1).double()
     directions = torch.nn.functional.normalize(normal(9, 4, 2).double())
     expected = np.mean([least_transport((x @ t)[:, None], (y @ t)[:, None]) for t in directions])
-    assert float(sliced_wasserstein(x, y, directions)) == near(expected, rel=1e-12)
+    assert float(squared_sliced_wasserstein(x, y, directions)) == near(expected, rel=1e-12)
     line, other = x[:, :1].float(), y[:, :1].float()  # where every direction is the same
     ours = found(made(line, line), other, "sliced_wasserstein")["sliced_wasserstein"]
     assert ours == near(least_transport(line, other) ** 0.5, rel=1e-12)
@@ -297,7 +297,7 @@ ROOT = os.environ.get("GENBENCH_DATA", "")
 @pytest.mark.slow
 @pytest.mark.skipif(not ROOT, reason="set GENBENCH_DATA to the folder that holds MNIST/raw")
 def test_halves_of_mnist_differ_in_few_bins():
-    data = load(config_of("pca", f"dataset.root={ROOT}", dataset="mnist")["dataset"], CPU)
+    data = load_data(config_of("pca", f"dataset.root={ROOT}", dataset="mnist")["dataset"], CPU)
     x = data.train.values().flatten(1)
     different = []
     for seed in range(3):

@@ -15,7 +15,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.preprocessing import moments
 from genbench.evaluation.card import card
 from genbench.evaluation.context import Evaluation
@@ -24,7 +24,7 @@ from genbench.utils.rng import generator
 
 
 def test_classes_are_told_apart_among_those_that_the_data_have():
-    data = load(config_of("ae", "dataset.classes=[3,8]")["dataset"], CPU)
+    data = load_data(config_of("ae", "dataset.classes=[3,8]")["dataset"], CPU)
     threes = data.train.at(data.train.y == 3).values()
     model = model_with(data, sample=lambda n, rng: threes[torch.arange(n) % len(threes)])
     found = {

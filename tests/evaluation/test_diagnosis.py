@@ -6,7 +6,7 @@ import torch
 from helpers.cards import CPU, entry, made, model_with, normal
 from helpers.configs import config_of, settings_with, small_config
 
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.types import Data, DataSpec, Split
 from genbench.evaluation.card import card, evaluated
 from genbench.evaluation.context import Evaluation
@@ -16,7 +16,7 @@ from genbench.runs.curves import late_fall, lowest_point
 
 
 def test_what_went_wrong_is_told_with_the_setting_to_paste():
-    data = load(config_of("vae")["dataset"], CPU)
+    data = load_data(config_of("vae")["dataset"], CPU)
 
     def quality(precision, coverage):
         return [entry("precision", precision), entry("coverage", coverage)]

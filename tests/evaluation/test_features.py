@@ -8,7 +8,7 @@ from helpers.cards import CPU
 from helpers.configs import config_of, small_config
 
 from genbench.data import loading
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.evaluation import features
 from genbench.utils.errors import UserError
 
@@ -17,7 +17,7 @@ def test_features_are_kept_and_made_anew_where_they_are_damaged(monkeypatch, tmp
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(features, "PASSES", 2)
     threads = torch.get_num_threads()
-    data = load(small_config("ae")["dataset"], CPU)
+    data = load_data(small_config("ae")["dataset"], CPU)
     first = features.features_of(data)
     (file,) = (tmp_path / "features").iterdir()
     x, classes = data.splits["test"].values(), torch.arange(10)
@@ -43,7 +43,7 @@ def test_features_depend_on_the_sources_images_and_labels_alone(monkeypatch):
     monkeypatch.setattr(features, "PASSES", 1)
 
     def name(*overrides):
-        return features.features_of(load(config_of("ae", *overrides)["dataset"], CPU)).name
+        return features.features_of(load_data(config_of("ae", *overrides)["dataset"], CPU)).name
 
     usual = name()
     kept = [
@@ -66,7 +66,7 @@ def test_features_depend_on_the_sources_images_and_labels_alone(monkeypatch):
 
     monkeypatch.setattr(loading, "_source", changed)
     assert name() != usual
-    data = load(config_of("ae")["dataset"], CPU)
+    data = load_data(config_of("ae")["dataset"], CPU)
     monkeypatch.setattr(loading, "_source", digits)
     with pytest.raises(UserError, match="changed during the run"):
         data.reference.read()

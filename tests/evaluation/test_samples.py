@@ -9,7 +9,7 @@ from helpers.cards import CPU, made, model_with, normal, numbers
 from helpers.configs import config_of
 from prdc import compute_prdc
 
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.evaluation.card import card, evaluated
 from genbench.evaluation.context import Evaluation
 from genbench.evaluation.measures.samples_bins import cluster_points, different_bins, members
@@ -126,7 +126,7 @@ def test_bins_differ_by_chance_only_between_halves_of_the_data_and_where_cluster
 
 
 def test_classes_that_a_generator_drops_are_missed():
-    data = load(config_of("ae")["dataset"], CPU)
+    data = load_data(config_of("ae")["dataset"], CPU)
     kept = data.train.values()[data.train.y < 7]
 
     def numbers_of(x):
@@ -206,7 +206,7 @@ def test_the_nearest_is_exact_where_single_precision_sees_no_difference(monkeypa
 
 
 def test_modes_are_counted_near_which_samples_lie():
-    data = load(config_of("gan", dataset="ring")["dataset"], CPU)
+    data = load_data(config_of("gan", dataset="ring")["dataset"], CPU)
 
     def numbers_of(sample):
         found = card(

@@ -5,7 +5,7 @@ import torch
 from helpers.cards import CPU, model_with
 from helpers.configs import config_of
 
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.evaluation import features
 from genbench.evaluation.card import card, evaluated, real_data
 from genbench.evaluation.context import Evaluation
@@ -13,7 +13,7 @@ from genbench.evaluation.context import Evaluation
 
 def test_real_data_are_the_yardstick_of_samples_and_are_measured_once(monkeypatch, tmp_path):
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path))
-    data = load(config_of("ae", "dataset.limit=500")["dataset"], CPU)
+    data = load_data(config_of("ae", "dataset.limit=500")["dataset"], CPU)
     digest = features.features_of(data).name
     test = data.splits["test"].values()
     model = model_with(data, sample=lambda n, rng: test[torch.arange(n) % 3])
@@ -49,7 +49,7 @@ def test_real_data_are_the_yardstick_of_samples_and_are_measured_once(monkeypatc
 
 def test_real_data_that_are_fewer_than_test_points_meet_as_many_of_these():
     for limit, n in ((400, 360), (100, 100)):  # which are kept apart
-        few = load(config_of("ae", f"dataset.limit={limit}")["dataset"], CPU)
+        few = load_data(config_of("ae", f"dataset.limit={limit}")["dataset"], CPU)
         (entry,) = real_data(
             Evaluation(model_with(few, sample=lambda n, rng: None), few, {}), ["fid"]
         )

@@ -9,7 +9,7 @@ from helpers.configs import Nowhere, built, config_of, small_config, suited
 from PIL import Image
 
 from genbench.config.declarations import typed
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.types import Data, DataSpec, Split
 from genbench.figures import (
     curves,
@@ -27,7 +27,7 @@ from genbench.figures.files import animation, png
 from genbench.figures.renderer import FigureRenderer
 from genbench.model import Model, supports
 from genbench.settings.groups import LatentSettings
-from genbench.training.loop import fit
+from genbench.training.loop import fit_model
 from genbench.utils.rng import generator
 from genbench.visualizations import Distribution, MixtureComponents
 
@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 
 def trained(config, data):
     model = built(config, data)
-    fit(model, data, Nowhere(), typed(config))
+    fit_model(model, data, Nowhere(), typed(config))
     model.fit_posthoc(data.train, seed=0)
     return model
 
@@ -71,8 +71,10 @@ def one_held_out(data):
 LINE = ["dataset.means=[[-1.0],[1.0]]", "dataset.scales=[0.2,0.3]", "dataset.weights=[1.0,1.0]"]
 FEW = ["dataset.size=400", "dataset.val_size=200", "dataset.test_size=50"]
 SPACES = {
-    "line": lambda: load(small_config("pca", *LINE, *FEW, dataset="gaussians")["dataset"], CPU),
-    "plane": lambda: load(small_config("pca", *FEW, dataset="gaussians")["dataset"], CPU),
+    "line": lambda: load_data(
+        small_config("pca", *LINE, *FEW, dataset="gaussians")["dataset"], CPU
+    ),
+    "plane": lambda: load_data(small_config("pca", *FEW, dataset="gaussians")["dataset"], CPU),
     "table": lambda: made(5),
     "images": lambda: made(3, 12, 9, labels=False),
 }
@@ -151,7 +153,7 @@ def test_each_pixel_of_an_image_is_drawn_as_it_is():
     drawn = pictures.paint(images, zoom=2)
     shown = images.permute(0, 2, 3, 1).numpy()
     assert all(np.allclose(drawn[:, i::2, j::2], shown) for i in (0, 1) for j in (0, 1))
-    picture = pictures.grid(images, PAGE, columns=3)
+    picture = pictures.image_grid(images, PAGE, columns=3)
     zoom = pictures.zoom_to(images, 3)
     seen = {tuple(c) for c in picture.reshape(-1, 3).tolist()}
     wanted = (images * 255).floor().int().permute(0, 2, 3, 1).reshape(-1, 3)
@@ -281,7 +283,7 @@ def test_codes_on_a_line_stand_beside_draws_and_two_of_them_show_nothing(monkeyp
     assert grey.get_facecolor()[:3] != blue.get_facecolor()[:3]
     assert grey.get_xy()[:, 0].min() == -5 and blue.get_xy()[:, 0].min() == -5, "on one scale"
     config = small_config("ae", "epochs=1")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     data.splits["validation"] = data.splits["validation"].spread(2)
     assert "codes" not in shown(trained(config, data), data)
 
@@ -353,7 +355,7 @@ def test_long_titles_stay_on_the_page():
 
 def viewed(name, *overrides, dataset="digits"):
     config = small_config(name, *overrides, "epochs=1", dataset=dataset)
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = trained(config, data)
     x = data.splits["test"].values(slice(0, 20))
     with torch.no_grad():
@@ -421,13 +423,13 @@ def test_components_have_the_numbers_that_responsibilities_have(monkeypatch):
     drawn = {}
     monkeypatch.setattr(
         pictures,
-        "grid",
+        "image_grid",
         lambda images, page, captions, wide: drawn.update(images=images, captions=captions),
     )
     viewer = FigureRenderer(made(1, 8, 8), 0, "title")
     viewer.at(1)
     weights, points = torch.tensor([0.2, 0.5, 0.3]), torch.rand(3, 1, 8, 8)
-    visualizations.draw(viewer, None, MixtureComponents("means", points, weights))
+    visualizations.draw_visualization(viewer, None, MixtureComponents("means", points, weights))
     assert drawn["captions"] == [
         "component 2, 50.0%",
         "component 3, 30.0%",
@@ -521,7 +523,7 @@ def test_pca_shows_shares_of_the_variance_and_grows_to_its_reconstruction():
     from sklearn.decomposition import PCA
 
     config = config_of("pca", "latent_dim=6")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = trained(config, data)
     x = data.splits["validation"].values()
     shown = model.visualizations(x, generator(0))
@@ -544,7 +546,7 @@ def test_a_mixtures_ellipses_are_its_covariances(form):
     config = config_of(
         "gmm", f"covariance={form}", "n_components=2", "dataset.limit=500", dataset="moons"
     )
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = trained(config, data)
     shown = model.visualizations(data.splits["test"].values(slice(0, 9)), generator(0))[
         "components"
@@ -561,7 +563,7 @@ def test_a_mixtures_ellipses_are_its_covariances(form):
 
 def test_kmeans_tells_the_share_of_points_at_each_centre():
     config = config_of("kmeans", "n_components=4", "dataset.limit=300")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = trained(config, data)
     nearest = model.encode(data.train.values())
     centres = model.visualizations(data.train.values(), generator(0))["centres"]

@@ -12,7 +12,7 @@ from pydantic import create_model
 
 from genbench.config.compose import resolved
 from genbench.config.registry import builtin_registry
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.types import Data, Split
 from genbench.experiment import build
 from genbench.model import Model
@@ -116,7 +116,7 @@ def accepts(model: str, name: str, value) -> bool:
         return False
     try:
         config = small_config(model, f"{name}={value}")
-        build(config, load(config["dataset"], torch.device("cpu")))
+        build(config, load_data(config["dataset"], torch.device("cpu")))
     except UserError:
         return False
     return True

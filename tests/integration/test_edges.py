@@ -239,5 +239,5 @@ def test_labels_that_only_some_points_have_are_refused(y, test_y, says, monkeypa
     source = RawDataset(images(60), y, images(9), test_y, unit=True)
     monkeypatch.setattr(loading, "locate", lambda path, key: lambda s: source)
     with pytest.raises(UserError, match=f"dataset=digits: {says}") as refused:
-        loading.load(small_config("pca", "dataset.val_size=0")["dataset"], torch.device("cpu"))
+        loading.load_data(small_config("pca", "dataset.val_size=0")["dataset"], torch.device("cpu"))
     assert refused.value.code == 2

@@ -100,6 +100,16 @@ def test_a_package_says_in_a_sentence_what_it_holds(name):
     assert said and said.endswith(".") and "\n" not in said
 
 
+def test_a_public_name_is_defined_once():
+    """So that a search for it leads to one place. A `main` is where a module is entered."""
+    places = {}
+    for module, tree in MODULES.items():
+        for node in tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                places.setdefault(node.name, {})[module] = node.lineno
+    assert {name for name, found in places.items() if len(found) > 1} == {"main"}
+
+
 def test_nothing_comes_from_a_private_module():
     """A module whose name begins with an underscore, such as hydra._internal, may move at any time."""
     plugins = {path: ast.parse(path.read_text()) for path in ROOT.parent.glob("hydra_plugins/*.py")}

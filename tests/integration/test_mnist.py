@@ -13,10 +13,10 @@ import torch
 from helpers.configs import Nowhere, config_of
 
 from genbench.config.declarations import typed
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
-from genbench.training.loop import fit
+from genbench.training.loop import fit_model
 from genbench.training.objective import means
 
 ROOT = os.environ.get("GENBENCH_DATA", "")
@@ -30,7 +30,7 @@ FORMS = ["full", "tied", "diag", "spherical"]
 
 @pytest.fixture(scope="module")
 def mnist():
-    return load(config_of("pca", f"dataset.root={ROOT}", dataset="mnist")["dataset"], CPU)
+    return load_data(config_of("pca", f"dataset.root={ROOT}", dataset="mnist")["dataset"], CPU)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_pca_equals_scikit_learn(mnist):
 
     config = config_of("pca", "latent_dim=50", f"dataset.root={ROOT}", dataset="mnist")
     model = build(config, mnist)
-    fit(model, mnist, Nowhere(), typed(config))
+    fit_model(model, mnist, Nowhere(), typed(config))
     theirs = PCA(50, svd_solver="full").fit(mnist.train.values().flatten(1).double().numpy())
     y = mnist.splits["test"].values().flatten(1).double().numpy()
     error = np.square(y - theirs.inverse_transform(theirs.transform(y))).sum(1).mean()
@@ -161,7 +161,7 @@ def test_gmm_finds_optima_as_good_as_scikit_learns(projected):
     )
     data = vectors(x)
     model = build(config, data)
-    fit(
+    fit_model(
         model,
         Data("vectors", {"train": Doubles(torch.tensor(x), None)}, data.spec),
         Nowhere(),
@@ -184,7 +184,7 @@ def test_vae_reaches_the_published_bound(mnist):
     ]
     config = config_of("vae", *overrides, dataset="mnist")
     model = build(config, mnist)
-    fit(model, mnist, Nowhere(), typed(config))
+    fit_model(model, mnist, Nowhere(), typed(config))
     found = means(model, mnist.splits["test"], 1000, 0)["negative_elbo"]
     print(f"negative ELBO on {len(mnist.splits['test']):,} test images: {found:.3f}")
     assert found <= 106.0

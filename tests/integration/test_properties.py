@@ -27,7 +27,7 @@ from genbench.experiment import build
 from genbench.model import supports
 from genbench.runs import checkpoints
 from genbench.training.gradient import GradientModel
-from genbench.training.loop import fit
+from genbench.training.loop import fit_model
 from genbench.utils.errors import UserError
 from genbench.utils.imports import locate
 
@@ -216,7 +216,7 @@ def test_statistics_are_finite_or_refused_on_any_array(model, points, batch_size
     )
     try:
         fitted = build(config, data)
-        fit(fitted, data, Nowhere(), typed(config))
+        fit_model(fitted, data, Nowhere(), typed(config))
     except UserError as refused:
         assert refused.fix
         return

@@ -13,11 +13,11 @@ from sklearn.decomposition import PCA as TheirPCA
 from sklearn.mixture import GaussianMixture
 
 from genbench.config.declarations import typed
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.models.kmeans import KMeans, plus_plus
-from genbench.training.loop import fit
+from genbench.training.loop import fit_model
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
@@ -26,7 +26,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def digits():
-    return load(config_of("pca")["dataset"], CPU)
+    return load_data(config_of("pca")["dataset"], CPU)
 
 
 def blobs(n=600, seed=0):
@@ -64,7 +64,7 @@ def test_pca_equals_scikit_learn_and_the_svd(digits, points):
         "pca", "latent_dim=12", "batch_size=100" if points is None else "batch_size=7"
     )
     model = build(config, digits)
-    fit(model, digits, Nowhere(), typed(config))
+    fit_model(model, digits, Nowhere(), typed(config))
     x = digits.train.values().flatten(1).double().numpy()
     theirs = TheirPCA(12, svd_solver="full").fit(x)
     assert float(model.explained_variance) == pytest.approx(
@@ -234,9 +234,9 @@ def test_one_component_is_the_maximum_likelihood_gaussian():
 
 def test_gmm_recovers_a_known_mixture():
     config = config_of("gmm", "n_components=3", "tol=1e-6", "device=cpu", dataset="gaussians")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data)
-    fit(model, data, Nowhere(), typed(config))
+    fit_model(model, data, Nowhere(), typed(config))
     assert model.converged
     found = model.mixture
     order = torch.cdist(data.density.means, found.means).argmin(1)
@@ -250,9 +250,9 @@ def test_gmm_recovers_a_known_mixture():
 
 def test_gmm_fits_narrow_modes_with_default_settings():
     config = config_of("gmm", "n_components=8", "n_init=3", "device=cpu", dataset="ring")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data)
-    fit(model, data, Nowhere(), typed(config))
+    fit_model(model, data, Nowhere(), typed(config))
     x = data.splits["test"].values()
     assert float((data.density.log_prob(x) - model.log_prob(x)).mean()) < 0.05
 
@@ -272,12 +272,12 @@ def test_em_does_not_stop_where_its_objective_rises():
 @pytest.mark.parametrize(("setting", "once"), [("binarize", "static"), ("dequantize", "true")])
 def test_em_refuses_data_that_change(setting, once):
     config = config_of("kmeans", f"dataset.{setting}=dynamic", "device=cpu", dataset="digits")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     with pytest.raises(
         UserError,
         match=rf"dataset\.{setting}: EM needs the same data in every epoch.*fix: dataset\.{setting}={once}",
     ):
-        fit(build(config, data), data, Nowhere(), typed(config))
+        fit_model(build(config, data), data, Nowhere(), typed(config))
 
 
 def test_more_starts_are_never_worse():

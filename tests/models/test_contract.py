@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from torch.func import functional_call, grad, stack_module_state, vmap
 
 from genbench.config.declarations import typed
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.splits import order_seed
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build, run
@@ -31,7 +31,7 @@ from genbench.model import supports
 from genbench.runs.recorder import Run
 from genbench.settings.datasets import DigitsSettings
 from genbench.training.gradient import GradientModel
-from genbench.training.loop import Position, fit
+from genbench.training.loop import Position, fit_model
 from genbench.training.objective import means
 from genbench.training.optim import optimizer, rate
 from genbench.training.stopping import EarlyStopping
@@ -43,15 +43,15 @@ CPU = torch.device("cpu")
 
 def trained(config):
     """A model trained as its config says, with its data and the points it logged."""
-    data, nowhere = load(config["dataset"], CPU), Nowhere()
+    data, nowhere = load_data(config["dataset"], CPU), Nowhere()
     model = build(config, data)
-    fit(model, data, nowhere, typed(config))
+    fit_model(model, data, nowhere, typed(config))
     return model, data, nowhere.points
 
 
 def test_a_model_has_its_settings_as_an_instance_of_its_own_class(model_name):
     config = small_config(model_name)
-    model = build(config, load(config["dataset"], CPU))
+    model = build(config, load_data(config["dataset"], CPU))
     declared = typing.get_type_hints(type(model))["settings"]
     assert type(model.settings) is declared
     assert type(model.settings.dataset) is DigitsSettings and model.settings.dataset.limit == 130
@@ -145,12 +145,12 @@ def test_runs_on_vectors_without_labels(model_name):
     config = small_config(model_name, dataset="moons")
     if "latent_dim" in config:
         config["latent_dim"] = 1
-    data = suited(model_name, load(config["dataset"], CPU))
+    data = suited(model_name, load_data(config["dataset"], CPU))
     for name, part in data.splits.items():
         data.splits[name] = type(part)(part.raw, None)
     data = data._replace(spec=data.spec._replace(classes=0))
     model = built(config, data)
-    fit(model, data, Nowhere(), typed(config))
+    fit_model(model, data, Nowhere(), typed(config))
     assert all(math.isfinite(v) for v in means(model, data.splits["test"], 100, 0).values())
 
 
@@ -159,7 +159,7 @@ def test_latent_dim_auto_never_exceeds_the_data(model_name, dataset, size):
     config = config_of(model_name, "device=cpu", dataset=dataset)
     if config.get("latent_dim") != "auto":
         pytest.skip("has no latent dimension, or a default of its own")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = built(config, data)
     assert model.settings.latent_dim == min(model.default_latent_dim, size)
     if supports(model, "encode"):
@@ -239,7 +239,7 @@ PAIRS = [
 @pytest.mark.parametrize(("model_name", "option"), PAIRS)
 def test_two_members_of_a_batched_pair_equal_two_serial_runs(model_name, option):
     config = small_config(model_name, *(option or "").split())
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     if not isinstance(build(config, data), GradientModel):
         pytest.skip("fits without gradients")
     steps, seeds = 6, (0, 1)
@@ -335,7 +335,7 @@ def test_a_finished_run_is_left_alone_and_can_be_made_longer(model_name, tmp_pat
 
 def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):
     config = small_config(model_name)
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data)
     with pytest.raises(UserError, match="is not finite"), Run(tmp_path, config) as record:
         record.start()
@@ -343,7 +343,7 @@ def test_weights_that_are_not_finite_are_never_saved(model_name, tmp_path):
         record.set_data(data)
         at = Position(of=3, total=12)
         record.restore(at, model, stopping)
-        fit(model, data, Nowhere(), typed(config))
+        fit_model(model, data, Nowhere(), typed(config))
         record.log(1, {}, 1.0)
         with torch.no_grad():
             next(v for v in model.state_dict().values() if v.is_floating_point()).view(-1)[-1] = (

@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KernelDensity
 
 from genbench.config.declarations import typed
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.synthetic import MixtureDensity
 from genbench.data.types import Batch
 from genbench.evaluation.card import card
@@ -20,7 +20,7 @@ from genbench.experiment import build, load_run, run
 from genbench.models import kde
 from genbench.models.latent_model import draw_prior
 from genbench.runs.checkpoints import read_finished
-from genbench.training.loop import fit
+from genbench.training.loop import fit_model
 from genbench.training.objective import means
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -29,9 +29,9 @@ CPU = torch.device("cpu")
 
 
 def trained(config, data=None):
-    data = data or load(config["dataset"], CPU)
+    data = data or load_data(config["dataset"], CPU)
     model = build(config, data)
-    fit(model, data, Nowhere(), typed(config))
+    fit_model(model, data, Nowhere(), typed(config))
     model.fit_posthoc(data.train, seed=config["seed"])
     return model.requires_grad_(False), data
 
@@ -87,7 +87,7 @@ def test_a_kernel_density_looks_at_few_points_at_a_time_which_changes_nothing(sc
     monkeypatch.setattr(
         kde, "squared_distances", lambda a, b: sizes.append((len(a), len(b))) or distances(a, b)
     )
-    monkeypatch.setattr(kde, "CHUNK", 43)  # of which the last holds a point only
+    monkeypatch.setattr(kde, "KERNELS_AT_ONCE", 43)  # of which the last holds a point only
     parts, _ = trained(config_of("kde", dataset="moons"), vectors(x, y))
     assert sizes == [(130, 43)] * 3 + [(130, 1)], "all that are left out, beside a chunk"
     torch.testing.assert_close(
@@ -110,7 +110,7 @@ def test_a_kernel_density_looks_at_few_points_at_a_time_which_changes_nothing(sc
 
 def test_kde_keeps_points_as_they_came_and_draws_around_them():
     config = config_of("kde", "bandwidth=0.01", "dataset.limit=50")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model, _ = trained(config, data)
     assert model.points.dtype == data.train.raw.dtype and torch.equal(model.points, data.train.raw)
     gap = (
@@ -163,7 +163,7 @@ def test_fitted_samplers_have_the_moments_and_the_likelihood_of_the_codes():
 @pytest.mark.parametrize("kind", ["normal", "uniform", "ring"])
 def test_every_class_has_its_part_of_the_prior_and_together_they_are_the_prior(kind):
     config = small_config("swae", f"prior={kind}", "supervision=1.0", "latent_dim=2")
-    model = build(config, load(config["dataset"], CPU))
+    model = build(config, load_data(config["dataset"], CPU))
     parts = torch.cat([model.part_of(c, 4000, generator(c)) for c in range(10)])
     whole = draw_prior(kind, 40_000, 2, generator(99))
     for power in (1, 2, 3):
@@ -188,7 +188,7 @@ def test_a_few_labels_lead_classes_to_their_parts():
         "hidden=[128]",
         "device=cpu",
     )
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     assert (
         int((data.train.y >= 0).sum()) == 100
         and torch.bincount(data.train.y[data.train.y >= 0]).tolist() == [10] * 10
@@ -423,9 +423,11 @@ def test_a_denoising_autoencoder_points_to_where_points_get_likelier():
     "change", ["corruption=masking", "reconstruction=bce", "walkbacks=1", "level=0"]
 )
 def test_only_gaussian_noise_and_squared_error_give_a_score(change):
-    assert hasattr(build(small_config("dae"), load(small_config("dae")["dataset"], CPU)), "score")
+    assert hasattr(
+        build(small_config("dae"), load_data(small_config("dae")["dataset"], CPU)), "score"
+    )
     config = small_config("dae", change)
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     assert not hasattr(build(config, data), "score")
     with pytest.raises(UserError, match="sampler: needs the score"):
         build(config | {"sampler": "langevin"}, data)
@@ -486,7 +488,7 @@ def test_the_earth_movers_estimate_does_not_depend_on_how_steep_the_critic_is(st
         "wgan", "generator=identity", "hidden=[]", "latent_dim=2", "device=cpu",
         "dataset.means=[[3.0,4.0]]", "dataset.scales=[1.0]", "dataset.weights=[1.0]", dataset="gaussians",
     )  # fmt: skip
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data).requires_grad_(False)
     model.critic.net[1].weight.copy_(
         steep * torch.tensor([[0.6, 0.8]])
@@ -504,7 +506,7 @@ def test_langevin_dynamics_reaches_the_variance_of_the_density_whose_score_it_fo
         "langevin_rate=0.1",
         "chain_steps=100",
     )
-    data = load(config["dataset"], torch.device("cpu"))
+    data = load_data(config["dataset"], torch.device("cpu"))
     model = build(config, data)
     model.initialise(data.train, seed=0)
     monkeypatch.setattr(type(model), "score", lambda self, x: -x)  # of N(0, I)

@@ -11,11 +11,11 @@ from scipy.special import logsumexp
 from scipy.stats import binom, multivariate_normal
 
 from genbench.config.declarations import typed
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.models.bmm import Binomials
-from genbench.training.loop import fit
+from genbench.training.loop import fit_model
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
@@ -260,7 +260,7 @@ def test_the_density_of_a_gradient_mixture_is_that_of_scipy(form):
 def fitted(name, data, *overrides):
     config = config_of(name, "device=cpu", *overrides, dataset="moons")
     model = build(config, data)
-    fit(model, data, Nowhere(), typed(config))
+    fit_model(model, data, Nowhere(), typed(config))
     return model
 
 
@@ -317,5 +317,5 @@ def test_the_gradient_of_the_inertia_moves_each_centre_towards_the_mean_of_its_p
 
 def test_the_size_of_a_mixture_counts_the_parameters_of_one_start():
     config = small_config("gmm", "n_components=3", "n_init=4", "covariance=full", dataset="moons")
-    model = build(config, load(config["dataset"], torch.device("cpu")))
+    model = build(config, load_data(config["dataset"], torch.device("cpu")))
     assert model.size == 3 + 3 * 2 + 3 * 2 * 2  # weights, means, factors

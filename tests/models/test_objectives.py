@@ -8,7 +8,7 @@ from helpers.configs import settings_with, small_config
 from torch.distributions import Bernoulli, Normal
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.types import Batch
 from genbench.experiment import build
 from genbench.training.gradient import GradientModel
@@ -23,7 +23,7 @@ def play():
 
     def play(name, *overrides, objective=None, dataset="digits"):
         config = small_config(name, *overrides, dataset=dataset)
-        data = load(config["dataset"], CPU)
+        data = load_data(config["dataset"], CPU)
         model = build(config, data)
         with torch.no_grad():
             for (
@@ -264,7 +264,7 @@ def test_judges_see_centred_images_and_other_data_as_they_are(play):
 def test_losses_are_pure(model_name):
     """The same batch, noise and numbers give the same loss, whatever was computed before, and change nothing."""
     config = small_config(model_name)
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data)
     if not isinstance(model, GradientModel):
         pytest.skip("fits without gradients")
@@ -290,7 +290,7 @@ def test_losses_are_pure(model_name):
 @pytest.mark.parametrize("weight", [0.0, 2.0])
 def test_supervised_ae(play, weight):
     model, x, noise, loss, terms = play("supervised-ae", f"lambda={weight}")
-    y = next(load(small_config("supervised-ae")["dataset"], CPU).train.batches(40)).y
+    y = next(load_data(small_config("supervised-ae")["dataset"], CPU).train.batches(40)).y
     z = model.encoder(x)
     log_p = torch.log_softmax(model.classifier(z), 1)
     entropy = -log_p[torch.arange(40), y].mean()
@@ -315,7 +315,7 @@ def test_aae(play):
 def test_cvae(play, weight):
     model, x, noise, loss, terms = play("cvae", f"beta={weight}", "likelihood=binomial")
     y = torch.nn.functional.one_hot(
-        next(load(small_config("cvae")["dataset"], CPU).train.batches(40)).y, 10
+        next(load_data(small_config("cvae")["dataset"], CPU).train.batches(40)).y, 10
     ).float()
     channel = (y @ model.channel.weight.T + model.channel.bias).reshape(40, 1, 8, 8)
     mu, logvar = model.encoder(torch.cat([x, channel], 1)).chunk(2, 1)
@@ -345,7 +345,7 @@ def test_iwae(play):
 
 def test_swae_with_labels(play):
     config = small_config("swae", "supervision=3.0", "lambda=0")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data)
     model.setup(data.train, seed=0, steps=1)
     batch = next(data.train.batches(40))

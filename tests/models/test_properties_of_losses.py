@@ -8,7 +8,7 @@ import pytest
 import torch
 from helpers.configs import config_of, settings_with, small_config
 
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.types import Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.models.dae import CORRUPTIONS
@@ -40,14 +40,14 @@ def test_corruptions_corrupt_as_much_as_they_say():
 )
 def test_swae_priors(prior, test):
     config = small_config("swae", f"prior={prior}")
-    model = build(config, load(config["dataset"], CPU))
+    model = build(config, load_data(config["dataset"], CPU))
     z = model.prior(20_000, generator(0))
     assert test(z) and z.mean().abs() < 0.02
 
 
 def stepped(*overrides, steps=4):
     config = small_config(*overrides)
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data)
     model.setup(data.train, seed=0, steps=steps)
     states = [{k: v.clone() for k, v in model.state_dict().items()}]
@@ -77,7 +77,7 @@ def test_clipping_bounds_the_critic_only():
 
 def test_gradient_penalty_equals_autograd():
     config = small_config("wgan")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data)
     batch = next(iter(data.train.batches(40)))
     noise = model.draw_noise("critic", 40, generator(0))
@@ -99,7 +99,7 @@ def test_gradient_penalty_equals_autograd():
 def test_an_optimal_discriminator_loss_is_known_for_equal_densities():
     # V(D*, G) = -2 log 2 when samples and data have one density: at D = 1/2 the loss is 2 log 2 and cannot fall.
     config = small_config("gan", "r1_gamma=0")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data)
     for p in model.discriminator.parameters():
         torch.nn.init.zeros_(p)
@@ -125,7 +125,7 @@ def test_sparsity_reaches_rho():
         "lr=0.02",
         "schedule=constant",
     )
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data)
     model.setup(data.train, seed=0, steps=1)
     for _ in range(150):

@@ -10,13 +10,13 @@ from helpers.runs import differences, outcome, stopped_in
 
 from genbench.config.declarations import typed
 from genbench.data import loading
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.preprocessing import moments_of
 from genbench.data.types import Data, DataSpec, RawDataset, Split
 from genbench.evaluation.card import evaluated
 from genbench.experiment import build, load_run, run
 from genbench.model import supports
-from genbench.training.loop import fit
+from genbench.training.loop import fit_model
 from genbench.training.objective import final
 from genbench.utils.rng import generator
 from genbench.visualizations import Landscape, Rows
@@ -47,7 +47,7 @@ def table():
 
 def trained(config, data):
     model = built(config, data)
-    fit(model, data, Nowhere(), typed(config))
+    fit_model(model, data, Nowhere(), typed(config))
     model.fit_posthoc(data.train, seed=0)
     return model
 
@@ -203,6 +203,6 @@ def test_a_standardized_run_is_resumed_and_loaded_as_any_other(tmp_path, monkeyp
     )
     assert "standardize" not in small_config("ae")["dataset"], "images have pixels"
     assert (
-        load(config["dataset"], CPU).train.raw.std() > 100
-        and build(config, load(config["dataset"], CPU)).spec.unit is False
+        load_data(config["dataset"], CPU).train.raw.std() > 100
+        and build(config, load_data(config["dataset"], CPU)).spec.unit is False
     )

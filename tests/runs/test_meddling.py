@@ -210,7 +210,7 @@ def test_a_folder_that_cannot_be_is_refused_before_the_data_are_loaded(
     genbench, tmp_path, monkeypatch
 ):
     (tmp_path / "file").touch()
-    monkeypatch.setattr(experiment, "load", lambda *args: pytest.fail("the data were loaded"))
+    monkeypatch.setattr(experiment, "load_data", lambda *args: pytest.fail("the data were loaded"))
     done = genbench("model=pca", *TINY, "hydra.run.dir=file/run")
     assert (
         done.returncode == 2

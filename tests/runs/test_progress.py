@@ -13,7 +13,7 @@ from genbench.config.request import check_request
 from genbench.evaluation.registry import headlines, measures
 from genbench.runs import progress, summary
 from genbench.runs.progress import Display, JobDisplay, terms
-from genbench.runs.summary import brief, headline, show_run
+from genbench.runs.summary import brief_run, headline, show_run
 from genbench.runs.sweep_summary import swept
 from genbench.sweeps.sweep import Sweep
 from genbench.utils.console import PipeSafeConsole
@@ -128,7 +128,7 @@ def test_a_share_that_is_estimated_below_0_is_shown_as_0(tmp_path):
     show_run(on, "vae on digits", found)
     shown = " ".join(on.file.getvalue().split())
     assert "copied ↓ 0 0 to 0.96" in shown and "kid ↓ -0.01 -0.02 to 0.01" in shown
-    assert brief(found, ["copied"])[1:] == ["copied 0"]
+    assert brief_run(found, ["copied"])[1:] == ["copied 0"]
 
 
 @pytest.mark.parametrize("epochs", [1, 19, 39, 400])
@@ -316,14 +316,16 @@ def test_no_time_left_is_shown_of_a_run_that_may_end_early(is_terminal):
 
 
 def test_of_a_job_the_objective_and_a_number_of_two_groups_are_told():
-    objective, of_samples, other = summary.brief(FOUND, headlines())
+    objective, of_samples, other = summary.brief_run(FOUND, headlines())
     groups = {m.name: m.group for m in measures().values()}
     assert (
         objective == "loss 139.1"
         and groups[of_samples.split()[0]] == "samples" != groups[other.split()[0]]
     )
     assert (
-        summary.brief({"test": {"n": 1, "d_real": 0.5}, "cost": {"criterion": None}}, headlines())
+        summary.brief_run(
+            {"test": {"n": 1, "d_real": 0.5}, "cost": {"criterion": None}}, headlines()
+        )
         == []
     )
 

@@ -246,23 +246,23 @@ def test_other_data_are_refused(interrupted, tmp_path, monkeypatch, undrawn):
     config, files, _ = interrupted
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    load = experiment.load
+    load_data = experiment.load_data
 
     def changed(settings, device):
-        data = load(settings, device)
+        data = load_data(settings, device)
         return data._replace(digest="other")
 
-    monkeypatch.setattr(experiment, "load", changed)
+    monkeypatch.setattr(experiment, "load_data", changed)
     with pytest.raises(UserError, match="dataset=digits: these are not the data"):
         run(config, tmp_path)
 
 
 def test_the_digest_of_data_tells_any_change_of_them(monkeypatch):
     from genbench.data import loading, published
-    from genbench.data.loading import load
+    from genbench.data.loading import load_data
 
     settings = small_config("pca", "dataset.limit=null")["dataset"]
-    found = [load(settings, torch.device("cpu")).digest for _ in range(2)]
+    found = [load_data(settings, torch.device("cpu")).digest for _ in range(2)]
     digits = published.digits
 
     def changed(kind):
@@ -279,7 +279,7 @@ def test_the_digest_of_data_tells_any_change_of_them(monkeypatch):
 
     for kind in ("pixel", "label"):
         monkeypatch.setattr(loading, "locate", lambda path, key, kind=kind: changed(kind))
-        found.append(load(settings, torch.device("cpu")).digest)
+        found.append(load_data(settings, torch.device("cpu")).digest)
     assert found[0] == found[1] and len(set(found)) == 3
 
 

@@ -15,13 +15,13 @@ from genbench.config.compose import resolved
 from genbench.config.declarations import typed_dataset
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_job
-from genbench.config.validation import check, title
+from genbench.config.validation import check_config, title
 from genbench.settings.adversarial import WGANSettings
 from genbench.settings.autoencoders import SparseAESettings, VAESettings
 from genbench.settings.base import settings_of
 from genbench.settings.builtin import builtin_settings
 from genbench.settings.classical import CovarianceSettings, EMSettings
-from genbench.settings.commands import COMMANDS
+from genbench.settings.commands import COMMAND_OPTIONS
 from genbench.settings.datasets import DigitsSettings, SyntheticSettings
 from genbench.settings.fields import ConditionalDefault, default_by
 from genbench.settings.groups import NetworkSettings
@@ -32,7 +32,8 @@ from genbench.utils.imports import locate
 REGISTRY = builtin_registry()
 CHOICES = [f"{group}/{name}" for group in GROUPS for name in REGISTRY.names(group)]
 CLASSES = sorted(
-    {*map(REGISTRY.declared, CHOICES), *COMMANDS.values()}, key=lambda declared: declared.__name__
+    {*map(REGISTRY.declared, CHOICES), *COMMAND_OPTIONS.values()},
+    key=lambda declared: declared.__name__,
 )
 ODD = [
     -1,
@@ -236,7 +237,7 @@ def test_settings_that_contradict_one_another_are_refused_before_anything_starts
     name, _, value = typed.removeprefix("dataset.").partition("=")
     config = resolved([f"dataset={dataset}", *root], REGISTRY)
     with pytest.raises(UserError, match=says):
-        check(config, REGISTRY, {f"dataset.{name}": json.loads(value)})
+        check_config(config, REGISTRY, {f"dataset.{name}": json.loads(value)})
 
 
 def test_names_that_others_use_stand_for_settings_that_exist():

@@ -19,11 +19,11 @@ from genbench.stats.divergences import (
     kl_discrete,
     kl_gaussians,
 )
-from genbench.stats.kernels import median_distance, mmd, polynomial_mmd
+from genbench.stats.kernels import median_distance, polynomial_mmd, squared_mmd
 from genbench.stats.neighbours import prdc, share_within
 from genbench.stats.transport import (
     frechet_distance,
-    sliced_wasserstein,
+    squared_sliced_wasserstein,
     w2_gaussians,
     wasserstein_1d,
 )
@@ -54,7 +54,7 @@ PAIRS = {
     kl_discrete: (P, Q),
     wasserstein_1d: (X[:, 0], Y[:, 0]),
     frechet_distance: (X, Y),
-    mmd: (X, Y),
+    squared_mmd: (X, Y),
 }
 
 
@@ -68,7 +68,8 @@ def both_ways(divergence):
 
 
 @pytest.mark.parametrize(
-    "divergence", [jsd_discrete, jsd_gaussians, wasserstein_1d, w2_gaussians, frechet_distance, mmd]
+    "divergence",
+    [jsd_discrete, jsd_gaussians, wasserstein_1d, w2_gaussians, frechet_distance, squared_mmd],
 )
 def test_distances_are_symmetric(divergence):
     there, back, _ = both_ways(divergence)
@@ -239,9 +240,9 @@ def test_sliced_wasserstein_of_gaussians_equals_its_closed_form():
     # Along a unit direction t, W2^2(N(m, s^2 I), N(0, I)) = (t.m)^2 + (s - 1)^2, whose mean over t is |m|^2/d + (s-1)^2.
     d, m, s = 3, torch.tensor([1.0, -2.0, 0.5]), 1.5
     a, b, t = (torch.randn(n, d, generator=generator(i)) for i, n in enumerate((5000, 5000, 200)))
-    found = sliced_wasserstein(m + s * a, b, t / t.norm(dim=1, keepdim=True))
+    found = squared_sliced_wasserstein(m + s * a, b, t / t.norm(dim=1, keepdim=True))
     assert float(found) == pytest.approx(float(m.square().sum()) / d + (s - 1) ** 2, rel=0.1)
-    assert float(sliced_wasserstein(a, a[torch.randperm(len(a))], t)) == 0
+    assert float(squared_sliced_wasserstein(a, a[torch.randperm(len(a))], t)) == 0
 
 
 def test_w2_of_gaussians_that_commute():
@@ -349,9 +350,9 @@ def test_mmd_equals_its_definition_in_blocks_of_any_size(kernel, bandwidth, monk
     expected = (
         k[:30, :30].sum() / (30 * 29) + k[30:, 30:].sum() / (28 * 27) - 2 * k[:30, 30:].mean()
     )
-    assert float(mmd(x, y, kernel, bandwidth)) == near(expected, rel=1e-10)
+    assert float(squared_mmd(x, y, kernel, bandwidth)) == near(expected, rel=1e-10)
     monkeypatch.setattr(blocks, "PAIRS_AT_ONCE", 100)
-    assert float(mmd(x, y, kernel, bandwidth)) == near(expected, rel=1e-10)
+    assert float(squared_mmd(x, y, kernel, bandwidth)) == near(expected, rel=1e-10)
 
 
 def test_the_polynomial_mmd_equals_its_definition_in_blocks_of_any_size(monkeypatch):
@@ -376,7 +377,9 @@ def test_mmd_is_unbiased(mean, sd):
 
     truth = expected(0, 2) + expected(0, 2 * sd * sd) - 2 * expected(mean, 1 + sd * sd)
     noise = normals(1000, 9, 1)
-    found = torch.stack([mmd(draw[:4], mean + sd * draw[4:], bandwidth=0.7) for draw in noise])
+    found = torch.stack(
+        [squared_mmd(draw[:4], mean + sd * draw[4:], bandwidth=0.7) for draw in noise]
+    )
     assert float(found.mean()) == near(truth, abs=4 * float(found.std()) / math.sqrt(1000))
     assert found.min() < 0
 
@@ -387,7 +390,10 @@ def test_median_distance_of_many_points_takes_some_of_each_sample():
     assert float(median_distance(x, y)) == near(every, rel=0.05) and median_distance(
         x, y
     ) == median_distance(y, x)
-    assert median_distance(torch.ones(5, 2)) == 1 and mmd(torch.ones(5, 2), torch.ones(4, 2)) == 0
+    assert (
+        median_distance(torch.ones(5, 2)) == 1
+        and squared_mmd(torch.ones(5, 2), torch.ones(4, 2)) == 0
+    )
 
 
 FEW, OTHERS = normals(150, 4), 0.7 * normals(110, 4, seed=1) + 0.4
@@ -447,7 +453,7 @@ def test_prdc_does_not_depend_on_order_and_scale_but_on_who_is_real():
     [
         (1, lambda x, y: wasserstein_1d(x[:, 0], y[:, 0])),
         (2, frechet_distance),
-        (2, mmd),
+        (2, squared_mmd),
         (2, lambda x, y: jsd_monte_carlo(lambda z: z.sum(1), lambda z: z.sum(1), x, y)),
         (5, lambda x, y: prdc(x, y, 4)),
     ],

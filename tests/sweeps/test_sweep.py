@@ -14,7 +14,7 @@ from PIL import Image
 
 from genbench.config.compose import composed, resolved
 from genbench.config.registry import builtin_registry
-from genbench.config.validation import check
+from genbench.config.validation import check_config
 from genbench.runs.recorder import Run
 from genbench.utils import signals
 
@@ -179,7 +179,7 @@ def test_a_job_that_is_asked_for_twice_runs_once(genbench, uncurved):
 )
 def test_a_job_has_the_settings_that_hydra_composes(job):
     registry = builtin_registry()
-    assert resolved(job, registry) == check(composed(job, registry), registry)
+    assert resolved(job, registry) == check_config(composed(job, registry), registry)
 
 
 def test_a_sweep_over_folders_goes_on_from_anywhere(genbench, uncurved, tmp_path, monkeypatch):

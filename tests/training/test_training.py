@@ -11,7 +11,7 @@ from helpers.configs import Nowhere, config_of, small_config
 from genbench.config.declarations import typed
 from genbench.config.registry import builtin_registry
 from genbench.config.validation import known_settings, require_one_length
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.data.types import Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.model import Model
@@ -19,7 +19,7 @@ from genbench.settings.groups import AnnealingSettings, AutoencoderSettings, Ear
 from genbench.settings.run import RunSettings
 from genbench.training import loop
 from genbench.training.defaults import length
-from genbench.training.loop import fit
+from genbench.training.loop import fit_model
 from genbench.training.optim import annealing
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -57,7 +57,7 @@ def scripted(script, patience, every=1):
         epochs=len(script), batch_size=4, patience=patience, validate_every=every
     )
     model = Scripted(script)
-    return fit(model, data, Nowhere(), settings), float(model.weight)
+    return fit_model(model, data, Nowhere(), settings), float(model.weight)
 
 
 @pytest.mark.parametrize(
@@ -132,15 +132,15 @@ def test_of_epochs_and_steps_the_one_that_is_given_says_how_long_a_run_is():
 
 def test_patience_without_validation_is_refused():
     config = small_config("ae", "patience=2", "dataset.val_size=0")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     with pytest.raises(UserError, match="patience: needs validation data"):
-        fit(build(config, data), data, Nowhere(), typed(config))
+        fit_model(build(config, data), data, Nowhere(), typed(config))
 
 
 def stepped(model, *overrides, steps=6):
     """A model after some steps, what each step logged, and the data."""
     config = small_config(model, *overrides, "epochs=3", "dataset.limit=100")
-    data = load(config["dataset"], CPU)
+    data = load_data(config["dataset"], CPU)
     model = build(config, data)
     model.setup(data.train, seed=0, steps=steps)
     batches = [batch for _ in range(3) for batch in data.train.batches(50)][:steps]
@@ -330,10 +330,10 @@ def test_the_time_of_a_fit_is_that_of_learning_alone_over_all_sessions(stop_at, 
     slow = Slow(clock)
     if stop_at:
         with pytest.raises(signals.Interrupted):
-            fit(Clocked(clock, stop_at), data, slow, settings)
+            fit_model(Clocked(clock, stop_at), data, slow, settings)
         signals._asked = None
     model = Clocked(clock)
     model.weight += len(slow.points)
-    watch = fit(model, data, slow, settings).watch
+    watch = fit_model(model, data, slow, settings).watch
     assert (watch.seconds, watch.cpu_seconds) == (10 + 2 * 3, 2 * (10 + 2 * 3))
     assert slow.points == [4, 4]  # points a second

@@ -19,7 +19,7 @@ from genbench.cli.main import COMMANDS
 from genbench.config.registry import builtin_registry
 from genbench.config.validation import ASIDE, known_settings
 from genbench.config.values import flatten
-from genbench.data.loading import load
+from genbench.data.loading import load_data
 from genbench.experiment import build, run
 from genbench.trained import Trained
 from genbench.utils.imports import locate
@@ -483,7 +483,7 @@ def exact():
         "dataset.dequantize=true",
         "device=cpu",
     )
-    data = load(config["dataset"], torch.device("cpu"))
+    data = load_data(config["dataset"], torch.device("cpu"))
     model = build(config, data)
     x = data.train.values().flatten(1).double()
     values, vectors = torch.linalg.eigh(x.T.cov(correction=0))

@@ -15,7 +15,7 @@ from genbench.stats.intervals import Measured, parts
 STEPS, PAIRS = 16, 500
 
 
-def paths(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
+def decoded_lines(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     """Lengths [pairs, steps] of the steps of decoded straight lines between the codes of two test
     points, and the distances [pairs] of their ends; only of lines whose ends differ.
     """
@@ -58,7 +58,7 @@ def largest_step(e: Evaluation) -> Measured:
     1 where all steps are alike; 16 where all of the way is one jump. The median over pairs of test
     points.
     """
-    steps, _ = e.once(paths)
+    steps, _ = e.once(decoded_lines)
     return median(e, steps.amax(1) / steps.mean(1))
 
 
@@ -86,7 +86,7 @@ def path_length(e: Evaluation) -> Measured:
 
     1 where it is straight, as of every linear decoder. The median over pairs of test points.
     """
-    steps, ends = e.once(paths)
+    steps, ends = e.once(decoded_lines)
     return median(e, steps.sum(1) / ends)
 
 

@@ -55,7 +55,7 @@ def log_prob(e: Evaluation) -> Measured:
     A bound is the importance-weighted one, which grows with the number of importance samples
     towards the exact value.
     """
-    return e.mean(e.once(log_probs), of=f"{measured_space(e)}; {kind(e)}")
+    return e.mean(e.once(log_probs), of=f"{measured_space(e)}; {likelihood_kind(e)}")
 
 
 @measure(
@@ -74,11 +74,12 @@ def bits_per_value(e: Evaluation) -> Measured:
     d = e.data.spec.size
     cell = 0 if e.model.is_discrete else d * math.log(e.data.spec.cell)
     return e.mean(
-        -(e.once(log_probs) + cell) / (d * math.log(2)), of=f"{measured_space(e)}; {kind(e)}"
+        -(e.once(log_probs) + cell) / (d * math.log(2)),
+        of=f"{measured_space(e)}; {likelihood_kind(e)}",
     )
 
 
-def kind(e: Evaluation) -> str:
+def likelihood_kind(e: Evaluation) -> str:
     """Whether `log_prob` is exact or which bound, in words."""
     k, said = e.asked.k, e.model.log_prob_kind
     said = said if k is None else re.sub(r"\d+(?= importance samples)", str(k), said)

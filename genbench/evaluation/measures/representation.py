@@ -13,7 +13,7 @@ from genbench.model import supports
 from genbench.stats.intervals import Measured
 
 
-class Classifier(Protocol):
+class CodeClassifier(Protocol):
     """A classifier as scikit-learn has them, of codes [n, d] and labels [n]."""
 
     def fit(self, codes: np.ndarray, y: np.ndarray) -> object:
@@ -23,7 +23,7 @@ class Classifier(Protocol):
         """The labels of codes."""
 
 
-def correct(e: Evaluation, classifier: Classifier) -> Measured | None:
+def correct(e: Evaluation, classifier: CodeClassifier) -> Measured | None:
     """The accuracy on test codes of a scikit-learn classifier of training codes.
 
     Codes that were made from the labels say nothing of them.

@@ -187,5 +187,5 @@ def mmd(e: Evaluation, most: int = 5000) -> Measured:
     """
     x, y = (e.values(points[spread(len(points), most)]) for points in (e.x, e.samples))
     e.need(len(x) > 1)
-    found = parts(partial(kernels.mmd, bandwidth=kernels.median_distance(x)), x, y)
+    found = parts(partial(kernels.squared_mmd, bandwidth=kernels.median_distance(x)), x, y)
     return found.of(float).measured(each(len(x)), features=e.values.name)

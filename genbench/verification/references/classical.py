@@ -25,7 +25,7 @@ def continued_inertia(runs: list[Trained]) -> tuple[float, float]:
     from sklearn.cluster import k_means
 
     first, last = runs
-    x, k = training_points(first), clusters(first)
+    x, k = training_points(first), cluster_count(first)
     _, _, inertia = k_means(
         x,
         k,
@@ -45,11 +45,11 @@ def inertia_ratio(runs: list[Trained]) -> float:
 
     (run,) = runs
     x = training_points(run)
-    _, _, inertia = k_means(x, clusters(run), n_init=20, max_iter=1000, tol=0, random_state=0)
+    _, _, inertia = k_means(x, cluster_count(run), n_init=20, max_iter=1000, tol=0, random_state=0)
     return run.metrics["train"]["inertia"] / (inertia / len(x))
 
 
-def clusters(run: Trained) -> int:
+def cluster_count(run: Trained) -> int:
     """How many clusters a clustering has."""
     settings = run.model.settings
     assert isinstance(settings, ComponentSettings)
