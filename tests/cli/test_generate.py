@@ -463,8 +463,8 @@ def test_many_points_can_be_stopped_at_each_thousand_and_come_out_as_at_once(
     monkeypatch.setattr(
         pictures, "mosaic", lambda *args, **more: torch.zeros(9, 9, 3, dtype=torch.uint8)
     )
-    monkeypatch.setattr(signals, "check", lambda: asked.append(len(asked)))
     words = [command, str(finished("vae")), option, "device=cpu"]
+    monkeypatch.setattr(signals, "check", lambda: asked.append(len(asked)))
     assert genbench(*words, "to=whole").returncode == 0 and len(asked) > looks
     for last in (0, len(asked) - 1):
         left = iter([None] * last)
