@@ -81,14 +81,23 @@ def defaults_in_words(defaults: dict[str, Any]) -> str:
     own = owners(defaults)
     values = [written(defaults[owner]) for owner in own]
     usual = written(defaults[""]) if "" in defaults else max(values, key=values.count)
-    conditional = {c: v for c, v in defaults.items() if " " in c}
-    conditions = {c.partition(" ")[2]: v for c, v in conditional.items()}
-    if {f"{owner} {condition}" for owner in own for condition in conditions} == {*conditional}:
-        shown = [f"{written(v)} with {condition}" for condition, v in conditions.items()]
-    else:
-        shown = exceptions(conditional)
     others = {owner: defaults[owner] for owner in own if written(defaults[owner]) != usual}
-    return "; ".join([usual, *exceptions(others), *shown])
+    return "; ".join([usual, *exceptions(others), *_conditional(defaults)])
+
+
+def _conditional(defaults: dict[str, Any]) -> list[str]:
+    """The defaults that depend on another setting: `mlp with dataset.kind=vectors` if all have it
+    then, and otherwise by those that do.
+    """
+    found = []
+    conditions = dict.fromkeys(choice.partition(" ")[2] for choice in defaults if " " in choice)
+    for condition in conditions:
+        everywhere = ["", *owners(defaults)] if "" in defaults else owners(defaults)
+        then = {f"{choice} {condition}": defaults[choice] for choice in everywhere}
+        own = {choice: defaults[choice] for choice in then if choice in defaults}
+        alike = {written(value) for value in (then | own).values()}
+        found += [f"{alike.pop()} with {condition}"] if len(alike) == 1 else exceptions(own)
+    return found
 
 
 def exceptions(defaults: dict[str, Any]) -> list[str]:

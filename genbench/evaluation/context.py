@@ -23,6 +23,9 @@ VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
 RESAMPLES, FEW = 200, 10  # of the points, where looking at them again takes long
 
 
+FEW_TEST = 10  # points; of fewer, nothing about samples is measured
+
+
 K = 5  # the neighbour at which balls end
 
 
@@ -125,7 +128,10 @@ class Evaluation:
 
     @cached_property
     def samples(self) -> torch.Tensor:
-        """As many samples [n, *shape] as test points count."""
+        """As many samples [n, *shape] as test points count. Unmeasurable where these are too few to
+        compare with.
+        """
+        self.need(len(self.test) >= FEW_TEST)
         return self._whole(self.draw(len(self.test), "samples"), "samples")
 
     def draw(self, n: int, *purpose: str) -> list[torch.Tensor]:

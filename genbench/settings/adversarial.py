@@ -38,8 +38,8 @@ class AdversarialSettings(LatentSettings, NetworkSettings, GradientSettings):
     generator: Literal["network", "identity"] = Field(
         "network",
         description=(
-            "samples by a network, or the codes N(0, I) themselves, for data of as many "
-            "dimensions: the other player alone learns"
+            "samples by a network, or the codes N(0, I) themselves (for data of as many "
+            "dimensions), so that only the discriminator or critic learns"
         ),
     )
     ema: Ema = 0.0
@@ -66,18 +66,18 @@ class GANSettings(AdversarialSettings):
     label_smoothing: HalfShare = Field(
         0.0,
         description=(
-            "the discriminator learns to say one minus this of data, 0.1 in Salimans et al. 2016 "
+            "the discriminator's target for data is one minus this, 0.1 in Salimans et al. 2016 "
             "(arXiv:1606.03498)"
         ),
     )
     fake_label_smoothing: HalfShare = Field(
-        0.0, description="and this of samples; above 0, smoothing is two-sided"
+        0.0, description="the discriminator's target for samples; above 0, smoothing is two-sided"
     )
     instance_noise: NonNegative = Field(
         0.0,
         description=(
             "standard deviation, in data units, of Gaussian noise on all that the discriminator "
-            "sees; it falls to zero as a line over the run (arXiv:1701.04862)"
+            "sees; it falls linearly to zero over the run (arXiv:1701.04862)"
         ),
     )
     r1_gamma: NonNegative = Field(

@@ -22,7 +22,7 @@ Tolerance = Annotated[
     NonNegative,
     Field(
         description=(
-            "stop when a pass changes the objective by at most this, per value of a data point"
+            "stop when an epoch changes the objective by at most this, per value of a data point"
         )
     ),
 ]

@@ -22,8 +22,7 @@ Steps = Annotated[
     AtLeastOne | None,
     Field(
         description=(
-            "batches to learn from in the whole run, in the place of epochs; null leaves that to "
-            "epochs"
+            "length of the run in batches, in place of epochs; with null, epochs sets the length"
         )
     ),
 ]
@@ -32,8 +31,8 @@ Schedule = Annotated[
     Literal["constant", "linear", "cosine", "stages"],
     Field(
         description=(
-            "how the learning rate falls over the run: not at all, to zero as a line or a half "
-            "cosine, or at given epochs"
+            "how the learning rate falls over the run: not at all, to zero linearly or as a "
+            "half cosine, or at given epochs"
         )
     ),
 ]
@@ -65,7 +64,7 @@ Hidden = Annotated[
 ]
 Activation = Annotated[
     Literal["relu", "leaky-relu", "elu", "silu", "tanh", "sigmoid"],
-    Field(description="between layers"),
+    Field(description="activation function between layers"),
 ]
 LatentDim = Annotated[
     AtLeastOne,

@@ -53,7 +53,7 @@ class RunSettings(Settings):
             "epochs between pictures; null draws after 1, 2, ..., 10, 20, ..., 100, 200, ..."
         ),
     )
-    theme: Literal["light", "dark"] = Field("light", description="the ground of the pictures")
+    theme: Literal["light", "dark"] = Field("light", description="background of the pictures")
     upscaling: Literal["bicubic", "nearest"] = Field(
         "bicubic",
         description=(

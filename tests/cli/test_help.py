@@ -353,3 +353,13 @@ def test_answers_that_need_no_hydra_do_not_import_it(tmp_path):
             [sys.executable, "-c", code, *args], cwd=tmp_path, capture_output=True, text=True
         )
         assert done.returncode == 0 and done.stdout.splitlines()[-1] == "[]", done
+
+
+def test_a_default_that_all_have_with_another_setting_is_said_once(genbench):
+    network = plain(genbench("help", "network").stdout)
+    assert (
+        "default conv; mlp with model=linear-ae, sparse-ae; mlp with dataset.kind=vectors"
+        in network
+    )
+    batches = plain(genbench("help", "batch_size").stdout)
+    assert "auto with model=wgan network=mlp" in batches, "which others have in any case"

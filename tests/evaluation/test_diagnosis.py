@@ -8,7 +8,7 @@ from helpers.configs import config_of, settings_with, small_config
 
 from genbench.data.loading import load_data
 from genbench.data.types import Data, DataSpec, Split
-from genbench.evaluation.card import card, evaluated
+from genbench.evaluation.card import card, evaluated, real_data
 from genbench.evaluation.context import Evaluation
 from genbench.evaluation.diagnosis import diagnose
 from genbench.experiment import run
@@ -220,6 +220,10 @@ def test_few_pictures_are_judged_from_enough_samples():
 
     new = normal(64, 3, 2)
     new[:2] = new[0]  # the two that a card would look at
+    able = {"encode": lambda x: x, "sample": lambda n, rng: new[:n]}
+    e = Evaluation(model_with(data, 2, **able), data, {})
+    names = {entry["name"] for entry in card(e)}
+    assert not names & {"fid", "copied", "memorisation", "mmd"} and real_data(e) == []
     assert kinds(new) == ["few points"]
     assert kinds(new[:1].repeat(64, 1)) == ["few points", "samples alike"]
     assert kinds(train.repeat(4, 1)[:64] + 0.01 * new) == ["few points", "copies"]

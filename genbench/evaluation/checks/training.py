@@ -4,12 +4,12 @@ import math
 from typing import NamedTuple
 
 from genbench.evaluation.checks.case import Case, Finding, Losses, first
-from genbench.evaluation.context import Unmeasurable
+from genbench.evaluation.context import FEW_TEST, Unmeasurable
 from genbench.training.defaults import LEAST_STEPS
 
 FEW_STEPS, ENOUGH_STEPS = 200, 2000  # a run that has hardly begun, and one that may be judged
 LATE_FALL = 0.05  # share of the whole fall of the validation loss that is negligible
-FEW_TEST, FEW_TRAIN = 10, 20  # points; with fewer, no number says much
+FEW_TRAIN = 20  # points; with fewer, and fewer than `FEW_TEST` to test on, no number says much
 OVERFITTED = 0.76  # of pairs of a training and a held-out point, the latter has the larger loss:
 # what two normal distributions give whose means are one standard deviation apart
 RISE = 0.1  # of the gap between the losses: a rise of the validation loss that matters
