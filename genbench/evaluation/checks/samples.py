@@ -120,7 +120,7 @@ def copies(case: Case) -> Finding | None:
     tied = copied["value"] if copied is not None and (copied["low"] or 0) > 0 else 0.0
     distance = math.inf if ratio is None else ratio["value"]
     if tied > 0.5:
-        why = f"{tied:.0%} of them are tied to one training point"
+        why = f"{tied:.0%} of them are each tied to one training point"
     elif distance < (NEAR if tied > 0 else IS_COPY):
         why = f"they are {distance:.2f} times as far from training points as new data are"
     elif (nearness := _nearness_among_few(case)) is not None and nearness < TO_ONE:
