@@ -1,5 +1,5 @@
-"""How a sweep is run: by our own sweeper with any launcher, by another sweeper of Hydra, or again
-from its folder.
+"""Runs a sweep: by our own sweeper with any launcher, by another sweeper of Hydra, or again from
+its folder.
 """
 
 import os
@@ -66,14 +66,14 @@ def sweep_command(
         return hydra.multirun(CONFIG_NAME, task, overrides).status
 
 
-def sweep(
+def run_sweep(
     params: Sequence[str],
     arguments: Sequence[str],
     task: Any,
     hydra_context: HydraContext,
     config: DictConfig,
 ) -> Sweep:
-    """Run the jobs that are left of a sweep with Hydra's launcher, as our sweeper does.
+    """Run the unfinished jobs of a sweep with Hydra's launcher, as our sweeper does.
 
     `params` are settings of `hydra.sweeper.params`, which those of the command line override.
     """
@@ -88,36 +88,36 @@ def sweep(
     folder = Path(os.path.abspath(str(config.hydra.sweep.dir)))
     with read_write(config), open_dict(config):
         config.hydra.sweep.dir = str(folder)  # the same for every job, whatever the clock says
-    found = Sweep(words, jobs, folder, registry)
-    found.place()
-    if not found.left():  # nothing is touched, not even the lock
-        found.save()
-        found.show_state()
-        return found
+    sweep = Sweep(words, jobs, folder, registry)
+    sweep.find_folders()
+    if not sweep.unfinished():  # nothing is touched, not even the lock
+        sweep.save()
+        sweep.show_state()
+        return sweep
     require_own(folder, PAGES, "hydra.sweep.dir")  # rather than after all jobs
     if config.hydra.runtime.choices["hydra/launcher"] != "basic":  # which writes no files itself
         require_regular(folder, "hydra.sweep.dir")
-    with found.held():
-        found.place()  # anew: until now, another process may have been at work here
-        _launch(found, task, hydra_context, config)
-        found.draw()
-    return found
+    with sweep.locked():
+        sweep.find_folders()  # again: before the lock, another process may have worked here
+        _launch(sweep, task, hydra_context, config)
+        sweep.draw()
+    return sweep
 
 
-def _launch(found: Sweep, task: JobTask, hydra_context: HydraContext, config: DictConfig) -> None:
-    """Hand what is left to the launcher. Being asked to stop is recorded, and goes on up."""
-    found.announce()
-    jobs = found.startable()
-    found.save()
-    labels = dict(zip(map(id, found.jobs), found.labels(), strict=True))
+def _launch(sweep: Sweep, task: JobTask, hydra_context: HydraContext, config: DictConfig) -> None:
+    """Hand the unfinished jobs to the launcher. A request to stop is recorded and raised again."""
+    sweep.announce()
+    jobs = sweep.startable()
+    sweep.save()
+    labels = dict(zip(map(id, sweep.jobs), sweep.labels(), strict=True))
     task = replace(
         task,
         labels=tuple(labels[id(job)] for job in jobs),
-        numbers=tuple(found.jobs.index(job) + 1 for job in jobs),
-        total=len(found.jobs),
-        resume=found.resume,
+        numbers=tuple(sweep.jobs.index(job) + 1 for job in jobs),
+        total=len(sweep.jobs),
+        resume=sweep.resume,
         process=os.getpid(),
-        watcher=SweepWatcher(found, jobs),
+        watcher=SweepWatcher(sweep, jobs),
     )
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=hydra_context, task_function=task, config=config
@@ -130,14 +130,14 @@ def _launch(found: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
             for result in launcher.launch(overrides, initial_job_idx=0) if jobs else ():
                 _ = result.return_value  # raises what a job should not have raised
     except BaseException:
-        found.gather()
-        found.save()
-        found.show_state()
-        echo(f"interrupted; go on with: {found.resume}")
+        sweep.gather()
+        sweep.save()
+        sweep.show_state()
+        echo(f"interrupted; go on with: {sweep.resume}")
         raise
-    found.gather()
-    found.save()
-    found.show_state()
+    sweep.gather()
+    sweep.save()
+    sweep.show_state()
 
 
 class SweepWatcher:
@@ -147,33 +147,33 @@ class SweepWatcher:
         self.sweep, self.jobs = sweep, jobs
 
     def started(self, index: int) -> set[str]:
-        """A job begins; returns the reasons why others failed, which are on the screen already."""
+        """Record that a job begins; returns the reasons of failures that are printed already."""
         self.sweep.note(self.jobs[index], "running")
         return {job.reason for job in self.sweep.jobs if job.state == "failed"}
 
     def ended(self, index: int, failure: UserError | None) -> None:
-        """A job is over."""
+        """Record how a job ended."""
         self.sweep.note(self.jobs[index], "failed" if failure else "done", str(failure or ""))
 
 
 def _with_another_sweeper(words: list[str], task: JobTask, registry: Registry) -> int:
-    """Let another sweeper choose and run the jobs, and gather how they ended."""
+    """Let another sweeper choose and run the jobs, and read from their folders how they ended."""
     folder = sweep_folder(words, registry)
-    found = Sweep(words, [], folder, registry)
+    sweep = Sweep(words, [], folder, registry)
     require_own(folder, PAGES, "hydra.sweep.dir")
     require_regular(folder, "hydra.sweep.dir")
-    with found.held():
-        found.save()
+    with sweep.locked():
+        sweep.save()
         overrides = [*words, f"hydra.sweep.dir={hydra_value(str(folder))}"]
         try:
             with hydra_ready(registry) as (hydra, own), signals.raising():
                 hydra.multirun(CONFIG_NAME, task, ["hydra.mode=MULTIRUN", *own, *overrides])
         finally:
-            found.gather()
-            found.save()
-            found.show_state()
-        found.draw()
-    return found.status
+            sweep.gather()
+            sweep.save()
+            sweep.show_state()
+        sweep.draw()
+    return sweep.status
 
 
 def resume_sweep(folder: Path, registry: Registry, device: str | None = None) -> int:

@@ -23,10 +23,10 @@ class Watcher(Protocol):
     """Called as a job in the process of the sweep starts and ends."""
 
     def started(self, index: int) -> Collection[str]:
-        """A job begins; returns the reasons for which others failed, which are known already."""
+        """A job begins; returns the reasons of failures that are printed already."""
 
     def ended(self, index: int, failure: UserError | None) -> None:
-        """A job is over."""
+        """A job has ended, with this failure or none."""
 
 
 @dataclass(frozen=True)

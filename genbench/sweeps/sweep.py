@@ -1,4 +1,4 @@
-"""The jobs of one command: which there are, where they live, how they ended, and their summary.
+"""The jobs of one command: their settings, folders, states and summary.
 
 SWEEP/JOB/                  the run directory of each job, named by its model, dataset and
                             chosen values
@@ -58,12 +58,12 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What was asked for, in a line."""
+        """Its overrides, in a line."""
         return " ".join(self.overrides) or "default settings"
 
     @property
     def settings(self) -> str:
-        """Its resolved settings as a text, which tells jobs apart."""
+        """Its resolved settings as a text. Jobs with the same text are the same job."""
         return _text(self.config)
 
 
@@ -91,10 +91,12 @@ class Sweep:
             place = folder / name(config["model"]["name"], overrides)
             self.jobs.append(Job(absolute(overrides, [config], registry), config, place))
         self.words = absolute(_own(words), [job.config for job in self.jobs], registry)
-        self.before = 0  # how many jobs were done already
+        self.done_before = 0  # jobs that an earlier command has done
 
-    def place(self) -> None:
-        """Find each job's folder, which holds its settings already or is new; see if it is done."""
+    def find_folders(self) -> None:
+        """Find the folder that has a job's settings already, or choose a new one, for every
+        job, and see which jobs are done.
+        """
         held = {}
         for folder, config in runs(self.folder, self.registry):
             if _text(config) not in held or Record(folder, config).done:
@@ -117,15 +119,15 @@ class Sweep:
             taken.add(job.folder)
             job.state = "done" if Record(job.folder, job.config).done else "pending"
         self._mark_duplicates()
-        self.before = sum(job.state == "done" for job in self.jobs)
+        self.done_before = sum(job.state == "done" for job in self.jobs)
 
-    def left(self) -> list[Job]:
-        """The jobs that are there to run."""
+    def unfinished(self) -> list[Job]:
+        """The jobs that are not done, each once."""
         return [job for job in self.jobs if job.state != "done" and job.first is None]
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """The folder is this process's. UserError if it is another's, or cannot be written."""
+    def locked(self) -> Iterator[None]:
+        """Lock the folder. UserError if another process holds it, or if it cannot be written."""
         lock = Lock(self.folder, "hydra.sweep.dir")
         lock.acquire()
         try:
@@ -136,18 +138,18 @@ class Sweep:
             lock.release()
 
     def announce(self) -> None:
-        """Print what there is to do."""
+        """Print how many jobs there are, and how many are done already."""
         jobs = counted(len(self.jobs), "job")
         echo(f"{jobs} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}")
-        if self.before:
-            echo(f"{self.before} done already")
+        if self.done_before:
+            echo(f"{self.done_before} done already")
         for i, job in enumerate(self.jobs, 1):
             if job.first is not None:
                 echo(f"job {i} has {job.reason} and runs once with it")
 
     def startable(self) -> list[Job]:
-        """The jobs that are left. A job fails here if something else is in its folder's place."""
-        jobs = self.left()
+        """The unfinished jobs that can start. A job fails if its folder's path is not a folder."""
+        jobs = self.unfinished()
         for job in jobs:
             if os.path.lexists(job.folder) and not job.folder.is_dir():
                 what = f"is {kind(job.folder) or 'a file'} where a folder should be"
@@ -158,7 +160,7 @@ class Sweep:
         return [job for job in jobs if job.state != "failed"]
 
     def labels(self) -> list[str]:
-        """What tells each job from the others: overrides that not all have, in a line, with the
+        """For each job the overrides that not all jobs have, in a line, with the
         last part of a path where that suffices.
         """
         overrides = [job.overrides for job in self.jobs]
@@ -169,7 +171,7 @@ class Sweep:
         return [" ".join(words) or job.name for words, job in zip(shown, self.jobs, strict=True)]
 
     def gather(self) -> None:
-        """Read from the folders how jobs ended that ran in other processes."""
+        """Read the states of jobs that ran in other processes from their folders."""
         if not self.jobs:
             self.jobs = [
                 Job(_given(config, self.registry), config, folder)
@@ -203,7 +205,7 @@ class Sweep:
     # --- the summary ------------------------------------------------------------------------------
 
     def note(self, job: Job, state: str, reason: str = "") -> None:
-        """Record what has become of a job."""
+        """Record the new state of a job."""
         job.state, job.reason = state, reason
         self._mark_duplicates()
         self.save()
@@ -217,7 +219,7 @@ class Sweep:
                 )
 
     def save(self) -> None:
-        """Write the summary if it says something new. A sweep goes on without."""
+        """Write the summary if it has changed. The sweep goes on if that fails."""
         jobs = [self._row(job) for job in self.jobs]
         try:
             write_summary(self.folder, self.words, jobs)
@@ -231,16 +233,16 @@ class Sweep:
             *job.overrides,
             f"hydra.run.dir={hydra_value(str(job.folder))}",
         ]
-        told = {
+        row = {
             "overrides": job.overrides,
             "state": job.state,
             "reason": job.reason,
             "directory": job.folder.name,
         }
-        return told | {"command": shlex.join(alone)}
+        return row | {"command": shlex.join(alone)}
 
     def show_state(self) -> None:
-        """How many jobs are done, and where one reads more."""
+        """Print how many jobs are done, and the path of the summary."""
         reasons = Counter(
             job.reason for job in self.jobs if job.state == "failed" and job.first is None
         )
@@ -248,7 +250,7 @@ class Sweep:
             if failed > 1:
                 echo(f"{failed} jobs failed: {reason}")
         done = sum(job.state == "done" for job in self.jobs)
-        already = f" ({self.before} already)" if self.before else ""
+        already = f" ({self.done_before} already)" if self.done_before else ""
         jobs = counted(len(self.jobs), "job")
         echo(f"{done} of {jobs} done{already}: {quoted(self.folder / SUMMARY)}")
 
@@ -285,7 +287,7 @@ def _text(config: dict) -> str:
 
 
 def _given(config: dict, registry: Registry) -> list[str]:
-    """Overrides that lead to these settings."""
+    """Overrides that give these settings."""
     model, dataset, values = config["model"]["name"], config["dataset"]["name"], flatten(config)
     known = known_settings(registry, model, dataset, values)
     own = [

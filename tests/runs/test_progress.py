@@ -476,7 +476,7 @@ def test_folders_of_jobs_carry_a_digest_only_where_two_would_have_one_name(tmp_p
         sweep = Sweep(
             list(words), check_request([*words], registry, is_sweep=True), tmp_path, registry
         )
-        sweep.place()
+        sweep.find_folders()
         labels[:] = sweep.labels()
         return [job.folder.name for job in sweep.jobs]
 
