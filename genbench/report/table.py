@@ -165,7 +165,8 @@ class Report:
             text += f" on {len(self.sections)} datasets"
         repeated = sum(len(run.folders) - 1 for row in self.rows for run in row.runs)
         if repeated:
-            text += f"; {repeated} more of the same settings, seed and data as one of these"
+            again = counted(repeated, "repetition")
+            text += f"; {again} (the same settings, seed and data) counted once"
         return text + (f"; {len(self.failed)} without results" if self.failed else "")
 
     @cached_property

@@ -31,6 +31,7 @@ FRAME = 2  # lines of a table besides its rows: the dataset, and the heads
 FEWEST_ROWS, FEWEST_SENTENCE_LINES, FEWEST_FAILED = 4, 3, 2  # lines of each part
 MOST_TABLE_LINES = 14  # where there are several datasets
 GAP = 2  # spaces between columns
+MOST_FAILED_LINES = 2  # for each reason why runs have no results
 
 
 @dataclass
@@ -52,17 +53,18 @@ def show_report(report: Report) -> None:
     head = _wrapped(f"{counts}.", width)
     said = [_wrapped(text, width) for text in _sentences(report, shown)]
     failed = [*_failed(report, width)]
-    tables = [_block(FEWEST_ROWS, len(section.lines)) for section in shown]
+    tables = [_block(FEWEST_ROWS, len(section.places_with_numbers)) for section in shown]
     for_sentences = _block(FEWEST_SENTENCE_LINES, sum(map(len, said)))
-    for_failed = _block(FEWEST_FAILED, len(failed))
+    for_failed = _block(FEWEST_FAILED, sum(map(len, failed)))
     path_of_the_page = 1
     room = SCREEN - len(head) - path_of_the_page - FRAME * len(shown)
     _share(room, [*tables, for_failed, for_sentences])
     for section, block in zip(shown, tables, strict=True):
         console.print(_titled(section, block), markup=False)
         console.print(_table(section, block.lines, width))
-    lines = [*head, *first_that_fit(said, for_sentences.lines), *_cut(failed, for_failed.lines)]
-    for line in lines:
+    lines = first_that_fit(said, for_sentences.lines)
+    lines += first_that_fit(failed, for_failed.lines, "more reason")
+    for line in [*head, *lines]:
         console.print(line, markup=False)
 
 
@@ -108,34 +110,36 @@ def _sentences(report: Report, shown: list[Section]) -> Iterator[str]:
         yield from otherwise_measured(section)
 
 
-def first_that_fit(sentences: list[list[str]], room: int) -> list[str]:
-    """The lines of the sentences that there is room for, and how many more there are.
+def first_that_fit(texts: list[list[str]], room: int, noun: str = "more remark") -> list[str]:
+    """The lines of the texts that there is room for, and how many more there are.
 
     One that is too long gives way to the next; the first is cut rather than left out.
     """
-    if sum(map(len, sentences)) <= room:
-        return [line for lines in sentences for line in lines]
+    if sum(map(len, texts)) <= room:
+        return [line for lines in texts for line in lines]
     room -= 1  # for how many more there are
     found: list[str] = []
     left_out = 0
-    for lines in sentences:
+    for lines in texts:
         if not found and len(lines) > room > 0:
             lines = [*lines[: room - 1], f"{lines[room - 1]} …"]
         if len(found) + len(lines) <= room:
             found += lines
         else:
             left_out += 1
-    return [*found, f"{counted(left_out, 'more remark')} in the page"]
+    return [*found, f"{counted(left_out, noun)} in the page"]
 
 
-def _cut(lines: list[str], room: int) -> list[str]:
-    if len(lines) <= room:
-        return lines
-    return [*lines[: room - 1], f"{len(lines) - room + 1} more without results in the page"]
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width - 2, subsequent_indent="  ", break_on_hyphens=False)
+def _wrapped(text: str, width: int, most: int | None = None) -> list[str]:
+    """A text in lines that fit the width, at most so many."""
+    return textwrap.wrap(
+        text,
+        width - 2,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        max_lines=most,
+        placeholder=" …",
+    )
 
 
 def _titled(section: Section, block: Block) -> str:
@@ -171,10 +175,12 @@ def _table(section: Section, most: int, width: int) -> Table:
 
 
 def _best_rows(section: Section, most: int) -> list[int]:
-    """All lines in their order or, where there are too many, the best rows and real data."""
-    numbers = [*range(len(section.rows))]
+    """The lines that have numbers in their order or, where these are too many, the best rows and
+    real data.
+    """
+    numbers = [i for i in section.places_with_numbers if i < len(section.rows)]
     real = [*range(len(section.rows), len(section.lines))]
-    if len(section.lines) > most:
+    if len(numbers) + len(real) > most:
         columns = section.ranked_columns
 
         def goodness(i: int) -> float:
@@ -244,11 +250,11 @@ def _width(head: str, cells: list[str]) -> int:
 # --- runs without results -------------------------------------------------------------------------
 
 
-def _failed(report: Report, width: int) -> Iterator[str]:
-    """A line for each reason for which runs have no results, with the runs that it holds for."""
+def _failed(report: Report, width: int) -> Iterator[list[str]]:
+    """Lines on each reason for which runs have no results, with the runs that it holds for."""
     same: dict[tuple[str, str], list[str]] = {}
     for run in report.failed:
         same.setdefault((run.state, run.reason), []).append(run.folder)
     for (state, reason), folders in same.items():
-        line = f"without results: {listed(folders, 2)} ({state}): {reason}"
-        yield line if len(line) <= width else f"{line[: width - 1]}…"
+        text = f"without results: {listed(folders, 2)} ({state}): {reason}"
+        yield _wrapped(text, width, MOST_FAILED_LINES)

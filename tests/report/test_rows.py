@@ -64,7 +64,10 @@ def test_only_what_can_change_a_result_tells_runs_apart(left):
     )
     left("gmm", {"device": "cuda"}, metrics=card(("fid", 3.0, {})) | on("1", device="cuda"))
     report = left.report()
-    assert "4 runs in 4 settings; 2 more of the same settings, seed and data" in report.counts
+    assert (
+        "4 runs in 4 settings; 2 repetitions (the same settings, seed and data) counted once"
+        in report.counts
+    )
     assert [row.settings["device"] for row in report.rows] == ["cpu", "cpu", "cpu", "cuda"]
     assert [row.settings.get("validate_every") for row in report.rows] == [None, 1, 2, None]
     measured = [

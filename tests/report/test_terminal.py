@@ -84,3 +84,18 @@ def test_a_sentence_that_is_too_long_gives_way_to_the_next():
     ]
     assert first_that_fit([["a", "b"], short], 3) == ["a", "b", "short"]
     assert first_that_fit([long, short], 3) == ["...", "... …", "1 more remark in the page"]
+
+
+def test_a_terminal_shows_rows_with_numbers_and_the_reason_why_others_have_none(
+    left, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    for k in range(2, 10):
+        left("vae", {"beta": float(k)}, metrics=card(("fid", 1.0, {})) if k < 4 else {"cost": {}})
+    left("gmm", state="failed", reason="dataset.means: there are 1 means and 3 scales; " * 5)
+    left.report()
+    shown = capsys.readouterr().out
+    assert "the best 2 of 8 settings" in shown and "beta=9" not in shown.partition("8 runs")[0]
+    (reason,) = (line for line in shown.splitlines() if line.startswith("without results"))
+    after = shown.partition(reason)[2].splitlines()
+    assert "dataset.means: there are 1 means and 3" in " ".join([reason, after[1]])
