@@ -281,12 +281,13 @@ def test_hidden_configs_are_left_out_and_dangling_links_named(genbench, tmp_path
 
 
 def test_files_that_include_one_another_many_times_are_read_once(tmp_path):
-    put_own(
-        tmp_path,
-        **{f"model__b{i}": f"defaults: {[f'b{i + 1}'] * 8}\nx{i}: {i}\n" for i in range(30)},
-    )
+    head = "# @package _global_\n"
+    files = {
+        f"model__b{i}": f"{head}defaults: {[f'b{i + 1}'] * 8}\nmodel: {{name: b{i}}}\nx{i}: {i}\n"
+        for i in range(30)
+    }
     model = "model: {name: b30, class: genbench.models.pca.PCA}"
-    put_own(tmp_path, model__b30=f"{model}\nlatent_dim: 30\n")
+    put_own(tmp_path, **files, model__b30=f"{head}{model}\nlatent_dim: 30\n")
     registry = builtin_registry(str(tmp_path / "own"))
     assert registry.settings("model/b0")["latent_dim"].default == 30
 
