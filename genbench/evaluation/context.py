@@ -15,19 +15,10 @@ from genbench.utils import signals
 from genbench.utils.rng import generator
 
 MOST = {"full": 10_000, "quick": 1000}  # points, and as many samples, that a measure looks at
-
-
 VALUES = 2**26  # numbers held at once of points in their own shape: 256 MiB
-
-
 RESAMPLES, FEW = 200, 10  # of the points, where looking at them again takes long
-
-
 FEW_TEST = 10  # points; of fewer, nothing about samples is measured
-
-
 K = 5  # the neighbour at which balls end
-
 
 T = TypeVar("T")
 Draw = Callable[[torch.Tensor], torch.Tensor]  # as many of these points [n, ...], drawn from them
