@@ -32,7 +32,7 @@ def settings_help(usage: str, registry: Registry) -> str:
         parts.append(
             help_section(
                 f"{group}=NAME",
-                [(c, about(f"{group}/{c}", registry)[:1]) for c in registry.names(group)],
+                [(c, _about(f"{group}/{c}", registry)[:1]) for c in registry.names(group)],
             )
         )
     sections: dict[str, list[HelpRow]] = {}
@@ -59,7 +59,7 @@ def choices_help(group: str, registry: Registry) -> str:
     """Every choice of a group: what it is, its source, the settings of its own."""
     rows = []
     for choice in registry.names(group):
-        paragraphs = about(f"{group}/{choice}", registry)
+        paragraphs = _about(f"{group}/{choice}", registry)
         if choice in registry.readable(group):
             names = ", ".join(setting.name for setting in _own(group, choice, registry))
             paragraphs = [*paragraphs, f"settings: {names}"]
@@ -68,6 +68,14 @@ def choices_help(group: str, registry: Registry) -> str:
         help_section(f"{group}=NAME", rows).rstrip()
         + "\n\ngenbench help NAME describes one of them in full."
     )
+
+
+def experiments_help(registry: Registry) -> str:
+    """Every experiment with the first line about it."""
+    listed = experiments(registry)
+    width = max(map(len, listed), default=0)
+    about = {name: " ".join(_about(f"{EXPERIMENT}/{name}", registry)[:1]) for name in listed}
+    return "\n".join(f"  {name:{width}}  {what}" for name, what in about.items())
 
 
 def name_help(word: str, registry: Registry) -> str:
@@ -81,7 +89,10 @@ def name_help(word: str, registry: Registry) -> str:
     pages = [
         _choice_page(group, name, registry) for group in GROUPS if name in registry.names(group)
     ]
-    pages += [choices_help(name, registry)] * (name in GROUPS)
+    if name in GROUPS:
+        pages.append(choices_help(name, registry))
+    if name == EXPERIMENT:
+        pages.append(experiments_help(registry))
     if name in experiments(registry):
         pages.append(_experiment_page(name, registry))
     pages += [
@@ -96,7 +107,8 @@ def name_help(word: str, registry: Registry) -> str:
             if near
             else "see 'genbench --help' for all of them, 'genbench evaluate --list' for measures"
         )
-        raise UserError(name, "no model, dataset, experiment or setting is called so", fix=fix)
+        what = "no model, dataset, experiment or setting is called so"
+        raise UserError(name or word or "help", what, fix=fix)
     return "\n\n\n".join(pages)
 
 
@@ -224,7 +236,7 @@ def _row(setting: Setting, default: Any, others: dict[str, Any]) -> HelpRow:
     return name, [setting.meaning, "; ".join([setting.in_words(), *exceptions(others)])]
 
 
-def about(path: str, registry: Registry) -> list[str]:
+def _about(path: str, registry: Registry) -> list[str]:
     """What a choice is, then its source; or why it cannot be used."""
     problem = registry.problem(path)
     return registry.about(path) if problem is None else [f"cannot be used: {problem}"]

@@ -38,7 +38,14 @@ from genbench import __version__
 from genbench.cli.commands import RUN_COMMANDS
 from genbench.cli.completion import SCRIPTS, candidates
 from genbench.cli.flags import parse_flags
-from genbench.cli.help import about, choices_help, command_help, name_help, names, settings_help
+from genbench.cli.help import (
+    choices_help,
+    command_help,
+    experiments_help,
+    name_help,
+    names,
+    settings_help,
+)
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import Registry, builtin_registry
 from genbench.settings.names import nearest
@@ -201,16 +208,13 @@ def _choices(group: str, words: list[str], registry: Registry) -> int:
 
 def _experiments(words: list[str], registry: Registry) -> int:
     """List the experiments with the first line of each."""
-    from genbench.config.experiments import EXPERIMENT, experiments
+    from genbench.config.experiments import EXPERIMENT
 
     if words:
         raise UserError(
             "experiments", "takes no settings", words[0], f"genbench {EXPERIMENT}={words[0]}"
         )
-    listed = experiments(registry)
-    width = max(map(len, listed), default=0)
-    for name in listed:
-        print(f"  {name:{width}}  {' '.join(about(f'{EXPERIMENT}/{name}', registry)[:1])}")
+    print(experiments_help(registry))
     return 0
 
 

@@ -50,6 +50,10 @@ def check_hydras_words(words: Iterable[str]) -> None:
             what = "a sweep names its folders by the settings of its jobs"
             fix = "leave it out; hydra.sweep.dir=FOLDER chooses the folder they are in"
             raise UserError(name, what, fix=fix)
+        plugin = re.fullmatch(r"hydra\.(launcher|sweeper)\._target_", name)
+        if plugin:
+            fix = f"choose another by hydra/{plugin[1]}=NAME"
+            raise UserError(name, "is fixed by Hydra's plugins", value, fix)
         if HYDRAS_FILES.fullmatch(name) and value not in ("null", "none", "disabled"):
             fix = "leave it out; a run keeps its settings and its log itself, and -m makes a sweep"
             raise UserError(name, "is not for a command of genbench to set", value, fix)

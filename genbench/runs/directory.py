@@ -29,6 +29,7 @@ import yaml
 
 from genbench.runs.checkpoint_files import checkpoints, is_intact
 from genbench.runs.compatibility import LENGTH, require_same
+from genbench.runs.sweep_summary import is_sweep
 from genbench.utils.errors import UserError
 from genbench.utils.files import (
     Unreadable,
@@ -138,7 +139,10 @@ class Record:
         )
 
     def require_own(self) -> None:
-        """UserError if a run here would replace files that no run has written."""
+        """UserError if a run here would hide a sweep, or replace files that no run has written."""
+        if is_sweep(self.folder):
+            fix = "choose another hydra.run.dir=FOLDER, or add -m to go on with the sweep"
+            raise UserError(str(self.folder), "is the folder of a sweep", fix=fix)
         foreign = self.foreign
         if foreign:
             what = f"holds {foreign}, which no run of genbench wrote"

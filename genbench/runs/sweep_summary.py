@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from genbench.utils.errors import UserError
 from genbench.utils.files import read_json_or_empty, set_aside, write_json
 from genbench.utils.schema import JOB, fault
 
@@ -12,6 +13,13 @@ SUMMARY = "sweep_summary.json"
 def is_sweep(folder: Path) -> bool:
     """Whether a folder holds a sweep, rather than one run."""
     return os.path.exists(folder / SUMMARY) and not os.path.exists(folder / "config.yaml")
+
+
+def require_no_run(folder: Path) -> None:
+    """UserError if a folder for a sweep is that of a run, as no command would find the sweep."""
+    if os.path.lexists(folder / "config.yaml"):
+        fix = "choose another hydra.sweep.dir=FOLDER"
+        raise UserError(str(folder), "is the folder of a run", fix=fix)
 
 
 def write_summary(folder: Path, command: list[str], jobs: list[dict]) -> None:

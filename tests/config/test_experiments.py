@@ -61,6 +61,7 @@ def test_a_damaged_experiment_is_named_where_experiments_are_listed(genbench, tm
     assert listed.returncode == 0 and "  smoke " in listed.stdout
     assert re.search("  bad +cannot be used: .*is no UTF-8 text", listed.stdout)
     assert genbench("help", "vae", "--config-dir", "own").returncode == 0
+    assert genbench("help", "experiment", "--config-dir", "own").stdout == listed.stdout
 
 
 @pytest.mark.parametrize("name", sorted(f.stem for f in (CONFIGS / "experiment").glob("*.yaml")))

@@ -166,6 +166,19 @@ def test_a_summary_that_no_sweep_has_written_is_set_aside(text, genbench, uncurv
     assert "sweep_summary.json is damaged, and set aside" in done.stdout + done.stderr
 
 
+def test_a_run_and_a_sweep_never_share_a_folder(genbench, uncurved):
+    assert genbench(*PCA).returncode == 0
+    assert genbench("model=pca", *TINY, "hydra.run.dir=run").returncode == 0
+    before = files(), files("run")
+    done = genbench("model=pca", *TINY, "hydra.run.dir=sweep")
+    assert done.returncode == 2 and "sweep: is the folder of a sweep" in done.stderr
+    for sweeper in ("genbench", "basic"):
+        words = [*PCA[:-1], "hydra.sweep.dir=run", f"hydra/sweeper={sweeper}"]
+        done = genbench(*words)
+        assert done.returncode == 2 and "run: is the folder of a run" in done.stderr
+    assert (files(), files("run")) == before
+
+
 def test_files_whose_names_only_resemble_those_of_a_run_are_kept(genbench, undrawn):
     names = ["finished-thesis.pt", ".notes.2024.tmp", "notes.txt"]
     Path("run").mkdir()

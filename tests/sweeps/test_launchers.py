@@ -74,6 +74,9 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was_under_any_launcher(launche
         text = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, start_new_session=True, cwd=tmp_path, **text)
 
+    def read(file):
+        return file.read_text() if file.exists() else ""
+
     def wait(process, until):
         for _ in range(1200):
             if until():
@@ -91,7 +94,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was_under_any_launcher(launche
             process,
             lambda: (
                 [*sweep.glob("*100000/checkpoint*")]
-                and all((folder / "metrics.json").exists() for folder in done)
+                and all('"done"' in read(folder / "status.json") for folder in done)
             ),
         )
         os.killpg(process.pid, signal.SIGKILL)
