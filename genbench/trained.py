@@ -16,8 +16,8 @@ from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
-Array: TypeAlias = torch.Tensor | np.ndarray | list
-Labels: TypeAlias = Array | int | None
+ArrayLike: TypeAlias = torch.Tensor | np.ndarray | list
+Labels: TypeAlias = ArrayLike | int | None
 
 BLOCK = 1000  # points that the model gets at once
 METHODS = ("encode", "decode", "sample", "log_prob", "score")
@@ -44,7 +44,7 @@ class Trained:
             f"<{self.model.settings.model.name} on {self.data.name}, in {self.folder}: {methods}>"
         )
 
-    def encode(self, x: Array, y: Labels = None) -> torch.Tensor:
+    def encode(self, x: ArrayLike, y: Labels = None) -> torch.Tensor:
         """The codes [n, latent_dim] of points x [n, *shape], which are scaled as the data are.
 
         Clusterings give cluster numbers [n], and mixtures component probabilities [n, K]. A
@@ -52,7 +52,7 @@ class Trained:
         """
         return self._in_blocks("encode", self._points(x), y=y)
 
-    def decode(self, z: Array, y: Labels = None) -> torch.Tensor:
+    def decode(self, z: ArrayLike, y: Labels = None) -> torch.Tensor:
         """The points [n, *shape] of codes z, of the shape that `encode` returns."""
         z, width = torch.as_tensor(z), self.model.latent_dim
         if width is not None and z.shape != (len(z), width):
@@ -62,14 +62,14 @@ class Trained:
         codes = z.long() if z.dim() == 1 else z.float()  # cluster numbers are whole
         return self._in_blocks("decode", codes, y=y)
 
-    def log_prob(self, x: Array, y: Labels = None) -> torch.Tensor:
+    def log_prob(self, x: ArrayLike, y: Labels = None) -> torch.Tensor:
         """The log probability or log density [n], in nats, of points x [n, *shape].
 
         `model.log_prob_kind` says whether it is exact, or which bound it is.
         """
         return self._in_blocks("log_prob", self._points(x), y=y)
 
-    def score(self, x: Array) -> torch.Tensor:
+    def score(self, x: ArrayLike) -> torch.Tensor:
         """The gradient of the log density [n, *shape] at points x [n, *shape]."""
         return self._in_blocks("score", self._points(x))
 
@@ -142,7 +142,7 @@ class Trained:
             raise UserError("y", what, len(y), "such as y=0")
         return y
 
-    def _points(self, x: Array) -> torch.Tensor:
+    def _points(self, x: ArrayLike) -> torch.Tensor:
         """Points as a tensor [n, *shape]. UserError for points that are not like the data."""
         x, spec = torch.as_tensor(x).float(), self.data.spec
         if x.shape[1:] != spec.shape:

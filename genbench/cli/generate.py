@@ -73,14 +73,14 @@ class Command(NamedTuple):
         )
 
 
-GENERATORS: dict[str, Command] = {}
+GENERATE_COMMANDS: dict[str, Command] = {}
 
 
 def command(*needs: str, vectors: bool = False) -> Callable[[Generator], Generator]:
     """List a function as the command of its name, for models with these abilities."""
 
     def listed(function: Generator) -> Generator:
-        GENERATORS[function.__name__] = Command(needs, vectors, function)
+        GENERATE_COMMANDS[function.__name__] = Command(needs, vectors, function)
         return function
 
     return listed
@@ -157,7 +157,7 @@ def generate(
     viewer = Scene(trained.data, config["seed"], run_title(config, folder, registry), part, **look)
     viewer.at(trained.metrics["cost"]["kept_epoch"])
     _require_room(trained, options)
-    arrays, picture = GENERATORS[name].function(trained, viewer, options)
+    arrays, picture = GENERATE_COMMANDS[name].function(trained, viewer, options)
     values = {key: options.values()[key] for key in registry.own_first(f"command/{name}")}
     path = _made(folder, options.to) / unique_name(
         name, [f"{key}={written(v)}" for key, v in values.items() if _is_named(key, v)]
@@ -211,11 +211,11 @@ COPIES = (
 def _require_able(name: str, trained: Trained) -> None:
     model, able = (
         trained.model,
-        [other for other, command in GENERATORS.items() if not command.lacks(trained.model)],
+        [other for other, command in GENERATE_COMMANDS.items() if not command.lacks(trained.model)],
     )
     if name not in able:
         fix = f"what can be asked of it is {', '.join(able)}" if able else "another model"
-        raise UserError(name, GENERATORS[name].lacks(model), model.settings.model.name, fix)
+        raise UserError(name, GENERATE_COMMANDS[name].lacks(model), model.settings.model.name, fix)
 
 
 def _is_named(option: str, value: Any) -> bool:

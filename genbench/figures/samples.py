@@ -12,7 +12,7 @@ from genbench.figures.scene import Scene
 from genbench.model import Model, supports
 from genbench.utils.text import counted
 
-MOST_FEATURES = 4  # in a pair plot
+MOST_PAIRED = 4  # in a pair plot
 
 
 def show_samples(scene: Scene, model: Model) -> torch.Tensor | None:
@@ -54,7 +54,7 @@ def draw_samples(
             scene.points(5000).cpu(), _truth(scene), {"samples": samples}, scene.page(many)
         )
     data = scene.data.train.spread(len(samples)).values()
-    features = widest(data.std(0, correction=0), MOST_FEATURES).tolist()
+    features = widest(data.std(0, correction=0), MOST_PAIRED).tolist()
     which = (
         ""
         if len(features) == scene.data.spec.size

@@ -21,7 +21,7 @@ from genbench.utils.files import (
 LIST = "report_files.json"
 OPTION = "report.dir"
 PAGES = ("report.html", "report.csv", "report.md")  # of any report, besides charts
-LARGEST = 1 << 28  # bytes of a file of a report
+LARGEST_FILE = 1 << 28  # bytes of a file of a report
 TITLE = "genbench report</title>"  # in the page of earlier versions, which kept no list
 
 
@@ -70,13 +70,13 @@ def _known(folder: Path) -> dict[str, list[str]]:
 def _digest(path: Path) -> str:
     """The digest of a regular file; nothing for anything else."""
     try:
-        return digest_of(path, LARGEST)
+        return digest_of(path, LARGEST_FILE)
     except Unreadable:
         return ""
 
 
 def _is_of_an_earlier_version(folder: Path) -> bool:
     try:
-        return TITLE in read_text(folder / "report.html", LARGEST)
+        return TITLE in read_text(folder / "report.html", LARGEST_FILE)
     except Unreadable:
         return False

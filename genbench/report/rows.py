@@ -17,7 +17,7 @@ from genbench.report.words import is_number
 from genbench.settings.setting import written
 
 REAL = "real data"  # in the place of a model
-LEVEL = 0.95  # of intervals
+INTERVAL_LEVEL = 0.95  # of intervals
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +147,11 @@ def _means(
 def _mean(line: Any) -> Value:
     """A line of the summary as a value."""
     if line.seeds > 1:
-        reach = float(stdtrit(line.seeds - 1, (1 + LEVEL) / 2)) * line.deviation / line.seeds**0.5
+        reach = (
+            float(stdtrit(line.seeds - 1, (1 + INTERVAL_LEVEL) / 2))
+            * line.deviation
+            / line.seeds**0.5
+        )
         within = 0.0 if math.isnan(line.within) else line.within
         return Value(line.mean, line.mean - reach, line.mean + reach, int(line.seeds), 0, within)
     if math.isnan(line.low):

@@ -23,7 +23,7 @@ from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
 from genbench.utils.text import number, quoted
 
-MOST_LINES = 8  # in one picture
+MOST_CURVES = 8  # in one picture
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Curve:
     def shown(self) -> list[Line]:
         """As many lines as a reader can distinguish: those with the lowest minimum."""
         lowest = sorted(self.lines, key=lambda line: line.parts[line.judged][:, 0].min())
-        limit = {id(line) for line in lowest[:MOST_LINES]}
+        limit = {id(line) for line in lowest[:MOST_CURVES]}
         return [line for line in self.lines if id(line) in limit]
 
 

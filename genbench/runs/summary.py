@@ -16,7 +16,7 @@ from genbench.utils.schema import kind_of, least_shown, total_of
 from genbench.utils.text import counted, duration, number, quoted
 
 MOST_HEADLINES = 8  # measures at the end of a run
-MOST_LINES = 4  # of the first diagnosis at the end of a run
+MOST_DIAGNOSIS_LINES = 4  # of the first diagnosis at the end of a run
 
 
 def parts_of(found: dict) -> dict[str, dict]:
@@ -123,7 +123,7 @@ def show_result(
         finding for finding in diagnosis if isinstance(finding, str) or finding["kind"] != "note"
     ]
     if faults:
-        _wrapped(console, f"diagnosis: {in_words(faults[0])}", MOST_LINES)
+        _wrapped(console, f"diagnosis: {in_words(faults[0])}", MOST_DIAGNOSIS_LINES)
     about = " ".join([quoted(folder), *own_words])
     if card:
         unsaid = len(remarks(found)) - bool(faults)

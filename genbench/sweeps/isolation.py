@@ -19,7 +19,7 @@ def _set_environment(wanted: dict[str, str]) -> None:
     os.environ.update(wanted)
 
 
-SHARED: tuple[
+SHARED_STATE: tuple[
     tuple[Callable[[], Any], Callable[[Any], object]], ...
 ] = (  # how to read each, and how to put back what was read
     (os.getcwd, os.chdir),
@@ -39,7 +39,7 @@ SHARED: tuple[
 @contextmanager
 def isolated() -> Iterator[None]:
     """Whatever is done inside leaves the process as it was: its memory on the GPU is freed, too."""
-    before = [(read(), put_back) for read, put_back in SHARED]
+    before = [(read(), put_back) for read, put_back in SHARED_STATE]
     try:
         with warnings.catch_warnings(), matplotlib.rc_context():
             yield

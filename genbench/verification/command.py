@@ -9,7 +9,7 @@ from genbench.settings.names import nearest
 from genbench.utils.errors import UserError
 from genbench.utils.files import parse_yaml
 from genbench.verification.recipe import WHERE, Recipe
-from genbench.verification.recipes import USUAL, read, sets
+from genbench.verification.recipes import USUAL_SET, read, sets
 from genbench.verification.session import RecipeMeasure, Session, Task
 
 LIST_STYLES = {"met": "green", "missed": "bold red", "never": "yellow"}
@@ -24,7 +24,7 @@ def verify(words: list[str], registry: Registry) -> int:
     """
     recipes = read(registry)
     listed, names, where = _parse(words)
-    chosen = _chosen(names or ([*recipes] if listed else [USUAL]), recipes)
+    chosen = _chosen(names or ([*recipes] if listed else [USUAL_SET]), recipes)
     if listed:
         _print_list(chosen)
         return 0

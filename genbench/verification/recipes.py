@@ -19,13 +19,13 @@ from genbench.utils.errors import UserError
 from genbench.utils.files import MOST_YAML, Unreadable, read_text, read_yaml
 from genbench.verification.recipe import BOUNDS, DISTANCES, GROUP, Recipe
 
-USUAL = "quick"  # the set that runs by default
+USUAL_SET = "quick"  # the set that runs by default
 # The keys other than `run`: what is allowed, as in settings classes, and an example.
 KEYS: dict[str, tuple[Any, str]] = {
     "measure": (str, "test.nll"),
     "minutes": (Positive, "0.5"),
     "seeds": (list[Seed], "[0, 1, 2]"),
-    "sets": (list[str], f"[{USUAL}]"),
+    "sets": (list[str], f"[{USUAL_SET}]"),
     "expected": (float, "106.7"),
     "tolerance": (NonNegative, "0.1"),
     "relative": (NonNegative, "0.03"),

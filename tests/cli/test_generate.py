@@ -20,7 +20,7 @@ from scipy import ndimage
 from genbench import load
 from genbench.cli import generate
 from genbench.cli.completion import candidates
-from genbench.cli.generate import GENERATORS as GENERATED
+from genbench.cli.generate import GENERATE_COMMANDS as GENERATED
 from genbench.cli.main import COMMANDS
 from genbench.config.registry import builtin_registry
 from genbench.data.types import Data, DataSpec, Split

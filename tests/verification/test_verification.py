@@ -24,7 +24,7 @@ from genbench.experiment import build, run
 from genbench.trained import Trained
 from genbench.utils.imports import locate
 from genbench.verification.recipe import Recipe
-from genbench.verification.recipes import USUAL, read, sets
+from genbench.verification.recipes import USUAL_SET, read, sets
 from genbench.verification.references import classical as exact_classical
 from genbench.verification.references import linear as exact_linear
 from genbench.verification.references import samples as exact_samples
@@ -322,10 +322,13 @@ def test_a_recipe_says_what_it_shows_and_where_that_comes_from(genbench, own, tm
     [
         ("nowhere", ["no recipe and no set of recipes has this name", "genbench verify --list"]),
         (SHIPPED[0][:-1], [f"did you mean 'genbench verify {SHIPPED[0]}'?"]),
-        (USUAL[:-1], [f"did you mean 'genbench verify {USUAL}'?"]),
+        (USUAL_SET[:-1], [f"did you mean 'genbench verify {USUAL_SET}'?"]),
         (f"{SHIPPED[0]} epochs=3", ["epochs: is set by the recipe", "device, dataset.root"]),
         (f"{SHIPPED[0]} device=gpu", ["device: must be", "got gpu"]),
-        (f"{USUAL} dataset.root=here", ["dataset.root: no run of these recipes has this setting"]),
+        (
+            f"{USUAL_SET} dataset.root=here",
+            ["dataset.root: no run of these recipes has this setting"],
+        ),
         ("--lists", ["genbench verify --list"]),
     ],
 )
@@ -353,7 +356,7 @@ def test_the_list_tells_what_there_is_without_torch(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0 and done.stdout.endswith("False\n"), done.stderr
-    assert all(name in done.stdout for name in SHIPPED) and USUAL in done.stdout
+    assert all(name in done.stdout for name in SHIPPED) and USUAL_SET in done.stdout
 
 
 def test_the_list_tells_what_was_last_run_and_how_that_ended(genbench, own):
@@ -421,9 +424,11 @@ def test_tab_offers_recipes_sets_and_where_to_run():
     def offered(*words):
         return candidates(["verify", *words[:-1]], words[-1], registry, COMMANDS)
 
-    assert {f"{name} " for name in [*SHIPPED, USUAL]} | {"--list ", "device=", "dataset.root="} <= {
-        *offered("")
-    }
+    assert {f"{name} " for name in [*SHIPPED, USUAL_SET]} | {
+        "--list ",
+        "device=",
+        "dataset.root=",
+    } <= {*offered("")}
     assert f"{SHIPPED[0]} " not in offered(SHIPPED[0], "") and "device=cpu " in offered("device=")
     assert offered("--l") == ["--list "] and "verify " in candidates([], "ver", registry, COMMANDS)
 
@@ -431,11 +436,13 @@ def test_tab_offers_recipes_sets_and_where_to_run():
 def test_recipes_that_ship_are_whole_and_would_run():
     registry = builtin_registry()
     recipes = read(registry)
-    assert [*recipes] == SHIPPED and not {*recipes} & {*sets(recipes)} and USUAL in sets(recipes)
+    assert (
+        [*recipes] == SHIPPED and not {*recipes} & {*sets(recipes)} and USUAL_SET in sets(recipes)
+    )
     for recipe in recipes.values():
         assert len(recipe.configs(ROOT, registry)) == len(recipe.runs) and recipe.sets
         assert not recipe.calls or callable(locate(recipe.measure, "measure"))
-    assert sum(recipe.minutes for recipe in recipes.values() if USUAL in recipe.sets) <= 10
+    assert sum(recipe.minutes for recipe in recipes.values() if USUAL_SET in recipe.sets) <= 10
 
 
 def test_recipes_that_ship_do_not_change_with_the_defaults_of_models():

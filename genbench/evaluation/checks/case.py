@@ -16,7 +16,7 @@ from genbench.data.types import Split
 from genbench.evaluation.context import Evaluation, Unmeasurable, needed
 
 ENOUGH = 64  # samples, or points, that a share or a variance is judged from
-FEWEST = 16  # points that a code or a reconstruction is judged from; fewer say nothing
+FEWEST_JUDGED = 16  # points that a code or a reconstruction is judged from; fewer say nothing
 LOSSES = 100  # points of which the loss is computed one by one
 
 
@@ -84,7 +84,7 @@ class Case:
         return test if len(test) >= min(ENOUGH, len(train)) else train.spread(self.e.most)
 
     def _needs_points(self) -> None:
-        self.e.need(len(self.points) >= FEWEST)
+        self.e.need(len(self.points) >= FEWEST_JUDGED)
 
     @cached_property
     def x(self) -> torch.Tensor:

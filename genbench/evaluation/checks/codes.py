@@ -3,7 +3,7 @@
 from genbench.evaluation.checks.case import Case, Finding, first
 from genbench.model import supports
 
-ALIKE = 0.01  # of the data's variance: points that vary less are all alike
+LEAST_VARIANCE = 0.01  # of the data's variance: points that vary less are all alike
 EXACT = 1e-9  # of the data's variance: a squared error that is rounding
 
 
@@ -18,7 +18,7 @@ def collapse(case: Case) -> Finding | None:
         what = f"none of {model.latent_dim} latents depends on the data"
     elif case.idle_units == case.codes.shape[1]:
         what = "the codes of all points are the same"
-    elif supports(model, "decode") and (share := _spread_of_reconstructions(case)) < ALIKE:
+    elif supports(model, "decode") and (share := _spread_of_reconstructions(case)) < LEAST_VARIANCE:
         what = f"the reconstructions are all alike (their variance is {share:.1%} of the data's)"
     else:
         return None

@@ -5,7 +5,7 @@ import math
 import torch
 
 from genbench.evaluation.checks.case import ENOUGH, Case, Finding, first
-from genbench.evaluation.checks.codes import ALIKE, collapse
+from genbench.evaluation.checks.codes import LEAST_VARIANCE, collapse
 from genbench.evaluation.checks.training import undertrained
 from genbench.model import supports
 from genbench.stats import neighbours
@@ -21,7 +21,7 @@ def samples_alike(case: Case) -> Finding | None:
     if not supports(case.model, "sample") or case.result(collapse) is not None:
         return None
     share = case.share_of_variance(case.samples)
-    if share >= ALIKE:
+    if share >= LEAST_VARIANCE:
         return None
     too_short = case.result(undertrained)
     setting = first(too_short.setting if too_short else "", case.scaled("lr", 0.3))

@@ -12,7 +12,7 @@ from genbench.settings.groups import SamplerSettings
 from genbench.stats.intervals import Measured
 from genbench.utils.errors import UserError
 
-MOST = 1000  # test points that a bound is measured on, which takes many decodings of each
+MOST_FOR_BOUND = 1000  # test points that a bound is measured on, which takes many decodings of each
 
 
 def log_probs(e: Evaluation) -> torch.Tensor:
@@ -29,13 +29,17 @@ def log_probs(e: Evaluation) -> torch.Tensor:
             "k", "this model's likelihood takes no importance samples", k, "leave it out"
         )
     points = (
-        e.data.splits["test"].spread(most) if most else e.test.spread(MOST) if bound else e.test
+        e.data.splits["test"].spread(most)
+        if most
+        else e.test.spread(MOST_FOR_BOUND)
+        if bound
+        else e.test
     )
     own = {} if k is None else {"k": k}
     return torch.cat(
         [
             e.model.conditioned_on(y).log_prob(x, **own).cpu().double()
-            for x, y in points.batches(MOST)
+            for x, y in points.batches(MOST_FOR_BOUND)
         ]
     )
 

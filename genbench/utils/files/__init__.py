@@ -12,7 +12,7 @@ from genbench.utils.files.opening import CHUNK, NotAFile, Unreadable, kind, open
 from genbench.utils.files.parsing import parse_yaml, require_bounded
 from genbench.utils.files.reading import (
     ANY,
-    MOST,
+    LARGEST_READ,
     MOST_YAML,
     chunks,
     digest_of,
@@ -38,7 +38,7 @@ from genbench.utils.files.writing import (
 __all__ = [
     "ANY",
     "CHUNK",
-    "MOST",
+    "LARGEST_READ",
     "MOST_YAML",
     "AppendOnlyFile",
     "CannotWrite",

@@ -14,9 +14,11 @@ from genbench.utils.files.parsing import UNPARSABLE, parse_error, parse_json, pa
 from genbench.utils.schema import fault
 from genbench.utils.signals import check
 
-MOST = 1 << 24  # bytes of a file; a run's metrics.json has some 30,000
+LARGEST_READ = 1 << 24  # bytes of a file; a run's metrics.json has some 30,000
 MOST_YAML = 100_000  # bytes of a YAML file; PyYAML reads about as many per second
-MOST_LINES = 1 << 26  # bytes of a file with a line per epoch, enough for some 300,000 epochs
+MOST_BYTES_OF_LINES = (
+    1 << 26
+)  # bytes of a file with a line per epoch, enough for some 300,000 epochs
 MOST_DAMAGED = 1000  # damaged lines of such a file; a crash damages one
 ANY = object  # the form of any value
 
@@ -47,7 +49,7 @@ def chunks(path: Path, most: int) -> Iterator[bytes]:
         raise Unreadable(path, f"cannot be read: {error.strerror or error}") from error
 
 
-def read_bytes(path: Path, most: int = MOST) -> bytes:
+def read_bytes(path: Path, most: int = LARGEST_READ) -> bytes:
     """The content of a regular file of at most `most` bytes, no link. Unreadable otherwise."""
     try:
         return b"".join(chunks(path, most))
@@ -66,7 +68,7 @@ def digest_of(path: Path, most: int) -> str:
     return digest.hexdigest()
 
 
-def read_text(path: Path, most: int = MOST) -> str:
+def read_text(path: Path, most: int = LARGEST_READ) -> str:
     """The UTF-8 text of a regular file. Unreadable otherwise."""
     try:
         return read_bytes(path, most).decode()
@@ -74,7 +76,7 @@ def read_text(path: Path, most: int = MOST) -> str:
         raise Unreadable(path, f"is damaged: it is no UTF-8 text (byte {error.start})") from error
 
 
-def read_lines(path: Path, most: int = MOST_LINES) -> Iterator[str]:
+def read_lines(path: Path, most: int = MOST_BYTES_OF_LINES) -> Iterator[str]:
     """The lines of a regular file that are not empty, with U+FFFD for bytes that are not UTF-8.
 
     Reading stops on request. Unreadable if there is no such file.
@@ -89,7 +91,7 @@ def _lines(content: bytes) -> Iterator[str]:
         yield line[0].decode(errors="replace")
 
 
-def read_json(path: Path, form: Any = ANY, most: int = MOST) -> Any:
+def read_json(path: Path, form: Any = ANY, most: int = LARGEST_READ) -> Any:
     """The value in a JSON file of this form (see `schema`).
 
     Unreadable for another form, and for values that are nested too deeply to work with.

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from genbench.settings.autoencoders import DAESettings
+from genbench.verification.references.linear import Array
 
 if TYPE_CHECKING:
     from genbench.trained import Trained
-
-Array = np.ndarray
 
 
 def score_cosine(runs: list[Trained]) -> float:

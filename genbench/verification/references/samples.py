@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from genbench.verification.references.linear import Array
+
 if TYPE_CHECKING:
     import torch
 
     from genbench.trained import Trained
-
-Array = np.ndarray
 
 
 def bound_200(runs: list[Trained]) -> float:
