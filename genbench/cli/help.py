@@ -74,8 +74,17 @@ def experiments_help(registry: Registry) -> str:
     """Every experiment with the first line about it."""
     listed = experiments(registry)
     width = max(map(len, listed), default=0)
-    about = {name: " ".join(_about(f"{EXPERIMENT}/{name}", registry)[:1]) for name in listed}
-    return "\n".join(f"  {name:{width}}  {what}" for name, what in about.items())
+    lines = (f"  {name:{width}}  {_said(name, registry)}" for name in listed)
+    return "\n".join(lines)
+
+
+def _said(name: str, registry: Registry) -> str:
+    """The first line about an experiment, or why it cannot be used."""
+    try:
+        preset_of(name, registry)
+        return " ".join(registry.about(f"{EXPERIMENT}/{name}")[:1])
+    except UserError as error:
+        return f"cannot be used: {error}"
 
 
 def name_help(word: str, registry: Registry) -> str:

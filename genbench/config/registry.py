@@ -57,8 +57,7 @@ class Registry:
     def problem(self, path: str) -> UserError | None:
         """Why a choice cannot be used, if it cannot."""
         try:
-            if path.partition("/")[0] in GROUPS:
-                self.settings(path)
+            self.settings(path)
             self.about(path)
         except UserError as error:
             return error

@@ -123,7 +123,8 @@ def user_error(error: ValidationError, key: str) -> UserError:
     if isinstance(found, UserError):
         return found
     name = ".".join(map(str, first["loc"])) or key
-    return UserError(name, str(found or first["msg"]), first["input"] if first["loc"] else None)
+    given = first["input"] if first["loc"] else None
+    return UserError(name, str(found or first["msg"]), given, fix="see 'genbench --help'")
 
 
 @cache

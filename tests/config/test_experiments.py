@@ -55,11 +55,12 @@ def test_a_file_that_is_no_experiment_is_refused_in_one_line(text, says, genbenc
 
 
 def test_a_damaged_experiment_is_named_where_experiments_are_listed(genbench, tmp_path):
-    put_own(tmp_path, experiment__bad="")
+    put_own(tmp_path, experiment__bad="", experiment__odd="# @package _global_\nmodel: vae\n")
     (tmp_path / "own" / "experiment" / "bad.yaml").write_bytes(b"\xff")
     listed = genbench("experiments", "--config-dir", "own")
     assert listed.returncode == 0 and "  smoke " in listed.stdout
     assert re.search("  bad +cannot be used: .*is no UTF-8 text", listed.stdout)
+    assert re.search("  odd +cannot be used: .*choose it in the defaults list", listed.stdout)
     assert genbench("help", "vae", "--config-dir", "own").returncode == 0
     assert genbench("help", "experiment", "--config-dir", "own").stdout == listed.stdout
 
