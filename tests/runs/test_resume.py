@@ -56,8 +56,8 @@ def test_a_run_stopped_amid_its_last_epoch_ends_with_the_same_pictures(
     assert whole["pictures"] and not differences(whole, outcome(tmp_path / "parts"))
 
 
-STOPS = {  # the method in whose so-manieth call a signal comes, and the checkpoint that is made of what was learnt by then
-    "loading the data": (experiment, "load", 1, "000000-000000"),
+STOPS = {  # the method whose n-th call brings a signal, n, and the checkpoint that is then written
+    "loading the data": (experiment, "load_data", 1, "000000-000000"),
     "measuring the validation data": (loop, "means", 2, "000001-000003"),
     "drawing": (FigureRenderer, "watched", 2, "000003-000003"),
     "writing a checkpoint": (Run, "save", 2, "000002-000000"),
