@@ -39,7 +39,7 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     classes = [entry("classes_covered", 7, total=10)]
     assert told({}, classes, epochs=3) == [("missing classes", "epochs=6")]
     assert told({}, classes, [entry("classes_covered", 7, total=10)]) == [], "nor do real data"
-    assert told({}, [entry("memorisation", 0.01)], bandwidth=0.01) == [("copies", "bandwidth=0.02")]
+    assert told({}, [entry("memorisation", 0.01)], bandwidth=0.01) == [("copies", "bandwidth=loo")]
     blurred = entry("memorisation", 0.4)
     assert told({}, [blurred]) == told({}, [blurred, entry("copied", -3.6, low=-7.3)]) == []
     assert told({}, [blurred, entry("copied", 0.3, low=0.1)]) == [("copies", "")]
@@ -58,6 +58,9 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
         ("samples unlike data", "sampler=gmm")
     ]
     assert told({}, quality(0.9, 0.22), sampler="prior") == [("low coverage", "sampler=gmm")]
+    assert [kind for kind, _ in told({}, [*quality(0.9, 0.22), far], real)] == [
+        "samples unlike data"
+    ]
     assert told({}, quality(0.9, 0.8), sampler="prior") == []
     assert told({}, [entry("memorisation", 1.0), entry("active_units", 5)]) == []
     # Nothing explains as much as that there was hardly any training, so it comes first.
@@ -192,7 +195,7 @@ def test_overfitting_is_judged_by_how_losses_scatter():
         found = with_losses([unit * x for x in train], [unit * x for x in test], **half)
         assert found == [("overfitted", "n_components=4")]
     of_mixture = {"settings": {"n_components": 8, "reg_covar": "auto", "covariance": "full"}}
-    assert with_losses(train, test, **of_mixture) == [("overfitted", "covariance=diag")]
+    assert with_losses(train, test, **of_mixture) == [("overfitted", "reg_covar=0.1")]
     assert with_losses((losses[:100] - 0.3).tolist(), test) == []
     assert [kind for kind, _ in with_losses(train[:5], test[:2])] == ["few points"]
     # A smaller gap counts, too, where the loss rose after its minimum.

@@ -58,8 +58,8 @@ def _missing(case: Case, name: str, what: str) -> Finding | None:
 
 
 def poor_samples(case: Case) -> Finding | None:
-    """Samples that are mostly unlike data, that reach little of it, or that are far from it by
-    `fid`.
+    """Samples that are mostly unlike data, that are far from it by `fid`, or that reach little of
+    it.
     """
     precision, coverage = case.entry("precision"), case.entry("coverage")
     if precision is None or coverage is None or _are_one_point(case):
@@ -71,20 +71,20 @@ def poor_samples(case: Case) -> Finding | None:
             f"it (coverage {reached:.2f})"
         )
         return Finding("samples unlike data", text, _cover_more(case))
+    fid, real = case.entry("fid"), case.real("fid")
+    if fid is not None and real is not None and (fid["low"] or 0) > FAR * real["value"]:
+        text = (
+            f"samples are far from data: fid is {fid['value']:.3g}, and {real['value']:.3g} for "
+            "real data in their place"
+        )
+        return Finding("samples unlike data", text, _cover_more(case))
     if reached <= 0.5 * near:
         text = (
             f"samples are near data (precision {near:.2f}), but near little of it "
             f"(coverage {reached:.2f})"
         )
         return Finding("low coverage", text, _cover_more(case))
-    fid, real = case.entry("fid"), case.real("fid")
-    if fid is None or real is None or fid["low"] is None or fid["low"] <= FAR * real["value"]:
-        return None
-    text = (
-        f"samples are far from data: fid is {fid['value']:.3g}, and {real['value']:.3g} for real "
-        "data in their place"
-    )
-    return Finding("samples unlike data", text, _cover_more(case))
+    return None
 
 
 def _cover_more(case: Case, modes: int = 0) -> str:
@@ -149,11 +149,11 @@ def _nearness_among_few(case: Case) -> float | None:
 
 def _copy_less(case: Case) -> str:
     settings = case.settings
-    # A bandwidth that was chosen, not given, is the best for the likelihood: another model helps.
+    # The bandwidth that is best for the likelihood may copy, too; then another model helps.
     given = isinstance(settings.get("bandwidth"), float | int)
     density = getattr(case.model, "density", None)  # of codes
     return first(
-        case.scaled("bandwidth", 2) if given else "",
+        "bandwidth=loo" if given else "",
         "sampler=gmm" if density is not None and density.stores_training_data else "",
         case.scaled("n_components", 0.5),
         case.patience(),
