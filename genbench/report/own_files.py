@@ -13,7 +13,6 @@ from genbench.utils.files import (
     Unreadable,
     digest_of,
     read_json_or_empty,
-    read_text,
     write,
     write_json,
 )
@@ -22,7 +21,6 @@ LIST = "report_files.json"
 OPTION = "report.dir"
 PAGES = ("report.html", "report.csv", "report.md")  # of any report, besides charts
 LARGEST_FILE = 1 << 28  # bytes of a file of a report
-TITLE = "genbench report</title>"  # in the page of earlier versions, which kept no list
 
 
 def require_own(folder: Path, names: Iterable[str], option: str = OPTION) -> None:
@@ -31,12 +29,12 @@ def require_own(folder: Path, names: Iterable[str], option: str = OPTION) -> Non
     `option` is the setting that chooses another folder.
     """
     known = _known(folder)
-    adopted = not known and _is_of_an_earlier_version(folder)
-    for name in names:
-        path = folder / name
-        if os.path.lexists(path) and not adopted and _digest(path) not in known.get(name, []):
+    ours = {name: name in known and _digest(folder / name) in known[name] for name in names}
+    ours[LIST] = bool(known)
+    for name, is_ours in ours.items():
+        if os.path.lexists(folder / name) and not is_ours:
             raise UserError(
-                str(path),
+                str(folder / name),
                 "no report of genbench wrote this file, or it was changed since",
                 fix=f"move it away, or choose another folder with {option}=FOLDER",
             )
@@ -73,10 +71,3 @@ def _digest(path: Path) -> str:
         return digest_of(path, LARGEST_FILE)
     except Unreadable:
         return ""
-
-
-def _is_of_an_earlier_version(folder: Path) -> bool:
-    try:
-        return TITLE in read_text(folder / "report.html", LARGEST_FILE)
-    except Unreadable:
-        return False

@@ -13,7 +13,7 @@ from genbench.utils.errors import UserError
 
 _annotations = cache(inspect.get_annotations)  # those of a class itself, asked for often
 Self = TypeVar("Self", bound="Settings")
-CHECKED: dict[str, bool] = {}  # what pydantic is told of values that need no further check
+CHECKED: dict[str, bool] = {}  # validation context of values that were checked before
 
 
 class Settings(BaseModel):
@@ -115,8 +115,8 @@ class Settings(BaseModel):
 
 
 def user_error(error: ValidationError, key: str) -> UserError:
-    """What to tell a user about values that pydantic refuses: what a validator of ours says, or
-    pydantic's own words, about `key`.
+    """The message for values that pydantic refuses: that of our validator, or pydantic's own, about
+    `key`.
     """
     first = error.errors()[0]
     found = first.get("ctx", {}).get("error")

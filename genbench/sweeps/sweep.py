@@ -78,8 +78,8 @@ class Sweep:
         registry: Registry,
         name: Callable[..., str] | None = None,
     ) -> None:
-        """`name` makes a folder name of a model and overrides; by default one that tells the jobs
-        apart, if it can be short. UserError for a job whose settings are refused.
+        """`name` returns the name of a job's folder, given its model and overrides. By default it
+        has the overrides in which jobs differ. UserError for a job whose settings are refused.
         """
         name = name or partial(run_name, named=differing([_own(job) for job in jobs]))
         self.folder, self.registry, self.resume = folder, registry, resume_command(folder, registry)

@@ -43,13 +43,24 @@ def test_a_sweep_refuses_a_users_report_before_its_first_job(genbench, tmp_path,
     assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["report.md"]
 
 
-def test_a_report_of_an_earlier_version_is_replaced(left):
+@pytest.mark.parametrize("listed", [None, '["my list"]', "mine", "{}"])
+def test_files_beside_no_list_of_ours_are_a_users(left, genbench, listed):
+    """Also a page of ours that was changed, and the list itself."""
     left(metrics=card(("fid", 1.0, {})))
     left.report()
-    (left.folder / "report_files.json").unlink()
-    left(changes={"n_components": 3}, metrics=card(("fid", 2.0, {})))
-    left.report()
-    assert len(read_csv(left.folder)) == 2
+    files = left.folder / "report_files.json"
+    if listed is None:
+        files.unlink()
+        with open(left.folder / "report.html", "a") as page:
+            page.write("<p>my remarks")
+    else:
+        for page in left.folder.glob("report*"):
+            page.unlink()
+        files.write_text(listed)
+    before = {p: p.read_bytes() for p in left.folder.iterdir() if p.is_file()}
+    done = genbench("report", "runs")
+    assert done.returncode == 2 and "no report of genbench wrote this file" in done.stderr
+    assert {p: p.read_bytes() for p in left.folder.iterdir() if p.is_file()} == before
 
 
 def test_nothing_to_report_is_told(genbench, tmp_path):
