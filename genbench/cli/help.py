@@ -80,9 +80,12 @@ def experiments_help(registry: Registry) -> str:
 
 def _said(name: str, registry: Registry) -> str:
     """The first line about an experiment, or why it cannot be used."""
+    from genbench.config.request import check_experiment  # imports Hydra, which takes a while
+
     try:
-        preset_of(name, registry)
-        return " ".join(registry.about(f"{EXPERIMENT}/{name}")[:1])
+        needed = check_experiment(name, registry)
+        about = " ".join(registry.about(f"{EXPERIMENT}/{name}")[:1])
+        return " ".join([*([f"(with {' '.join(needed)})"] if needed else []), about])
     except UserError as error:
         return f"cannot be used: {error}"
 

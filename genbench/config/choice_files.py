@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from genbench.config.values import Loader
+from genbench.settings.names import nearest_value
 from genbench.utils.errors import UserError
 from genbench.utils.files.opening import Unreadable
 from genbench.utils.files.parsing import parse_yaml
@@ -34,7 +36,7 @@ def read_choice(file: Path, by_user: bool) -> tuple[dict[str, Any], list[str]]:
     """
     try:
         text = read_text(Path(os.path.realpath(file)), MOST_YAML)  # a link is allowed here
-        content = parse_yaml(text, file) or {}
+        content = parse_yaml(text, file, Loader) or {}
     except Unreadable as error:
         raise UserError(str(file), error.what, fix="correct the file") from error
     if not isinstance(content, dict):
@@ -43,7 +45,7 @@ def read_choice(file: Path, by_user: bool) -> tuple[dict[str, Any], list[str]]:
         )
     _check_fixed(file, content)
     if by_user:
-        _check_no_hydra(file, text, content)
+        require_no_hydra(file, text, content)
         if file.parent.name in GROUPS:
             require_global(file, text)
     return content, _head(text)
@@ -54,6 +56,17 @@ def require_global(file: Path, text: str) -> None:
     if not re.search(r"(?m)^#\s*@package\s+_global_\s*$", text):
         what = "does not say that its settings are those of the run"
         raise UserError(str(file), what, fix="begin it with the line: # @package _global_")
+
+
+def no_choice(group: str, value: Any, choices: list[str]) -> UserError:
+    """The error for a choice that is not there: the nearest one, or all."""
+    near = nearest_value(str(value), choices)
+    fix = f"{group}={near}" if near else f"choose one of: {', '.join(choices)}"
+    what = f"no such {group}"
+    if near and near.lower() == str(value).lower() and not isinstance(value, str):
+        what = "is no text to Hydra, so that no file with this name can be chosen"
+        fix = f"rename the file {group}/{near}.yaml"
+    return UserError(group, what, value, fix)
 
 
 def _head(text: str) -> list[str]:
@@ -79,7 +92,7 @@ def _check_fixed(file: Path, content: dict[str, Any]) -> None:
                 raise UserError(f"{file}: {name}", "must be a text", node[part], EXAMPLES[group])
 
 
-def _check_no_hydra(file: Path, text: str, content: dict[str, Any]) -> None:
+def require_no_hydra(file: Path, text: str, content: dict[str, Any]) -> None:
     """UserError where a user's own file has settings of Hydra, which might write through links in
     a run's folder.
     """
@@ -91,10 +104,12 @@ def _check_no_hydra(file: Path, text: str, content: dict[str, Any]) -> None:
     ]
     package = re.search(r"(?m)^#\s*@package\s+hydra\b", text)
     if (
-        "hydra" in content
-        or package
+        package
+        or any(re.match(r"hydra([./]|$)", str(key)) for key in content)
         or any(re.search(r"(^|[\s/@])hydra\b", entry) for entry in entries)
     ):
         raise UserError(
-            f"{file}: hydra", "is set on the command line only", fix="remove it from the file"
+            f"{file}: hydra",
+            "is set on the command line only",
+            fix="remove it from the file, and write it in the command: hydra.run.dir=FOLDER",
         )

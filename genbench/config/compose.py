@@ -18,13 +18,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from genbench.config import resolvers  # noqa: F401 (registers those that config.yaml uses)
-from genbench.config.choice_files import GROUPS
+from genbench.config.choice_files import GROUPS, no_choice
 from genbench.config.experiments import EXPERIMENT, with_experiment
 from genbench.config.nodes import store_settings
 from genbench.config.overrides import check_hydras_words, parsed
 from genbench.config.registry import Registry
 from genbench.config.validation import check_config, known_settings
-from genbench.settings.names import nearest_value
 from genbench.utils.errors import UserError
 
 CONFIG_NAME = "config"  # the file with which composing begins
@@ -156,15 +155,12 @@ def resolved(job: list[str], registry: Registry) -> dict:
     try:
         config = composed(job, registry)
     except UserError as error:
-        bad = next((o for o in job if "${" in o), "settings")
         if error.key != "settings":
             raise
-        raise UserError(
-            bad.partition("=")[0],
-            error.what.splitlines()[0],
-            bad,
-            "refer to a setting that this run has",
-        ) from error
+        by_file = [word for word in job if word.startswith(f"{EXPERIMENT}=")]
+        bad = [*(word for word in job if "${" in word), *by_file, "settings"][0]
+        fix = "refer to a setting that this run has, or to a variable that is set"
+        raise UserError(bad.partition("=")[0], error.what.splitlines()[0], bad, fix) from error
     return check_config(config, registry)
 
 
@@ -174,6 +170,4 @@ def require_choice(group: str, value: Any, registry: Registry) -> str:
     if value in choices:
         registry.require_named(group, value)
         return value
-    near = nearest_value(str(value), choices)
-    fix = f"{group}={near}" if near else f"choose one of: {', '.join(choices)}"
-    raise UserError(group, f"no such {group}", value, fix)
+    raise no_choice(group, value, choices)

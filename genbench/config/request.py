@@ -4,17 +4,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from genbench.config.choice_files import GROUPS
-from genbench.config.compose import require_choice, resolved
+from genbench.config.compose import composed, require_choice, resolved
 from genbench.config.data_folders import require_folders
-from genbench.config.experiments import EXPERIMENT, with_experiment
-from genbench.config.overrides import check_hydras_words, jobs_of, parsed
+from genbench.config.experiments import EXPERIMENT, preset_of, with_experiment
+from genbench.config.overrides import check_hydras_words, hydra_value, jobs_of, parsed
 from genbench.config.registry import Registry
 from genbench.config.validation import (
+    check_config,
     known_settings,
     require_agreement,
     require_one_length,
     unknown,
 )
+from genbench.config.values import flatten
 from genbench.settings.names import nearest
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -71,6 +73,19 @@ def check_job(job: list[str], registry: Registry, checked: set[str] | None = Non
 
     `checked` grows by the data that were looked at, so that jobs look once at the same.
     """
+    values, dataset = checked_settings(job, registry)
+    checked = set() if checked is None else checked
+    data = str([dataset, *(f"{n}={v}" for n, v in values.items() if n.startswith("dataset."))])
+    if data not in checked:
+        require_data(values, dataset, registry)
+        checked.add(data)
+
+
+def checked_settings(job: list[str], registry: Registry) -> tuple[dict[str, Any], str]:
+    """The checked settings of a job with these overrides, by dotted name, and its dataset.
+
+    UserError for what is not allowed. The folders of the data are not looked at.
+    """
     overrides = [o for o in parsed(job) if not o.key_or_group.startswith("hydra")]
     named = {o.key_or_group: None if o.is_delete() else o.value() for o in overrides}
     preset = with_experiment({EXPERIMENT: named.get(EXPERIMENT)}, registry)
@@ -117,8 +132,8 @@ def check_job(job: list[str], registry: Registry, checked: set[str] | None = Non
             )
         values[name] = o.value()
     if "${" in str([o.input_line for o in overrides] + [*preset.values()]):
-        resolved(job, registry)  # what values refer to is known once the job is composed
-        return
+        # What values refer to is known once the job is composed.
+        return flatten(resolved(job, registry)), chosen["dataset"]
     for name in [
         *given,
         *values,
@@ -127,11 +142,32 @@ def check_job(job: list[str], registry: Registry, checked: set[str] | None = Non
             values[name] = known[name].check(values[name], values)
     require_one_length(values, known)
     require_agreement(values, chosen["dataset"], registry)
-    checked = set() if checked is None else checked
-    data = str([chosen["dataset"], *(values[n] for n in known if n.startswith("dataset."))])
-    if data not in checked:
-        require_data(values, chosen["dataset"], registry)
-        checked.add(data)
+    return values, chosen["dataset"]
+
+
+def check_experiment(name: str, registry: Registry) -> list[str]:
+    """What a command must give beside an experiment, such as `dataset.root=FOLDER`, if anything.
+
+    UserError if it could not run: Hydra composes it here, as for a run.
+    """
+    preset = preset_of(name, registry)
+    chosen = {
+        group: require_choice(group, preset.get(group) or registry.default_choice(group), registry)
+        for group in GROUPS
+    }
+    known = known_settings(registry, **chosen, values=preset)
+    missing = [
+        setting.example
+        for setting in known.values()
+        if setting.required and preset.get(setting.name) is None
+    ]
+    job = [f"{EXPERIMENT}={hydra_value(name)}", *missing]
+    if missing:
+        checked_settings(job, registry)  # without the data, which it does not name
+    else:
+        check_job(job, registry)
+    check_config(composed(job, registry), registry)
+    return missing
 
 
 def require_data(values: Mapping[str, Any], dataset: str, registry: Registry) -> None:

@@ -1,18 +1,35 @@
-"""The values of settings by dotted name, and numbers in YAML as Hydra reads them."""
+"""The values of settings by dotted name, and YAML as Hydra reads it."""
 
 import re
 from typing import Any
 
 import yaml
 
+DATE = "tag:yaml.org,2002:timestamp"
+
 
 class Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as it is to Hydra."""
+    """YAML as Hydra reads it: 1e-3 is a number, a date is text, and no key comes twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping of a node. ConstructorError, as for all damaged YAML, if a key repeats."""
+        keys = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":  # which merges mappings
+                if key.value in keys:
+                    problem = f"the key {key.value} is there twice, again"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                keys.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"]
 )
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != DATE]
+    for first, resolvers in Loader.yaml_implicit_resolvers.items()
+}
 
 
 def flatten(values: dict, prefix: str = "") -> dict[str, Any]:

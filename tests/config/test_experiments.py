@@ -7,9 +7,12 @@ import yaml
 from helpers.commands import TINY, put_own
 from helpers.configs import CONFIGS
 
+from genbench.cli.help import experiments_help
 from genbench.config.compose import composed, resolved
 from genbench.config.registry import builtin_registry
+from genbench.config.request import check_experiment, check_request
 from genbench.config.validation import check_config
+from genbench.utils.errors import UserError
 
 
 @pytest.mark.parametrize("plus", ["", "+"])
@@ -32,26 +35,53 @@ def test_an_experiment_sets_what_its_file_says_and_the_command_wins(plus, genben
     }
 
 
+CHOOSES = "# @package _global_\ndefaults: [override /model: vae]\n"
+
+
+def listed_in(folder) -> str:
+    """What `genbench experiments` prints, without a process of its own."""
+    return experiments_help(builtin_registry(str(folder)))
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("# What.\nmeasure: test.nll\nminutes: 1\n", "is a recipe, not an experiment"),
+        ("# What.\nmeasure: test.nll\nminutes: 1\n", "fix: genbench verify mine"),
         ("seed: 3\n", "begin it with the line: # @package _global_"),
         ("# @package _global_\nnope: 3\n", "nope: no such setting"),
         ("# @package _global_\nseed: -3\n", "seed: must be int"),
         ("# @package _global_\ndefaults: [mine]\n", "includes itself (got mine > mine)"),
-        ("# @package _global_\ndefaults: [override /hydra/launcher: joblib]\n", "chooses a model"),
+        (
+            "# @package _global_\ndefaults: [override /hydra/launcher: joblib]\n",
+            "command line only",
+        ),
         ("# @package _global_\ndefaults: [override /model: vea]\n", "fix: model=vae"),
         ("# @package _global_\nseed: [\n", "is damaged"),
         ("# @package _global_\nmodel: vae\n", "fix: choose it in the defaults list"),
+        ("# @package _global_\nseed: 3\nseed: 4\n", "the key seed is there twice, again in line 3"),
+        ("# @package _global_\nhydra: {run: {dir: x}}\n", "is set on the command line only"),
+        ("# @package _global_\nhydra/launcher: joblib\n", "is set on the command line only"),
+        ("# @package _global_\nbeta: [1, 2]\n", "beta: must be float >= 0"),
+        ("# @package _global_\nbeta: .inf\n", "beta: must be float >= 0"),
+        ("# @package _global_\nbeta: {_target_: os.system}\n", "beta._target_: no such setting"),
+        ("# @package _global_\nlatent_dim: ${seed}\n", "latent_dim: must be int >= 1"),
+        ("# @package _global_\nlatent_dim: ${nope}\n", "experiment: Interpolation key 'nope'"),
+        ("# @package _global_\ndefaults: [override model: vae]\n", "chooses a model and"),
+        (f"{CHOOSES[:-2]}, override /model: gmm]\n", "chooses a model twice (got gmm)"),
+        (f"{CHOOSES[:-2]}, smoke]\n", "fix: put smoke first in the list"),
     ],
-    ids=range(9),
+    ids=range(20),
 )
-def test_a_file_that_is_no_experiment_is_refused_in_one_line(text, says, genbench, tmp_path):
+def test_a_file_that_is_no_experiment_is_refused_in_one_line_by_runs_and_in_lists(
+    text, says, tmp_path
+):
     put_own(tmp_path, experiment__mine=text)
-    for sweep in ([], ["-m"]):
-        done = genbench(*sweep, "experiment=mine", "--config-dir", "own")
-        assert done.returncode == 2 and says in done.stderr, done.stderr
+    registry = builtin_registry(f"{tmp_path}/own")
+    for is_sweep in (False, True):
+        with pytest.raises(UserError, match=re.escape(says)) as refused:
+            check_request(["experiment=mine"], registry, (), is_sweep)
+    with pytest.raises(UserError, match=re.escape(str(refused.value))):
+        check_experiment("mine", registry)
 
 
 def test_a_damaged_experiment_is_named_where_experiments_are_listed(genbench, tmp_path):
@@ -63,6 +93,45 @@ def test_a_damaged_experiment_is_named_where_experiments_are_listed(genbench, tm
     assert re.search("  odd +cannot be used: .*choose it in the defaults list", listed.stdout)
     assert genbench("help", "vae", "--config-dir", "own").returncode == 0
     assert genbench("help", "experiment", "--config-dir", "own").stdout == listed.stdout
+
+
+def test_an_experiment_says_what_it_needs_beside_it_and_why_its_name_does_not_do(tmp_path):
+    pictures = "# @package _global_\n# Mine.\ndefaults: [override /dataset: image-folder]\n"
+    put_own(tmp_path, experiment__mine=pictures, experiment__1=CHOOSES, experiment__inf=CHOOSES)
+    listed = listed_in(tmp_path / "own")
+    assert re.search(r"  mine +\(with dataset.root=FOLDER\) Mine.", listed)
+    assert re.search("  1 +cannot be used: .*fix: rename the file experiment/1.yaml", listed)
+    assert re.search("  inf +cannot be used: .*fix: rename the file experiment/inf.yaml", listed)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "defaults: [pca, steps]\n",
+        "defaults: [steps, pca]\n",
+        "defaults: [_self_, steps]\nlr: 1e-2\n",
+        "defaults: [steps]\nlr: 1e-2\n",
+        "defaults: [steps, pca, override /model: ae]\nlr: 1.e-2\n",
+        "defaults: [steps]\ndataset: {limit: 1_000}\nbatch_size: 0x20\n",
+    ],
+    ids=range(6),
+)
+def test_an_experiment_of_ones_own_is_read_as_hydra_reads_it(text, tmp_path):
+    put_own(
+        tmp_path,
+        experiment__mine=f"# @package _global_\n{text}",
+        experiment__steps=f"{CHOOSES}lr: 1e-3\n",
+        experiment__pca="# @package _global_\ndefaults: [override /model: pca]\nseed: 2\n",
+    )
+    registry = builtin_registry(str(tmp_path / "own"))
+    config = composed(["experiment=mine"], registry)
+    try:
+        wanted = check_config(config, registry)
+    except UserError as error:
+        with pytest.raises(UserError, match=re.escape(str(error))):
+            resolved(["experiment=mine"], registry)
+    else:
+        assert resolved(["experiment=mine"], registry) == wanted
 
 
 @pytest.mark.parametrize("name", sorted(f.stem for f in (CONFIGS / "experiment").glob("*.yaml")))
