@@ -24,6 +24,9 @@ from genbench.utils.errors import UserError, report
 from genbench.utils.text import number, quoted
 
 MOST_CURVES = 8  # in one picture
+# Settings for the size of a model, and criteria that fall with it by construction, on held-out
+# data as well: their minimum chooses nothing, so an elbow is looked for.
+SIZES, ERRORS = ("n_components", "latent_dim"), ("inertia", "squared_error")
 
 
 @dataclass(frozen=True)
@@ -129,8 +132,10 @@ def _curves_of(group: list[RunResult], left_out: list[str]) -> Iterator[Curve]:
         points = points[several]
         if points.empty:
             continue
+        falls = _falls_by_construction(first, setting)
         lines = [
-            _line(str(name), at, log, not inside) for name, at in points.groupby("line", sort=False)
+            _line(str(name), at, log, marked=not inside, falls=falls)
+            for name, at in points.groupby("line", sort=False)
         ]
         seeds = points.groupby(["line", "x"]).size()
         criterion = str(first.metrics.criterion)
@@ -147,7 +152,19 @@ def _curves_of(group: list[RunResult], left_out: list[str]) -> Iterator[Curve]:
         )
 
 
-def _line(name: str, points: pd.DataFrame, log: bool, marked: bool) -> Line:
+def _falls_by_construction(run: RunResult, setting: str) -> bool:
+    """Whether the criterion falls with this setting in any case, as an error does with the size.
+
+    A likelihood does not, nor does a bound on one: too large a model has a worse one.
+    """
+    if setting not in SIZES:
+        return False
+    capabilities = run.metrics.capabilities
+    is_error = capabilities is not None and "log_prob" not in capabilities
+    return is_error or run.metrics.criterion in ERRORS
+
+
+def _line(name: str, points: pd.DataFrame, log: bool, *, marked: bool, falls: bool) -> Line:
     """Means and ranges over the seeds, on the parts of the data that all runs have."""
     values = pd.DataFrame([run.metrics.criterion_values for run in points["run"]])
     values = values.dropna(axis="columns").assign(x=points["x"].to_numpy())
@@ -156,19 +173,22 @@ def _line(name: str, points: pd.DataFrame, log: bool, marked: bool) -> Line:
     x = x.astype(int) if all(float(value).is_integer() for value in x) else x
     parts = {part: bands[part].to_numpy() for part in SPLITS if part in values}
     judged = "validation" if "validation" in parts else next(iter(parts))
-    at, word = mark(x, parts[judged][:, 0], log) if marked else (None, "")
+    at, word = mark(x, parts[judged][:, 0], log, falls) if marked else (None, "")
     return Line(name, x, parts, judged, at, word)
 
 
 # --- what a line says -----------------------------------------------------------------------------
 
 
-def mark(x: np.ndarray, y: np.ndarray, log: bool) -> tuple[int | None, str]:
-    """The point to look at and a word for it: the least, or the elbow if that is the last one."""
+def mark(x: np.ndarray, y: np.ndarray, log: bool, falls: bool) -> tuple[int | None, str]:
+    """The point to look at and a word for it: the least value.
+
+    Of a curve that `falls` by construction, and so has its least value at the end, the elbow.
+    """
     least = int(y.argmin())
     if y.max() == y.min():
         return None, ""
-    if least < len(y) - 1:
+    if least < len(y) - 1 or not falls:
         return least, "least"
     at = elbow(np.log(x) if log else x, y)
     return at, "" if at is None else "elbow"
@@ -201,12 +221,20 @@ def sentence(curve: Curve, line: Line) -> str:
         return f"{line.judged} {curve.criterion} still falls at {last}"
     values = {part: number(float(band[line.at, 0])) for part, band in line.parts.items()}
     what = "least" if line.word == "least" else f"{line.word} of the falling"
-    edge = ", the smallest tried" if line.at == 0 else ""
-    at = f"{curve.setting}={line.x[line.at]:g}{edge}"
+    at = f"{curve.setting}={line.x[line.at]:g}{_edge(line, line.at)}"
     text = f"{what} {line.judged} {curve.criterion} at {at}: {values[line.judged]}"
     if "test" in values:
         text += f"; test {curve.criterion} there: {values['test']}"
     return text
+
+
+def _edge(line: Line, at: int) -> str:
+    """That the least value is at an end of the range that was tried, so that others may be less."""
+    if line.word != "least":
+        return ""
+    if at == 0:
+        return " (the smallest tried: try smaller ones)"
+    return " (the largest tried: try larger ones)" if at == len(line.x) - 1 else ""
 
 
 def curve_picture(curve: Curve) -> Canvas:

@@ -77,17 +77,14 @@ def test_the_least_held_out_value_is_marked_and_told_with_the_test_value_there(s
 def test_a_falling_curve_is_marked_at_its_knee_on_the_axis_that_is_drawn(sweep):
     for k in (1, 2, 3, 4, 5, 6, 7, 8):  # steep down to 4, then flat
         sweep("kmeans", {"n_components": k}, "inertia", validation=10.0 - 2 * min(k, 4) - 0.1 * k)
-    for k in (
-        1,
-        2,
-        4,
-        8,
-        16,
-        32,
-        64,
-        128,
-    ):  # two straight pieces over log K that meet at 64; over K itself 32 is farthest out
-        sweep("gmm", {"n_components": k}, validation=-10 * min(np.log2(k), 6.0) - np.log2(k))
+    # two straight pieces over log K that meet at 64; over K itself 32 is farthest out
+    for k in (1, 2, 4, 8, 16, 32, 64, 128):
+        sweep(
+            "pca",
+            {"latent_dim": k},
+            "squared_error",
+            validation=-10 * min(np.log2(k), 6.0) - np.log2(k),
+        )
     linear, log = sweep.curves()
     assert (linear.lines[0].x[linear.lines[0].at], linear.lines[0].word, linear.log) == (
         4,
@@ -102,10 +99,21 @@ def test_a_curve_without_a_knee_has_no_elbow():
     assert sweep_curves.elbow(x, -x) is None, "straight"
     assert sweep_curves.elbow(x, -(x**2)) is None, "bent the other way"
     assert sweep_curves.elbow(x[:2], -x[:2]) is None, "two points"
-    assert sweep_curves.mark(x, np.ones(4), log=False) == (None, "")
-    assert sweep_curves.mark(x[:2], -x[:2], log=False) == (None, "") and sweep_curves.mark(
-        x, x, log=False
-    ) == (0, "least")
+    assert sweep_curves.mark(x, np.ones(4), log=False, falls=True) == (None, "")
+    assert sweep_curves.mark(x[:2], -x[:2], log=False, falls=True) == (None, "")
+    assert sweep_curves.mark(x, x, log=False, falls=True) == (0, "least")
+
+
+@pytest.mark.parametrize("setting", ["bandwidth", "n_components"])
+def test_of_a_likelihood_the_least_is_marked_even_at_the_end_of_the_range(sweep, setting, capsys):
+    model = "kde" if setting == "bandwidth" else "gmm"
+    for value, nll in ((1, 90.0), (2, 30.0), (3, 28.0), (4, 27.0)):  # bent at 2
+        sweep(model, {setting: value}, validation=nll)
+    (curve,) = sweep.curves()
+    assert (curve.lines[0].at, curve.lines[0].word) == (3, "least")
+    sweep_curves.draw_curves(sweep.folder, builtin_registry())
+    end = f"{setting}=4 (the largest tried: try larger ones): 27"
+    assert f"least validation nll at {end}" in capsys.readouterr().out
 
 
 def test_seeds_are_averaged_and_a_repeated_run_counts_once(sweep):
@@ -135,7 +143,7 @@ def test_runs_that_are_not_done_are_left_out_and_told(sweep, capsys):
     shown = capsys.readouterr().out
     assert (
         "left out, as they are not done: 3_gmm, 4_gmm" in shown
-        and "validation nll still falls at n_components=3" in shown
+        and "n_components=3 (the largest tried: try larger ones): -3" in shown
     )
     (curve,) = sweep.curves()
     assert curve.lines[0].x.tolist() == [1, 2, 3] and "left out: 2" in sweep_curves.note(curve)
@@ -172,9 +180,9 @@ def test_every_swept_number_has_its_curve_with_a_line_for_each_choice_of_the_oth
     sweep_curves.draw_curves(sweep.folder, builtin_registry())
     assert len(list(sweep.folder.glob("*.png"))) == 2
     assert (
-        "covariance=diag, tol=0.1: least validation nll at n_components=1, the smallest tried: 1.1"
-        in capsys.readouterr().out
-    )
+        "covariance=diag, tol=0.1: least validation nll at n_components=1 (the smallest tried: try "
+        "smaller ones): 1.1"
+    ) in capsys.readouterr().out
 
 
 def test_of_many_lines_those_that_get_lowest_are_drawn(sweep):
