@@ -47,7 +47,9 @@ class Measure(NamedTuple):
     unit: str
     better: str | None
     source: str
-    headline: bool  # whether it is among the few that tell at a glance what a model is good at
+    # Whether it is among the few that say at a glance what a model is good at. Samples that are all
+    # one blur must not do well in such a measure, as nothing else may be looked at.
+    headline: bool
     only: (
         str  # of which of these models, or on which data, it is measured only: "of ..." or "on ..."
     )
@@ -100,7 +102,7 @@ def measures() -> dict[str, Measure]:
 
 
 def headlines() -> list[str]:
-    """The names of the few measures that tell at a glance what a model is good at, in the order of
+    """The names of the few measures that say at a glance what a model is good at, in the order of
     a card.
     """
     return [m.name for m in measures().values() if m.headline]

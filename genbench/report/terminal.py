@@ -10,7 +10,7 @@ from rich.text import Text
 
 from genbench.report.diagnosis import worst
 from genbench.report.gaps import otherwise_measured
-from genbench.report.names import settings_in_words
+from genbench.report.names import GAP, setting_columns, settings_in_words
 from genbench.report.quantities import brief_value
 from genbench.report.table import Column, Report, Section
 from genbench.report.verdicts import (
@@ -30,7 +30,6 @@ SCREEN = 22  # lines, as the command and the next prompt take two of 24
 FRAME = 2  # lines of a table besides its rows: the dataset, and the heads
 FEWEST_ROWS, FEWEST_SENTENCE_LINES, FEWEST_FAILED = 4, 3, 2  # lines of each part
 MOST_TABLE_LINES = 14  # where there are several datasets
-GAP = 2  # spaces between columns
 MOST_FAILED_LINES = 2  # for each reason why runs have no results
 
 
@@ -192,17 +191,15 @@ def _best_rows(section: Section, most: int) -> list[int]:
 
 
 def _own_columns(section: Section, places: list[int], width: int) -> list[tuple[str, list[str]]]:
-    """The columns that distinguish the rows, in at most half of the width."""
+    """The columns that distinguish the rows, in half of the width if they can."""
     lines = [section.lines[i] for i in places]
     found = [("model", [row.model for row in lines])]
     if section.has_seeds:
         found.append(("seeds", [str(len(row.runs) or "") for row in lines]))
-    settings = [" ".join(_settings(section, i)) for i in places]
+    settings = [_settings(section, i) for i in places]
     if any(settings):
         room = width // 2 - sum(_width(head, cells) for head, cells in found) - GAP
-        longest = max(room, 12)
-        cut = [s if len(s) <= longest else f"{s[: longest - 1]}…" for s in settings]
-        found.insert(1, ("settings", cut))
+        found[1:1] = setting_columns(settings, max(room, 12))
     return found
 
 

@@ -13,6 +13,7 @@ from genbench.data.loading import load_data
 from genbench.evaluation.card import card, evaluated
 from genbench.evaluation.context import Evaluation
 from genbench.evaluation.measures.samples_bins import cluster_points, different_bins, members
+from genbench.evaluation.registry import headlines, measures
 from genbench.experiment import run
 from genbench.stats import blocks, neighbours
 from genbench.stats.intervals import parts
@@ -108,6 +109,33 @@ def test_neighbours_equal_the_package_that_defines_them():
         "coverage",
     )
     assert found == pytest.approx(compute_prdc(x.numpy(), samples.numpy(), 5))
+
+
+def test_no_headline_prefers_a_blur_to_good_samples():
+    x = normal(900, 6, 0)
+    data = made(x[:300], x[300:600])
+    chosen = [name for name in headlines() if measures()[name].group != "cost"]
+
+    def measured(samples):
+        def draw(n, rng):
+            return samples[:n]
+
+        model = model_with(data, latent_dim=6, sample=draw, codes=draw, decode=lambda z: z)
+        return {entry["name"]: entry for entry in card(Evaluation(model, data, {}), chosen)}
+
+    good, blur = measured(x[600:]), measured(x.mean(0) + 0.01 * normal(300, 6, 1))
+    lost = set()
+    for name, entry in good.items():
+        values = (entry, blur[name])
+        ends = [
+            (of["value"],) * 2 if of["low"] is None else (of["low"], of["high"]) for of in values
+        ]
+        if entry["better"] == "lower":
+            ends = [(-high, -low) for low, high in ends]
+        (good_low, good_high), (blur_low, blur_high) = ends
+        assert blur_low <= good_high, f"{name} prefers the blur"
+        lost |= {name} if blur_high < good_low else set()
+    assert {"fid", "coverage"} <= lost
 
 
 def test_bins_differ_by_chance_only_between_halves_of_the_data_and_where_clusters_are_missing():

@@ -19,13 +19,13 @@ def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, 
     for k, seed in itertools.product((2, 3), (0, 1, 2)):
         metrics = card(
             ("fid", 10.0 * k + seed, {}),
-            ("precision", k / 10, {"better": "higher"}),
+            ("coverage", k / 10, {"better": "higher"}),
             ("modes", k, {"better": None}),
         )
         left(changes={"n_components": k, "seed": seed}, metrics=metrics)
     left(
         changes={"n_components": 2, "seed": 0},
-        metrics=card(("fid", 20.0, {}), ("precision", 0.2, {"better": "higher"})),
+        metrics=card(("fid", 20.0, {}), ("coverage", 0.2, {"better": "higher"})),
     )  # a repeated run counts once
     report = left.report()
     assert [len(row.runs) for row in report.rows] == [3, 3]
@@ -39,7 +39,7 @@ def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, 
         and value.high == pytest.approx(21 + half)
         and value.seeds == 3
     )
-    assert best(report) == {(0, "fid"), (1, "precision")}, (
+    assert best(report) == {(0, "fid"), (1, "coverage")}, (
         "where no direction is known, none is best"
     )
     shown = capsys.readouterr().out
@@ -47,7 +47,7 @@ def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, 
         "21 ± 2.5 *" in shown
         and "31 ± 2.5 *" not in shown
         and "fid ↓" in shown
-        and "precision ↑" in shown
+        and "coverage ↑" in shown
     )
     markdown = (left.folder / "report.md").read_text()
     assert "| **21 ± 2.5** |" in markdown and "| 31 ± 2.5 |" in markdown
@@ -57,7 +57,7 @@ def test_seeds_are_averaged_with_students_interval_and_the_best_is_marked(left, 
         "n_components",
         "seeds",
         "fid ↓",
-        "precision ↑",
+        "coverage ↑",
         "modes",
     ]
     assert "21 ± 2.5 *" in [c.strip() for c in rows[0]] and "31 ± 2.5" in [

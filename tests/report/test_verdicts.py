@@ -118,8 +118,8 @@ def test_what_a_swept_setting_does_is_said_before_what_is_too_close(left, capsys
 
 
 def test_who_is_best_is_qualified_by_its_faults_and_remarks_in_the_same_sentence(left, capsys):
-    complete, log_prob = (
-        {"group": "latent space", "better": "higher"},
+    accurate, log_prob = (
+        {"group": "representation", "better": "higher"},
         {"group": "likelihood", "better": "higher"},
     )
     collapsed = [
@@ -130,12 +130,12 @@ def test_who_is_best_is_qualified_by_its_faults_and_remarks_in_the_same_sentence
     left(
         "vae",
         metrics=card(
-            ("completeness", 1.0, complete | sure(1)), ("fid", 9.0, sure(9)), diagnosis=collapsed
+            ("knn_accuracy", 1.0, accurate | sure(1)), ("fid", 9.0, sure(9)), diagnosis=collapsed
         ),
     )
     remarks = ["3 of 10 covariances are singular"]
     own = [
-        ("completeness", 0.5, complete | sure(0.5)),
+        ("knn_accuracy", 0.5, accurate | sure(0.5)),
         ("fid", 1.0, sure(1)),
         ("log_prob", 5.0, log_prob | sure(5)),
     ]
@@ -143,7 +143,7 @@ def test_who_is_best_is_qualified_by_its_faults_and_remarks_in_the_same_sentence
     left(
         "kde",
         metrics=card(
-            ("completeness", 0.4, complete | sure(0.4)),
+            ("knn_accuracy", 0.4, accurate | sure(0.4)),
             ("fid", 2.0, sure(2)),
             ("log_prob", 1.0, log_prob | sure(1)),
         ),
@@ -151,7 +151,7 @@ def test_who_is_best_is_qualified_by_its_faults_and_remarks_in_the_same_sentence
     report = left.report()
     assert verdicts_of(report) == [
         "gmm is best at fid, and at log_prob among gmm and kde (but 3 of 10 covariances are singular).",
-        "vae is best at completeness (but 0 of 2 latents).",
+        "vae is best at knn_accuracy (but 0 of 2 latents).",
     ]
     texts, _ = everywhere(left.folder, capsys)
     assert all(

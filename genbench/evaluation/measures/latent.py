@@ -96,14 +96,14 @@ def path_length(e: Evaluation) -> Measured:
     group="latent space",
     unit="share of draws",
     better="higher",
-    headline=True,
     within=SHARE,
 )
 def completeness(e: Evaluation) -> Measured:
     """Share of codes, as the model draws them to generate, that decode to a point nearer to a test
     point than its 5th neighbour is: to what looks like data.
 
-    The precision of decoded draws, without the noise that samples may have. Blur raises it.
+    The precision of decoded draws, without the noise that samples may have. Blur raises it: no
+    headline, as draws that all decode to the mean of the data may have 1.
     """
     e.need(len(e.draws) > K)
     found = e.features(e.draws)
