@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import Registry
-from genbench.config.saved import given, options, recorded
+from genbench.config.saved import given, options, recorded, require_once
 from genbench.runs.compatibility import LENGTH
 from genbench.runs.directory import Record, read_metrics
 from genbench.runs.sweep_summary import is_sweep
@@ -29,6 +29,7 @@ def _resume(words: list[str], registry: Registry) -> int:
         [word for word in words[1:] if not word.startswith("device=")],
         None,
     )
+    require_once(word.partition("=")[0] for word in words[1:])
     for word in words[1:]:
         if word not in changes:
             device = registry.shared()["device"].check(word.partition("=")[2], {})

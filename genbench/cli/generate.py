@@ -114,7 +114,11 @@ def interpolate(trained: Trained, v: Scene, s: InterpolateOptions) -> Generated:
 def traverse(trained: Trained, v: Scene, s: TraverseOptions) -> Generated:
     cloud, whose = usual_codes(v, trained.model)
     mean, reach = cloud.mean(0), s.range * cloud.std(0, correction=0)
-    found = traversed(v, trained.model, cloud, mean - reach, mean + reach, s.steps)
+    low, high = mean - reach, mean + reach
+    if not (low.isfinite().all() and high.isfinite().all()):
+        what = "leads to codes beyond the numbers of single precision"
+        raise UserError("range", what, s.range, "a smaller range, such as range=3")
+    found = traversed(v, trained.model, cloud, low, high, s.steps)
     picture = draw_traversal(
         v, found, f"{s.range:g} standard deviations below the mean of {whose} to as many above"
     )
@@ -159,6 +163,8 @@ def generate(
     _require_room(trained, options)
     arrays, picture = GENERATE_COMMANDS[name].function(trained, viewer, options)
     values = {key: options.values()[key] for key in registry.own_first(f"command/{name}")}
+    for key, array in arrays.items():
+        _warn_of_infinite(key, array)
     path = _made(folder, options.to) / unique_name(
         name, [f"{key}={written(v)}" for key, v in values.items() if _is_named(key, v)]
     )
@@ -182,6 +188,12 @@ def generate(
     else:
         echo(f"{quoted(path)}.png")
     return 0
+
+
+def _warn_of_infinite(name: str, array: torch.Tensor) -> None:
+    bad = int((~array.isfinite()).sum())
+    if bad:
+        echo(f"warning: {bad:,} of {array.numel():,} values of the {name} are not finite")
 
 
 def _require_room(trained: Trained, options: OutputOptions) -> None:

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hydra.core.override_parser.types import Override
+
 from genbench.config.choice_files import GROUPS
 from genbench.config.compose import composed, require_choice, resolved
 from genbench.config.data_folders import require_folders
 from genbench.config.experiments import EXPERIMENT, preset_of, with_experiment
-from genbench.config.overrides import check_hydras_words, hydra_value, jobs_of, parsed
+from genbench.config.overrides import check_hydras_words, hydra_value, is_hydras, jobs_of, parsed
 from genbench.config.registry import Registry
 from genbench.config.validation import (
     check_config,
@@ -44,6 +46,7 @@ def check_request(
                 values,
                 "add -m to run each of them",
             )
+    require_given_once(overrides)
     jobs = jobs_of(words, registry) if is_sweep else [words]
     checked: set[str] = set()
     for job in jobs:
@@ -53,6 +56,19 @@ def check_request(
         fix = "give a value that there is for each setting"
         raise UserError("-m", "makes no job of these values", " ".join(words), fix)
     return jobs
+
+
+def require_given_once(overrides: Iterable[Override]) -> None:
+    """UserError for a setting that is given twice, as one of the values would be lost."""
+    given: dict[str, str] = {}
+    for override in overrides:
+        name, line = override.get_key_element(), override.input_line or ""
+        key = name.lstrip("+~")
+        if key in given and not is_hydras(line):
+            what = f"is given twice, as {given[key]} and as {line}"
+            values = ",".join(one.partition("=")[2] for one in (given[key], line))
+            raise UserError(key, what, fix=f"give it once; -m {key}={values} runs both")
+        given[key] = line
 
 
 def _no_setting(

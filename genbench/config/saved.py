@@ -3,6 +3,8 @@ it.
 """
 
 import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,13 @@ def recorded(folder: Path, registry: Registry) -> dict:
         ) from error
 
 
+def require_once(names: Iterable[str]) -> None:
+    """UserError for an option that a command is given twice, as one of the values would be lost."""
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise UserError(name, f"is given {times} times", fix="give it once")
+
+
 def given(name: str, text: str) -> Any:
     """The value that is given to an option on the command line, as YAML has it; the text itself
     where that is none.
@@ -85,5 +94,6 @@ def options(command: str, words: list[str], registry: Registry) -> tuple[Path, S
             )
             raise UserError(name, f"{command} has no such option", word, fix)
         values[name] = given(name, text)
+    require_once(word.partition("=")[0] for word in words[1:])
     checked = {name: setting.check(values[name], values) for name, setting in known.items()}
     return Path(words[0]), registry.declared(f"command/{command}").from_checked(checked)

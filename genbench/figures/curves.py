@@ -19,6 +19,7 @@ from genbench.figures.canvas import (
     text_width,
     unmathed,
 )
+from genbench.figures.ranges import axis_range, places
 from genbench.visualizations import Distribution
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def histograms(panels: dict[str, Distribution], page: Page) -> torch.Tensor:
     canvas = page.canvas(400 * len(panels), 300)
     drawn = canvas.panels(columns=len(panels))[0]
     for i, (axes, (name, (values, target))) in enumerate(zip(drawn, panels.items())):
-        axes.hist(values.detach().flatten().cpu().numpy(), bins=50, color=BLUE)
+        flat = values.detach().flatten().cpu().double().numpy()
+        axes.hist(flat, bins=50, range=axis_range(flat), color=BLUE)
         axes.set(
             xlabel=name,
             ylabel="count" if i == 0 else "",
@@ -184,12 +186,10 @@ def on_the_line(
     """
     canvas = page.canvas(620, 380)
     axes = canvas.panels()[0, 0]
-    low, high = x.min().item(), x.max().item()
-    margin = 0.1 * max(high - low, 1e-6)
-    low, high = low - margin, high + margin
-    line = torch.linspace(low, high, 400)[:, None]
+    low, high = axis_range(x, margin=0.1)
+    line = places(low, high, 400)[:, None]
     for i, (name, values) in enumerate({"held-out data": x, **points}.items()):
-        flat = values.detach().cpu().flatten().numpy()
+        flat = values.detach().cpu().flatten().double().numpy()
         # Points out of range count too.
         share = np.full(len(flat), 100 / (len(flat) * (high - low)))
         filled = {"histtype": "stepfilled", "color": canvas.theme.backdrop}

@@ -12,9 +12,12 @@ import torch
 
 from genbench.data.types import Density
 from genbench.figures.canvas import GREY, ORANGE, Canvas, Page, Style, shades
+from genbench.figures.ranges import axis_range, places
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+MOST_OBLONG = 4  # how many times longer than high, or higher than long, a drawn plane may be
 
 
 class Plane:
@@ -23,9 +26,8 @@ class Plane:
     """
 
     def __init__(self, x: torch.Tensor, density: Density | None = None) -> None:
-        low, high = x.amin(0), x.amax(0)
-        margin = 0.1 * (high - low).clamp(min=1e-6)
-        self.low, self.high = (low - margin).tolist(), (high + margin).tolist()
+        ends = [axis_range(values, margin=0.1) for values in x.T]
+        self.low, self.high = (list(some) for some in zip(*ends))
         self.density, self.data = density, x[:2000]
 
     @property
@@ -44,15 +46,28 @@ class Plane:
         """Left, right, bottom, top."""
         return self.low[0], self.high[0], self.low[1], self.high[1]
 
+    @property
+    def lengths(self) -> tuple[float, float]:
+        """How far this part of the plane reaches across and upwards."""
+        return self.high[0] - self.low[0], self.high[1] - self.low[1]
+
+    @property
+    def is_to_scale(self) -> bool:
+        """Whether both axes have one scale. Of a plane too long and narrow for that, they have not:
+        its pictures would be a line, on which matplotlib's enlargement of images never ends.
+        """
+        return max(self.lengths) <= MOST_OBLONG * min(self.lengths)
+
     def size(self, side: int) -> tuple[int, int]:
         """Pixels across and upwards of this part of the plane, whose longer side is this long."""
-        wide, high = self.high[0] - self.low[0], self.high[1] - self.low[1]
-        longest = max(wide, high)
-        return tuple(max(round(side * length / longest), side // 4) for length in (wide, high))
+        longest = max(self.lengths)
+        return tuple(
+            max(round(side * length / longest), side // MOST_OBLONG) for length in self.lengths
+        )
 
     def mesh(self, n: int = 200) -> torch.Tensor:
         """Points [n * n, 2] that cover the plane, row by row from the bottom."""
-        first, second = (torch.linspace(a, b, n) for a, b in zip(self.low, self.high))
+        first, second = (places(a, b, n) for a, b in zip(self.low, self.high))
         return torch.stack(torch.meshgrid(first, second, indexing="xy"), -1).flatten(0, 1)
 
     def values(self, function: Callable[[torch.Tensor], torch.Tensor], n: int = 200) -> np.ndarray:
@@ -66,9 +81,16 @@ class Plane:
         )
 
     def relative(self, log_prob: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
-        """A density on the mesh, relative to its largest value there, which may be far from 1."""
-        logs = self.values(log_prob)
-        return np.exp(logs - logs.max())
+        """A density on the mesh, relative to its largest value there, which may be far from 1.
+
+        It is 0 where it cannot be computed.
+        """
+        logs = self.values(log_prob).astype(np.float64)
+        known = logs[np.isfinite(logs)]
+        if not len(known):  # so narrow that it is zero at all points of the mesh
+            return np.zeros_like(logs)
+        logs = np.where(np.isnan(logs), -np.inf, logs)
+        return np.exp(np.minimum(logs - known.max(), 0))
 
     def canvas(self, page: Page, side: int = 510) -> Canvas:
         """A canvas for one picture of this part of the plane."""
@@ -93,7 +115,8 @@ class Plane:
             style: Style = {"cmap": shades(canvas.theme), "vmin": 0, "vmax": 1.3 * shade.max()}
             axes.imshow(shade, origin="lower", extent=self.extent, aspect="auto", **style)
         axes.set(xlim=self.extent[:2], ylim=self.extent[2:], xlabel="$x_1$", ylabel="$x_2$")
-        axes.set_aspect("equal", adjustable="box")
+        if self.is_to_scale:
+            axes.set_aspect("equal", adjustable="box")
         return axes
 
 
@@ -143,15 +166,16 @@ def contours(log_prob: Callable, plane: Plane, page: Page) -> torch.Tensor:
     canvas = page.canvas(len(panels) * (wide + 70), high + 60)
     for i, (name, p) in enumerate(panels.items()):
         axes = plane.on(canvas, 50 + (wide + 70) * i, 20, 330, backdrop=False)
-        levels = np.unique([level(p, mass) for mass in MASSES])
-        axes.contourf(
-            p,
-            levels=[*levels, max(p.max(), levels[-1]) * 1.001],
-            extent=plane.extent,
-            cmap="viridis",
-            extend="neither",
-        )
-        canvas.heading(axes, name)
+        if p.any():
+            levels = np.unique([level(p, mass) for mass in MASSES])
+            axes.contourf(
+                p,
+                levels=[*levels, max(p.max(), levels[-1]) * 1.001],
+                extent=plane.extent,
+                cmap="viridis",
+                extend="neither",
+            )
+        canvas.heading(axes, name if p.any() else f"{name}: too narrow to show")
     return canvas.picture()
 
 

@@ -18,6 +18,7 @@ from genbench.figures.canvas import (
     text_width,
     unmathed,
 )
+from genbench.figures.ranges import axis_range
 
 
 def pair_plot(
@@ -34,10 +35,8 @@ def pair_plot(
         (x.detach().cpu()[:, list(features)].double().numpy(), colour, name)
         for x, colour, name in clouds
     ]
-    everything = np.concatenate([x for x, *_ in values])
-    low, high = everything.min(0), everything.max(0)
-    margin = 0.05 * np.maximum(high - low, 1e-6)
-    low, high = low - margin, high + margin
+    ends = [axis_range(*(x[:, i] for x, *_ in values), margin=0.05) for i in range(k)]
+    low, high = zip(*ends)
     for i in range(k):
         for axes in panels[i, i + 1 :]:
             axes.set_axis_off()
@@ -80,8 +79,7 @@ def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> to
     canvas = page.canvas(256 * columns + 40, 154 * rows + 30)
     panels = canvas.panels(rows, columns)
     values = {name: x.detach().cpu().double().numpy() for name, x in named.items()}
-    low, high_end = min(x.min() for x in values.values()), max(x.max() for x in values.values())
-    margin = 0.05 * max(high_end - low, 1e-6)
+    ends = axis_range(*values.values(), margin=0.05)
     colours = [canvas.theme.soft, ORANGE, BLUE, *CLASSES[2:]]
     for axes in panels.flat[n:]:
         axes.set_axis_off()
@@ -91,7 +89,7 @@ def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> to
             axes.plot(
                 np.arange(1, size + 1), x[i], color=colour, lw=1.5, label=unmathed(name), **style
             )
-        axes.set_ylim(low - margin, high_end + margin)
+        axes.set_ylim(ends)
         number_axis(axes.xaxis, size)
         axes.locator_params(axis="y", nbins=5)
         axes.tick_params(labelsize=7, labelleft=i % columns == 0)
@@ -156,11 +154,12 @@ def scatter(
     legend = columns * (max(text_width(name, 8) for name, _ in groups) + 40) + 10 if shown else 0
     canvas = page.canvas(574 + legend, 565)
     axes = canvas.axes(64, 4, 510, 510)
-    codes = z.cpu().numpy()
+    codes = z.cpu().double().numpy()
     if codes.shape[1] == 1:
-        both = [codes[:, 0]] if prior is None else [codes[:, 0], prior[:, 0].cpu().numpy()]
-        limits = min(one.min() for one in both), max(one.max() for one in both)
-        style: Style = {"bins": 60, "range": limits, "histtype": "stepfilled"}
+        both = [codes[:, 0]]
+        if prior is not None:
+            both.append(prior[:, 0].cpu().double().numpy())
+        style: Style = {"bins": 60, "range": axis_range(*both), "histtype": "stepfilled"}
         if prior is not None:  # scaled to as many draws as there are codes
             weights = np.full(len(prior), len(codes) / len(prior))
             axes.hist(both[1], weights=weights, color=canvas.theme.backdrop, **style)

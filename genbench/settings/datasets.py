@@ -40,6 +40,9 @@ Standardize = Annotated[
         )
     ),
 ]
+# Where a density has its modes, and how wide they are: draws must fit single precision.
+Coordinate = Annotated[float, Field(ge=-1e30, le=1e30)]
+Width = Annotated[float, Field(gt=0, le=1e30)]
 OnlyUnlessBinarized = only_with(binarize="none")
 
 
@@ -203,20 +206,16 @@ class ImageFolderSettings(TestSizeSettings, ImageSettings):
 class MoonsSettings(SyntheticSettings):
     """Of two half-circles."""
 
-    noise: Positive = Field(
-        0.1, description="standard deviation of the noise around the half-circles"
-    )
+    noise: Width = Field(0.1, description="standard deviation of the noise around the half-circles")
 
 
 class GaussiansSettings(SyntheticSettings):
     """Of a mixture of Gaussians that the user describes."""
 
-    means: list[list[float]] = Field(
+    means: list[list[Coordinate]] = Field(
         [[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]], description="one mean per component"
     )
-    scales: list[Positive] = Field(
-        [0.5, 0.5, 1.0], description="one standard deviation per component"
-    )
+    scales: list[Width] = Field([0.5, 0.5, 1.0], description="one standard deviation per component")
     weights: list[Positive] = Field(
         [0.4, 0.4, 0.2],
         description="one weight per component; they are normalised to sum to one",

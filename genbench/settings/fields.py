@@ -146,6 +146,9 @@ def is_auto(value: object) -> bool:
     return value == AUTO
 
 
+LARGEST_INT = 2**63 - 1  # of 64 bits
+SMALLEST_FLOAT, LARGEST_FLOAT = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # of single precision
+
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -153,7 +156,7 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
 Count = Annotated[int, Field(ge=0)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_INT)]
 Folder = Annotated[
     str, BeforeValidator(_as_text), AfterValidator(_absolute), Shown("folder")
 ]  # so that a run can be resumed from anywhere

@@ -10,7 +10,16 @@ from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import ConfigDict, TypeAdapter
 from pydantic.fields import FieldInfo
 
-from genbench.settings.fields import Condition, OnlyWith, Or, Shown, Without
+from genbench.settings.fields import (
+    LARGEST_FLOAT,
+    LARGEST_INT,
+    SMALLEST_FLOAT,
+    Condition,
+    OnlyWith,
+    Or,
+    Shown,
+    Without,
+)
 from genbench.settings.names import nearest_value
 from genbench.utils.errors import UserError
 
@@ -77,9 +86,11 @@ class Setting:
         value = _listed(value)
         for alternative in in_force:
             try:
-                return alternative.convert(value)
+                converted = alternative.convert(value)
             except (ValueError, OverflowError):
                 continue
+            require_computable(self.name, converted)
+            return converted
         if not in_force:
             if value == self.default:
                 return value
@@ -142,6 +153,25 @@ class Setting:
             " | ".join(some) + (link + " or ".join(beside) if beside else "")
             for beside, some in texts.items()
         )
+
+
+def require_computable(name: str, value: Any) -> None:
+    """UserError for a number, in lists too, that models and files cannot hold.
+
+    Whole numbers must fit 64 bits, others single precision without becoming infinite or zero.
+    """
+    for number in value if isinstance(value, list) else []:
+        require_computable(name, number)
+    if isinstance(value, int) and not abs(value) <= LARGEST_INT:
+        what = "must be a whole number that fits 64 bits"
+        raise UserError(name, what, written(value), f"give at most {LARGEST_INT}")
+    if isinstance(value, float) and abs(value) > LARGEST_FLOAT:
+        what = "is beyond the numbers of single precision, in which models compute"
+        raise UserError(name, what, written(value), f"give a size of at most {LARGEST_FLOAT:.3g}")
+    if isinstance(value, float) and 0 < abs(value) < SMALLEST_FLOAT:
+        what = "is too near zero for single precision, in which models compute"
+        fix = f"give 0, or a size of at least {SMALLEST_FLOAT:.3g}"
+        raise UserError(name, what, written(value), fix)
 
 
 def written(value: Any) -> str:

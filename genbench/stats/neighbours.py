@@ -8,6 +8,8 @@ import torch
 
 from genbench.stats.blocks import PAIRS_AT_ONCE, require_points, row_blocks
 
+MOST_IN_SINGLE = 1e15  # of values whose squares single precision can add up, even of a large image
+
 
 def prdc(
     real: torch.Tensor, fake: torch.Tensor, k: int, real_radius: torch.Tensor | None = None
@@ -113,8 +115,12 @@ class Nearest:
     def _compare(self, rows: slice, y: torch.Tensor) -> None:
         x, best = self.x[rows], self.square[rows]
         pairs = torch.empty(0, 2)
+        x_moved, y_moved = x - self.centre, y - self.centre
+        largest = max(float(x_moved.abs().max()), float(y_moved.abs().max()))
         for dtype in (torch.float32, torch.float64):  # double if single leaves many in doubt
-            pairs = _candidates(x - self.centre, y - self.centre, best, dtype)
+            if dtype is torch.float32 and largest > MOST_IN_SINGLE:
+                continue
+            pairs = _candidates(x_moved, y_moved, best, dtype)
             if len(pairs) <= 4 * len(x):
                 break
         for some in pairs.split(max(1, PAIRS_AT_ONCE // x.shape[1])):

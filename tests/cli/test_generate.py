@@ -334,6 +334,10 @@ def test_a_picture_shows_what_it_has_room_for(monkeypatch):
         ),
         ("interpolate RUN steps=1", "steps: must be int >= 2 (got 1)"),
         ("traverse RUN range=0", "range: must be float > 0"),
+        ("traverse RUN range=1e39", "range: is beyond the numbers of single precision"),
+        ("sample RUN n=99999999999999999999", "n: must be a whole number that fits 64 bits"),
+        ("sample RUN n=3 seed=1 n=4", "n: is given 2 times; fix: give it once"),
+        ("resume RUN epochs=3 epochs=4", "epochs: is given 2 times; fix: give it once"),
         ("traverse RUN device=gpu", "device: must be auto | cpu | cuda | cuda:N | mps (got gpu)"),
     ],
 )

@@ -161,6 +161,20 @@ PACKAGE = "# @package _global_\n"
         ("resume --config-dir=nowhere x", ["--config-dir: no such folder"]),
         ("resume nowhere", ["is not a run directory"]),
         ("--config-dir nowhere", ["no such folder"]),
+        ("epochs=99999999999999999999", ["epochs: must be a whole number that fits 64 bits"]),
+        (
+            "model=vae network=mlp hidden=[9,99999999999999999999]",
+            ["hidden: must be a whole number that"],
+        ),
+        ("lr=1e39", ["lr: is beyond the numbers of single precision", "at most 3.4e+38"]),
+        ("model=vae stages=[[1,1e-320]] schedule=stages", ["stages: is too near zero for single"]),
+        ("dataset=gaussians dataset.weights=[1e308,1,1]", ["dataset.weights: is beyond"]),
+        ("dataset=gaussians dataset.scales=[1e-320,1,1]", ["dataset.scales: is too near zero"]),
+        ("dataset=gaussians dataset.means=[[3e38],[0.],[0.]]", ["dataset.means: must be list of"]),
+        ("dataset=moons dataset.noise=3e38", ["dataset.noise: must be float in (0, 1e+30]"]),
+        ("model=vae beta=1 beta=2", ["beta: is given twice, as beta=1 and as beta=2"]),
+        ("-m beta=1 beta=2,3", ["give it once; -m beta=1,2,3 runs both"]),
+        ("model=vae model=gan", ["model: is given twice, as model=vae and as model=gan"]),
     ],
 )
 def test_a_wrong_request_is_refused_in_one_line(args, says, genbench, tmp_path):

@@ -220,6 +220,7 @@ def test_the_nearest_is_exact_where_single_precision_sees_no_difference(monkeypa
         (1e-6, 1000.0, 2),
         (0.0, 5.0, 3),
         (0.1, 0.0, 300),
+        (1e30, 0.0, 3),  # the squares do not fit single precision
     ):
         x, y = (offset + scale * normal(n, d, n).double() for n in (50, 700))
         x[::2], y[::2] = x[::2] + 1000, y[::2] + 1000  # far from the mean of all, whatever that is

@@ -246,6 +246,50 @@ def test_contours_hold_the_mass_they_say():
         )
 
 
+@pytest.mark.parametrize(
+    ("scale", "offset"),
+    [
+        ((1e30, 1.0), 0.0),  # so oblong that to scale it would have no height
+        ((3e38, 3e38), 0.0),  # the range does not fit single precision
+        ((1e-3, 1.0), 1e8),  # single precision cannot tell the first values apart
+        ((0.0, 1e-43), 0.0),
+    ],
+)
+def test_data_of_any_size_are_drawn(scale, offset):
+    numbers = torch.randn(100, 2, generator=generator(0)) / 5
+    x = (numbers.double() * torch.tensor(scale) + offset).float()
+    area = plane.Plane(x)
+    axes = area.on(area.canvas(PAGE))
+    oblong = max(area.lengths) > plane.MOST_OBLONG * min(area.lengths)
+    assert (axes.get_aspect() == "auto") == oblong
+    lines = x.reshape(10, 5, 2, 2).flatten(1, 2)
+    covariance = torch.tensor(scale).double().square().diag()
+    drawn = [
+        plane.cloud(x, area, PAGE),
+        plane.contours(lambda z: z.sum(1), area, PAGE),
+        plane.landscape(lambda z: z.sum(1) / 2, "sum", {"data": x}, area, PAGE),
+        plane.field(lambda z: -z, area, PAGE),
+        plane.draw_paths(lines, area, PAGE),
+        mixtures.centres(x[:1], torch.ones(1), covariance[None], area, PAGE),
+        curves.on_the_line(x[:, :1], {}, {"samples": x[:, :1]}, PAGE),
+        curves.histograms({"x": Distribution(x[:, :1], None)}, PAGE),
+        vectors.pair_plot(x, x, [0, 1], PAGE),
+        vectors.profiles({"x": x[:2]}, PAGE),
+        vectors.scatter(x, None, str, None, ["first", "second"], PAGE),
+        vectors.scatter(x[:, :1], None, str, x[:, :1], ["first"], PAGE),
+    ]
+    assert all(len(picture.flatten(0, 1).unique(dim=0)) > 2 for picture in drawn)
+
+
+def test_a_density_too_narrow_for_the_mesh_is_drawn():
+    area = plane.Plane(torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+    assert not area.relative(lambda x: torch.full((len(x),), -torch.inf)).any()
+    for log in (-torch.inf, torch.nan):
+        plane.contours(lambda x, log=log: torch.full((len(x),), log), area, PAGE)
+    spike = area.relative(lambda x: torch.where(x.sum(1) > 2, torch.inf, -x.sum(1)))
+    assert spike.max() == 1 and np.isfinite(spike).all()
+
+
 def test_codes_are_projected_on_their_principal_directions():
     from sklearn.decomposition import PCA
 

@@ -104,7 +104,7 @@ def different_bins(x: torch.Tensor, y: torch.Tensor, bins: int, level: float = L
     """How many bins hold significantly more or less of y than of x, the bins of points [n] and [m]:
     by a z-test of two proportions.
     """
-    z = NormalDist().inv_cdf(1 - level / 2)
+    z = -NormalDist().inv_cdf(level / 2)  # 1 - level / 2 rounds to 1 at small levels
     (a, n), (b, m) = (
         (torch.bincount(points, minlength=bins).double(), len(points)) for points in (x, y)
     )
