@@ -33,7 +33,7 @@ from genbench.utils.files import write_json
 from genbench.utils.imports import locate
 from genbench.utils.lock import Lock
 from genbench.utils.rng import fold
-from genbench.utils.text import counted, quoted
+from genbench.utils.text import counted
 
 
 def run(
@@ -115,9 +115,7 @@ def load_run(config: dict, folder: Path, device: str) -> Trained:
     UserError if its weights or numbers are lost or another run's, or if the data have changed.
     """
     record = Record(folder, config)
-    if not record.done:
-        fix = f"genbench resume {quoted(folder)}"
-        raise UserError(str(folder), "holds no finished run, or a damaged one", fix=fix)
+    record.require_done()
     path, metrics = record.last_checkpoint, read_metrics(folder)
     assert path is not None  # a run that is done has one
     posthoc = record.status.get("finished")

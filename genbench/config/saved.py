@@ -17,22 +17,14 @@ from genbench.settings.names import nearest
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, parse_yaml, read_yaml
 from genbench.utils.schema import CONFIG
+from genbench.utils.text import quoted
 
 
 def recorded(folder: Path, registry: Registry) -> dict:
     """The checked config of a run that its directory holds. UserError if it is lost or damaged, or
     of another version.
     """
-    file = folder / "config.yaml"
-    if not os.path.lexists(file):
-        raise UserError(
-            str(folder), "is not a run directory", fix="give one that holds a config.yaml"
-        )
-    again = f"repeat the run's own command with hydra.run.dir={folder}"
-    try:
-        config = read_yaml(file, CONFIG)
-    except Unreadable as error:
-        raise UserError(str(file), error.what, fix=again) from error
+    config, file = read_settings(folder), folder / "config.yaml"
     for group in GROUPS:
         choice = config[group]["name"]
         if choice not in registry.names(group):
@@ -50,7 +42,7 @@ def recorded(folder: Path, registry: Registry) -> dict:
             str(file),
             f"is damaged, or of another version: {error.key}: {error.what}",
             error.got,
-            again,
+            _again(folder),
         ) from error
 
 
@@ -59,6 +51,26 @@ def require_once(names: Iterable[str]) -> None:
     for name, times in Counter(names).items():
         if times > 1:
             raise UserError(name, f"is given {times} times", fix="give it once")
+
+
+def read_settings(folder: Path) -> dict:
+    """The content of config.yaml in the directory of a run. Unreadable if it is lost or damaged."""
+    file = folder / "config.yaml"
+    if not os.path.lexists(file):
+        if os.path.lexists(folder / "status.json") or any(folder.glob("checkpoint-*.pt")):
+            raise Unreadable(file, "is gone", _again(folder))
+        raise UserError(
+            str(folder), "is not a run directory", fix="give one that holds a config.yaml"
+        )
+    try:
+        return read_yaml(file, CONFIG)
+    except Unreadable as error:
+        raise Unreadable(file, error.what, _again(folder)) from error
+
+
+def _again(folder: Path) -> str:
+    """The way out where the settings are lost: the command has them, and so has a checkpoint."""
+    return f"repeat the run's own command with hydra.run.dir={quoted(folder)}"
 
 
 def given(name: str, text: str) -> Any:

@@ -4,26 +4,26 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import Registry
-from genbench.config.saved import recorded
+from genbench.config.saved import read_settings, recorded
 from genbench.config.validation import ASIDE, known_settings, title
 from genbench.config.values import flatten
 from genbench.report.measured import RunMetrics, run_metrics
 from genbench.report.words import printable
 from genbench.runs.compatibility import LENGTH
-from genbench.runs.directory import Record
+from genbench.runs.directory import Record, read_metrics, read_status
 from genbench.runs.sweep_summary import SUMMARY, jobs
 from genbench.settings.setting import written
 from genbench.utils import signals
 from genbench.utils.errors import UserError
-from genbench.utils.files import Unreadable, read_json, read_json_or_empty, read_yaml, within
-from genbench.utils.schema import CONFIG, METRICS, STATUS
+from genbench.utils.files import Unreadable, read_json_or_empty, within
+from genbench.utils.schema import STATUS
 from genbench.utils.text import quoted
 
 # Settings that names of runs leave out, but that can change the result.
@@ -125,9 +125,8 @@ def failed_runs(found: Iterable[RunResult], lost: Iterable[FailedRun]) -> list[F
 
 def _read(folder: Path, registry: Registry) -> RunResult:
     """A run from its files. Raises UserError where one of them is lost or damaged."""
-    status = _json(folder / "status.json", STATUS)
-    file = folder / "config.yaml"
-    config = _yaml(file) if os.path.lexists(file) else recorded(folder, registry)
+    status = _named(read_status, folder)
+    config = _named(read_settings, folder)
     Record(folder, config).require_unchanged()
     is_known = all(config[group]["name"] in registry.names(group) for group in GROUPS)
     if is_known:
@@ -167,7 +166,7 @@ def _read(folder: Path, registry: Registry) -> RunResult:
 
 
 def _with_metrics(run: RunResult) -> RunResult:
-    content = _json(run.path / "metrics.json", METRICS)
+    content = _named(read_metrics, run.path)
     chosen = content.get("auto", {})
     settings = {  # runs compare by their values, however those were chosen
         name: chosen.get(name, value) if value == "auto" else value
@@ -211,18 +210,12 @@ def _not_begun(summary: Path, registry: Registry) -> list[FailedRun]:
     return found
 
 
-def _json(path: Path, form: Any) -> dict:
+def _named(read: Callable[[Path], dict], folder: Path) -> dict:
+    """What is read from a file of a run. UserError, with the short name of the file for a table."""
     try:
-        return printable(read_json(path, form))
+        return printable(read(folder))
     except Unreadable as error:
-        raise UserError(path.name, error.what, fix="repeat the run's own command") from error
-
-
-def _yaml(path: Path) -> dict:
-    try:
-        return read_yaml(path, CONFIG)
-    except Unreadable as error:
-        raise UserError(path.name, error.what, fix="repeat the run's own command") from error
+        raise UserError(Path(error.key).name, error.what, fix=error.fix) from error
 
 
 def _natural(path: Path) -> list:

@@ -13,6 +13,7 @@ from genbench.runs.facts import machine, require_same_data
 from genbench.training.loop import Position
 from genbench.training.stopping import EarlyStopping
 from genbench.utils.files import kind, set_aside
+from genbench.utils.text import counted
 
 
 class Checkpointing:
@@ -89,6 +90,21 @@ class Checkpointing:
             return None
         self.newest, self.step = path.name, at.step
         return restored
+
+    def report_lost(self, at: Position, before: dict[str, Any], resume: str) -> None:
+        """Warn where an earlier session, of which `before` is the status, came further than here.
+
+        `resume` is the command that continues the run.
+        """
+        if before.get("step", 0) <= at.step:
+            return
+        lost = before.get("checkpoint") or f"the checkpoint after {counted(before['step'], 'step')}"
+        origin = f"from epoch {at.epoch}" if at.step else "from the start"
+        numbers = (
+            "replace its numbers at the end" if before["state"] == "done" else "train it again"
+        )
+        self.echo(f"warning: {lost} is lost; the run goes on {origin}, and will {numbers}")
+        self.echo(f"to keep them instead, stop with Ctrl-C, bring it back, then {resume}")
 
     def report(self, at: Position, before: dict[str, str], now: dict[str, str]) -> None:
         """Say where the run resumes, and warn if the machine differs from the one before."""

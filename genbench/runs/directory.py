@@ -47,6 +47,11 @@ from genbench.utils.text import quoted
 SPLITS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
 EVENTS = "events.out.tfevents.genbench"
 STATES = ("running", "done", "failed", "interrupted")
+MOVED = {  # modules of loaders by their names in version 0.1, which its runs have on record
+    "genbench.datasets": "genbench.data.published",
+    "genbench.densities": "genbench.data.synthetic",
+    "genbench.image_folder": "genbench.data.image_folder",
+}
 OUTPUTS = (  # patterns of the names of files that a run may overwrite
     *("config.yaml", "status.json", "metrics.json", "metrics.jsonl", "skipped.txt", "run.log"),
     *("*.png", "samples.gif", "projector_config.pbtxt"),
@@ -76,22 +81,38 @@ class Record:
     @property
     def done(self) -> bool:
         """Whether an earlier process finished this run, and its results are still there."""
-        status = self.status
+        try:
+            self.require_done()
+        except UserError:
+            return False
+        return True
+
+    def require_done(self) -> None:
+        """UserError if no earlier process finished this run, or if its results are lost."""
+        status, last = self.status, self.last_checkpoint
+        resume = f"genbench resume {quoted(self.folder)}"
         if not self.known or status["state"] != "done":
-            return False
+            raise self._unfinished(f"it is {status.get('state', 'not on record')}", resume)
         if any(status.get(name) != self.config.get(name) for name in LENGTH):
-            return False
+            raise self._unfinished("it had another length", resume)
         if self.settings() != self.config:
-            return False
-        if not read_json_or_empty(self.folder / "metrics.json", METRICS):
-            return False
-        last = self.last_checkpoint
-        return last is not None and is_intact(last)
+            raise self._unfinished("config.yaml is lost or damaged", resume)
+        try:
+            read_metrics(self.folder)
+        except Unreadable as error:
+            raise self._unfinished(f"metrics.json {error.what}", error.fix) from error
+        if last is None or not is_intact(last):
+            name = status.get("checkpoint") or "its checkpoint"
+            what = f"{name}, which has its weights, is {'damaged' if last else 'gone'}"
+            raise self._unfinished(what, f"bring it back, or train it again: {resume}")
+
+    def _unfinished(self, reason: str, fix: str) -> UserError:
+        return UserError(str(self.folder), f"holds no finished run: {reason}", fix=fix)
 
     @property
     def known(self) -> bool:
         """Whether status.json is about a run with these settings, of any length."""
-        return self.status.get("config") == digest(self.config)
+        return self.status.get("config") in digests(self.config)
 
     @property
     def last_checkpoint(self) -> Path | None:
@@ -106,7 +127,7 @@ class Record:
     def settings(self) -> dict:
         """The content of config.yaml; empty if it is lost or damaged."""
         try:
-            return read_yaml(self.folder / "config.yaml", CONFIG)
+            return with_todays_loader(read_yaml(self.folder / "config.yaml", CONFIG))
         except Unreadable:
             return {}
 
@@ -168,7 +189,7 @@ class Record:
         if not settings or status.get("config") is None:
             return
         lengths = [name for name in LENGTH if name in status and status.get("state") == "done"]
-        is_same = status["config"] == digest(settings)
+        is_same = status["config"] in digests(settings)
         if not is_same or any(status[name] != settings.get(name) for name in lengths):
             what = "does not hold the settings that the run was started with"
             command = f"the run's own command with hydra.run.dir={self.folder}"
@@ -183,9 +204,9 @@ class Record:
         """
         status, before = self.status, self.settings()
         recorded = status.get("config")
-        if before and recorded in (None, digest(before)):
+        if before and recorded in (None, *digests(before)):
             require_same(before, self.config, status.get("length") or {})
-        if recorded not in (None, digest(self.config)):
+        if recorded not in (None, *digests(self.config)):
             what = "is lost or damaged, and the run here had other settings"
             if before:
                 what = "is not what the run here was started with"
@@ -195,8 +216,17 @@ class Record:
 
 def read_metrics(folder: Path) -> dict[str, Any]:
     """The content of metrics.json. Unreadable if it is lost or damaged."""
+    return _read(folder, "metrics.json", METRICS)
+
+
+def read_status(folder: Path) -> dict[str, Any]:
+    """The content of status.json. Unreadable if it is lost or damaged."""
+    return _read(folder, "status.json", STATUS)
+
+
+def _read(folder: Path, name: str, form: Any) -> dict[str, Any]:
     try:
-        return read_json(folder / "metrics.json", METRICS)
+        return read_json(folder / name, form)
     except Unreadable as error:
         raise Unreadable(error.key, error.what, f"genbench resume {quoted(folder)}") from error
 
@@ -205,6 +235,26 @@ def digest(config: dict) -> str:
     """The SHA-256 of all settings except the run's length, which may grow."""
     fixed = {name: value for name, value in config.items() if name not in LENGTH}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+
+
+def digests(config: dict) -> list[str]:
+    """The digests by which runs know these settings: today's, and that of version 0.1."""
+    earlier = [_moved(config, {new: old}) for old, new in MOVED.items()]
+    return [digest(one) for one in (config, *earlier)]
+
+
+def with_todays_loader(config: dict) -> dict:
+    """The settings of a run of any version, with the loader of its data where it is today."""
+    return _moved(config, MOVED)
+
+
+def _moved(config: dict, modules: dict[str, str]) -> dict:
+    """The settings with the loader in another module, if it is in one that has moved."""
+    data = config.get("dataset")
+    module, _, function = str(data.get("loader") if isinstance(data, dict) else "").rpartition(".")
+    if module not in modules:
+        return config
+    return {**config, "dataset": {**config["dataset"], "loader": f"{modules[module]}.{function}"}}
 
 
 def in_words(finding: dict[str, str] | str) -> str:

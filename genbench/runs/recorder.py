@@ -68,7 +68,7 @@ class Run:
         self.posthoc: str | None = None  # the file of what was fitted after training
         self.started = time.perf_counter()
         self.owns_status = False  # whether status.json is about this session
-        self.on_record = False  # whether the folder named this run's settings before this session
+        self.before: dict[str, Any] = {}  # what status.json said of this run before this session
 
     @property
     def seconds(self) -> float:
@@ -79,7 +79,7 @@ class Run:
         self.record.require_own()
         self.lock.acquire()
         try:
-            self.on_record = self.record.known
+            self.before = self.record.status if self.record.known else {}
             if checkpoints(self.folder) or self.record.status.get("state") == "done":
                 self.record.require_same_settings()
         except UserError:
@@ -165,9 +165,9 @@ class Run:
         """
         # Nothing was refused until here, so this is the place to say how to stop and resume.
         self.echo(f"stop with Ctrl-C, go on with: {self.resume}")
-        content = self.checkpointing.restore(
-            at, model, stopping, self.data, on_record=self.on_record
-        )
+        known = bool(self.before)
+        content = self.checkpointing.restore(at, model, stopping, self.data, on_record=known)
+        self.checkpointing.report_lost(at, self.before, self.resume)
         may_end_early = model.until_converged or stopping.patience is not None
         self.display.start(self.checkpointing.length["epochs"], model.criterion, may_end_early)
         if content is None:

@@ -24,7 +24,7 @@ from genbench.config.resolvers import marked, run_name
 from genbench.config.saved import recorded
 from genbench.config.validation import known_settings
 from genbench.config.values import flatten
-from genbench.runs.directory import Record, digest
+from genbench.runs.directory import Record, digests
 from genbench.runs.sweep_summary import SUMMARY, differing, write_summary
 from genbench.settings.setting import written
 from genbench.sweeps.launch import resume_command
@@ -183,7 +183,7 @@ class Sweep:
             record = Record(job.folder, job.config)
             status, was = record.status, job.state
             job.state, job.reason = status.get("state", "pending"), status.get("reason", "")
-            if status.get("config") not in (None, digest(job.config)):
+            if status.get("config") not in (None, *digests(job.config)):
                 job.state, job.reason = "failed", "its directory holds a run with other settings"
             elif "running" in (job.state, was) or (job.state == "done" and not record.done):
                 job.state = "done" if record.done else "interrupted"
@@ -274,7 +274,7 @@ def _is_anothers(folder: Path, config: dict) -> bool:
     return (
         folder.is_symlink()
         or bool(record.settings() or record.foreign)
-        or record.status.get("config", digest(config)) != digest(config)
+        or record.status.get("config") not in (None, *digests(config))
     )
 
 

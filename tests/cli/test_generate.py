@@ -372,6 +372,7 @@ def test_what_a_run_cannot_give_is_told(finished, genbench, tmp_path):
             "n: this takes 400 points, and the test part has 360 (got 200); fix: n=180, or another part",
         ),
         (("sample", f"to={folder}/config.yaml"), "config.yaml: is a file where a folder should be"),
+        (("sample", "to=/dev/null"), "a folder should be; fix: choose another to=FOLDER"),
     ):
         done = genbench(words[0], str(folder), *words[1:])
         assert done.returncode == 2 and says in done.stderr
@@ -388,7 +389,7 @@ def test_what_a_run_cannot_give_is_told(finished, genbench, tmp_path):
     done = genbench("sample", "unfinished")
     assert (
         done.returncode == 2
-        and "holds no finished run, or a damaged one; fix: genbench resume unfinished"
+        and "holds no finished run: metrics.json is not there; fix: genbench resume unfinished"
         in done.stderr
     )
     assert {*unfinished.iterdir()} == before

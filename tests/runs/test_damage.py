@@ -20,6 +20,7 @@ from genbench.experiment import load_run, run
 from genbench.figures.renderer import FigureRenderer
 from genbench.report.load import gathered
 from genbench.runs import checkpoints
+from genbench.runs.directory import digest
 from genbench.sweeps.launch import execute
 from genbench.utils.console import PipeSafeConsole
 from genbench.utils.files import within
@@ -138,7 +139,7 @@ def test_a_run_with_only_another_runs_weights_is_refused_with_a_way_out(
     for file in folder.glob("checkpoint-*.pt"):
         file.unlink()
     shutil.copy(newest(originals[name][1]), folder)
-    assert "fix: genbench resume run" in genbench("evaluate", "run").stderr
+    assert "train it again: genbench resume run" in genbench("evaluate", "run").stderr
     told = genbench("resume", "run")
     assert told.returncode == 2 and re.search(
         r"is of another run: it has (seed=2|model.name=pca), and the run here", told.stderr
@@ -268,10 +269,7 @@ def test_numbers_of_the_wrong_form_are_damaged_and_measured_anew(how, copy, genb
         r"run/metrics.json: is damaged: .*; fix: genbench resume run", told.stderr
     )
     for command in ("sample", "evaluate"):
-        assert (
-            "holds no finished run, or a damaged one; fix: genbench resume run"
-            in genbench(command, "run").stderr
-        )
+        assert "fix: genbench resume run" in genbench(command, "run").stderr
     follow(genbench, told)
     assert all(genbench(command, "run").returncode == 0 for command in ("show", "sample"))
 
@@ -324,6 +322,66 @@ def test_a_status_of_the_wrong_form_counts_as_lost(change, copy, genbench):
     assert (
         done.returncode == 0 and json.loads((folder / "status.json").read_text())["state"] == "done"
     )
+
+
+@pytest.mark.parametrize("state", ["done", "interrupted"])
+def test_lost_weights_are_named_before_the_run_trains_again(state, copy, originals, genbench):
+    folder = copy()
+    last = newest(folder)
+    for path in folder.glob("checkpoint-*"):
+        path.unlink()
+    if state != "done":
+        changed(folder, "status.json", having(state, "state"))
+        changed(folder, "status.json", without("checkpoint"))
+    refused = genbench("sample", "run")
+    reason = f"{last.name}, which has its weights, is gone" if state == "done" else f"it is {state}"
+    assert f"run: holds no finished run: {reason}" in refused.stderr
+    done = genbench("resume", "run")
+    what = last.name if state == "done" else "the checkpoint after 9 steps"
+    assert done.returncode == 0 and f"warning: {what} is lost" in done.stdout
+    assert ends_as(folder, originals["one"][1])
+    assert "is lost" not in genbench("resume", "run", "epochs=4").stdout
+
+
+def test_lost_settings_come_back_by_the_command_of_the_run(copy, genbench):
+    folder = copy()
+    (folder / "config.yaml").unlink()
+    (folder / "status.json").unlink()
+    for command in ("resume", "sample", "show"):
+        error = "run/config.yaml: is gone; fix: repeat the run's own command with hydra.run.dir=run"
+        assert error in genbench(command, "run").stderr
+
+
+def test_report_and_show_give_one_way_out_of_damaged_numbers(copy, genbench):
+    folder = copy()
+    for name in ("metrics.json", "status.json", "config.yaml"):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_text("{")
+        (lost,) = gathered([folder], CATALOGUE)[1]
+        if name != "status.json":  # without which it shows the numbers that are there
+            assert lost.reason.partition("fix: ")[2] in genbench("show", "run").stderr
+        assert lost.reason.startswith(f"{name}: is damaged: ")
+        (folder / name).write_bytes(whole)
+
+
+def test_a_run_of_version_0_1_is_done_and_goes_on(originals, copy, genbench):
+    config, folder = originals["one"][0], copy()
+    old = {**config, "dataset": {**config["dataset"], "loader": "genbench.datasets.digits"}}
+    (folder / "config.yaml").write_text(yaml.safe_dump(old))
+    for path in folder.glob("checkpoint-*"):
+        content = torch.load(path, weights_only=True)
+        path.unlink()
+        checkpoints._write(folder, path.name[:24], {**content, "settings": old})
+    changed(folder, "status.json", having(digest(old), "config"))
+    changed(folder, "status.json", having(newest(folder).name, "checkpoint"))
+    for words in (("show", "run"), ("sample", "run"), ("resume", "run")):
+        done = genbench(*words)
+        assert done.returncode == 0, done.stderr
+    assert "is done already" in done.stdout
+    assert not gathered([folder], CATALOGUE)[1]
+    done = genbench("resume", "run", "epochs=4")
+    assert done.returncode == 0 and "resuming after epoch 3" in done.stdout
+    assert load_run({**config, "epochs": 4}, folder, "cpu").metrics["cost"]["epochs"] == 4
 
 
 @pytest.mark.parametrize("directory", ["a" * 300, "", "..", "a/b", "a\0b", 3])

@@ -164,7 +164,10 @@ def test_a_finished_run_whose_weights_are_damaged_is_not_done_and_not_taken_for_
     run(config, tmp_path)
     whole = outcome(tmp_path)
     damage(newest(tmp_path), "zeros")
-    with pytest.raises(UserError, match="holds no finished run, or a damaged one"):
+    with pytest.raises(
+        UserError,
+        match=r"holds no finished run: checkpoint-000003-.* is damaged; fix: bring it back",
+    ):
         load_run(
             config, tmp_path, "cpu"
         )  # the checkpoint before is intact, and of other weights than those measured

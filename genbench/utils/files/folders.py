@@ -25,7 +25,9 @@ def folder_error(error: OSError, folder: Path, fix: str) -> UserError:
     is_folders = place in (folder, *folder.parents)  # else it is a file that could not be written
     if is_folders and os.path.lexists(place) and not os.path.isdir(place):
         what = f"is {kind(place) or 'a file'} where a folder should be"
-        return UserError(str(place), what, fix="move it away, then repeat the command")
+        if kind(place) != "a device":
+            fix = f"move it away, then repeat the command, or {fix}"
+        return UserError(str(place), what, fix=fix)
     return UserError(str(folder), f"cannot be written: {error.strerror or error}", fix=fix)
 
 
