@@ -6,6 +6,7 @@ from typing import Any
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import Registry
 from genbench.config.validation import known_settings
+from genbench.settings.base import auto_of
 from genbench.settings.fields import ConditionalDefault
 from genbench.settings.setting import Setting, written
 
@@ -38,8 +39,12 @@ def usual_default(default: Any, choice: str, registry: Registry) -> tuple[Any, d
     """The default of a choice where the command sets nothing else, and others by `NAME=VALUE`."""
     if not isinstance(default, ConditionalDefault):
         return default, {}
-    usual = default.beside(_plain_values(choice, registry))
-    others = {f"{default.name}={value}": other for value, other in default.choices}
+    usual = default.resolved(_plain_values(choice, registry).get)
+    # The last condition says enough: those before it hold for most models and data.
+    others = {
+        " ".join(f"{name}={value}" for name, value in [*conditions.items()][-1:]): other
+        for conditions, other in default.cases
+    }
     return usual, {condition: other for condition, other in others.items() if other != usual}
 
 
@@ -109,3 +114,11 @@ def exceptions(defaults: dict[str, Any]) -> list[str]:
     return [
         f"{value} with {group}={', '.join(choices)}" for (value, group), choices in found.items()
     ]
+
+
+def with_own_auto(setting: Setting, group: str, choice: str, registry: Registry) -> Setting:
+    """The setting with what `auto` stands for beside this choice, if it is a model."""
+    if group != "model" or not setting.auto or choice not in registry.readable(group):
+        return setting
+    declared = registry.declared(f"{group}/{choice}")
+    return replace(setting, auto=auto_of(declared, setting.name) or setting.auto)

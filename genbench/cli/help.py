@@ -13,6 +13,7 @@ from genbench.cli.defaults import (
     owners,
     owners_in_words,
     usual_default,
+    with_own_auto,
 )
 from genbench.cli.layout import HelpRow, examples_section, help_section, help_table, indented
 from genbench.config.choice_files import GROUPS
@@ -37,7 +38,7 @@ def settings_help(usage: str, registry: Registry) -> str:
         )
     sections: dict[str, list[HelpRow]] = {}
     for setting, defaults in declared_settings(registry).items():
-        text = f"{setting.meaning} [{setting.in_words()}; default {defaults_in_words(defaults)}]"
+        text = f"{setting.described} [{setting.in_words()}; default {defaults_in_words(defaults)}]"
         sections.setdefault(f"Settings of {owners_in_words(defaults, registry)}", []).append(
             (setting.name, [text])
         )
@@ -204,7 +205,7 @@ def _setting_page(setting: Setting, defaults: dict[str, Any], registry: Registry
     return "\n\n".join(
         [
             setting.name,
-            indented(setting.meaning),
+            indented(setting.described),
             "\n".join(help_table(rows)),
             examples_section(["genbench", *owner, *_required(beside), *_overrides(setting, 1)]),
         ]
@@ -213,7 +214,8 @@ def _setting_page(setting: Setting, defaults: dict[str, Any], registry: Registry
 
 def _own(group: str, choice: str, registry: Registry) -> list[Setting]:
     """The settings that a choice brings along, those of its own file first."""
-    return list(registry.own_first(f"{group}/{choice}").values())
+    own = registry.own_first(f"{group}/{choice}").values()
+    return [with_own_auto(setting, group, choice, registry) for setting in own]
 
 
 def _shared_rows(group: str, choice: str, registry: Registry) -> list[HelpRow]:
@@ -235,7 +237,8 @@ def _shared_rows(group: str, choice: str, registry: Registry) -> list[HelpRow]:
                 for c, v in defaults.items()
                 if c.partition("=")[0] in stronger and not c.startswith(f"{group}=")
             }
-            rows.append(_row(setting, defaults.get(mine, defaults[""]), own | others))
+            described = with_own_auto(setting, group, choice, registry)
+            rows.append(_row(described, defaults.get(mine, defaults[""]), own | others))
     return rows
 
 
@@ -245,7 +248,7 @@ def _row(setting: Setting, default: Any, others: dict[str, Any]) -> HelpRow:
         if replace(setting, default=default).required
         else f"{setting.name}={written(default)}"
     )
-    return name, [setting.meaning, "; ".join([setting.in_words(), *exceptions(others)])]
+    return name, [setting.described, "; ".join([setting.in_words(), *exceptions(others)])]
 
 
 def _about(path: str, registry: Registry) -> list[str]:

@@ -59,7 +59,7 @@ def _resolve(module: str, qualname: str, name: str, *, _root_: Any) -> Any:
     """The default of a setting that depends on another one of the config that is being composed."""
     declared = getattr(importlib.import_module(module), qualname)
     default = settings_of(declared)[name].default
-    return default.beside({default.name: OmegaConf.select(_root_, default.name)})
+    return default.resolved(lambda other: OmegaConf.select(_root_, other))
 
 
 # At import, because the workers of a parallel launcher import no more than a job needs.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from genbench.config.registry import Registry
 from genbench.report.load import FILES
-from genbench.report.own_files import OPTION, PAGES, require_own, write_own
+from genbench.report.own_files import OPTION, require_own_pages, write_own
 from genbench.report.words import slug
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
@@ -56,7 +56,7 @@ def report_command(words: list[str], registry: Registry) -> int:
             raise UserError(quoted(path), "holds no runs", fix=fix)
     usual = Path("outputs", f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_report")
     folder = target or (paths[0] if len(paths) == 1 else usual)
-    require_own(folder, PAGES)
+    require_own_pages(folder)
     write_all(paths, folder, registry)
     return 0
 

@@ -8,7 +8,7 @@ from genbench.report.measured import Symptom
 from genbench.report.names import row_name
 from genbench.report.quantities import SAMPLES
 from genbench.report.rows import TableRow
-from genbench.report.words import listed
+from genbench.report.words import MOST_NAMES, listed
 from genbench.utils.text import number
 
 MOST_PROBLEMS = 3  # on a terminal
@@ -35,13 +35,22 @@ REMARKS_TOUCH = ("likelihood",)  # what a model remarks on is its fit
 class Problem:
     """A kind of problem, the rows that have it, and the settings to try, each with its rows.
 
-    `is_fault` is false for a remark on the fit.
+    `each` has the text of every row where these differ. `is_fault` is false for a remark on the
+    fit, and `is_of_all` says that no row is without the problem.
     """
 
     text: str
     rows: list[str]
+    each: list[tuple[str, str]]
     settings: list[tuple[str, list[str]]]
     is_fault: bool
+    is_of_all: bool
+
+    def whose(self, most: int = MOST_NAMES) -> str:
+        """The rows in words, at most so many by their names."""
+        if self.is_of_all and len(self.rows) > most:
+            return f"all {number(len(self.rows))} settings"
+        return listed(self.rows, most)
 
 
 def problems(rows: Sequence[TableRow]) -> list[Problem]:
@@ -72,14 +81,29 @@ def _problem(
     some: list[tuple[TableRow, list[Symptom]]], among: Sequence[TableRow], place: int
 ) -> Problem:
     settings: dict[str, list[str]] = {}
-    names = []
+    each: list[tuple[str, str]] = []
+    alike: dict[str, tuple[list[str], list[str]]] = {}  # rows, and texts that differ in numbers
     for row, symptoms in some:
         name = row_name(row, among)
-        names.append(_of_seeds(name, len(symptoms), len(row.runs)))
+        named = _of_seeds(name, len(symptoms), len(row.runs))
+        each.append((named, _together([symptom.text for symptom in symptoms])))
         for setting in dict.fromkeys(s.setting for s in symptoms if s.setting):
             settings.setdefault(setting, []).append(name)
-    text = _together([symptom.text for _, symptoms in some for symptom in symptoms])
-    return Problem(text, names, [*settings.items()], place < LAST)
+        for symptom in symptoms:
+            names, texts = alike.setdefault(_without_numbers(symptom.text), ([], []))
+            names += [named] if named not in names else []
+            texts.append(symptom.text)
+    return Problem(
+        text="; or ".join(
+            _with_ranges(texts) + (f" ({listed(names)})" if len(alike) > 1 < len(each) else "")
+            for names, texts in alike.values()
+        ),
+        rows=[name for name, _ in each],
+        each=each if len({text for _, text in each}) > 1 else [],
+        settings=[*settings.items()],
+        is_fault=place < LAST,
+        is_of_all=len(some) == len(among),
+    )
 
 
 def worst(rows: Sequence[TableRow]) -> list[str]:
@@ -91,7 +115,7 @@ def worst(rows: Sequence[TableRow]) -> list[str]:
             setting if is_for_all(problem) else f"{setting} ({listed(whom)})"
             for setting, whom in problem.settings[:MOST_PROBLEMS]
         )
-        line = f"diagnosis of {listed(problem.rows)}: {problem.text}"
+        line = f"diagnosis of {problem.whose()}: {problem.text}"
         lines.append(f"{line}; try {tried}" if tried else line)
     if len(found) > MOST_PROBLEMS:
         lines.append(f"diagnosis: {number(len(found) - MOST_PROBLEMS)} more in the page")

@@ -26,6 +26,7 @@ from genbench.report.verdicts import different_data, notes, section_sentences
 from genbench.report.words import is_number, listed, short
 from genbench.settings.setting import written
 
+MOST_ROWS = 30  # that a problem names
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "|", "%")  # at the start of a cell, spreadsheets run it
 AFTER_SEPARATOR = re.compile(r"(?<=;)(?=\s*[=+\-@\t\r|%])")  # where ; separates cells
 
@@ -115,10 +116,12 @@ def all_columns(section: Section, report: Report) -> list[Column]:
 
 
 def _problem(problem: Problem) -> Iterator[str]:
-    yield f"- {escaped(problem.text)}: {escaped(listed(problem.rows))}"
+    yield f"- {escaped(problem.text)}: {escaped(problem.whose(MOST_ROWS))}"
     for setting, whom in problem.settings:
         of = f" ({escaped(listed(whom))})" if len(problem.settings) > 1 else ""
         yield f"  - try `{setting.replace('`', '')}`{of}"
+    for name, text in problem.each:
+        yield f"  - {escaped(name)}: {escaped(text)}"
 
 
 def _table(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from genbench.figures.files import read_png
 from genbench.report.diagnosis import problems
-from genbench.report.export import all_columns
+from genbench.report.export import MOST_ROWS, all_columns
 from genbench.report.gaps import gaps
 from genbench.report.names import name_of, settings_in_words
 from genbench.report.quantities import Quantity, Value, brief_value, full
@@ -128,8 +128,9 @@ def page(report: Report, charts: Iterable[Chart]) -> str:
         problems=[
             (
                 problem.text,
-                listed(problem.rows, 30),
-                [(setting, listed(whom, 30)) for setting, whom in problem.settings],
+                problem.whose(MOST_ROWS),
+                problem.each,
+                [(setting, listed(whom, MOST_ROWS)) for setting, whom in problem.settings],
             )
             for problem in problems(report.rows)
         ],

@@ -1,6 +1,5 @@
 """From folders to runs: the files of every run, and a list of those that cannot be read."""
 
-import json
 import math
 import os
 import re
@@ -40,8 +39,9 @@ class RunResult:
 
     `dataset` is the name of its data, with the folder or digest where there are others of that
     name. `settings` identify the run, and `own` are the names of those that are not at their
-    defaults. `root` is the folder that the data came from, where somebody chose one. `folders` are
-    the names of all runs that this one stands for.
+    defaults. `root` is the folder that the data came from, where somebody chose one, and
+    `is_named_by_root` says that the dataset's name alone says nothing of the data, as with a user's
+    own pictures. `folders` are the names of all runs that this one stands for.
     """
 
     path: Path
@@ -54,6 +54,7 @@ class RunResult:
     state: str
     reason: str
     root: str = ""
+    is_named_by_root: bool = False
     metrics: RunMetrics = field(default_factory=RunMetrics)
     folders: tuple[str, ...] = ()
 
@@ -112,7 +113,7 @@ def gathered(
         for file in summaries:
             for failed in _not_begun(file, registry):
                 lost.setdefault((file.parent / failed.folder).resolve(), failed)
-    return with_data_named(found.values()), list(lost.values())
+    return [*found.values()], list(lost.values())
 
 
 def failed_runs(found: Iterable[RunResult], lost: Iterable[FailedRun]) -> list[FailedRun]:
@@ -134,11 +135,13 @@ def _read(folder: Path, registry: Registry) -> RunResult:
     model, dataset = (str(config[group]["name"]) for group in GROUPS)
     flat = flatten(config)
     defaults: dict[str, Any] = {}
+    is_named_by_root = False
     named = f"{model} on {dataset}"  # a user's own model, without the --config-dir that knows it
     if is_known:
         known = known_settings(registry, model, dataset, flat)
         defaults = {name: setting.default for name, setting in known.items()}
         named = title(config, registry)
+        is_named_by_root = "dataset.root" in known and known["dataset.root"].required
     settings = {
         name: printable(value)
         for name, value in flat.items()
@@ -160,6 +163,7 @@ def _read(folder: Path, registry: Registry) -> RunResult:
         state=status["state"],
         reason=_reason(status),
         root=printable(str(root)) if root != defaults.get("dataset.root") else "",
+        is_named_by_root=is_named_by_root,
         folders=(printable(folder.name),),
     )
     return _with_metrics(run) if run.state == "done" else run
@@ -223,46 +227,7 @@ def _natural(path: Path) -> list:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
 
-# --- which runs are on the same data, and which are the same --------------------------------------
-
-
-def with_data_named(runs: Iterable[RunResult]) -> list[RunResult]:
-    """The same runs; data that are not a dataset's usual ones get a name of their own.
-
-    That is the name of the folder that they came from and, where data of one folder and the same
-    settings differ, the beginning of their digest.
-    """
-    runs = [*runs]
-    done = [run for run in runs if run.state == "done"]
-    kinds: dict[tuple[str, str], dict[str, dict[tuple[str, str], str]]] = {}
-    for run in done:  # by dataset and its settings, then by folder, which data there are
-        own = {n: written(v) for n, v in run.settings.items() if n.startswith("dataset.")}
-        same = kinds.setdefault((run.dataset, json.dumps(own)), {})
-        same.setdefault(Path(run.root).name, {})[run.data_id] = run.root
-    repeated = {
-        (dataset, data)
-        for (dataset, _), folders in kinds.items()
-        for data_of_folder in folders.values()
-        for data in data_of_folder
-        if len(data_of_folder) > 1
-    }
-    names: dict[tuple[str, tuple[str, str]], str] = {}
-    for run in done:
-        key = run.dataset, run.data_id
-        folder = Path(run.root).name
-        exact = _exact(*run.data_id) if key in repeated else ""
-        parts = [run.dataset, folder if folder != run.dataset else "", exact]
-        names.setdefault(key, " ".join(filter(None, parts)))
-    return [_on_data(run, names.get((run.dataset, run.data_id), run.dataset)) for run in runs]
-
-
-def _exact(known_by: str, value: str) -> str:
-    return value[:8] if known_by == "digest" else f"from {value or 'an earlier version'}"
-
-
-def _on_data(run: RunResult, name: str) -> RunResult:
-    rest = run.title.removeprefix(f"{run.model} on {run.dataset}")
-    return replace(run, dataset=name, title=f"{run.model} on {name}{rest}")
+# --- which runs are the same ----------------------------------------------------------------------
 
 
 def merged_repeats(repeats: list[RunResult]) -> RunResult:

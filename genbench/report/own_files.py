@@ -20,6 +20,7 @@ from genbench.utils.files import (
 LIST = "report_files.json"
 OPTION = "report.dir"
 PAGES = ("report.html", "report.csv", "report.md")  # of any report, besides charts
+CHARTS = "report_*.svg"
 LARGEST_FILE = 1 << 28  # bytes of a file of a report
 
 
@@ -38,6 +39,14 @@ def require_own(folder: Path, names: Iterable[str], option: str = OPTION) -> Non
                 "no report of genbench wrote this file, or it was changed since",
                 fix=f"move it away, or choose another folder with {option}=FOLDER",
             )
+
+
+def require_own_pages(folder: Path, option: str = OPTION) -> None:
+    """UserError if a page, or a file that is called like a chart, is not ours.
+
+    Which charts there will be is not known before the runs are, so that any such file counts.
+    """
+    require_own(folder, [*PAGES, *sorted(path.name for path in folder.glob(CHARTS))], option)
 
 
 def write_own(folder: Path, contents: Mapping[str, bytes]) -> None:

@@ -14,6 +14,7 @@ from genbench.config.registry import Registry
 from genbench.figures.canvas import Canvas, Page, unmathed
 from genbench.figures.curves import Line, against
 from genbench.figures.files import png
+from genbench.report.data_names import with_data_named
 from genbench.report.load import SEED, RunResult, gathered
 from genbench.report.own_files import write_own
 from genbench.report.words import is_number, on_log, slug
@@ -67,7 +68,7 @@ def draw_curves(folder: Path, registry: Registry) -> None:
 
     Each is a picture and a table of its numbers.
     """
-    for curve in curves(gathered([folder], registry)[0]):
+    for curve in curves(with_data_named(gathered([folder], registry)[0])):
         files = {
             f"{curve.file}.png": png(curve_picture(curve).picture()),
             f"{curve.file}.csv": table(curve).encode(),

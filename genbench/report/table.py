@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from genbench.config.registry import Registry
+from genbench.report.data_names import with_data_named
 from genbench.report.load import FailedRun, RunResult, failed_runs, gathered
 from genbench.report.quantities import SAMPLES, Quantity, Value, in_range
 from genbench.report.ranking import Contest, contests, is_ranked, standings
@@ -158,13 +159,11 @@ class Report:
         done = sum(len(row.runs) for row in self.rows)
         text = f"{counted(done, 'run')} in {counted(len(self.rows), 'setting')}"
         if seeds and seeds[-1] > 1:
-            text += (
-                f" of {'-'.join(str(n) for n in dict.fromkeys((seeds[0], seeds[-1])))} seeds each"
-            )
+            ends = dict.fromkeys((seeds[0], seeds[-1]))
+            text += f" of {'-'.join(map(str, ends))} seeds each"
         if len(self.sections) > 1:
             text += f" on {len(self.sections)} datasets"
-        repeated = sum(len(run.folders) - 1 for row in self.rows for run in row.runs)
-        if repeated:
+        if repeated := sum(len(run.folders) - 1 for row in self.rows for run in row.runs):
             again = counted(repeated, "repetition")
             text += f"; {again} (the same settings, seed and data) counted once"
         return text + (f"; {len(self.failed)} without results" if self.failed else "")
@@ -182,7 +181,8 @@ class Report:
 
 def compared(paths: Iterable[Path], registry: Registry) -> Report:
     """The report on the runs in and below some folders."""
-    runs, lost = gathered(paths, registry)
+    found, lost = gathered(paths, registry)
+    runs = with_data_named(found)
     rows = averaged(runs)
     datasets = dict.fromkeys(row.dataset for row in rows)
     sections = [section([row for row in rows if row.dataset == name]) for name in datasets]

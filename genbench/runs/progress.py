@@ -21,6 +21,7 @@ STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow"}
 
 
 QUIET = 10.0  # seconds after which a slow measure is announced where there is no live line
+LONG = 60.0  # seconds that a job still takes, from which on its line says so
 
 
 class Display:
@@ -38,7 +39,7 @@ class Display:
         self.live: Live | None = None
         self.first: int | None = None
         self.unsaid = self.latest = ""
-        self.last_said = 0.0
+        self.last_said = self.left = 0.0
         self.has_announced = False
 
     def echo(self, text: str) -> None:
@@ -50,7 +51,7 @@ class Display:
         """Start the clock, and on a terminal the live line.
 
         `criterion` is the term that training lowers, if any. If the run may end before its last
-        epoch, the time left is not known and not shown.
+        epoch, the time left is shown as the most that it may be.
         """
         self.epochs, self.criterion, self.started = epochs, criterion, time.perf_counter()
         self.may_end_early = may_end_early
@@ -65,7 +66,8 @@ class Display:
                 BarColumn(bar_width=None),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[speed]}"),
-                *([] if may_end_early else [TimeRemainingColumn(), TextColumn("left")]),
+                TimeRemainingColumn(),
+                TextColumn("left at most" if may_end_early else "left"),
             )
             self.progress = Progress(*columns, expand=True, console=self.console)
             self.task = self.progress.add_task(self.title, total=epochs, speed="")
@@ -81,16 +83,18 @@ class Display:
         first = self.first is None
         before = epoch - 1 if self.first is None else self.first
         self.first = before
-        left = (time.perf_counter() - self.started) / (epoch - before) * (self.epochs - epoch)
-        begin, end = (
-            f"epoch {epoch}/{self.epochs}  ",
-            f"  {speed}" + ("" if self.may_end_early else f"  {duration(left)} left"),
-        )
+        took = time.perf_counter() - self.started
+        self.left = took / (epoch - before) * (self.epochs - epoch)
+        begin, end = f"epoch {epoch}/{self.epochs}  ", f"  {speed}  {self._left_in_words()}"
         self.unsaid = (
             begin + terms(point, self.criterion, self.console.width - len(begin + end)) + end
         )
         if first or epoch % math.ceil(self.epochs / 20) == 0:
             self._say_last()
+
+    def _left_in_words(self) -> str:
+        """How long training still takes."""
+        return f"{'at most ' if self.may_end_early else ''}{duration(self.left)} left"
 
     def _start_live(self, shown: RenderableType) -> None:
         """Show something on live lines, which are redrawn four times a second."""
@@ -102,8 +106,8 @@ class Display:
         self.live.start()
 
     def measuring(self, i: int, of: int, name: str) -> None:
-        """Show that the i-th measure of a report card comes next."""
-        text = f"measuring {i} of {of}: {name}"
+        """Show that the i-th of the measures comes next, some of which may not apply."""
+        text = f"measuring, {100 * (i - 1) // of} % done: {name}"
         if self.live is not None:
             self._below(text)
         elif not self.has_announced:
@@ -197,6 +201,7 @@ class JobDisplay(Display):
         super().__init__(f"{self.number} {label}", console)
         self.is_live = self.console.is_terminal and of is not None
         self.warnings = 0
+        self.has_said_left = False
 
     def begin(self) -> None:
         """Start the clock of the job; show a live line, or print that it starts."""
@@ -205,6 +210,14 @@ class JobDisplay(Display):
             self._start_live(Text(f"{self.title}: starting", no_wrap=True, overflow="ellipsis"))
         else:
             self._line("started", "", [])
+
+    def epoch(self, epoch: int, point: dict[str, dict[str, float]], speed: str) -> None:
+        """Show that an epoch is over; without a live line, say once that the job takes long."""
+        super().epoch(epoch, point, speed)
+        waited = time.perf_counter() - self.started > QUIET
+        if not self.is_live and not self.has_said_left and waited and self.left > LONG:
+            self.has_said_left = True
+            self._line("training", self._left_in_words(), [])
 
     def echo(self, text: str) -> None:
         """Only count the warnings."""

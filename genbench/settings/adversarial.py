@@ -1,6 +1,7 @@
 """The settings of a generator and its discriminator or critic."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -55,7 +56,18 @@ class GANSettings(AdversarialSettings):
     Smaller steps and a weaker penalty in the plane, where the modes of a density are narrow.
     """
 
-    steps: Steps = default_by("network", mlp=20000, conv=8000)
+    autos: ClassVar[Mapping[str, str]] = {
+        "epochs": (
+            "as many as steps takes or, with steps=null, 40 (18 with network=conv), or as "
+            "many as make 4,000 steps"
+        ),
+        "batch_size": "64, or on few data about a tenth of them",
+    }
+
+    # A table has few points: in 20,000 steps a generator copies them.
+    steps: Steps = default_by(
+        "dataset.standardize", false=default_by("network", mlp=20000, conv=8000), true=None
+    )
     lr: LearningRate = default_by("network", mlp=1e-3, conv=2e-3)
     ema: Ema = 0.999
     adam_betas: AdamBetas = [0.5, 0.999]
@@ -97,6 +109,11 @@ class GANSettings(AdversarialSettings):
 
 class WGANSettings(AdversarialSettings):
     """Of Wasserstein GANs."""
+
+    autos: ClassVar[Mapping[str, str]] = {
+        "epochs": GANSettings.autos["epochs"],
+        "batch_size": "256, or on few data about a tenth of them",
+    }
 
     hidden: Hidden = [128, 128, 128]
     steps: Steps = default_by("network", mlp=None, conv=4000)

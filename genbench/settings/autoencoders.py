@@ -1,6 +1,7 @@
 """The settings of each autoencoder, variational ones included."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -96,6 +97,11 @@ class SupervisedAESettings(AnnealingSettings, AutoencoderSettings):
 
 class SWAESettings(PriorSettings, AnnealingSettings, AutoencoderSettings):
     """Of sliced-Wasserstein autoencoders."""
+
+    autos: ClassVar[Mapping[str, str]] = {
+        "batch_size": "500, or on few data about a tenth of them",
+        "latent_dim": "8, or the dimension of the data where that is less",
+    }
 
     sampler: Sampler = "prior"
     projections: AtLeastOne = Field(50, description="random directions per step")

@@ -3,11 +3,11 @@
 import inspect
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 
-from genbench.settings.fields import ConditionalDefault
+from genbench.settings.fields import AutoMeans, ConditionalDefault
 from genbench.settings.setting import Setting, alternatives_of
 from genbench.utils.errors import UserError
 
@@ -31,6 +31,10 @@ class Settings(BaseModel):
         populate_by_name=True,  # `lambda_`, as Python spells it, besides `lambda`
         defer_build=True,  # dozens of classes are declared, and a command needs few
     )
+
+    # What `auto` stands for in models with these settings, by the name of the setting: where that
+    # is not the same in all models, and where a base class says something else.
+    autos: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -68,7 +72,7 @@ class Settings(BaseModel):
                 return given.get(name)
             default = cls.model_fields[name].default
             if isinstance(default, ConditionalDefault):
-                return default.beside({default.name: value(default.name)})
+                return default.resolved(value)
             return default
 
         missing = [
@@ -145,8 +149,15 @@ def settings_of(declared: type[Settings], prefix: str = "") -> dict[str, Setting
             info.description,
             info.get_default(call_default_factory=True),
             _declared_in(declared, python_name),
+            next((entry.text for entry in info.metadata if isinstance(entry, AutoMeans)), ""),
         )
     return found
+
+
+def auto_of(declared: type[Settings], name: str) -> str:
+    """What `auto` stands for in models with these settings; "" where all models agree."""
+    found = (vars(base).get("autos", {}).get(name) for base in declared.__mro__)
+    return next(filter(None, found), "")
 
 
 def own_first(declared: type[Settings], settings: Iterable[Setting]) -> list[Setting]:

@@ -1,6 +1,7 @@
 """The settings of the models that solve or iterate: projections, clusterings, mixtures, kernels."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -67,6 +68,13 @@ class EMSettings(EarlyStoppingSettings, ComponentSettings):
 class PCASettings(SamplerSettings, LatentSettings):
     """Of principal components."""
 
+    autos: ClassVar[Mapping[str, str]] = {
+        "latent_dim": (
+            "16, or where that is less the dimension of the data, or one less than the training "
+            "points"
+        )
+    }
+
     epochs: Epochs = 1
     batch_size: BatchSize = 4096
 
@@ -106,6 +114,8 @@ class GradientGMMSettings(
     EarlyStoppingSettings, CovarianceSettings, ComponentSettings, GradientSettings
 ):
     """Of mixtures of Gaussians by gradient steps."""
+
+    autos: ClassVar[Mapping[str, str]] = {"batch_size": "512, or on few data about a tenth of them"}
 
     lr: LearningRate = 1e-2
     schedule: Schedule = "linear"  # the fit settles as steps shrink

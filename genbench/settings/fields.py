@@ -1,7 +1,7 @@
 """What fields of settings classes are built from: types with bounds, conditions, defaults."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
@@ -28,6 +28,13 @@ class Or:
         return core_schema.union_schema(
             [core_schema.literal_schema(list(self.words)), handler(source)]
         )
+
+
+@dataclass(frozen=True)
+class AutoMeans:
+    """Says what `auto` stands for in all models, for help that is not about one of them."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -107,8 +114,25 @@ class ConditionalDefault:
     choices: tuple[tuple[str, Any], ...]
 
     def beside(self, others: Mapping[str, Any]) -> Any:
-        """The default with these other settings."""
-        return dict(self.choices).get(str(others.get(self.name)), self.usual)
+        """The default with these other settings; it may depend on yet another one."""
+        value = others.get(self.name)
+        word = str(value).lower() if isinstance(value, bool) else str(value)
+        return dict(self.choices).get(word, self.usual)
+
+    def resolved(self, value_of: Callable[[str], Any]) -> Any:
+        """The default with other settings, whose values are looked up by dotted name."""
+        default = self.beside({self.name: value_of(self.name)})
+        return default.resolved(value_of) if isinstance(default, ConditionalDefault) else default
+
+    @property
+    def cases(self) -> list[tuple[dict[str, str], Any]]:
+        """Every default that it may be, each with the values of other settings that it needs."""
+        found: list[tuple[dict[str, str], Any]] = []
+        for value, default in self.choices:
+            nested = isinstance(default, ConditionalDefault)
+            cases = default.cases if nested else [({}, default)]
+            found += [({self.name: value, **others}, one) for others, one in cases]
+        return found
 
     @property
     def usual(self) -> Any:
@@ -120,7 +144,8 @@ def default_by(name: str, /, **choices: Any) -> Any:
     """A field's default by the value of another setting: `default_by("network", mlp=1e-3,
     conv=2e-3)`.
 
-    The dotted name of a dataset's setting begins with `dataset.`.
+    The dotted name of a dataset's setting begins with `dataset.`. A choice may be such a default
+    itself.
     """
     return ConditionalDefault(name, tuple(choices.items()))
 

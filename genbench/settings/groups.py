@@ -1,6 +1,7 @@
 """The groups of settings that models share; a model's class inherits those that it needs."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -8,6 +9,7 @@ from genbench.settings.fields import (
     AUTO,
     AtLeastOne,
     Auto,
+    AutoMeans,
     Count,
     Decay,
     NonNegative,
@@ -69,12 +71,11 @@ Activation = Annotated[
 LatentDim = Annotated[
     AtLeastOne,
     Auto,
-    Field(
-        description=(
-            "dimension of the code z; auto is 16 (8 for swae), or what the data allow where that "
-            "is less: their own dimension and, for pca, one less than the training points"
-        )
+    AutoMeans(
+        "16 (8 for swae), or what the data allow where that is less: their own dimension and, for "
+        "pca, one less than the training points"
     ),
+    Field(description="dimension of the code z"),
 ]
 AnySampler = Literal["prior", "gaussian", "gmm", "kde", "langevin", "walkback"]
 Sampler = Annotated[
@@ -140,6 +141,10 @@ class GradientSettings(RunSettings):
 class NetworkSettings(RunSettings):
     """Of models with networks."""
 
+    autos: ClassVar[Mapping[str, str]] = {
+        "epochs": "40 (18 with network=conv), or as many as make 4,000 steps"
+    }
+
     network: Network = default_by("dataset.kind", vectors="mlp", images="conv")
     hidden: Hidden = [400]
     channels: Annotated[AtLeastOne, only_with(network="conv")] = Field(
@@ -171,6 +176,10 @@ class NetworkSettings(RunSettings):
 
 class LatentSettings(RunSettings):
     """Of models with codes that are vectors."""
+
+    autos: ClassVar[Mapping[str, str]] = {
+        "latent_dim": "16, or the dimension of the data where that is less"
+    }
 
     latent_dim: LatentDim = Field(AUTO)
 

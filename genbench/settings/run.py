@@ -1,30 +1,28 @@
 """The settings of every run."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from genbench.settings.base import Settings
 from genbench.settings.datasets import DatasetSettings
-from genbench.settings.fields import AUTO, AtLeastOne, Auto, Device, Seed
+from genbench.settings.fields import AUTO, AtLeastOne, Auto, AutoMeans, Device, Seed
 
 Epochs = Annotated[
     AtLeastOne,
     Auto,
-    Field(
-        description="passes over the training data, unless the model converges earlier; auto is 40 "
-        "(18 with network=conv), or as many as make 4,000 steps"
-    ),
+    AutoMeans("40 (18 with network=conv), or as many as make 4,000 steps"),
+    Field(description="passes over the training data, unless the model converges earlier"),
 ]
 BatchSize = Annotated[
     AtLeastOne,
     Auto,
-    Field(
-        description=(
-            "data points per step; auto is 128 (64 for gan and, with network=conv, wgan, which "
-            "else takes 256; 500 for swae, 512 for gmm-sgd), or on few data about a tenth of them"
-        )
+    AutoMeans(
+        "128 (64 for gan and, with network=conv, wgan, which else takes 256; 500 for swae, 512 for "
+        "gmm-sgd), or on few data about a tenth of them"
     ),
+    Field(description="data points per step"),
 ]
 DEVICE = "where to compute; auto takes a GPU if there is one"
 
@@ -38,6 +36,11 @@ class ModelChoice(Settings):
 
 class RunSettings(Settings):
     """What every run has, whichever its model and dataset."""
+
+    autos: ClassVar[Mapping[str, str]] = {
+        "epochs": "40, or as many as make 4,000 steps",
+        "batch_size": "128, or on few data about a tenth of them",
+    }
 
     epochs: Epochs = Field(AUTO)
     batch_size: BatchSize = Field(AUTO)

@@ -14,6 +14,7 @@ from genbench.settings.fields import (
     LARGEST_FLOAT,
     LARGEST_INT,
     SMALLEST_FLOAT,
+    AutoMeans,
     Condition,
     OnlyWith,
     Or,
@@ -72,6 +73,12 @@ class Setting:
     meaning: str
     default: Any
     declared_in: str
+    auto: str = ""  # what `auto` stands for, where that depends on the model
+
+    @property
+    def described(self) -> str:
+        """What it means, and what `auto` stands for."""
+        return f"{self.meaning}; auto is {self.auto}" if self.auto else self.meaning
 
     def in_force(self, others: Mapping[str, Any]) -> list[Alternative]:
         """What is allowed with these other settings; nothing where the setting has no effect."""
@@ -204,7 +211,11 @@ def alternatives_of(annotation: Any, metadata: Iterable[Any] = ()) -> list[Alter
             if value not in left_out
         ]
     else:
-        found = [_plain(annotation, [m for m in metadata if not isinstance(m, (Or, OnlyWith))])]
+        found = [
+            _plain(
+                annotation, [m for m in metadata if not isinstance(m, (Or, OnlyWith, AutoMeans))]
+            )
+        ]
     found += [Alternative(word, (word,), annotation=Literal[word]) for word in words]
     conditions = tuple(
         condition

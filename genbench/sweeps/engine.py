@@ -24,7 +24,7 @@ from genbench.config.compose import (
 from genbench.config.overrides import check_hydras_words, hydra_value, is_hydras, without_hydras
 from genbench.config.registry import Registry
 from genbench.config.request import check_request
-from genbench.report.own_files import PAGES, require_own
+from genbench.report.own_files import require_own_pages
 from genbench.runs.sweep_summary import SUMMARY, require_no_run
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import composed_registry
@@ -95,7 +95,7 @@ def run_sweep(
         sweep.show_state()
         return sweep
     require_no_run(folder)
-    require_own(folder, PAGES, "hydra.sweep.dir")  # rather than after all jobs
+    require_own_pages(folder, "hydra.sweep.dir")  # rather than after all jobs
     if config.hydra.runtime.choices["hydra/launcher"] != "basic":  # which writes no files itself
         require_regular(folder, "hydra.sweep.dir")
     with sweep.locked():
@@ -162,7 +162,7 @@ def _with_another_sweeper(words: list[str], task: JobTask, registry: Registry) -
     folder = sweep_folder(words, registry)
     sweep = Sweep(words, [], folder, registry)
     require_no_run(folder)
-    require_own(folder, PAGES, "hydra.sweep.dir")
+    require_own_pages(folder, "hydra.sweep.dir")
     require_regular(folder, "hydra.sweep.dir")
     with sweep.locked():
         sweep.save()

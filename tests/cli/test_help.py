@@ -22,6 +22,8 @@ from genbench.config.experiments import experiments, preset_of
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_request
 from genbench.config.validation import ASIDE, check_config, known_settings, title
+from genbench.settings.adversarial import GANSettings
+from genbench.settings.datasets import VectorSettings
 from genbench.settings.fields import (
     AtLeastOne,
     ConditionalDefault,
@@ -32,6 +34,7 @@ from genbench.settings.fields import (
     only_with,
 )
 from genbench.settings.setting import Setting, alternatives_of, written
+from genbench.utils.imports import locate
 
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
 CHOICES = [("model", m) for m in MODELS] + [("dataset", d) for d in DATASETS]
@@ -50,6 +53,29 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_models_page_says_what_auto_is_for_this_model(model):
+    text = plain(name_help(model, CATALOGUE))
+    built = locate(config_of(model)["model"]["class"], "model.class")
+    said = dict(
+        re.findall(r" (epochs|batch_size|latent_dim)=\S+ [^=]*?; auto is (.*?) int >= 1", text)
+    )
+    assert str(built.default_batch_size) == said["batch_size"].split(",")[0]
+    assert ("network=conv" in said["epochs"]) == ("network" in CATALOGUE.settings(f"model/{model}"))
+    if "latent_dim" in said:
+        assert str(built.default_latent_dim) == said["latent_dim"].split(",")[0]
+    assert not [m for m in MODELS if re.search(rf"\b{m}\b", " ".join(said.values()))]
+
+
+def test_a_gan_is_as_long_as_other_models_on_a_table_and_longer_in_the_plane():
+    default = CATALOGUE.settings("model/gan")["steps"].default
+    values = {"network": "mlp", "dataset.standardize": True}
+    assert default.resolved(values.get) is None
+    assert default.resolved((values | {"dataset.standardize": False}).get) == 20000
+    assert default.resolved({"network": "conv"}.get) == 8000
+    assert GANSettings(dataset=VectorSettings(), network="mlp").steps is None
+
+
 @pytest.mark.parametrize(("group", "choice"), CHOICES)
 def test_a_page_tells_the_source_and_every_setting_with_its_default(group, choice):
     page = name_help(choice, CATALOGUE)
@@ -59,33 +85,38 @@ def test_a_page_tells_the_source_and_every_setting_with_its_default(group, choic
     for setting in CATALOGUE.settings(f"{group}/{choice}").values():
         shown = [f"  {setting.name}={written(default)}" for default in defaults_of(setting)]
         assert any(row in own for row in ([f"  {setting.example}"] if setting.required else shown))
-        assert plain(f"{setting.meaning} {setting.in_words()}") in plain(own)
+        assert setting.meaning in plain(own) and setting.in_words() in plain(own)
     for setting in CATALOGUE.shared().values():
         assert f"  {setting.name}=" in shared and setting.meaning in plain(shared)
     assert name_help(f"{group}={choice}", CATALOGUE) == page
 
 
 VARYING = [
-    (model, name, value, default.name, condition)
+    (model, name, value, conditions)
     for model in MODELS
     for name in known_settings(CATALOGUE, model, "digits")
     if isinstance(default := CATALOGUE.value(f"model/{model}", name), ConditionalDefault)
-    for condition, value in default.choices
+    for conditions, value in default.cases
 ]
 
 
-@pytest.mark.parametrize(("model", "name", "value", "other", "condition"), VARYING)
+@pytest.mark.parametrize(("model", "name", "value", "conditions"), VARYING)
 def test_a_default_that_goes_with_another_setting_holds_beside_it_and_what_is_given_wins(
-    model, name, value, other, condition, genbench
+    model, name, value, conditions, genbench
 ):
-    if other == "dataset.kind":  # what a dataset is, which nobody sets
-        dataset, beside = {"images": "digits", "vectors": "ring"}[condition], []
-    else:
-        assert condition in CATALOGUE.settings(f"model/{model}")[other].words()
-        dataset, beside = "digits", [f"{other}={condition}"]
+    dataset, beside = "digits", []
+    for other, condition in conditions.items():
+        if other == "dataset.kind":  # what a dataset is, which nobody sets
+            dataset = {"images": "digits", "vectors": "ring"}[condition]
+        elif other.startswith("dataset."):
+            if condition == "true":
+                dataset, beside = "ring", [f"{other}={condition}"]
+        else:
+            assert condition in CATALOGUE.settings(f"model/{model}")[other].words()
+            beside = [f"{other}={condition}"]
     config = config_of(model, *beside, dataset=dataset)
     assert written(config[name]) == written(value)
-    assert f"{name}=" not in title(config, CATALOGUE) and check_config(config, CATALOGUE) == config
+    assert f" {name}=" not in title(config, CATALOGUE) and check_config(config, CATALOGUE) == config
     command = ["--cfg", "job", f"model={model}", f"dataset={dataset}", *beside]
     assert f"{name}: {written(value)}\n" in genbench(*command).stdout
     others = {

@@ -80,7 +80,7 @@ def defaults_of(setting: Setting) -> list:
     """The default, or those that go with the values of another setting."""
     default = setting.default
     return (
-        [value for _, value in default.choices]
+        [value for _, value in default.cases]
         if isinstance(default, ConditionalDefault)
         else [default]
     )

@@ -33,14 +33,16 @@ def test_files_of_a_user_are_never_overwritten(left, genbench, capsys, name):
     assert genbench("report", "runs").returncode == 0 and mine.read_text() != "mine"
 
 
-@pytest.mark.parametrize("sweeper", ["genbench", "basic"])
-def test_a_sweep_refuses_a_users_report_before_its_first_job(genbench, tmp_path, sweeper):
+@pytest.mark.parametrize(
+    "sweeper, name", [("genbench", "report.md"), ("basic", "report_of-mine.svg")]
+)
+def test_a_sweep_refuses_a_users_report_before_its_first_job(genbench, tmp_path, sweeper, name):
     (tmp_path / "sweep").mkdir()
-    (tmp_path / "sweep" / "report.md").write_text("mine")
+    (tmp_path / "sweep" / name).write_text("mine")
     words = ["model=pca", "seed=0,1", "hydra.sweep.dir=sweep", f"hydra/sweeper={sweeper}"]
     done = genbench("-m", *words)
     assert done.returncode == 2 and "another folder with hydra.sweep.dir" in done.stderr
-    assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["report.md"]
+    assert [path.name for path in (tmp_path / "sweep").iterdir()] == [name]
 
 
 @pytest.mark.parametrize("listed", [None, '["my list"]', "mine", "{}"])

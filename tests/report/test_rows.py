@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers.configs import config_of
 from helpers.reports import best, card, only, page, pictures_in, read_csv, sure
 from PIL import Image
 
@@ -27,11 +28,11 @@ def test_runs_on_other_data_are_never_averaged_and_are_called_by_their_folders(l
     assert "2 runs in 2 settings on 2 datasets" in report.counts and best(report) == set()
     shown = capsys.readouterr().out
     for text in (shown, page(left.folder).words, (left.folder / "report.md").read_text()):
-        assert "2 seeds" not in text and "image-folder dogs" in text
-        assert "Runs on different data are not compared: image-folder cats and" in " ".join(
+        assert "2 seeds" not in text and "image-folder (dogs)" in text
+        assert "Runs on different data are not compared: image-folder (cats) and" in " ".join(
             text.split()
         )
-    own = ["image-folder cats", "image-folder dogs"]
+    own = ["image-folder (cats)", "image-folder (dogs)"]
     assert [row["dataset"] for row in read_csv(left.folder)] == own
     assert not more or [row["dataset.seed"] for row in read_csv(left.folder)] == ["0", "1"]
 
@@ -46,8 +47,21 @@ def test_data_are_known_by_their_content_and_not_by_their_folder(left):
     assert [len(row.runs) for row in rows] == [2, 1, 1, 1], (
         "the same pictures elsewhere are the same data"
     )
-    names = ["cats 11111111", "cats 22222222", "c from /pictures/c", "c from /pictures/d/c"]
-    assert [row.dataset for row in rows] == [f"image-folder {name}" for name in names]
+    names = ["cats, 11111111", "cats, 22222222", "c, from /pictures/c", "c, from /pictures/d/c"]
+    assert [row.dataset for row in rows] == [f"image-folder ({name})" for name in names]
+
+
+def test_published_data_are_named_by_their_folder_only_where_there_are_others(left):
+    published = config_of("pca", dataset="mnist")["dataset"]
+
+    def on_mnist(root, digest, seed):
+        changes = {"seed": seed, "dataset": published | {"root": root}}
+        left("pca", changes, dataset="mnist", metrics=card(("fid", 1.0, {})) | on(digest))
+
+    on_mnist("/some/data", "1", 0)
+    assert [row.dataset for row in left.report().rows] == ["mnist"]
+    on_mnist("/other/noisy", "2", 1)
+    assert [row.dataset for row in left.report().rows] == ["mnist (data)", "mnist (noisy)"]
 
 
 def test_only_what_can_change_a_result_tells_runs_apart(left):
@@ -99,8 +113,8 @@ def test_a_sweep_over_folders_has_a_row_for_each(genbench, undrawn, tmp_path):
     done = genbench(*command)
     assert done.returncode == 0 and "2 runs in 2 settings" in done.stdout
     assert [row["dataset"] for row in read_csv(tmp_path / "s")] == [
-        "image-folder cats",
-        "image-folder dogs",
+        "image-folder (cats)",
+        "image-folder (dogs)",
     ]
     blocks = [json.loads(path.read_text()) for path in sorted(tmp_path.glob("s/*/metrics.json"))]
     assert len({found["data"]["digest"] for found in blocks}) == 2 and {

@@ -294,3 +294,19 @@ def test_a_remedy_names_its_runs_unless_it_is_for_all_that_have_the_problem(left
     assert worst(gan="ema=0.9") == [
         "diagnosis of swae, vae and gan: 3 of 8 modes; try sampler=gmm (swae); or ema=0.9 (gan)"
     ]
+
+
+def test_a_merged_diagnosis_says_which_run_each_part_is_about(left):
+    few = "500 gradient steps are few"
+    late = "the second half of 900 steps still brought 30% of the fall"
+    for k, text in ((2, few), (3, few.replace("500", "100")), (4, late)):
+        found = [fault("undertrained", f"undertrained: {text}")]
+        left(changes={"n_components": k}, metrics=card(("fid", 1.0, {}), diagnosis=found))
+    report = left.report()
+    (problem,) = diagnosis.problems(report.rows)
+    whose = "(n_components=2 and n_components=3)"
+    assert problem.text.startswith(f"undertrained: 100 to 500 gradient steps are few {whose}; or ")
+    assert problem.text.endswith("(n_components=4)") and problem.whose(2) == "all 3 settings"
+    assert problem.each[1] == ("n_components=3", "undertrained: 100 gradient steps are few")
+    assert "n_components=3: undertrained: 100 gradient steps" in page(left.folder).words
+    assert "n\\_components=3: undertrained: 100 gradient" in (left.folder / "report.md").read_text()

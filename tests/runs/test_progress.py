@@ -202,7 +202,7 @@ def test_the_live_line_of_80_columns_has_both_parts_and_what_is_being_measured()
         "35/200" in told
         and "train loss 133.17" in told
         and "validation loss 138.58" in told
-        and "measuring 9 of 27: mmd" in told
+        and "measuring, 29 % done: mmd" in told
     )
     assert (
         told.index("drawing pictures") < told.index("measuring") < told.rindex("validation loss")
@@ -220,7 +220,10 @@ def test_without_a_terminal_measuring_is_announced_once_and_then_only_where_it_t
     for i, name in enumerate(("mse", "fid", "kid", "mmd"), 1):
         display.measuring(i, 4, name)
         now[0] += 6
-    assert on.file.getvalue().splitlines() == ["measuring the report card", "measuring 3 of 4: kid"]
+    assert on.file.getvalue().splitlines() == [
+        "measuring the report card",
+        "measuring, 50 % done: kid",
+    ]
 
 
 def test_a_job_has_a_line_at_its_start_and_one_at_its_end_within_the_width():
@@ -305,14 +308,30 @@ def test_all_numbers_are_shown_in_full_on_80_columns_with_a_line_for_each():
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
-def test_no_time_left_is_shown_of_a_run_that_may_end_early(is_terminal):
+def test_the_time_left_of_a_run_that_may_end_early_is_the_most_it_may_take(is_terminal):
     for may_end_early in (False, True):
         on = printed(is_terminal)
         display = Display("kmeans on digits", on)
         display.start(300, "inertia", may_end_early)
         display.epoch(1, POINT, "1/s")
         display.close()
-        assert (" left" in on.file.getvalue()) != may_end_early
+        told = on.file.getvalue()
+        assert " left" in told and ("at most" in told) == may_end_early
+
+
+def test_a_job_without_a_live_line_says_once_how_long_it_still_takes(monkeypatch):
+    on, now = printed(), [0.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    display = JobDisplay("beta=4", 1, 2, 6, on)
+    display.begin()
+    display.start(100, "loss")
+    for epoch in range(1, 6):
+        now[0] += 6.0
+        display.epoch(epoch, POINT, "1/s")
+    lines = on.file.getvalue().splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["1/2", "training", "beta=4", "9.8", "min", "left"]
+    ]
 
 
 def test_of_a_job_the_objective_and_a_number_of_two_groups_are_told():

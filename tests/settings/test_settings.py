@@ -85,7 +85,7 @@ def required(declared):
 def test_every_default_is_allowed(declared):
     for setting in settings_of(declared).values():
         default = setting.default
-        some = default.choices if isinstance(default, ConditionalDefault) else [(None, default)]
+        some = default.cases if isinstance(default, ConditionalDefault) else [(None, default)]
         for _, value in [] if setting.required else some:
             beside = {c.name: c.value for c in setting.conditions[:1]}
             assert setting.check(value, beside) == value
