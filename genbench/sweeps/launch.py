@@ -21,6 +21,7 @@ from genbench.config.registry import Registry
 from genbench.config.validation import check_config, title
 from genbench.runs.progress import Display
 from genbench.runs.sweep_summary import swept
+from genbench.utils import signals
 from genbench.utils.errors import UserError, report, unexpected
 from genbench.utils.files import folder_error
 from genbench.utils.text import quoted
@@ -67,6 +68,8 @@ class SingleRun:
     def __call__(self, cfg: Any) -> UserError | None:
         """Run what Hydra has composed in the folder that it chose; returns what it failed with."""
         folder = Path(HydraConfig.get().runtime.output_dir)
+        with signals.stopping():  # nothing is lost yet, and torch takes seconds to import
+            import genbench.experiment  # noqa: F401
         return attempt(lambda: execute(plain_config(cfg), folder, self.registry))
 
 

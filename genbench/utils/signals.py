@@ -54,6 +54,15 @@ def raising() -> Iterator[None]:
 
 
 @contextmanager
+def stopping() -> Iterator[None]:
+    """Signals raise Interrupted at once, and set the flag, too, as an import may catch anything."""
+    check()
+    with _handled_by(_ask_and_raise):
+        yield
+    check()
+
+
+@contextmanager
 def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """Let this handle what asks to stop. Only the main thread of a process can."""
     if threading.current_thread() is not threading.main_thread():
@@ -70,6 +79,11 @@ def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
 
 
 def _raise(signum: int, frame: FrameType | None = None) -> None:
+    raise Interrupted(signum)
+
+
+def _ask_and_raise(signum: int, frame: FrameType | None = None) -> None:
+    ask(signum)
     raise Interrupted(signum)
 
 

@@ -53,6 +53,20 @@ def test_a_signal_while_the_program_is_imported_is_no_traceback():
     assert done.returncode == 130 and not done.stderr and not done.stdout
 
 
+def test_a_signal_is_not_lost_where_an_import_catches_what_it_raises():
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(signals.Interrupted), signals.stopping():
+            try:
+                signal.raise_signal(signal.SIGINT)
+                pytest.fail("it waited")
+            except BaseException:  # as libraries do around optional imports
+                pass
+        assert signal.getsignal(signal.SIGINT) == before
+    finally:
+        signals.forget()
+
+
 def test_nohup_is_heeded():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     others = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
