@@ -15,6 +15,7 @@ from genbench import experiment
 from genbench.cli.main import main
 from genbench.figures.canvas import Canvas
 from genbench.figures.renderer import FigureRenderer
+from genbench.sweeps import launcher
 
 if (
     "PYTEST_XDIST_WORKER" in os.environ
@@ -73,9 +74,10 @@ def uncarded(request, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-    """Files are not forced onto the disk, and the digits are read once: together a tenth of the time of all tests."""
+    """Files are not forced onto the disk, the digits are read once, and the jobs of a sweep share this process."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
     monkeypatch.setattr(sklearn.datasets, "load_digits", DIGITS)
+    monkeypatch.setattr(launcher, "core_count", lambda: 1)
 
 
 @pytest.fixture

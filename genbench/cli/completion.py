@@ -12,6 +12,7 @@ from genbench.config.experiments import EXPERIMENT, experiments
 from genbench.config.registry import Registry
 from genbench.config.validation import known_settings
 from genbench.settings.setting import Setting
+from genbench.settings.sweep import SWEEP_OPTIONS
 from genbench.verification.recipe import WHERE
 from genbench.verification.recipes import read, sets
 
@@ -134,9 +135,10 @@ def _known(before: list[str], registry: Registry) -> dict[str, Setting]:
     first, *others = [
         known_settings(registry, model, dataset) for model, dataset in product(*chosen)
     ]
-    return {
+    known = {
         name: setting for name, setting in first.items() if all(name in other for other in others)
     }
+    return known | (SWEEP_OPTIONS if {"-m", "--multirun"} & {*before} else {})
 
 
 def _name(word: str) -> str:

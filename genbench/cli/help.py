@@ -16,11 +16,13 @@ from genbench.cli.defaults import (
     with_own_auto,
 )
 from genbench.cli.layout import HelpRow, examples_section, help_section, help_table, indented
+from genbench.cli.sweep_help import sweep_pages, sweep_section
 from genbench.config.choice_files import GROUPS
 from genbench.config.experiments import EXPERIMENT, experiments, preset_of
 from genbench.config.registry import Registry
 from genbench.settings.names import nearest
 from genbench.settings.setting import Setting, written
+from genbench.settings.sweep import SWEEP_OPTIONS
 from genbench.utils.errors import UserError
 
 
@@ -43,6 +45,7 @@ def settings_help(usage: str, registry: Registry) -> str:
             (setting.name, [text])
         )
     parts += [help_section(title, rows) for title, rows in sections.items()]
+    parts.append(sweep_section())
     usual = " ".join(f"{group}={registry.default_choice(group)}" for group in GROUPS)
     parts.append(
         f"Without more, genbench trains {usual}. "
@@ -113,6 +116,7 @@ def name_help(word: str, registry: Registry) -> str:
         for s, defaults in declared_settings(registry).items()
         if s.name == name
     ]
+    pages += sweep_pages(name)
     if not pages:
         near = nearest(name, names(registry))
         fix = (
@@ -149,6 +153,7 @@ def names(registry: Registry) -> list[str]:
         *choices,
         *experiments(registry),
         *dict.fromkeys(setting.name for setting in declared_settings(registry)),
+        *SWEEP_OPTIONS,
     ]
 
 

@@ -27,6 +27,7 @@ from genbench.config.validation import check_config, known_settings
 from genbench.utils.errors import UserError
 
 CONFIG_NAME = "config"  # the file with which composing begins
+VERSION_BASE = "1.3"  # the version of Hydra whose defaults hold, such as for the working directory
 USERS = "command-line"  # what Hydra calls the folder that --config-dir names
 
 
@@ -42,7 +43,7 @@ def hydra_ready(registry: Registry) -> Iterator[tuple[Any, list[str]]]:
     outer = GlobalHydra.instance().hydra  # which is running a sweep that asks for more
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(builtin, job_name="genbench", version_base="1.3"):
+        with initialize_config_dir(builtin, job_name="genbench", version_base=VERSION_BASE):
             hydra = GlobalHydra.instance().hydra
             assert hydra is not None  # it has just been initialized
             search_path = hydra.config_loader.get_search_path()

@@ -20,6 +20,7 @@ from genbench.config.validation import (
 )
 from genbench.config.values import flatten
 from genbench.settings.names import nearest
+from genbench.settings.sweep import SWEEP_OPTIONS
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 
@@ -46,6 +47,9 @@ def check_request(
                 values,
                 "add -m to run each of them",
             )
+        name = override.key_or_group
+        if name in SWEEP_OPTIONS and not registry.owners(name):
+            raise UserError(name, "is an option of a sweep", override.input_line, "add -m")
     require_given_once(overrides)
     jobs = jobs_of(words, registry) if is_sweep else [words]
     checked: set[str] = set()

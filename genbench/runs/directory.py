@@ -180,6 +180,12 @@ class Record:
         content = {"state": state, "config": digest(self.config), **more}
         write_json(self.folder / "status.json", content)
 
+    def replace_state(self, state: str, reason: str) -> None:
+        """Correct the status that a process has left behind which was killed."""
+        more = {key: value for key, value in self.status.items() if key not in ("state", "config")}
+        if not self.foreign:
+            self.write_status(state, **more | {"reason": reason})
+
     def require_unchanged(self) -> None:
         """UserError if config.yaml was changed after the run, so that it explains no numbers.
 

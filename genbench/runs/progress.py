@@ -1,10 +1,9 @@
-"""The progress of a run or a job: live lines on a terminal, plain lines anywhere else."""
+"""The progress of a run: live lines on a terminal, plain lines anywhere else."""
 
 import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -15,13 +14,9 @@ from rich.text import Text
 from genbench.runs.summary import show_result
 from genbench.utils.console import PipeSafeConsole
 from genbench.utils.errors import plain
-from genbench.utils.text import counted, duration, number
-
-STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow"}
-
+from genbench.utils.text import duration, number
 
 QUIET = 10.0  # seconds after which a slow measure is announced where there is no live line
-LONG = 60.0  # seconds that a job still takes, from which on its line says so
 
 
 class Display:
@@ -174,81 +169,6 @@ class MeasuringDisplay(Display):
         """Show a text on the live line, as there is no progress bar to show it below."""
         assert self.live is not None
         self.live.update(Text(text))
-
-
-class JobDisplay(Display):
-    """A job of a sweep: a line when it ends and, where there is no live line, one when it starts.
-
-    Everything else about the run is in its run.log.
-    """
-
-    transient = True
-
-    def __init__(
-        self,
-        label: str,
-        i: int,
-        of: int | None = None,
-        width: int = 0,
-        console: Console | None = None,
-    ) -> None:
-        """The i-th of so many jobs; `width` is that of the longest label.
-
-        Without `of`, other jobs may run at the same time, so there is no live line.
-        """
-        self.label = plain(label).ljust(min(width, 40))
-        self.number = f"{i:>{len(str(of))}}/{of}" if of else f"job {i}"
-        super().__init__(f"{self.number} {label}", console)
-        self.is_live = self.console.is_terminal and of is not None
-        self.warnings = 0
-        self.has_said_left = False
-
-    def begin(self) -> None:
-        """Start the clock of the job; show a live line, or print that it starts."""
-        self.began = time.perf_counter()
-        if self.is_live:
-            self._start_live(Text(f"{self.title}: starting", no_wrap=True, overflow="ellipsis"))
-        else:
-            self._line("started", "", [])
-
-    def epoch(self, epoch: int, point: dict[str, dict[str, float]], speed: str) -> None:
-        """Show that an epoch is over; without a live line, say once that the job takes long."""
-        super().epoch(epoch, point, speed)
-        waited = time.perf_counter() - self.started > QUIET
-        if not self.is_live and not self.has_said_left and waited and self.left > LONG:
-            self.has_said_left = True
-            self._line("training", self._left_in_words(), [])
-
-    def echo(self, text: str) -> None:
-        """Only count the warnings."""
-        self.warnings += text.startswith("warning:")
-
-    def _announce(self, text: str) -> None:
-        """Print nothing: a job shows its progress on live lines only."""
-
-    def result(self, *args: Any) -> None:
-        """Print nothing: `ended` prints the results."""
-
-    def ended(self, state: str, numbers: Iterable[str] = ()) -> None:
-        """Print the line of a job that has ended, with as many of these numbers as fit."""
-        self.close()
-        end = [duration(time.perf_counter() - self.began)]
-        if self.warnings:
-            end.append(counted(self.warnings, "warning"))
-        self._line(state, ", ".join(end), numbers)
-
-    def _line(self, state: str, end: str, numbers: Iterable[str]) -> None:
-        line = Text.assemble(
-            f"{self.number} ", (f"{state:<11}", STYLES.get(state, "")), f" {self.label}  "
-        )
-        shown: list[str] = []
-        for text in numbers:
-            if shown and len(line) + len(", ".join([*shown, text, end])) > self.console.width:
-                break
-            shown.append(text)
-        line.append(", ".join(filter(None, [*shown, end])))
-        line.rstrip()
-        self.console.print(line)
 
 
 def terms(point: dict[str, dict[str, float]], criterion: str | None, width: int) -> str:

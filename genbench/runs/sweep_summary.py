@@ -8,6 +8,7 @@ from genbench.utils.files import read_json_or_empty, set_aside, write_json
 from genbench.utils.schema import JOB, fault
 
 SUMMARY = "sweep_summary.json"
+Launcher = dict[str, str | int]  # its name, and those of its settings that `resume` needs
 
 
 def is_sweep(folder: Path) -> bool:
@@ -22,12 +23,18 @@ def require_no_run(folder: Path) -> None:
         raise UserError(str(folder), "is the folder of a run", fix=fix)
 
 
-def write_summary(folder: Path, command: list[str], jobs: list[dict]) -> None:
+def recorded_launcher(folder: Path) -> Launcher:
+    """The launcher of the sweep in a folder; empty if the summary has none, or not in this form."""
+    form = {"launcher": {str: (str, int)}}
+    return read_json_or_empty(folder / SUMMARY, form).get("launcher", {})
+
+
+def write_summary(folder: Path, command: list[str], launcher: Launcher, jobs: list[dict]) -> None:
     """Write the summary of a sweep if it says something new. CannotWrite if there is no room.
 
     A file of this name that is no such summary is set aside, as it may be a user's own.
     """
-    file, summary = folder / SUMMARY, {"command": command, "jobs": jobs}
+    file, summary = folder / SUMMARY, {"command": command, "launcher": launcher, "jobs": jobs}
     before = read_json_or_empty(file, {"command": [str], "jobs": list})
     if before == summary:
         return

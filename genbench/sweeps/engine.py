@@ -25,16 +25,23 @@ from genbench.config.overrides import check_hydras_words, hydra_value, is_hydras
 from genbench.config.registry import Registry
 from genbench.config.request import check_request
 from genbench.report.own_files import require_own_pages
-from genbench.runs.sweep_summary import SUMMARY, require_no_run
+from genbench.runs.directory import Record
+from genbench.runs.sweep_summary import SUMMARY, recorded_launcher, require_no_run
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import composed_registry
+from genbench.sweeps.launchers import (
+    WITHOUT_FILES,
+    checked_launcher,
+    chosen_again,
+    launcher_failure,
+    launcher_words,
+    split_options,
+)
 from genbench.sweeps.sweep import Job, Sweep
 from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
 from genbench.utils.files import read_json_or_empty, require_regular
-
-OBJECTIVE_OPTION = "optimize="  # names the number that a job returns; no setting of a run
 
 
 def sweep_command(
@@ -48,11 +55,11 @@ def sweep_command(
     `commands` are words that would have been a command of their own. `device` is where to compute,
     if not where the jobs say. UserError, before any job starts, if one of them cannot run.
     """
-    names = [word.partition("=")[2] for word in words if word.startswith(OBJECTIVE_OPTION)]
-    words = [word for word in words if not word.startswith(OBJECTIVE_OPTION)]
+    words, options = split_options(words)
+    words += launcher_words(words, options)
     check_hydras_words(words)
     settings = without_hydras(words)
-    task = JobTask(tuple(settings), objective=names[-1] if names else None, device=device)
+    task = JobTask(tuple(settings), objective=options.get("optimize"), device=device)
     sweepers = [word for word in words if re.match(r"\+*hydra/sweeper=", word)]
     if sweepers and not sweepers[-1].endswith("=genbench"):
         return _with_another_sweeper(words, task, registry)
@@ -79,7 +86,10 @@ def run_sweep(
     """
     registry = composed_registry(config.hydra)
     require_no_hydra_files(config.hydra, registry)
-    words = [*params, *(task.words if isinstance(task, JobTask) else arguments)]
+    launcher = checked_launcher(config)
+    given = task.words if isinstance(task, JobTask) else arguments
+    by_name = {word.partition("=")[0].lstrip("+~"): word for word in [*params, *given]}
+    words = [*by_name.values()]
     task = task if isinstance(task, JobTask) else JobTask(tuple(words))
     jobs = check_request(words, registry, is_sweep=True)
     if len(registry.folders) > 1:
@@ -96,7 +106,8 @@ def run_sweep(
         return sweep
     require_no_run(folder)
     require_own_pages(folder, "hydra.sweep.dir")  # rather than after all jobs
-    if config.hydra.runtime.choices["hydra/launcher"] != "basic":  # which writes no files itself
+    sweep.launcher = launcher
+    if launcher["name"] not in WITHOUT_FILES:
         require_regular(folder, "hydra.sweep.dir")
     with sweep.locked():
         sweep.find_folders()  # again: before the lock, another process may have worked here
@@ -118,6 +129,7 @@ def _launch(sweep: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
         total=len(sweep.jobs),
         resume=sweep.resume,
         process=os.getpid(),
+        devices=frozenset(job.config["device"] for job in jobs),
         watcher=SweepWatcher(sweep, jobs),
     )
     launcher = Plugins.instance().instantiate_launcher(
@@ -130,10 +142,12 @@ def _launch(sweep: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
         with signals.raising():
             for result in launcher.launch(overrides, initial_job_idx=0) if jobs else ():
                 _ = result.return_value  # raises what a job should not have raised
-    except BaseException:
+    except BaseException as error:
         sweep.gather()
         sweep.save()
         sweep.show_state()
+        if sweep.launcher["name"] not in WITHOUT_FILES and isinstance(error, Exception):
+            raise launcher_failure(error, config, sweep.resume) from error
         echo(f"interrupted; go on with: {sweep.resume}")
         raise
     sweep.gather()
@@ -155,6 +169,12 @@ class SweepWatcher:
     def ended(self, index: int, failure: UserError | None) -> None:
         """Record how a job ended."""
         self.sweep.note(self.jobs[index], "failed" if failure else "done", str(failure or ""))
+
+    def killed(self, index: int, failure: UserError) -> None:
+        """Record that a job was given up, also in the status that its process has left behind."""
+        job = self.jobs[index]
+        Record(job.folder, job.config).replace_state("failed", str(failure))
+        self.ended(index, failure)
 
 
 def _with_another_sweeper(words: list[str], task: JobTask, registry: Registry) -> int:
@@ -192,4 +212,5 @@ def resume_sweep(folder: Path, registry: Registry, device: str | None = None) ->
         if not is_setting or re.search(r"\$\{.*:", word, re.DOTALL):
             raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
     place = f"hydra.sweep.dir={hydra_value(str(folder.absolute()))}"
-    return sweep_command([*words, place], registry, device=device)
+    launcher = chosen_again(recorded_launcher(folder))
+    return sweep_command([*words, *launcher, place], registry, device=device)

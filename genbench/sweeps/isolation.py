@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 
 def _set_environment(wanted: dict[str, str]) -> None:
@@ -36,12 +37,22 @@ SHARED_STATE: tuple[
 )
 
 
+# What libraries read that are loaded later; torch has been loaded.
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
 @contextmanager
-def isolated() -> Iterator[None]:
-    """Whatever is done inside leaves the process as it was: its memory on the GPU is freed, too."""
+def isolated(threads: int | None = None) -> Iterator[None]:
+    """Whatever is done inside leaves the process as it was: its memory on the GPU is freed, too.
+
+    It uses so many threads. None leaves them to the libraries.
+    """
     before = [(read(), put_back) for read, put_back in SHARED_STATE]
     try:
-        with warnings.catch_warnings(), matplotlib.rc_context():
+        with warnings.catch_warnings(), matplotlib.rc_context(), threadpool_limits(threads):
+            if threads is not None:
+                torch.set_num_threads(threads)
+                os.environ.update(dict.fromkeys(THREADS, str(threads)))
             yield
     finally:
         for value, put_back in before:

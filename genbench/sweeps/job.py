@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from hydra.core.hydra_config import HydraConfig
 
 from genbench.runs.directory import Record
-from genbench.runs.progress import Display, JobDisplay
+from genbench.runs.progress import Display
 from genbench.runs.summary import brief_run
+from genbench.sweeps.display import ForwardingDisplay, JobDisplay, JobTable, TabledJobDisplay
 from genbench.sweeps.launch import attempt, composed_registry, execute, plain_config
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report
@@ -28,6 +29,9 @@ class Watcher(Protocol):
     def ended(self, index: int, failure: UserError | None) -> None:
         """A job has ended, with this failure or none."""
 
+    def killed(self, index: int, failure: UserError) -> None:
+        """The process of a job was killed, and the job is given up with this failure."""
+
 
 @dataclass(frozen=True)
 class JobTask:
@@ -36,6 +40,9 @@ class JobTask:
     `words` are the overrides of the command, with their lists of values. `labels` and `numbers` are
     how each job is called on the screen, by its place among those that run. `device` is where to
     compute, if not where the settings say. `objective` names the number that a job returns.
+    `threads` is how many a job uses; None is what its libraries choose. `devices` are the values of
+    `device` of all jobs, where they are known. In a worker of our launcher, `send` sends what a job
+    shows, and `is_shown` is whether the other process has live lines.
     """
 
     words: tuple[str, ...] = ()
@@ -47,10 +54,14 @@ class JobTask:
     resume: str = ""
     process: int = 0
     watcher: Watcher | None = None
+    threads: int | None = None
+    devices: frozenset[str] = frozenset()
+    send: Callable[[tuple[Any, ...]], None] | None = None
+    is_shown: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
         """The task without its watcher, which stays in its process."""
-        return {**self.__dict__, "watcher": None}
+        return {**self.__dict__, "watcher": None, "send": None}
 
     def __call__(self, cfg: Any) -> float:
         """Run what Hydra has composed in the folder that it chose; returns the objective.
@@ -67,9 +78,10 @@ class JobTask:
 
         with signals.listening():
             watcher = self.watcher if os.getpid() == self.process else None
-            known = () if watcher is None else watcher.started(index)
             display = self._display(index, " ".join(info.overrides.task), watcher is not None)
-            failure = run_job(run, folder, display, known)
+            if watcher is not None:
+                display.known = watcher.started(index)
+            failure = run_job(run, folder, display, self.threads)
             record = Record(folder, {})
             if failure and not ((folder / "status.json").exists() or record.foreign):
                 record.write_status("failed", reason=str(failure))  # no run was there to record it
@@ -79,6 +91,8 @@ class JobTask:
 
     def _display(self, index: int, label: str, is_alone: bool) -> JobDisplay:
         """The lines of a job. Jobs that run at the same time have no live line."""
+        if self.send is not None:
+            return ForwardingDisplay(self.send, self.is_shown)
         if not self.labels:
             return JobDisplay(label or "default settings", index + 1)
         width = max(map(len, self.labels))
@@ -86,20 +100,27 @@ class JobTask:
         display.is_live = display.is_live and is_alone
         return display
 
+    def tabled(self, table: JobTable, index: int, label: str) -> TabledJobDisplay:
+        """The lines of a job that runs in a worker, in the table of all."""
+        if not self.labels:
+            return TabledJobDisplay(table, label or "default settings", index + 1)
+        width = max(map(len, self.labels))
+        return TabledJobDisplay(table, self.labels[index], self.numbers[index], self.total, width)
+
 
 def run_job(
-    run: Callable[[Display], Any], folder: Path, display: JobDisplay, known: Collection[str] = ()
+    run: Callable[[Display], Any], folder: Path, display: JobDisplay, threads: int | None = None
 ) -> UserError | None:
     """Let a job run in its folder and show on a line how it ended; returns what it failed with.
 
-    A reason in `known`, because an earlier job failed with it, is not printed again.
+    It uses so many threads, or as many as its libraries choose.
     """
     display.begin()
     from genbench.evaluation.registry import headlines
     from genbench.sweeps.isolation import isolated  # which imports torch, as the jobs will
 
     try:
-        with isolated():
+        with isolated(threads):
             failure = attempt(lambda: run(display))
     except BaseException:
         display.ended("interrupted")
@@ -108,9 +129,7 @@ def run_job(
         found = read_json_or_empty(folder / "metrics.json", METRICS)
         display.ended("done", brief_run(found, headlines()))
     else:
-        display.ended("failed")
-        if str(failure) not in known:
-            report(failure)
+        display.ended("failed", failure=failure)
     return failure
 
 

@@ -2,8 +2,8 @@
 
 SWEEP/JOB/                  the run directory of each job, named by its model, dataset and
                             chosen values
-SWEEP/sweep_summary.json    the command, and for each job its overrides, state, reason, directory
-                            and the command that runs it alone
+SWEEP/sweep_summary.json    the command, the launcher, and for each job its overrides, state,
+                            reason, directory and the command that runs it alone
 """
 
 import json
@@ -25,7 +25,7 @@ from genbench.config.saved import recorded
 from genbench.config.validation import known_settings
 from genbench.config.values import flatten
 from genbench.runs.directory import Record, digests
-from genbench.runs.sweep_summary import SUMMARY, differing, write_summary
+from genbench.runs.sweep_summary import SUMMARY, differing, recorded_launcher, write_summary
 from genbench.settings.setting import written
 from genbench.sweeps.launch import resume_command
 from genbench.utils import signals
@@ -92,6 +92,7 @@ class Sweep:
             self.jobs.append(Job(absolute(overrides, [config], registry), config, place))
         self.words = absolute(_own(words), [job.config for job in self.jobs], registry)
         self.done_before = 0  # jobs that an earlier command has done
+        self.launcher = recorded_launcher(folder)  # of the earlier command, until another starts
 
     def find_folders(self) -> None:
         """Find the folder that has a job's settings already, or choose a new one, for every
@@ -222,7 +223,7 @@ class Sweep:
         """Write the summary if it has changed. The sweep goes on if that fails."""
         jobs = [self._row(job) for job in self.jobs]
         try:
-            write_summary(self.folder, self.words, jobs)
+            write_summary(self.folder, self.words, self.launcher, jobs)
         except CannotWrite as error:  # the runs themselves are on record
             report(error)
 

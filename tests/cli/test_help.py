@@ -34,6 +34,7 @@ from genbench.settings.fields import (
     only_with,
 )
 from genbench.settings.setting import Setting, alternatives_of, written
+from genbench.sweeps.launchers import split_options
 from genbench.utils.imports import locate
 
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
@@ -174,7 +175,8 @@ def test_every_example_is_a_command_that_would_run(name, monkeypatch):
     page = name_help(name, CATALOGUE)
     for line in re.findall(r"^  (genbench .*)$", page, re.M):
         flags = parse_flags(shlex.split(line)[1:])
-        assert check_request(flags.overrides, CATALOGUE, COMMANDS, flags.multirun), line
+        words = split_options(flags.overrides)[0] if flags.multirun else flags.overrides
+        assert check_request(words, CATALOGUE, COMMANDS, flags.multirun), line
     assert name in GROUPS or "\nExample" in page
 
 

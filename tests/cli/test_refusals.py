@@ -228,7 +228,7 @@ def test_a_wrong_request_is_refused_in_one_line(args, says, genbench, tmp_path):
     ids=range(17),
 )
 def test_damaged_configs_of_ones_own_are_refused_in_one_line(text, says, genbench, tmp_path):
-    for name in ("model/mine.yaml", "hydra/launcher/basic.yaml"):
+    for name in ("model/mine.yaml", "hydra/launcher/genbench.yaml"):
         shutil.rmtree(tmp_path / "own", ignore_errors=True)
         (tmp_path / "own" / name).parent.mkdir(parents=True)
         if text is None:

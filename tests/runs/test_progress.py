@@ -12,9 +12,10 @@ from genbench.config.registry import builtin_registry
 from genbench.config.request import check_request
 from genbench.evaluation.registry import headlines, measures
 from genbench.runs import progress, summary
-from genbench.runs.progress import Display, JobDisplay, terms
+from genbench.runs.progress import Display, terms
 from genbench.runs.summary import brief_run, headline, show_run
 from genbench.runs.sweep_summary import swept
+from genbench.sweeps.display import JobDisplay
 from genbench.sweeps.sweep import Sweep
 from genbench.utils.console import PipeSafeConsole
 from genbench.utils.text import counted, duration, quoted

@@ -1,0 +1,50 @@
+"""The launcher of genbench, `hydra/launcher=genbench`, in a namespace package where Hydra finds it.
+
+It runs the jobs of a sweep on this machine, several at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+@dataclass
+class GenbenchLauncherConf:
+    """The fields of `hydra.launcher`, which `jobs=` and `threads=` set in a command with `-m`."""
+
+    _target_: str = "hydra_plugins.genbench_launcher.GenbenchLauncher"
+    jobs: Any = "auto"
+    threads: Any = "auto"
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="genbench", node=GenbenchLauncherConf, provider="genbench"
+)
+
+
+class GenbenchLauncher(Launcher):
+    """Runs jobs in worker processes, or one by one: see `genbench.sweeps.launcher.launch`."""
+
+    def __init__(self, **settings: Any) -> None:
+        """The settings are read from the config, where they are checked."""
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keep the context, task and config that Hydra hands over."""
+        self.hydra_context, self.task, self.config = hydra_context, task_function, config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """Run the jobs; returns what each of them returned."""
+        from genbench.sweeps.launcher import launch  # late: Hydra imports all plugins first
+
+        context, config = self.hydra_context, self.config
+        return launch(self.task, context, config, job_overrides, initial_job_idx)
