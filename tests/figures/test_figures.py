@@ -637,3 +637,13 @@ def test_a_film_has_its_frames_in_order_and_ends_with_the_last():
         and animation([*frames[:1], *broken]) == (b"", 3)
         and animation([]) == (b"", 0)
     )
+
+
+def test_a_picture_of_the_plane_says_how_many_points_lie_outside(monkeypatch):
+    notes = []
+    monkeypatch.setattr(Page, "canvas", lambda page, *size: notes.append(page.note) or 1 / 0)
+    where = plane.Plane(torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+    for points in ([[0.5, 0.5], [5.0, 0.5], [0.5, -3.0]], [[0.5, 0.5]]):
+        with pytest.raises(ZeroDivisionError):
+            plane.cloud(torch.tensor(points), where, Page("title", "samples"))
+    assert notes == ["samples; 2 outside the picture", "samples"]
