@@ -61,7 +61,8 @@ def draw_samples(
         else f"the {len(features)} features of most variance of "
     )
     note = f"{which}{many} and {len(data):,} training points"
-    return vectors.pair_plot(data, samples, features, scene.page(note))
+    shown = {index: scene.data.feature(index) for index in features}
+    return vectors.pair_plot(data, samples, shown, scene.page(note))
 
 
 def show_density(scene: Scene, model: Model) -> torch.Tensor | None:
