@@ -27,6 +27,7 @@ from genbench.settings.run import RunSettings
 from genbench.trained import Trained
 from genbench.training.defaults import resolve_auto
 from genbench.training.loop import Fitted, fit_model, is_drawn
+from genbench.training.memory import require_room_for_model
 from genbench.training.objective import final
 from genbench.utils.errors import UserError
 from genbench.utils.files import write_json
@@ -189,6 +190,7 @@ def build(config: dict, data: Data) -> Model:
     make: Callable[..., Model] = chosen
     if getattr(settings.dataset, "standardize", False):  # which images do not have
         make = partial(Standardized, inner_class=chosen)
+    require_room_for_model(make, chosen, data.spec, settings)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(settings.seed, "weights"))
         model = make(data.spec, settings)

@@ -30,7 +30,6 @@ from genbench.figures.reconstructions import draw_reconstructions, reconstructed
 from genbench.figures.samples import draw_samples
 from genbench.figures.scene import Scene
 from genbench.model import Model, supports
-from genbench.runs.checkpoint_files import MEMORY
 from genbench.settings.commands import (
     HeldOutOptions,
     InterpolateOptions,
@@ -46,6 +45,7 @@ from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, make_folder, read_bytes, write
+from genbench.utils.memory import MEMORY, require_room
 from genbench.utils.text import counted, quoted
 
 Generated = tuple[dict[str, torch.Tensor], torch.Tensor | None]
@@ -204,15 +204,9 @@ def _require_room(trained: Trained, options: OutputOptions) -> None:
     values = options.values()
     points = values.get("n", width) * values.get("steps", 1)
     size = 4 * COPIES * points * (trained.data.spec.size + width)  # bytes
-    if size > MEMORY:
-        name = max(("n", "steps"), key=lambda option: values.get(option, 0))
-        what = (
-            f"{points:,} points would take {size / 2**30:,.3g} GiB of memory, "
-            f"and this machine has {MEMORY / 2**30:,.3g}"
-        )
-        raise UserError(
-            name, what, values[name], f"{name}={max(1, MEMORY // (size // values[name]))} at most"
-        )
+    name = max(("n", "steps"), key=lambda option: values.get(option, 0))
+    fix = f"{name}={max(1, MEMORY * values[name] // max(size, 1))} at most"
+    require_room(name, f"{points:,} points", size, values[name], fix)
 
 
 COPIES = (

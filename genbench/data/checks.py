@@ -55,17 +55,6 @@ def classes_of(splits: dict[str, Split]) -> tuple[int, tuple[int, ...]]:
     return classes, tuple(c for c in range(classes) if c not in trained)
 
 
-def check_columns(source: RawDataset, name: str) -> None:
-    """UserError unless there is a name for each value of a point of the dataset `name`, or none."""
-    count, size = len(source.columns), source.x[0].numel() if len(source.x) else 0
-    if count and count != size:
-        raise UserError(
-            f"dataset={name}",
-            f"has names for {count} columns, and points of {size} values",
-            fix="let its loader name each column, or none",
-        )
-
-
 def warn_of_unseen(test: Split, absent: tuple[int, ...], names: tuple[str, ...]) -> None:
     """Warn of classes that test points have but no training point has."""
     unseen = [c for c in absent if test.y is not None and bool((test.y == c).any())]

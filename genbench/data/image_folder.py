@@ -18,6 +18,7 @@ from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
 
 from genbench.config.picture_headers import in_short, path_below, unreadable, why_bad
 from genbench.config.picture_layout import picture_layout, require_filled
+from genbench.data.preprocessing import require_room_for_images
 from genbench.data.types import RawDataset
 from genbench.settings.datasets import ImageFolderSettings
 from genbench.utils.console import echo
@@ -78,6 +79,8 @@ def _pictures(
     pictures: dict[Path, np.ndarray] = {}
     bad: list[str] = []
     known_format = False
+    if s.resize is not None:
+        require_room_for_images(len(files), s.channels if s.channels == 3 else 1, s.resize, 1)
     for file in files:
         check()
         try:

@@ -10,13 +10,7 @@ from typing import Any
 import torch
 
 from genbench.config.declarations import typed_dataset
-from genbench.data.checks import (
-    check_columns,
-    check_labels,
-    check_values,
-    classes_of,
-    warn_of_unseen,
-)
+from genbench.data.checks import check_labels, check_values, classes_of, warn_of_unseen
 from genbench.data.noise import add_noise, requested_noise
 from genbench.data.preprocessing import moments_of, resized
 from genbench.data.splits import hide_labels, keep_classes, split_points
@@ -57,7 +51,6 @@ def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
         digest=_digest(splits.values()),
         reference=reference,
         moments=moments,
-        columns=source.columns,
     )
 
 
@@ -66,11 +59,9 @@ def _source(s: DatasetSettings) -> RawDataset:
     source = locate(s.loader, "dataset.loader")(s)
     check_values(source, s.name)
     check_labels(source, s.name)
-    check_columns(source, s.name)
-    texts = (source.names, source.skipped, source.columns)
-    names, skipped, columns = (tuple(map(plain, some)) for some in texts)
+    names, skipped = (tuple(map(plain, texts)) for texts in (source.names, source.skipped))
     size = s.resize if isinstance(s, ImageSettings) else None
-    return resized(source._replace(names=names, skipped=skipped, columns=columns), size)
+    return resized(source._replace(names=names, skipped=skipped), size)
 
 
 def _reference(source: RawDataset, s: DatasetSettings) -> Reference | None:

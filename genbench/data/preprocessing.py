@@ -5,12 +5,15 @@ same, by the same call of torch, and bytes it rounds otherwise (a fifth of the p
 to 21 of 255), so that results would change.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 
 from genbench.data.types import RawDataset
 from genbench.utils import signals
 from genbench.utils.errors import UserError
+from genbench.utils.memory import require_room
 
 IMAGES_AT_ONCE = 1000  # images that are resized between two checks for a signal
 
@@ -25,6 +28,8 @@ def resized(source: RawDataset, size: list[int] | None) -> RawDataset:
     if source.x.dim() != 4:
         raise UserError("dataset.resize", "the data are no images", size, "leave it out")
     to_bytes = source.unit and not source.x.is_floating_point()
+    images = len(source.x) + (0 if source.test_x is None else len(source.test_x))
+    require_room_for_images(images, source.x.shape[1], size, 1 if to_bytes else 4)
 
     def stretched(x: torch.Tensor) -> torch.Tensor:
         chunks = []
@@ -40,6 +45,14 @@ def resized(source: RawDataset, size: list[int] | None) -> RawDataset:
     test_x = None if source.test_x is None else stretched(source.test_x)
     scale = 1 / 255 if to_bytes else 1.0
     return source._replace(x=stretched(source.x), test_x=test_x, scale=scale, trials=None)
+
+
+def require_room_for_images(images: int, channels: int, size: list[int], width: int) -> None:
+    """UserError for so many images of this height and width, each value of so many bytes, that
+    they cannot fit the memory twice: one by one, and put together.
+    """
+    needed = 2 * images * channels * math.prod(size) * width
+    require_room("dataset.resize", f"{images:,} images", needed, size, "a smaller height and width")
 
 
 def moments_of(source: RawDataset) -> tuple[torch.Tensor, torch.Tensor] | None:

@@ -163,7 +163,6 @@ class RawDataset(NamedTuple):
     names           names of the labels 0, 1, ..., if they have any
     skipped         files that were left out, each with the reason
     ordered         whether the last points are for validation, rather than random ones
-    columns         names of the D values of a point, as of a table's columns, for pictures
     """
 
     x: torch.Tensor
@@ -177,7 +176,6 @@ class RawDataset(NamedTuple):
     names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     ordered: bool = False
-    columns: tuple[str, ...] = ()
 
 
 class Reference(NamedTuple):
@@ -218,11 +216,6 @@ class Data(NamedTuple):
     digest: str = ""
     reference: Reference | None = None
     moments: tuple[torch.Tensor, torch.Tensor] | None = None
-    columns: tuple[str, ...] = ()
-
-    def feature(self, index: int) -> str:
-        """The name of a value of a point, counted from 0."""
-        return self.columns[index] if self.columns else f"x{index + 1}"
 
     def called(self, label: int) -> str:
         """The name of a label."""

@@ -13,7 +13,6 @@ import torch
 from genbench.data.types import Density
 from genbench.figures.canvas import GREY, ORANGE, Canvas, Page, Style, shades
 from genbench.figures.ranges import axis_range, places
-from genbench.utils.text import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,12 +57,6 @@ class Plane:
         its pictures would be a line, on which matplotlib's enlargement of images never ends.
         """
         return max(self.lengths) <= MOST_OBLONG * min(self.lengths)
-
-    def outside(self, points: torch.Tensor) -> int:
-        """How many of these points [n, 2] lie outside, where no picture shows them."""
-        points = points.detach().cpu()
-        low, high = points.new_tensor(self.low), points.new_tensor(self.high)
-        return int((~((points >= low) & (points <= high)).all(1)).sum())
 
     def size(self, side: int) -> tuple[int, int]:
         """Pixels across and upwards of this part of the plane, whose longer side is this long."""
@@ -129,9 +122,6 @@ class Plane:
 
 def cloud(points: torch.Tensor, plane: Plane, page: Page) -> torch.Tensor:
     """Points [n, 2] over the backdrop."""
-    outside = plane.outside(points)
-    if outside:
-        page = page._replace(note=f"{page.note}; {number(outside)} outside the picture")
     canvas = plane.canvas(page)
     dots(plane.on(canvas), points)
     return canvas.picture()
@@ -158,8 +148,7 @@ def clouds(named: dict[str, torch.Tensor], plane: Plane, page: Page) -> torch.Te
     for i, (name, points) in enumerate(named.items()):
         axes = plane.on(canvas, 50 + (wide + 70) * i, 20, 250)
         dots(axes, points)
-        outside = plane.outside(points)
-        canvas.heading(axes, f"{name} ({number(outside)} outside)" if outside else name)
+        canvas.heading(axes, name)
     return canvas.picture()
 
 

@@ -61,8 +61,7 @@ def draw_samples(
         else f"the {len(features)} features of most variance of "
     )
     note = f"{which}{many} and {len(data):,} training points"
-    shown = {index: scene.data.feature(index) for index in features}
-    return vectors.pair_plot(data, samples, shown, scene.page(note))
+    return vectors.pair_plot(data, samples, features, scene.page(note))
 
 
 def show_density(scene: Scene, model: Model) -> torch.Tensor | None:

@@ -3,7 +3,7 @@ scatters.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -22,12 +22,12 @@ from genbench.figures.ranges import axis_range
 
 
 def pair_plot(
-    data: torch.Tensor, samples: torch.Tensor, features: Mapping[int, str], page: Page
+    data: torch.Tensor, samples: torch.Tensor, features: Sequence[int], page: Page
 ) -> torch.Tensor:
     """Data and samples [n, D] in every two of some features: histograms on the diagonal, clouds of
-    points below it. `features` are the names of those that are shown, by their index.
+    points below it.
     """
-    k, names = len(features), [unmathed(_short(name, 18)) for name in features.values()]
+    k = len(features)
     canvas = page.canvas(130 * k + 46, 130 * k + 34)
     panels = canvas.panels(k, k)
     clouds = ((samples, ORANGE, "samples"), (data, BLUE, "data"))
@@ -63,8 +63,8 @@ def pair_plot(
             if i == j:
                 axes.set_yticks([])
             axes.set(
-                xlabel=names[j] if i == k - 1 else "",
-                ylabel=names[i] if j == 0 and i > 0 else "",
+                xlabel=f"x{features[j] + 1}" if i == k - 1 else "",
+                ylabel=f"x{features[i] + 1}" if j == 0 and i > 0 else "",
             )
     handles, labels = panels[0, 0].get_legend_handles_labels()
     canvas.legend(panels[0, 1], handles=handles, labels=labels, loc="upper left")

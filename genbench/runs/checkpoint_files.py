@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 from genbench.utils.files import Unreadable, digest_of, opened
+from genbench.utils.memory import MEMORY
 
 NAME = re.compile(r"checkpoint-(\d{6,})-(\d{6,})-([0-9a-f]{64})\.pt")
 ARCHIVE_END = b"PK\5\6"  # the first of the last 22 bytes of a file that torch writes
-MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # bytes; no checkpoint has more
 
 
 def checkpoints(folder: Path) -> list[Path]:

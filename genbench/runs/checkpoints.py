@@ -14,10 +14,11 @@ from typing import Any
 import torch
 
 from genbench.config.values import flatten
-from genbench.runs.checkpoint_files import MEMORY, NAME, checkpoints, is_intact
+from genbench.runs.checkpoint_files import NAME, checkpoints, is_intact
 from genbench.runs.directory import digest, with_todays_loader
 from genbench.utils.errors import UserError
 from genbench.utils.files import kind, read_bytes, require_bounded, set_aside, write
+from genbench.utils.memory import MEMORY
 from genbench.utils.schema import SETTINGS, Maybe, fault, is_finite_number, positive, whole
 from genbench.utils.text import quoted
 

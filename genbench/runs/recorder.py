@@ -27,6 +27,7 @@ from genbench.runs.progress import Display
 from genbench.settings.fields import is_auto
 from genbench.settings.run import RunSettings
 from genbench.training.loop import Position, Stopwatch
+from genbench.training.memory import out_of_memory
 from genbench.training.stopping import EarlyStopping
 from genbench.utils.errors import UserError, lacks_memory, plain
 from genbench.utils.files import CannotWrite, finite, sweep_temporaries, write, write_json
@@ -65,6 +66,7 @@ class Run:
         self.checkpointing = Checkpointing(self.folder, config, self.echo)
         self.auto: dict[str, Any] = {}  # what `auto` stands for, by the name of the setting
         self.data: Data  # from `set_data` on
+        self.shape: tuple[int, ...] | None = None  # of a data point, until `set_data` unknown
         self.posthoc: str | None = None  # the file of what was fitted after training
         self.started = time.perf_counter()
         self.owns_status = False  # whether status.json is about this session
@@ -131,7 +133,7 @@ class Run:
 
     def set_data(self, data: Data) -> None:
         """Take note of the data, and list the files that were left out of them."""
-        self.data = data
+        self.data, self.shape = data, data.spec.shape
         if data.skipped:
             path = self.folder / "skipped.txt"
             write(path, "".join(f"{line}\n" for line in data.skipped).encode())
@@ -287,10 +289,7 @@ class Run:
         """The line for the user about an error that no code foresaw."""
         log = self.folder / "run.log"
         if lacks_memory(error):
-            batch_size = self.auto.get("batch_size", self.settings.batch_size)
-            fix = f"a smaller batch_size or model; see {log}"
-            what = "the memory does not suffice"
-            return UserError("batch_size", what, batch_size, fix, code=1)
+            return out_of_memory(self.settings, self.shape, self.auto, f"see {log}")
         name = type(error).__name__
         what = f"{name}: {error}" if str(error) else name
         return UserError(str(self.folder), what, fix=f"see {log}", code=1)

@@ -17,6 +17,7 @@ from genbench.settings.fields import (
     only_with,
 )
 from genbench.utils.errors import UserError
+from genbench.utils.memory import require_room
 
 ValSize = Annotated[
     Count | Share | Literal["auto"],
@@ -40,6 +41,9 @@ Standardize = Annotated[
         )
     ),
 ]
+# Of a point in the plane while it is drawn: noise, mean and both together in double precision, the
+# point in single precision, and its label.
+BYTES_OF_DRAW = 64
 # Where a density has its modes, and how wide they are: draws must fit single precision.
 Coordinate = Annotated[float, Field(ge=-1e30, le=1e30)]
 Width = Annotated[float, Field(gt=0, le=1e30)]
@@ -135,6 +139,17 @@ class SyntheticSettings(VectorSettings):
     val_size: ValSize = "auto"
     test_size: TestSize = 10000
     standardize: Standardize = False
+
+    @model_validator(mode="after")
+    def check_room(self) -> "SyntheticSettings":
+        """The points must fit the memory."""
+        for name in ("size", "test_size"):
+            points = getattr(self, name)
+            if isinstance(points, int):
+                fix = f"lower dataset.{name}"
+                needed = points * BYTES_OF_DRAW
+                require_room(f"dataset.{name}", f"{points:,} points", needed, points, fix)
+        return self
 
 
 class DigitsSettings(TestSizeSettings, ImageSettings):

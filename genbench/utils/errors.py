@@ -51,6 +51,7 @@ def lacks_memory(error: BaseException) -> bool:
     return (
         isinstance(error, MemoryError)
         or "allocate memory" in str(error)
+        or "Storage size calculation overflowed" in str(error)
         or "CUDA out of memory" in str(error)
     )
 

@@ -429,7 +429,7 @@ def test_help_and_tab_know_every_option(command, genbench, tmp_path):
 def test_more_points_than_fit_the_memory_are_refused_before_any_is_drawn(
     command, options, finished, genbench, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("genbench.cli.generate.MEMORY", 100_000)
+    monkeypatch.setattr("genbench.utils.memory.MEMORY", 500_000)
     done = genbench(command, str(finished("vae")), f"{options}=1000", "to=asked", "device=cpu")
     assert done.returncode == 2 and not (tmp_path / "asked").exists()
     assert re.search(

@@ -172,6 +172,8 @@ PACKAGE = "# @package _global_\n"
         ("dataset=gaussians dataset.scales=[1e-320,1,1]", ["dataset.scales: is too near zero"]),
         ("dataset=gaussians dataset.means=[[3e38],[0.],[0.]]", ["dataset.means: must be list of"]),
         ("dataset=moons dataset.noise=3e38", ["dataset.noise: must be float in (0, 1e+30]"]),
+        ("dataset=ring dataset.size=99999999999999", ["dataset.size: 99,999,999,999,999 points"]),
+        ("dataset=ring dataset.test_size=99999999999999", ["dataset.test_size: 99,999,999,"]),
         ("model=vae beta=1 beta=2", ["beta: is given twice, as beta=1 and as beta=2"]),
         ("-m beta=1 beta=2,3", ["give it once; -m beta=1,2,3 runs both"]),
         ("model=vae model=gan", ["model: is given twice, as model=vae and as model=gan"]),

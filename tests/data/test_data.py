@@ -10,11 +10,10 @@ from helpers.published import IN_IDX, PUBLISHED, VERIFIED, pin, write, write_ama
 from PIL import Image
 
 from genbench.data import readers
-from genbench.data.checks import check_columns
 from genbench.data.loading import load_data
 from genbench.data.noise import uniform
 from genbench.data.splits import count, order_seed
-from genbench.data.types import DataSpec, RawDataset, Split
+from genbench.data.types import DataSpec, Split
 from genbench.utils.errors import UserError
 
 CPU = torch.device("cpu")
@@ -365,11 +364,3 @@ def test_auto_sets_at_most_a_tenth_of_the_points_aside_for_validation():
     dataset = config_of("pca", "dataset.size=4000", dataset="grid")["dataset"]
     parts = load_data(dataset, torch.device("cpu")).splits
     assert (len(parts["train"]), len(parts["validation"])) == (3600, 400)
-
-
-def test_a_table_with_names_for_other_columns_is_refused():
-    source = RawDataset(torch.zeros(4, 3), None, None, None, unit=False, columns=("a", "b"))
-    with pytest.raises(UserError, match="names for 2 columns, and points of 3 values"):
-        check_columns(source, "mine")
-    check_columns(source._replace(columns=("a", "b", "c")), "mine")
-    check_columns(source._replace(columns=()), "mine")

@@ -273,7 +273,7 @@ def test_data_of_any_size_are_drawn(scale, offset):
         mixtures.centres(x[:1], torch.ones(1), covariance[None], area, PAGE),
         curves.on_the_line(x[:, :1], {}, {"samples": x[:, :1]}, PAGE),
         curves.histograms({"x": Distribution(x[:, :1], None)}, PAGE),
-        vectors.pair_plot(x, x, {0: "x1", 1: "x2"}, PAGE),
+        vectors.pair_plot(x, x, [0, 1], PAGE),
         vectors.profiles({"x": x[:2]}, PAGE),
         vectors.scatter(x, None, str, None, ["first", "second"], PAGE),
         vectors.scatter(x[:, :1], None, str, x[:, :1], ["first"], PAGE),
@@ -425,7 +425,7 @@ def test_the_page_has_room_for_numbers_of_any_size(bounded, monkeypatch):
         Canvas, "picture", lambda page, draw=Canvas.picture: pages.append(page) or draw(page)
     )
     x = torch.randn(100, 4, generator=generator(5)) * torch.tensor([1, 1e4, 1e-3, 300])
-    vectors.pair_plot(x, x, {i: f"x{i}" for i in range(4)}, PAGE)
+    vectors.pair_plot(x, x, [0, 1, 2, 3], PAGE)
     vectors.profiles({"original": 1e4 * x[:4]}, PAGE)
     curves.spectrum(torch.tensor([0.5, 0.3, 0.2]), 2, PAGE)
     curves.histograms({"a": Distribution(x), "b": Distribution(x[:, 1], 1e4)}, PAGE)
@@ -637,24 +637,3 @@ def test_a_film_has_its_frames_in_order_and_ends_with_the_last():
         and animation([*frames[:1], *broken]) == (b"", 3)
         and animation([]) == (b"", 0)
     )
-
-
-def test_a_picture_of_the_plane_says_how_many_points_lie_outside(monkeypatch):
-    notes = []
-    monkeypatch.setattr(Page, "canvas", lambda page, *size: notes.append(page.note) or 1 / 0)
-    where = plane.Plane(torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
-    for points in ([[0.5, 0.5], [5.0, 0.5], [0.5, -3.0]], [[0.5, 0.5]]):
-        with pytest.raises(ZeroDivisionError):
-            plane.cloud(torch.tensor(points), where, Page("title", "samples"))
-    assert notes == ["samples; 2 outside the picture", "samples"]
-
-
-def test_features_of_a_table_bear_the_names_of_its_columns(monkeypatch):
-    x = torch.randn(50, 3, generator=generator(0))
-    labels = []
-    wine = Data("wine", {"train": Split(x, None)}, DataSpec((3,), False), columns=("a", "b", "c$d"))
-    assert [wine.feature(i) for i in range(3)] == ["a", "b", "c$d"]
-    assert wine._replace(columns=()).feature(2) == "x3"
-    monkeypatch.setattr(Canvas, "picture", lambda canvas: labels.extend(canvas.figure.axes))
-    vectors.pair_plot(x, x, {0: "a", 2: "c$d"}, PAGE)
-    assert {"a", r"c\$d"} <= {axes.get_xlabel() for axes in labels}

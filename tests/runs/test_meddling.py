@@ -285,13 +285,47 @@ def test_runs_started_at_once_have_folders_of_their_own(tmp_path, monkeypatch, u
     assert states == ["done"] * 5
 
 
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("batch_size=50", r"batch_size: .* \(got 50\); fix: a smaller batch_size or model; see "),
+        ("hidden=[32,3000]", r"hidden: .* \(got \[32, 3000\]\); fix: lower hidden; see "),
+        ("dataset.resize=[300,8]", r"dataset.resize: .* \(got \[300, 8\]\); fix: dataset.resize="),
+    ],
+)
 def test_a_batch_that_does_not_fit_the_memory_is_told_with_the_way_out(
-    tmp_path, monkeypatch, undrawn
+    setting, says, tmp_path, monkeypatch, undrawn
 ):
     monkeypatch.setattr(Autoencoder, "step", lambda self, batch: torch.empty(10**16))
-    with pytest.raises(
-        UserError,
-        match=r"batch_size: the memory does not suffice \(got 50\); fix: a smaller batch_size",
-    ) as told:
-        run(small_config("ae"), tmp_path)
+    with pytest.raises(UserError, match=says) as told:
+        run(small_config("ae", setting), tmp_path)
     assert told.value.code == 1 and "Traceback" in (tmp_path / "run.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "memory"),
+    [
+        ("gan", "latent_dim=100000", 30_000_000),
+        ("gan", "latent_dim=9223372036854775807", 100_000_000),
+        ("ae", "hidden=[32,100000]", 30_000_000),
+        ("gmm", "n_init=10000", 100_000_000),
+        ("vae", "dataset.resize=[1000,1000]", 2_000_000_000),  # of the images
+        ("gmm", "dataset.resize=[50,50]", 100_000_000),  # of the model: all images take 9 MB
+    ],
+)
+def test_what_cannot_fit_the_memory_is_refused_before_it_is_made(
+    model, setting, memory, tmp_path, monkeypatch, undrawn
+):
+    monkeypatch.setattr("genbench.utils.memory.MEMORY", memory)
+    name = setting.partition("=")[0]
+    with pytest.raises(UserError, match=rf"{name}: .* would take .* of memory, and this machine"):
+        run(small_config(model, setting), tmp_path)
+
+
+def test_data_that_do_not_fit_the_memory_are_named_not_the_batch(tmp_path, monkeypatch, undrawn):
+    monkeypatch.setattr("genbench.experiment.load_data", lambda *_: torch.empty(10**16))
+    with pytest.raises(UserError, match=r"dataset: .* for the data \(got digits\)"):
+        run(small_config("ae"), tmp_path / "usual")
+    with pytest.raises(UserError, match=r"dataset.size: .* for the data \(got 100000\)"):
+        config = small_config("gan", "dataset.size=100000", dataset="ring")
+        run(config, tmp_path / "large")

@@ -1,7 +1,6 @@
 """Problems of samples: they are all alike, unlike data, cover little of it, or copy it."""
 
 import math
-from collections.abc import Mapping
 
 import torch
 
@@ -99,18 +98,8 @@ def _cover_more(case: Case, modes: int = 0) -> str:
         "ema=0.999" if settings.get("ema") == 0 else "",
         "sampler=gmm" if settings.get("sampler") in ("prior", "gaussian") else "",
         f"n_components={max(modes, 2 * components)}" if isinstance(components, int) else "",
-        *_other_kernels(settings),
         "" if case.model.converged else _twice_as_long(case),
     )
-
-
-def _other_kernels(settings: Mapping[str, object]) -> tuple[str, str]:
-    """Of kernels: the bandwidth that is best for the likelihood and then, as these are as wide in
-    all directions, Gaussians that are not.
-    """
-    bandwidth = settings.get("bandwidth")
-    is_other = bandwidth is not None and bandwidth != "loo"
-    return ("bandwidth=loo" if is_other else "", "model=gmm" if bandwidth == "loo" else "")
 
 
 def _twice_as_long(case: Case) -> str:
