@@ -140,7 +140,7 @@ def _show(words: list[str], registry: Registry) -> int:
         named = (
             folder.resolve().name
         )  # the numbers are there even where nothing declares the model any more
-    state = Record(folder, {}).status.get("state", "not on record")
+    state = Record(folder, {}).state or "not on record"
     if state != "done" and not os.path.lexists(folder / "metrics.json"):
         raise UserError(
             str(folder),

@@ -22,6 +22,7 @@ from genbench.settings.setting import written
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, read_json_or_empty, within
+from genbench.utils.lock import is_locked
 from genbench.utils.schema import STATUS
 from genbench.utils.text import quoted
 
@@ -160,8 +161,8 @@ def _read(folder: Path, registry: Registry) -> RunResult:
         title=printable(named),
         settings=settings,
         own=frozenset(name for name in settings if flat[name] != defaults.get(name, flat[name])),
-        state=status["state"],
-        reason=_reason(status),
+        state=Record(folder, config).state,
+        reason=_reason(folder, status),
         root=printable(str(root)) if root != defaults.get("dataset.root") else "",
         is_named_by_root=is_named_by_root,
         folders=(printable(folder.name),),
@@ -182,11 +183,11 @@ def _with_metrics(run: RunResult) -> RunResult:
     return replace(run, settings=settings, metrics=metrics)
 
 
-def _reason(status: dict) -> str:
+def _reason(folder: Path, status: dict) -> str:
     """Why a run has no numbers."""
     reached = f"after epoch {status['epoch']}" if "epoch" in status else ""
     usual = {
-        "running": f"at work, or killed, {reached}",
+        "running": f"{'at work' if is_locked(folder) else 'killed'} {reached}",
         "interrupted": f"stopped {reached}",
     }.get(status["state"], "")
     return printable(str(status.get("reason") or usual).strip(" ,"))
@@ -196,7 +197,9 @@ def _lost(folder: Path, error: Exception) -> FailedRun:
     """A run with incomplete files: the reason that it gave itself, or what is wrong with them."""
     status = read_json_or_empty(folder / "status.json", STATUS)
     if status.get("state", "done") != "done" and status.get("reason"):
-        return FailedRun(printable(folder.name), printable(status["state"]), _reason(status))
+        return FailedRun(
+            printable(folder.name), printable(status["state"]), _reason(folder, status)
+        )
     what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     return FailedRun(printable(folder.name), "unreadable", printable(what))
 

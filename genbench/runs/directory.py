@@ -40,7 +40,7 @@ from genbench.utils.files import (
     write,
     write_json,
 )
-from genbench.utils.lock import is_lock
+from genbench.utils.lock import is_lock, is_locked
 from genbench.utils.schema import CONFIG, METRICS, STATUS
 from genbench.utils.text import quoted
 
@@ -77,6 +77,15 @@ class Record:
     def status(self) -> dict:
         """The content of status.json; empty if it is lost or damaged."""
         return read_json_or_empty(self.folder / "status.json", STATUS)
+
+    @property
+    def state(self) -> str:
+        """The state in status.json; `interrupted` if it says running and no process is at work.
+
+        Empty if it is lost or damaged.
+        """
+        state = str(self.status.get("state", ""))
+        return "interrupted" if state == "running" and not is_locked(self.folder) else state
 
     @property
     def done(self) -> bool:

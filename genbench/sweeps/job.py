@@ -116,10 +116,11 @@ def run_job(
     It uses so many threads, or as many as its libraries choose.
     """
     display.begin()
-    from genbench.evaluation.registry import headlines
-    from genbench.sweeps.isolation import isolated  # which imports torch, as the jobs will
-
     try:
+        with signals.stopping():  # nothing is lost yet, and torch takes seconds to import
+            import genbench.experiment  # noqa: F401
+            from genbench.evaluation.registry import headlines
+            from genbench.sweeps.isolation import isolated
         with isolated(threads):
             failure = attempt(lambda: run(display))
     except BaseException:

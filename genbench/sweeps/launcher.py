@@ -63,10 +63,8 @@ class Launch:
         Path(str(hydras.sweep.dir)).mkdir(parents=True, exist_ok=True)
         devices = {self.task.device} if self.task.device else self.task.devices
         gpus = gpu_count(devices or {str(self.config.device)})
-        count = self.jobs
-        if isinstance(count, str):
-            count = gpus or max(1, core_count() // self.threads)
-        count = min(count, len(overrides))
+        auto = gpus or max(1, core_count() // self.threads)
+        count = min(auto if isinstance(self.jobs, str) else self.jobs, len(overrides))
         task = replace(self.task, threads=self.threads)
         if count <= 1:
             return [

@@ -46,8 +46,8 @@ def _watch(pipe: Connection) -> None:
     """
     with suppress(EOFError, OSError):
         while pipe.recv() == STOP:
-            signals.ask(signal.SIGTERM)
-    signals.ask(signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+    os.kill(os.getpid(), signal.SIGTERM)
     with busy:
         os._exit(128 + signal.SIGTERM)  # the main thread waits for work, and would do so forever
 

@@ -26,6 +26,30 @@ def is_lock(path: Path) -> bool:
     return True
 
 
+_held: set[tuple[int, int]] = set()  # device and inode of the locks that this process holds
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the lock of a folder. Nothing is written.
+
+    A lock of this process is known without opening its file, because closing that would end it.
+    """
+    path = folder / ".lock"
+    with suppress(OSError):
+        if _place(os.lstat(path)) in _held:
+            return True
+        with open(opened(path), "rb") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False
+
+
+def _place(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
+
+
 class InUse(UserError):
     """Another process holds the folder."""
 
@@ -71,6 +95,7 @@ class Lock:
             what = f"process {owner if owner.isdecimal() else 'another'} is at work here"
             raise InUse(str(self.folder), what, fix=f"wait for it, or {self.fix}") from None
         self.file = file
+        _held.add(_place(os.fstat(descriptor)))
         if self.held and os.fstat(descriptor).st_nlink == 1:
             return True
         if self.held:  # a copy made by `cp -l` shares the file
@@ -115,6 +140,7 @@ class Lock:
     def release(self) -> None:
         """Unlock the folder."""
         if self.file is not None:
+            _held.discard(_place(os.fstat(self.file.fileno())))
             self.file.close()
             self.file = None
         if self.descriptor is not None:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.sweeps import PCA, TINY, files, states, summary
 
 from genbench.cli import main as cli
@@ -63,13 +64,17 @@ def recorded(function, results):
     return call
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+SLOW_JOBLIB = pytest.param("joblib", marks=pytest.mark.slow)
+TWO = {"genbench": ["jobs=2"], "joblib": ["hydra.launcher.n_jobs=2"]}  # jobs at once
+
+
+@pytest.mark.parametrize("launcher", ["genbench", SLOW_JOBLIB])
 def test_a_sweep_that_was_killed_goes_on_where_it_was_under_any_launcher(launcher, tmp_path):
     def start(folder):
         words = ["-m", "model=ae", "network=mlp", "hidden=[8]", "schedule=constant", *TINY[1:]]
         words += ["evaluation=none", "draw_every=1000000", "epochs=1,2,100000"]
         words += [f"hydra/launcher={launcher}", f"hydra.sweep.dir={folder}"]
-        words += ["hydra.launcher.n_jobs=2"] * (launcher == "joblib")
+        words += TWO[launcher]
         command = [sys.executable, "-m", "genbench", *words]
         text = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen(command, start_new_session=True, cwd=tmp_path, **text)
@@ -112,20 +117,47 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was_under_any_launcher(launche
     assert "1/3" not in said[0] and "2/3" not in said[0], "only the unfinished job is started"
 
 
-def test_launchers_leave_the_same_summary_and_report(genbench, undrawn):
-    for launcher in ("basic", "joblib"):
-        words = ["latent_dim=2,2,100", "evaluation=none", f"hydra/launcher={launcher}"]
-        assert genbench(*PCA[:-1], *words, f"hydra.sweep.dir={launcher}").returncode == 1
-    basic, joblib = (
+@pytest.mark.parametrize("launcher", ["genbench", SLOW_JOBLIB])
+def test_launchers_leave_the_same_runs_summary_and_report(launcher, genbench, undrawn, monkeypatch):
+    """Also when jobs run at the same time, as each uses as many threads as it would alone."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for joblib
+    for folder, chosen in (("alone", ["jobs=1"]), ("at_once", TWO[launcher])):
+        words = ["latent_dim=2,2,100,3", "evaluation=none", f"hydra.sweep.dir={folder}", *chosen]
+        words += ["hydra/launcher=joblib"] * (chosen == TWO["joblib"])
+        assert genbench(*PCA[:-1], *words).returncode == 1
+    alone, at_once = (
         [{**row, "command": "", "reason": row["reason"].partition(";")[0]} for row in summary(name)]
-        for name in ("basic", "joblib")
+        for name in ("alone", "at_once")
     )
-    assert basic == joblib
+    assert alone == at_once and states("alone") == ["done", "done", "failed", "done"]
     tables = [
         {tuple(row.split(",")[:4]) for row in Path(name, "report.csv").read_text().splitlines()}
-        for name in ("basic", "joblib")
+        for name in ("alone", "at_once")
     ]
     assert tables[0] == tables[1]
+    for job in alone:
+        one, other = (newest(Path(name, job["directory"])) for name in ("alone", "at_once"))
+        assert one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+def newest(folder):
+    """The weights in the newest checkpoint of a run; none if it has failed."""
+    found = sorted(folder.glob("checkpoint-*.pt"))
+    return torch.load(found[-1], weights_only=True)["model"] if found else {}
+
+
+def test_a_launcher_that_cannot_work_is_refused_with_the_setting(genbench, tmp_path):
+    for words, says in (
+        (
+            ["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"],
+            "hydra.launcher.n_jobs: asks for no",
+        ),
+        (["hydra/launcher=joblib", "jobs=2"], "jobs: is an option of hydra/launcher=genbench"),
+        (["jobs=0"], "jobs: must be int in [1, 1000] | auto"),
+        (["hydra.launcher.threads=many"], "threads: must be int in [1, 1000] | auto"),
+    ):
+        done = genbench(*PCA, "latent_dim=2,3", *words)
+        assert done.returncode == 2 and says in done.stderr and not [*tmp_path.iterdir()]
 
 
 def test_a_task_and_being_stopped_survive_the_way_to_a_worker_and_back():

@@ -1,0 +1,56 @@
+"""Calls for the worker processes of a pool, in a module that these can import."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from genbench.utils import signals
+
+
+@dataclass(frozen=True)
+class Look:
+    """Returns a value, the number of its process and the GPU that it sees."""
+
+    value: int
+
+    def __call__(self, send):
+        send(("looked", self.value))
+        return self.value, os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+@dataclass(frozen=True)
+class Die:
+    """Kills its own process, as often as the file has no room for another line."""
+
+    file: Path
+    times: int
+
+    def __call__(self, send):
+        with open(self.file, "a+") as file:
+            file.seek(0)
+            deaths = len(file.readlines())
+            file.write("died\n" * (deaths < self.times))
+        if deaths < self.times:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "alive"
+
+
+@dataclass(frozen=True)
+class Endless:
+    """Works until it is asked to stop, and saves before it does."""
+
+    folder: Path
+    name: str
+
+    def __call__(self, send):
+        (self.folder / f"{self.name}.pid").write_text(str(os.getpid()))
+        send(("begun", self.name))
+        try:
+            with signals.listening():
+                while True:
+                    signals.check()
+                    time.sleep(0.01)
+        finally:
+            (self.folder / f"{self.name}.saved").touch()
