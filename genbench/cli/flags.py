@@ -58,7 +58,7 @@ class _Parser(argparse.ArgumentParser):
         key, colon, what = message.removeprefix("argument ").partition(": ")
         if not colon:
             key, what = "command line", key
-        raise UserError(key, what, fix="see 'genbench --help'")
+        raise UserError(key, what, fix="see 'genbench --hydra-help'")
 
 
 def flags_parser() -> argparse.ArgumentParser:

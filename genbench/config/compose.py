@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -55,9 +55,15 @@ def hydra_ready(registry: Registry) -> Iterator[tuple[Any, list[str]]]:
         raise UserError(
             "--config-dir", f"holds a file that is damaged: {error}", fix="correct it"
         ) from error
+    except MissingConfigException as error:
+        group, _, choice = (error.missing_cfg_file or "").rpartition("/")
+        names = ", ".join(error.options or [])
+        fix = f"choose one of: {names}" if names else "give one that is there"
+        raise UserError(group, "has no such choice", choice, fix) from error
     except (HydraException, OmegaConfBaseException) as error:
         text = str(error) or str(error.__cause__)
-        raise UserError("settings", text, fix="see 'genbench --help'") from error
+        fix = "'genbench --cfg hydra' shows Hydra's settings, 'genbench --help' all others"
+        raise UserError("settings", text, fix=fix) from error
     finally:
         GlobalHydra.instance().clear()
         if outer is not None:

@@ -1,5 +1,6 @@
 """Saving a run's state as checkpoints, and restoring the newest good one."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,14 +16,22 @@ from genbench.training.stopping import EarlyStopping
 from genbench.utils.files import kind, set_aside
 from genbench.utils.text import counted
 
+ALWAYS_SAVED = 1 << 26  # bytes of checkpoints that a session writes before any is too soon
+SAVING_PAUSE = 9  # times as long as a checkpoint took, to the next one
+
 
 class Checkpointing:
     """The checkpoints of one run, which hold all that an exact resume needs."""
 
-    def __init__(self, folder: Path, config: dict, echo: Callable[[str], None]) -> None:
-        self.folder, self.config, self.echo = folder, config, echo
+    def __init__(
+        self, folder: Path, config: dict, echo: Callable[[str], None], resume: str
+    ) -> None:
+        """`echo` writes a line; `resume` is the command that continues the run."""
+        self.folder, self.config, self.echo, self.resume = folder, config, echo, resume
         self.newest: str | None = None  # the name of the newest good checkpoint
         self.step = 0  # after which the newest checkpoint was saved
+        self._written = 0  # bytes of all checkpoints of this session
+        self._ended, self._took = 0.0, 0.0  # when the newest one was written, in how many seconds
         self.length: dict[str, int] = {}  # epochs and steps that the run was given
 
     def save(
@@ -51,18 +60,30 @@ class Checkpointing:
             "events": events,
             "seconds": seconds,
         }
-        self.newest = write_checkpoint(self.folder, at.epoch, at.batches, content).name
-        self.step = at.step
+        began = time.perf_counter()
+        path = write_checkpoint(self.folder, at.epoch, at.batches, content)
+        self._ended = time.perf_counter()
+        self._took = self._ended - began
+        self._written += path.stat().st_size
+        self.newest, self.step = path.name, at.step
+
+    def is_too_soon(self) -> bool:
+        """Whether another checkpoint would make saving more than a tenth of a long training.
+
+        The first checkpoints, up to `ALWAYS_SAVED` bytes, are never too soon.
+        """
+        waited = time.perf_counter() - self._ended
+        return self._written > ALWAYS_SAVED and waited < SAVING_PAUSE * self._took
 
     def restore(
-        self, at: Position, model: Model, stopping: EarlyStopping, data: Data, *, on_record: bool
+        self, at: Position, model: Model, stopping: EarlyStopping, data: Data, before: dict
     ) -> dict[str, Any] | None:
         """Restore position, model and early stopping, and return the content of the checkpoint.
 
         None if there is no checkpoint. Damaged ones, and those of other runs, are set aside where
         an older one can be used. UserError if there are checkpoints and none can be used, or if the
-        run may not become as long as the settings ask for. `on_record` says whether the folder
-        itself names this run's settings.
+        run may not become as long as the settings ask for. `before` is the status of this run
+        before this session, empty where the folder itself does not name its settings.
         """
         epochs = -(-at.total // at.of)
         self.length = {"epochs": epochs, "steps": at.total, "steps_per_epoch": at.of}
@@ -81,21 +102,19 @@ class Checkpointing:
         try:
             path, unusable = read_newest(self.folder, self.config, data.digest, model.device, take)
         except Unusable as error:
-            if error.content is not None and not on_record:
+            if error.content is not None and not before:
                 require_same(error.content["settings"], self.config, error.content["length"])
             raise_unusable(error, self.config, data)
         for other, reason in unusable.items():
             set_aside(other, f"is damaged ({kind(other)})" if kind(other) else reason.what)
+        self._report_lost(at, before)
         if path is None:
             return None
         self.newest, self.step = path.name, at.step
         return restored
 
-    def report_lost(self, at: Position, before: dict[str, Any], resume: str) -> None:
-        """Warn where an earlier session, of which `before` is the status, came further than here.
-
-        `resume` is the command that continues the run.
-        """
+    def _report_lost(self, at: Position, before: dict[str, Any]) -> None:
+        """Warn where an earlier session came further; `before` is the status that it left."""
         if before.get("step", 0) <= at.step:
             return
         lost = before.get("checkpoint") or f"the checkpoint after {counted(before['step'], 'step')}"
@@ -104,7 +123,7 @@ class Checkpointing:
             "replace its numbers at the end" if before["state"] == "done" else "train it again"
         )
         self.echo(f"warning: {lost} is lost; the run goes on {origin}, and will {numbers}")
-        self.echo(f"to keep them instead, stop with Ctrl-C, bring it back, then {resume}")
+        self.echo(f"to keep them instead, stop with Ctrl-C, bring it back, then {self.resume}")
 
     def report(self, at: Position, before: dict[str, str], now: dict[str, str]) -> None:
         """Say where the run resumes, and warn if the machine differs from the one before."""

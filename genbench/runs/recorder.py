@@ -63,7 +63,7 @@ class Run:
         self.pictures = PictureFiles(
             self.folder, self.title, self.settings, self.curves, optional, self.echo
         )
-        self.checkpointing = Checkpointing(self.folder, config, self.echo)
+        self.checkpointing = Checkpointing(self.folder, config, self.echo, self.resume)
         self.auto: dict[str, Any] = {}  # what `auto` stands for, by the name of the setting
         self.data: Data  # from `set_data` on
         self.shape: tuple[int, ...] | None = None  # of a data point, until `set_data` unknown
@@ -167,11 +167,9 @@ class Run:
         """
         # Nothing was refused until here, so this is the place to say how to stop and resume.
         self.echo(f"stop with Ctrl-C, go on with: {self.resume}")
-        known = bool(self.before)
-        content = self.checkpointing.restore(at, model, stopping, self.data, on_record=known)
-        self.checkpointing.report_lost(at, self.before, self.resume)
-        may_end_early = model.until_converged or stopping.patience is not None
-        self.display.start(self.checkpointing.length["epochs"], model.criterion, may_end_early)
+        content = self.checkpointing.restore(at, model, stopping, self.data, self.before)
+        may_end = model.until_converged or stopping.patience is not None
+        self.display.start(self.checkpointing.length["epochs"], model.criterion, may_end)
         if content is None:
             self.curves.rewind(0, None)
             return False
@@ -198,9 +196,13 @@ class Run:
         self.display.drawing()
         self.pictures.draw_progress(epoch, model, data)
 
-    def save(self, at: Position, model: Model, stopping: EarlyStopping) -> None:
+    def save(
+        self, at: Position, model: Model, stopping: EarlyStopping, *, may_skip: bool = False
+    ) -> None:
         """Write a checkpoint. UserError if a weight is not finite, or there is no room."""
         self._check_folder()
+        if may_skip and self.checkpointing.is_too_soon():
+            return
         self.curves.sync()
         events, seconds = self.curves.mark_at(at.epoch), self.seconds
         self.checkpointing.save(at, model, stopping, data=self.data, events=events, seconds=seconds)
@@ -290,8 +292,7 @@ class Run:
         log = self.folder / "run.log"
         if lacks_memory(error):
             return out_of_memory(self.settings, self.shape, self.auto, f"see {log}")
-        name = type(error).__name__
-        what = f"{name}: {error}" if str(error) else name
+        what = f"{type(error).__name__}: {error}".removesuffix(": ")
         return UserError(str(self.folder), what, fix=f"see {log}", code=1)
 
     def _write_status(self, state: str, **more: Any) -> None:

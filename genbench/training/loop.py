@@ -109,8 +109,10 @@ class Recorder(Protocol):
     def draw(self, epoch: int, model: Model, data: Data) -> None:
         """Draw the pictures of an epoch."""
 
-    def save(self, at: Position, model: Model, stopping: EarlyStopping) -> None:
-        """Save a checkpoint."""
+    def save(
+        self, at: Position, model: Model, stopping: EarlyStopping, *, may_skip: bool = False
+    ) -> None:
+        """Save a checkpoint; with `may_skip`, unless saving would take much of the time."""
 
 
 class NullRecorder:
@@ -128,7 +130,9 @@ class NullRecorder:
     def draw(self, epoch: int, model: Model, data: Data) -> None:
         """Do nothing."""
 
-    def save(self, at: Position, model: Model, stopping: EarlyStopping) -> None:
+    def save(
+        self, at: Position, model: Model, stopping: EarlyStopping, *, may_skip: bool = False
+    ) -> None:
         """Do nothing."""
 
 
@@ -161,7 +165,7 @@ def fit_model(model: Model, data: Data, run: Recorder, settings: RunSettings) ->
         while at.train is not None or not done():
             at = _train_epoch(at, model, data, run, stopping, settings)
             if at.epoch % settings.save_every == 0 or done():
-                run.save(at, model, stopping)
+                run.save(at, model, stopping, may_skip=not done())
     except Interrupted:
         run.save(at, model, stopping)
         raise

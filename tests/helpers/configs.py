@@ -168,7 +168,7 @@ class Nowhere:
     def draw(self, epoch, model, data):
         pass
 
-    def save(self, at, model, stopping):
+    def save(self, at, model, stopping, may_skip=False):
         pass
 
 

@@ -13,7 +13,7 @@ from genbench import experiment
 from genbench.experiment import load_run, run
 from genbench.figures.renderer import FigureRenderer
 from genbench.models.ae import Autoencoder
-from genbench.runs import checkpoints
+from genbench.runs import checkpointing, checkpoints
 from genbench.runs.recorder import Run
 from genbench.stats import transport
 from genbench.training import loop, objective
@@ -417,3 +417,22 @@ def test_a_run_stopped_beside_a_weight_that_is_not_finite_does_not_save_it(
     with pytest.raises(UserError, match="is not finite"):
         run(small_config("ae"), tmp_path)
     assert not list(tmp_path.glob("checkpoint-*.pt"))
+
+
+def test_a_run_of_many_short_epochs_does_not_spend_its_time_on_checkpoints(
+    tmp_path, undrawn, monkeypatch
+):
+    config = small_config("ae", "epochs=6")
+    run(config, tmp_path / "all")
+    saved, written = [], checkpointing.write_checkpoint
+
+    def write(folder, epoch, batches, content):
+        saved.append(epoch)
+        return written(folder, epoch, batches, content)
+
+    monkeypatch.setattr(checkpointing, "write_checkpoint", write)
+    monkeypatch.setattr(checkpointing, "SAVING_PAUSE", math.inf)
+    monkeypatch.setattr(checkpointing, "ALWAYS_SAVED", 2 * newest(tmp_path / "all").stat().st_size)
+    run(config, tmp_path / "few")
+    assert saved == [1, 2, 3, 6], "those that a session always has, and the last"
+    assert not differences(outcome(tmp_path / "all"), outcome(tmp_path / "few"))

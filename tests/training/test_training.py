@@ -305,7 +305,7 @@ class Slow(Nowhere):
             at.load_training_state(self.saved)
         return self.saved is not None
 
-    def save(self, at, model, stopping):
+    def save(self, at, model, stopping, may_skip=False):
         self.clock.now += 1000
         self.saved = copy.deepcopy(at.training_state())
 
