@@ -6,6 +6,8 @@ from genbench.data.types import RawDataset, Split
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
 
+LARGEST_LABEL = 100_000  # labels below the largest one are counted, and networks are as wide
+
 
 def check_values(source: RawDataset, name: str) -> None:
     """UserError that names the first point of the dataset `name` with a non-finite value."""
@@ -42,6 +44,10 @@ def _check_label_values(x: torch.Tensor, y: torch.Tensor, kind: str, key: str) -
         what = f"{kind} point {int(y.argmin())}, counted from 0, has a label below 0"
         fix = "give every point its label, and hide some by dataset.labelled"
         raise UserError(key, what, int(y.min()), fix)
+    if len(y) and y.max() > LARGEST_LABEL:
+        what = f"{kind} point {int(y.argmax())}, counted from 0, has a label above all classes"
+        fix = f"number the classes from 0 on; at most to {LARGEST_LABEL:,}"
+        raise UserError(key, what, int(y.max()), fix)
 
 
 def classes_of(splits: dict[str, Split]) -> tuple[int, tuple[int, ...]]:

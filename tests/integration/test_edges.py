@@ -220,6 +220,11 @@ def test_a_class_that_only_test_points_have_is_reported_and_measured(
         ),
         (
             torch.zeros(60).long(),
+            torch.tensor([0] * 8 + [10**12]),
+            "test point 8, counted from 0, has a label above all classes",
+        ),
+        (
+            torch.zeros(60).long(),
             torch.tensor([0] * 8 + [-1]),
             "test point 8, counted from 0, has a label below 0",
         ),
