@@ -57,7 +57,8 @@ def read_settings(folder: Path) -> dict:
     """The content of config.yaml in the directory of a run. Unreadable if it is lost or damaged."""
     file = folder / "config.yaml"
     if not os.path.lexists(file):
-        if os.path.lexists(folder / "status.json") or any(folder.glob("checkpoint-*.pt")):
+        is_folder = os.path.isdir(folder)  # glob fails on a name that no folder can have
+        if is_folder and any([*folder.glob("status.json"), *folder.glob("checkpoint-*.pt")]):
             raise Unreadable(file, "is gone", _again(folder))
         raise UserError(
             str(folder), "is not a run directory", fix="give one that holds a config.yaml"
