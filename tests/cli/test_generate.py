@@ -371,6 +371,10 @@ def test_what_a_run_cannot_give_is_told(finished, genbench, tmp_path):
             ("interpolate", "n=200"),
             "n: this takes 400 points, and the test part has 360 (got 200); fix: n=180, or another part",
         ),
+        (
+            ("traverse", "range=3e38"),
+            "range: leads to codes beyond the numbers of single precision",
+        ),
         (("sample", f"to={folder}/config.yaml"), "config.yaml: is a file where a folder should be"),
         (("sample", "to=/dev/null"), "a folder should be; fix: choose another to=FOLDER"),
     ):
