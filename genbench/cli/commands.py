@@ -23,6 +23,7 @@ def _resume(words: list[str], registry: Registry) -> int:
             "resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN"
         )
     from genbench.sweeps.engine import resume_sweep
+    from genbench.sweeps.launchers import split_options
 
     folder, changes, device = (
         Path(words[0]),
@@ -34,13 +35,14 @@ def _resume(words: list[str], registry: Registry) -> int:
         if word not in changes:
             device = registry.shared()["device"].check(word.partition("=")[2], {})
     if is_sweep(folder):
-        if changes:
+        settings, launcher = split_options(changes)
+        if settings:
             raise UserError(
-                changes[0],
+                settings[0],
                 "a sweep is resumed as it is",
-                fix=f"repeat its command with {changes[0]}",
+                fix=f"repeat its command with {settings[0]}",
             )
-        return resume_sweep(folder, registry, device)
+        return resume_sweep(folder, registry, device, launcher)
     config = recorded(folder, registry)
     for change in changes:
         key, _, value = change.partition("=")

@@ -163,9 +163,8 @@ def _folders(holding: Iterable[str], word: str, registry: Registry) -> list[str]
 
 def _resumed(before: list[str], word: str, registry: Registry) -> list[str]:
     """Directories of runs, sweeps and their runs; then what may change."""
-    return (
-        ["epochs=", "steps=", "device="] if before else _folders((*RUNS, *SWEEPS), word, registry)
-    )
+    changes = ["epochs=", "steps=", "device=", "jobs="]
+    return changes if before else _folders((*RUNS, *SWEEPS), word, registry)
 
 
 def _options(command: str, before: list[str], word: str, registry: Registry) -> list[str]:

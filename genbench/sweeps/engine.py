@@ -4,7 +4,7 @@ its folder.
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,10 +198,17 @@ def _with_another_sweeper(words: list[str], task: JobTask, registry: Registry) -
     return sweep.status
 
 
-def resume_sweep(folder: Path, registry: Registry, device: str | None = None) -> int:
-    """Repeat the command that a sweep's folder holds; returns the exit status.
+def resume_sweep(
+    folder: Path,
+    registry: Registry,
+    device: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> int:
+    """Repeat the command that a sweep's folder holds, with the launcher that it had; returns the
+    exit status.
 
-    As the folder may be somebody else's, the command may name settings and no code.
+    As the folder may be somebody else's, the command may name settings and no code. `options`, such
+    as `jobs`, replace those of the command.
     """
     fix = f"repeat the sweep's own command with hydra.sweep.dir={folder}"
     words = read_json_or_empty(folder / SUMMARY, {"command": [str]}).get("command")
@@ -213,4 +220,5 @@ def resume_sweep(folder: Path, registry: Registry, device: str | None = None) ->
             raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
     place = f"hydra.sweep.dir={hydra_value(str(folder.absolute()))}"
     launcher = chosen_again(recorded_launcher(folder))
-    return sweep_command([*words, *launcher, place], registry, device=device)
+    changed = [f"{name}={value}" for name, value in (options or {}).items()]
+    return sweep_command([*words, *launcher, *changed, place], registry, device=device)

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor
-from concurrent.futures import TimeoutError as WaitedTooLong
+from multiprocessing import TimeoutError as WaitedTooLong
 from typing import Any
 
 from omegaconf import DictConfig

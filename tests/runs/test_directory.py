@@ -4,6 +4,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -13,6 +15,8 @@ from helpers.runs import differences, forked, outcome
 
 from genbench.cli.main import main
 from genbench.config.resolvers import run_name, unique_name
+from genbench.runs.directory import Record
+from genbench.utils.lock import Lock
 
 
 def test_the_same_command_with_the_runs_directory_goes_on(genbench, tmp_path):
@@ -23,6 +27,25 @@ def test_the_same_command_with_the_runs_directory_goes_on(genbench, tmp_path):
     (folder,) = (tmp_path / "outputs").iterdir()
     again = genbench(*args, f"hydra.run.dir=outputs/{folder.name}")
     assert again.returncode == 0 and "is done already" in again.stdout, again.stderr
+
+
+def test_a_run_is_at_work_only_while_a_process_holds_its_lock(tmp_path):
+    record, lock = Record(tmp_path, {}), Lock(tmp_path)
+    assert record.state == ""
+    record.write_status("running")
+    assert record.state == "interrupted", "no process was ever here"
+    lock.acquire()
+    assert record.state == "running" and locked_for_others(tmp_path), "asking did not unlock it"
+    lock.release()
+    assert record.state == "interrupted" and not locked_for_others(tmp_path)
+    record.replace_state("failed", "was killed")
+    assert record.state == "failed" and record.status["reason"] == "was killed"
+
+
+def locked_for_others(folder):
+    """Whether another process finds the folder locked."""
+    code = f"from pathlib import Path\nfrom genbench.utils.lock import is_locked\nprint(is_locked(Path({str(folder)!r})))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True).stdout == b"True\n"
 
 
 def test_only_the_settings_of_a_run_go_on_in_its_directory(genbench, tmp_path, undrawn):

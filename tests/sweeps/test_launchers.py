@@ -16,6 +16,7 @@ from helpers.sweeps import PCA, TINY, files, states, summary
 
 from genbench.cli import main as cli
 from genbench.sweeps.job import JobTask
+from genbench.sweeps.launcher import Launch
 from genbench.utils import signals
 
 
@@ -144,6 +145,21 @@ def newest(folder):
     """The weights in the newest checkpoint of a run; none if it has failed."""
     found = sorted(folder.glob("checkpoint-*.pt"))
     return torch.load(found[-1], weights_only=True)["model"] if found else {}
+
+
+def test_resume_runs_as_many_jobs_at_once_as_the_sweep_did(genbench, uncurved, monkeypatch):
+    started = []
+
+    def run(self, overrides, first):
+        started.append((self.jobs, self.threads, len(overrides)))
+        return []
+
+    monkeypatch.setattr(Launch, "run", run)
+    genbench(*PCA, "latent_dim=2,3", "jobs=2", "threads=3")
+    genbench("resume", "sweep")
+    genbench("resume", "sweep", "jobs=1")
+    genbench("resume", "sweep")
+    assert started == [(2, 3, 2), (2, 3, 2), (1, 3, 2), (1, 3, 2)]
 
 
 def test_a_launcher_that_cannot_work_is_refused_with_the_setting(genbench, tmp_path):
