@@ -46,6 +46,9 @@ class Model(nn.Module):
 
     # True if a run usually ends early, so that its last epoch is not known in advance.
     until_converged = False
+    # False if an epoch's result does not depend on the order of points; they are then read in the
+    # order in which they are stored, which is faster.
+    shuffles = True
     # The term of `evaluate` that training lowers; None where there is none, as in a game.
     criterion: str | None = None
     # What latent_dim=auto means, unless the data have fewer dimensions.

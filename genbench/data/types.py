@@ -94,8 +94,8 @@ class Split:
 
     def values(self, index: Index = slice(None)) -> torch.Tensor:
         """Data points as float32 [n, *shape], before noise."""
-        x = self.raw[index].float()
-        return x * self.scale if self.scale != 1 else x
+        x = self.raw[index]
+        return x.float() if self.scale == 1 else x.to(torch.float32, copy=True).mul_(self.scale)
 
     def batches(
         self, size: int, *, order: int | None = None, draw: int = 0, skip: int = 0

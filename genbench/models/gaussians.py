@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 import torch
 import torch.nn.functional as F
 
-from genbench.models.kmeans import squared_distances
 from genbench.models.mixture import Components
+from genbench.stats.clustering import in_cache, squared_distances, squares, wide
 from genbench.training.em import Sums
 from genbench.utils.errors import UserError
+
+PER_VALUE = 4  # numbers per value: the value and its square, each in double precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +35,8 @@ class Gaussians(Components):
 
     def moments(self, x: torch.Tensor, r: torch.Tensor) -> Sums:
         # Around the current means, which loses no precision where covariances are small.
-        counts = r.sum(0)
-        return {
-            "counts": counts,
-            "shifts": r.T @ x - counts[:, None] * self.means,
-            "scatter": self.scatter(x, r),
-        }
+        shifts, scatter = self.deviations(x, r)
+        return {"counts": r.sum(0), "shifts": shifts, "scatter": scatter}
 
     def maximised(self, sums: Sums) -> Components:
         counts = (
@@ -73,8 +71,8 @@ class Gaussians(Components):
         """Noise eps [n, D], multiplied by the factors of the components z [n]."""
         raise NotImplementedError
 
-    def scatter(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        """The squares and products of x - mu, weighted by r and summed over points."""
+    def deviations(self, x: torch.Tensor, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """x - mu [K, D], and its squares and products, weighted by r and summed over points."""
         raise NotImplementedError
 
     def estimate(
@@ -128,11 +126,18 @@ class Full(Gaussians):
         return self.factors.diagonal(dim1=-2, dim2=-1).square()
 
     def mahalanobis(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        squared = [
-            whiten(x - mean, factor).square().sum(0)
-            for mean, factor in zip(self.means, self.factors)
-        ]
-        return torch.stack(squared, 1), 2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        # One product with the inverses of all factors, of points around the mean of the means.
+        k, d = self.means.shape
+        origin = self.means.mean(0)
+        inverses = torch.linalg.solve_triangular(
+            self.factors, torch.eye(d).to(self.factors).expand(k, d, d), upper=False
+        )
+        whitened_means = (inverses @ (self.means - origin)[:, :, None]).flatten()
+        squared = []
+        for part in in_cache(x, k * d):
+            whitened = torch.addmm(-whitened_means, part - origin, inverses.flatten(0, 1).T)
+            squared.append(whitened.unflatten(1, (k, d)).square().sum(2))
+        return torch.cat(squared), 2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
 
     def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         out = torch.empty_like(eps)
@@ -140,13 +145,12 @@ class Full(Gaussians):
             out[z == k] = eps[z == k] @ factor.T
         return out
 
-    def scatter(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
+    def deviations(self, x: torch.Tensor, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         sums = []
         for weight, mean in zip(r.T, self.means):
             own = weight > 0  # in many dimensions few points have a weight in several components
-            centred = x[own] - mean
-            sums.append((centred * weight[own, None]).T @ centred)
-        return torch.stack(sums)
+            sums.append(squares((x[own] - mean).mul_(weight[own, None].sqrt())))
+        return r.T @ x - r.sum(0)[:, None] * self.means, torch.stack(sums)
 
     def estimate(
         self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
@@ -192,8 +196,9 @@ class Tied(Full):
     def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         return eps @ self.factors.T
 
-    def scatter(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        return super().scatter(x, r).sum(0)
+    def deviations(self, x: torch.Tensor, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shifts, scatter = super().deviations(x, r)
+        return shifts, scatter.sum(0)
 
     def estimate(
         self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
@@ -217,18 +222,33 @@ class Diagonal(Gaussians):
         return self.covariances
 
     def mahalanobis(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        deviations = self.factors.expand_as(self.means)
-        squared = [
-            ((x - mean) / deviation).square().sum(1)
-            for mean, deviation in zip(self.means, deviations)
-        ]
-        return torch.stack(squared, 1), 2 * deviations.log().sum(1)
+        # Two products of matrices, of points around the mean of the means. In single precision the
+        # difference of their squares would lose the distances to narrow components.
+        means = wide(self.means)
+        factors, origin = wide(self.factors).expand_as(means), means.mean(0)
+        precisions, scaled = factors.pow(-2), (means - origin) * factors.pow(-2)
+        own = ((means - origin) * scaled).sum(1)
+        squared = []
+        for part in in_cache(x, PER_VALUE * x.shape[1]):
+            near = wide(part) - origin
+            cross = torch.addmm(own, near, scaled.T, alpha=-2)
+            squared.append(torch.addmm(cross, near.square(), precisions.T))
+        return torch.cat(squared).clamp(min=0), 2 * factors.log().sum(1)
 
     def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         return eps * self.factors[z]
 
-    def scatter(self, x: torch.Tensor, r: torch.Tensor) -> torch.Tensor:
-        return torch.stack([weight @ (x - mean).square() for weight, mean in zip(r.T, self.means)])
+    def deviations(self, x: torch.Tensor, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        # Around the mean of the means first, then moved to each of them.
+        origin, counts = self.means.mean(0), r.sum(0)[:, None]
+        first, second = torch.zeros_like(self.means), torch.zeros_like(self.means)
+        width = PER_VALUE * x.shape[1]
+        for part, weights in zip(in_cache(x, width), in_cache(r, width)):
+            near = part - origin
+            first += weights.T @ near
+            second += weights.T @ near.square()
+        moves = self.means - origin
+        return first - counts * moves, second - moves * (2 * first - counts * moves)
 
     def estimate(
         self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor

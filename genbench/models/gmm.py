@@ -11,7 +11,7 @@ from genbench.data.types import Batch, DataSpec, Split
 from genbench.models.gaussians import FORMS, Gaussians
 from genbench.models.mixture import EMMixture, Mixture
 from genbench.settings.classical import GMMSettings, GradientGMMSettings
-from genbench.training.em import rows
+from genbench.stats.clustering import wide
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils.rng import generator
 from genbench.visualizations import MixtureComponents, Visualization
@@ -109,7 +109,7 @@ class GradientGMM(GaussianMixture, GradientModel):
 
     @torch.no_grad()
     def initialise(self, train: Split, *, seed: int) -> None:
-        x = rows(train.values())
+        x = wide(train.values().flatten(1))
         begin = self.start(x, generator(seed, "start", 0, device=x.device))
         assert isinstance(begin, Gaussians)
         self.logits.copy_(begin.log_weights)
@@ -126,4 +126,6 @@ class GradientGMM(GaussianMixture, GradientModel):
         nll = -mixture.joint(batch.x.flatten(1)).logsumexp(1).mean()
         centred = replace(mixture, means=torch.zeros_like(mixture.means))
         traces = centred.mahalanobis(noise["signs"])[0].mean(0)
-        return nll + mixture.reg_covar / 2 * mixture.weights.detach() @ traces, {"nll": nll}
+        return nll + mixture.reg_covar / 2 * mixture.weights.detach().to(traces) @ traces, {
+            "nll": nll
+        }

@@ -8,8 +8,8 @@ import torch
 
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
-from genbench.models.kmeans import squared_distances
 from genbench.settings.classical import KDESettings
+from genbench.stats.clustering import squared_distances
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -36,6 +36,7 @@ class KDE(Model):
     settings: KDESettings
 
     criterion = "nll"
+    shuffles = False
     stores_training_data = True
     points: torch.Tensor  # [N, *shape], as stored
     scale: torch.Tensor  # what values of `points` are multiplied by

@@ -2,7 +2,6 @@
 k-means++ starts.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -12,7 +11,17 @@ from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.classical import ComponentSettings, GradientKMeansSettings, KMeansSettings
 from genbench.settings.run import RunSettings
-from genbench.training.em import EM, Sums, rows
+from genbench.stats.clustering import (
+    SINGLE_FROM,
+    distance_rows,
+    nearest_centre,
+    plus_plus,
+    squared_distances,
+    squared_lengths,
+    totals,
+    wide,
+)
+from genbench.training.em import EM, Sums
 from genbench.training.gradient import (
     GradientModel,
     LossAndTerms,
@@ -20,58 +29,8 @@ from genbench.training.gradient import (
     LossWeights,
     Objective,
 )
-from genbench.utils import signals
 from genbench.utils.rng import generator
 from genbench.visualizations import MixtureComponents, Visualization
-
-
-def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
-    """Squared distances [n, K] of points [n, D] to centres [K, D], never below zero."""
-    return (x.square().sum(1, keepdim=True) - 2 * x @ centres.T + centres.square().sum(1)).clamp(
-        min=0
-    )
-
-
-def memberships(distances: torch.Tensor) -> torch.Tensor:
-    """A one-hot matrix [n, K] of each point's nearest centre, from distances [n, K]."""
-    return torch.nn.functional.one_hot(distances.argmin(1), distances.shape[1]).to(distances)
-
-
-def plus_plus(x: torch.Tensor, k: int, rng: torch.Generator) -> torch.Tensor:
-    """k starting centres [k, D] among points [N, D]: greedy k-means++ (Arthur & Vassilvitskii
-    2007).
-
-    Each next centre is the best of a few candidates, which are drawn with probability proportional
-    to their squared distance from the centres so far. If every point is a centre already, points
-    are drawn at random.
-    """
-    trials = 2 + int(math.log(k))
-    first = torch.randint(len(x), (1,), generator=rng, device=x.device)
-    chosen, nearest = [first], squared_distances(x, x[first]).squeeze(1)
-    for _ in range(k - 1):
-        signals.check()
-        total = nearest.cumsum(0)
-        drawn = torch.rand(trials, generator=rng, device=x.device, dtype=x.dtype)
-        if total[-1] > 0:
-            candidates = torch.searchsorted(total, drawn * total[-1]).clamp(max=len(x) - 1)
-        else:
-            candidates = (drawn * len(x)).long()
-        reached = torch.minimum(nearest, squared_distances(x, x[candidates]).T)
-        best = reached.sum(1).argmin()
-        chosen.append(candidates[best : best + 1])
-        nearest = reached[best]
-    return x[torch.cat(chosen)].clone()
-
-
-def lloyd(x: torch.Tensor, k: int, rng: torch.Generator, iterations: int) -> torch.Tensor:
-    """k centres [k, D] of points [N, D] after some of Lloyd's iterations from k-means++ starts."""
-    centres = plus_plus(x, k, rng)
-    for _ in range(iterations):
-        signals.check()
-        member = memberships(squared_distances(x, centres))
-        counts = member.sum(0)[:, None]
-        centres = torch.where(counts > 0, member.T @ x / counts.clamp(min=1), centres)
-    return centres
 
 
 class Clusters(NamedTuple):
@@ -152,9 +111,12 @@ class KMeans(Clustering, EM):
 
     centres: torch.Tensor  # [n_init, K, D]
     sizes: torch.Tensor  # [n_init, K], shares of the points in the last epoch
+    points: Split  # what it learns from
 
     def __init__(self, spec: DataSpec, settings: KMeansSettings) -> None:
         super().__init__(spec, settings)
+        if spec.size >= SINGLE_FROM:  # points between two centres may change sides forever
+            self.rounding = 1e-6
         shape = (settings.n_init, settings.n_components)
         self.register_buffer("centres", torch.zeros(*shape, spec.size, dtype=torch.float64))
         self.register_buffer("sizes", torch.zeros(shape, dtype=torch.float64))
@@ -163,36 +125,50 @@ class KMeans(Clustering, EM):
     def clusters(self) -> Clusters:
         return Clusters(self.centres[self.best], self.sizes[self.best], self.objective[self.best])
 
+    def setup(self, train: Split, *, seed: int, steps: int) -> None:
+        super().setup(train, seed=seed, steps=steps)
+        self.points = train
+
     def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
-        self.centres[start] = plus_plus(x, self.settings.n_components, rng)
+        self.centres[start] = wide(x[plus_plus(x, self.settings.n_components, rng)])
+
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
+        return distance_rows(x)
 
     def e_step(self, start: int, x: torch.Tensor) -> Sums:
-        distances = squared_distances(x, self.centres[start])
-        member, nearest = memberships(distances), distances.amin(1)
-        totals = {"objective": nearest.sum(), "counts": member.sum(0), "sums": member.T @ x}
-        return totals | {"nearest": nearest, "farthest": x}
-
-    def merge_stats(self, sums: Sums, more: Sums) -> Sums:
-        """Totals, and as many points as clusters: those farthest from their nearest centres,
-        farthest first.
-        """
-        parts = [part for part in (sums, more) if part]
-        totals = {
-            name: torch.stack([part[name] for part in parts]).sum(0)
-            for name in ("objective", "counts", "sums")
+        origin = self.centres[start].mean(0)
+        x = x - origin.to(x)
+        reduced, index = nearest_centre(x, self.centres[start] - origin)
+        counts, sums = totals(x, index, self.settings.n_components)
+        distances = wide(reduced + squared_lengths(x)).clamp(min=0)
+        return {
+            "objective": distances.sum(),
+            "counts": counts,
+            "sums": sums + counts[:, None] * origin,
         }
-        nearest = torch.cat([part["nearest"] for part in parts])
-        points = torch.cat([part["farthest"] for part in parts])
-        far = nearest.topk(min(self.settings.n_components, len(nearest))).indices
-        return totals | {"nearest": nearest[far], "farthest": points[far]}
 
     def m_step(self, start: int, sums: Sums, n: int) -> None:
-        counts, empty = sums["counts"], sums["counts"] == 0
-        self.sizes[start] = counts / n
-        self.centres[start] = sums["sums"] / counts.clamp(min=1)[:, None]
-        self.centres[start][empty] = sums["farthest"][: int(empty.sum())]
-        if empty.any() and sums["nearest"][0] > 0:
-            self.settled[start] = False  # the moved centres may still lower the objective
+        counts = sums["counts"]
+        empty = counts == 0
+        means = sums["sums"] / counts.clamp(min=1)[:, None]
+        if empty.any():
+            distances, means[empty] = self.farthest(start, int(empty.sum()))
+            if distances[0] > 0:
+                self.settled[start] = False  # the moved centres may still lower the objective
+        self.sizes[start], self.centres[start] = counts / n, means
+
+    def farthest(self, start: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The points [count, D] that are farthest from their nearest centres, farthest first, after
+        their squared distances [count].
+        """
+        distances, points = self.centres.new_empty(0), self.centres.new_empty(0, self.spec.size)
+        for batch in self.points.batches(self.settings.batch_size):
+            x = wide(batch.x.flatten(1))
+            to_nearest = squared_distances(x, self.centres[start]).amin(1)
+            distances, points = torch.cat([distances, to_nearest]), torch.cat([points, x])
+            distances, index = distances.topk(min(count, len(distances)))
+            points = points[index]
+        return distances, points
 
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         return {"inertia": self.distances(batch.x).amin(1).mean()}
@@ -231,9 +207,9 @@ class GradientKMeans(Clustering, GradientModel):
 
     @torch.no_grad()
     def initialise(self, train: Split, *, seed: int) -> None:
-        x = rows(train.values())
+        x = distance_rows(train.values())
         rng = generator(seed, "start", 0, device=x.device)
-        self.centres.copy_(plus_plus(x, self.settings.n_components, rng))
+        self.centres.copy_(x[plus_plus(x, self.settings.n_components, rng)])
 
     def inertia(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         """The mean squared distance of points to their nearest centre."""

@@ -9,9 +9,9 @@ import torch
 
 from genbench.data.types import Batch, DataSpec
 from genbench.model import Logs, Model
-from genbench.models.kmeans import lloyd, memberships, squared_distances
 from genbench.settings.classical import ComponentSettings, EMSettings
 from genbench.settings.run import RunSettings
+from genbench.stats.clustering import lloyd, nearest_centre, one_hot
 from genbench.training.em import EM, Sums, add
 from genbench.visualizations import Memberships, MixtureComponents, Visualization
 
@@ -55,10 +55,13 @@ class Components:
         [K, D].
         """
         here = replace(self, means=centres)
-        parts = (
-            here.moments(part, memberships(squared_distances(part, centres)))
-            for part in x.split(POINTS_AT_ONCE)
-        )
+        origin, k = centres.mean(0), len(centres)
+
+        def moments(part: torch.Tensor) -> Sums:
+            _, index = nearest_centre(part - origin, centres - origin)
+            return here.moments(part, one_hot(index, k, like=part))
+
+        parts = map(moments, x.split(POINTS_AT_ONCE))
         return here.maximised(reduce(add, parts, {}))
 
 

@@ -3,6 +3,7 @@ doi:10.1111/1467-9868.00196).
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 
@@ -12,7 +13,30 @@ from genbench.models.latent_model import LatentModel
 from genbench.nn.likelihoods import per_point
 from genbench.settings.classical import PCASettings
 from genbench.settings.run import RunSettings
+from genbench.stats.clustering import SINGLE_FROM, distance_rows, squares, wide
 from genbench.visualizations import Images, Rows, Spectrum, Visualization
+
+RESOLVED = 1e-5  # variances above this share of the largest are right in single precision
+
+
+@dataclass
+class Moments:
+    """How many points there are, their mean [D], and the sum of their squares around it [D, D]."""
+
+    count: int = 0
+    running_mean: torch.Tensor | float = 0.0
+    scatter: torch.Tensor | float = 0.0
+
+    def add(self, x: torch.Tensor) -> None:
+        """Add rows [n, D]."""
+        # Centred sums merged pairwise (Chan et al. 1979): no cancellation, however far the data are
+        # from zero.
+        n, total, mean = len(x), self.count + len(x), x.mean(0)
+        shift = wide(mean) - self.running_mean
+        among = shift.outer(shift) * (self.count * n / total)
+        self.scatter = self.scatter + wide(squares(x - mean)) + among
+        self.running_mean = self.running_mean + shift * (n / total)
+        self.count = total
 
 
 class PCA(LatentModel):
@@ -27,11 +51,13 @@ class PCA(LatentModel):
     settings: PCASettings
 
     criterion = "squared_error"
+    shuffles = False
     few = False  # whether there are fewer points than values in each
     mean: torch.Tensor  # [D]
     components: torch.Tensor  # [latent_dim, D]
     eigenvalues: torch.Tensor  # [D]
     solved: torch.Tensor
+    points: Split  # what it learns from
 
     @classmethod
     def largest(cls, settings: RunSettings, points: int, size: int) -> dict[str, int]:
@@ -50,9 +76,7 @@ class PCA(LatentModel):
     def forget(self) -> None:
         """Start an epoch, with no points seen."""
         self.seen: list[torch.Tensor] = []
-        self.count = 0
-        self.running_mean: torch.Tensor | float = 0.0
-        self.scatter: torch.Tensor | float = 0.0
+        self.moments = Moments()
 
     @property
     def converged(self) -> bool:
@@ -60,22 +84,13 @@ class PCA(LatentModel):
         return bool(self.solved)
 
     def setup(self, train: Split, *, seed: int, steps: int) -> None:
-        self.few = len(train) < self.spec.size
+        self.few, self.points = len(train) < self.spec.size, train
 
     def step(self, batch: Batch) -> Logs:
-        x = batch.x.flatten(1).to(self.mean)
         if self.few:  # the points need less memory than their covariance, and their SVD less time
-            self.seen.append(x)
-            return {}
-        # Centred sums merged pairwise (Chan et al. 1979): no cancellation, however far the data are
-        # from zero.
-        n, total, mean = len(x), self.count + len(x), x.mean(0)
-        shift, centred = mean - self.running_mean, x - mean
-        self.scatter = (
-            self.scatter + centred.T @ centred + shift.outer(shift) * (self.count * n / total)
-        )
-        self.running_mean = self.running_mean + shift * (n / total)
-        self.count = total
+            self.seen.append(batch.x.flatten(1).to(self.mean))
+        else:
+            self.moments.add(distance_rows(batch.x))
         return {}
 
     def end_epoch(self) -> Logs:
@@ -85,11 +100,10 @@ class PCA(LatentModel):
             _, singular, vectors = torch.linalg.svd(x - self.mean, full_matrices=False)
             self.eigenvalues.zero_()[: len(singular)] = singular.square() / len(x)
         else:
-            scatter, mean = torch.as_tensor(self.scatter), torch.as_tensor(self.running_mean)
-            values, vectors = torch.linalg.eigh(scatter / self.count)
-            self.mean.copy_(mean)
-            self.eigenvalues.copy_(values.flip(0).clamp(min=0))
-            vectors = vectors.flip(1).T
+            vectors = self.diagonalise(self.moments)
+            is_single = self.spec.size >= SINGLE_FROM
+            if is_single and self.least_variance < RESOLVED * self.eigenvalues[0]:
+                vectors = self.diagonalise(self.exact_moments())
         top = vectors[: self.settings.latent_dim]
         largest = top.gather(1, top.abs().argmax(1, keepdim=True))
         # the sign is arbitrary: make the largest entry positive
@@ -98,16 +112,26 @@ class PCA(LatentModel):
         self.forget()
         return {"explained_variance": self.explained_variance}
 
+    def exact_moments(self) -> "Moments":
+        """The moments of all points once more, in double precision."""
+        moments = Moments()
+        for batch in self.points.batches(self.settings.batch_size):
+            moments.add(wide(batch.x.flatten(1)))
+        return moments
+
+    def diagonalise(self, moments: "Moments") -> torch.Tensor:
+        """Set mean and eigenvalues from the moments; returns the eigenvectors as rows [D, D]."""
+        values, vectors = torch.linalg.eigh(torch.as_tensor(moments.scatter) / moments.count)
+        self.mean.copy_(torch.as_tensor(moments.running_mean))
+        self.eigenvalues.copy_(values.flip(0).clamp(min=0))
+        return vectors.flip(1).T
+
     def training_state(self) -> dict:
-        return {
-            "seen": self.seen,
-            "count": self.count,
-            "running_mean": self.running_mean,
-            "scatter": self.scatter,
-        }
+        return {"seen": self.seen, **vars(self.moments)}
 
     def load_training_state(self, state: dict) -> None:
-        vars(self).update(state)
+        self.seen = state["seen"]
+        self.moments = Moments(**{name: state[name] for name in vars(self.moments)})
 
     @property
     def explained_variance(self) -> torch.Tensor:
@@ -123,10 +147,14 @@ class PCA(LatentModel):
         left = self.eigenvalues[self.settings.latent_dim :]
         return left.mean() if len(left) else left.sum()
 
+    @property
+    def least_variance(self) -> torch.Tensor:
+        """The smallest variance of the Gaussian in any direction."""
+        return self.noise if self.settings.latent_dim < self.spec.size else self.eigenvalues[-1]
+
     def has_density(self) -> bool:
         """Whether the smallest variance of the Gaussian is above rounding error."""
-        least = self.noise if self.settings.latent_dim < self.spec.size else self.eigenvalues[-1]
-        return bool(least > 1e-12 * self.eigenvalues[0])
+        return bool(self.least_variance > 1e-12 * self.eigenvalues[0])
 
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         error = per_point((batch.x - self.decode(self.encode(batch.x))) ** 2).mean()

@@ -18,6 +18,7 @@ RETURN_POINTS = ("decode", "sample_from_latent", "sample")
 SAME_ATTRIBUTES: tuple[str, ...] = (
     "criterion",
     "until_converged",
+    "shuffles",
     "stores_training_data",
     "log_prob_kind",
     "conditional",

@@ -9,17 +9,11 @@ import torch
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.classical import EMSettings
+from genbench.stats.clustering import in_cache, wide
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
 Sums = dict[str, torch.Tensor]
-
-
-def rows(x: torch.Tensor) -> torch.Tensor:
-    """Data [n, *shape] as rows [n, D] in double precision, or in single precision on Apple's GPUs,
-    which lack it.
-    """
-    return x.flatten(1).to(torch.float32 if x.device.type == "mps" else torch.float64)
 
 
 def add(sums: Sums, more: Sums) -> Sums:
@@ -43,6 +37,8 @@ class EM(Model):
 
     criterion: str | None = "objective"
     until_converged = True
+    shuffles = False
+    rounding = 1e-12  # the relative error of an objective
     objective: torch.Tensor  # [n_init]
     settled: torch.Tensor  # [n_init]
 
@@ -80,21 +76,23 @@ class EM(Model):
             raise UserError(key, what, "dynamic", f"{key}={train.noise.once}")
 
     def initialise(self, train: Split, *, seed: int) -> None:
-        x = rows(train.values())
+        x = self.rows(train.values())
         for start in range(self.settings.n_init):
             self.init_params(start, x, generator(seed, "start", start, device=x.device))
 
     def step(self, batch: Batch) -> Logs:
-        x = rows(batch.x)
-        self.seen += len(x)
-        for start in (~self.settled).nonzero().flatten().tolist():
-            self.sums[start] = self.merge_stats(self.sums.get(start, {}), self.e_step(start, x))
+        self.seen += len(batch.x)
+        starts = (~self.settled).nonzero().flatten().tolist()
+        for part in in_cache(batch.x, self.spec.size):
+            x = self.rows(part)
+            for start in starts:
+                self.sums[start] = self.merge_stats(self.sums.get(start, {}), self.e_step(start, x))
         return {}
 
     def end_epoch(self) -> Logs:
         for start, sums in self.sums.items():
             objective = sums.pop("objective") / self.seen
-            rounding = 1e-12 * objective.abs()  # each epoch adds up the batches in another order
+            rounding = self.rounding * objective.abs()
             change = (self.objective[start] - objective).abs()
             self.settled[start] = bool(change <= self.settings.tol * self.spec.size + rounding)
             self.objective[start] = objective
@@ -107,6 +105,10 @@ class EM(Model):
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         self.sums, self.seen = state["sums"], state["seen"]
+
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
+        """Data [n, *shape] as rows [n, D] in the precision that the statistics need."""
+        return wide(x.flatten(1))
 
     def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
         """Set the initial parameters of a start, given all points x [N, D]."""

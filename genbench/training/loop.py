@@ -190,7 +190,7 @@ def _train_epoch(
         with at.watch.running():
             batches = data.train.batches(
                 settings.batch_size,
-                order=order_seed(settings.seed, epoch),
+                order=order_seed(settings.seed, epoch) if model.shuffles else None,
                 draw=fold(settings.seed, "pixels", epoch),
                 skip=at.batches,
             )

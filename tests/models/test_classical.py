@@ -16,7 +16,8 @@ from genbench.config.declarations import typed
 from genbench.data.loading import load_data
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
-from genbench.models.kmeans import KMeans, plus_plus
+from genbench.models.kmeans import KMeans
+from genbench.stats.clustering import plus_plus
 from genbench.training.loop import fit_model
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -45,6 +46,7 @@ def data_of(x):
 def passes(model, x, count, batch=97):
     """The objective at the start of each pass over x, and after the last."""
     found = []
+    model.setup(data_of(x).train, seed=0, steps=count)
     for _ in range(count):
         for start in range(0, len(x), batch):
             model.step(Batch(torch.tensor(x[start : start + batch]), None))
@@ -136,6 +138,40 @@ def test_kmeans_equals_scikit_learn_from_the_same_start():
     assert all(b <= a for a, b in pairwise(found))
 
 
+@pytest.mark.parametrize("smallest", [1e-2, 1e-4])  # 1e-8 of the largest variance needs double
+def test_pca_of_many_values_equals_the_svd(smallest):
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.normal(size=(200, 200)))[0]
+    scales = np.geomspace(1, smallest, 200)
+    x = (10 + rng.normal(size=(2000, 200)) * scales @ axes).astype(np.float32)
+    data, config = data_of(x), config_of("pca", "latent_dim=150", dataset="moons")
+    model = build(config, data)
+    fit_model(model, data, Nowhere(), typed(config))
+    exact = x.astype(np.float64)
+    singular = np.linalg.svd(exact - exact.mean(0), compute_uv=False)
+    np.testing.assert_allclose(model.eigenvalues[:150], singular[:150] ** 2 / 2000, rtol=1e-4)
+    assert float(model.noise) == pytest.approx((singular[150:] ** 2 / 2000).mean(), rel=1e-3)
+
+
+def test_kmeans_of_many_values_equals_scikit_learn_from_the_same_start():
+    rng = np.random.default_rng(0)
+    x = (100 + rng.normal(size=(5, 1, 200)) + rng.normal(size=(5, 200, 200))).reshape(-1, 200)
+    x = x.astype(np.float32)
+    start = x[[0, 1, 250, 600, 999]]
+    model = built("kmeans", x, "n_components=5", "n_init=1")
+    model.centres[0] = torch.tensor(start)
+    found = passes(model, x, 5)
+    theirs = TheirKMeans(5, init=start, n_init=1, max_iter=5, tol=0, algorithm="lloyd").fit(
+        x.astype(np.float64)
+    )
+    assert found[-1] * len(x) == pytest.approx(theirs.inertia_, rel=1e-6)
+    np.testing.assert_allclose(model.centres[0], theirs.cluster_centers_, rtol=1e-6)
+    assert (model.encode(torch.tensor(x)).numpy() == theirs.labels_).all()
+    data, config = data_of(x), config_of("kmeans", "n_components=5", "n_init=2", dataset="moons")
+    model = build(config, data)
+    assert fit_model(model, data, Nowhere(), typed(config)).epochs < 50 and model.converged
+
+
 def test_kmeans_moves_an_empty_cluster_to_the_farthest_point():
     x = np.array([[0.0], [0.1], [0.2], [9.0]])
     model = built("kmeans", x, "n_components=2", "n_init=1")
@@ -173,7 +209,7 @@ def test_plus_plus_finds_every_far_cluster():
     centres = torch.tensor([[0.0, 0], [50, 0], [0, 50], [50, 50]])
     for seed in range(20):
         x = centres.repeat(30, 1) + torch.randn(120, 2, generator=generator(seed))
-        found = plus_plus(x.double(), 4, generator("start", seed))
+        found = x[plus_plus(x.double(), 4, generator("start", seed))]
         assert len((torch.cdist(found.float(), centres).argmin(1)).unique()) == 4
 
 
