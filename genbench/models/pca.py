@@ -10,7 +10,6 @@ import torch
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, available_if
 from genbench.models.latent_model import LatentModel
-from genbench.nn.likelihoods import per_point
 from genbench.settings.classical import PCASettings
 from genbench.settings.run import RunSettings
 from genbench.stats.clustering import SINGLE_FROM, distance_rows, squares, wide
@@ -157,11 +156,18 @@ class PCA(LatentModel):
         return bool(self.least_variance > 1e-12 * self.eigenvalues[0])
 
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
-        error = per_point((batch.x - self.decode(self.encode(batch.x))) ** 2).mean()
-        terms = {"squared_error": error}
+        z, residual = self.project(batch.x)
+        squared_error = residual.square().sum(1)
+        terms = {"squared_error": squared_error.mean()}
         if self.has_density():
-            terms["nll"] = -self.log_prob(batch.x).mean()
+            terms["nll"] = -self.log_density(z, squared_error).mean()
         return terms
+
+    def project(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The codes [n, latent_dim] of data [n, *shape], and what they leave out [n, D]."""
+        centred = x.flatten(1).to(self.mean) - self.mean
+        z = centred @ self.components.T
+        return z, centred - z @ self.components
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """z = W'(x - mean): [n, *shape] -> [n, latent_dim]."""
@@ -174,13 +180,18 @@ class PCA(LatentModel):
     @available_if(has_density)
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Exact log density [n] of data [n, *shape], in nats."""
+        z, residual = self.project(x)
+        return self.log_density(z, residual.square().sum(1))
+
+    def log_density(self, z: torch.Tensor, squared_error: torch.Tensor) -> torch.Tensor:
+        """Log density [n], in nats, of points with codes z [n, latent_dim], which leave out
+        `squared_error` [n].
+        """
         q, d = self.settings.latent_dim, self.spec.size
-        centred = x.flatten(1).to(self.mean) - self.mean
-        z = centred @ self.components.T
         kept = self.eigenvalues[:q]
         mahalanobis, log_det = (z**2 / kept).sum(1), kept.log().sum()
         if q < d:
-            mahalanobis = mahalanobis + (centred - z @ self.components).square().sum(1) / self.noise
+            mahalanobis = mahalanobis + squared_error / self.noise
             log_det = log_det + (d - q) * self.noise.log()
         return -0.5 * (mahalanobis + log_det + d * math.log(2 * math.pi))
 
