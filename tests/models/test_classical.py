@@ -17,7 +17,6 @@ from genbench.data.loading import load_data
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.models.kmeans import KMeans
-from genbench.stats.clustering import plus_plus
 from genbench.training.loop import fit_model
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -203,14 +202,6 @@ def test_kmeans_of_equal_points_is_finite_and_ends():
     model = built("kmeans", x, "n_components=3", "n_init=2")
     model.initialise(data_of(x).train, seed=0)
     assert passes(model, x, 3)[-1] == 0 and model.centres.isfinite().all() and model.converged
-
-
-def test_plus_plus_finds_every_far_cluster():
-    centres = torch.tensor([[0.0, 0], [50, 0], [0, 50], [50, 50]])
-    for seed in range(20):
-        x = centres.repeat(30, 1) + torch.randn(120, 2, generator=generator(seed))
-        found = x[plus_plus(x.double(), 4, generator("start", seed))]
-        assert len((torch.cdist(found.float(), centres).argmin(1)).unique()) == 4
 
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
