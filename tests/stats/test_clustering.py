@@ -60,6 +60,15 @@ def test_plus_plus_finds_every_far_cluster():
         assert len((torch.cdist(found.float(), centres).argmin(1)).unique()) == 4
 
 
+def test_plus_plus_is_exact_in_single_precision_far_from_zero():
+    centres = torch.randn(4, 200, generator=generator(0))
+    for seed in range(10):
+        noise = 0.01 * torch.randn(120, 200, generator=generator(seed))
+        x = 1e4 + centres.repeat(30, 1) + noise
+        chosen = clustering.plus_plus(x, 4, generator("start", seed))
+        assert sorted(chosen % 4) == [0, 1, 2, 3]
+
+
 def test_plus_plus_starts_as_near_to_the_points_as_scikit_learn_does():
     x = points(400, 3)
 
