@@ -263,7 +263,7 @@ class Bench:
             "a sweep of 16 short runs on digits",
             self.command(*sweep),
             "one at a time",
-            self.command(*sweep, "hydra.launcher.jobs=1"),
+            self.command(*sweep, "jobs=1"),
             0.55,
         )
         model = build(self.config("model=pca"), self.data)
