@@ -60,10 +60,9 @@ class Plane:
 
     def size(self, side: int) -> tuple[int, int]:
         """Pixels across and upwards of this part of the plane, whose longer side is this long."""
-        longest = max(self.lengths)
-        return tuple(
-            max(round(side * length / longest), side // MOST_OBLONG) for length in self.lengths
-        )
+        across, upwards = (length / max(self.lengths) for length in self.lengths)
+        least = side // MOST_OBLONG
+        return max(round(side * across), least), max(round(side * upwards), least)
 
     def mesh(self, n: int = 200) -> torch.Tensor:
         """Points [n * n, 2] that cover the plane, row by row from the bottom."""

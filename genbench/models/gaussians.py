@@ -28,10 +28,8 @@ class Gaussians(Components):
         return self.log_weights - 0.5 * (squared + log_det + x.shape[1] * math.log(2 * math.pi))
 
     def draw(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        eps = torch.randn(len(z), self.means.shape[1], generator=rng, device=rng.device).to(
-            self.means
-        )
-        return self.means[z] + self.colour(eps, z)
+        eps = torch.randn(len(z), self.means.shape[1], generator=rng, device=rng.device)
+        return self.means[z] + self.colour(eps.to(self.means), z)
 
     def moments(self, x: torch.Tensor, r: torch.Tensor) -> Sums:
         # Around the current means, which loses no precision where covariances are small.
@@ -39,9 +37,8 @@ class Gaussians(Components):
         return {"counts": r.sum(0), "shifts": shifts, "scatter": scatter}
 
     def maximised(self, sums: Sums) -> Components:
-        counts = (
-            sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps
-        )  # a component without points stays where it is
+        # A component without points stays where it is.
+        counts = sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps
         shift = sums["shifts"] / counts[:, None]
         factors = self.factorised(self.estimate(sums["scatter"], counts, shift))
         return replace(

@@ -54,7 +54,7 @@ def data_setting(settings: RunSettings) -> tuple[str, Any]:
     dataset = settings.dataset
     values = {f"dataset.{name}": value for name, value in dataset.values().items()}
     known = settings_of(type(dataset), "dataset.")
-    ratios = {
+    ratios: dict[str, float] = {
         name: _largest(values[name]) / (_largest(known[name].default) or USUAL_SIZE)
         for name in ("dataset.size", "dataset.test_size", "dataset.resize")
         if name in known
