@@ -159,7 +159,8 @@ def distributions(*folders):
     """What must be installed for the modules in these folders to be imported."""
     paths = [path for folder in folders for path in (ROOT.parent / folder).rglob("*.py")]
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in paths)
-    found = set.union(*map(packages, trees)) - {"helpers"} - {path.stem for path in paths}
+    found = set.union(*map(packages, trees)) - {"helpers"}
+    found -= {path.stem for folder in folders for path in (ROOT.parent / folder).glob("*.py")}
     return {DISTRIBUTIONS.get(name, normal(name)) for name in found}
 
 
