@@ -49,7 +49,7 @@ class Slot:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
         self.executor: ProcessPoolExecutor | None = None
-        self.lock = threading.Lock()
+        self.lock, self.is_stopped = threading.Lock(), False
 
     def run(self, pickled: bytes, receive: Callable[[Any], None]) -> Any:
         """Make a call; `receive` takes its messages. BrokenProcessPool if the process was killed.
@@ -58,8 +58,13 @@ class Slot:
         """
         future = self._submit(pickled)
         with suppress(EOFError, OSError, pickle.UnpicklingError):  # the process was killed
-            while (message := self.pipe.recv()) is not None:
-                receive(message)
+            # A process that the worker has left behind may hold the pipe open.
+            while self.pipe.poll(NOTICE) or not future.done():
+                if self.pipe.poll():
+                    message = self.pipe.recv()
+                    if message is None:
+                        break
+                    receive(message)
         return future.result()
 
     def _submit(self, pickled: bytes) -> "Future[Any]":
@@ -76,14 +81,19 @@ class Slot:
         theirs.close()  # so that the pipe ends with the process
         with self.lock:
             self.executor = executor
+            self._send_stop()  # which may have been asked for while the process started
         return future
 
     def stop(self) -> None:
         """Ask the call to stop, as SIGTERM does. From any thread."""
         with self.lock:
-            if self.executor is not None:
-                with suppress(OSError):
-                    self.pipe.send(STOP)
+            self.is_stopped = True
+            self._send_stop()
+
+    def _send_stop(self) -> None:
+        if self.is_stopped and self.executor is not None:
+            with suppress(OSError):
+                self.pipe.send(STOP)
 
     def close(self) -> None:
         """End the process, after its call; the next call starts another one."""
@@ -126,8 +136,9 @@ class Pool:
                 self._stop(threads)
                 for message in self._until_done(futures):
                     receive(message)
-                for slot in self.slots:
-                    slot.close()
+                # Together, as a process that has imported torch takes a second or two to end.
+                with ThreadPoolExecutor(len(self.slots)) as closing:
+                    closing.map(Slot.close, self.slots)
 
     def _stop(self, threads: ThreadPoolExecutor) -> None:
         """Begin no further call, and ask those that are being made to stop."""
