@@ -85,7 +85,8 @@ Pool([{{}}, {{}}]).run([lambda n=n: Endless(folder, n) for n in "ab"], lambda m:
     for _ in "ab":
         assert b"begun" in process.stdout.readline()
     process.kill()
-    process.communicate()
+    process.wait()
+    process.stdout.close()
     workers = [int(file.read_text()) for file in tmp_path.glob("*.pid")]
     ends = time.monotonic() + 30
     while any(map(is_alive, workers)):
