@@ -49,12 +49,19 @@ def in_range(quantity: Quantity, value: Value) -> Value:
 
 
 def brief_value(value: Value | None) -> str:
-    """A number in three digits, and how far its interval over the seeds reaches."""
+    """A number in three digits, and how far its interval over the seeds reaches.
+
+    Of one seed, the interval follows if it is at least as wide as the number is large: the number
+    alone would say more than is known.
+    """
     if value is None:
         return ""
-    spread = (
-        f" ± {_reach(value.mean, value.high)}" if value.seeds > 1 and value.high is not None else ""
-    )
+    spread = ""
+    if value.low is not None and value.high is not None:
+        if value.seeds > 1:
+            spread = f" ± {_reach(value.mean, value.high)}"
+        elif value.high - value.low >= abs(value.mean):
+            spread = f" ({value.low:.2g} to {value.high:.2g})"
     shown = f"{value.mean:,.0f}" if abs(value.mean) >= 1000 else f"{value.mean:.3g}"
     return shown + spread + _lacking(value)
 

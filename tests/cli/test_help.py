@@ -274,7 +274,7 @@ def _allowed(setting, value, others):
         ("help vae valid", ["validate_every "]),
         ("models ", []),
         ("completion z", ["zsh "]),
-        ("resume run ", ["device=", "epochs=", "steps="]),
+        ("resume run ", ["device=", "epochs=", "jobs=", "steps="]),
         ("-m mode", ["model="]),
     ],
 )

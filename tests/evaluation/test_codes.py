@@ -102,6 +102,13 @@ def test_probes_are_those_of_scikit_learn_and_clusters_are_compared_with_classes
     )
     perfect = numbers(model_with(data, encode=lambda x: (y + 1) % 3), data, "nmi", "ari")
     assert perfect == pytest.approx({"nmi": 1, "ari": 1})
+    y = y[:30]
+    few = made(train[:30], test[:30], y, classes=3)
+    nearly = model_with(
+        few, encode=lambda x: torch.where(torch.arange(len(x)) == 0, (y + 1) % 3, y)
+    )
+    (ari,) = card(Evaluation(nearly, few, {}), ["ari"])
+    assert ari["low"] < ari["value"] < 1 == ari["high"], "an interval ends where the index does"
 
 
 def curve(decode, **more):

@@ -10,7 +10,7 @@ from helpers.reports import best, card, drawing, drawn, everywhere, only, page, 
 
 from genbench.config.registry import builtin_registry
 from genbench.report import charts, gaps, ranking, verdicts
-from genbench.report.quantities import Quantity, Value, full
+from genbench.report.quantities import Quantity, Value, brief_value, full
 from genbench.report.ranking import standings
 from genbench.report.table import compared, labels
 
@@ -261,6 +261,12 @@ def test_a_share_below_zero_is_no_better_than_zero_and_shown_as_zero(left, capsy
     texts, _ = everywhere(left.folder, capsys)
     assert not [text for text in texts if "-2.9" in text]
     assert read_csv(left.folder)[0]["copied"] == "-2.94", "as it was measured"
+
+
+def test_a_number_about_which_next_to_nothing_is_known_says_so():
+    assert brief_value(Value(0.497, 0.0, 1.0)) == "0.497 (0 to 1)"
+    assert brief_value(Value(0.497, 0.4, 0.6)) == "0.497"
+    assert brief_value(Value(0.497, 0.0, 1.0, seeds=3)) == "0.497 ± 0.5"
 
 
 def test_an_interval_ends_where_its_measure_does(left):

@@ -107,6 +107,7 @@ def nmi(e: Evaluation) -> Measured:
     unit="index",
     better="higher",
     source="Hubert & Arabie 1985, doi:10.1007/BF01908075",
+    within=(-0.5, 1.0),
     only="of models whose codes are clusters, on data with labels",
 )
 def ari(e: Evaluation) -> Measured:
