@@ -21,7 +21,8 @@ from genbench.report.chart_panels import (
 from genbench.report.names import name_of
 from genbench.report.quantities import Quantity, Value
 from genbench.report.rows import TableRow, differing_settings, same_but, swept_numbers
-from genbench.report.sweep_curves import curve_picture, curves
+from genbench.report.sweep_curves import curve_picture
+from genbench.report.sweep_lines import curves
 from genbench.report.table import Report, labels, ranked
 from genbench.report.words import is_number, short
 from genbench.runs.curves import validation_curve

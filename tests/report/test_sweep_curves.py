@@ -13,7 +13,7 @@ from PIL import Image
 from genbench.config.registry import builtin_registry
 from genbench.figures import curves
 from genbench.figures.canvas import Canvas
-from genbench.report import sweep_curves
+from genbench.report import sweep_curves, sweep_lines
 from genbench.report.load import gathered
 
 
@@ -40,7 +40,7 @@ def sweep(tmp_path):
             )
 
     job.folder = tmp_path
-    job.curves = lambda: list(sweep_curves.curves(gathered([tmp_path], builtin_registry())[0]))
+    job.curves = lambda: list(sweep_lines.curves(gathered([tmp_path], builtin_registry())[0]))
     return job
 
 
@@ -96,12 +96,12 @@ def test_a_falling_curve_is_marked_at_its_knee_on_the_axis_that_is_drawn(sweep):
 
 def test_a_curve_without_a_knee_has_no_elbow():
     x = np.array([1.0, 2.0, 3.0, 4.0])
-    assert sweep_curves.elbow(x, -x) is None, "straight"
-    assert sweep_curves.elbow(x, -(x**2)) is None, "bent the other way"
-    assert sweep_curves.elbow(x[:2], -x[:2]) is None, "two points"
-    assert sweep_curves.mark(x, np.ones(4), log=False, falls=True) == (None, "")
-    assert sweep_curves.mark(x[:2], -x[:2], log=False, falls=True) == (None, "")
-    assert sweep_curves.mark(x, x, log=False, falls=True) == (0, "least")
+    assert sweep_lines.elbow(x, -x) is None, "straight"
+    assert sweep_lines.elbow(x, -(x**2)) is None, "bent the other way"
+    assert sweep_lines.elbow(x[:2], -x[:2]) is None, "two points"
+    assert sweep_lines.mark(x, np.ones(4), log=False, falls=True) == (None, "")
+    assert sweep_lines.mark(x[:2], -x[:2], log=False, falls=True) == (None, "")
+    assert sweep_lines.mark(x, x, log=False, falls=True) == (0, "least")
 
 
 @pytest.mark.parametrize("setting", ["bandwidth", "n_components"])
@@ -114,6 +114,22 @@ def test_of_a_likelihood_the_least_is_marked_even_at_the_end_of_the_range(sweep,
     sweep_curves.draw_curves(sweep.folder, builtin_registry())
     end = f"{setting}=4 (the largest tried: try larger ones): 27"
     assert f"least validation nll at {end}" in capsys.readouterr().out
+
+
+def test_values_off_the_axis_are_named_and_said_to_be_better_where_they_are(sweep, capsys):
+    for value, nll in ((0.1, -21.0), (0.2, -22.0), ("loo", -29.5), ("silverman", -16.5)):
+        sweep("kde", {"bandwidth": value}, validation=nll)
+    (curve,) = sweep.curves()
+    assert sweep_curves.note(curve) == (
+        "least validation nll at bandwidth=0.2 (of the numbers): -22; not on the curve: "
+        "bandwidth=loo (-29.5, which is better) and bandwidth=silverman (-16.5)"
+    )
+    sweep("kde", {"bandwidth": 0.5}, validation=-30.0)
+    (curve,) = sweep.curves()
+    assert "bandwidth=0.5 (the largest tried: try larger ones): -30" in sweep_curves.note(curve)
+    assert sweep_curves.note(curve).endswith(
+        "bandwidth=loo (-29.5) and bandwidth=silverman (-16.5)"
+    )
 
 
 def test_seeds_are_averaged_and_a_repeated_run_counts_once(sweep):
@@ -254,6 +270,6 @@ def test_a_sweep_ends_with_its_curve_and_one_that_is_repeated_takes_in_all_its_r
     metrics = json.loads(
         (next((tmp_path / "sweep").glob("*components-8*")) / "metrics.json").read_text()
     )
-    assert [float(rows[2][part]) for part in sweep_curves.SPLITS] == [
-        metrics[part]["inertia"] for part in sweep_curves.SPLITS
+    assert [float(rows[2][part]) for part in sweep_lines.SPLITS] == [
+        metrics[part]["inertia"] for part in sweep_lines.SPLITS
     ]
