@@ -89,6 +89,13 @@ class Model(nn.Module):
         """
         return {}
 
+    @classmethod
+    def automatic(cls, settings: RunSettings, points: int, size: int) -> dict[str, Any]:
+        """What `auto` stands for in settings of this model, besides those that `largest` lists,
+        with so many training points of so many values.
+        """
+        return {}
+
     def __init__(self, spec: DataSpec, settings: RunSettings) -> None:
         super().__init__()
         self.spec, self.settings = spec, settings

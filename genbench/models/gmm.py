@@ -3,6 +3,7 @@ descent.
 """
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from genbench.data.types import Batch, DataSpec, Split
 from genbench.models.gaussians import FORMS, Gaussians
 from genbench.models.mixture import EMMixture, Mixture
 from genbench.settings.classical import GMMSettings, GradientGMMSettings
+from genbench.settings.run import RunSettings
 from genbench.stats.clustering import wide
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils.rng import generator
@@ -21,6 +23,16 @@ class GaussianMixture(Mixture):
     """A mixture of Gaussians in the form that `covariance` names."""
 
     settings: GMMSettings | GradientGMMSettings
+
+    @classmethod
+    def automatic(cls, settings: RunSettings, points: int, size: int) -> dict[str, Any]:
+        found = super().automatic(settings, points, size)
+        assert isinstance(settings, GMMSettings | GradientGMMSettings)
+        if settings.covariance == "auto":
+            # The full covariance of fewer points than values is singular.
+            enough = points >= int(settings.n_components) * size
+            found["covariance"] = "full" if enough else "diag"
+        return found
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -44,8 +44,12 @@ class ComponentSettings(RunSettings):
 class CovarianceSettings(RunSettings):
     """Of mixtures of Gaussians."""
 
-    covariance: Literal["full", "diag", "tied", "spherical"] = Field(
-        "full", description="form of the covariance matrices"
+    covariance: Literal["full", "diag", "tied", "spherical", "auto"] = Field(
+        "auto",
+        description=(
+            "form of the covariance matrices; auto is full, or diag where components have fewer "
+            "training points each than a point has values"
+        ),
     )
     reg_covar: NonNegative | Literal["auto"] = Field(
         "auto",

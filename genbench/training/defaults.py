@@ -46,7 +46,8 @@ def resolve_auto(settings: RunSettings, model_class: type[Model], data: Data) ->
             given = f"{counted(points, 'training point')} of {counted(size, 'value')}"
             raise UserError(name, f"must be at most {most:,} with {given}", value, f"{name}={most}")
     found |= length(settings, points, model_class.default_batch_size)
-    return settings.model_copy(update=found)
+    settings = settings.model_copy(update=found)
+    return settings.model_copy(update=model_class.automatic(settings, points, size))
 
 
 def length(settings: RunSettings, n: int, default_batch_size: int = 128) -> dict[str, int]:

@@ -319,3 +319,12 @@ def test_the_size_of_a_mixture_counts_the_parameters_of_one_start():
     config = small_config("gmm", "n_components=3", "n_init=4", "covariance=full", dataset="moons")
     model = build(config, load_data(config["dataset"], torch.device("cpu")))
     assert model.size == 3 + 3 * 2 + 3 * 2 * 2  # weights, means, factors
+
+
+@pytest.mark.parametrize("model", ["gmm", "gmm-sgd"])
+def test_covariances_are_full_only_where_points_can_fill_them(model):
+    for points, wanted in ((59, "diag"), (60, "full")):
+        x = torch.randn(points, 20, generator=generator(0))
+        data = Data("made", {"train": Split(x, None)}, DataSpec((20,), unit=False))
+        built = build(config_of(model, "n_components=3", dataset="moons"), data)
+        assert built.settings.covariance == wanted
