@@ -1,6 +1,7 @@
 """The diagnosis of several runs: each kind of problem once, with the setting to try."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -87,7 +88,7 @@ def _problem(
         name = row_name(row, among)
         named = _of_seeds(name, len(symptoms), len(row.runs))
         each.append((named, _together([symptom.text for symptom in symptoms])))
-        for setting in dict.fromkeys(s.setting for s in symptoms if s.setting):
+        if setting := _one_setting([s.setting for s in symptoms if s.setting]):
             settings.setdefault(setting, []).append(name)
         for symptom in symptoms:
             names, texts = alike.setdefault(_without_numbers(symptom.text), ([], []))
@@ -104,6 +105,20 @@ def _problem(
         is_fault=place < LAST,
         is_of_all=len(some) == len(among),
     )
+
+
+def _one_setting(settings: list[str]) -> str:
+    """The setting to try for a row whose seeds may differ: the name that most of them have, with
+    the largest number, as with the longest training; "" where no seed has any.
+    """
+    names = Counter(setting.partition("=")[0] for setting in settings)
+    if not names:
+        return ""
+    ((name, _),) = names.most_common(1)
+    values = [s.partition("=")[2] for s in settings if s.partition("=")[0] == name]
+    if len(set(values)) > 1 and all(map(NUMBER.fullmatch, values)):
+        return f"{name}={max(values, key=float)}"
+    return f"{name}={values[0]}" if values[0] else name
 
 
 def worst(rows: Sequence[TableRow]) -> list[str]:

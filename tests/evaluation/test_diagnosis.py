@@ -9,6 +9,7 @@ from helpers.configs import config_of, settings_with, small_config
 from genbench.data.loading import load_data
 from genbench.data.types import Data, DataSpec, Split
 from genbench.evaluation.card import card, evaluated, real_data
+from genbench.evaluation.checks.case import percent_below
 from genbench.evaluation.context import Evaluation
 from genbench.evaluation.diagnosis import diagnose
 from genbench.experiment import run
@@ -21,7 +22,7 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     def quality(precision, coverage):
         return [entry("precision", precision), entry("coverage", coverage)]
 
-    def told(found, card=(), real=(), **settings):
+    def told(found, card=(), real=(), data=data, **settings):
         model = model_with(data, 10)
         model.settings = settings_with(model.settings, **settings)
         findings = diagnose(Evaluation(model, data, found), [*card], [*real])
@@ -39,7 +40,19 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     classes = [entry("classes_covered", 7, total=10)]
     assert told({}, classes, epochs=3) == [("missing classes", "epochs=6")]
     assert told({}, classes, [entry("classes_covered", 7, total=10)]) == [], "nor do real data"
-    assert told({}, [entry("memorisation", 0.01)], bandwidth=0.01) == [("copies", "bandwidth=loo")]
+    copy, plane = [entry("memorisation", 0.01)], made(normal(300, 2, 0), normal(300, 2, 1))
+    for given in (0.01, "silverman"):  # in many dimensions, any likely bandwidth copies
+        assert told({}, copy, bandwidth=given) == [("copies", "model=gmm")]
+        assert told({}, copy, data=plane, bandwidth=given) == [("copies", "bandwidth=loo")]
+    assert told({}, copy, data=plane, bandwidth="loo") == [("copies", "model=gmm")]
+    assert told({}, quality(0.1, 0.1), bandwidth=0.5) == [("samples unlike data", "bandwidth=0.25")]
+    assert told({}, quality(0.1, 0.1), reg_covar=1.0, n_components=3) == [
+        ("samples unlike data", "reg_covar=0.01")
+    ]
+    # Poor samples that lack classes have one cause where one setting helps against both.
+    assert told({}, [*classes, *quality(0.1, 0.1)], sampler="prior") == [
+        ("missing classes", "sampler=gmm")
+    ]
     blurred = entry("memorisation", 0.4)
     assert told({}, [blurred]) == told({}, [blurred, entry("copied", -3.6, low=-7.3)]) == []
     assert told({}, [blurred, entry("copied", 0.3, low=0.1)]) == [("copies", "")]
@@ -73,6 +86,13 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
         assert [kind for kind, _ in told({"cost": few["cost"] | better}, modes, steps=None)] == [
             "missing modes"
         ]
+    # Nothing else that changes the training is suggested until it has been long enough.
+    wrong = {"train": {"d_real": 0.995, "d_fake": 0.001}}
+    assert told(few | wrong, steps=None, lr=0.1) == [
+        ("undertrained", "epochs=400"),
+        ("saturated discriminator", "epochs=400"),
+    ]
+    assert told(few, copy, steps=None, patience=None)[1] == ("copies", "")
     assert told({}, modes, steps=None, epochs=4) == [("missing modes", "epochs=8")]
     enough = {"cost": {"epochs": 4, "steps": 4000}}
     assert told(enough, modes, steps=4000, epochs=4) == [("missing modes", "steps=8000")]
@@ -144,6 +164,10 @@ def test_collapse_is_judged_by_what_is_lost():
     assert collapsed(lambda x: x, lambda z: z) == [("nothing to compress", "latent_dim=4")]
 
 
+def test_a_share_below_a_threshold_does_not_look_like_it():
+    assert percent_below(0.009999) == "0.99%" and percent_below(0.0042) == "0.42%"
+
+
 def test_samples_that_are_one_point_are_no_copies_and_lie_near_nothing():
     x = normal(300, 5, 0)
     near = [entry("memorisation", 0.01), entry("precision", 1.0), entry("coverage", 0.1)]
@@ -194,8 +218,15 @@ def test_overfitting_is_judged_by_how_losses_scatter():
     for unit in (1, 100):
         found = with_losses([unit * x for x in train], [unit * x for x in test], **half)
         assert found == [("overfitted", "n_components=4")]
-    of_mixture = {"settings": {"n_components": 8, "reg_covar": "auto", "covariance": "full"}}
-    assert with_losses(train, test, **of_mixture) == [("overfitted", "reg_covar=0.1")]
+    # More than the usual variance makes Gaussians too wide: then smaller mixtures help.
+    for given, components, setting in (
+        ("auto", 8, "reg_covar=0.1"),
+        (1e-3, 8, "reg_covar=0.1"),
+        (0.1, 8, "n_components=4"),
+        (0.1, 1, "covariance=diag"),
+    ):
+        of = {"n_components": components, "reg_covar": given, "covariance": "full"}
+        assert with_losses(train, test, settings=of) == [("overfitted", setting)]
     assert with_losses((losses[:100] - 0.3).tolist(), test) == []
     assert [kind for kind, _ in with_losses(train[:5], test[:2])] == ["few points"]
     # A smaller gap counts, too, where the loss rose after its minimum.

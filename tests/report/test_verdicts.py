@@ -296,6 +296,14 @@ def test_a_remedy_names_its_runs_unless_it_is_for_all_that_have_the_problem(left
     ]
 
 
+def test_seeds_of_one_setting_get_one_remedy_with_the_largest_number(left):
+    for seed, setting in enumerate(("epochs=120", "epochs=1000", "lr=1")):
+        found = [fault("undertrained", f"undertrained: {seed + 2} steps are few", setting)]
+        left("vae", {"seed": seed}, metrics=card(("fid", 1.0, {}), diagnosis=found))
+    (problem,) = diagnosis.problems(left.report().rows)
+    assert problem.settings == [("epochs=1000", ["vae"])]
+
+
 def test_a_merged_diagnosis_says_which_run_each_part_is_about(left):
     few = "500 gradient steps are few"
     late = "the second half of 900 steps still brought 30% of the fall"

@@ -154,12 +154,15 @@ class Case:
     # --- settings to try ------------------------------------------------------------------------
 
     def scaled(self, name: str, factor: float) -> str:
-        """A numeric setting of the model times a factor; empty if the model has no such setting."""
+        """A numeric setting of the model times a factor; empty if the model has no such setting,
+        or if rounding leaves its value unchanged.
+        """
         value = self.settings.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             return ""
         if isinstance(value, int):
-            return f"{name}={max(1, round(value * factor))}"
+            scaled = max(1, round(value * factor))
+            return f"{name}={scaled}" if scaled != value else ""
         return f"{name}={float(f'{value * factor:.2g}'):g}"
 
     def patience(self, epochs: int = 10) -> str:
@@ -180,6 +183,13 @@ def _from_enough(entry: dict | None, least: int) -> dict | None:
         return None
     sizes = [size for what, size in entry["n"].items() if what in ("samples", "test")]
     return entry if min(sizes, default=0) >= least else None
+
+
+def percent_below(share: float) -> str:
+    """A share in percent, rounded down, so that it never looks like a threshold that it is below:
+    0.99%.
+    """
+    return f"{math.floor(share * 1e4) / 100:.2f}%"
 
 
 def first(*settings: str) -> str:

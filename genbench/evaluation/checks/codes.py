@@ -1,6 +1,6 @@
 """Problems of codes: they collapsed, some of their units are idle, or they compress nothing."""
 
-from genbench.evaluation.checks.case import Case, Finding, first
+from genbench.evaluation.checks.case import Case, Finding, first, percent_below
 from genbench.model import supports
 
 LEAST_VARIANCE = 0.01  # of the data's variance: points that vary less are all alike
@@ -19,7 +19,8 @@ def collapse(case: Case) -> Finding | None:
     elif case.idle_units == case.codes.shape[1]:
         what = "the codes of all points are the same"
     elif supports(model, "decode") and (share := _spread_of_reconstructions(case)) < LEAST_VARIANCE:
-        what = f"the reconstructions are all alike (their variance is {share:.1%} of the data's)"
+        of_data = f"{percent_below(share)} of the data's"
+        what = f"the reconstructions are all alike (their variance is {of_data})"
     else:
         return None
     beta = settings.get("beta")

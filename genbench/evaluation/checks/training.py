@@ -138,11 +138,12 @@ def _fits_training_points_better(case: Case, gap: Gap) -> Finding | None:
     metrics, name = case.e.metrics, case.model.criterion
     on_train = metrics.get("train", {}).get(name, float(case.losses.train.mean()))
     on_test = metrics.get("test", {}).get(name, float(case.losses.held_out.mean()))
-    added = 0.01 if case.data.spec.unit else 0.1  # to variances of pixels, or standardized values
+    reg_covar, usual = case.settings.get("reg_covar"), usual_reg_covar(case)
+    is_small = reg_covar == "auto" or (isinstance(reg_covar, float) and reg_covar < usual)
     ways = (
-        f"reg_covar={added}" if case.settings.get("reg_covar") == "auto" else "",
-        case.scaled("reg_covar", 10),
+        f"reg_covar={usual}" if is_small else "",  # more of it makes Gaussians too wide
         case.scaled("n_components", 0.5),
+        "covariance=diag" if case.settings.get("covariance") == "full" else "",
         case.patience() if case.cost.get("late_rise", 0) > 0 else "",
         case.scaled("latent_dim", 0.5),
     )
@@ -150,6 +151,13 @@ def _fits_training_points_better(case: Case, gap: Gap) -> Finding | None:
         f"overfitted: {name} is {on_train:.4g} on training points, and {on_test:.4g} on test points"
     )
     return Finding("overfitted", text, first(*ways))
+
+
+def usual_reg_covar(case: Case) -> float:
+    """What is added to the variances of a mixture that overfits: of pixels, or of values whose
+    variance is about 1.
+    """
+    return 0.01 if case.data.spec.unit else 0.1
 
 
 def saturated(case: Case) -> Finding | None:
