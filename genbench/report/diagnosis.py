@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from genbench.report.measured import Symptom
@@ -159,6 +159,17 @@ def caveats(row: TableRow, groups: Collection[str]) -> list[str]:
             remarks.setdefault(_without_numbers(text), []).append(text)
     some = [*list(faults.values())[:1], *remarks.values()]
     return [_of_seeds(_together(texts), len(texts), len(row.runs)) for texts in some]
+
+
+def shared_caveats(named: Iterable[tuple[str, TableRow, Collection[str]]]) -> list[str]:
+    """The caveats of several rows at measures of these groups, each with the names of its rows."""
+    alike: dict[str, tuple[list[str], list[str]]] = {}  # names, and texts that differ in numbers
+    for name, row, groups in named:
+        for text in caveats(row, groups):
+            names, texts = alike.setdefault(_without_numbers(text), ([], []))
+            names.append(name)
+            texts.append(text)
+    return [f"{listed(names)}: {_with_ranges(texts)}" for names, texts in alike.values()]
 
 
 def _of_seeds(text: str, count: int, seeds: int) -> str:

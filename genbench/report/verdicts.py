@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from genbench.report.diagnosis import caveats
+from genbench.report.diagnosis import caveats, shared_caveats
 from genbench.report.gaps import gaps
 from genbench.report.names import model_names, row_name, settings_in_words
 from genbench.report.quantities import SAMPLES, Value, brief_value
@@ -141,21 +141,26 @@ def _among(contest: Contest, section: Section) -> str:
 
 
 def _too_close(compared: Compared, section: Section) -> list[str]:
-    close: dict[tuple[int, ...], list[str]] = {}
+    """A sentence on all ties, with what qualifies the rows that it names."""
+    ties: dict[tuple[int, ...], list[Column]] = {}
     for contest, column in compared:
         if not contest.won and not contest.uncertain:
-            close.setdefault(tuple(contest.leaders), []).append(column.name)
-    if not close:
+            ties.setdefault(tuple(contest.leaders), []).append(column)
+    if not ties:
         return []
-    between = []
-    for leaders, names in sorted(close.items(), key=lambda item: len(item[0])):
-        rows = [section.rows[i] for i in leaders]
-        who = listed(row_name(row, _on_same_data(row, section)) for row in rows)
-        between.append(f"{listed(names)} between {who}")
-    shown = between[:MOST_NAMES]
-    if len(between) > MOST_NAMES:
-        shown.append(f"{number(len(between) - MOST_NAMES)} more in the table")
-    return [f"Too close to call: {'; '.join(shown)}."]
+    names = {i: row_name(r, _on_same_data(r, section)) for i, r in enumerate(section.rows)}
+    groups: dict[int, set[str]] = {}  # of the measures that a row ties at
+    texts = []
+    for leaders, columns in sorted(ties.items(), key=lambda item: len(item[0]))[:MOST_NAMES]:
+        who = listed(names[i] for i in leaders)
+        texts.append(f"{listed(column.name for column in columns)} between {who}")
+        for i in leaders:
+            groups.setdefault(i, set()).update(column.quantity.group for column in columns)
+    if len(ties) > MOST_NAMES:
+        texts.append(f"{number(len(ties) - MOST_NAMES)} more in the table")
+    but = shared_caveats((names[i], section.rows[i], some) for i, some in groups.items())
+    qualified = f" (but {'; '.join(but)})" if but else ""
+    return [f"Too close to call: {'; '.join(texts)}{qualified}."]
 
 
 def _unsure(compared: Compared, section: Section) -> list[str]:

@@ -296,6 +296,15 @@ def test_a_remedy_names_its_runs_unless_it_is_for_all_that_have_the_problem(left
     ]
 
 
+def test_ties_are_qualified_as_those_who_are_best(left):
+    for fid, (model, shared) in enumerate((("gmm", None), ("kde", 100), ("gan", 96))):
+        found = [fault("copies", f"{shared}% are copies")] if shared else []
+        left(model, metrics=card(("fid", fid, sure(fid, 9.0)), diagnosis=found))
+    (text,) = verdicts_of(left.report())
+    assert text.startswith("Too close to call: fid between ")
+    assert text.endswith(" (but kde and gan: 96 to 100% are copies).")
+
+
 def test_seeds_of_one_setting_get_one_remedy_with_the_largest_number(left):
     for seed, setting in enumerate(("epochs=120", "epochs=1000", "lr=1")):
         found = [fault("undertrained", f"undertrained: {seed + 2} steps are few", setting)]
