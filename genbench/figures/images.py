@@ -63,10 +63,23 @@ def zoom_to(
     return max(1, min(math.ceil(wide / (columns * width)), high // (rows * height)))
 
 
-def fitting(images: torch.Tensor, pixels: int = 2**24) -> int:
-    """How many images of this size [..., height, width] a picture has room for; at least one."""
-    height, width = images.shape[-2:]
-    return max(1, pixels // ((height + 2) * (width + 2)))
+GAP, APART, HEADING, CAPTION = 2, 10, 20, 15  # pixels between images, between groups, and for texts
+MOST_PIXELS = 2**22  # of a picture
+BYTES_PER_PIXEL = 170  # of memory while a picture is drawn, as measured
+
+
+def fitting(images: torch.Tensor, zoom: int = 1) -> int:
+    """How many images of this size [..., height, width], enlarged by a whole factor, a picture has
+    room for; at least one.
+    """
+    height, width = (zoom * side + GAP for side in images.shape[-2:])
+    return max(1, MOST_PIXELS // (height * width))
+
+
+def zoom_below(headings: Sequence[str], images: torch.Tensor) -> int:
+    """The least whole factor that makes images [..., height, width] as wide as texts above them."""
+    longest = max((text_width(text, 8) for text in headings), default=0)
+    return math.ceil((longest + 4) / images.shape[-1])
 
 
 class Row(NamedTuple):
@@ -80,9 +93,6 @@ class Row(NamedTuple):
     label: str = ""
     captions: Sequence[str] = ()
     apart: bool = False
-
-
-GAP, APART, HEADING, CAPTION = 2, 10, 20, 15  # pixels between images, between groups, and for texts
 
 
 def mosaic(
@@ -141,8 +151,7 @@ def image_grid(
     columns = min(columns, len(images))
     zoom = zoom_to(images, columns, wide=wide)
     if captions:  # which must not run into one another
-        longest = max(text_width(text, 8) for text in captions) + 4
-        zoom = max(zoom, math.ceil(longest / images.shape[-1]))
+        zoom = max(zoom, zoom_below(captions, images))
     starts = range(0, len(images), columns)
     rows = [Row(images[i : i + columns], captions=captions[i : i + columns]) for i in starts]
     return mosaic(rows, page, zoom, signed)
@@ -177,9 +186,7 @@ def labelled_rows(
     ]
     zoom = zoom_to(first, len(first), len(named), wide=560)
     if headings:
-        zoom = max(
-            zoom, math.ceil((max(text_width(text, 8) for text in headings) + 4) / first.shape[-1])
-        )
+        zoom = max(zoom, zoom_below(headings, first))
     return mosaic(listed, page, zoom, flanks=flanks)
 
 

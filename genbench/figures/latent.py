@@ -12,6 +12,8 @@ from genbench.model import Model, supports
 
 FEWEST_CODES = 3  # of which a scatter or a histogram shows anything
 MOST_LATENTS = 16  # in a picture
+MOST_STEPS = {"images": 50, "plane": 200}  # of a line in a picture, by the kind of the data
+MOST_LINES = 1000  # in a picture of the plane
 
 
 def encoded(
@@ -87,25 +89,45 @@ def draw_interpolation(
     only the first ends are.
     """
     lines = f"straight lines between the codes of two {scene.part} points"
+    points, some = _spread_steps(points, scene.kind)
+    lines = f"{some}{lines}"
     if scene.kind == "images":
         steps = points.shape[1]
-        shown = min(len(pairs), max(1, images.fitting(pairs) // (steps + 2)))
+        last = "end" if conditional else "reconstructed"
+        headings = ["original", "reconstructed", *[""] * (steps - 2), last, "original"]
+        room = images.fitting(pairs, images.zoom_below(headings, pairs)) // (steps + 2)
+        shown = min(len(pairs), max(1, room))
         rows = {
             f"pair {i + 1}": torch.cat([pairs[i, :1], points[i], pairs[i, 1:]])
             for i in range(shown)
         }
-        note = (
-            first_of(shown, len(pairs), f"{len(pairs):,} {lines}") if shown < len(pairs) else lines
-        )
+        note = _first_lines(shown, len(pairs), lines)
         if conditional:
             note += "; a line keeps the class of its first point"
-        last = "end" if conditional else "reconstructed"
-        headings = ["original", "reconstructed", *[""] * (steps - 2), last, "original"]
         return images.labelled_rows(rows, scene.page(note), headings, flanks=1)
     if scene.kind == "plane":
-        page = scene.page(f"{lines}; dotted: from the points to their reconstructions")
-        return plane.draw_paths(points, scene.plane, page, pairs)
+        shown = min(len(pairs), MOST_LINES)
+        note = _first_lines(shown, len(pairs), lines)
+        page = scene.page(f"{note}; dotted: from the points to their reconstructions")
+        return plane.draw_paths(points[:shown], scene.plane, page, pairs[:shown])
     return None
+
+
+def _first_lines(shown: int, of: int, lines: str) -> str:
+    """What a picture shows of so many lines: their number is said if it has no room for all."""
+    return lines if shown == of else first_of(shown, of, f"{of:,} {lines}")
+
+
+def _spread_steps(points: torch.Tensor, kind: str) -> tuple[torch.Tensor, str]:
+    """What a picture shows of lines of points [n, steps, *shape]: evenly spread steps, the ends
+    among them; and how many, if not all.
+    """
+    steps = points.shape[1]
+    most = MOST_STEPS.get(kind, steps)
+    if steps <= most:
+        return points, ""
+    at = torch.linspace(0, steps - 1, most).round().long()
+    return points[:, at.to(points.device)], f"{most:,} of {steps:,} steps of "
 
 
 def usual_codes(scene: Scene, model: Model) -> tuple[torch.Tensor, str]:
@@ -172,9 +194,10 @@ def widest(widths: torch.Tensor, most: int | None) -> torch.Tensor:
 
 def draw_traversal(scene: Scene, found: Traversal, reach: str) -> torch.Tensor | None:
     """What the latents do, of many the widest ones, as each is moved over its `reach`."""
-    _, steps, dimensions = found.codes.shape
+    dimensions = found.codes.shape[2]
+    points, some = _spread_steps(found.points, scene.kind)
     most = (
-        min(MOST_LATENTS, max(1, images.fitting(found.points) // steps))
+        min(MOST_LATENTS, max(1, images.fitting(points) // points.shape[1]))
         if scene.kind == "images"
         else MOST_LATENTS
     )
@@ -184,14 +207,12 @@ def draw_traversal(scene: Scene, found: Traversal, reach: str) -> torch.Tensor |
         if len(chosen) == dimensions
         else f"each of the {len(chosen)} widest of {dimensions} latents"
     )
-    page = scene.page(f"{every} from {reach}, the others {found.others}")
+    page = scene.page(f"{some}{every} from {reach}, the others {found.others}")
     if scene.kind == "images":
         return images.labelled_rows(
-            {f"z{found.latents[i] + 1}": found.points[i] for i in chosen.tolist()}, page
+            {f"z{found.latents[i] + 1}": points[i] for i in chosen.tolist()}, page
         )
-    return (
-        plane.draw_paths(found.points[chosen], scene.plane, page) if scene.kind == "plane" else None
-    )
+    return plane.draw_paths(points[chosen], scene.plane, page) if scene.kind == "plane" else None
 
 
 def show_manifold(scene: Scene, model: Model, side: int = 16) -> torch.Tensor | None:

@@ -13,6 +13,7 @@ from genbench.model import Model, supports
 from genbench.utils.text import counted
 
 MOST_PAIRED = 4  # in a pair plot
+MOST_POINTS = 20_000  # in a picture; more make it slow, take memory, and cannot be told apart
 
 
 def show_samples(scene: Scene, model: Model) -> torch.Tensor | None:
@@ -35,9 +36,9 @@ def draw_samples(
     Below images stand a few originals and their reconstructions, if there are any: `again`.
     """
     many = f"{counted(len(samples), 'sample')}{of}"
+    shown = samples[: images.fitting(samples) if scene.kind == "images" else MOST_POINTS]
+    many = first_of(len(shown), len(samples), many)
     if scene.kind == "images":
-        shown = samples[: images.fitting(samples)]
-        many = first_of(len(shown), len(samples), many)
         columns = min(len(shown), max(8, math.ceil(len(shown) ** 0.5)))
         rows = [images.Row(some) for some in shown.split(columns)]
         if again is None:
@@ -48,12 +49,12 @@ def draw_samples(
             rows, scene.page(f"{many}; below: reconstructions"), images.zoom_to(shown, columns)
         )
     if scene.kind == "plane":
-        return plane.cloud(samples, scene.plane, scene.page(f"{many} over {scene.plane.backdrop}"))
+        return plane.cloud(shown, scene.plane, scene.page(f"{many} over {scene.plane.backdrop}"))
     if scene.kind == "line":
         return curves.on_the_line(
-            scene.points(5000).cpu(), _truth(scene), {"samples": samples}, scene.page(many)
+            scene.points(5000).cpu(), _truth(scene), {"samples": shown}, scene.page(many)
         )
-    data = scene.data.train.spread(len(samples)).values()
+    data = scene.data.train.spread(len(shown)).values()
     features = widest(data.std(0, correction=0), MOST_PAIRED).tolist()
     which = (
         ""
@@ -61,7 +62,7 @@ def draw_samples(
         else f"the {len(features)} features of most variance of "
     )
     note = f"{which}{many} and {len(data):,} training points"
-    return vectors.pair_plot(data, samples, features, scene.page(note))
+    return vectors.pair_plot(data, shown, features, scene.page(note))
 
 
 def show_density(scene: Scene, model: Model) -> torch.Tensor | None:

@@ -24,11 +24,13 @@ def _memory() -> int:
 MEMORY = _memory()
 
 
-def require_room(key: str, what: str, size: float, got: Any, fix: str) -> None:
+def require_room(key: str, what: str, size: float, got: Any, fix: str, half: bool = False) -> None:
     """UserError about a setting `key` whose value makes something of more bytes than fit the
-    memory.
+    memory, or half of it.
     """
-    if size > MEMORY:
+    room = MEMORY / 2 if half else MEMORY
+    if size > room:
         takes = f"{size / 2**30:,.3g} GiB" if math.isfinite(size) else "more than 8 EiB"
-        has = f"and this machine has {MEMORY / 2**30:,.3g} GiB"
-        raise UserError(key, f"{what} would take {takes} of memory, {has}", got, fix)
+        has = f"{room / 2**30:,.3g} GiB"
+        whole = f"half of this machine's is {has}" if half else f"this machine has {has}"
+        raise UserError(key, f"{what} would take {takes} of memory, and {whole}", got, fix)

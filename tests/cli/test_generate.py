@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tracemalloc
 from functools import cache
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from genbench.cli.main import COMMANDS
 from genbench.config.registry import builtin_registry
 from genbench.data.types import Data, DataSpec, Split
 from genbench.figures import images as pictures
-from genbench.figures import reconstructions, samples
+from genbench.figures import latent, reconstructions, samples
 from genbench.figures.renderer import FigureRenderer
 from genbench.figures.scene import Scene
 from genbench.model import supports
@@ -293,7 +294,7 @@ def test_a_picture_shows_what_it_has_room_for(monkeypatch):
         "title",
     )
     viewer.at(3)
-    monkeypatch.setattr(pictures, "fitting", lambda images: 10)
+    monkeypatch.setattr(pictures, "fitting", lambda images, zoom=1: 10)
     images = torch.rand(12, 1, 8, 8)
     samples.draw_samples(viewer, images)
     reconstructions.draw_reconstructions(viewer, images, images)
@@ -433,13 +434,48 @@ def test_help_and_tab_know_every_option(command, genbench, tmp_path):
 def test_more_points_than_fit_the_memory_are_refused_before_any_is_drawn(
     command, options, finished, genbench, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("genbench.utils.memory.MEMORY", 500_000)
-    done = genbench(command, str(finished("vae")), f"{options}=1000", "to=asked", "device=cpu")
+    monkeypatch.setattr("genbench.utils.memory.MEMORY", 8_000_000)
+    monkeypatch.setattr("genbench.cli.generate.MEMORY", 8_000_000)
+    run = str(finished("vae"))
+    done = genbench(command, run, f"{options}=100000", "to=asked", "device=cpu")
     assert done.returncode == 2 and not (tmp_path / "asked").exists()
-    assert re.search(
-        rf"error: {options}: [\d,]+ points would take .* GiB of memory, .*; fix: {options}=\d+ at most",
+    (fix,) = re.findall(
+        rf"error: {options}: [\d,]+ points would take .* GiB of memory, and half of this "
+        rf"machine's is .*; fix: ({options}=\d+) at most",
         done.stderr,
     )
+    assert genbench(command, run, fix, "to=asked", "device=cpu").returncode == 0
+
+
+def test_the_estimate_of_memory_counts_the_copies_that_there_are():
+    arrays = {"samples": torch.rand(500_000, 64)}
+    size = arrays["samples"].nbytes
+    tracemalloc.start()
+    content = generate.packed(arrays)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    blocks_and_whole = 2 * size
+    assert len(content) >= size and max(blocks_and_whole, size + peak) < generate.COPIES * size
+
+
+def test_a_picture_shows_some_of_many_steps_and_both_ends(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        pictures, "labelled_rows", lambda rows, page, *args, **more: drawn.append((rows, page.note))
+    )
+    part = Split(torch.rand(9, 1, 8, 8), None)
+    viewer = FigureRenderer(
+        Data("made", {"test": part}, DataSpec((1, 8, 8), unit=True)), 0, "title"
+    )
+    points = torch.rand(2, 900, 1, 8, 8)
+    latent.draw_interpolation(viewer, torch.rand(2, 2, 1, 8, 8), points)
+    found = latent.Traversal(torch.arange(2), torch.rand(2, 900, 2), points, "at their means")
+    latent.draw_traversal(viewer, found, "low to high")
+    (lines, note), (latents, other) = drawn
+    shown = [lines["pair 1"][1:-1], latents["z1"]]
+    assert all(len(x) == latent.MOST_STEPS["images"] for x in shown)
+    assert all(torch.equal(x[[0, -1]], points[0, [0, -1]]) for x in shown)
+    assert note.startswith("50 of 900 steps of") and other.startswith("50 of 900 steps of")
 
 
 @pytest.mark.parametrize(
