@@ -29,6 +29,7 @@ from genbench.settings.run import RunSettings
 from genbench.training.loop import Position, Stopwatch
 from genbench.training.memory import out_of_memory
 from genbench.training.stopping import EarlyStopping
+from genbench.utils import signals
 from genbench.utils.errors import UserError, lacks_memory, plain
 from genbench.utils.files import CannotWrite, finite, sweep_temporaries, write, write_json
 from genbench.utils.lock import Lock
@@ -99,18 +100,17 @@ class Run:
     ) -> None:
         self.display.close()
         failure: UserError | None = None
-        if isinstance(error, (Exception, SystemExit)):
+        if error is not None and not signals.is_request_to_stop(error):
             failure = error if isinstance(error, UserError) else self._explain(error)
             logger.error("failed\n%s", "".join(traceback.format_exception(error)))
         with suppress(CannotWrite):  # the disk may be too full to say that it is full
             # Without the lock the folder is gone, or another run's. A run that was refused at once
             # leaves the status of an earlier one alone.
             is_ours = self.lock.held and (self.owns_status or not self.record.status)
-            if error is not None and is_ours:
-                if failure is not None:
-                    self._write_status("failed", reason=str(failure))
-                else:
-                    self._write_status("interrupted")
+            if failure is not None and is_ours:
+                self._write_status("failed", reason=str(failure))
+            elif error is not None and is_ours:
+                self._write_status("interrupted")
         if error is not None and failure is None:
             steps = counted(self.checkpointing.step, "step")
             self.echo(f"interrupted after {steps}; go on with: {self.resume}")

@@ -96,7 +96,9 @@ def attempt(run: Callable[[], Any]) -> UserError | None:
         run()
     except UserError as error:
         return copy.copy(error)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if signals.is_request_to_stop(error):
+            raise
         return unexpected(error)
     return None
 

@@ -4,6 +4,7 @@ one, or several at once in worker processes.
 
 import math
 import os
+import signal
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from genbench.config.compose import VERSION_BASE
 from genbench.sweeps.display import JobTable, TabledJobDisplay
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launchers import checked_launcher
-from genbench.sweeps.pool import LOST, Killed, Message, Pool, gpu_environments
+from genbench.sweeps.pool import Exit, Killed, Message, Pool, gpu_environments
 from genbench.utils.errors import UserError
 
 # Files that the drivers of GPUs make. Without one there is none, and torch need not be asked.
@@ -134,8 +135,8 @@ class Together:
     def _receive(self, message: Message) -> None:
         """Show what a job sent, and note in the summary that it begins or has ended."""
         i, content = message
-        if content == LOST:
-            return self._note_kill(i)
+        if isinstance(content, Exit):
+            return self._note_exit(i, content)
         name, *arguments = content
         if name == "begin":
             self.displays[i] = self._begun(i)
@@ -152,8 +153,8 @@ class Together:
             display.known = self.task.watcher.started(self.first + i)
         return display
 
-    def _note_kill(self, i: int) -> None:
-        """Say that the process of a job was killed. The first time, the job goes on in another."""
+    def _note_exit(self, i: int, exit_: Exit) -> None:
+        """Say how the process of a job ended. The first time, the job goes on in another."""
         if i not in self.displays:
             self.displays[i] = self._begun(i)
             self.displays[i].begin()
@@ -161,10 +162,12 @@ class Together:
         if i not in self.killed:
             self.killed.add(i)
             display.close()
-            display.note("killed", "goes on in another process")
+            display.note("restarted", f"its process {exit_}; it goes on in another one")
             return
-        what = "was killed, and so was the process that went on with it"
-        fix = "if the memory was used up, repeat the command with fewer jobs=N at once"
+        fix = "see the end of its run.log for what it did last, then repeat the command"
+        if exit_.code == -signal.SIGKILL:
+            fix = "if the memory was used up, repeat the command with fewer jobs=N at once"
+        what = f"{exit_}, also when the job was tried again"
         failure = UserError(f"process of {display.number}", what, fix=fix, code=1)
         display.ended("failed", failure=failure)
         if self.task.watcher is not None:

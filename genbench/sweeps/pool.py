@@ -1,11 +1,11 @@
 """Runs calls in worker processes, a few at once. Each process outlives its call and takes another.
 
-Each slot is a `ProcessPoolExecutor` of one spawned process, and a `ThreadPoolExecutor` hands the
-calls to free slots. One executor for all processes would not do, because a worker that dies breaks
-its executor: that of `concurrent.futures` stops its other workers by SIGTERM, and loky (joblib)
-kills them by SIGKILL, which no job survives with a checkpoint. Of an executor with one process,
-only the call is lost that the process was running. It is made once more, in a new process.
-Processes are spawned because a fork of a process with threads or a GPU may hang.
+Each slot is a spawned process with a pipe, and a `ThreadPoolExecutor` hands the calls to free
+slots. A `ProcessPoolExecutor` or loky (joblib) would not do: if one worker dies, they end all
+others by a signal, which no job survives with a checkpoint; they do not say how it died; and they
+wait without limit for a worker to end. Here only the call is lost that the process was running. It
+is made once more, in a new process. Processes are spawned because a fork of a process with threads
+or a GPU may hang.
 """
 
 import os
@@ -14,33 +14,71 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from multiprocessing import get_context
+from dataclasses import dataclass
+from multiprocessing import get_context, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
 from typing import Any, NamedTuple
 
-from genbench.sweeps.worker import STOP, Work, begin, work
+from genbench.sweeps.worker import Raised, Request, Returned, Work, serve
 from genbench.utils import signals
 
 TRIES = 2  # how often a call is made whose process is killed
 NOTICE = 0.1  # seconds at most until a signal is noticed
+TIME_TO_END = 1.0  # seconds that a worker has to end when it is asked to
 BLOCKED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 SPAWN = get_context("spawn")
 
 
+@dataclass(frozen=True)
+class Exit:
+    """How the process of a call ended before the call did: by its own exit, or by a signal.
+
+    `code` is that of `multiprocessing.Process.exitcode`: a status, or minus the signal's number.
+    """
+
+    code: int
+
+    @property
+    def is_by_signal(self) -> bool:
+        """Whether a signal ended the process."""
+        return self.code < 0
+
+    def __str__(self) -> str:
+        if not self.is_by_signal:
+            return f"exited with status {self.code}"
+        try:
+            return f"was killed by {signal.Signals(-self.code).name}"
+        except ValueError:  # a signal without a name
+            return f"was killed by signal {-self.code}"
+
+
 class Message(NamedTuple):
-    """What the call of this number sent, or `LOST` if its process was killed."""
+    """What the call of this number sent, or the `Exit` of its process."""
 
     call: int
     content: Any
 
 
-LOST = "lost"
+@dataclass(frozen=True)
+class Killed:
+    """In place of the result of a call whose process ended, and so did that of its second try."""
+
+    exit: Exit
 
 
-class Killed(Exception):
-    """The process of a call was killed, and so was that of its second try."""
+class ProcessEnded(Exception):
+    """The process of a call ended before the call did."""
+
+    def __init__(self, exit_: Exit) -> None:
+        super().__init__(str(exit_))
+        self.exit = exit_
+
+
+class WorkerTraceback(Exception):
+    """Where in a worker an error was raised, as its cause."""
 
 
 class Slot:
@@ -48,60 +86,83 @@ class Slot:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
-        self.executor: ProcessPoolExecutor | None = None
+        self.worker: tuple[SpawnProcess, Connection] | None = None
         self.lock, self.is_stopped = threading.Lock(), False
 
     def run(self, pickled: bytes, receive: Callable[[Any], None]) -> Any:
-        """Make a call; `receive` takes its messages. BrokenProcessPool if the process was killed.
+        """Make a call; `receive` takes its messages. ProcessEnded if the process ended.
 
         It may be used by one thread at a time, which must have blocked the signals in `BLOCKED`.
         """
-        future = self._submit(pickled)
-        with suppress(EOFError, OSError, pickle.UnpicklingError):  # the process was killed
-            # A process that the worker has left behind may hold the pipe open.
-            while self.pipe.poll(NOTICE) or not future.done():
-                if self.pipe.poll():
-                    message = self.pipe.recv()
-                    if message is None:
-                        break
-                    receive(message)
-        return future.result()
+        process, pipe = self._started()
+        with self.lock, suppress(OSError):  # the process has ended, as will be noticed below
+            pipe.send(pickled)
+        while True:
+            message = _next_message(process, pipe)
+            if isinstance(message, Returned):
+                return message.value
+            if isinstance(message, Raised):
+                raise message.error from WorkerTraceback(message.trace)
+            receive(message)
 
-    def _submit(self, pickled: bytes) -> "Future[Any]":
-        if self.executor is not None:
-            return self.executor.submit(work, pickled)
-        self.pipe, theirs = SPAWN.Pipe()
-        executor = ProcessPoolExecutor(
-            1, SPAWN, initializer=begin, initargs=(theirs, self.environment, BLOCKED)
-        )
-        # A new process inherits which signals are blocked. The executor has just started the
-        # tracker of its locks, which unblocks some.
+    def _started(self) -> tuple[SpawnProcess, Connection]:
+        if self.worker is not None:
+            return self.worker
+        ours, theirs = SPAWN.Pipe()
+        # A new process inherits which signals are blocked, and the start of Python's own helper
+        # process unblocks some.
+        resource_tracker.ensure_running()
         signal.pthread_sigmask(signal.SIG_BLOCK, BLOCKED)
-        future = executor.submit(work, pickled)
+        process = SPAWN.Process(target=serve, args=(theirs, self.environment, BLOCKED))
+        process.start()
         theirs.close()  # so that the pipe ends with the process
         with self.lock:
-            self.executor = executor
-            self._send_stop()  # which may have been asked for while the process started
-        return future
+            self.worker = process, ours
+            if self.is_stopped:  # which was asked for while the process started
+                self._send(Request.STOP)
+        return self.worker
 
     def stop(self) -> None:
         """Ask the call to stop, as SIGTERM does. From any thread."""
         with self.lock:
             self.is_stopped = True
-            self._send_stop()
+            self._send(Request.STOP)
 
-    def _send_stop(self) -> None:
-        if self.is_stopped and self.executor is not None:
+    def _send(self, request: Request) -> None:
+        if self.worker is not None:
             with suppress(OSError):
-                self.pipe.send(STOP)
+                self.worker[1].send(request)
 
     def close(self) -> None:
         """End the process, after its call; the next call starts another one."""
-        if self.executor is not None:
-            self.executor.shutdown()
-            with self.lock:
-                self.executor = None
-                self.pipe.close()
+        with self.lock:
+            self._send(Request.END)
+        if self.worker is None:
+            return
+        process, pipe = self.worker
+        _end(process)
+        with self.lock:
+            self.worker = None
+            pipe.close()
+
+
+def _next_message(process: SpawnProcess, pipe: Connection) -> Any:
+    """The next message of a worker. ProcessEnded if the process has ended without another one."""
+    with suppress(EOFError, OSError):
+        # A process that the worker has left behind may hold the pipe open.
+        while process.is_alive() or pipe.poll():
+            if pipe.poll(NOTICE):
+                return pipe.recv()
+    _end(process)
+    raise ProcessEnded(Exit(process.exitcode or 0))
+
+
+def _end(process: SpawnProcess) -> None:
+    """Wait for a process that is about to end, and kill it if it does not."""
+    process.join(TIME_TO_END)
+    if process.is_alive():
+        process.kill()
+        process.join(TIME_TO_END)
 
 
 class Pool:
@@ -118,7 +179,7 @@ class Pool:
     def run(
         self, calls: Sequence[Callable[[], Work]], receive: Callable[[Message], None]
     ) -> list[Any]:
-        """Make these calls; returns their results, or exceptions of the type Killed.
+        """Make these calls; returns their results, or Killed.
 
         Each function of `calls` prepares a call just before it is made, one at a time. `receive`
         is called in this thread. When a signal comes, the calls are asked to stop, and Interrupted
@@ -136,7 +197,6 @@ class Pool:
                 self._stop(threads)
                 for message in self._until_done(futures):
                     receive(message)
-                # Together, as a process that has imported torch takes a second or two to end.
                 with ThreadPoolExecutor(len(self.slots)) as closing:
                     closing.map(Slot.close, self.slots)
 
@@ -174,13 +234,16 @@ class Pool:
             for _ in range(TRIES):
                 try:
                     return slot.run(pickled, lambda m: self.messages.put(Message(index, m)))
-                except (BrokenProcessPool, signals.Interrupted):
-                    slot.close()
-                    # A signal to all processes may reach the worker first.
-                    if self.stopping.wait(3 * NOTICE):
-                        raise signals.Interrupted(signal.SIGTERM) from None
-                    self.messages.put(Message(index, LOST))
-            return Killed()
+                except ProcessEnded as ended:
+                    exit_ = ended.exit
+                except signals.Interrupted as stopped:  # the process lives, but was asked to stop
+                    exit_ = Exit(-stopped.signum)
+                slot.close()
+                # A signal to all processes may reach the worker first.
+                if self.stopping.wait(3 * NOTICE):
+                    raise signals.Interrupted(signal.SIGTERM)
+                self.messages.put(Message(index, exit_))
+            return Killed(exit_)
         finally:
             self.free.put(slot)
 

@@ -21,6 +21,18 @@ class Interrupted(BaseException):
 _asked: int | None = None
 
 
+def is_request_to_stop(error: BaseException) -> bool:
+    """Whether an error asks the program to stop, rather than being a failure of the code that ran.
+
+    Ctrl-C raises KeyboardInterrupt only where Python's own handler is in place. Elsewhere, the code
+    that ran has raised it.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        is_pythons = signal.getsignal(signal.SIGINT) == signal.default_int_handler
+        return is_pythons or _asked is not None
+    return not isinstance(error, (Exception, SystemExit))
+
+
 def listen() -> None:
     """Let SIGINT, SIGTERM and SIGHUP set the flag; not SIGHUP where nohup has it ignored."""
     for signum in _heard():

@@ -15,7 +15,7 @@ from genbench.models.kmeans import KMeans
 from genbench.settings.classical import KMeansSettings
 
 class MoodySettings(KMeansSettings):
-    mood: Literal["fine", "raise", "exit", "memory", "meddle"] = Field("fine", description="a mood")
+    mood: Literal["fine", "raise", "exit", "memory", "meddle", "stop"] = Field("fine", description="a mood")
     tag: str = Field("none", description="nothing")
 
 alive, seen = weakref.WeakSet(), []
@@ -28,6 +28,8 @@ class Moody(KMeans):
         alive.add(self)
         if s.mood == "exit":
             sys.exit(3)
+        if s.mood == "stop":
+            raise KeyboardInterrupt
         if s.mood == "memory":
             raise MemoryError("of all there is")
         if s.mood == "meddle":

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,19 +23,31 @@ class Look:
 
 @dataclass(frozen=True)
 class Die:
-    """Kills its own process, as often as the file has no room for another line."""
+    """Ends its own process so many times, which the file counts: by SIGKILL, or with a status."""
 
     file: Path
     times: int
+    status: int | None = None
 
     def __call__(self, send):
         with open(self.file, "a+") as file:
             file.seek(0)
             deaths = len(file.readlines())
             file.write("died\n" * (deaths < self.times))
+        if deaths < self.times and self.status is not None:
+            os._exit(self.status)
         if deaths < self.times:
             os.kill(os.getpid(), signal.SIGKILL)
         return "alive"
+
+
+@dataclass(frozen=True)
+class LeaveThread:
+    """Leaves a thread behind for which Python would wait; returns the number of its process."""
+
+    def __call__(self, send):
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        return os.getpid()
 
 
 @dataclass(frozen=True)

@@ -22,26 +22,25 @@ from genbench.utils.errors import UserError
 
 
 def test_no_failure_stops_another_job_and_each_is_told_with_its_reason(moody, genbench, tmp_path):
-    done = moody("mood=raise,exit,fine,memory")
-    assert done.returncode == 1 and "1 of 4 jobs done: sweep/sweep_summary.json" in done.stdout
+    done = moody("mood=raise,exit,fine,memory,stop")
+    assert done.returncode == 1 and "1 of 5 jobs done: sweep/sweep_summary.json" in done.stdout
     errors = done.stderr.splitlines()
-    assert len(errors) == 3, done.stderr
+    assert len(errors) == 4, done.stderr
     assert all(
         line.startswith("genbench: error: ") and "; fix: " in line and line.endswith("run.log")
         for line in errors
     )
-    assert states() == ["failed", "failed", "done", "failed"]
+    assert states() == ["failed", "failed", "done", "failed", "failed"]
     ended = [
         line.split()[:3]
         for line in done.stdout.splitlines()
-        if re.match(r"\d/4 (done|failed)", line)
+        if re.match(r"\d/5 (done|failed)", line)
     ]
     assert ended == [
-        [f"{i}/4", job["state"], job["overrides"][-1]] for i, job in enumerate(summary(), 1)
+        [f"{i}/5", job["state"], job["overrides"][-1]] for i, job in enumerate(summary(), 1)
     ]
-    for job, reason in zip(
-        summary(), ("RuntimeError: in no mood", "SystemExit: 3", "", "the memory does not suffice")
-    ):
+    reasons = ["RuntimeError: in no mood", "SystemExit: 3", "", "the memory does not suffice"]
+    for job, reason in zip(summary(), [*reasons, "KeyboardInterrupt"], strict=True):
         assert (
             reason in job["reason"]
             and job["overrides"][1:] == [*TINY, job["overrides"][-1]]

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.workers import Die, Endless, Look
+from helpers.workers import Die, Endless, LeaveThread, Look
 from omegaconf import OmegaConf
 
 from genbench.sweeps import launcher
 from genbench.sweeps.display import ForwardingDisplay, JobTable, TabledJobDisplay
 from genbench.sweeps.launchers import chosen_again, launcher_failure, thread_count
-from genbench.sweeps.pool import LOST, Killed, Message, Pool, gpu_environments
+from genbench.sweeps.pool import Exit, Killed, Message, Pool, gpu_environments
 from genbench.utils import signals
 from genbench.utils.console import PipeSafeConsole
 from genbench.utils.errors import UserError
@@ -45,12 +45,18 @@ def test_a_process_takes_many_calls_and_sees_its_gpu_only(monkeypatch):
 
 def test_a_killed_process_costs_no_other_call_anything(tmp_path):
     received = []
-    dying = Die(tmp_path / "once", 1), Die(tmp_path / "always", 9)
+    dying = Die(tmp_path / "once", 1), Die(tmp_path / "always", 9, status=0)
     once, always, *others = Pool([{}, {}]).run(calls(*dying, Look(1), Look(2)), received.append)
-    assert once == "alive" and isinstance(always, Killed)
+    assert once == "alive" and always == Killed(Exit(0))
     assert [value for value, _, _ in others] == [1, 2]
-    lost = [message.call for message in received if message.content == LOST]
-    assert sorted(lost) == [0, 1, 1]
+    ends = [(message.call, str(message.content)) for message in received if message.call < 2]
+    assert sorted(ends) == [(0, "was killed by SIGKILL"), *[(1, "exited with status 0")] * 2]
+
+
+def test_a_pool_ends_although_calls_leave_threads_behind():
+    began = time.monotonic()
+    processes = Pool([{}, {}]).run(calls(LeaveThread(), LeaveThread()), print)
+    assert not any(map(is_alive, processes)) and time.monotonic() - began < 60
 
 
 def test_a_signal_stops_all_calls_and_each_saves_first(tmp_path):

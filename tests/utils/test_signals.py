@@ -53,6 +53,16 @@ def test_a_signal_while_the_program_is_imported_is_no_traceback():
     assert done.returncode == 130 and not done.stderr and not done.stdout
 
 
+def test_a_thread_that_a_model_has_left_behind_does_not_keep_the_program_from_its_end():
+    code = "import sys, threading, time, genbench.__main__ as program, genbench.cli.main as cli; "
+    code += "left = threading.Thread(target=time.sleep, args=(600,)); program.GRACE = 0.1; "
+    code += "cli.main = lambda: (left.start(), print('done'), sys.exit(3)); program.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 3 and done.stdout == "done\n" and not done.stderr
+
+
 def test_a_signal_is_not_lost_where_an_import_catches_what_it_raises():
     before = signal.getsignal(signal.SIGINT)
     try:
