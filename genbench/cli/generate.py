@@ -20,7 +20,7 @@ from genbench.config.registry import Registry
 from genbench.config.resolvers import unique_name
 from genbench.experiment import load_run
 from genbench.figures.files import png
-from genbench.figures.images import BYTES_PER_PIXEL, MOST_PIXELS
+from genbench.figures.images import BYTES_PER_PIXEL, DRAWN_PIXELS
 from genbench.figures.latent import (
     draw_interpolation,
     draw_traversal,
@@ -214,7 +214,7 @@ def _require_room(trained: Trained, options: OutputOptions) -> None:
     points = values.get("n", width) * values.get("steps", 1)
     each = 4 * COPIES * (spec.size + width)  # bytes
     drawn = BYTES_PER_PIXEL * math.prod(spec.shape[1:]) if len(spec.shape) == 3 else 0
-    picture = BYTES_PER_PIXEL * MOST_PIXELS if drawn else 0
+    picture = BYTES_PER_PIXEL * DRAWN_PIXELS if drawn else 0
     room = MEMORY // 2
     most = max(room // (each + drawn), (room - picture) // each)
     fix = f"{name}={max(1, most * values[name] // points)} at most"

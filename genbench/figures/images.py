@@ -64,7 +64,7 @@ def zoom_to(
 
 
 GAP, APART, HEADING, CAPTION = 2, 10, 20, 15  # pixels between images, between groups, and for texts
-MOST_PIXELS = 2**22  # of a picture
+DRAWN_PIXELS = 2**22  # of a picture
 BYTES_PER_PIXEL = 170  # of memory while a picture is drawn, as measured
 
 
@@ -73,7 +73,7 @@ def fitting(images: torch.Tensor, zoom: int = 1) -> int:
     room for; at least one.
     """
     height, width = (zoom * side + GAP for side in images.shape[-2:])
-    return max(1, MOST_PIXELS // (height * width))
+    return max(1, DRAWN_PIXELS // (height * width))
 
 
 def zoom_below(headings: Sequence[str], images: torch.Tensor) -> int:

@@ -13,7 +13,7 @@ from genbench.model import Model, supports
 FEWEST_CODES = 3  # of which a scatter or a histogram shows anything
 MOST_LATENTS = 16  # in a picture
 MOST_STEPS = {"images": 50, "plane": 200}  # of a line in a picture, by the kind of the data
-MOST_LINES = 1000  # in a picture of the plane
+MOST_PATHS = 1000  # in a picture of the plane
 
 
 def encoded(
@@ -106,7 +106,7 @@ def draw_interpolation(
             note += "; a line keeps the class of its first point"
         return images.labelled_rows(rows, scene.page(note), headings, flanks=1)
     if scene.kind == "plane":
-        shown = min(len(pairs), MOST_LINES)
+        shown = min(len(pairs), MOST_PATHS)
         note = _first_lines(shown, len(pairs), lines)
         page = scene.page(f"{note}; dotted: from the points to their reconstructions")
         return plane.draw_paths(points[:shown], scene.plane, page, pairs[:shown])
