@@ -28,6 +28,10 @@ Tolerance = Annotated[
     ),
 ]
 
+# What `auto` stands for in models that read all points before they change.
+SAME_RESULT = "128, or on few data about a tenth of them; the result does not depend on it"
+ONE_PASS = "more than this model needs, which is done after one pass"
+
 
 class ComponentSettings(RunSettings):
     """Of clusterings and mixtures."""
@@ -63,6 +67,8 @@ class CovarianceSettings(RunSettings):
 class EMSettings(EarlyStoppingSettings, ComponentSettings):
     """Of models fitted by iterations over all data."""
 
+    autos: ClassVar[Mapping[str, str]] = {"batch_size": SAME_RESULT}
+
     n_init: Starts = 1
     tol: Tolerance = 1e-4
     epochs: Epochs = 100  # the most iterations; most fits converge sooner
@@ -76,7 +82,9 @@ class PCASettings(SamplerSettings, LatentSettings):
         "latent_dim": (
             "16, or where that is less the dimension of the data, or one less than the training "
             "points"
-        )
+        ),
+        "epochs": ONE_PASS,
+        "batch_size": SAME_RESULT,
     }
 
     epochs: Epochs = 1
@@ -127,6 +135,8 @@ class GradientGMMSettings(
 
 class KDESettings(RunSettings):
     """Of kernel density estimates."""
+
+    autos: ClassVar[Mapping[str, str]] = {"epochs": ONE_PASS, "batch_size": SAME_RESULT}
 
     epochs: Epochs = 1
     batch_size: BatchSize = 1000

@@ -62,6 +62,9 @@ def test_a_models_page_says_what_auto_is_for_this_model(model):
         re.findall(r" (epochs|batch_size|latent_dim)=\S+ [^=]*?; auto is (.*?) int >= 1", text)
     )
     assert str(built.default_batch_size) == said["batch_size"].split(",")[0]
+    # Models that take one pass stop after it; no model that takes one has a number of steps.
+    takes_one = CATALOGUE.value(f"model/{model}", "epochs") == 1
+    assert takes_one == ("one pass" in said["epochs"]) == ("steps" not in said["epochs"])
     assert ("network=conv" in said["epochs"]) == ("network" in CATALOGUE.settings(f"model/{model}"))
     if "latent_dim" in said:
         assert str(built.default_latent_dim) == said["latent_dim"].split(",")[0]
