@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from genbench.report.quantities import SAMPLES, Quantity, Value
 from genbench.report.words import short
 from genbench.runs.directory import SPLITS
-from genbench.utils.schema import is_finite_number, kind_of, total_of
+from genbench.utils.schema import OF_THE_PRIOR, is_finite_number, kind_of, total_of
 from genbench.utils.text import counted
 
 POINTS = {"train": "training point", "validation": "validation point", "test": "test point"}
@@ -100,7 +100,7 @@ def _quantity(entry: dict) -> Quantity:
         on=entry["on"],
         n=sizes_in_words(entry["n"]),
         features=entry["features"] or "",
-        of=kind_of(entry),
+        of=kind_of(entry).removesuffix(OF_THE_PRIOR),
         total=total_of(entry),
         unit=entry["unit"],
         better=entry["better"] if entry["better"] in ("lower", "higher") else "",

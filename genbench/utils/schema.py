@@ -15,6 +15,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+# Ends `of` of a likelihood where samples come from another density: a note, as the quantity is the
+# same with any sampler.
+OF_THE_PRIOR = ", with the prior for its codes"
+
 
 class Maybe(NamedTuple):
     """The form of a name that may be left out."""

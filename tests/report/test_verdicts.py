@@ -296,6 +296,16 @@ def test_a_remedy_names_its_runs_unless_it_is_for_all_that_have_the_problem(left
     ]
 
 
+def test_a_likelihood_of_the_prior_is_one_measure_with_any_sampler(left):
+    of = "density of test values; lower bound, 100 importance samples"
+    for sampler, more in (("prior", ""), ("gmm", ", with the prior for its codes")):
+        likely = {"group": "likelihood", "better": "higher", "of": of + more}
+        left("vae", {"sampler": sampler}, metrics=card(("log_prob", -9.0, likely)))
+    report = left.report()
+    assert [column.name for column in only(report).columns] == ["log_prob"]
+    assert {quantity.of for quantity in report.quantities} == {"", of}
+
+
 def test_ties_are_qualified_as_those_who_are_best(left):
     for fid, (model, shared) in enumerate((("gmm", None), ("kde", 100), ("gan", 96))):
         found = [fault("copies", f"{shared}% are copies")] if shared else []

@@ -11,6 +11,7 @@ from genbench.evaluation.registry import measure
 from genbench.settings.groups import SamplerSettings
 from genbench.stats.intervals import Measured
 from genbench.utils.errors import UserError
+from genbench.utils.schema import OF_THE_PRIOR
 
 MOST_FOR_BOUND = 1000  # test points that a bound is measured on, which takes many decodings of each
 
@@ -89,7 +90,7 @@ def likelihood_kind(e: Evaluation) -> str:
     said = said if k is None else re.sub(r"\d+(?= importance samples)", str(k), said)
     settings = e.model.settings
     by_prior = not isinstance(settings, SamplerSettings) or settings.sampler == "prior"
-    return said if by_prior else f"{said}, with the prior for its codes"
+    return said if by_prior else f"{said}{OF_THE_PRIOR}"
 
 
 def measured_space(e: Evaluation) -> str:
