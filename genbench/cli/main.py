@@ -165,7 +165,7 @@ def _without_config_dir(argv: list[str]) -> tuple[list[str], str | None]:
 def _run(words: list[str]) -> int:
     """A command that begins with no word of its own: a run, a sweep, or a look at what they are."""
     from genbench.config.overrides import written_for_hydra
-    from genbench.config.request import check_request
+    from genbench.config.request import check_request, require_typable_choices
 
     for word in takewhile(lambda word: word != "--", words):
         name = word.lstrip("-").partition("=")[0]
@@ -173,6 +173,8 @@ def _run(words: list[str]) -> int:
             raise UserError(word, "settings are written without dashes", fix=f"{name}=VALUE")
     flags = parse_flags(words)
     registry = builtin_registry(flags.config_dir)
+    if not flags.multirun:  # of a sweep, a comma is between values
+        require_typable_choices(flags.overrides, registry)
     settings = written_for_hydra(flags.overrides)
     if flags.multirun and (flags.cfg or flags.info):
         shown = "--cfg" if flags.cfg else "--info"

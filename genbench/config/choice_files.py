@@ -62,11 +62,28 @@ def no_choice(group: str, value: Any, choices: list[str]) -> UserError:
     """The error for a choice that is not there: the nearest one, or all."""
     near = nearest_value(str(value), choices)
     fix = f"{group}={near}" if near else f"choose one of: {', '.join(choices)}"
-    what = f"no such {group}"
-    if near and near.lower() == str(value).lower() and not isinstance(value, str):
-        what = "is no text to Hydra, so that no file with this name can be chosen"
-        fix = f"rename the file {group}/{near}.yaml"
-    return UserError(group, what, value, fix)
+    if near and near.lower() == str(value).lower():
+        require_typable(group, near)
+    return UserError(group, f"no such {group}", value, fix)
+
+
+def require_typable(group: str, choice: str) -> None:
+    """UserError about a file whose name Hydra does not read as a text in `GROUP=NAME`: it takes
+    "a,b" for two values, "a=b" for a mistake and "inf" for a number.
+    """
+    try:
+        float(choice)
+        is_number = True
+    except ValueError:
+        is_number = False
+    is_text = not is_number and choice.lower() not in ("true", "false", "null")
+    if not is_text or not re.fullmatch(r"[\w.+@$%*?|:-]+( +[\w.+@$%*?|:-]+)*", choice, re.ASCII):
+        raise UserError(
+            group,
+            "a file with this name cannot be chosen, as Hydra does not read it as a text",
+            choice,
+            f"rename the file {group}/{choice}.yaml, such as to my-{group}.yaml",
+        )
 
 
 def _head(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from genbench.config.choice_files import CODE, EXAMPLES, GROUPS, read_choice
+from genbench.config.choice_files import CODE, EXAMPLES, GROUPS, read_choice, require_typable
 from genbench.config.declarations import settings_class
 from genbench.config.values import flatten
 from genbench.settings.base import Settings, own_first, settings_of
@@ -56,7 +56,10 @@ class Registry:
 
     def problem(self, path: str) -> UserError | None:
         """Why a choice cannot be used, if it cannot."""
+        group, _, choice = path.partition("/")
         try:
+            if group in GROUPS:
+                require_typable(group, choice)
             self.settings(path)
             self.about(path)
         except UserError as error:

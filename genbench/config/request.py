@@ -5,7 +5,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 
-from genbench.config.choice_files import GROUPS
+from genbench.config.choice_files import GROUPS, require_typable
 from genbench.config.compose import composed, require_choice, resolved
 from genbench.config.data_folders import require_folders
 from genbench.config.experiments import EXPERIMENT, preset_of, with_experiment
@@ -165,11 +165,20 @@ def checked_settings(job: list[str], registry: Registry) -> tuple[dict[str, Any]
     return values, chosen["dataset"]
 
 
+def require_typable_choices(words: Iterable[str], registry: Registry) -> None:
+    """UserError where a word of the command chooses a file by a name that Hydra reads otherwise."""
+    for word in words:
+        group, _, choice = word.lstrip("+").partition("=")
+        if group in (*GROUPS, EXPERIMENT) and choice in registry.names(group):
+            require_typable(group, choice)
+
+
 def check_experiment(name: str, registry: Registry) -> list[str]:
     """What a command must give beside an experiment, such as `dataset.root=FOLDER`, if anything.
 
     UserError if it could not run: Hydra composes it here, as for a run.
     """
+    require_typable(EXPERIMENT, name)
     preset = preset_of(name, registry)
     chosen = {
         group: require_choice(group, preset.get(group) or registry.default_choice(group), registry)

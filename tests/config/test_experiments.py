@@ -6,8 +6,11 @@ import pytest
 import yaml
 from helpers.commands import TINY, put_own
 from helpers.configs import CONFIGS
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
 from genbench.cli.help import experiments_help
+from genbench.config.choice_files import require_typable
 from genbench.config.compose import composed, resolved
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_experiment, check_request
@@ -102,6 +105,35 @@ def test_an_experiment_says_what_it_needs_beside_it_and_why_its_name_does_not_do
     assert re.search(r"  mine +\(with dataset.root=FOLDER\) Mine.", listed)
     assert re.search("  1 +cannot be used: .*fix: rename the file experiment/1.yaml", listed)
     assert re.search("  inf +cannot be used: .*fix: rename the file experiment/inf.yaml", listed)
+
+
+NAMES = ["a b", "a$b", "a:b", "a.b", "-x", "3d", "1e", "a+b", "a@b", "a?b*", "%", "x|y"]
+BAD_NAMES = ["a,b", "a=b", "{x}", 'q"r', "[x]", "é", "inf", "1", "1e3", "True", "a(b)", "a#b", " a"]
+
+
+def test_a_file_can_be_chosen_if_hydra_reads_its_name_as_a_text():
+    for name in [*NAMES, *BAD_NAMES]:
+        try:
+            read = OverridesParser.create().parse_override(f"experiment={name}").value()
+        except HydraException:
+            read = None
+        assert (read == name) == (name in NAMES)
+        if name in NAMES:
+            require_typable("model", name)
+        else:
+            with pytest.raises(UserError, match=re.escape(f"rename the file model/{name}.yaml")):
+                require_typable("model", name)
+
+
+@pytest.mark.parametrize("group", ["experiment", "model", "dataset"])
+def test_a_file_whose_name_hydra_reads_otherwise_is_to_be_renamed(group, genbench, tmp_path):
+    for name in ("a,b", "a=b"):
+        text = CHOOSES if group == "experiment" else "# @package _global_\n"
+        put_own(tmp_path, **{f"{group}__{name}": text})
+        told = f"fix: rename the file {group}/{name}.yaml"
+        done = genbench(f"{group}={name}", "--cfg", "job", "--config-dir", "own")
+        assert done.returncode == 2 and told in done.stderr
+        assert told in " ".join(genbench(f"{group}s", "--config-dir", "own").stdout.split())
 
 
 @pytest.mark.parametrize(
