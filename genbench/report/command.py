@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genbench.config.registry import Registry
-from genbench.report.load import FILES
+from genbench.report.load import FILES, Reasons
 from genbench.report.own_files import OPTION, require_own_pages, write_own
 from genbench.report.words import slug
 from genbench.utils.console import echo
@@ -61,18 +61,24 @@ def report_command(words: list[str], registry: Registry) -> int:
     return 0
 
 
-def write_report(folder: Path, registry: Registry) -> None:
+def write_report(folder: Path, registry: Registry, reasons: Reasons | None = None) -> None:
     """Report on the runs below a sweep's folder, in it.
 
-    The sweep goes on where the report cannot be written, as its runs are on record.
+    The sweep goes on where the report cannot be written, as its runs are on record. `reasons` are
+    those of runs that failed, as the sweep knows them.
     """
     try:
-        write_all([folder], folder, registry)
+        write_all([folder], folder, registry, reasons)
     except UserError as error:
         report(error)
 
 
-def write_all(paths: list[Path], folder: Path, registry: Registry) -> "Report":
+def write_all(
+    paths: list[Path],
+    folder: Path,
+    registry: Registry,
+    reasons: Reasons | None = None,
+) -> "Report":
     """Write all files of a report on the runs in these folders, print it, and return it."""
     make_folder(folder, f"choose another {OPTION}=FOLDER")
     from genbench.report.charts import charts  # these import pandas and torch
@@ -81,7 +87,7 @@ def write_all(paths: list[Path], folder: Path, registry: Registry) -> "Report":
     from genbench.report.table import compared
     from genbench.report.terminal import show_report
 
-    made = compared(paths, registry)
+    made = compared(paths, registry, reasons)
     drawn = {slug(name): canvas for name, canvas in charts(made)}
     charted = {
         name: Chart(canvas.svg(), canvas.said, canvas.width) for name, canvas in drawn.items()

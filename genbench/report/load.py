@@ -3,7 +3,7 @@
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ FILES = ("status.json", "config.yaml", SUMMARY)  # a folder that holds one has r
 SEED = (
     "seed"  # the setting that only chooses random numbers; another `dataset.seed` makes other data
 )
+
+Reasons = Mapping[Path, str]  # why runs failed, by folder
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +87,12 @@ class FailedRun:
 
 
 def gathered(
-    folders: Iterable[Path], registry: Registry
+    folders: Iterable[Path], registry: Registry, reasons: Reasons | None = None
 ) -> tuple[list[RunResult], list[FailedRun]]:
     """The runs in and below some folders, each once, and those that cannot be read.
 
     Runs are in the order of their names; those of a sweep in the order in which it lists them.
+    `reasons` are for runs whose files may not say that they failed: the disk may have been full.
     """
     found: dict[Path, RunResult] = {}
     lost: dict[Path, FailedRun] = {}
@@ -114,6 +117,12 @@ def gathered(
         for file in summaries:
             for failed in _not_begun(file, registry):
                 lost.setdefault((file.parent / failed.folder).resolve(), failed)
+    for folder, reason in (reasons or {}).items():
+        path, reason = folder.resolve(), printable(reason)
+        if path in found:
+            found[path] = replace(found[path], state="failed", reason=reason)
+        else:
+            lost[path] = FailedRun(printable(folder.name), "failed", reason)
     return [*found.values()], list(lost.values())
 
 

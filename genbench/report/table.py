@@ -7,7 +7,7 @@ from pathlib import Path
 
 from genbench.config.registry import Registry
 from genbench.report.data_names import with_data_named
-from genbench.report.load import FailedRun, RunResult, failed_runs, gathered
+from genbench.report.load import FailedRun, Reasons, RunResult, failed_runs, gathered
 from genbench.report.quantities import SAMPLES, Quantity, Value, in_range
 from genbench.report.ranking import Contest, contests, is_ranked, standings
 from genbench.report.rows import TableRow, averaged, chosen_settings, differing_settings, real_rows
@@ -179,9 +179,9 @@ class Report:
         return labels(self.quantities)
 
 
-def compared(paths: Iterable[Path], registry: Registry) -> Report:
-    """The report on the runs in and below some folders."""
-    found, lost = gathered(paths, registry)
+def compared(paths: Iterable[Path], registry: Registry, reasons: Reasons | None = None) -> Report:
+    """The report on the runs in and below some folders; `reasons` are those of `gathered`."""
+    found, lost = gathered(paths, registry, reasons)
     runs = with_data_named(found)
     rows = averaged(runs)
     datasets = dict.fromkeys(row.dataset for row in rows)

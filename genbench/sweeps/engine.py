@@ -101,7 +101,7 @@ def run_sweep(
     sweep = Sweep(words, jobs, folder, registry)
     sweep.find_folders()
     if not sweep.unfinished():  # nothing is touched, not even the lock
-        sweep.save()
+        sweep.save(is_needed=False)  # the folder may be read-only
         sweep.show_state()
         return sweep
     require_no_run(folder)

@@ -23,14 +23,21 @@ RECORDED = {OURS: ("jobs", "threads"), "basic": (), "joblib": ("n_jobs",)}
 def split_options(words: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
     """The words without the options of a sweep, such as `jobs=2`, and these options, checked."""
     kept: list[str] = []
+    given: dict[str, str] = {}
     options: dict[str, Any] = {}
     for word in words:
-        name = word.partition("=")[0]
-        if name in SWEEP_OPTIONS and "=" in word:
-            (override,) = parsed([word])
-            options[name] = SWEEP_OPTIONS[name].check(override.value(), {})
-        else:
+        name, equals, value = word.partition("=")
+        name = name.strip().lstrip("+")  # as elsewhere, + and ++ may come first
+        if name not in SWEEP_OPTIONS or not equals:
             kept.append(word)
+            continue
+        if name in given:
+            raise UserError(name, f"is given twice, as {given[name]} and as {word}", fix="give one")
+        given[name] = word
+        (override,) = parsed([word])
+        if override.is_sweep_override():
+            raise UserError(name, "holds for all jobs of a sweep", value, "give one value")
+        options[name] = SWEEP_OPTIONS[name].check(override.value(), {})
     return kept, options
 
 

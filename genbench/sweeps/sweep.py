@@ -31,11 +31,7 @@ from genbench.sweeps.launch import resume_command
 from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
-from genbench.utils.files import (
-    CannotWrite,
-    kind,
-    sweep_temporaries,
-)
+from genbench.utils.files import CannotWrite, kind, sweep_temporaries
 from genbench.utils.lock import Lock
 from genbench.utils.text import counted, quoted
 
@@ -201,7 +197,8 @@ class Sweep:
         from genbench.report.sweep_curves import draw_curves
 
         draw_curves(self.folder, self.registry)
-        write_report(self.folder, self.registry)
+        failed = [job for job in self.jobs if job.state == "failed" and job.first is None]
+        write_report(self.folder, self.registry, {job.folder: job.reason for job in failed})
 
     # --- the summary ------------------------------------------------------------------------------
 
@@ -219,13 +216,16 @@ class Sweep:
                     f"the same settings as job {self.jobs.index(job.first) + 1}",
                 )
 
-    def save(self) -> None:
-        """Write the summary if it has changed. The sweep goes on if that fails."""
+    def save(self, is_needed: bool = True) -> None:
+        """Write the summary if it has changed. The sweep goes on if that fails, and says so if the
+        summary is needed.
+        """
         jobs = [self._row(job) for job in self.jobs]
         try:
             write_summary(self.folder, self.words, self.launcher, jobs)
         except CannotWrite as error:  # the runs themselves are on record
-            report(error)
+            if is_needed:
+                report(error)
 
     def _row(self, job: Job) -> dict:
         alone = [

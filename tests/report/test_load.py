@@ -183,6 +183,15 @@ def test_numbers_of_a_users_own_model_are_read_without_its_configs(left, genbenc
     assert "--config-dir configs measures it" in " ".join(said(made))
 
 
+def test_a_run_that_could_not_record_its_failure_has_the_reason_that_the_sweep_knows(left):
+    folders = [left(state="running"), left(), left()]
+    (folders[1] / "status.json").unlink()
+    reasons = {folder: f"the disk of {folder.name} is full" for folder in folders[:2]}
+    made = command.write_all([left.folder], left.folder, builtin_registry(), reasons)
+    failed = [(run.folder, run.state, run.reason) for run in made.failed]
+    assert failed == [(f.name, "failed", reason) for f, reason in reasons.items()]
+
+
 def test_a_total_is_a_number_also_in_files_that_had_it_as_a_text(left):
     new = ("modes", 7, {"total": 8, "better": "higher"})
     old = ("modes", 6, {"of": "of 8", "better": "higher"})

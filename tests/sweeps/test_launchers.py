@@ -155,9 +155,9 @@ def test_resume_runs_as_many_jobs_at_once_as_the_sweep_did(genbench, uncurved, m
         return []
 
     monkeypatch.setattr(Launch, "run", run)
-    genbench(*PCA, "latent_dim=2,3", "jobs=2", "threads=3")
+    genbench(*PCA, "latent_dim=2,3", "+jobs=2", "threads=3")
     genbench("resume", "sweep")
-    genbench("resume", "sweep", "jobs=1")
+    genbench("resume", "sweep", "++jobs=1")
     genbench("resume", "sweep")
     assert started == [(2, 3, 2), (2, 3, 2), (1, 3, 2), (1, 3, 2)]
 
@@ -170,6 +170,8 @@ def test_a_launcher_that_cannot_work_is_refused_with_the_setting(genbench, tmp_p
         ),
         (["hydra/launcher=joblib", "jobs=2"], "jobs: is an option of hydra/launcher=genbench"),
         (["jobs=0"], "jobs: must be int in [1, 1000] | auto"),
+        (["jobs=1,2"], "jobs: holds for all jobs of a sweep (got 1,2); fix: give one value"),
+        (["jobs=2", "+jobs=1"], "jobs: is given twice, as jobs=2 and as +jobs=1"),
         (["hydra.launcher.threads=many"], "threads: must be int in [1, 1000] | auto"),
     ):
         done = genbench(*PCA, "latent_dim=2,3", *words)

@@ -16,7 +16,9 @@ from genbench.config.compose import composed, resolved
 from genbench.config.registry import builtin_registry
 from genbench.config.validation import check_config
 from genbench.runs.recorder import Run
+from genbench.sweeps import sweep
 from genbench.utils import signals
+from genbench.utils.files import CannotWrite
 
 
 def stopped_at(monkeypatch, job, epoch, signum=signal.SIGTERM):
@@ -29,6 +31,11 @@ def stopped_at(monkeypatch, job, epoch, signum=signal.SIGTERM):
             raise signals.Interrupted(signum)
 
     monkeypatch.setattr(Run, "log", and_stop)
+
+
+def refuse(folder, *content):
+    """Write no summary, as on a file system that is read-only."""
+    raise CannotWrite(str(folder), "cannot be written")
 
 
 def test_all_jobs_are_checked_before_any_starts(genbench, tmp_path):
@@ -83,9 +90,12 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was_and_a_finished_one_is_lef
     assert states("a sweep") == ["done"] * 4 and not list(Path("a sweep").glob(".*.tmp"))
     everything = files("a sweep")
     for again in (command, ["resume", "a sweep"]):
-        done = genbench(*again)
+        with monkeypatch.context() as patch:
+            patch.setattr(sweep, "write_summary", refuse)
+            done = genbench(*again)
         assert (
             done.returncode == 0
+            and not done.stderr
             and done.stdout == "4 of 4 jobs done (4 already): 'a sweep/sweep_summary.json'\n"
         )
     assert files("a sweep") == everything
