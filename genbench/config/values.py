@@ -5,10 +5,12 @@ from typing import Any
 
 import yaml
 
+from genbench.utils.files.parsing import BoundedLoader
+
 DATE = "tag:yaml.org,2002:timestamp"
 
 
-class Loader(yaml.SafeLoader):
+class Loader(BoundedLoader):
     """YAML as Hydra reads it: 1e-3 is a number, a date is text, and no key comes twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

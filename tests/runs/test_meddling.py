@@ -308,9 +308,10 @@ def test_a_batch_that_does_not_fit_the_memory_is_told_with_the_way_out(
         ("gan", "latent_dim=100000", 30_000_000),
         ("gan", "latent_dim=9223372036854775807", 100_000_000),
         ("ae", "hidden=[32,100000]", 30_000_000),
-        ("gmm", "n_init=10000", 100_000_000),
+        ("gmm", "n_init=100000", 100_000_000),
         ("vae", "dataset.resize=[1000,1000]", 2_000_000_000),  # of the images
-        ("gmm", "dataset.resize=[50,50]", 100_000_000),  # of the model: all images take 9 MB
+        # of the model: all images take 9 MB
+        ("gmm", "dataset.resize=[50,50] covariance=full", 100_000_000),
     ],
 )
 def test_what_cannot_fit_the_memory_is_refused_before_it_is_made(
@@ -319,7 +320,7 @@ def test_what_cannot_fit_the_memory_is_refused_before_it_is_made(
     monkeypatch.setattr("genbench.utils.memory.MEMORY", memory)
     name = setting.partition("=")[0]
     with pytest.raises(UserError, match=rf"{name}: .* would take .* of memory, and this machine"):
-        run(small_config(model, setting), tmp_path)
+        run(small_config(model, *setting.split()), tmp_path)
 
 
 def test_data_that_do_not_fit_the_memory_are_named_not_the_batch(tmp_path, monkeypatch, undrawn):

@@ -24,7 +24,22 @@ UNPARSABLE = (
 )  # what parsers raise for damaged text
 
 
-def parse_yaml(text: str, path: Path | str, loader: type = yaml.SafeLoader) -> Any:
+class BoundedLoader(yaml.SafeLoader):
+    """Plain YAML that stops where it is nested too deeply: PyYAML takes seconds over the rest."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """A node and those in it. ValueError if they are nested too deeply."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH + 1:  # as `require_bounded` counts from 0
+            raise ValueError("it is nested too deeply")
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
+def parse_yaml(text: str, path: Path | str, loader: type[yaml.SafeLoader] = BoundedLoader) -> Any:
     """The value of YAML text from the file at `path`; Unreadable as in `read_yaml`."""
     try:
         reader = loader(text)

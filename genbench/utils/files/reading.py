@@ -10,7 +10,13 @@ from typing import Any
 import yaml
 
 from genbench.utils.files.opening import CHUNK, NotAFile, Unreadable, opened
-from genbench.utils.files.parsing import UNPARSABLE, parse_error, parse_json, parse_yaml
+from genbench.utils.files.parsing import (
+    UNPARSABLE,
+    BoundedLoader,
+    parse_error,
+    parse_json,
+    parse_yaml,
+)
 from genbench.utils.schema import fault
 from genbench.utils.signals import check
 
@@ -133,7 +139,7 @@ def read_json_lines(path: Path, form: Any) -> Iterator[tuple[str, Any]]:
             raise Unreadable(path, f"is damaged: more than {MOST_DAMAGED:,} lines are no records")
 
 
-def read_yaml(path: Path, form: Any = ANY, loader: type = yaml.SafeLoader) -> Any:
+def read_yaml(path: Path, form: Any = ANY, loader: type[yaml.SafeLoader] = BoundedLoader) -> Any:
     """The value in a YAML file of this form.
 
     Unreadable for another form, for values that are nested too deeply or contain themselves, and
