@@ -20,6 +20,7 @@ from genbench.config.registry import Registry
 from genbench.report.load import FILES, Reasons
 from genbench.report.own_files import OPTION, require_own_pages, write_own
 from genbench.report.words import slug
+from genbench.settings.names import nearest
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, report
 from genbench.utils.files import make_folder, within
@@ -27,6 +28,9 @@ from genbench.utils.text import quoted
 
 if TYPE_CHECKING:
     from genbench.report.table import Report
+
+
+ONLY = f"the only option is {OPTION}=FOLDER"
 
 
 def report_command(words: list[str], registry: Registry) -> int:
@@ -42,6 +46,8 @@ def report_command(words: list[str], registry: Registry) -> int:
                 fix = f"write {OPTION}=FOLDER, or leave it out"
                 raise UserError(OPTION, "names no folder", word, fix)
             target = Path(value)
+        elif equals and not os.path.lexists(word):
+            raise _no_option(name, value)
         elif not os.path.isdir(word):
             fix = f"give folders of runs or sweeps, and {OPTION}=FOLDER for the report"
             raise UserError("report", "no such folder", word, fix)
@@ -59,6 +65,13 @@ def report_command(words: list[str], registry: Registry) -> int:
     require_own_pages(folder)
     write_all(paths, folder, registry)
     return 0
+
+
+def _no_option(name: str, value: str) -> UserError:
+    """The error for an option that there is not: the nearest that a report has, or the only one."""
+    near = nearest(name, [OPTION])
+    fix = f"did you mean {OPTION}={value or 'FOLDER'}?" if near else f"leave it out; {ONLY}"
+    return UserError("report", "no such option", name, fix)
 
 
 def write_report(folder: Path, registry: Registry, reasons: Reasons | None = None) -> None:

@@ -30,15 +30,29 @@ def require_own(folder: Path, names: Iterable[str], option: str = OPTION) -> Non
     `option` is the setting that chooses another folder.
     """
     known = _known(folder)
-    ours = {name: name in known and _digest(folder / name) in known[name] for name in names}
-    ours[LIST] = bool(known)
-    for name, is_ours in ours.items():
+    if not known and os.path.lexists(folder / LIST):
+        raise _no_list(folder, option)
+    for name in names:
+        is_ours = name in known and _digest(folder / name) in known[name]
         if os.path.lexists(folder / name) and not is_ours:
             raise UserError(
                 str(folder / name),
                 "no report of genbench wrote this file, or it was changed since",
                 fix=f"move it away, or choose another folder with {option}=FOLDER",
             )
+
+
+def _no_list(folder: Path, option: str) -> UserError:
+    """The error for a list that says nothing. Without it no file counts as ours, so that all have
+    to go, and not only the list.
+    """
+    others = [*PAGES, *sorted(path.name for path in folder.glob(CHARTS))]
+    there = [LIST, *(name for name in others if os.path.lexists(folder / name))]
+    return UserError(
+        str(folder / LIST),
+        "is damaged, so that it does not say which files a report of genbench wrote",
+        fix=f"move {', '.join(there)} away, or choose another folder with {option}=FOLDER",
+    )
 
 
 def require_own_pages(folder: Path, option: str = OPTION) -> None:

@@ -28,9 +28,9 @@ from genbench.utils.text import counted
 
 SCREEN = 22  # lines, as the command and the next prompt take two of 24
 FRAME = 2  # lines of a table besides its rows: the dataset, and the heads
-FEWEST_ROWS, FEWEST_SENTENCE_LINES, FEWEST_FAILED = 4, 3, 2  # lines of each part
+FEWEST_ROWS, FEWEST_SENTENCE_LINES, FEWEST_FAILED = 4, 3, 3  # lines of each part
 MOST_TABLE_LINES = 14  # where there are several datasets
-MOST_FAILED_LINES = 2  # for each reason why runs have no results
+MOST_FAILED_LINES = 5  # for each reason why runs have no results, which ends with the way out
 
 
 @dataclass

@@ -18,6 +18,7 @@ from genbench.settings.fields import (
 )
 from genbench.utils.errors import UserError
 from genbench.utils.memory import require_room
+from genbench.utils.text import counted
 
 ValSize = Annotated[
     Count | Share | Literal["auto"],
@@ -243,7 +244,8 @@ class GaussiansSettings(SyntheticSettings):
         """
         means, scales, weights = len(self.means), len(self.scales), len(self.weights)
         if not means == scales == weights > 0:
-            what = f"there are {means} means, {scales} scales and {weights} weights"
+            numbers = f"{counted(means, 'mean')}, {counted(scales, 'scale')}"
+            what = f"each needs a scale and a weight: {numbers}, {counted(weights, 'weight')}"
             raise UserError("dataset.means", what, fix="give one of each per component")
         if {len(mean) for mean in self.means} not in ({1}, {2}):
             what = "must all have one dimension, or all two"

@@ -85,7 +85,7 @@ VALUE_SYNONYMS = {
     "clipping": "weightclipping clip",
     "loo": "leaveoneout crossvalidation",
     "learned": "learn learnt trainable",
-    "cuda": "gpu nvidia",
+    "auto": "gpu nvidia",  # of a device: a GPU if there is one
     "mps": "metal apple",
     "true": "yes on",
     "false": "no off none",

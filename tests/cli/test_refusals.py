@@ -73,7 +73,7 @@ PACKAGE = "# @package _global_\n"
             "model=wgan constraint=clipping lambda=10",
             ["lambda: has no effect with constraint=clipping"],
         ),
-        ("device=gpu", ["auto | cpu | cuda | cuda:N | mps"]),
+        ("device=gpu", ["auto | cpu | cuda | cuda:N | mps", "fix: such as device=auto"]),
         ("model=swae prior=rings", ["normal | uniform | ring", "prior=ring"]),
         ("model=vea", ["no such model", "model=vae"]),
         ("dataset=MNIST", ["no such dataset", "dataset=mnist"]),

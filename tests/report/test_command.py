@@ -1,6 +1,7 @@
 """`genbench report` and the report at the end of a sweep: which files are written and which are left alone."""
 
 import json
+import re
 
 import pytest
 from helpers.reports import card, read_csv
@@ -45,6 +46,22 @@ def test_a_sweep_refuses_a_users_report_before_its_first_job(genbench, tmp_path,
     assert [path.name for path in (tmp_path / "sweep").iterdir()] == [name]
 
 
+@pytest.mark.parametrize("damage", ["null", "[]", '{"files": 3}', "", None])
+def test_the_way_out_of_a_damaged_list_is_one_that_works(left, genbench, damage, tmp_path):
+    left(metrics=card(("fid", 1.0, {})))
+    left.report()
+    listed = left.folder / "report_files.json"
+    listed.unlink()
+    listed.mkdir() if damage is None else listed.write_text(damage)
+    done = genbench("report", "runs")
+    assert done.returncode == 2 and "report_files.json: is damaged" in done.stderr
+    (names,) = re.findall("fix: move (.*) away, or", done.stderr)
+    (tmp_path / "away").mkdir()
+    for name in names.split(", "):
+        (left.folder / name).rename(tmp_path / "away" / name)
+    assert genbench("report", "runs").returncode == 0
+
+
 @pytest.mark.parametrize("listed", [None, '["my list"]', "mine", "{}"])
 def test_files_beside_no_list_of_ours_are_a_users(left, genbench, listed):
     """Also a page of ours that was changed, and the list itself."""
@@ -61,7 +78,8 @@ def test_files_beside_no_list_of_ours_are_a_users(left, genbench, listed):
         files.write_text(listed)
     before = {p: p.read_bytes() for p in left.folder.iterdir() if p.is_file()}
     done = genbench("report", "runs")
-    assert done.returncode == 2 and "no report of genbench wrote this file" in done.stderr
+    says = "no report of genbench wrote this file" if listed is None else "report_files.json: is"
+    assert done.returncode == 2 and says in done.stderr
     assert {p: p.read_bytes() for p in left.folder.iterdir() if p.is_file()} == before
 
 
@@ -71,6 +89,8 @@ def test_nothing_to_report_is_told(genbench, tmp_path):
     for words, says in (
         ([], "needs the folders"),
         (["nowhere"], "no such folder"),
+        (["empty", "sort=x"], "no such option (got sort); fix: leave it out"),
+        (["empty", "dir=x"], "no such option (got dir); fix: did you mean report.dir=x?"),
         (["empty"], "holds no runs"),
     ):
         done = genbench("report", *words)

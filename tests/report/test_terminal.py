@@ -86,6 +86,16 @@ def test_a_sentence_that_is_too_long_gives_way_to_the_next():
     assert first_that_fit([long, short], 3) == ["...", "... …", "1 more remark in the page"]
 
 
+def test_the_way_out_of_damaged_numbers_is_shown_in_full(left, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    left(metrics=card(("fid", 1.0, {})))
+    damaged = left(metrics=card(("fid", 1.0, {})))
+    (damaged / "metrics.json").write_text("{")
+    left.report()
+    shown = "".join(capsys.readouterr().out.split())
+    assert f"fix:genbenchresume{damaged}" in shown and "…" not in shown
+
+
 def test_a_terminal_shows_rows_with_numbers_and_the_reason_why_others_have_none(
     left, capsys, monkeypatch
 ):

@@ -222,8 +222,8 @@ def test_a_hint_names_what_was_probably_meant_or_says_where_to_look(model, typed
 @pytest.mark.parametrize(
     ("dataset", "typed", "says"),
     [
-        ("gaussians", "dataset.means=[[0,0]]", "there are 1 means, 3 scales and 3 weights"),
-        ("gaussians", "dataset.weights=[1,1]", "there are 3 means, 3 scales and 2 weights"),
+        ("gaussians", "dataset.means=[[0,0]]", "1 mean, 3 scales, 3 weights"),
+        ("gaussians", "dataset.weights=[1,1]", "3 means, 3 scales, 2 weights"),
         ("gaussians", "dataset.means=[[0],[1],[2,3]]", "must all have one dimension, or all two"),
         ("image-folder", "dataset.levels=[9,9]", "the first, black, must be below the second"),
     ],
