@@ -13,6 +13,8 @@ from genbench.runs.directory import Record, read_metrics
 from genbench.runs.sweep_summary import is_sweep
 from genbench.settings.commands import EvaluateOptions, OutputOptions
 from genbench.utils.errors import UserError
+from genbench.utils.files.folders import require_writable
+from genbench.utils.text import quoted
 
 # Modules that import torch, pandas or Hydra are imported by the command that needs them.
 
@@ -34,6 +36,7 @@ def _resume(words: list[str], registry: Registry) -> int:
     for word in words[1:]:
         if word not in changes:
             device = registry.shared()["device"].check(word.partition("=")[2], {})
+    _require_writable(folder)
     if is_sweep(folder):
         settings, launcher = split_options(changes)
         if settings:
@@ -61,12 +64,19 @@ def _resume(words: list[str], registry: Registry) -> int:
     return 0
 
 
+def _require_writable(folder: Path) -> None:
+    """UserError for a run that a command would change, in a folder that cannot be written."""
+    copy = f"cp -r {quoted(folder)} COPY"
+    require_writable(folder, f"copy it to where you can write, and use the copy: {copy}")
+
+
 def _generate(command: str, words: list[str], registry: Registry) -> int:
     """A command of `generate`, for a run's folder and options."""
 
     folder, chosen = options(command, words, registry)
     assert isinstance(chosen, OutputOptions)
     config = recorded(folder, registry)
+    require_writable(Path(chosen.to) if chosen.to else folder, "choose another folder: to=FOLDER")
     from genbench.cli.generate import generate
 
     return generate(command, config, folder, chosen, registry)
@@ -91,12 +101,12 @@ def _evaluate(words: list[str], registry: Registry) -> int:
     folder, chosen = options("evaluate", words, registry)
     assert isinstance(chosen, EvaluateOptions)
     config = recorded(folder, registry)
+    _require_writable(folder)
     registry.let_import()
     from genbench.evaluation.context import Asked
     from genbench.experiment import evaluate
     from genbench.runs.progress import MeasuringDisplay
     from genbench.runs.summary import show_card
-    from genbench.utils.text import quoted
 
     names = [name for name in (chosen.metrics or "").split(",") if name]
     asked = Asked(chosen.k, chosen.points, chosen.bins, chosen.level)
@@ -115,7 +125,6 @@ def _show(words: list[str], registry: Registry) -> int:
     from genbench.runs.summary import show_run
     from genbench.sweeps.launch import run_title
     from genbench.utils.console import PipeSafeConsole
-    from genbench.utils.text import quoted
 
     if len(words) != 1:
         raise UserError(

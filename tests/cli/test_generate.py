@@ -1,6 +1,7 @@
 """What is asked of a finished run: samples, reconstructions, interpolations, traversals."""
 
 import io
+import os
 import re
 import shutil
 import signal
@@ -456,6 +457,23 @@ def test_the_estimate_of_memory_counts_the_copies_that_there_are():
     tracemalloc.stop()
     blocks_and_whole = 2 * size
     assert len(content) >= size and max(blocks_and_whole, size + peak) < generate.COPIES * size
+
+
+def test_a_run_that_cannot_be_written_is_told_at_once_with_a_way_out(
+    finished, genbench, monkeypatch
+):
+    monkeypatch.setattr(os, "access", lambda path, mode, **more: "vae" not in str(path))
+    run = str(finished("vae"))
+    for command, way in (
+        ("sample", "to=FOLDER"),
+        ("report", "report.dir=FOLDER"),
+        ("evaluate", "vae COPY"),
+        ("resume", "vae COPY"),
+    ):
+        done = genbench(command, run)
+        assert done.returncode == 2 and f"{run}: cannot be written: " in done.stderr
+        assert way in done.stderr
+    assert genbench("sample", run, "n=1", "to=elsewhere").returncode == 0
 
 
 def test_a_picture_shows_some_of_many_steps_and_both_ends(monkeypatch):

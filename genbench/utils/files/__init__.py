@@ -6,6 +6,7 @@ from genbench.utils.files.folders import (
     folder_in,
     make_folder,
     require_regular,
+    require_writable,
     within,
 )
 from genbench.utils.files.opening import CHUNK, NotAFile, Unreadable, kind, opened
@@ -64,6 +65,7 @@ __all__ = [
     "rename",
     "require_bounded",
     "require_regular",
+    "require_writable",
     "set_aside",
     "sweep_temporaries",
     "sync",

@@ -1,5 +1,6 @@
 """Make folders, find files in them, and make them safe for programs that follow links."""
 
+import errno
 import os
 from collections.abc import Collection
 from contextlib import suppress
@@ -12,11 +13,25 @@ from genbench.utils.files.writing import set_aside, write
 
 
 def make_folder(folder: Path, fix: str) -> None:
-    """Make a folder and those above it. UserError with this `fix` if that is not possible."""
+    """Make a folder and those above it. UserError with this `fix` if that is not possible, or if
+    it is there and cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise folder_error(error, folder, fix) from error
+    require_writable(folder, fix)
+
+
+def require_writable(folder: Path, fix: str) -> None:
+    """UserError with this `fix` for a folder that is there, in which no file can be made.
+
+    It is for commands that would otherwise compute for a while before they find out.
+    """
+    if os.path.isdir(folder) and not os.access(folder, os.W_OK | os.X_OK):
+        is_read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        reason = os.strerror(errno.EROFS if is_read_only else errno.EACCES)
+        raise UserError(str(folder), f"cannot be written: {reason}", fix=fix)
 
 
 def folder_error(error: OSError, folder: Path, fix: str) -> UserError:
