@@ -131,7 +131,8 @@ def traverse(trained: Trained, v: Scene, s: TraverseOptions) -> Generated:
 def _require_points(v: Scene, n: int, points: int) -> None:
     if points > len(v.held_out):
         most = n * len(v.held_out) // points
-        fix = f"n={most}, or another part" if most else "another part"
+        larger = [f"part={name}" for name, some in v.data.splits.items() if len(some) >= points]
+        fix = " or ".join([*([f"n={most}"] if most else []), *larger]) or "a run on more data"
         raise UserError(
             "n",
             f"this takes {counted(points, 'point')}, and the {v.part} part has {len(v.held_out):,}",

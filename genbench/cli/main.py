@@ -168,9 +168,11 @@ def _run(words: list[str]) -> int:
     from genbench.config.request import check_request, require_typable_choices
 
     for word in takewhile(lambda word: word != "--", words):
-        name = word.lstrip("-").partition("=")[0]
+        name, _, value = word.lstrip("-").partition("=")
         if word.startswith("--") and name in names(builtin_registry()):
-            raise UserError(word, "settings are written without dashes", fix=f"{name}=VALUE")
+            raise UserError(
+                word, "settings are written without dashes", fix=f"{name}={value or 'VALUE'}"
+            )
     flags = parse_flags(words)
     registry = builtin_registry(flags.config_dir)
     if not flags.multirun:  # of a sweep, a comma is between values
@@ -210,12 +212,12 @@ def _choices(group: str, words: list[str], registry: Registry) -> int:
 
 def _experiments(words: list[str], registry: Registry) -> int:
     """List the experiments with the first line of each."""
-    from genbench.config.experiments import EXPERIMENT
+    from genbench.config.experiments import EXPERIMENT, experiments
 
     if words:
-        raise UserError(
-            "experiments", "takes no settings", words[0], f"genbench {EXPERIMENT}={words[0]}"
-        )
+        is_one = words[0] in experiments(registry)
+        fix = f"genbench {EXPERIMENT}={words[0]}" if is_one else "genbench experiments"
+        raise UserError("experiments", "takes no settings", words[0], fix)
     print(experiments_help(registry))
     return 0
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from genbench.config.choice_files import FIXED
+from genbench.config.choice_files import FIXED, GROUPS
 from genbench.config.values import flatten
 from genbench.utils.errors import UserError
 from genbench.utils.text import counted
@@ -19,6 +19,12 @@ def require_same(before: dict, now: dict, length: dict) -> None:
     somebody else's, and name code to run.
     """
     a, b = flatten(before), flatten(now)
+    for group in GROUPS:  # another model has other settings, too, which would be named instead
+        old, new = a.get(f"{group}.name"), b.get(f"{group}.name")
+        if old != new and isinstance(old, str) and isinstance(new, str):
+            what = f"this directory holds a run with {group}={old}"
+            fix = "choose another hydra.run.dir=FOLDER"
+            raise UserError(group, what, f"{group}={new}", fix)
     for name in sorted(a.keys() | b.keys()):
         old, new = a.get(name), b.get(name)
         if old == new:
@@ -56,5 +62,5 @@ def _require_longer(before: dict, now: dict, length: dict) -> None:
 
 
 def _difference(name: str, what: str, old: Any, new: Any) -> UserError:
-    fix = f"use {name}={old}, or another hydra.run.dir=FOLDER"
+    fix = f"use {name}={old}, or start a new run with another hydra.run.dir=FOLDER"
     return UserError(name, what, f"{name}={new}", fix)

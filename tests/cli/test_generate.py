@@ -367,11 +367,11 @@ def test_what_a_run_cannot_give_is_told(finished, genbench, tmp_path):
     for words, says in (
         (
             ("reconstruct", "n=361"),
-            "n: this takes 361 points, and the test part has 360 (got 361); fix: n=360, or another part",
+            "n: this takes 361 points, and the test part has 360 (got 361); fix: n=360\n",
         ),
         (
             ("interpolate", "n=200"),
-            "n: this takes 400 points, and the test part has 360 (got 200); fix: n=180, or another part",
+            "n: this takes 400 points, and the test part has 360 (got 200); fix: n=180\n",
         ),
         (
             ("traverse", "range=3e38"),

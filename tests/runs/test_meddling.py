@@ -185,6 +185,13 @@ def test_a_run_whose_folder_has_become_another_stops_and_touches_nothing(tmp_pat
     assert run(config, tmp_path / "moved") is not None, "what was done up to there is kept"
 
 
+def test_another_model_in_a_folder_is_named_before_its_settings():
+    """Its settings differ, too, and would be taken for those of another version."""
+    before, now = small_config("vae"), small_config("pca")
+    with pytest.raises(UserError, match=r"model: .* run with model=vae \(got model=pca\); fix:"):
+        require_same(before, now, {})
+
+
 def test_what_strangers_wrote_into_a_runs_settings_is_never_advised(finished, tmp_path):
     config, original, _ = finished
     before = config | {"model": config["model"] | {"class": "os.system"}}
