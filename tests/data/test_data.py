@@ -353,7 +353,7 @@ def test_gaussians_of_ones_own():
         0.75, abs=0.01
     )
     assert float(x[x < 1].std()) == pytest.approx(0.1, abs=0.005)
-    with pytest.raises(UserError, match="2 means, 1 scales and 2 weights"):
+    with pytest.raises(UserError, match="2 means, 1 scale, 2 weights"):
         loaded("gaussians", means=[[0.0], [1.0]], scales=[1.0], weights=[1.0, 1.0])
     with pytest.raises(UserError, match="one dimension, or all two"):
         loaded("gaussians", means=[[0.0], [1.0, 2.0], [1.0, 2.0]])
