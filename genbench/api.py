@@ -47,9 +47,8 @@ def fit(
             Path("outputs")
             / f"{datetime.now():%Y-%m-%d_%H-%M-%S.%f}_{run_name(config['model']['name'], words)}"
         )
-    return execute(config, Path(folder).resolve(), registry) or load_run(
-        config, Path(folder), config["device"]
-    )
+    folder = Path(folder).expanduser()
+    return execute(config, folder.resolve(), registry) or load_run(config, folder, config["device"])
 
 
 def _plain(value: Any) -> Any:

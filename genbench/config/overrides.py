@@ -68,8 +68,25 @@ def parsed(words: list[str]) -> list[Override]:
             "command line", "a value is nested too deeply", fix="write settings as NAME=VALUE"
         ) from error
     except HydraException as error:
-        hint = "list values as NAME=1,2,3 and quote special characters: 'NAME=\"a b\"'"
-        raise UserError("command line", str(error).splitlines()[0], fix=hint) from error
+        raise _unreadable(words) from error
+
+
+def _unreadable(words: list[str]) -> UserError:
+    """The error for words that Hydra's grammar does not allow, about the first of them."""
+    bad = words[0]
+    for bad in words:
+        try:
+            OverridesParser.create().parse_override(bad)
+        except HydraException:
+            break
+    name, equals, value = bad.partition("=")
+    if not equals or not name:
+        return UserError("command line", "is no NAME=VALUE", bad, "write settings as NAME=VALUE")
+    if value.rstrip().endswith(","):
+        fix = f"leave it out: {name}={value.rstrip(', ')}"
+        return UserError(name, "ends in a comma, after which a value is missing", value, fix)
+    fix = f"list values as {name}=1,2,3, and quote special characters: '{name}=\"a b\"'"
+    return UserError(name, "cannot be read as a value, or as a list of values", value, fix)
 
 
 def jobs_of(words: list[str], registry: Registry) -> list[list[str]]:
@@ -144,10 +161,24 @@ def written_for_hydra(words: list[str]) -> list[str]:
     """The words of a user as Hydra wants them.
 
     There are quotes around letters beyond ASCII, and `+experiment=NAME`, as users of other programs
-    write it, is `experiment=NAME`: the group is in our defaults list.
+    write it, is `experiment=NAME`: the group is in our defaults list. A leading `~/` is the home
+    folder, which shells leave alone where the name before it has a dot.
     """
     words = [re.sub(r"^\++experiment=", "experiment=", word) for word in words]
+    words = [_with_home(word) for word in words]
     return [word if word.isascii() else _quoted(word) for word in words]
+
+
+def _with_home(word: str) -> str:
+    name, equals, value = word.partition("=")
+    if not re.search(r"(^|,)[\"']?~(/|[\"',]|$)", value):
+        return word
+    pieces = []
+    for piece in value.split(","):
+        bare = piece.strip("\"'")
+        is_home = bare == "~" or bare.startswith("~/")
+        pieces.append(hydra_value(os.path.expanduser(bare)) if is_home else piece)
+    return name + equals + ",".join(pieces)
 
 
 def _quoted(word: str) -> str:

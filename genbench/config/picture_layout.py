@@ -11,6 +11,8 @@ from genbench.utils.errors import UserError
 from genbench.utils.signals import check
 
 KEY = "dataset.root"
+# Files by which a folder of a run, of a sweep and of a report is known.
+MARKS = (("config.yaml", "status.json"), ("sweep_summary.json",), ("report_files.json",))
 FolderIdentity = tuple[int, int]  # of a folder, under any name: device and inode
 
 
@@ -117,7 +119,24 @@ def _files(folder: Path, entered: set[FolderIdentity], repeated: list[Path]) -> 
 
 
 def _visible(folder: Path) -> list[Path]:
-    return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    """What lies in a folder, without hidden files, and without what genbench itself left there."""
+    return sorted(entry for entry in _unhidden(folder) if not _is_of_genbench(entry))
+
+
+def _unhidden(folder: Path) -> Iterator[Path]:
+    return (entry for entry in folder.iterdir() if not entry.name.startswith("."))
+
+
+def _is_of_genbench(folder: Path) -> bool:
+    """Whether a folder is that of a run, a sweep or a report, or holds nothing but such ones, as
+    outputs/ does where somebody starts in the folder of their pictures.
+    """
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    if any(all((folder / name).is_file() for name in marks) for marks in MARKS):
+        return True
+    entries = [*_unhidden(folder)]
+    return bool(entries) and all(map(_is_of_genbench, entries))
 
 
 def _identity(folder: Path) -> FolderIdentity:

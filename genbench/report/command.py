@@ -45,7 +45,7 @@ def report_command(words: list[str], registry: Registry) -> int:
             if not value:
                 fix = f"write {OPTION}=FOLDER, or leave it out"
                 raise UserError(OPTION, "names no folder", word, fix)
-            target = Path(value)
+            target = Path(value).expanduser()
         elif equals and not os.path.lexists(word):
             raise _no_option(name, value)
         elif not os.path.isdir(word):

@@ -377,3 +377,32 @@ def test_answers_come_as_fast_as_hydra_is_imported(tmp_path):
         ["experiment=plane", "betta=4"],
     ):
         assert seconds(f"from genbench.cli.main import main; main({args})") - hydra < 0.35
+
+
+def test_a_leading_tilde_is_the_home_folder(genbench, tmp_path, monkeypatch):
+    """Shells leave it alone where the name before it has a dot."""
+    home = tmp_path / "my home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    assert genbench("model=pca", *TINY, "hydra.run.dir=~/run").returncode == 0
+    assert genbench("model=pca", *TINY, "hydra.run.dir='~/quoted'").returncode == 0
+    sweep = genbench("-m", "model=pca", *TINY, "jobs=1", "hydra.sweep.dir=~/sweep")
+    assert sweep.returncode == 0
+    assert genbench("report", str(home / "run"), "report.dir=~/report").returncode == 0
+    done = genbench("model=pca", "dataset=image-folder", "dataset.root=~/none,~/nothing", "-m")
+    assert done.returncode == 2 and f"(got {home}/none)" in done.stderr
+    made = {path.name for path in home.iterdir() if not path.name.startswith(".")}
+    assert made == {"run", "quoted", "sweep", "report"}
+    assert [path.name for path in tmp_path.iterdir()] == ["my home"]
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("model=vae,", "model: ends in a comma, after which a value is missing"),
+        ("beta=[1", "beta: cannot be read as a value, or as a list of values (got [1)"),
+    ],
+)
+def test_a_word_that_hydra_cannot_read_is_named(word, says, genbench):
+    done = genbench("seed=1", word)
+    assert done.returncode == 2 and says in done.stderr

@@ -104,6 +104,28 @@ def test_one_folder_is_split_with_and_without_classes(tmp_path):
         loaded(tmp_path / "plain", classes=[0])
 
 
+def test_what_genbench_leaves_among_pictures_is_no_data(genbench, tmp_path, monkeypatch):
+    """Also that of the very run that reads them: it starts in their folder."""
+    for i in range(20):
+        save(tmp_path / "photos" / "ab"[i % 2] / f"{i}.png", flat(10 * i, "L", (8, 8)))
+        save(tmp_path / "flat" / f"{i}.png", flat(10 * i, "L", (8, 8)))
+    words = ["dataset=image-folder", "dataset.root=.", "evaluation=none", "dataset.test_size=5"]
+    for folder in ("photos", "flat"):
+        monkeypatch.chdir(tmp_path / folder)
+        before = loaded(".", test_size=5)
+        for command in (
+            ["model=pca"],
+            ["model=pca"],
+            ["-m", "model=pca", "latent_dim=1,2", "jobs=1"],
+        ):
+            assert genbench(*command, *words).returncode == 0
+        assert genbench("report", "outputs").returncode == 0
+        after = loaded(".", test_size=5)
+        assert after.spec == before.spec and after.names == before.names
+        for name, part in before.splits.items():
+            assert torch.equal(part.raw, after.splits[name].raw)
+
+
 @pytest.mark.parametrize(
     ("files", "says"),
     [
