@@ -35,7 +35,10 @@ def test_sums_over_clusters_are_those_of_their_points():
     assert counts.tolist() == [15] * 4 + [0] * 2
     np.testing.assert_allclose(sums[:4], [x[index == k].sum(0) for k in range(4)], rtol=1e-12)
     assert not sums[4:].any()
-    np.testing.assert_allclose(clustering.squares(torch.tensor(x)), x.T @ x, rtol=1e-12)
+    for wide in (x, points(20, 300)):  # in one block, and in three
+        np.testing.assert_allclose(
+            clustering.squares(torch.tensor(wide)), wide.T @ wide, atol=1e-12
+        )
 
 
 def test_only_points_of_many_values_are_in_single_precision():
