@@ -12,7 +12,7 @@ import torch
 from genbench.utils import signals
 
 SINGLE_FROM = 128  # values of a point from which on products take most of the time
-BLOCK = 128  # columns: fewer would be slow to multiply
+COLUMNS_AT_ONCE = 128  # fewer would be slow to multiply
 IN_CACHE = 2**19  # numbers in single precision that stay in the processor's cache
 
 
@@ -40,8 +40,8 @@ def squares(x: torch.Tensor) -> torch.Tensor:
     """
     d = x.shape[1]
     product = x.new_empty(d, d)
-    for start in range(0, d, BLOCK):
-        end = start + BLOCK
+    for start in range(0, d, COLUMNS_AT_ONCE):
+        end = start + COLUMNS_AT_ONCE
         product[start:end, start:] = x[:, start:end].T @ x[:, start:]
         product[end:, start:end] = product[start:end, end:].T
     return product
