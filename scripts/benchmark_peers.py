@@ -62,6 +62,13 @@ def slopes(network: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return gradient.flatten(1)
 
 
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, ema: float) -> None:
+    """Move an average of a network's weights towards them by a share 1 - ema."""
+    for mean, now in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(now, 1 - ema)
+
+
 def train_gan(model: GAN, batches: Iterable[torch.Tensor]) -> None:
     """One epoch of a GAN with the R1 penalty and an average of the generator's weights."""
     generator, discriminator, s = model.generator, model.discriminator, model.settings
@@ -76,9 +83,7 @@ def train_gan(model: GAN, batches: Iterable[torch.Tensor]) -> None:
         descend(loss, for_discriminator)
         fake = generator(torch.randn(len(x), s.latent_dim))
         descend(F.softplus(-discriminator(fake)).mean(), for_generator)
-        with torch.no_grad():
-            for mean, now in zip(average.parameters(), generator.parameters(), strict=True):
-                mean.lerp_(now, 1 - s.ema)
+        follow(average, generator, s.ema)
 
 
 def train_wgan(model: WGAN, batches: Iterable[torch.Tensor]) -> None:
@@ -96,9 +101,7 @@ def train_wgan(model: WGAN, batches: Iterable[torch.Tensor]) -> None:
         descend(loss, for_critic)
         fake = generator(torch.randn(len(x), s.latent_dim))
         descend(-critic(fake).mean(), for_generator)
-        with torch.no_grad():
-            for mean, now in zip(average.parameters(), generator.parameters(), strict=True):
-                mean.lerp_(now, 1 - s.ema)
+        follow(average, generator, s.ema)
 
 
 @torch.no_grad()

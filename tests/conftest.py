@@ -74,7 +74,7 @@ def uncarded(request, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-    """Files are not forced onto the disk, the digits are read once, and the jobs of a sweep share this process."""
+    """Files are not forced onto the disk, the digits are read once, and jobs share this process."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
     monkeypatch.setattr(sklearn.datasets, "load_digits", DIGITS)
     monkeypatch.setattr(launcher, "core_count", lambda: 1)

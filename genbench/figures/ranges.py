@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-# Values closer together than this share of their size are drawn as one: single precision can
-# hardly tell them apart, and matplotlib can place no ticks between them.
+# Values whose difference is a smaller share of their size are drawn as equal: in single precision
+# most of it is rounding, and matplotlib cannot place ticks between them.
 NARROWEST = 1e-6
 
 

@@ -13,7 +13,7 @@ from genbench.model import Model, supports
 from genbench.utils.text import counted
 
 MOST_PAIRED = 4  # in a pair plot
-MOST_POINTS = 20_000  # in a picture; more make it slow, take memory, and cannot be told apart
+MOST_POINTS = 20_000  # in a picture; more are slow to draw and only cover one another
 
 
 def show_samples(scene: Scene, model: Model) -> torch.Tensor | None:

@@ -130,10 +130,10 @@ def test_a_file_whose_name_hydra_reads_otherwise_is_to_be_renamed(group, genbenc
     for name in ("a,b", "a=b"):
         text = CHOOSES if group == "experiment" else "# @package _global_\n"
         put_own(tmp_path, **{f"{group}__{name}": text})
-        told = f"fix: rename the file {group}/{name}.yaml"
+        advice = f"fix: rename the file {group}/{name}.yaml"
         done = genbench(f"{group}={name}", "--cfg", "job", "--config-dir", "own")
-        assert done.returncode == 2 and told in done.stderr
-        assert told in " ".join(genbench(f"{group}s", "--config-dir", "own").stdout.split())
+        assert done.returncode == 2 and advice in done.stderr
+        assert advice in " ".join(genbench(f"{group}s", "--config-dir", "own").stdout.split())
 
 
 @pytest.mark.parametrize(

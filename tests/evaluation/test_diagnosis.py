@@ -22,91 +22,101 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     def quality(precision, coverage):
         return [entry("precision", precision), entry("coverage", coverage)]
 
-    def told(found, card=(), real=(), data=data, **settings):
+    def diagnosed(found, card=(), real=(), data=data, **settings):
         model = model_with(data, 10)
         model.settings = settings_with(model.settings, **settings)
         findings = diagnose(Evaluation(model, data, found), [*card], [*real])
         return [(finding["kind"], finding["setting"]) for finding in findings]
 
-    assert told({"train": {"d_real": 0.995, "d_fake": 0.001}}, lr=0.1) == [
+    assert diagnosed({"train": {"d_real": 0.995, "d_fake": 0.001}}, lr=0.1) == [
         ("saturated discriminator", "lr=0.05")
     ]
     modes = [entry("modes", 3, total=8)]
-    assert told({}, modes, ema=0.0) == [("missing modes", "ema=0.999")]
-    assert told({}, modes, n_components=3) == [("missing modes", "n_components=8")], (
+    assert diagnosed({}, modes, ema=0.0) == [("missing modes", "ema=0.999")]
+    assert diagnosed({}, modes, n_components=3) == [("missing modes", "n_components=8")], (
         "as many as there are modes"
     )
-    assert told({}, modes, n_components=8) == [("missing modes", "n_components=16")]
+    assert diagnosed({}, modes, n_components=8) == [("missing modes", "n_components=16")]
     classes = [entry("classes_covered", 7, total=10)]
-    assert told({}, classes, epochs=3) == [("missing classes", "epochs=6")]
-    assert told({}, classes, [entry("classes_covered", 7, total=10)]) == [], "nor do real data"
+    assert diagnosed({}, classes, epochs=3) == [("missing classes", "epochs=6")]
+    assert diagnosed({}, classes, [entry("classes_covered", 7, total=10)]) == [], "nor do real data"
     copy, plane = [entry("memorisation", 0.01)], made(normal(300, 2, 0), normal(300, 2, 1))
     for given in (0.01, "silverman"):  # in many dimensions, any likely bandwidth copies
-        assert told({}, copy, bandwidth=given) == [("copies", "model=gmm")]
-        assert told({}, copy, data=plane, bandwidth=given) == [("copies", "bandwidth=loo")]
-    assert told({}, copy, data=plane, bandwidth="loo") == [("copies", "model=gmm")]
-    assert told({}, quality(0.1, 0.1), bandwidth=0.5) == [("samples unlike data", "bandwidth=0.25")]
-    assert told({}, quality(0.1, 0.1), reg_covar=1.0, n_components=3) == [
+        assert diagnosed({}, copy, bandwidth=given) == [("copies", "model=gmm")]
+        assert diagnosed({}, copy, data=plane, bandwidth=given) == [("copies", "bandwidth=loo")]
+    assert diagnosed({}, copy, data=plane, bandwidth="loo") == [("copies", "model=gmm")]
+    assert diagnosed({}, quality(0.1, 0.1), bandwidth=0.5) == [
+        ("samples unlike data", "bandwidth=0.25")
+    ]
+    assert diagnosed({}, quality(0.1, 0.1), reg_covar=1.0, n_components=3) == [
         ("samples unlike data", "reg_covar=0.01")
     ]
     # Poor samples that lack classes have one cause where one setting helps against both.
-    assert told({}, [*classes, *quality(0.1, 0.1)], sampler="prior") == [
+    assert diagnosed({}, [*classes, *quality(0.1, 0.1)], sampler="prior") == [
         ("missing classes", "sampler=gmm")
     ]
     blurred = entry("memorisation", 0.4)
-    assert told({}, [blurred]) == told({}, [blurred, entry("copied", -3.6, low=-7.3)]) == []
-    assert told({}, [blurred, entry("copied", 0.3, low=0.1)]) == [("copies", "")]
+    assert (
+        diagnosed({}, [blurred]) == diagnosed({}, [blurred, entry("copied", -3.6, low=-7.3)]) == []
+    )
+    assert diagnosed({}, [blurred, entry("copied", 0.3, low=0.1)]) == [("copies", "")]
     # Of few samples, that classes are missing or that some are near is no evidence.
     few = {"n": {"samples": 24, "test": 24}}
     for one in (*classes, *modes, *quality(0.1, 0.1), entry("memorisation", 0.01)):
-        assert told({}, [one | few]) == []
+        assert diagnosed({}, [one | few]) == []
     # Samples that are near data and reach it, but differ from it in many small ways.
     far, near = (entry("fid", 50.0, low=low) for low in (42.0, 30.0))
     real = [entry("fid", 7.0)]
-    assert told({}, [*quality(0.9, 0.8), far], real, ema=0.0) == [
+    assert diagnosed({}, [*quality(0.9, 0.8), far], real, ema=0.0) == [
         ("samples unlike data", "ema=0.999")
     ]
-    assert told({}, [*quality(0.9, 0.8), near], real) == told({}, [*quality(0.9, 0.8), far]) == []
-    assert told({}, quality(0.33, 0.22), sampler="prior") == [
+    assert (
+        diagnosed({}, [*quality(0.9, 0.8), near], real)
+        == diagnosed({}, [*quality(0.9, 0.8), far])
+        == []
+    )
+    assert diagnosed({}, quality(0.33, 0.22), sampler="prior") == [
         ("samples unlike data", "sampler=gmm")
     ]
-    assert told({}, quality(0.9, 0.22), sampler="prior") == [("low coverage", "sampler=gmm")]
-    assert [kind for kind, _ in told({}, [*quality(0.9, 0.22), far], real)] == [
+    assert diagnosed({}, quality(0.9, 0.22), sampler="prior") == [("low coverage", "sampler=gmm")]
+    assert [kind for kind, _ in diagnosed({}, [*quality(0.9, 0.22), far], real)] == [
         "samples unlike data"
     ]
-    assert told({}, quality(0.9, 0.8), sampler="prior") == []
-    assert told({}, [entry("memorisation", 1.0), entry("active_units", 5)]) == []
+    assert diagnosed({}, quality(0.9, 0.8), sampler="prior") == []
+    assert diagnosed({}, [entry("memorisation", 1.0), entry("active_units", 5)]) == []
     # Nothing explains as much as that there was hardly any training, so it comes first.
     few, short = ({"cost": {"epochs": 4, "steps": steps}} for steps in (40, 800))
-    assert told(few, modes, steps=None)[0] == ("undertrained", "epochs=400")
+    assert diagnosed(few, modes, steps=None)[0] == ("undertrained", "epochs=400")
     for better in (
         {"late_fall": -0.1},
         {"late_fall": 0.3, "kept_epoch": 3},
     ):  # where more steps would be worse
-        assert [kind for kind, _ in told({"cost": few["cost"] | better}, modes, steps=None)] == [
-            "missing modes"
-        ]
+        assert [
+            kind for kind, _ in diagnosed({"cost": few["cost"] | better}, modes, steps=None)
+        ] == ["missing modes"]
     # Nothing else that changes the training is suggested until it has been long enough.
     wrong = {"train": {"d_real": 0.995, "d_fake": 0.001}}
-    assert told(few | wrong, steps=None, lr=0.1) == [
+    assert diagnosed(few | wrong, steps=None, lr=0.1) == [
         ("undertrained", "epochs=400"),
         ("saturated discriminator", "epochs=400"),
     ]
-    assert told(few, copy, steps=None, patience=None)[1] == ("copies", "")
-    assert told({}, modes, steps=None, epochs=4) == [("missing modes", "epochs=8")]
+    assert diagnosed(few, copy, steps=None, patience=None)[1] == ("copies", "")
+    assert diagnosed({}, modes, steps=None, epochs=4) == [("missing modes", "epochs=8")]
     enough = {"cost": {"epochs": 4, "steps": 4000}}
-    assert told(enough, modes, steps=4000, epochs=4) == [("missing modes", "steps=8000")]
+    assert diagnosed(enough, modes, steps=4000, epochs=4) == [("missing modes", "steps=8000")]
     # The remedies agree on the length, also where the curve says that the training was too short.
     both = [("undertrained", "steps=4000"), ("missing modes", "steps=4000")]
     falling, flat, long = (
         {"cost": {"steps": n, "late_fall": late}}
         for n, late in ((400, 0.1), (400, 0.01), (4000, 0.1))
     )
-    assert told(few, modes, steps=40) == told(falling, modes, steps=400) == both
-    assert told(few, modes, steps=40, sampler="prior") == both, "rather than another sampler"
-    assert told(short, steps=None) == [("undertrained", "epochs=20")], "no curve says otherwise"
-    assert [kind for kind, _ in told(flat, steps=400) + told(long, steps=4000)] == []
-    assert told(few, modes, epochs=4) == [
+    assert diagnosed(few, modes, steps=40) == diagnosed(falling, modes, steps=400) == both
+    assert diagnosed(few, modes, steps=40, sampler="prior") == both, "rather than another sampler"
+    assert diagnosed(short, steps=None) == [("undertrained", "epochs=20")], (
+        "no curve says otherwise"
+    )
+    assert [kind for kind, _ in diagnosed(flat, steps=400) + diagnosed(long, steps=4000)] == []
+    assert diagnosed(few, modes, epochs=4) == [
         ("missing modes", "epochs=8")
     ]  # what solves in an epoch makes no steps
 
@@ -172,7 +182,7 @@ def test_samples_that_are_one_point_are_no_copies_and_lie_near_nothing():
     x = normal(300, 5, 0)
     near = [entry("memorisation", 0.01), entry("precision", 1.0), entry("coverage", 0.1)]
 
-    def told(width, **more):
+    def diagnosed(width, **more):
         model = model_with(
             data := made(x, x), 5, sample=lambda n, rng: width * normal(n, 5, 1), **more
         )
@@ -182,11 +192,11 @@ def test_samples_that_are_one_point_are_no_copies_and_lie_near_nothing():
             for finding in diagnose(Evaluation(model, data, {}), near)
         ]
 
-    assert told(0.01) == [("samples alike", "lr=0.03")]
-    assert told(0.01, encode=lambda x: 0 * x + 3) == [("collapse", "lr=0.03")], (
+    assert diagnosed(0.01) == [("samples alike", "lr=0.03")]
+    assert diagnosed(0.01, encode=lambda x: 0 * x + 3) == [("collapse", "lr=0.03")], (
         "which explains the samples, too"
     )
-    assert [kind for kind, _ in told(1.0)] == ["low coverage", "copies"]
+    assert [kind for kind, _ in diagnosed(1.0)] == ["low coverage", "copies"]
 
 
 def test_a_curve_that_still_falls_in_its_second_half_is_known():

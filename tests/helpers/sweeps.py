@@ -15,7 +15,9 @@ from genbench.models.kmeans import KMeans
 from genbench.settings.classical import KMeansSettings
 
 class MoodySettings(KMeansSettings):
-    mood: Literal["fine", "raise", "exit", "memory", "meddle", "stop"] = Field("fine", description="a mood")
+    mood: Literal["fine", "raise", "exit", "memory", "meddle", "stop"] = Field(
+        "fine", description="a mood"
+    )
     tag: str = Field("none", description="nothing")
 
 alive, seen = weakref.WeakSet(), []

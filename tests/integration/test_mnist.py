@@ -191,8 +191,9 @@ def test_vae_reaches_the_published_bound(mnist):
 
 
 def test_the_loop_costs_little_beyond_the_mathematics(tmp_path):
-    """Training takes hardly longer than a bare loop over images in memory, and less than the loop that tutorials
-    show."""
+    """Training takes hardly longer than a bare loop over images in memory, and less than the loop
+    that tutorials show.
+    """
     script = Path(__file__).resolve().parent.parent.parent / "scripts" / "benchmark.py"
     words = ["--root", ROOT, "--only", "784-400-20", "--json", str(tmp_path / "rows.json")]
     done = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True)

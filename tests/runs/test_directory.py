@@ -44,7 +44,11 @@ def test_a_run_is_at_work_only_while_a_process_holds_its_lock(tmp_path):
 
 def locked_for_others(folder):
     """Whether another process finds the folder locked."""
-    code = f"from pathlib import Path\nfrom genbench.utils.lock import is_locked\nprint(is_locked(Path({str(folder)!r})))"
+    code = f"""
+from pathlib import Path
+from genbench.utils.lock import is_locked
+print(is_locked(Path({str(folder)!r})))
+"""
     return subprocess.run([sys.executable, "-c", code], capture_output=True).stdout == b"True\n"
 
 

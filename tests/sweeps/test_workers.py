@@ -83,7 +83,8 @@ from pathlib import Path
 from helpers.workers import Endless
 from genbench.sweeps.pool import Pool
 folder = Path({str(tmp_path)!r})
-Pool([{{}}, {{}}]).run([lambda n=n: Endless(folder, n) for n in "ab"], lambda m: print(m, flush=True))
+calls = [lambda n=n: Endless(folder, n) for n in "ab"]
+Pool([{{}}, {{}}]).run(calls, lambda message: print(message, flush=True))
 """
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
