@@ -41,6 +41,21 @@ class Die:
         return "alive"
 
 
+class Unpicklable(Exception):
+    """An error that a pickle cannot be read back to: it is made from two values, and keeps one."""
+
+    def __init__(self, what: str, how: str) -> None:
+        super().__init__(f"{what} {how}")
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Raises an error that cannot leave its process as it is."""
+
+    def __call__(self, send):
+        raise Unpicklable("went", "wrong")
+
+
 @dataclass(frozen=True)
 class LeaveThread:
     """Leaves a thread behind for which Python would wait; returns the number of its process."""

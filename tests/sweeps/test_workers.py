@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.workers import Die, Endless, LeaveThread, Look
+from helpers.workers import Die, Endless, Fail, LeaveThread, Look
 from omegaconf import OmegaConf
 
 from genbench.sweeps import launcher
@@ -51,6 +51,11 @@ def test_a_killed_process_costs_no_other_call_anything(tmp_path):
     assert [value for value, _, _ in others] == [1, 2]
     ends = [(message.call, str(message.content)) for message in received if message.call < 2]
     assert sorted(ends) == [(0, "was killed by SIGKILL"), *[(1, "exited with status 0")] * 2]
+
+
+def test_an_error_that_no_pickle_can_hold_is_raised_in_words():
+    with pytest.raises(RuntimeError, match="Unpicklable: went wrong"):
+        Pool([{}]).run(calls(Fail()), print)
 
 
 def test_a_pool_ends_although_calls_leave_threads_behind():

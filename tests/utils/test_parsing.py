@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from genbench.config.values import Loader
 from genbench.utils import files, signals
+from genbench.utils.files.parsing import BoundedLoader, parse_yaml
 
 SELF_REFERRING = "a: &a [*a]"
 MERGED = (
@@ -16,6 +18,15 @@ LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n" for old, new in zip("abcdefgh", "bcdefghi")
 )
 NO_TEXT = b"\xff\xfe\x00beta: 4".decode("latin-1")
+
+
+@pytest.mark.parametrize("loader", [BoundedLoader, Loader])
+def test_yaml_is_not_read_beyond_where_it_is_nested_too_deeply(loader):
+    """PyYAML takes seconds over the rest, which would be refused for another reason here."""
+    with pytest.raises(files.Unreadable, match="it is nested too deeply"):
+        parse_yaml("[" * 100 + "}", "file", loader)
+    with pytest.raises(files.Unreadable, match="it is not valid YAML"):
+        parse_yaml("[" * 40 + "}", "file", loader)
 
 
 @pytest.mark.parametrize(
