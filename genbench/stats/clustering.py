@@ -14,6 +14,7 @@ from genbench.utils import signals
 SINGLE_FROM = 128  # values of a point from which on products take most of the time
 COLUMNS_AT_ONCE = 128  # fewer would be slow to multiply
 IN_CACHE = 2**19  # numbers in single precision that stay in the processor's cache
+ON_DEVICE = 2**26  # numbers that a GPU processes together, so that it is never idle
 
 
 def wide(x: torch.Tensor) -> torch.Tensor:
@@ -28,9 +29,9 @@ def distance_rows(x: torch.Tensor) -> torch.Tensor:
 
 def in_cache(x: torch.Tensor, width: int) -> tuple[torch.Tensor, ...]:
     """Rows x [n, ...] in parts that stay in the processor's cache while they are processed, given
-    how many numbers each row needs.
+    how many numbers each row needs. On a GPU the parts are larger.
     """
-    return x.split(max(1, IN_CACHE // width))
+    return x.split(max(1, (IN_CACHE if x.is_cpu else ON_DEVICE) // width))
 
 
 def squares(x: torch.Tensor) -> torch.Tensor:

@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from genbench.data.loading import load_data
 from genbench.data.types import Batch
 from genbench.experiment import build
+from genbench.stats import clustering
 from genbench.training.gradient import GradientModel
 from genbench.utils.rng import generator
 
@@ -379,3 +380,13 @@ def test_a_bound_is_exact_where_the_posterior_is_the_prior_and_codes_do_not_matt
             parameter.zero_()
         exact = -model.nll(x, model.prior(len(x), generator(0))[None])[0]
         torch.testing.assert_close(model.log_prob(x, k), exact)
+
+
+@pytest.mark.parametrize("name", ["vae", "cvae"])
+def test_a_bound_does_not_depend_on_how_many_draws_are_decoded_together(play, name, monkeypatch):
+    model, x, *_ = play(name)
+    with torch.no_grad():
+        given = model.conditioned_on(torch.arange(len(x)) % 10)
+        together = given.log_prob(x, 13)
+        monkeypatch.setattr(clustering, "IN_CACHE", 2 * x.numel())
+        torch.testing.assert_close(given.log_prob(x, 13), together)
