@@ -1,5 +1,6 @@
 """`genbench` and `python -m genbench`: listen to signals, then import and run the command line."""
 
+import gc
 import os
 import sys
 import threading
@@ -7,6 +8,7 @@ import time
 from contextlib import suppress
 
 from genbench.utils import signals
+from genbench.utils.imports import importing
 
 GRACE = 2.0  # seconds in which threads that a model has left behind may end
 
@@ -14,11 +16,13 @@ GRACE = 2.0  # seconds in which threads that a model has left behind may end
 def main() -> None:
     """Run the command line and exit with its status."""
     signals.listen()
-    from genbench.cli.main import main as run  # takes a while, in which Ctrl-C is a request to stop
+    with importing():  # takes a while, in which Ctrl-C is a request to stop
+        from genbench.cli.main import main as run
 
     try:
         run()
     except SystemExit as stopped:
+        gc.freeze()  # Python would go through all objects once more
         if _threads_left():
             status = stopped.code if isinstance(stopped.code, int) else int(bool(stopped.code))
             threading.Thread(target=_end_without_threads, args=(status,), daemon=True).start()

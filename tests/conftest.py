@@ -4,10 +4,8 @@ import logging
 import os
 import signal
 import subprocess
-from functools import cache
 
 import pytest
-import sklearn.datasets
 import torch
 from helpers.configs import ERROR, MODELS, own_class, sketch
 
@@ -25,8 +23,6 @@ if (
 signal.signal(
     signal.SIGHUP, signal.SIG_DFL
 )  # nohup has it ignored, which the programs under test would inherit
-
-DIGITS = cache(sklearn.datasets.load_digits)
 
 
 @pytest.fixture
@@ -74,9 +70,8 @@ def uncarded(request, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch):
-    """Files are not forced onto the disk, the digits are read once, and jobs share this process."""
+    """Files are not forced onto the disk, and jobs share this process."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
-    monkeypatch.setattr(sklearn.datasets, "load_digits", DIGITS)
     monkeypatch.setattr(launcher, "core_count", lambda: 1)
 
 

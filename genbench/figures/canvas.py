@@ -10,6 +10,7 @@ matplotlib wraps text only while it draws.
 
 import io
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -186,10 +187,12 @@ class Canvas:
         )
         legend.get_title().set_color(self.theme.ink)
 
-    def image(self, pixels: np.ndarray, left: float = 0, top: float = 0) -> None:
-        """An array [height, width, 3], pixel by pixel."""
-        axes = self.axes(left, top, pixels.shape[1], pixels.shape[0], bare=True)
-        axes.imshow(pixels, interpolation="nearest", aspect="auto")
+    def image(self, pixels: np.ndarray, left: int = 0, top: int = 0) -> None:
+        """Bytes [height, width, 3], pixel by pixel."""
+        from genbench.figures.bitmap import Bitmap  # it imports matplotlib
+
+        bottom = self.height - self.top - top - len(pixels)
+        self.figure.add_artist(Bitmap(pixels, MARGIN + left, bottom))
 
     def picture(self) -> torch.Tensor:
         """What was drawn."""
@@ -215,16 +218,24 @@ def unmathed(text: str) -> str:
 
 def wrapped_text(text: str, width: float, style: Style) -> list[str]:
     """Lines of text that are at most so many pixels wide, or one word."""
+
+    def fits(line: str) -> bool:
+        return text_width(line, style["size"], style.get("weight")) <= width
+
+    words = text.split()
+    if words and fits(" ".join(words)):  # most texts do, and measuring takes time
+        return [" ".join(words)]
     lines: list[str] = []
-    for word in text.split():
+    for word in words:
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(longer, style["size"], style.get("weight")) <= width:
+        if lines and fits(longer):
             lines[-1] = longer
         else:
             lines.append(word)
     return lines
 
 
+@lru_cache(1 << 12)
 def text_width(text: str, size: float, weight: str | None = None) -> float:
     """How many pixels wide a line of text is."""
     from matplotlib.backends.backend_agg import RendererAgg

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from genbench.figures.canvas import Page, number_axis, shades, text_width
+from genbench.figures.canvas import Page, Theme, number_axis, shades, text_width
 from genbench.utils.text import counted
 
 
@@ -40,6 +40,11 @@ def paint(
 
         return matplotlib.colormaps["RdBu_r"](images[:, 0].numpy())[..., :3]
     return images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+
+
+def as_bytes(colours: np.ndarray) -> np.ndarray:
+    """Colours in [0, 1] as whole numbers from 0 to 255."""
+    return (255 * colours).round().astype(np.uint8)
 
 
 def enlarged(images: torch.Tensor, zoom: int, upscaling: str) -> torch.Tensor:
@@ -101,7 +106,8 @@ def mosaic(
     """Rows of images of one size, each image enlarged `zoom` times; so many columns at either side
     stand apart.
     """
-    colours = paint(torch.cat([row.images for row in rows]), signed, zoom, page.upscaling)
+    shown = torch.cat([row.images for row in rows])
+    colours = as_bytes(paint(shown, signed, zoom, page.upscaling))
     high, wide = colours.shape[1:3]
     columns = max(len(row.images) for row in rows)
     lefts = [i * (wide + GAP) + APART * (bool(flanks) and i >= flanks) for i in range(columns)]
@@ -117,8 +123,7 @@ def mosaic(
         tops.append(end)
         end += high + (CAPTION + GAP if row.captions else 0) + GAP
     canvas = page.canvas(indent + lefts[-1] + wide, end - GAP)
-    pixels = np.empty((end - GAP, lefts[-1] + wide, 3), np.float32)
-    pixels[:] = _rgb(canvas.theme.ground)
+    pixels = _ground(end - GAP, lefts[-1] + wide, canvas.theme)
     remaining = iter(colours)
     soft = {"size": 8, "color": canvas.theme.soft, "ha": "center"}
     for row, top in zip(rows, tops):
@@ -133,10 +138,11 @@ def mosaic(
     return canvas.picture()
 
 
-def _rgb(colour: str) -> tuple[float, float, float]:
+def _ground(height: int, width: int, theme: Theme) -> np.ndarray:
+    """Bytes [height, width, 3] of the colour of an empty page."""
     from matplotlib.colors import to_rgb
 
-    return to_rgb(colour)
+    return np.tile(as_bytes(np.array(to_rgb(theme.ground))), (height, width, 1))
 
 
 def image_grid(
@@ -198,10 +204,10 @@ def shares_of_points(images: torch.Tensor | None, shares: torch.Tensor, page: Pa
     width = max(320, 26 * components) if components < 40 else 640
     pixels, left, high = None, 40, 22 * n
     if images is not None:
-        colours = paint(images, False, max(1, round(36 / images.shape[2])), page.upscaling)
+        zoom = max(1, round(36 / images.shape[2]))
+        colours = as_bytes(paint(images, False, zoom, page.upscaling))
         high, left = n * (colours.shape[1] + GAP) - GAP, colours.shape[2] + 12
-        pixels = np.empty((high, colours.shape[2], 3), np.float32)
-        pixels[:] = _rgb(page.theme.ground)
+        pixels = _ground(high, colours.shape[2], page.theme)
         for i, image in enumerate(colours):
             pixels[i * (len(image) + GAP) :][: len(image)] = image
     canvas = page.canvas(left + width, high + 34)

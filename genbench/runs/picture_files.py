@@ -33,10 +33,12 @@ class PictureFiles:
         self.folder, self.title, self.settings = folder, title, settings
         self.curves, self.optional, self.echo = curves, optional, echo
         self._renderer: FigureRenderer | None = None
+        self._watched: int | None = None  # the epoch of what `draw_progress` drew last
 
     def draw_progress(self, epoch: int, model: Model, data: Data) -> None:
         """Draw what is watched while the model trains."""
         self.write(epoch, self.renderer(data).watched(model, epoch))
+        self._watched = epoch
 
     def draw_final(self, epoch: int, model: Model, data: Data, *, drawn: bool) -> None:
         """Draw all that the trained model with the weights of `epoch` can show.
@@ -44,7 +46,9 @@ class PictureFiles:
         `drawn` says that TensorBoard already has this epoch's pictures of `draw_progress`.
         """
         renderer = self.renderer(data)
-        self.write(epoch, renderer.watched(model, epoch), in_events=not drawn)
+        is_written = self._watched == epoch and "pictures" not in self.optional.given_up
+        if not is_written or model.posthoc_state():  # by which samples may have changed
+            self.write(epoch, renderer.watched(model, epoch), in_events=not drawn)
         self.write(epoch, renderer.finished(model, epoch))
         frames = self.curves.events.pictures(self.tag("samples"))
         with self.optional.tolerate("pictures"):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from genbench.figures.files import png
-from genbench.figures.images import paint
+from genbench.figures.images import as_bytes, paint
 from genbench.utils.files import folder_in, write
 
 LEAST_THUMBNAIL, LARGEST_THUMBNAIL = 24, 64  # pixels
@@ -53,7 +53,7 @@ def write_projection(
         )
         rows = colours.reshape(-1, side, *colours.shape[1:]).swapaxes(1, 2)
         pixels = rows.reshape(len(rows) * height * zoom, side * width * zoom, 3)
-        encoded = png(torch.from_numpy((pixels * 255).round().astype("uint8")))
+        encoded = png(torch.from_numpy(as_bytes(pixels)))
         write(folder / "projector" / "thumbnails.png", encoded)
         size = f"single_image_dim: {width * zoom} single_image_dim: {height * zoom}"
         lines.append(f'sprite {{ image_path: "projector/thumbnails.png" {size} }}')

@@ -6,7 +6,6 @@ once and in order, and a resumed run ends with the same bytes.
 """
 
 import hashlib
-import io
 import struct
 import time
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DataType
-from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 from tensorboard.plugins.custom_scalar import metadata as custom_scalar
 from tensorboard.plugins.custom_scalar.layout_pb2 import Chart, Layout
 from tensorboard.plugins.hparams import metadata as hparams
@@ -27,8 +25,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import (
     SessionEndInfo,
     SessionStartInfo,
 )
-from tensorboard.summary.writer.record_writer import RecordWriter
 
+from genbench.runs.checksums import masked_crc32c
 from genbench.utils.files import CHUNK, AppendOnlyFile, opened, set_aside, sync
 from genbench.utils.signals import check
 
@@ -149,11 +147,13 @@ class Events:
         self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
 
     def _write(self, event: Event) -> None:
-        record = io.BytesIO()
-        RecordWriter(record).write(event.SerializeToString())
-        self.file.append(record.getvalue())
-        self.digest.update(record.getvalue())
-        self.size += record.tell()
+        content = event.SerializeToString()
+        head = struct.pack("<Q", len(content))
+        of_head, of_content = (struct.pack("<I", masked_crc32c(part)) for part in (head, content))
+        record = head + of_head + content + of_content
+        self.file.append(record)
+        self.digest.update(record)
+        self.size += len(record)
 
 
 def records(path: Path) -> Iterator[bytes]:

@@ -3,6 +3,7 @@
 import gc
 import os
 import random
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,6 +49,7 @@ def isolated(threads: int | None = None) -> Iterator[None]:
     It uses so many threads. None leaves them to the libraries.
     """
     before = [(read(), put_back) for read, put_back in SHARED_STATE]
+    imported = len(sys.modules)
     try:
         with warnings.catch_warnings(), matplotlib.rc_context(), threadpool_limits(threads):
             if threads is not None:
@@ -58,5 +60,7 @@ def isolated(threads: int | None = None) -> Iterator[None]:
         for value, put_back in before:
             put_back(value)
         gc.collect()  # a model is often part of a cycle
+        if len(sys.modules) > imported:
+            gc.freeze()  # what libraries have made stays, and later jobs need not go through it
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()

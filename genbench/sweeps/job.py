@@ -17,6 +17,7 @@ from genbench.sweeps.launch import attempt, composed_registry, execute, plain_co
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report
 from genbench.utils.files import read_json_or_empty
+from genbench.utils.imports import importing
 from genbench.utils.schema import METRICS
 
 
@@ -117,7 +118,7 @@ def run_job(
     """
     display.begin()
     try:
-        with signals.stopping():  # nothing is lost yet, and torch takes seconds to import
+        with signals.stopping(), importing():  # nothing is lost yet, and torch takes a second
             import genbench.experiment  # noqa: F401
             from genbench.evaluation.registry import headlines
             from genbench.sweeps.isolation import isolated

@@ -24,6 +24,7 @@ from genbench.runs.sweep_summary import swept
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report, unexpected
 from genbench.utils.files import folder_error
+from genbench.utils.imports import importing
 from genbench.utils.text import quoted
 
 if TYPE_CHECKING:  # it imports torch
@@ -68,7 +69,7 @@ class SingleRun:
     def __call__(self, cfg: Any) -> UserError | None:
         """Run what Hydra has composed in the folder that it chose; returns what it failed with."""
         folder = Path(HydraConfig.get().runtime.output_dir)
-        with signals.stopping():  # nothing is lost yet, and torch takes seconds to import
+        with signals.stopping(), importing():  # nothing is lost yet, and torch takes a second
             import genbench.experiment  # noqa: F401
         return attempt(lambda: execute(plain_config(cfg), folder, self.registry))
 

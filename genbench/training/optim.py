@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from genbench.settings.groups import AnnealingSettings, GradientSettings
+from genbench.utils.imports import importing
 
 
 def optimizer(
@@ -27,9 +28,10 @@ def optimizer(
         "rmsprop": (torch.optim.RMSprop, {"momentum": s.momentum, "centered": s.centered}),
     }
     make, options = choices[s.optimizer]
-    built: torch.optim.Optimizer = make(
-        list(parameters), lr=lr or s.lr, weight_decay=s.weight_decay, **options
-    )
+    with importing():  # the first optimiser imports torch's compiler, which is large
+        built: torch.optim.Optimizer = make(
+            list(parameters), lr=lr or s.lr, weight_decay=s.weight_decay, **options
+        )
     for group in built.param_groups:
         group["initial_lr"] = group["lr"]
         if s.adam_start and s.optimizer in ("adam", "adamw"):

@@ -26,6 +26,19 @@ def test_a_bare_command_says_what_to_type_and_starts_nothing(genbench, tmp_path)
     assert "genbench resume RUN_DIR" in done.stdout and not [*tmp_path.iterdir()]
 
 
+def test_a_run_that_measures_nothing_imports_no_library_of_measures(tmp_path):
+    code = (
+        "import sys; from genbench.cli.main import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print({*sys.modules} & {'sklearn', 'scipy', 'pandas', 'torchvision'})"
+    )
+    words = ["model=pca", "latent_dim=2", "evaluation=none"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "set()", done
+
+
 def test_what_hydra_offers_beside_settings_works(genbench, tmp_path, undrawn):
     put_own(tmp_path, experiment__mine="# @package _global_\n# Mine.\nseed: 3\n")
     for part in ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"):

@@ -1,6 +1,7 @@
 """Loaders of real file formats, parts of datasets, and the noise that belongs to the data."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 from helpers.configs import CONFIGS, config_of, defaults
 from helpers.published import IN_IDX, PUBLISHED, VERIFIED, pin, write, write_amat
 from PIL import Image
+from sklearn.datasets import load_digits
 
-from genbench.data import readers
+from genbench.data import published, readers
 from genbench.data.loading import load_data
 from genbench.data.noise import uniform
 from genbench.data.splits import count, order_seed
@@ -181,6 +183,15 @@ def test_parts_are_fixed_by_the_datasets_own_seed(dataset, root):
     assert len(rows) > 0.99 * sum(
         sizes(one).values()
     )  # a few of the digits occur twice in their file
+
+
+def test_digits_are_those_of_scikit_learn(monkeypatch):
+    expected, settings = load_digits(), defaults("digits")
+    for file_is_there in (True, False):
+        monkeypatch.setattr(Path, "exists", lambda path, is_there=file_is_there: is_there)
+        read = published.digits(settings)
+        assert np.array_equal(read.x[:, 0], expected.images)
+        assert np.array_equal(read.y, expected.target)
 
 
 def test_sizes_may_be_numbers_or_shares():
