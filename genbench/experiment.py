@@ -25,10 +25,11 @@ from genbench.runs.progress import Display
 from genbench.runs.recorder import Run
 from genbench.settings.run import RunSettings
 from genbench.trained import Trained
+from genbench.training.calls import Calls, alone
 from genbench.training.defaults import resolve_auto
-from genbench.training.loop import Fitted, fit_model, is_drawn
+from genbench.training.loop import Fitted, fit_work, is_drawn
 from genbench.training.memory import require_room_for_model
-from genbench.training.objective import final
+from genbench.training.objective import final_work
 from genbench.utils.errors import UserError
 from genbench.utils.files import write_json
 from genbench.utils.imports import locate
@@ -45,11 +46,25 @@ def run(
     display: Display | None = None,
     device: str | None = None,
 ) -> Trained | None:
+    """Do `run_work` alone."""
+    return alone(run_work(config, folder, resume, title, display, device))
+
+
+def run_work(
+    config: dict,
+    folder: Path,
+    resume: str = "",
+    title: str = "",
+    display: Display | None = None,
+    device: str | None = None,
+    load: Callable[[dict, torch.device], Data] | None = None,
+) -> Calls[Trained | None]:
     """Run, or resume, the experiment that `config` describes in `folder`.
 
     `resume` is the command that would continue it, which the run prints; `title` is shown in its
     pictures; `display` shows its progress; `device` is where to compute, if not where the settings
-    say. Returns None if the folder holds the finished run. UserError for what the user can fix.
+    say; `load` loads the data, if not `load_data`. Returns None if the folder holds the finished
+    run. UserError for what the user can fix.
     """
     with Run(folder, config, resume, title, display) as recorder:
         if recorder.record.done:
@@ -57,20 +72,22 @@ def run(
             return None
         chosen = pick_device(device or config["device"])
         recorder.start()
-        data = load_data(config["dataset"], chosen)
+        data = (load or load_data)(config["dataset"], chosen)
         recorder.set_data(data)
         model = build(config, data)
         settings = model.settings
         recorder.set_resolved(settings)
-        fitted = fit_model(model, data, recorder, settings)
+        fitted = yield from fit_work(model, data, recorder, settings)
         _report_end(recorder, model, fitted)
         with fitted.watch.running():
             model.fit_posthoc(data.train, seed=settings.seed)
         recorder.save_posthoc(model.posthoc_state())
-        metrics: dict[str, Any] = final(model, data, settings.batch_size, settings.seed)
+        metrics: dict[str, Any] = yield from final_work(
+            model, data, settings.batch_size, settings.seed, fitted.steps
+        )
         metrics["cost"] = _cost(model, fitted, recorder.folder, settings)
-        metrics["time"] = recorder.training_cost(fitted.watch)
-        metrics["machine"] = machine(model)
+        metrics["time"] = recorder.training_cost(fitted)
+        metrics["machine"] = machine(model) | {"together": str(model.together)}
         metrics |= identity(model, data)
         metrics |= evaluated(
             model, data, metrics, settings.evaluation, watch=recorder.show_measuring

@@ -66,6 +66,9 @@ class Model(nn.Module):
     # True if `log_prob` is defined for values in [0, 1] only.
     bounded = False
 
+    # How many runs, this one among them, its training was done together with.
+    together = 1
+
     # A subclass narrows the type to its own settings class, so that a misspelt name is an error.
     settings: RunSettings
 
@@ -124,6 +127,10 @@ class Model(nn.Module):
 
     def initialise(self, train: Split, *, seed: int) -> None:
         """Set initial values that depend on the data, such as the centres of clusters."""
+
+    def within(self, batch: Batch) -> tuple["Model", Batch]:
+        """The model that learns, and the batch as it sees it: a wrapper has another one inside."""
+        return self, batch
 
     def step(self, batch: Batch) -> Logs:
         """Learn from one batch."""

@@ -16,11 +16,12 @@ from omegaconf import DictConfig
 
 @dataclass
 class GenbenchLauncherConf:
-    """The fields of `hydra.launcher`, which `jobs=` and `threads=` set in a command with `-m`."""
+    """The fields of `hydra.launcher`, which `jobs=` and the like set in a command with `-m`."""
 
     _target_: str = "hydra_plugins.genbench_launcher.GenbenchLauncher"
     jobs: Any = "auto"
     threads: Any = "auto"
+    together: Any = "auto"
 
 
 ConfigStore.instance().store(

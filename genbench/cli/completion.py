@@ -163,7 +163,7 @@ def _folders(holding: Iterable[str], word: str, registry: Registry) -> list[str]
 
 def _resumed(before: list[str], word: str, registry: Registry) -> list[str]:
     """Directories of runs, sweeps and their runs; then what may change."""
-    changes = ["epochs=", "steps=", "device=", "jobs="]
+    changes = ["epochs=", "steps=", "device=", "jobs=", "together="]
     return changes if before else _folders((*RUNS, *SWEEPS), word, registry)
 
 

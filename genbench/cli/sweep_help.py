@@ -16,7 +16,7 @@ def sweep_pages(name: str) -> list[str]:
     if name not in SWEEP_OPTIONS:
         return []
     option = SWEEP_OPTIONS[name]
-    value = {"optimize": "fid"}.get(name, "2")
+    value = {"optimize": "fid", "together": "true"}.get(name, "2")
     examples = examples_section(["genbench", "-m", "model=vae", "seed=0,1", f"{name}={value}"])
     table = "\n".join(help_table([("allowed", [_allowed(option)]), ("part of", ["every sweep"])]))
     return ["\n\n".join([name, indented(option.meaning), table, examples])]

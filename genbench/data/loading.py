@@ -4,6 +4,7 @@ The loader is a function `settings -> RawDataset`, which a YAML file in configs/
 """
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -52,6 +53,19 @@ def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
         reference=reference,
         moments=moments,
     )
+
+
+class LoadedOnce:
+    """Does what `load_data` does, but loads the same data once for several runs."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[tuple[str, torch.device], Data] = {}
+
+    def __call__(self, settings: Mapping[str, Any], device: torch.device) -> Data:
+        key = json.dumps(settings, sort_keys=True), device
+        if key not in self.loaded:
+            self.loaded[key] = load_data(settings, device)
+        return self.loaded[key]
 
 
 def _source(s: DatasetSettings) -> RawDataset:

@@ -3,7 +3,6 @@
 import copy
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from genbench.data.types import Batch, DataSpec, Split
@@ -72,7 +71,10 @@ class CVAE(VAE):
         """
         if self.y is None:
             raise ValueError("call it on what conditioned_on(labels) returns")
-        return F.one_hot(self.y.repeat(len(points) // len(self.y)), self.spec.classes).to(points)
+        labels = self.y.repeat(len(points) // len(self.y))
+        # F.one_hot looks at the values, for which a GPU would have to wait.
+        classes = torch.arange(self.spec.classes, device=labels.device)
+        return (labels[:, None] == classes).to(points)
 
     def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         return VAE.loss(self.conditioned_on(batch.y), batch, noise, weights)

@@ -155,7 +155,7 @@ class Adversarial(GradientModel):
             self.averaged += 1
             share = torch.clamp(9 / (10 + self.averaged), min=1 - self.settings.ema)
             for mean, now in zip(self.average.parameters(), self.generator.parameters()):
-                mean.lerp_(now, share.to(mean))
+                mean.copy_(mean.lerp(now, share.to(mean)))  # lerp_ cannot be batched
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """The points of codes, by the generator or, with `ema`, its average: [n, latent_dim] -> [n,

@@ -92,6 +92,9 @@ class Standardized(Model):
     def initialise(self, train: Split, *, seed: int) -> None:
         self.inner.initialise(self.part(train), seed=seed)
 
+    def within(self, batch: Batch) -> tuple[Model, Batch]:
+        return self.inner.within(Batch(self.standard(batch.x), batch.y))
+
     def step(self, batch: Batch) -> Logs:
         return self.inner.step(Batch(self.standard(batch.x), batch.y))
 
@@ -135,6 +138,11 @@ class Standardized(Model):
         units = DataUnits(self.restored, self.standard, self.deviation)
         shown = self.inner.visualizations(self.standard(x), rng)
         return {name: one.in_units(units) for name, one in shown.items()}
+
+    @property
+    def together(self) -> int:  # type: ignore[override]
+        """With how many runs the inner model was trained."""
+        return self.inner.together
 
     @property
     def converged(self) -> bool:

@@ -78,4 +78,5 @@ class WGAN(Adversarial):
         super().after_step(objective)
         if objective == "critic" and self.settings.constraint == "clipping":
             for weight in self.critic.parameters():
-                weight.clamp_(-self.settings.clip, self.settings.clip)
+                bounded = weight.clamp(-self.settings.clip, self.settings.clip)
+                weight.copy_(bounded)  # clamp_ cannot be batched

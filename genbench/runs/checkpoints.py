@@ -241,9 +241,22 @@ def _difference(there: dict, here: dict) -> str:
     return "it has other settings"
 
 
+def _own(value: Any) -> Any:
+    """The same content with tensors that are no views: a view would be written with all that it is
+    a view of.
+    """
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_own, value))
+    if isinstance(value, torch.Tensor) and value.untyped_storage().nbytes() > value.nbytes:
+        return value.clone()
+    return value
+
+
 def _write(folder: Path, stem: str, content: dict) -> Path:
     out = io.BytesIO()
-    torch.save(content, out)
+    torch.save(_own(content), out)
     data = out.getvalue()
     path = folder / f"{stem}-{hashlib.sha256(data).hexdigest()}.pt"
     write(path, data)

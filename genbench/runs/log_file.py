@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import suppress
+from contextvars import ContextVar
 from pathlib import Path
 
 from genbench.utils.console import echo
@@ -10,6 +11,9 @@ from genbench.utils.files import AppendOnlyFile, CannotWrite
 from genbench.utils.lock import Lock
 
 logger = logging.getLogger("genbench")
+SOURCES = (logger, logging.getLogger("py.warnings"))
+# The log of the run whose code is at work. Runs that train together each have a context.
+_current: ContextVar["LogFile | None"] = ContextVar("current", default=None)
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -31,20 +35,23 @@ class LogFile(logging.Handler):
         logger.setLevel(logging.INFO)
         logger.propagate = False
         logging.captureWarnings(True)
-        for source in (logger, logging.getLogger("py.warnings")):
+        for source in SOURCES:
             source.addHandler(self)
+        _current.set(self)
 
     def detach(self) -> None:
         """Undo `attach`."""
-        for source in (logger, logging.getLogger("py.warnings")):
+        _current.set(None)
+        for source in SOURCES:
             source.removeHandler(self)
-        logging.captureWarnings(False)
+        others = [h for source in SOURCES for h in source.handlers if isinstance(h, LogFile)]
+        logging.captureWarnings(bool(others))
         self.close()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Append a record, as printable lines."""
         with suppress(CannotWrite):
-            if not self.folder_lock.held:
+            if _current.get() not in (self, None) or not self.folder_lock.held:
                 return
             if self.file is None:
                 self.file = AppendOnlyFile(self.path)

@@ -26,7 +26,7 @@ from genbench.runs.picture_files import PictureFiles, pictures_in
 from genbench.runs.progress import Display
 from genbench.settings.fields import is_auto
 from genbench.settings.run import RunSettings
-from genbench.training.loop import Position, Stopwatch
+from genbench.training.loop import Fitted, Position
 from genbench.training.memory import out_of_memory
 from genbench.training.stopping import EarlyStopping
 from genbench.utils import signals
@@ -216,11 +216,11 @@ class Run:
         self.display.drawing()
         self.pictures.draw_final(epoch, model, data, drawn=drawn)
 
-    def training_cost(self, watch: Stopwatch) -> dict[str, float]:
+    def training_cost(self, fitted: Fitted) -> dict[str, float]:
         """What training took: wall-clock and CPU seconds, and the peak memory in MiB."""
         return {
-            "fit_seconds": watch.seconds,
-            "fit_cpu_seconds": watch.cpu_seconds,
+            "fit_seconds": fitted.watch.seconds,
+            "fit_cpu_seconds": fitted.watch.cpu_seconds,
             "peak_memory": peak_memory_mib(),
         }
 

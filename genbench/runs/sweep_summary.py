@@ -25,7 +25,7 @@ def require_no_run(folder: Path) -> None:
 
 def recorded_launcher(folder: Path) -> Launcher:
     """The launcher of the sweep in a folder; empty if the summary has none, or not in this form."""
-    form = {"launcher": {str: (str, int)}}
+    form = {"launcher": {str: (str, int, bool)}}
     return read_json_or_empty(folder / SUMMARY, form).get("launcher", {})
 
 

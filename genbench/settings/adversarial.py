@@ -5,7 +5,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from genbench.settings.fields import AtLeastOne, Decay, NonNegative, Positive, default_by, only_with
+from genbench.settings.fields import (
+    AtLeastOne,
+    Decay,
+    MayDiffer,
+    NonNegative,
+    OwnRate,
+    Positive,
+    Weight,
+    default_by,
+    only_with,
+)
 from genbench.settings.groups import (
     Activation,
     AdamBetas,
@@ -44,9 +54,9 @@ class AdversarialSettings(LatentSettings, NetworkSettings, GradientSettings):
         ),
     )
     ema: Ema = 0.0
-    generator_lr: Annotated[Positive, only_with(generator="network")] | None = Field(
-        None, description="learning rate of the generator; null is lr"
-    )
+    generator_lr: Annotated[
+        Annotated[Positive, only_with(generator="network")] | None, MayDiffer()
+    ] = Field(None, description="learning rate of the generator; null is lr")
     schedule: Schedule = "linear"  # without it the players circle around their balance to the end
 
 
@@ -92,14 +102,14 @@ class GANSettings(AdversarialSettings):
             "sees; it falls linearly to zero over the run (arXiv:1701.04862)"
         ),
     )
-    r1_gamma: NonNegative = Field(
+    r1_gamma: Weight = Field(
         default_by("network", mlp=0.1, conv=1.0),
         description=(
             "weight gamma of the penalty gamma / 2 E ||grad D(x)||^2 on data, D before its sigmoid "
             "(Mescheder et al. 2018, arXiv:1801.04406)"
         ),
     )
-    discriminator_lr: Positive | None = Field(
+    discriminator_lr: OwnRate = Field(
         None, description="learning rate of the discriminator; null is lr"
     )
     n_discriminator: AtLeastOne = Field(
@@ -130,7 +140,7 @@ class WGANSettings(AdversarialSettings):
             "too simple for most data"
         ),
     )
-    lambda_: Annotated[NonNegative, only_with(constraint="penalty")] = Field(
+    lambda_: Annotated[Weight, only_with(constraint="penalty")] = Field(
         1.0,
         alias="lambda",
         description="weight of the gradient penalty; 10 as published is too stiff for narrow modes",
@@ -142,7 +152,7 @@ class WGANSettings(AdversarialSettings):
             "nearly flat"
         ),
     )
-    critic_lr: Positive | None = Field(None, description="learning rate of the critic; null is lr")
+    critic_lr: OwnRate = Field(None, description="learning rate of the critic; null is lr")
     n_critic: AtLeastOne = Field(
         default_by("network", mlp=5, conv=1),
         description="steps of the critic per step of the generator",

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from genbench.settings.fields import AtLeastOne, Count, NonNegative, Positive, Share, only_with
+from genbench.settings.fields import AtLeastOne, Count, OwnRate, Positive, Share, Weight, only_with
 from genbench.settings.groups import (
     AdamBetas,
     AnnealingSettings,
@@ -84,13 +84,13 @@ class SparseAESettings(AnnealingSettings, AutoencoderSettings):
     rho: Annotated[Share, only_with(sparsity="kl")] = Field(
         0.05, description="wanted mean activation of a unit"
     )
-    lambda_: NonNegative = Field(1.0, alias="lambda", description="weight of the sparsity penalty")
+    lambda_: Weight = Field(1.0, alias="lambda", description="weight of the sparsity penalty")
 
 
 class SupervisedAESettings(AnnealingSettings, AutoencoderSettings):
     """Of autoencoders with a classifier of the code."""
 
-    lambda_: NonNegative = Field(
+    lambda_: Weight = Field(
         1.0, alias="lambda", description="weight of the cross-entropy, in nats a point"
     )
 
@@ -105,10 +105,10 @@ class SWAESettings(PriorSettings, AnnealingSettings, AutoencoderSettings):
 
     sampler: Sampler = "prior"
     projections: AtLeastOne = Field(50, description="random directions per step")
-    lambda_: NonNegative = Field(
+    lambda_: Weight = Field(
         10.0, alias="lambda", description="weight of the squared sliced Wasserstein distance"
     )
-    supervision: NonNegative = Field(
+    supervision: Weight = Field(
         0.0,
         description=(
             "weight of the same distance between the codes of each class and its part of the "
@@ -128,10 +128,10 @@ class AAESettings(
     """Of adversarial autoencoders."""
 
     adam_betas: AdamBetas = [0.5, 0.999]
-    discriminator_lr: Positive | None = Field(
+    discriminator_lr: OwnRate = Field(
         None, description="learning rate of the discriminator; null is lr"
     )
-    encoder_lr: Positive | None = Field(
+    encoder_lr: OwnRate = Field(
         None,
         description="learning rate of the encoder's steps against the discriminator; null is lr",
     )
@@ -157,7 +157,7 @@ class VAESettings(
         description="evidence lower bound, or the tighter importance-weighted bound over all draws",
     )
     draws: AtLeastOne = Field(1, description="draws of z for each data point at every step")
-    beta: Annotated[NonNegative, only_with(objective="elbo")] = Field(
+    beta: Annotated[Weight, only_with(objective="elbo")] = Field(
         1.0, description="weight of the KL term"
     )
     likelihood: Literal["auto", "bernoulli", "binomial", "continuous-bernoulli", "gaussian"] = (

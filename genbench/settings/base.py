@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 
-from genbench.settings.fields import AutoMeans, ConditionalDefault
+from genbench.settings.fields import AutoMeans, ConditionalDefault, MayDiffer
 from genbench.settings.setting import Setting, alternatives_of
 from genbench.utils.errors import UserError
 
@@ -152,6 +152,25 @@ def settings_of(declared: type[Settings], prefix: str = "") -> dict[str, Setting
             next((entry.text for entry in info.metadata if isinstance(entry, AutoMeans)), ""),
         )
     return found
+
+
+def structure(declared: type[Settings], values: Mapping[str, Any]) -> str:
+    """What is the same in settings of this class, by name, of runs that can be trained together."""
+    fixed = dict(values)
+    for name, marker in _may_differ(declared).items():
+        fixed[name] = marker.switches and fixed[name] == 0
+    return str(sorted(fixed.items()))
+
+
+@cache
+def _may_differ(declared: type[Settings]) -> dict[str, MayDiffer]:
+    """The settings in which runs that train together may differ, by the names that users know."""
+    return {
+        info.alias or name: marker
+        for name, info in declared.model_fields.items()
+        for marker in info.metadata
+        if isinstance(marker, MayDiffer)
+    }
 
 
 def auto_of(declared: type[Settings], name: str) -> str:

@@ -38,6 +38,16 @@ class AutoMeans:
 
 
 @dataclass(frozen=True)
+class MayDiffer:
+    """Says that runs which differ in nothing but such numbers can be trained together.
+
+    `switches` is whether zero is different from other numbers, as it leaves a term out.
+    """
+
+    switches: bool = False
+
+
+@dataclass(frozen=True)
 class Without:
     """Words of a setting's type that it does not accept here; a subclass may.
 
@@ -180,6 +190,8 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 AtLeastOne = Annotated[int, Field(ge=1)]
 AtLeastTwo = Annotated[int, Field(ge=2)]
+Weight = Annotated[NonNegative, MayDiffer(switches=True)]  # of a term of a loss
+OwnRate = Annotated[Positive | None, MayDiffer()]  # of one network; None is `lr`
 Count = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST_INT)]
 Folder = Annotated[

@@ -12,6 +12,7 @@ from genbench.settings.fields import (
     AutoMeans,
     Count,
     Decay,
+    MayDiffer,
     NonNegative,
     Positive,
     Without,
@@ -28,7 +29,7 @@ Steps = Annotated[
         )
     ),
 ]
-LearningRate = Annotated[Positive, Field(description="learning rate")]
+LearningRate = Annotated[Positive, MayDiffer(), Field(description="learning rate")]
 Schedule = Annotated[
     Literal["constant", "linear", "cosine", "stages"],
     Field(
@@ -136,6 +137,21 @@ class GradientSettings(RunSettings):
         ),
     )
     warmup: Count = Field(0, description="steps over which the learning rate rises from zero")
+    precision: Literal["float32", "tf32", "bf16"] = Field(
+        "float32",
+        description=(
+            "arithmetic of training steps: single precision; on a GPU, products that round their "
+            "factors to 10 bits; or bfloat16 where torch holds that to be enough. Weights and "
+            "measures stay in single precision"
+        ),
+    )
+    compile: bool = Field(
+        False,
+        description=(
+            "let torch compile the loss, which takes up to a minute and makes steps faster; on a "
+            "CPU it needs a C++ compiler"
+        ),
+    )
 
 
 class NetworkSettings(RunSettings):

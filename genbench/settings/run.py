@@ -7,7 +7,7 @@ from pydantic import Field
 
 from genbench.settings.base import Settings
 from genbench.settings.datasets import DatasetSettings
-from genbench.settings.fields import AUTO, AtLeastOne, Auto, AutoMeans, Device, Seed
+from genbench.settings.fields import AUTO, AtLeastOne, Auto, AutoMeans, Device, MayDiffer, Seed
 
 Epochs = Annotated[
     AtLeastOne,
@@ -44,7 +44,9 @@ class RunSettings(Settings):
 
     epochs: Epochs = Field(AUTO)
     batch_size: BatchSize = Field(AUTO)
-    seed: Seed = Field(0, description="seed of initial weights, order of the data and noise")
+    seed: Annotated[Seed, MayDiffer()] = Field(
+        0, description="seed of initial weights, order of the data and noise"
+    )
     device: Device = Field("auto", description=DEVICE)
     validate_every: AtLeastOne = Field(
         1, description="epochs between measurements on the validation data"

@@ -24,6 +24,14 @@ class SweepOptions(Settings):
             "threads of each job of a sweep; auto is OMP_NUM_THREADS or, if that is not set, 1"
         ),
     )
+    together: Annotated[bool, Auto] = Field(
+        AUTO,
+        description=(
+            "train jobs that differ only in weights of the loss, learning rates or seeds as one "
+            "batched model; auto does so where it pays: on a GPU, and on a CPU for small networks "
+            "on data of few values"
+        ),
+    )
     optimize: str | None = Field(
         None,
         description=(

@@ -27,6 +27,7 @@ from genbench.config.request import check_request
 from genbench.report.own_files import require_own_pages
 from genbench.runs.directory import Record
 from genbench.runs.sweep_summary import SUMMARY, recorded_launcher, require_no_run
+from genbench.sweeps.bundles import likeness
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import composed_registry
 from genbench.sweeps.launchers import (
@@ -130,6 +131,7 @@ def _launch(sweep: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
         resume=sweep.resume,
         process=os.getpid(),
         devices=frozenset(job.config["device"] for job in jobs),
+        likenesses=tuple(likeness(job.config) for job in jobs),
         watcher=SweepWatcher(sweep, jobs),
     )
     launcher = Plugins.instance().instantiate_launcher(

@@ -2,23 +2,28 @@
 
 import math
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hydra.core.hydra_config import HydraConfig
 
+from genbench.config.registry import Registry
 from genbench.runs.directory import Record
-from genbench.runs.progress import Display
 from genbench.runs.summary import brief_run
+from genbench.sweeps.bundles import Likeness
 from genbench.sweeps.display import ForwardingDisplay, JobDisplay, JobTable, TabledJobDisplay
-from genbench.sweeps.launch import attempt, composed_registry, execute, plain_config
+from genbench.sweeps.launch import composed_registry, execution, failure_of, plain_config
 from genbench.utils import signals
 from genbench.utils.errors import UserError, report
 from genbench.utils.files import read_json_or_empty
 from genbench.utils.imports import importing
 from genbench.utils.schema import METRICS
+
+if TYPE_CHECKING:  # it imports torch
+    from genbench.training.calls import Calls
 
 
 class Watcher(Protocol):
@@ -42,8 +47,10 @@ class JobTask:
     how each job is called on the screen, by its place among those that run. `device` is where to
     compute, if not where the settings say. `objective` names the number that a job returns.
     `threads` is how many a job uses; None is what its libraries choose. `devices` are the values of
-    `device` of all jobs, where they are known. In a worker of our launcher, `send` sends what a job
-    shows, and `is_shown` is whether the other process has live lines.
+    `device` of all jobs, where they are known, and `likenesses` say of each job with which others
+    it could be trained together. In a worker of our launcher, `send` sends the place of a job among
+    those that run together and what it shows, and `is_shown` is whether the other process has live
+    lines.
     """
 
     words: tuple[str, ...] = ()
@@ -57,7 +64,8 @@ class JobTask:
     watcher: Watcher | None = None
     threads: int | None = None
     devices: frozenset[str] = frozenset()
-    send: Callable[[tuple[Any, ...]], None] | None = None
+    likenesses: tuple[Likeness | None, ...] = ()
+    send: Callable[..., None] | None = None
     is_shown: bool = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -65,39 +73,96 @@ class JobTask:
         return {**self.__dict__, "watcher": None, "send": None}
 
     def __call__(self, cfg: Any) -> float:
-        """Run what Hydra has composed in the folder that it chose; returns the objective.
+        """Run what Hydra has composed in the folder that it chose; returns the objective."""
+        (objective,) = self.run([self.place(cfg)])
+        return objective
+
+    def place(self, cfg: Any) -> "PlacedJob":
+        """What Hydra has composed, and the folder that it chose."""
+        info = HydraConfig.get()
+        registry, folder = composed_registry(info), Path(info.runtime.output_dir)
+        label = " ".join(info.overrides.task)
+        return PlacedJob(cfg, folder, registry, info.job.num, label)
+
+    def run(self, jobs: Sequence["PlacedJob"]) -> list[float]:
+        """Run jobs, several of them together; returns the objective of each.
 
         Nothing is raised but what stops all jobs: a launcher would leave out the jobs that come
         after. The objective of a job that failed is not a number.
         """
-        info = HydraConfig.get()
-        registry, folder = composed_registry(info), Path(info.runtime.output_dir)
-        index = info.job.num
-
-        def run(display: Display) -> None:
-            execute(plain_config(cfg), folder, registry, self.resume, display, self.device)
-
         with signals.listening():
-            watcher = self.watcher if os.getpid() == self.process else None
-            display = self._display(index, " ".join(info.overrides.task), watcher is not None)
-            if watcher is not None:
-                display.known = watcher.started(index)
-            failure = run_job(run, folder, display, self.threads)
-            record = Record(folder, {})
-            if failure and not ((folder / "status.json").exists() or record.foreign):
-                record.write_status("failed", reason=str(failure))  # no run was there to record it
-            if watcher is not None:
-                watcher.ended(index, failure)
-            return math.nan if failure else objective_of(folder, self.objective)
+            displays = [self._begun(job, place) for place, job in enumerate(jobs)]
+            try:
+                with signals.stopping(), importing():  # nothing is lost yet; torch takes a second
+                    import genbench.experiment  # noqa: F401
+                    from genbench.data.loading import LoadedOnce
+                    from genbench.sweeps.isolation import isolated
+                    from genbench.training.calls import alone
+                    from genbench.training.together import together
+            except BaseException:
+                for display in displays:
+                    display.ended("interrupted")
+                raise
+            with isolated(self.threads):
+                load = LoadedOnce()
+                works = [self._work(*one, load) for one in zip(jobs, displays, strict=True)]
+                if len(works) == 1:
+                    return [alone(works[0])]
+                members = together(works)
+            for display in displays[len(members) :]:  # which a request to stop came before
+                display.ended("interrupted")
+        for member in members:
+            if member.error is not None:
+                raise member.error
+        return [member.result for member in members if member.result is not None]
 
-    def _display(self, index: int, label: str, is_alone: bool) -> JobDisplay:
+    def _begun(self, job: "PlacedJob", place: int) -> JobDisplay:
+        """Show and note that a job begins, the one at this place among those that run together."""
+        watcher = self._watcher_here()
+        display = self._display(job, place, watcher is not None)
+        if watcher is not None:
+            display.known = watcher.started(job.index)
+        display.begin()
+        return display
+
+    def _watcher_here(self) -> Watcher | None:
+        """The watcher, if this is its process."""
+        return self.watcher if os.getpid() == self.process else None
+
+    def _work(self, job: "PlacedJob", display: JobDisplay, load: Any) -> "Calls[float]":
+        """A job that has begun; ends with its objective, when its end is shown and noted."""
+        from genbench.evaluation.registry import headlines
+
+        watcher, failure = self._watcher_here(), None
+        try:
+            config = plain_config(job.config)
+            options = {"display": display, "device": self.device, "load": load}
+            yield from execution(config, job.folder, job.registry, self.resume, **options)
+        except BaseException as error:
+            if signals.is_request_to_stop(error):
+                display.ended("interrupted")
+                raise
+            failure = failure_of(error)
+        if failure is None:
+            found = read_json_or_empty(job.folder / "metrics.json", METRICS)
+            display.ended("done", brief_run(found, headlines()))
+        else:
+            display.ended("failed", failure=failure)
+        record = Record(job.folder, {})
+        if failure and not ((job.folder / "status.json").exists() or record.foreign):
+            record.write_status("failed", reason=str(failure))  # no run was there to record it
+        if watcher is not None:
+            watcher.ended(job.index, failure)
+        return math.nan if failure else objective_of(job.folder, self.objective)
+
+    def _display(self, job: "PlacedJob", place: int, is_alone: bool) -> JobDisplay:
         """The lines of a job. Jobs that run at the same time have no live line."""
         if self.send is not None:
-            return ForwardingDisplay(self.send, self.is_shown)
+            return ForwardingDisplay(partial(self.send, place), self.is_shown)
         if not self.labels:
-            return JobDisplay(label or "default settings", index + 1)
+            return JobDisplay(job.label or "default settings", job.index + 1)
         width = max(map(len, self.labels))
-        display = JobDisplay(self.labels[index], self.numbers[index], self.total, width)
+        display = JobDisplay(self.labels[job.index], self.numbers[job.index], self.total, width)
         display.is_live = display.is_live and is_alone
         return display
 
@@ -109,30 +174,17 @@ class JobTask:
         return TabledJobDisplay(table, self.labels[index], self.numbers[index], self.total, width)
 
 
-def run_job(
-    run: Callable[[Display], Any], folder: Path, display: JobDisplay, threads: int | None = None
-) -> UserError | None:
-    """Let a job run in its folder and show on a line how it ended; returns what it failed with.
-
-    It uses so many threads, or as many as its libraries choose.
+@dataclass(frozen=True)
+class PlacedJob:
+    """A config that Hydra has composed, the folder that it chose for it, and the number and
+    overrides of the job.
     """
-    display.begin()
-    try:
-        with signals.stopping(), importing():  # nothing is lost yet, and torch takes a second
-            import genbench.experiment  # noqa: F401
-            from genbench.evaluation.registry import headlines
-            from genbench.sweeps.isolation import isolated
-        with isolated(threads):
-            failure = attempt(lambda: run(display))
-    except BaseException:
-        display.ended("interrupted")
-        raise
-    if failure is None:
-        found = read_json_or_empty(folder / "metrics.json", METRICS)
-        display.ended("done", brief_run(found, headlines()))
-    else:
-        display.ended("failed", failure=failure)
-    return failure
+
+    config: Any
+    folder: Path
+    registry: Registry
+    index: int
+    label: str
 
 
 def objective_of(folder: Path, name: str | None) -> float:

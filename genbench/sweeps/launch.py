@@ -29,6 +29,7 @@ from genbench.utils.text import quoted
 
 if TYPE_CHECKING:  # it imports torch
     from genbench.trained import Trained
+    from genbench.training.calls import Calls
 
 HARMLESS = (
     "hydra.run.dir=",
@@ -95,35 +96,44 @@ def attempt(run: Callable[[], Any]) -> UserError | None:
     """
     try:
         run()
-    except UserError as error:
-        return copy.copy(error)
     except BaseException as error:
-        if signals.is_request_to_stop(error):
-            raise
-        return unexpected(error)
+        return failure_of(error)
     return None
 
 
+def failure_of(error: BaseException) -> UserError:
+    """What the user reads of an error; it raises a request to stop again."""
+    if isinstance(error, UserError):
+        return copy.copy(error)
+    if signals.is_request_to_stop(error):
+        raise error
+    return unexpected(error)
+
+
 def execute(
-    config: dict,
-    folder: Path,
-    registry: Registry,
-    resume: str = "",
-    display: Display | None = None,
-    device: str | None = None,
+    config: dict, folder: Path, registry: Registry, device: str | None = None
 ) -> "Trained | None":
+    """Do `execution` alone."""
+    from genbench.training.calls import alone
+
+    return alone(execution(config, folder, registry, device=device))
+
+
+def execution(
+    config: dict, folder: Path, registry: Registry, resume: str = "", **options: Any
+) -> "Calls[Trained | None]":
     """Check a composed config once more, as files may have changed it, and run it in `folder`.
 
-    The arguments and the result are those of `experiment.run`.
+    The arguments and the result are those of `experiment.run_work`.
     """
     config = check_config(config, registry)
-    from genbench.experiment import run
+    from genbench.experiment import run_work
 
     registry.let_import()
     named = run_title(config, folder, registry)
-    display = display or Display(named, own_words=registry.own_words())
+    options["display"] = options.get("display") or Display(named, own_words=registry.own_words())
     resume = resume or resume_command(folder, registry)
-    return run(config, folder, resume, named, display, device)
+    return (yield from run_work(config, folder, resume, named, **options))
 
 
 def run_title(config: dict, folder: Path, registry: Registry) -> str:

@@ -17,7 +17,7 @@ from genbench.utils.errors import UserError
 OURS = "genbench"
 WITHOUT_FILES = ("basic", OURS)  # launchers that write no files themselves
 # The settings of launchers with which `genbench resume` chooses them again: numbers or words.
-RECORDED = {OURS: ("jobs", "threads"), "basic": (), "joblib": ("n_jobs",)}
+RECORDED = {OURS: ("jobs", "threads", "together"), "basic": (), "joblib": ("n_jobs",)}
 
 
 def split_options(words: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
@@ -63,6 +63,7 @@ def checked_launcher(config: DictConfig) -> Launcher:
     if name == OURS:
         launcher["jobs"] = SWEEP_OPTIONS["jobs"].check(launcher["jobs"], {})
         launcher["threads"] = thread_count(launcher["threads"])
+        launcher["together"] = SWEEP_OPTIONS["together"].check(launcher["together"], {})
     if name == "joblib" and launcher["n_jobs"] == 0:
         fix = "give at least 1, or -1 for one job per core"
         raise UserError("hydra.launcher.n_jobs", "asks for no job at once", 0, fix)
@@ -90,7 +91,7 @@ def chosen_again(launcher: Launcher) -> list[str]:
     words = [f"hydra/launcher={name}"]
     for key in RECORDED[name]:
         value = launcher.get(key)
-        if value == "auto" or (isinstance(value, int) and not isinstance(value, bool)):
+        if value == "auto" or isinstance(value, int):
             words.append(f"hydra.launcher.{key}={value}")
     return words
 

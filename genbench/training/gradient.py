@@ -9,7 +9,14 @@ from torch import nn
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.groups import AnnealingSettings, GradientSettings
-from genbench.training.optim import annealing, load_optimizer_state, optimizer, rate
+from genbench.training.arithmetic import Compiled, arithmetic
+from genbench.training.optim import (
+    annealing,
+    load_optimizer_state,
+    optimizer,
+    rate,
+    scale_rates,
+)
 from genbench.utils.rng import fold
 
 LossNoise = dict[str, torch.Tensor]
@@ -79,33 +86,52 @@ class GradientModel(Model):
         self.rng = torch.Generator(self.device)
         self.moved = {name: list(self.parameters_of(name).values()) for name in self.objectives}
         self.optimizers = {
-            name: optimizer(self.moved[name], self.settings, objective.lr)
-            for name, objective in self.objectives.items()
+            name: optimizer(self.moved[name], self.settings, lr)
+            for name, lr in self.learning_rates.items()
         }
+        self.compiled = Compiled(self.loss_and_terms, self.settings, self.device)
 
     def step(self, batch: Batch) -> Logs:
         logs: Logs = {}
-        factor = rate(self.clock, self.steps, self.batches, self.settings)
         weights = self.annealed(self.clock)
-        for name, objective in self.objectives.items():
-            if (self.clock + 1) % objective.every:
-                continue
-            rng = self.rng.manual_seed(fold(self.seed, self.clock, name))
-            loss, terms = self.compute_loss(name, batch, rng, weights)
-            moved = self.moved[name]
+        for name in self.due:
+            noise = self.noise_now(name, len(batch.x))
+            with arithmetic(self.settings, self.device):
+                loss, terms = self.compiled(name, batch, noise, self.compiled.weights(weights))
+            terms, moved = self.compiled.kept(terms), self.moved[name]
             gradients = torch.autograd.grad(loss, moved)
             for parameter, gradient in zip(moved, gradients, strict=True):
                 parameter.grad = laid_out_as(parameter, gradient)
             if self.settings.grad_clip is not None:
                 norm = torch.nn.utils.clip_grad_norm_(moved, self.settings.grad_clip)
                 terms[f"{name}_gradient_norm"] = norm
-            for group in self.optimizers[name].param_groups:
-                group["lr"] = group["initial_lr"] * factor
+            scale_rates(self.optimizers[name], self.rate_now)
             self.optimizers[name].step()
             self.after_step(name)
             logs |= terms
         self.clock += 1
-        return {name: value.detach() for name, value in logs.items()}
+        return logs
+
+    @property
+    def learning_rates(self) -> dict[str, float]:
+        """The learning rate of each objective, before the schedule."""
+        return {name: o.lr or self.settings.lr for name, o in self.objectives.items()}
+
+    @property
+    def due(self) -> list[str]:
+        """The objectives that take a step on the next batch."""
+        return [name for name, o in self.objectives.items() if (self.clock + 1) % o.every == 0]
+
+    @property
+    def rate_now(self) -> float:
+        """The factor of the learning rates in the next step."""
+        return rate(self.clock, self.steps, self.batches, self.settings)
+
+    def noise_now(self, objective: str, n: int) -> LossNoise:
+        """The noise of the next step of this objective, for n data points."""
+        return self.draw_noise(
+            objective, n, self.rng.manual_seed(fold(self.seed, self.clock, objective))
+        )
 
     def annealed(self, clock: int) -> dict[str, float]:
         """The weights at this step; `evaluate` uses their full values."""
@@ -129,17 +155,18 @@ class GradientModel(Model):
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         logs: Logs = {}
         for name in self.objectives:
-            logs |= self.compute_loss(name, batch, rng, self.weights)[1]
+            noise = self.draw_noise(name, len(batch.x), rng)
+            logs |= self.loss_and_terms(name, batch, noise, self.weights)[1]
         return logs
 
-    def compute_loss(
-        self, name: str, batch: Batch, rng: torch.Generator, weights: LossWeights
+    def loss_and_terms(
+        self, objective: str, batch: Batch, noise: LossNoise, weights: LossWeights
     ) -> LossAndTerms:
         """The loss of an objective on a batch, and its terms, with the loss itself under the name
         of its method.
         """
-        method = self.objectives[name].loss
-        loss, terms = self(method, batch, self.draw_noise(name, len(batch.x), rng), weights)
+        method = self.objectives[objective].loss
+        loss, terms = self(method, batch, noise, weights)
         return loss, {method: loss, **terms}
 
     def training_state(self) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""The training loop. It trains every model and depends on none."""
+"""The training loop. It trains every model and depends on none.
+
+It is a generator of calls, as `genbench.training.calls` explains.
+"""
 
 import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
@@ -14,8 +14,9 @@ from genbench.data.types import Batch, Data
 from genbench.model import Logs, Model
 from genbench.settings.groups import GradientSettings
 from genbench.settings.run import RunSettings
+from genbench.training.calls import Call, Calls, Stopwatch, alone
 from genbench.training.defaults import length
-from genbench.training.objective import means
+from genbench.training.objective import means_work
 from genbench.training.stopping import EarlyStopping
 from genbench.utils.errors import UserError
 from genbench.utils.rng import fold
@@ -24,23 +25,6 @@ from genbench.utils.signals import Interrupted
 NOT_FINITE = (
     "lower lr if the model has one, or look at the data; checkpoints hold finite weights only"
 )
-
-
-class Stopwatch:
-    """Adds up the wall-clock and CPU seconds of the blocks that it runs for, however they end."""
-
-    def __init__(self) -> None:
-        self.seconds = self.cpu_seconds = 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Count the time that the block takes."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        try:
-            yield
-        finally:
-            self.seconds += time.perf_counter() - wall
-            self.cpu_seconds += time.process_time() - cpu
 
 
 class Fitted(NamedTuple):
@@ -137,6 +121,11 @@ class NullRecorder:
 
 
 def fit_model(model: Model, data: Data, run: Recorder, settings: RunSettings) -> Fitted:
+    """Do `fit_work` alone."""
+    return alone(fit_work(model, data, run, settings))
+
+
+def fit_work(model: Model, data: Data, run: Recorder, settings: RunSettings) -> Calls[Fitted]:
     """Train for `steps` steps if they are set, else for `epochs` epochs, and leave the model with
     its last weights.
 
@@ -163,7 +152,7 @@ def fit_model(model: Model, data: Data, run: Recorder, settings: RunSettings) ->
 
     try:
         while at.train is not None or not done():
-            at = _train_epoch(at, model, data, run, stopping, settings)
+            at = yield from _train_epoch(at, model, data, run, stopping, settings)
             if at.epoch % settings.save_every == 0 or done():
                 run.save(at, model, stopping, may_skip=not done())
     except Interrupted:
@@ -179,7 +168,7 @@ def _train_epoch(
     run: Recorder,
     stopping: EarlyStopping,
     settings: RunSettings,
-) -> Position:
+) -> Calls[Position]:
     """Learn from an epoch, or from what is left of it, and measure; returns the position at the
     start of the next one.
 
@@ -195,14 +184,15 @@ def _train_epoch(
                 skip=at.batches,
             )
             for batch in islice(batches, at.left):
-                at.meter.add(model.step(batch), batch)
+                logs = yield Call(model, batch, (at.step, 1), watch=at.watch)
+                at.meter.add(logs, batch)
                 at.batches += 1
             train = at.meter.read(at.epoch * at.of)
             at.train = train | _floats(model.end_epoch())
     point = {"train": at.train}
     if "validation" in data.splits and epoch % settings.validate_every == 0:
-        point["validation"] = means(
-            model, data.splits["validation"], settings.batch_size, settings.seed
+        point["validation"] = yield from means_work(
+            model, data.splits["validation"], settings.batch_size, settings.seed, at.step
         )
     _require_finite(point, epoch)
     stopping.watch(epoch, model, point)

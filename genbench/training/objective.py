@@ -8,35 +8,54 @@ import torch
 
 from genbench.data.types import Data, Split
 from genbench.model import Logs, Model
+from genbench.training.calls import Call, Calls, alone
 from genbench.utils.rng import generator
 
 
-@torch.no_grad()
 def means(
     model: Model, part: Split, batch_size: int, seed: int, learnt: bool = False
 ) -> dict[str, float]:
+    """Do `means_work` alone."""
+    return alone(means_work(model, part, batch_size, seed, learnt=learnt))
+
+
+def means_work(
+    model: Model, part: Split, batch_size: int, seed: int, step: int = 0, learnt: bool = False
+) -> Calls[dict[str, float]]:
     """The objective's terms as means over the points of one part, with the same noise at every
     call.
 
     Unless the model has learnt from this part, the result includes the estimates of `held_out`.
+    `step` is how many steps the model has made.
     """
     sums: Logs = {}
     for i, batch in enumerate(part.batches(batch_size)):
         rng = generator(seed, "evaluate", i, device=batch.x.device)
-        terms = model.evaluate(batch, rng)
+        terms = yield Call(model, batch, (step, 0, i), rng)
         if not learnt:
-            terms |= model.held_out(batch, rng)
+            with torch.no_grad():
+                terms |= model.held_out(batch, rng)
         for name, value in terms.items():
             sums[name] = sums.get(name, 0) + value * len(batch.x)
     return {name: float(total) / len(part) for name, total in sums.items()}
 
 
 def final(model: Model, data: Data, batch_size: int, seed: int) -> dict[str, dict[str, Any]]:
-    """The objective of a finished run by the part of the data, with that part's size `n`."""
+    """Do `final_work` alone."""
+    return alone(final_work(model, data, batch_size, seed))
+
+
+def final_work(
+    model: Model, data: Data, batch_size: int, seed: int, step: int = 0
+) -> Calls[dict[str, dict[str, Any]]]:
+    """The objective of a finished run by the part of the data, with that part's size `n`.
+
+    `step` is how many steps the model has made.
+    """
     measured: dict[str, dict[str, Any]] = {}
     for name, part in data.splits.items():
         if name == "train" and model.stores_training_data:
             continue
-        terms = means(model, part, batch_size, seed, learnt=name == "train")
+        terms = yield from means_work(model, part, batch_size, seed, step, learnt=name == "train")
         measured[name] = {"n": len(part)} | terms
     return measured

@@ -13,9 +13,12 @@ from genbench.utils.imports import importing
 
 
 def optimizer(
-    parameters: Iterable[torch.Tensor], s: GradientSettings, lr: float | None = None
+    parameters: Iterable[torch.Tensor] | Iterable[dict[str, Any]],
+    s: GradientSettings,
+    lr: float | None = None,
 ) -> torch.optim.Optimizer:
-    """The optimiser that the settings describe, with the learning rate `lr` if one is given.
+    """The optimiser that the settings describe, of parameters or of groups of them as torch takes
+    them, with the learning rate `lr` if one is given.
 
     Each of its groups keeps its `initial_lr`.
     """
@@ -42,6 +45,12 @@ def optimizer(
                     "exp_avg_sq": torch.full_like(p, s.adam_start),
                 }
     return built
+
+
+def scale_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set the learning rates to this factor of the initial ones."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

@@ -277,7 +277,7 @@ def _allowed(setting, value, others):
         ("help vae valid", ["validate_every "]),
         ("models ", []),
         ("completion z", ["zsh "]),
-        ("resume run ", ["device=", "epochs=", "jobs=", "steps="]),
+        ("resume run ", ["device=", "epochs=", "jobs=", "steps=", "together="]),
         ("-m mode", ["model="]),
     ],
 )

@@ -58,11 +58,11 @@ def test_a_run_stopped_amid_its_last_epoch_ends_with_the_same_pictures(
 
 STOPS = {  # the method whose n-th call brings a signal, n, and the checkpoint that is then written
     "loading the data": (experiment, "load_data", 1, "000000-000000"),
-    "measuring the validation data": (loop, "means", 2, "000001-000003"),
+    "measuring the validation data": (loop, "means_work", 2, "000001-000003"),
     "drawing": (FigureRenderer, "watched", 2, "000003-000003"),
     "writing a checkpoint": (Run, "save", 2, "000002-000000"),
     "fitting a sampler": (Autoencoder, "fit_posthoc", 1, "000004-000000"),
-    "measuring the end": (objective, "means", 2, "000004-000000"),
+    "measuring the end": (objective, "means_work", 2, "000004-000000"),
     "measuring the card": (transport, "frechet_distance", 1, "000004-000000"),
     "drawing the end": (FigureRenderer, "finished", 1, "000004-000000"),
 }

@@ -151,7 +151,7 @@ def test_resume_runs_as_many_jobs_at_once_as_the_sweep_did(genbench, uncurved, m
     started = []
 
     def run(self, overrides, first):
-        started.append((self.jobs, self.threads, len(overrides)))
+        started.append((self.options["jobs"], self.options["threads"], len(overrides)))
         return []
 
     monkeypatch.setattr(Launch, "run", run)

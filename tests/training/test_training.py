@@ -17,7 +17,7 @@ from genbench.experiment import build
 from genbench.model import Model
 from genbench.settings.groups import AnnealingSettings, AutoencoderSettings, EarlyStoppingSettings
 from genbench.settings.run import RunSettings
-from genbench.training import loop
+from genbench.training import calls
 from genbench.training.defaults import length
 from genbench.training.loop import fit_model
 from genbench.training.optim import annealing
@@ -321,7 +321,7 @@ class Slow(Nowhere):
 def test_the_time_of_a_fit_is_that_of_learning_alone_over_all_sessions(stop_at, monkeypatch):
     monkeypatch.setattr(signals, "_asked", None)
     clock = Clock()
-    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(calls, "time", clock)
     part = Split(torch.zeros(12, 1), None)
     data = Data(
         "made", {"train": part, "validation": part, "test": part}, DataSpec((1,), unit=False)

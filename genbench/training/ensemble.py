@@ -1,0 +1,251 @@
+"""Gradient models of the same structure, batched as one by `torch.func`.
+
+Each tensor of an ensemble stacks those of its members along a new first dimension. Losses are pure
+functions, so `vmap` of `grad` computes the gradients of all members in one call, and an optimiser
+moves all of them in one step.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch.func import functional_call, grad, vmap
+
+from genbench.data.types import Batch
+from genbench.model import Logs
+from genbench.training.arithmetic import Compiled, arithmetic
+from genbench.training.gradient import GradientModel, laid_out_as
+from genbench.training.optim import optimizer, scale_rates
+
+Tensors = dict[str, torch.Tensor]  # [members, ...] each
+
+
+class Ensemble:
+    """Models that were set up, and whose settings differ only in numbers that are weights of the
+    loss, learning rates or seeds.
+
+    Members stay complete: their parameters, their buffers and the states of their optimisers become
+    views of the stacks. So each can be evaluated, drawn and saved at any time, and none must take a
+    step alone before `dissolve`.
+    """
+
+    def __init__(self, members: Sequence[GradientModel]) -> None:
+        self.members, self.lead = list(members), members[0]
+        named = [{**dict(m.named_parameters()), **dict(m.named_buffers())} for m in members]
+        self.tensors: Tensors = {}
+        for name in named[0]:
+            self.tensors[name] = torch.stack([tensors[name].detach() for tensors in named])
+            for tensors, row in zip(named, self.tensors[name], strict=True):
+                tensors[name].data = row
+        for member in members:
+            member.together = max(member.together, len(members))
+        self.optimizers = {name: StackedOptimizer(self, name) for name in self.lead.objectives}
+        self.compiled = Compiled(self._differentiated, self.lead.settings, self.lead.device)
+        self.kept_weights: tuple[list[Mapping[str, float]], Tensors] = ([], {})
+
+    def step(self, batches: Sequence[Batch]) -> list[Logs]:
+        """What `GradientModel.step` does, for each member with its own batch."""
+        batch, logs = _stacked_batch(batches), dict[str, torch.Tensor]()
+        weights = self._weights([m.annealed(m.clock) for m in self.members])
+        rate, settings = self.lead.rate_now, self.lead.settings
+        for name in self.lead.due:
+            noise = _stacked([m.noise_now(name, len(b.x)) for m, b in self._pairs(batches)])
+            with arithmetic(settings, self.lead.device):
+                gradients, terms = self.compiled(name, self.tensors, batch, noise, weights)
+            terms = self.compiled.kept(terms)
+            if settings.grad_clip is not None:
+                gradients, norms = clipped(gradients, settings.grad_clip)
+                terms |= {f"{name}_gradient_norm": norms}
+            self.optimizers[name].step(gradients, rate)
+            self._after_step(name)
+            logs |= terms
+        for member in self.members:
+            member.clock += 1
+        return self._apart(logs)
+
+    @torch.no_grad()
+    def evaluate(self, batches: Sequence[Batch], rngs: Sequence[torch.Generator]) -> list[Logs]:
+        """What `GradientModel.evaluate` does, for each member with its own batch and generator."""
+        batch, logs = _stacked_batch(batches), dict[str, torch.Tensor]()
+        weights = self._weights([m.weights for m in self.members])
+        for name in self.lead.objectives:
+            noise = _stacked(
+                [
+                    m.draw_noise(name, len(b.x), rng)
+                    for (m, b), rng in zip(self._pairs(batches), rngs, strict=True)
+                ]
+            )
+            loss = vmap(partial(self._loss, name), _dimensions(batch))
+            logs |= loss({}, self.tensors, batch, noise, weights)[1]
+        return self._apart(logs)
+
+    def rehearse(self, batches: Sequence[Batch]) -> None:
+        """Compute all gradients without moving anything; whatever `torch.func` raises if a loss
+        cannot be batched.
+        """
+        batch = _stacked_batch(batches)
+        weights = self._weights([m.annealed(m.clock) for m in self.members])
+        for name in self.lead.objectives:
+            noise = _stacked([m.noise_now(name, len(b.x)) for m, b in self._pairs(batches)])
+            with arithmetic(self.lead.settings, self.lead.device):
+                self._differentiated(name, self.tensors, batch, noise, weights)
+
+    def dissolve(self) -> None:
+        """Give every member tensors of its own."""
+        for member in self.members:
+            for tensor in (*member.parameters(), *member.buffers()):
+                tensor.data = tensor.data.clone()
+        for stacked in self.optimizers.values():
+            stacked.dissolve()
+
+    def _pairs(self, batches: Sequence[Batch]) -> Iterator[tuple[GradientModel, Batch]]:
+        return zip(self.members, batches, strict=True)
+
+    def _loss(
+        self, objective: str, moved: Tensors, others: Tensors, *arguments: Any
+    ) -> tuple[torch.Tensor, Logs]:
+        """The loss of one member, and its terms, with its tensors in place of the first one's."""
+        call = ("loss_and_terms", objective, *arguments)
+        loss, terms = functional_call(self.lead, {**others, **moved}, call)
+        return loss, terms
+
+    def _differentiated(
+        self, objective: str, tensors: Tensors, batch: Batch, noise: Tensors, weights: Tensors
+    ) -> tuple[Tensors, Logs]:
+        """The gradients of all members, and the terms of their losses."""
+        moved = {name: tensors[name] for name in self.lead.parameters_of(objective)}
+        others = {name: tensor for name, tensor in tensors.items() if name not in moved}
+
+        loss = grad(partial(self._loss, objective), has_aux=True)
+        return vmap(loss, _dimensions(batch))(moved, others, batch, noise, weights)
+
+    def _after_step(self, objective: str) -> None:
+        """What a model does after its step, for all members at once."""
+        if type(self.lead).after_step is GradientModel.after_step:
+            return
+
+        def after(tensors: Tensors) -> tuple[()]:
+            functional_call(self.lead, tensors, ("after_step", objective))
+            return ()
+
+        vmap(after)(self.tensors)
+
+    def _weights(self, weights: list[Mapping[str, float]]) -> Tensors:
+        """The weights of all members by name; not copied to the device while they are the same."""
+        if weights != self.kept_weights[0]:
+            columns = {name: [w[name] for w in weights] for name in weights[0]}
+            tensors = {
+                name: torch.tensor(column).to(self.lead.device, non_blocking=True)
+                for name, column in columns.items()
+            }
+            self.kept_weights = weights, tensors
+        return self.kept_weights[1]
+
+    def _apart(self, logs: Logs) -> list[Logs]:
+        """The terms of each member."""
+        columns = {name: value.unbind() for name, value in logs.items()}
+        return [
+            {name: column[i] for name, column in columns.items()} for i in range(len(self.members))
+        ]
+
+
+class StackedOptimizer:
+    """The optimiser of an objective of all members, with a group for each run of members that have
+    the same learning rate.
+
+    `states` of torch's optimisers hold tensors like the parameter and one number, the `step`.
+    """
+
+    def __init__(self, ensemble: Ensemble, objective: str) -> None:
+        self.names = [*ensemble.lead.parameters_of(objective)]
+        self.own = [(m.moved[objective], m.optimizers[objective]) for m in ensemble.members]
+        rates = [m.learning_rates[objective] for m in ensemble.members]
+        self.spans: list[slice] = []
+        groups: list[dict[str, Any]] = []
+        for lr, same in groupby(range(len(rates)), key=rates.__getitem__):
+            places = [*same]
+            span = slice(places[0], places[-1] + 1)
+            self.spans.append(span)
+            groups.append({"params": [ensemble.tensors[n][span] for n in self.names], "lr": lr})
+        self.stacked = optimizer(groups, ensemble.lead.settings)
+        for stack, rows in self._rows():
+            states = [own.state[parameter] for own, parameter in rows if parameter in own.state]
+            if states:  # then all have one
+                self.stacked.state[stack] = {
+                    key: _stacked_values(key, [state[key] for state in states]) for key in states[0]
+                }
+        self.is_shared = False
+
+    def step(self, gradients: Tensors, factor: float) -> None:
+        """Move the members along their gradients, with this factor of the learning rates."""
+        for group, span in zip(self.stacked.param_groups, self.spans, strict=True):
+            for parameter, name in zip(group["params"], self.names, strict=True):
+                parameter.grad = laid_out_as(parameter, gradients[name][span])
+        for one in (self.stacked, *(own for _, own in self.own)):
+            scale_rates(one, factor)
+        self.stacked.step()
+        if not self.is_shared:  # an optimiser has states after its first step only
+            self._share()
+
+    def _rows(self) -> Iterator[tuple[torch.Tensor, list[tuple[torch.optim.Optimizer, Any]]]]:
+        """Each stacked parameter with the members' optimisers and parameters that belong to it."""
+        for group, span in zip(self.stacked.param_groups, self.spans, strict=True):
+            for k, stack in enumerate(group["params"]):
+                yield stack, [(own, moved[k]) for moved, own in self.own[span]]
+
+    def _share(self) -> None:
+        """Make the states of the members' optimisers views of the stacked ones."""
+        self.is_shared = True
+        for stack, rows in self._rows():
+            state = self.stacked.state.get(stack) or {}  # some optimisers need none
+            for i, (own, parameter) in enumerate(rows if state else ()):
+                own.state[parameter] = {
+                    key: value[i] if _is_like_parameter(key, value) else value
+                    for key, value in state.items()
+                }
+
+    def dissolve(self) -> None:
+        """Give the optimiser of every member states of its own."""
+        for _, rows in self._rows():
+            for own, parameter in rows:
+                if parameter in own.state:
+                    state = own.state[parameter].items()
+                    own.state[parameter] = {key: _copied(value) for key, value in state}
+
+
+def _dimensions(batch: Batch) -> tuple[Any, ...]:
+    """Over which dimensions the arguments of a loss are batched: the first, of all tensors."""
+    return 0, 0, Batch(0, None if batch.y is None else 0), 0, 0  # type: ignore[arg-type]
+
+
+def clipped(gradients: Tensors, most: float) -> tuple[Tensors, torch.Tensor]:
+    """Gradients whose norm, over all tensors of a member, is at most `most`, and the norms
+    [members] before that, as `torch.nn.utils.clip_grad_norm_` has them.
+    """
+    norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients.values()]).norm(dim=0)
+    factors = (most / (norms + 1e-6)).clamp(max=1)
+    return {n: g * factors.view(-1, *[1] * (g.dim() - 1)) for n, g in gradients.items()}, norms
+
+
+def _stacked(tensors: Sequence[Mapping[str, torch.Tensor]]) -> Tensors:
+    """Stack the tensors of each name."""
+    return {name: torch.stack([one[name] for one in tensors]) for name in tensors[0]}
+
+
+def _stacked_batch(batches: Sequence[Batch]) -> Batch:
+    labels = [batch.y for batch in batches if batch.y is not None]
+    return Batch(torch.stack([b.x for b in batches]), torch.stack(labels) if labels else None)
+
+
+def _is_like_parameter(key: str, value: Any) -> bool:
+    return key != "step" and isinstance(value, torch.Tensor)
+
+
+def _stacked_values(key: str, values: list[Any]) -> Any:
+    return torch.stack(values) if _is_like_parameter(key, values[0]) else _copied(values[0])
+
+
+def _copied(value: Any) -> Any:
+    return value.clone() if isinstance(value, torch.Tensor) else value

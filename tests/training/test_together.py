@@ -1,0 +1,223 @@
+"""Runs that are trained together: each is as if it were alone, whatever happens to the others."""
+
+import json
+import math
+import signal
+import warnings
+from contextlib import contextmanager
+
+import pytest
+import torch
+from helpers.configs import MODELS, small_config
+from helpers.runs import differences, newest, outcome
+
+from genbench.config.declarations import typed
+from genbench.data.loading import LoadedOnce, load_data
+from genbench.data.types import Split
+from genbench.experiment import build, run, run_work
+from genbench.model import Model
+from genbench.models.ae import Autoencoder
+from genbench.settings.base import structure
+from genbench.training.calls import alone
+from genbench.training.ensemble import Ensemble
+from genbench.training.gradient import GradientModel
+from genbench.training.loop import NullRecorder, fit_work
+from genbench.training.together import structure_of, together
+from genbench.utils import signals
+from genbench.utils.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def configs(*overrides, model="vae"):
+    """Three that differ in the seed, the learning rate and, if the model has one, its weight."""
+    varied = ["seed=0", "seed=1", "seed=1 lr=0.002"]
+    return [small_config(model, *words.split(), *overrides) for words in varied]
+
+
+def works(some, folder, **more):
+    return [run_work(one, folder / str(i), **more) for i, one in enumerate(some)]
+
+
+def errors(members):
+    return [member.error for member in members]
+
+
+@pytest.fixture
+def joined(monkeypatch):
+    """How many members each step had that was made for several."""
+    sizes = []
+    step = Ensemble.step
+    monkeypatch.setattr(
+        Ensemble, "step", lambda self, batches: sizes.append(len(batches)) or step(self, batches)
+    )
+    return sizes
+
+
+@contextmanager
+def stopped_at(count):
+    """All are asked to stop when the runs have learnt from so many batches."""
+    seen = []
+    batches = Split.batches
+
+    def counted(self, size, **more):
+        for batch in batches(self, size, **more):
+            if more.get("order") is not None:
+                seen.append(batch)
+                if len(seen) == count:
+                    signals.ask(signal.SIGTERM)
+            yield batch
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Split, "batches", counted)
+        yield
+    signals.forget()
+
+
+def test_a_run_that_fails_harms_no_other(tmp_path, undrawn, joined):
+    some = configs()
+    some[1] = small_config("vae", "seed=1", "lr=1e30")  # its loss is not finite after a step
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        members = together(works(some, tmp_path))
+    assert {*joined} == {3, 2}  # with all of them, then without the one that failed
+    assert [error is not None for error in errors(members)] == [False, True, False]
+    assert isinstance(members[1].error, UserError) and "not finite" in str(members[1].error)
+    assert json.loads((tmp_path / "1" / "status.json").read_text())["state"] == "failed"
+    for i in (0, 2):
+        run(some[i], tmp_path / f"alone {i}")
+        one, other = (
+            json.loads((tmp_path / f / "metrics.json").read_text()) for f in (f"{i}", f"alone {i}")
+        )
+        assert one["test"] == pytest.approx(other["test"], rel=1e-4)
+    assert str(members[1].error) in (tmp_path / "1" / "run.log").read_text()
+    assert "not finite" not in (tmp_path / "0" / "run.log").read_text()
+
+
+@pytest.mark.parametrize("count", [4, 9, 17])
+def test_runs_that_were_stopped_together_go_on_to_the_same_bits(count, tmp_path, undrawn):
+    some = configs("patience=3", "annealing=linear", "annealing_epochs=2")
+    assert errors(together(works(some, tmp_path / "whole"))) == [None] * 3
+    with stopped_at(count):
+        members = together(works(some, tmp_path / "parts"))
+    assert all(isinstance(error, signals.Interrupted) for error in errors(members))
+    assert errors(together(works(some, tmp_path / "parts"))) == [None] * 3
+    for i in range(3):
+        one, other = (outcome(tmp_path / name / str(i)) for name in ("whole", "parts"))
+        assert differences(one, other) == []
+
+
+def test_runs_that_stand_at_different_places_come_to_the_same_one(tmp_path, undrawn, joined):
+    some = configs("epochs=6")
+    with stopped_at(7), pytest.raises(signals.Interrupted):
+        run(some[0], tmp_path / "0")  # which is then two epochs ahead of the others
+    assert errors(together(works(some, tmp_path))) == [None] * 3
+    assert joined[0] == 2 and 3 in joined
+    run(some[0], tmp_path / "alone")
+    one, other = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("0", "alone")
+    )
+    assert one["test"] == pytest.approx(other["test"], rel=1e-4)
+
+
+def test_a_request_to_stop_ends_the_works_that_have_begun_and_begins_no_other(tmp_path):
+    signals.ask(signal.SIGTERM)
+    members = together(works(configs(), tmp_path))
+    signals.forget()
+    assert len(members) == 1 and isinstance(members[0].error, signals.Interrupted)
+
+
+def test_a_checkpoint_has_the_tensors_of_its_own_run_only(tmp_path, undrawn):
+    some = configs("epochs=2")
+    together(works(some, tmp_path))
+    run(some[0], tmp_path / "alone")
+    sizes = [newest(tmp_path / name).stat().st_size for name in ("0", "alone")]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
+
+
+def test_runs_share_data_and_time_and_say_how_many_they_were(tmp_path, undrawn, monkeypatch):
+    loads = []
+    monkeypatch.setattr(
+        "genbench.data.loading.load_data", lambda *which: loads.append(which) or load_data(*which)
+    )
+    members = together(works(configs(), tmp_path, load=LoadedOnce()))
+    assert len(loads) == 1
+    found = [json.loads((tmp_path / str(i) / "metrics.json").read_text()) for i in range(3)]
+    assert [one["machine"]["together"] for one in found] == ["3"] * 3
+    seconds = [one["time"]["fit_seconds"] for one in found]
+    whole = max(one["time"]["seconds"] for one in found)
+    assert min(seconds) > 0 and sum(seconds) < whole and errors(members) == [None] * 3
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_weights_and_rates_may_differ_but_not_which_terms_there_are(model):
+    """That a weight is zero may be a branch of the loss."""
+    config = small_config(model)
+    data = load_data(config["dataset"], CPU)
+    one = build(config, data)
+    if not isinstance(one, GradientModel) or type(one).step is not GradientModel.step:
+        assert structure_of(one) is None
+        return
+    base = structure_of(one)
+    for name in (*type(one).loss_weights, "lr", "seed"):
+        more = config[name] * 2 if name != "seed" else 1
+        assert structure_of(build(config | {name: more}, data)) == base
+    for name in type(one).loss_weights:
+        if config[name]:
+            assert structure_of(build(config | {name: 0.0}, data)) != base
+    assert structure_of(build(config | {"weight_decay": 0.5}, data)) != base
+    settings = typed(config)
+    assert structure(type(settings), settings.values()) == structure(
+        type(settings), typed(config).values()
+    )
+
+
+def test_a_loss_that_cannot_be_batched_is_trained_one_by_one(
+    tmp_path, undrawn, monkeypatch, joined
+):
+    """Such as one of a user's own that looks at values."""
+    reconstruction = Autoencoder.loss
+
+    def loss(self, batch, *more):
+        assert math.isfinite(float(batch.x.sum()))
+        return reconstruction(self, batch, *more)
+
+    monkeypatch.setattr(Autoencoder, "loss", loss)
+    some = configs(model="ae")
+    with pytest.warns(UserWarning, match="3 runs are trained one by one: .*vmap"):
+        data = load_data(some[0]["dataset"], CPU)
+        models = [build(one, data) for one in some]
+        members = together(fit_work(m, data, NullRecorder(), m.settings) for m in models)
+    assert errors(members) == [None] * 3 and joined == []
+    again = build(some[2], data)
+    alone(fit_work(again, data, NullRecorder(), again.settings))
+    assert all(map(torch.equal, again.state_dict().values(), models[2].state_dict().values()))
+
+
+def test_memory_that_does_not_suffice_for_all_is_said_with_the_way_out(
+    tmp_path, undrawn, monkeypatch
+):
+    def step(self, batches):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+    monkeypatch.setattr(Ensemble, "step", step)
+    members = together(works(configs(), tmp_path))
+    assert {str(error) for error in errors(members)} == {
+        "together: the memory does not suffice for so many runs at once (got 3); fix: together=false"
+    }
+
+
+def test_models_that_standardize_their_data_are_trained_together(tmp_path, undrawn, joined):
+    some = [
+        small_config(
+            "ae", "dataset.standardize=true", "dataset.size=200", f"seed={i}", dataset="moons"
+        )
+        for i in range(3)
+    ]
+    assert errors(together(works(some, tmp_path))) == [None] * 3 and {*joined} == {3}
+    run(some[1], tmp_path / "alone")
+    one, other = (
+        json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("1", "alone")
+    )
+    assert one["test"] == pytest.approx(other["test"], rel=1e-4)
+    assert isinstance(build(some[0], load_data(some[0]["dataset"], CPU)), Model)
