@@ -16,8 +16,8 @@ from genbench.training.stopping import EarlyStopping
 from genbench.utils.files import kind, set_aside
 from genbench.utils.text import counted
 
-ALWAYS_SAVED = 1 << 26  # bytes of checkpoints that a session writes before any is too soon
-SAVING_PAUSE = 9  # times as long as a checkpoint took, to the next one
+ALWAYS_SAVED = 1 << 24  # bytes of checkpoints that a session writes before any is too soon
+SAVING_PAUSE = 19  # times as long as a checkpoint took, to the next one
 
 
 class Checkpointing:
@@ -68,7 +68,7 @@ class Checkpointing:
         self.newest, self.step = path.name, at.step
 
     def is_too_soon(self) -> bool:
-        """Whether another checkpoint would make saving more than a tenth of a long training.
+        """Whether another checkpoint would make saving more than a twentieth of the training.
 
         The first checkpoints, up to `ALWAYS_SAVED` bytes, are never too soon.
         """

@@ -78,15 +78,17 @@ class CurveFiles:
     def add_final(self, metrics: dict[str, Any]) -> None:
         """Add the final numbers and the report card to TensorBoard, and say that the run ended."""
         with self.optional.tolerate("curves"):
-            for part, numbers in parts_of(metrics).items():
-                for name, value in numbers.items():
-                    if name != "n":
-                        self.events.scalar(f"final/{part}_{name}", value, self.epoch)
+            final = {
+                f"final/{part}_{name}": value
+                for part, numbers in parts_of(metrics).items()
+                for name, value in numbers.items()
+                if name != "n"
+            }
             for entry in metrics.get("card", []):
                 # Numbers that do not compare get columns of their own.
-                tag = f"final/{entry['name']}: {conditions(entry)}"
-                self.events.scalar(tag, entry["value"], self.epoch)
-            self.events.scalar("final/epochs", metrics["cost"]["epochs"], self.epoch)
+                final[f"final/{entry['name']}: {conditions(entry)}"] = entry["value"]
+            final["final/epochs"] = metrics["cost"]["epochs"]
+            self.events.scalars(final, self.epoch)
             self.events.ended()
             self.events.sync()
 
@@ -152,12 +154,13 @@ class CurveFiles:
             self._plot(point)
 
     def _plot(self, point: dict[str, Any]) -> None:
-        for part, numbers in point.items():
-            if part == "epoch":
-                continue
-            section = "speed" if part == "time" else part
-            for name, value in numbers.items():
-                self.events.scalar(f"{section}/{name}", value, point["epoch"])
+        values = {
+            f"{'speed' if part == 'time' else part}/{name}": value
+            for part, numbers in point.items()
+            if part != "epoch"
+            for name, value in numbers.items()
+        }
+        self.events.scalars(values, point["epoch"])
 
     def _add_layout(self, point: dict[str, Any]) -> None:
         """Give each term a chart with all parts of the data in it.

@@ -8,7 +8,7 @@ once and in order, and a resumed run ends with the same bytes.
 import hashlib
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
@@ -69,16 +69,16 @@ class Events:
         """How much was written so far, for `__init__` to continue after."""
         return {"bytes": self.size, "sha256": self.digest.hexdigest()}
 
-    def scalar(self, tag: str, value: float, step: int) -> None:
-        """One point of a curve."""
-        self._add(Summary.Value(tag=tag, simple_value=value), step)
+    def scalars(self, values: Mapping[str, float], step: int) -> None:
+        """One point of each of some curves, by their tags, as one record."""
+        self._add(step, *(Summary.Value(tag=tag, simple_value=v) for tag, v in values.items()))
 
     def picture(self, tag: str, png: bytes, shape: tuple[int, int], step: int) -> None:
         """A picture of this height and width, as the bytes of a PNG file."""
         image = Summary.Image(
             height=shape[0], width=shape[1], colorspace=3, encoded_image_string=png
         )
-        self._add(Summary.Value(tag=tag, image=image), step)
+        self._add(step, Summary.Value(tag=tag, image=image))
 
     def pictures(self, tag: str) -> list[bytes]:
         """The pictures with this tag, in the order of their steps."""
@@ -120,7 +120,7 @@ class Events:
 
     def _hparams(self, tag: str, content: HParamsPluginData) -> None:
         metadata = hparams.create_summary_metadata(content)
-        self._add(Summary.Value(tag=tag, metadata=metadata, tensor=hparams.NULL_TENSOR), 0)
+        self._add(0, Summary.Value(tag=tag, metadata=metadata, tensor=hparams.NULL_TENSOR))
 
     def layout(self, category: str, charts: dict[str, list[str]]) -> None:
         """Add charts to the custom scalars tab; `charts` has the tags of each by its title."""
@@ -130,21 +130,15 @@ class Events:
         )
         tensor = TensorProto(dtype=DataType.DT_STRING, string_val=[layout.SerializeToString()])
         tensor.tensor_shape.SetInParent()
-        self._add(
-            Summary.Value(
-                tag=custom_scalar.CONFIG_SUMMARY_TAG,
-                metadata=custom_scalar.create_summary_metadata(),
-                tensor=tensor,
-            ),
-            0,
-        )
+        tag, metadata = custom_scalar.CONFIG_SUMMARY_TAG, custom_scalar.create_summary_metadata()
+        self._add(0, Summary.Value(tag=tag, metadata=metadata, tensor=tensor))
 
     def sync(self) -> None:
         """Force everything onto the disk."""
         sync(self.path)
 
-    def _add(self, value: Summary.Value, step: int) -> None:
-        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
+    def _add(self, step: int, *values: Summary.Value) -> None:
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
     def _write(self, event: Event) -> None:
         content = event.SerializeToString()
