@@ -22,13 +22,15 @@ from genbench.models.wgan import WGAN
 
 def in_memory(x: torch.Tensor, batch_size: int) -> Iterator[torch.Tensor]:
     """Batches of points x [N, *shape] in a random order."""
-    return (x[index] for index in torch.randperm(len(x)).split(batch_size))
+    return (x[index] for index in torch.randperm(len(x), device=x.device).split(batch_size))
 
 
-def from_loader(root: str, images: int, batch_size: int) -> Iterator[torch.Tensor]:
+def from_loader(
+    root: str, images: int, batch_size: int, device: str = "cpu"
+) -> Iterator[torch.Tensor]:
     """Batches of MNIST [n, 1, 28, 28] as tutorials read them: torchvision, ToTensor, DataLoader."""
     data = Subset(MNIST(root, train=True, transform=ToTensor()), range(images))
-    return (x for x, _ in DataLoader(data, batch_size=batch_size, shuffle=True))
+    return (x.to(device) for x, _ in DataLoader(data, batch_size=batch_size, shuffle=True))
 
 
 def adam(*networks: nn.Module, lr: float = 1e-3) -> torch.optim.Optimizer:
@@ -76,12 +78,12 @@ def train_gan(model: GAN, batches: Iterable[torch.Tensor]) -> None:
     for_generator, for_discriminator = adam(generator), adam(discriminator)
     for x in batches:
         with torch.no_grad():
-            fake = generator(torch.randn(len(x), s.latent_dim))
+            fake = generator(torch.randn(len(x), s.latent_dim, device=x.device))
         on_real, on_fake = discriminator(torch.cat([x, fake])).chunk(2)
         penalty = slopes(discriminator, x).square().sum(1).mean()
         loss = F.softplus(-on_real).mean() + F.softplus(on_fake).mean() + s.r1_gamma / 2 * penalty
         descend(loss, for_discriminator)
-        fake = generator(torch.randn(len(x), s.latent_dim))
+        fake = generator(torch.randn(len(x), s.latent_dim, device=x.device))
         descend(F.softplus(-discriminator(fake)).mean(), for_generator)
         follow(average, generator, s.ema)
 
@@ -93,13 +95,13 @@ def train_wgan(model: WGAN, batches: Iterable[torch.Tensor]) -> None:
     for_generator, for_critic = adam(generator), adam(critic)
     for x in batches:
         with torch.no_grad():
-            fake = generator(torch.randn(len(x), s.latent_dim))
+            fake = generator(torch.randn(len(x), s.latent_dim, device=x.device))
         on_real, on_fake = critic(torch.cat([x, fake])).chunk(2)
-        between = torch.rand(len(x), *[1] * (x.dim() - 1))
+        between = torch.rand(len(x), *[1] * (x.dim() - 1), device=x.device)
         steepness = slopes(critic, x + between * (fake - x)).norm(dim=1)
         loss = on_fake.mean() - on_real.mean() + s.lambda_ * (steepness - 1).square().mean()
         descend(loss, for_critic)
-        fake = generator(torch.randn(len(x), s.latent_dim))
+        fake = generator(torch.randn(len(x), s.latent_dim, device=x.device))
         descend(-critic(fake).mean(), for_generator)
         follow(average, generator, s.ema)
 
