@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from genbench.models.mixture import Components
-from genbench.stats.clustering import in_cache, squared_distances, squares, wide
+from genbench.stats.clustering import squared_distances
+from genbench.stats.products import in_cache, squares, wide
 from genbench.training.em import Sums
 from genbench.utils.errors import UserError
 

@@ -13,7 +13,7 @@ from genbench.models.gaussians import FORMS, Gaussians
 from genbench.models.mixture import EMMixture, Mixture
 from genbench.settings.classical import GMMSettings, GradientGMMSettings
 from genbench.settings.run import RunSettings
-from genbench.stats.clustering import wide
+from genbench.stats.products import wide
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils.rng import generator
 from genbench.visualizations import MixtureComponents, Visualization

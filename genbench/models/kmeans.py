@@ -19,8 +19,8 @@ from genbench.stats.clustering import (
     squared_distances,
     squared_lengths,
     totals,
-    wide,
 )
+from genbench.stats.products import wide
 from genbench.training.em import EM, Sums
 from genbench.training.gradient import (
     GradientModel,
@@ -139,18 +139,14 @@ class KMeans(Clustering, EM):
         origin = self.centres[start].mean(0)
         x = x - origin.to(x)
         reduced, index = nearest_centre(x, self.centres[start] - origin)
-        counts, sums = totals(x, index, self.settings.n_components)
+        counts, shifts = totals(x, index, self.settings.n_components)
         distances = wide(reduced + squared_lengths(x)).clamp(min=0)
-        return {
-            "objective": distances.sum(),
-            "counts": counts,
-            "sums": sums + counts[:, None] * origin,
-        }
+        return {"objective": distances.sum(), "counts": counts, "shifts": shifts}
 
     def m_step(self, start: int, sums: Sums, n: int) -> None:
         counts = sums["counts"]
         empty = counts == 0
-        means = sums["sums"] / counts.clamp(min=1)[:, None]
+        means = self.centres[start].mean(0) + sums["shifts"] / counts.clamp(min=1)[:, None]
         if empty.any():
             distances, means[empty] = self.farthest(start, int(empty.sum()))
             if distances[0] > 0:

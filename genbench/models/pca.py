@@ -12,7 +12,8 @@ from genbench.model import Logs, available_if
 from genbench.models.latent_model import LatentModel
 from genbench.settings.classical import PCASettings
 from genbench.settings.run import RunSettings
-from genbench.stats.clustering import SINGLE_FROM, distance_rows, squares, wide
+from genbench.stats.clustering import SINGLE_FROM, distance_rows
+from genbench.stats.products import add_squares, in_cache, mirrored, wide
 from genbench.visualizations import Images, Rows, Spectrum, Visualization
 
 RESOLVED = 1e-5  # variances above this share of the largest are right in single precision
@@ -20,7 +21,9 @@ RESOLVED = 1e-5  # variances above this share of the largest are right in single
 
 @dataclass
 class Moments:
-    """How many points there are, their mean [D], and the sum of their squares around it [D, D]."""
+    """How many points there are, their mean [D], and the sum of their squares around it [D, D], of
+    which only the values below the diagonal are complete.
+    """
 
     count: int = 0
     running_mean: torch.Tensor | float = 0.0
@@ -32,8 +35,12 @@ class Moments:
         # from zero.
         n, total, mean = len(x), self.count + len(x), x.mean(0)
         shift = wide(mean) - self.running_mean
-        among = shift.outer(shift) * (self.count * n / total)
-        self.scatter = self.scatter + wide(squares(x - mean)) + among
+        if not isinstance(self.scatter, torch.Tensor):
+            self.scatter = shift.new_zeros(len(shift), len(shift))
+        for part in in_cache(x, x.shape[1]):
+            columns = part.new_empty(x.shape[1], len(part))
+            add_squares(self.scatter, torch.sub(part.T, mean[:, None], out=columns))
+        self.scatter.addr_(shift, shift, alpha=self.count * n / total)
         self.running_mean = self.running_mean + shift * (n / total)
         self.count = total
 
@@ -120,7 +127,8 @@ class PCA(LatentModel):
 
     def diagonalise(self, moments: "Moments") -> torch.Tensor:
         """Set mean and eigenvalues from the moments; returns the eigenvectors as rows [D, D]."""
-        values, vectors = torch.linalg.eigh(torch.as_tensor(moments.scatter) / moments.count)
+        covariance = mirrored(torch.as_tensor(moments.scatter)) / moments.count
+        values, vectors = torch.linalg.eigh(covariance)
         self.mean.copy_(torch.as_tensor(moments.running_mean))
         self.eigenvalues.copy_(values.flip(0).clamp(min=0))
         return vectors.flip(1).T

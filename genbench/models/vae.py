@@ -12,7 +12,7 @@ from genbench.models.latent_model import LatentModel
 from genbench.nn import networks
 from genbench.nn.likelihoods import gaussian_kl, likelihood
 from genbench.settings.autoencoders import VAESettings
-from genbench.stats.clustering import in_cache
+from genbench.stats.products import in_cache
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils import signals
 from genbench.utils.errors import UserError

@@ -72,7 +72,7 @@ class EMSettings(EarlyStoppingSettings, ComponentSettings):
     n_init: Starts = 1
     tol: Tolerance = 1e-4
     epochs: Epochs = 100  # the most iterations; most fits converge sooner
-    batch_size: BatchSize = 4096  # the result does not depend on it
+    batch_size: BatchSize = 1024  # the result does not depend on it
 
 
 class PCASettings(SamplerSettings, LatentSettings):
@@ -88,7 +88,7 @@ class PCASettings(SamplerSettings, LatentSettings):
     }
 
     epochs: Epochs = 1
-    batch_size: BatchSize = 4096
+    batch_size: BatchSize = 2048
 
 
 class KMeansSettings(EMSettings):

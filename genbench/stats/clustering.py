@@ -9,43 +9,18 @@ import math
 
 import torch
 
+from genbench.data.types import spread
+from genbench.stats.products import in_cache, product, wide
 from genbench.utils import signals
 
 SINGLE_FROM = 128  # values of a point from which on products take most of the time
-COLUMNS_AT_ONCE = 128  # fewer would be slow to multiply
-IN_CACHE = 2**19  # numbers in single precision that stay in the processor's cache
-ON_DEVICE = 2**26  # numbers that a GPU processes together, so that it is never idle
-
-
-def wide(x: torch.Tensor) -> torch.Tensor:
-    """The values in double precision, or in single precision on Apple's GPUs, which lack it."""
-    return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+MANY_CENTRES = 32  # from which on k-means++ takes longer than sketching the points
+SAMPLE, DIRECTIONS = 4096, 96  # points that choose the subspace of a sketch; its dimensions
 
 
 def distance_rows(x: torch.Tensor) -> torch.Tensor:
     """Data [n, *shape] as rows [n, D] in the precision in which distances are computed."""
     return x.flatten(1).float() if x[0].numel() >= SINGLE_FROM else wide(x.flatten(1))
-
-
-def in_cache(x: torch.Tensor, width: int) -> tuple[torch.Tensor, ...]:
-    """Rows x [n, ...] in parts that stay in the processor's cache while they are processed, given
-    how many numbers each row needs. On a GPU the parts are larger.
-    """
-    return x.split(max(1, (IN_CACHE if x.is_cpu else ON_DEVICE) // width))
-
-
-def squares(x: torch.Tensor) -> torch.Tensor:
-    """x'x [D, D] of rows x [n, D], of which only the blocks above the diagonal are computed.
-
-    NumPy has a product for this, but its threads and torch's wait for one another.
-    """
-    d = x.shape[1]
-    product = x.new_empty(d, d)
-    for start in range(0, d, COLUMNS_AT_ONCE):
-        end = start + COLUMNS_AT_ONCE
-        product[start:end, start:] = x[:, start:end].T @ x[:, start:]
-        product[end:, start:end] = product[start:end, end:].T
-    return product
 
 
 def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
@@ -65,7 +40,7 @@ def nearest_centre(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor
     the point's own squared length, and its index [n].
     """
     centres = centres.to(x)
-    reduced, index = torch.addmm(centres.square().sum(1), x, centres.T, alpha=-2).min(1)
+    reduced, index = product(x, -2 * centres).add_(centres.square().sum(1)).min(1)
     return reduced, index
 
 
@@ -83,6 +58,31 @@ def totals(x: torch.Tensor, index: torch.Tensor, k: int) -> tuple[torch.Tensor, 
     return wide(member.sum(0)), wide(member.T @ x)
 
 
+class Sketch:
+    """Lower bounds on distances between points x [N, D], from few numbers for each point.
+
+    These are its coordinates in a subspace with most of the variance, and the length of what is
+    left of it: two such rests are at least as far apart as their lengths.
+    """
+
+    def __init__(self, x: torch.Tensor, lengths: torch.Tensor) -> None:
+        sample = x[spread(len(x), SAMPLE)]
+        basis = sample[spread(len(sample), DIRECTIONS)].T
+        for _ in range(2):  # iterations of a subspace towards the leading principal components
+            basis = torch.linalg.qr(sample.T @ (sample @ basis)).Q
+        within = torch.cat([product(part, basis.T) for part in in_cache(x, x.shape[1])])
+        rest = (lengths - within.square().sum(1)).clamp(min=0).sqrt()
+        self.codes, self.lengths = torch.cat([within, rest[:, None]], 1), lengths
+
+    def within(self, least: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+        """The positions of all points that may be nearer to any of the candidates than `least`
+        [N], and of some others.
+        """
+        products = torch.addmm(self.lengths, self.codes[candidates], self.codes.T, alpha=-2)
+        bounds = products.add_(self.lengths[candidates, None])
+        return (bounds < least).any(0).nonzero().flatten()
+
+
 def plus_plus(x: torch.Tensor, k: int, rng: torch.Generator) -> torch.Tensor:
     """The positions [k] of starting centres among points [N, D]: greedy k-means++ (Arthur &
     Vassilvitskii 2007).
@@ -92,16 +92,25 @@ def plus_plus(x: torch.Tensor, k: int, rng: torch.Generator) -> torch.Tensor:
     are drawn at random.
     """
     x = x - x.mean(0)
-    squares = x.square().sum(1)
+    lengths = squared_lengths(x)
+    everywhere = torch.arange(len(x), device=x.device)
+    many = x.is_cpu and k >= MANY_CENTRES and x.shape[1] >= SINGLE_FROM and len(x) >= SAMPLE
+    sketch = Sketch(x, lengths) if many else None
 
-    def reached(candidates: torch.Tensor) -> torch.Tensor:
-        """Squared distances [candidates, N]."""
-        products = torch.addmm(squares, x[candidates], x.T, alpha=-2)
-        return products.add_(squares[candidates, None]).clamp_(min=0)
+    def reached(rows: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+        """Squared distances [candidates, rows]."""
+        if rows is everywhere:
+            products = torch.addmm(lengths, x[candidates], x.T, alpha=-2)
+            return products.add_(lengths[candidates, None]).clamp_(min=0)
+        parts = [
+            torch.addmm(lengths[part], x[candidates], x.index_select(0, part).T, alpha=-2)
+            for part in in_cache(rows, x.shape[1])
+        ]
+        return torch.cat(parts, 1).add_(lengths[candidates, None]).clamp_(min=0)
 
     trials = 2 + int(math.log(k))
     chosen = [torch.randint(len(x), (1,), generator=rng, device=x.device)]
-    least = reached(chosen[0]).squeeze(0)
+    least = reached(everywhere, chosen[0]).squeeze(0)
     for _ in range(k - 1):
         signals.check()
         total = wide(least).cumsum(0)
@@ -110,10 +119,11 @@ def plus_plus(x: torch.Tensor, k: int, rng: torch.Generator) -> torch.Tensor:
             candidates = torch.searchsorted(total, drawn * total[-1]).clamp(max=len(x) - 1)
         else:
             candidates = (drawn * len(x)).long()
-        left = torch.minimum(least, reached(candidates))
+        rows = everywhere if sketch is None else sketch.within(least, candidates)
+        left = torch.minimum(least[rows], reached(rows, candidates))
         best = wide(left).sum(1).argmin()
         chosen.append(candidates[best : best + 1])
-        least = left[best]
+        least[rows] = left[best]
     return torch.cat(chosen)
 
 

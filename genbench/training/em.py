@@ -9,7 +9,7 @@ import torch
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.classical import EMSettings
-from genbench.stats.clustering import in_cache, wide
+from genbench.stats.products import in_cache, wide
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 

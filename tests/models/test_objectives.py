@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from genbench.data.loading import load_data
 from genbench.data.types import Batch
 from genbench.experiment import build
-from genbench.stats import clustering
+from genbench.stats import products
 from genbench.training.gradient import GradientModel
 from genbench.utils.rng import generator
 
@@ -388,5 +388,5 @@ def test_a_bound_does_not_depend_on_how_many_draws_are_decoded_together(play, na
     with torch.no_grad():
         given = model.conditioned_on(torch.arange(len(x)) % 10)
         together = given.log_prob(x, 13)
-        monkeypatch.setattr(clustering, "IN_CACHE", 2 * x.numel())
+        monkeypatch.setattr(products, "IN_CACHE", 2 * x.numel())
         torch.testing.assert_close(given.log_prob(x, 13), together)

@@ -35,24 +35,12 @@ def test_sums_over_clusters_are_those_of_their_points():
     assert counts.tolist() == [15] * 4 + [0] * 2
     np.testing.assert_allclose(sums[:4], [x[index == k].sum(0) for k in range(4)], rtol=1e-12)
     assert not sums[4:].any()
-    for wide in (x, points(20, 300)):  # in one block, and in three
-        np.testing.assert_allclose(
-            clustering.squares(torch.tensor(wide)), wide.T @ wide, atol=1e-12
-        )
 
 
 def test_only_points_of_many_values_are_in_single_precision():
     assert clustering.distance_rows(torch.zeros(2, 1, 8, 8)).dtype == torch.float64
     rows = clustering.distance_rows(torch.zeros(2, 1, 28, 28))
     assert rows.dtype == torch.float32 and rows.shape == (2, 784)
-
-
-def test_parts_in_the_cache_are_all_rows_in_order():
-    x = torch.arange(5000.0)[:, None]
-    parts = clustering.in_cache(x, 784)
-    assert torch.equal(torch.cat(parts), x)
-    assert max(map(len, parts)) * 784 <= clustering.IN_CACHE < (len(parts[0]) + 1) * 784
-    assert len(clustering.in_cache(x[:3], 10**9)) == 3  # one row at least
 
 
 def test_plus_plus_finds_every_far_cluster():
@@ -70,6 +58,24 @@ def test_plus_plus_is_exact_in_single_precision_far_from_zero():
         x = 1e4 + centres.repeat(30, 1) + noise
         chosen = clustering.plus_plus(x, 4, generator("start", seed))
         assert sorted(chosen % 4) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("far", [0, 100])
+def test_a_sketch_of_the_points_changes_no_start(far, monkeypatch):
+    rng = generator(0)
+    groups = 2 * torch.randn(30, 150, generator=rng)[torch.randint(30, (900,), generator=rng)]
+    x = far + groups + torch.randn(900, 150, generator=rng) * torch.linspace(2, 0.1, 150)
+    exact = clustering.plus_plus(x, 40, generator(1))
+    looked_at, within = [], clustering.Sketch.within
+
+    def counted(*given):
+        looked_at.append(within(*given))
+        return looked_at[-1]
+
+    monkeypatch.setattr(clustering.Sketch, "within", counted)
+    monkeypatch.setattr(clustering, "SAMPLE", 500)
+    assert torch.equal(clustering.plus_plus(x, 40, generator(1)), exact)
+    assert sum(map(len, looked_at)) < 39 * 900 / 2  # and it does leave points out
 
 
 def test_plus_plus_starts_as_near_to_the_points_as_scikit_learn_does():
