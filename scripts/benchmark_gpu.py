@@ -31,7 +31,8 @@ from genbench.data.loading import load_data
 from genbench.data.types import Data
 from genbench.experiment import build
 from genbench.training.gradient import GradientModel
-from genbench.training.loop import Meter, NullRecorder, fit_model, fit_work
+from genbench.training.loop import NullRecorder, fit_model, fit_work
+from genbench.training.meter import Meter
 from genbench.training.together import together
 
 GPU = torch.device("cuda")
@@ -91,7 +92,7 @@ class Bench:
             meter = Meter()
             for batch in self.data.train.batches(model.settings.batch_size, order=0):
                 meter.add(model.step(batch), batch)
-            meter.read(0)
+            meter.means()
 
         return work
 

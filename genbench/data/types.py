@@ -13,6 +13,7 @@ import torch
 from genbench.utils import signals
 from genbench.utils.rng import generator
 
+READ_AT_ONCE = 16  # batches, on a GPU, where more points take no longer to read than few
 Index = slice | torch.Tensor  # positions along the first dimension
 
 
@@ -111,14 +112,18 @@ class Split:
         if order is not None:
             rng = torch.Generator().manual_seed(order)
             permutation = torch.randperm(n, generator=rng).to(device)
-        for start in range(skip * size, n, size):
-            signals.check()
-            rows = slice(start, start + size)
+        several = size * (1 if device.type == "cpu" else READ_AT_ONCE)
+        for start in range(skip * size, n, several):
+            rows = slice(start, start + several)
             index = rows if permutation is None else permutation[rows]
-            x = self.values(index)
-            if self.noise is not None:
-                x = self.noise.draw(x, generator(draw, start, device=device)).float()
-            yield Batch(x, None if self.y is None else self.y[index])
+            read = self.values(index).split(size)
+            labels = [None] * len(read) if self.y is None else self.y[index].split(size)
+            for i, (x, y) in enumerate(zip(read, labels, strict=True)):
+                signals.check()
+                if self.noise is not None:
+                    rng = generator(draw, start + i * size, device=device)
+                    x = self.noise.draw(x, rng).float()
+                yield Batch(x, y)
 
     def at(self, index: Index) -> "Split":
         """The points at these positions."""

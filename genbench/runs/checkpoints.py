@@ -46,6 +46,8 @@ CONTENT = {
             "counts": {str: whole},
             "good": (torch.Tensor, None),
             "all_good": (torch.Tensor, None),
+            "recent": Maybe([TENSORS]),
+            "size": Maybe(whole),
         },
         "train": ({str: is_finite_number}, None),
     },

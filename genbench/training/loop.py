@@ -7,24 +7,19 @@ import math
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
-import torch
-
 from genbench.data.splits import order_seed
-from genbench.data.types import Batch, Data
+from genbench.data.types import Data
 from genbench.model import Logs, Model
 from genbench.settings.groups import GradientSettings
 from genbench.settings.run import RunSettings
 from genbench.training.calls import Call, Calls, Stopwatch, alone
 from genbench.training.defaults import length
+from genbench.training.meter import NOT_FINITE, Meter
 from genbench.training.objective import means_work
 from genbench.training.stopping import EarlyStopping
 from genbench.utils.errors import UserError
 from genbench.utils.rng import fold
 from genbench.utils.signals import Interrupted
-
-NOT_FINITE = (
-    "lower lr if the model has one, or look at the data; checkpoints hold finite weights only"
-)
 
 
 class Fitted(NamedTuple):
@@ -187,7 +182,8 @@ def _train_epoch(
                 logs = yield Call(model, batch, (at.step, 1), watch=at.watch)
                 at.meter.add(logs, batch)
                 at.batches += 1
-            train = at.meter.read(at.epoch * at.of)
+            at.meter.require_finite(at.epoch * at.of)
+            train = at.meter.means()
             at.train = train | _floats(model.end_epoch())
     point = {"train": at.train}
     if "validation" in data.splits and epoch % settings.validate_every == 0:
@@ -210,34 +206,6 @@ def is_drawn(epoch: int, settings: RunSettings) -> bool:
     ...: often while much changes, however long the run.
     """
     return epoch % (settings.draw_every or 10 ** (len(str(epoch)) - 1)) == 0
-
-
-class Meter:
-    """Means of all steps' terms over an epoch, kept on the device, so that the loop never waits."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, torch.Tensor] = {}
-        self.counts: dict[str, int] = {}
-        self.good: torch.Tensor | None = None  # steps before the first one that was not finite
-        self.all_good: torch.Tensor | None = None
-
-    def add(self, logs: Logs, batch: Batch) -> None:
-        """Add the terms of one step, weighted by the size of its batch."""
-        n = len(batch.x)
-        for name, value in logs.items():
-            self.sums[name] = self.sums.get(name, 0) + value * n
-            self.counts[name] = self.counts.get(name, 0) + n
-        if logs:
-            finite = torch.stack([v.float() for v in logs.values()]).isfinite().all()
-            self.all_good = finite if self.all_good is None else self.all_good & finite
-            self.good = self.all_good.long() if self.good is None else self.good + self.all_good
-
-    def read(self, steps_before: int) -> dict[str, float]:
-        """The means; UserError naming the first step whose terms were not finite."""
-        if self.good is not None and self.all_good is not None and not self.all_good:
-            step = steps_before + int(self.good) + 1
-            raise UserError(f"step {step}", "the loss is not finite", fix=NOT_FINITE, code=1)
-        return _floats({name: total / self.counts[name] for name, total in self.sums.items()})
 
 
 def _require_finite(point: dict[str, dict[str, float]], epoch: int) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from genbench.data.types import Data, Split
-from genbench.model import Logs, Model
+from genbench.model import Model
 from genbench.training.calls import Call, Calls, alone
+from genbench.training.meter import Meter
 from genbench.utils.rng import generator
 
 
@@ -28,16 +29,15 @@ def means_work(
     Unless the model has learnt from this part, the result includes the estimates of `held_out`.
     `step` is how many steps the model has made.
     """
-    sums: Logs = {}
+    meter = Meter()
     for i, batch in enumerate(part.batches(batch_size)):
         rng = generator(seed, "evaluate", i, device=batch.x.device)
         terms = yield Call(model, batch, (step, 0, i), rng)
         if not learnt:
             with torch.no_grad():
                 terms |= model.held_out(batch, rng)
-        for name, value in terms.items():
-            sums[name] = sums.get(name, 0) + value * len(batch.x)
-    return {name: float(total) / len(part) for name, total in sums.items()}
+        meter.add(terms, batch)
+    return meter.means()
 
 
 def final(model: Model, data: Data, batch_size: int, seed: int) -> dict[str, dict[str, Any]]:
