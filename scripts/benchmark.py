@@ -1,46 +1,107 @@
 """Time genbench against its peers on MNIST, side by side, one row for each kind of work.
 
     python scripts/benchmark.py --root FOLDER_ABOVE_MNIST [--rounds 3] [--only TEXT ...]
-                                [--json FILE] [--chart FILE.png]
+                                [--json FILE] [--chart FILE.png] [--markdown]
+    python scripts/benchmark.py --from FILE [--chart FILE.png] [--markdown]
 
 Each row does the same work in two ways, in turn, so that both see the same machine: genbench's way
-and its peer's, which is scikit-learn, a loop written by hand on the same networks, or genbench's
-own slower way. A row's figure is the median, over the rounds, of the ratio of their seconds (in two
-rows the difference, or genbench's seconds alone); it is listed with the least and the largest, and
-with the goal. Rounds run in one process, except for whole commands.
+and its peer's, which is scikit-learn, pythae, a loop written by hand on the same networks, or
+genbench's own slower way. A row's figure is the median, over the rounds, of the ratio of the two
+(in some rows of the difference, or genbench's seconds alone); it is listed with the least and the
+largest, and with the goal. Each row has a process of its own, so that neither the threads nor the
+memory of one disturb the next. All takes some ten minutes.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
+import platform
+from concurrent.futures import ProcessPoolExecutor
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import benchmark_classical
+import benchmark_commands
+import benchmark_gradient
 import numpy as np
 import torch
-from benchmark_rows import Bench
+from benchmark_rows import Bench, Row, Skipped
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
+ROWS: list[Row] = [*benchmark_classical.ROWS, *benchmark_gradient.ROWS, *benchmark_commands.ROWS]
+FIGURES = {"ratio": "", "seconds beyond": " s beyond", "seconds": " s"}
 
-def table(found: list[dict[str, Any]]) -> Table:
-    """The rows that were timed."""
-    shown = Table(title=f"{torch.get_num_threads()} threads", title_justify="left")
-    for name in ("work", "genbench", "peer", "figure", "from", "to", "goal", "met"):
-        shown.add_column(name, justify="left" if name in ("work", "peer") else "right")
-    for row in found:
-        peer = f"{row['peer']}, {row['of_peer']:.3g}" if row["peer"] else ""
-        numbers = [f"{row[name]:.3g}" for name in ("median", "least", "largest", "goal")]
-        met = "yes" if row["met"] else "no"
-        shown.add_row(row["name"], f"{row['genbench']:.3g}", peer, *numbers, met)
+
+def timed(i: int, root: str, rounds: int) -> dict[str, Any]:
+    """A row, timed in this process; raises Skipped."""
+    return ROWS[i].timed(Bench(root), rounds)
+
+
+def timed_rows(only: list[str], root: str, rounds: int, console: Console) -> dict[str, Any]:
+    """The rows whose name or peer contains one of the texts, each timed in a new process."""
+    rows, skipped = [], []
+    for i, row in enumerate(ROWS):
+        if not any(text in f"{row.name}, {row.peer}" for text in only):
+            continue
+        console.print(f"{row.name}, {row.peer} ...", style="dim")
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+            try:
+                rows.append(process.submit(timed, i, root, rounds).result())
+            except Skipped as reason:
+                skipped.append({"name": row.name, "peer": row.peer, "reason": str(reason)})
+                console.print(f"  left out: {reason}")
+    libraries = ("torch", "scikit-learn", "numpy")
+    return {
+        "machine": {
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "python": platform.python_version(),
+            **{name: version(name) for name in libraries},
+        },
+        "rows": rows,
+        "skipped": skipped,
+    }
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A row as text: work, genbench, peer, figure with its range, goal, whether it is met."""
+    unit, of_figure = row["unit"], FIGURES[row["figure"]]
+    peer = f"{row['peer']}, {row['of_peer']:.3g} {unit}" if row["peer"] else ""
+    return (
+        row["name"],
+        f"{row['genbench']:.3g} {unit}",
+        peer,
+        f"{row['median']:.3g}{of_figure} ({row['least']:.3g} to {row['largest']:.3g})",
+        f"{row['goal']:g}{of_figure}",
+        "yes" if row["met"] else "no",
+    )
+
+
+HEADINGS = ("work", "genbench", "peer", "figure", "goal", "met")
+
+
+def table(rows: list[dict[str, Any]], title: str) -> Table:
+    """The rows for a terminal."""
+    shown = Table(*HEADINGS, title=title, title_justify="left")
+    for row in rows:
+        shown.add_row(*cells(row))
     return shown
 
 
-def chart(found: list[dict[str, Any]], path: Path) -> None:
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table of Markdown."""
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *map(cells, rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def chart(rows: list[dict[str, Any]], path: Path) -> None:
     """Draw the ratios, each with its range and its goal."""
-    ratios = [row for row in found if row["figure"] == "ratio"][::-1]
-    figure = Figure(figsize=(8, 0.45 * len(ratios) + 1.2), layout="constrained")
+    ratios = [row for row in rows if row["figure"] == "ratio"][::-1]
+    figure = Figure(figsize=(8, 0.42 * len(ratios) + 1.2), layout="constrained")
     axes = figure.subplots()
     places = range(len(ratios))
     middle = np.array([row["median"] for row in ratios])
@@ -51,34 +112,40 @@ def chart(found: list[dict[str, Any]], path: Path) -> None:
     axes.scatter(goals, places, marker="|", s=250, color="C1", label="goal", zorder=3)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(places, [f"{row['name']}\nagainst {row['peer']}" for row in ratios], fontsize=7)
-    axes.set_xlabel("time of genbench / time of its peer (memory in the last row)")
+    axes.set_xlabel("genbench / its peer: seconds, and memory in the last row")
+    axes.set_xlim(left=0)
     axes.legend(loc="lower right")
-    figure.savefig(path, dpi=130)
+    figure.savefig(path, dpi=110)
 
 
 def main() -> None:
-    """Time the rows, print their table, and write it where asked."""
+    """Time the rows or read them, print their table, and write it where asked."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--root", required=True, help="folder that holds MNIST/raw")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--root", help="folder that holds MNIST/raw")
+    source.add_argument("--from", dest="file", type=Path, help="file that --json has written")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", default=[""], help="rows whose name contains one")
     parser.add_argument("--json", type=Path, help="file to write the rows to")
     parser.add_argument("--chart", type=Path, help="file to draw the ratios in")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     given = parser.parse_args()
-    bench, console, found = Bench(os.path.abspath(given.root)), Console(), []
-    for rows in (bench.classical, bench.gradient, bench.commands):
-        for row in rows():
-            if any(text in row.name for text in given.only):
-                console.print(f"{row.name} ...", style="dim")
-                found.append(row.timed(given.rounds))
-    console.print(table(found))
+    console = Console()
+    if given.file:
+        found = json.loads(given.file.read_text())
+    else:
+        found = timed_rows(given.only, os.path.abspath(given.root), given.rounds, console)
+    rows, threads = found["rows"], found["machine"]["threads"]
     if given.json:
-        facts = {"threads": torch.get_num_threads(), "rounds": given.rounds, "rows": found}
-        given.json.write_text(json.dumps(facts, indent=1) + "\n")
+        given.json.write_text(json.dumps(found, indent=1) + "\n")
     if given.chart:
-        chart(found, given.chart)
+        chart(rows, given.chart)
+    if given.markdown:
+        print(markdown(rows))
+    else:
+        console.print(table(rows, f"{threads} threads"))
 
 
 if __name__ == "__main__":
