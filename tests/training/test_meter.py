@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from genbench.data.types import Batch
-from genbench.training.meter import BLOCK, Meter
+from genbench.training.meter import STEPS_AT_ONCE, Meter
 from genbench.utils.errors import UserError
 
 
@@ -21,7 +21,7 @@ def steps(count, seed=0):
         yield logs, Batch(torch.zeros(n, 2), None)
 
 
-@pytest.mark.parametrize("count", [1, BLOCK, BLOCK + 1, 3 * BLOCK + 7])
+@pytest.mark.parametrize("count", [1, STEPS_AT_ONCE, STEPS_AT_ONCE + 1, 3 * STEPS_AT_ONCE + 7])
 def test_means_are_weighted_by_points(count):
     meter = Meter()
     for logs, batch in steps(count):
@@ -34,20 +34,20 @@ def test_means_are_weighted_by_points(count):
     assert Meter().means() == {} and Meter().require_finite(0) is None
 
 
-@pytest.mark.parametrize("bad", [0, 3, BLOCK - 1, BLOCK, 2 * BLOCK + 9])
+@pytest.mark.parametrize("bad", [0, 3, STEPS_AT_ONCE - 1, STEPS_AT_ONCE, 2 * STEPS_AT_ONCE + 9])
 def test_the_first_step_that_is_not_finite_is_named(bad):
     meter = Meter()
-    for i, (logs, batch) in enumerate(steps(3 * BLOCK)):
+    for i, (logs, batch) in enumerate(steps(3 * STEPS_AT_ONCE)):
         value = torch.tensor(float("inf" if i > bad else "nan"))
         meter.add(logs | {"loss": value} if i in (bad, bad + 20) else logs, batch)
     with pytest.raises(UserError, match=f"step {100 + bad + 1}: the loss is not finite"):
         meter.require_finite(100)
 
 
-@pytest.mark.parametrize("at", [1, BLOCK - 1, BLOCK, 2 * BLOCK + 3])
+@pytest.mark.parametrize("at", [1, STEPS_AT_ONCE - 1, STEPS_AT_ONCE, 2 * STEPS_AT_ONCE + 3])
 def test_a_meter_that_is_saved_between_two_steps_goes_on_to_the_same_bits(at):
     whole, parts = Meter(), Meter()
-    for i, (logs, batch) in enumerate(steps(3 * BLOCK)):
+    for i, (logs, batch) in enumerate(steps(3 * STEPS_AT_ONCE)):
         if i == at:
             state, parts = copy.deepcopy(vars(parts)), Meter()
             vars(parts).update(state)
