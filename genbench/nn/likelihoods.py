@@ -121,8 +121,8 @@ class Binomial(Bernoulli):
         return spec.trials == self.trials
 
     def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        k, n = x * self.trials, torch.as_tensor(float(self.trials), device=x.device)
-        log_choose = (n + 1).lgamma() - (k + 1).lgamma() - (n - k + 1).lgamma()
+        k, n = x * self.trials, self.trials
+        log_choose = math.lgamma(n + 1) - (k + 1).lgamma() - (n - k + 1).lgamma()
         return self.trials * super().nll(raw, x) - per_point(log_choose)
 
 

@@ -6,9 +6,8 @@ from genbench.data.types import Batch
 from genbench.model import Logs
 from genbench.utils.errors import UserError
 
-STEPS_AT_ONCE = (
-    50  # steps whose terms are added up at once: on a GPU, many numbers take no longer than one
-)
+# Steps whose terms are added up at once: on a GPU, many numbers take no longer than one.
+STEPS_AT_ONCE = 50
 NOT_FINITE = (
     "lower lr if the model has one, or look at the data; checkpoints hold finite weights only"
 )
@@ -32,9 +31,8 @@ class Meter:
     def add(self, logs: Logs, batch: Batch) -> None:
         """Add the terms of one batch, weighted by its size."""
         n, recent = len(batch.x), self.recent
-        if recent and (
-            len(recent) == STEPS_AT_ONCE or n != self.size or recent[0].keys() != logs.keys()
-        ):
+        is_full = len(recent) == STEPS_AT_ONCE
+        if recent and (is_full or n != self.size or recent[0].keys() != logs.keys()):
             self._add_up()
         if logs:
             self.recent.append(logs)
