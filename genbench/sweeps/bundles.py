@@ -11,7 +11,7 @@ from genbench.settings.base import structure
 from genbench.settings.groups import GradientSettings, NetworkSettings
 
 MOST_ON_CPU, MOST_ON_GPU = 16, 64  # jobs in a bundle; more gain little
-FEWEST_JOBS = 4  # jobs for each worker where `auto` trains them together on a CPU
+FEWEST_JOBS = 8  # jobs for each worker where `auto` trains them together on a CPU
 # Networks for which batching pays on a CPU: steps of wider ones, or on images, take no less time
 # together, as their arithmetic dominates.
 WIDEST, PLANE = 64, "vectors"
@@ -34,7 +34,7 @@ def likeness(config: Mapping[str, Any]) -> Likeness | None:
     small = (
         isinstance(settings, NetworkSettings)
         and settings.network == "mlp"
-        and max(settings.hidden, default=0) <= WIDEST
+        and sum(settings.hidden) <= WIDEST
         and settings.dataset.kind == PLANE
     )
     return Likeness(structure(type(settings), settings.values()), small)

@@ -8,9 +8,11 @@ import contextvars
 import time
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic
+from typing import Generic
 
+from genbench.data.types import Batch
 from genbench.model import Logs, Model
 from genbench.settings.base import structure
 from genbench.training.calls import Call, Calls, Result
@@ -20,6 +22,19 @@ from genbench.utils.errors import UserError, lacks_memory
 from genbench.utils.signals import is_request_to_stop
 
 
+@dataclass(frozen=True)
+class Pending:
+    """A call that a run waits for, with the model that learns within the one it is made of.
+
+    `kind` is the same in calls that can be made as one; None if this one must be made alone.
+    """
+
+    call: Call
+    model: Model
+    batch: Batch
+    kind: Hashable
+
+
 class JointRun(Generic[Result]):
     """A run among those that train together: the call that it waits for or, once it has ended, its
     result or the error that ended it.
@@ -27,10 +42,10 @@ class JointRun(Generic[Result]):
 
     def __init__(self, work: Calls[Result]) -> None:
         self.work = work
-        self.call: Call | None = None
-        self.kind: Hashable = None  # of calls that can be made as one; None if not with others
+        self.pending: Pending | None = None
         self.result: Result | None = None
         self.error: BaseException | None = None
+        self.structure: tuple[Model | None, Hashable] = (None, None)  # of the last call's model
         self.since = self.cpu_since = 0.0  # when the run began to wait
         self.context = contextvars.copy_context()  # such as whose log it is
         self._go_on(partial(next, work))
@@ -43,24 +58,37 @@ class JointRun(Generic[Result]):
         """Let the call raise an error."""
         self._go_on(partial(self.work.throw, error))
 
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a request to stop has ended it."""
+        return self.error is not None and is_request_to_stop(self.error)
+
     def _go_on(
         self, advance: Callable[[], Call], seconds: float = 0.0, cpu_seconds: float = 0.0
     ) -> None:
         """Run up to the next call, or to the end."""
-        if self.call is not None and self.call.watch is not None:
+        if self.pending is not None and self.pending.call.watch is not None:
             waited = time.perf_counter() - self.since, time.process_time() - self.cpu_since
-            self.call.watch.add(seconds - waited[0], cpu_seconds - waited[1])
-        self.call = None
+            self.pending.call.watch.add(seconds - waited[0], cpu_seconds - waited[1])
+        self.pending = None
         try:
-            self.call = self.context.run(advance)
+            self.pending = self._pending(self.context.run(advance))
         except StopIteration as end:
             self.result = end.value
         except BaseException as error:
             self.error = error
-        if self.call is not None:
-            kind = _kind_of(self.call)
-            self.kind = (self.call.place, kind) if kind else None
         self.since, self.cpu_since = time.perf_counter(), time.process_time()
+
+    def _pending(self, call: Call) -> Pending:
+        model, batch = call.model.within(call.batch)
+        if self.structure[0] is not model:
+            self.structure = model, structure_of(model)
+        structure, is_step = self.structure[1], call.rng is None
+        is_usual = is_step or type(model).evaluate is GradientModel.evaluate
+        if structure is None or not is_usual:
+            return Pending(call, model, batch, None)
+        kind = call.place, structure, is_step, tuple(batch.x.shape), batch.y is None
+        return Pending(call, model, batch, kind)
 
 
 def together(works: Iterable[Calls[Result]]) -> list[JointRun[Result]]:
@@ -69,41 +97,50 @@ def together(works: Iterable[Calls[Result]]) -> list[JointRun[Result]]:
     An error, also a request to stop, ends the work that it is raised in, and no other; but after a
     request to stop no further work begins.
     """
-    members: list[JointRun[Result]] = []
+    runs: list[JointRun[Result]] = []
     for work in works:
-        members.append(JointRun(work))
-        if members[-1].error is not None and is_request_to_stop(members[-1].error):
+        runs.append(JointRun(work))
+        if runs[-1].is_stopped:
             break
     joint = JointCalls()
-    while waiting := [member for member in members if member.call is not None]:
+    while waiting := [(run, run.pending) for run in runs if run.pending is not None]:
         chosen = _next_group(waiting)
         begun, cpu_begun = time.perf_counter(), time.process_time()
         try:
-            answers = joint.made([member.call for member in chosen if member.call is not None])
+            answers = joint.made([pending for _, pending in chosen])
         except BaseException as error:
-            for member in chosen:
-                member.fail(error)
+            for run, _ in chosen:
+                run.fail(error)
             continue
         each = (time.perf_counter() - begun) / len(chosen)
         cpu_each = (time.process_time() - cpu_begun) / len(chosen)
-        for member, logs in zip(chosen, answers, strict=True):
-            member.answer(logs, each, cpu_each)
-        stopped = [one.error for one in chosen if one.error and is_request_to_stop(one.error)]
-        for member in waiting if stopped else ():
-            if member.call is not None:  # it stops at the same place, to go on from there together
-                member.fail(stopped[0])
-    return members
+        for (run, _), logs in zip(chosen, answers, strict=True):
+            run.answer(logs, each, cpu_each)
+        stopped = [run.error for run, _ in chosen if run.is_stopped]
+        for run, _ in waiting if stopped else ():
+            if run.pending is not None and stopped[0] is not None:
+                run.fail(stopped[0])  # at the same place, to go on from there together
+    return runs
 
 
-def _next_group(waiting: Sequence[JointRun[Result]]) -> list[JointRun[Result]]:
-    """Those that are furthest behind and whose calls can be made as one.
+Waiting = tuple[JointRun[Result], Pending]
+
+
+def _next_group(waiting: Sequence[Waiting[Result]]) -> list[Waiting[Result]]:
+    """Those that are furthest behind and whose calls can be made as one, in the order of their
+    learning rates.
 
     So runs that a resumed sweep has left at different places come to the same one.
     """
-    first = min(waiting, key=lambda member: member.call.place if member.call else ())
-    if first.kind is None:
+    first = min(waiting, key=lambda one: one[1].call.place)
+    if first[1].kind is None:
         return [first]
-    return [member for member in waiting if member.kind == first.kind]
+    return sorted((one for one in waiting if one[1].kind == first[1].kind), key=_rates)
+
+
+def _rates(one: Waiting[Result]) -> list[float]:
+    model = one[1].model
+    return [*model.learning_rates.values()] if isinstance(model, GradientModel) else []
 
 
 class JointCalls:
@@ -111,28 +148,29 @@ class JointCalls:
 
     def __init__(self) -> None:
         self.ensemble: Ensemble | None = None
-        self.refused: set[frozenset[int]] = set()  # members that cannot be an ensemble
+        self.refused: set[frozenset[int]] = set()  # models that cannot be an ensemble
 
-    def made(self, calls: Sequence[Call]) -> list[Logs]:
+    def made(self, group: Sequence[Pending]) -> list[Logs]:
         """The results of these calls. UserError if the memory does not suffice for all at once."""
-        within = [call.model.within(call.batch) for call in calls]
-        models = [model for model, _ in within if isinstance(model, GradientModel)]
-        batches = [batch for _, batch in within]
-        if len(models) < 2 or not self._stack(models, batches):
-            self.dissolve()
-            return [call.made() for call in calls]
+        models = [one.model for one in group if isinstance(one.model, GradientModel)]
+        batches = [one.batch for one in group]
+        is_step = group[0].call.rng is None
+        if len(group) == 1 or not self._stack(models, batches):
+            if is_step:  # alone, which a member of an ensemble must not take
+                self.dissolve()
+            return [one.call.made() for one in group]
         assert self.ensemble is not None
         try:
-            if calls[0].rng is None:
+            if is_step:
                 return self.ensemble.step(batches)
-            return self.ensemble.evaluate(batches, [call.rng for call in calls if call.rng])
+            return self.ensemble.evaluate(batches, [c.call.rng for c in group if c.call.rng])
         except Exception as error:
             if not lacks_memory(error):
                 raise
             what = "the memory does not suffice for so many runs at once"
-            raise UserError("together", what, len(calls), "together=false", code=1) from error
+            raise UserError("together", what, len(group), "together=false", code=1) from error
 
-    def _stack(self, models: list[GradientModel], batches: list[Any]) -> bool:
+    def _stack(self, models: list[GradientModel], batches: list[Batch]) -> bool:
         """Make an ensemble of these models, unless they are one. False if they cannot be one."""
         if self.ensemble is not None and self.ensemble.members == models:
             return True
@@ -156,18 +194,6 @@ class JointCalls:
         if self.ensemble is not None:
             self.ensemble.dissolve()
         self.ensemble = None
-
-
-def _kind_of(call: Call) -> Hashable:
-    """What is the same in calls that can be made as one; None if the call must be made alone."""
-    model, batch = call.model.within(call.batch)
-    structure = structure_of(model)
-    own = call.rng is None or (
-        isinstance(model, GradientModel) and type(model).evaluate is GradientModel.evaluate
-    )
-    if structure is None or not own:
-        return None
-    return structure, call.rng is None, tuple(batch.x.shape), batch.y is None
 
 
 def structure_of(model: Model) -> Hashable:

@@ -35,8 +35,8 @@ def test_jobs_that_differ_in_weights_rates_or_seeds_are_alike():
 @pytest.mark.parametrize(
     ("together", "workers", "on_gpu", "sizes"),
     [
-        ("auto", 2, False, [4] * 2 + [1] * 11),  # 8 small jobs, 10 large ones, one that is unlike
-        ("auto", 3, False, [1] * 19),  # too few small ones for three
+        ("auto", 1, False, [8] + [1] * 11),  # 8 small jobs, 10 large ones, one that is unlike
+        ("auto", 2, False, [1] * 19),  # too few small ones for two
         ("auto", 1, True, [8, 10, 1]),
         (True, 1, False, [8, 10, 1]),
         (True, 2, False, [4, 4, 5, 5, 1]),
@@ -51,6 +51,8 @@ def test_bundles_give_all_workers_something_to_do(together, workers, on_gpu, siz
     assert sorted(place for bundle in found for place in bundle) == [*range(19)]
     for bundle in found:
         assert len({jobs[place] for place in bundle}) == 1
+    sixteen = bundles([small] * 16, "auto", 2, on_gpu=False)
+    assert [*map(len, sixteen)] == [8, 8]
     hundred = bundles([small] * 100, "auto", 1, on_gpu=True)
     assert [*map(len, hundred)] == [50, 50]
 
