@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from genbench.data.types import DataSpec
-from genbench.models.mixture import Components, EMMixture
+from genbench.models.mixture import Components, EMMixture, Prepared
 from genbench.settings.classical import BMMSettings
 from genbench.training.em import Sums
 from genbench.utils.errors import UserError
@@ -23,7 +23,8 @@ class Binomials(Components):
     trials: int
     floor: float  # `maximised` keeps the probabilities this far from 0 and 1
 
-    def joint(self, x: torch.Tensor) -> torch.Tensor:
+    def joint_of(self, prepared: Prepared) -> torch.Tensor:
+        (x,) = prepared
         # log mu^x (1 - mu)^(1 - x) is x times the log-odds, plus log(1 - mu)
         fit = x @ self.means.logit().T + (-self.means).log1p().sum(1)
         return self.log_weights + self.trials * fit + self.log_ways(x)[:, None]
@@ -47,7 +48,8 @@ class Binomials(Components):
         )
         return (noise < self.means[z]).float().mean(0)
 
-    def moments(self, x: torch.Tensor, r: torch.Tensor) -> Sums:
+    def moments(self, prepared: Prepared, r: torch.Tensor) -> Sums:
+        (x,) = prepared
         return {"counts": r.sum(0), "dots": r.T @ x}
 
     def maximised(self, sums: Sums) -> Components:

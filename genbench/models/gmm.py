@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from genbench.data.types import Batch, DataSpec, Split
-from genbench.models.gaussians import FORMS, Gaussians
+from genbench.models.covariances import FORMS
+from genbench.models.gaussians import Gaussians
 from genbench.models.mixture import EMMixture, Mixture
 from genbench.settings.classical import GMMSettings, GradientGMMSettings
 from genbench.settings.run import RunSettings
-from genbench.stats.products import wide
+from genbench.stats.clustering import distance_rows
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils.rng import generator
 from genbench.visualizations import MixtureComponents, Visualization
@@ -121,7 +122,7 @@ class GradientGMM(GaussianMixture, GradientModel):
 
     @torch.no_grad()
     def initialise(self, train: Split, *, seed: int) -> None:
-        x = wide(train.values().flatten(1))
+        x = distance_rows(train.values())
         begin = self.start(x, generator(seed, "start", 0, device=x.device))
         assert isinstance(begin, Gaussians)
         self.logits.copy_(begin.log_weights)
@@ -137,7 +138,7 @@ class GradientGMM(GaussianMixture, GradientModel):
         mixture = self.gaussians
         nll = -mixture.joint(batch.x.flatten(1)).logsumexp(1).mean()
         centred = replace(mixture, means=torch.zeros_like(mixture.means))
-        traces = centred.mahalanobis(noise["signs"])[0].mean(0)
+        traces = centred.mahalanobis(centred.prepared(noise["signs"]))[0].mean(0)
         return nll + mixture.reg_covar / 2 * mixture.weights.detach().to(traces) @ traces, {
             "nll": nll
         }

@@ -4,6 +4,7 @@
 
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import Any
 
 import torch
 
@@ -12,12 +13,15 @@ from genbench.model import Logs, Model
 from genbench.settings.classical import ComponentSettings, EMSettings
 from genbench.settings.run import RunSettings
 from genbench.stats.clustering import lloyd, nearest_centre, one_hot
+from genbench.stats.products import wide
 from genbench.training.em import EM, Sums, add
 from genbench.visualizations import Memberships, MixtureComponents, Visualization
 
 WARM_START = 20  # iterations of k-means before EM or descent begins
 NEGLIGIBLE = 1e-30  # responsibilities below this count as zero
-POINTS_AT_ONCE = 4096  # how many points are processed together when a mixture starts
+POINTS_AT_ONCE = 4096  # how many points are processed together
+
+Prepared = tuple[torch.Tensor, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,16 +36,28 @@ class Components:
         """pi_k [K]."""
         return self.log_weights.exp()
 
+    def parts(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Points x [n, ...] in parts that are fast to process together."""
+        return x.split(POINTS_AT_ONCE)
+
+    def prepared(self, x: torch.Tensor) -> Prepared:
+        """What `joint_of` and `moments` read of rows x [n, D], computed once for both."""
+        return (x,)
+
     def joint(self, x: torch.Tensor) -> torch.Tensor:
         """log pi_k + log p(x | k) [n, K] of rows x [n, D]."""
+        return self.joint_of(self.prepared(x))
+
+    def joint_of(self, prepared: Prepared) -> torch.Tensor:
+        """log pi_k + log p(x | k) [n, K] of prepared rows."""
         raise NotImplementedError
 
     def draw(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """A draw from each of the components z [n]: [n, D]."""
         raise NotImplementedError
 
-    def moments(self, x: torch.Tensor, r: torch.Tensor) -> Sums:
-        """The sufficient statistics of rows x [n, D] with responsibilities r [n, K], which
+    def moments(self, prepared: Prepared, r: torch.Tensor) -> Sums:
+        """The sufficient statistics of prepared rows with responsibilities r [n, K], which
         `maximised` needs.
         """
         raise NotImplementedError
@@ -58,11 +74,11 @@ class Components:
         origin, k = centres.mean(0), len(centres)
 
         def moments(part: torch.Tensor) -> Sums:
+            part = wide(part)
             _, index = nearest_centre(part - origin, centres - origin)
-            return here.moments(part, one_hot(index, k, like=part))
+            return here.moments(here.prepared(part), one_hot(index, k, like=part))
 
-        parts = map(moments, x.split(POINTS_AT_ONCE))
-        return here.maximised(reduce(add, parts, {}))
+        return here.maximised(reduce(add, map(moments, here.parts(x)), {}))
 
 
 class Mixture(Model):
@@ -87,7 +103,8 @@ class Mixture(Model):
     def joint(self, x: torch.Tensor) -> torch.Tensor:
         """log pi_k + log p(x | k) [n, K] of data x [n, *shape]."""
         mixture = self.mixture
-        return mixture.joint(x.flatten(1).to(mixture.means))
+        rows = x.flatten(1).to(mixture.means)
+        return torch.cat([mixture.joint(part) for part in mixture.parts(rows)])
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Exact log p(x) [n] of data [n, *shape], in nats."""
@@ -148,6 +165,7 @@ class EMMixture(Mixture, EM):
         super().__init__(spec, settings)
         for name, shape in self.shapes.items():
             self.register_buffer(name, torch.zeros(settings.n_init, *shape, dtype=torch.float64))
+        self.current: dict[int, Components] = {}  # of this epoch, with what they have worked out
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -171,24 +189,33 @@ class EMMixture(Mixture, EM):
 
     def keep(self, start: int, components: Components) -> None:
         """Store the components of a start."""
+        self.current.pop(start, None)
         for name in self.shapes:
             self.get_buffer(name)[start] = getattr(components, name)
+
+    def parts(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self.at(0).parts(x)
 
     def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
         self.keep(start, self.start(x, rng))
 
     def e_step(self, start: int, x: torch.Tensor) -> Sums:
-        mixture = self.at(start)
-        joint = mixture.joint(x)
+        mixture = self.current.setdefault(start, self.at(start))
+        prepared = mixture.prepared(x)
+        joint = mixture.joint_of(prepared)
         total = joint.logsumexp(1)
         r = (joint - total[:, None]).exp()
         # Far below the rounding error of any sum; as denormal numbers they would slow products
         # tenfold.
         r[r < NEGLIGIBLE] = 0
-        return {"objective": -total.sum(), **mixture.moments(x, r)}
+        return {"objective": -total.sum(), **mixture.moments(prepared, r)}
 
     def m_step(self, start: int, sums: Sums, n: int) -> None:
         self.keep(start, self.at(start).maximised(sums))
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        super().load_training_state(state)
+        self.current = {}
 
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         return {"nll": -self.log_prob(batch.x).mean()}

@@ -102,6 +102,8 @@ class KMeansSettings(EMSettings):
 class GMMSettings(EMSettings, CovarianceSettings):
     """Of mixtures of Gaussians by EM."""
 
+    batch_size: BatchSize = 4096  # sums of full covariances take long to add up
+
 
 class BMMSettings(EMSettings):
     """Of mixtures of Bernoullis by EM."""

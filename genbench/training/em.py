@@ -9,6 +9,7 @@ import torch
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.classical import EMSettings
+from genbench.stats.clustering import distance_rows
 from genbench.stats.products import in_cache, wide
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -76,14 +77,14 @@ class EM(Model):
             raise UserError(key, what, "dynamic", f"{key}={train.noise.once}")
 
     def initialise(self, train: Split, *, seed: int) -> None:
-        x = self.rows(train.values())
+        x = distance_rows(train.values())
         for start in range(self.settings.n_init):
             self.init_params(start, x, generator(seed, "start", start, device=x.device))
 
     def step(self, batch: Batch) -> Logs:
         self.seen += len(batch.x)
         starts = (~self.settled).nonzero().flatten().tolist()
-        for part in in_cache(batch.x, self.spec.size):
+        for part in self.parts(batch.x):
             x = self.rows(part)
             for start in starts:
                 self.sums[start] = self.merge_stats(self.sums.get(start, {}), self.e_step(start, x))
@@ -110,8 +111,14 @@ class EM(Model):
         """Data [n, *shape] as rows [n, D] in the precision that the statistics need."""
         return wide(x.flatten(1))
 
+    def parts(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Data [n, *shape] in parts that are fast to process together."""
+        return in_cache(x, self.spec.size)
+
     def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
-        """Set the initial parameters of a start, given all points x [N, D]."""
+        """Set the initial parameters of a start, given all points x [N, D] as rows in which
+        distances are computed.
+        """
         raise NotImplementedError
 
     def e_step(self, start: int, x: torch.Tensor) -> Sums:

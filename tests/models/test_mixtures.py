@@ -9,6 +9,7 @@ import torch
 from helpers.configs import Nowhere, config_of, small_config
 from scipy.special import logsumexp
 from scipy.stats import binom, multivariate_normal
+from torch.distributions import MultivariateNormal
 
 from genbench.config.declarations import typed
 from genbench.data.loading import load_data
@@ -328,3 +329,17 @@ def test_covariances_are_full_only_where_points_can_fill_them(model):
         data = Data("made", {"train": Split(x, None)}, DataSpec((20,), unit=False))
         built = build(config_of(model, "n_components=3", dataset="moons"), data)
         assert built.settings.covariance == wanted
+
+
+@pytest.mark.parametrize("least, exact", [(0.05, False), (1e-5, True)])
+def test_points_of_many_values_keep_their_densities_whatever_the_precision(least, exact):
+    d = 200
+    rng = generator(0)
+    scales = torch.linspace(1, least, d)
+    x = 30 + torch.randn(700, d, generator=rng) * scales
+    model = started("gmm", vectors(x), "n_components=1", "covariance=full", "reg_covar=0")
+    gaussians, x = model.gaussians, x.double()
+    near = gaussians.in_single(x - gaussians.means[0])
+    assert near.dtype == (torch.float64 if exact else torch.float32)
+    theirs = MultivariateNormal(gaussians.means[0], scale_tril=gaussians.factors[0]).log_prob(x)
+    torch.testing.assert_close(model.log_prob(x), theirs, rtol=0, atol=1e-9 if exact else 0.01)

@@ -1,0 +1,233 @@
+"""The forms of the covariance of Gaussians: full, tied, diagonal and spherical."""
+
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+
+from genbench.models.gaussians import Gaussians, inverse_softplus, require_none
+from genbench.models.mixture import Prepared
+from genbench.stats.clustering import SINGLE_FROM, squared_distances
+from genbench.stats.products import in_cache, product, squares, wide
+
+BLOCK_OF_COLUMNS = 196  # of a triangular matrix, above which zeros are left out
+WITHIN_SINGLE = 1e4  # distances over standard deviations that single precision resolves well enough
+PER_VALUE = 4  # numbers per value: the value and its square, each in double precision
+
+
+def whiten_by(x: torch.Tensor, inverse: torch.Tensor, whitened: torch.Tensor) -> torch.Tensor:
+    """Points x [n, D] of unit covariance [n, D] around their mean, given the inverse of the
+    Cholesky factor of their covariance and the whitened mean.
+    """
+    columns = range(0, len(inverse), BLOCK_OF_COLUMNS)
+    parts = []
+    for start in columns:  # an inverse is lower triangular, too
+        rows = inverse[start : start + BLOCK_OF_COLUMNS]
+        end = start + len(rows)
+        parts.append(product(x[:, :end], rows[:, :end]) - whitened[start:end])
+    return torch.cat(parts, 1)
+
+
+def whiten(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
+    """Points x [n, D] as columns [D, n] of unit covariance, given the Cholesky factor of their
+    covariance.
+    """
+    return torch.linalg.solve_triangular(factor, x.T, upper=False)
+
+
+class Full(Gaussians):
+    """A lower Cholesky factor of the covariance matrix per component: [K, D, D]."""
+
+    @staticmethod
+    def shape(k: int, d: int) -> tuple[int, ...]:
+        return k, d, d
+
+    @property
+    def covariances(self) -> torch.Tensor:
+        return self.factors @ self.factors.mT
+
+    @property
+    def left(self) -> torch.Tensor:
+        return self.factors.diagonal(dim1=-2, dim2=-1).square()
+
+    def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+        # Products with the inverses of the factors, of points around the mean of the means.
+        (x,) = prepared
+        (k, d), origin, inverses = self.means.shape, self.means.mean(0), self.inverses
+        whitened_means = (inverses @ (self.means - origin)[:, :, None]).squeeze(2)
+        log_det = 2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        if d >= SINGLE_FROM:  # one component after the other, as the inverses leave the cache
+            near = self.in_single(x - origin)
+            whitened = (
+                whiten_by(near, inverse.to(near), mean.to(near))
+                for inverse, mean in zip(inverses, whitened_means)
+            )
+            return torch.stack([w.square().sum(1).to(x) for w in whitened], 1), log_det
+        rows, squared = inverses.flatten(0, 1).T, []
+        for part in in_cache(x, k * d):
+            together = torch.addmm(-whitened_means.flatten(), part - origin, rows)
+            squared.append(together.unflatten(1, (k, d)).square().sum(2))
+        return torch.cat(squared), log_det
+
+    @cached_property
+    def inverses(self) -> torch.Tensor:
+        """The inverses [K, D, D] of the factors."""
+        identity = torch.eye(self.means.shape[1]).to(self.factors).expand_as(self.factors)
+        return torch.linalg.solve_triangular(self.factors, identity, upper=False).contiguous()
+
+    def in_single(self, near: torch.Tensor) -> torch.Tensor:
+        """Points around the origin in single precision, if whitening them loses less than a
+        thousandth of a standard deviation; else as they are.
+        """
+        if near.dtype != torch.float64:
+            return near
+        steepest = torch.linalg.vector_norm(self.inverses, dim=2).amax()
+        farthest = torch.linalg.vector_norm(near, dim=1).amax()
+        return near.float() if steepest * farthest < WITHIN_SINGLE else near
+
+    def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        out = torch.empty_like(eps)
+        for k, factor in enumerate(self.factors):
+            out[z == k] = eps[z == k] @ factor.T
+        return out
+
+    def deviations(self, prepared: Prepared, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        (x,) = prepared
+        sums = []
+        for weight, mean in zip(r.T, self.means):
+            own = weight > 0  # in many dimensions few points have a weight in several components
+            sums.append(squares((x[own] - mean).mul_(weight[own, None].sqrt())))
+        return r.T @ x - r.sum(0)[:, None] * self.means, torch.stack(sums)
+
+    def estimate(
+        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
+    ) -> torch.Tensor:
+        return scatter / counts[:, None, None] - shift[:, :, None] * shift[:, None, :]
+
+    def factorised(self, covariances: torch.Tensor) -> torch.Tensor:
+        factors, info = torch.linalg.cholesky_ex(
+            covariances + self.reg_covar * torch.eye(self.means.shape[1]).to(covariances)
+        )
+        require_none(info.reshape(-1) > 0, "covariance", "singular")
+        return factors
+
+    @staticmethod
+    def constrained(free: torch.Tensor) -> torch.Tensor:
+        scales = F.softplus(free.diagonal(dim1=-2, dim2=-1))
+        return (scales / free.shape[-1] ** 0.5)[..., None] * free.tril(-1) + torch.diag_embed(
+            scales
+        )
+
+    @staticmethod
+    def freed(factors: torch.Tensor) -> torch.Tensor:
+        scales = factors.diagonal(dim1=-2, dim2=-1)
+        return (factors.shape[-1] ** 0.5 * factors / scales[..., None]).tril(-1) + torch.diag_embed(
+            inverse_softplus(scales)
+        )
+
+
+class Tied(Full):
+    """The lower Cholesky factor of one covariance matrix that all components share: [D, D]."""
+
+    @staticmethod
+    def shape(k: int, d: int) -> tuple[int, ...]:
+        return d, d
+
+    def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+        (x,) = prepared
+        origin = self.means.mean(0)  # against cancellation in single precision, as in k-means
+        squared = squared_distances(
+            whiten(x - origin, self.factors).T, whiten(self.means - origin, self.factors).T
+        )
+        return squared, 2 * self.factors.diagonal().log().sum()
+
+    def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return eps @ self.factors.T
+
+    def deviations(self, prepared: Prepared, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        shifts, scatter = super().deviations(prepared, r)
+        return shifts, scatter.sum(0)
+
+    def estimate(
+        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
+    ) -> torch.Tensor:
+        return (scatter - (shift * counts[:, None]).T @ shift) / counts.sum()
+
+
+class Diagonal(Gaussians):
+    """A standard deviation per component and dimension: [K, D]."""
+
+    @staticmethod
+    def shape(k: int, d: int) -> tuple[int, ...]:
+        return k, d
+
+    @property
+    def covariances(self) -> torch.Tensor:
+        return self.factors.square()
+
+    @property
+    def left(self) -> torch.Tensor:
+        return self.covariances
+
+    def parts(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return in_cache(x, PER_VALUE * self.means.shape[1])
+
+    def prepared(self, x: torch.Tensor) -> Prepared:
+        # Around the mean of the means, and squared.
+        near = wide(x) - wide(self.means).mean(0)
+        return near, near.square()
+
+    def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+        # Two products of matrices. In single precision the difference of their squares would lose
+        # the distances to narrow components.
+        near, near_squared = prepared
+        means = wide(self.means)
+        factors, moves = wide(self.factors).expand_as(means), means - means.mean(0)
+        precisions, scaled = factors.pow(-2), moves * factors.pow(-2)
+        own = (moves * scaled).sum(1)[:, None]
+        cross = torch.addmm(own, scaled, near.T, alpha=-2)  # faster than [n, K] where K is small
+        squared = torch.addmm(cross, precisions, near_squared.T)
+        return squared.T.clamp(min=0), 2 * factors.log().sum(1)
+
+    def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        return eps * self.factors[z]
+
+    def deviations(self, prepared: Prepared, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        # From sums around the mean of the means to sums around each of them.
+        first, second = (r.T @ values for values in prepared)
+        counts, moves = r.sum(0)[:, None], self.means - self.means.mean(0)
+        return first - counts * moves, second - moves * (2 * first - counts * moves)
+
+    def estimate(
+        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
+    ) -> torch.Tensor:
+        return scatter / counts[:, None] - shift.square()
+
+    def factorised(self, covariances: torch.Tensor) -> torch.Tensor:
+        variances = covariances + self.reg_covar
+        require_none((variances <= 0).any(1), "variance", "zero")
+        return variances.sqrt()
+
+    @staticmethod
+    def constrained(free: torch.Tensor) -> torch.Tensor:
+        return F.softplus(free)
+
+    @staticmethod
+    def freed(factors: torch.Tensor) -> torch.Tensor:
+        return inverse_softplus(factors)
+
+
+class Spherical(Diagonal):
+    """One standard deviation per component: [K, 1]."""
+
+    @staticmethod
+    def shape(k: int, d: int) -> tuple[int, ...]:
+        return k, 1
+
+    def estimate(
+        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
+    ) -> torch.Tensor:
+        return super().estimate(scatter, counts, shift).mean(1, keepdim=True)
+
+
+FORMS = {"full": Full, "tied": Tied, "diag": Diagonal, "spherical": Spherical}
