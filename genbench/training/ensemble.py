@@ -39,8 +39,6 @@ class Ensemble:
             self.tensors[name] = torch.stack([tensors[name].detach() for tensors in named])
             for tensors, row in zip(named, self.tensors[name], strict=True):
                 tensors[name].data = row
-        for member in members:
-            member.together = max(member.together, len(members))
         self.optimizers = {name: StackedOptimizer(self, name) for name in self.lead.objectives}
         self.compiled = Compiled(self._differentiated, self.lead.settings, self.lead.device)
         self.kept_weights: tuple[list[Mapping[str, float]], Tensors] = ([], {})

@@ -187,6 +187,8 @@ class JointCalls:
             warnings.warn(f"{len(models)} runs are trained one by one: {error}", stacklevel=2)
             return False
         self.ensemble = ensemble
+        for model in models:
+            model.together = max(model.together, len(models))
         return True
 
     def dissolve(self) -> None:

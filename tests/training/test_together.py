@@ -189,6 +189,7 @@ def test_a_loss_that_cannot_be_batched_is_trained_one_by_one(
         models = [build(one, data) for one in some]
         members = together(fit_work(m, data, NullRecorder(), m.settings) for m in models)
     assert errors(members) == [None] * 3 and joined == []
+    assert [model.together for model in models] == [1] * 3
     again = build(some[2], data)
     alone(fit_work(again, data, NullRecorder(), again.settings))
     assert all(map(torch.equal, again.state_dict().values(), models[2].state_dict().values()))
