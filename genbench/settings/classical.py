@@ -117,6 +117,14 @@ class BMMSettings(EMSettings):
     )
 
 
+class MiniBatchKMeansSettings(EarlyStoppingSettings, ComponentSettings):
+    """Of k-means from batches of points."""
+
+    autos: ClassVar[Mapping[str, str]] = {
+        "batch_size": "1,024, or on few data about a tenth of them"
+    }
+
+
 class GradientKMeansSettings(EarlyStoppingSettings, ComponentSettings, GradientSettings):
     """Of k-means by gradient steps."""
 

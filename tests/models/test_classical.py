@@ -9,6 +9,7 @@ import torch
 from helpers.configs import Nowhere, config_of
 from scipy.stats import multivariate_normal
 from sklearn.cluster import KMeans as TheirKMeans
+from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA as TheirPCA
 from sklearn.mixture import GaussianMixture
 
@@ -171,6 +172,49 @@ def test_kmeans_of_many_values_equals_scikit_learn_from_the_same_start():
     assert fit_model(model, data, Nowhere(), typed(config)).epochs < 50 and model.converged
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_kmeans_from_batches_comes_as_near_to_the_points_as_scikit_learn_does(digits, seed):
+    x = digits.train.values().flatten(1).numpy()
+    model = built("kmeans-minibatch", x, "n_components=10", "epochs=10", f"seed={seed}")
+    fit_model(model, data_of(x), Nowhere(), model.settings)
+    theirs = MiniBatchKMeans(10, batch_size=128, n_init=3, max_iter=10, random_state=seed).fit(x)
+    points = torch.tensor(x, dtype=torch.float32)
+    assert float(model.distances(points).amin(1).mean()) < 1.04 * theirs.inertia_ / len(x)
+    assert float(model.sizes.sum()) == pytest.approx(1)
+    assert float(model.met.sum()) == 10 * len(x)
+
+
+def test_a_centre_is_the_mean_of_all_points_that_chose_it():
+    x = blobs()
+    model = built("kmeans-minibatch", x, "n_components=3")
+    model.setup(data_of(x).train, seed=0, steps=20)
+    model.initialise(data_of(x).train, seed=0)
+    chose = [[], [], []]
+    for batch in data_of(x).train.batches(50):
+        for point, centre in zip(batch.x.double(), model.encode(batch.x), strict=True):
+            chose[int(centre)].append(point)
+        model.step(batch)
+    means = torch.stack([torch.stack(points).mean(0) for points in chose])
+    torch.testing.assert_close(model.centres, means, rtol=1e-12, atol=1e-12)
+
+
+def test_pca_keeps_no_more_of_many_points_than_of_few():
+    def kept(state):
+        return sum(torch.as_tensor(v).numel() for v in state.values() if not isinstance(v, list))
+
+    sizes = []
+    for batches in (1, 30):
+        x = np.random.default_rng(0).normal(size=(50 * batches, 8))
+        model = built("pca", x, "latent_dim=2")
+        model.setup(data_of(x).train, seed=0, steps=batches)
+        for batch in data_of(x).train.batches(50):
+            model.step(batch)
+        state = model.training_state()
+        assert state["seen"] == []
+        sizes.append(kept(state))
+    assert sizes[0] == sizes[1]
+
+
 def test_kmeans_moves_an_empty_cluster_to_the_farthest_point():
     x = np.array([[0.0], [0.1], [0.2], [9.0]])
     model = built("kmeans", x, "n_components=2", "n_init=1")
@@ -331,7 +375,7 @@ def test_a_singular_covariance_names_its_component():
 
 
 def test_more_components_than_points_is_refused():
-    for name in ("kmeans", "gmm", "kmeans-sgd", "gmm-sgd"):
+    for name in ("kmeans", "gmm", "kmeans-minibatch", "kmeans-sgd", "gmm-sgd"):
         with pytest.raises(
             UserError,
             match=r"n_components: must be at most 20 with 20 .* \(got 21\); fix: n_components=20$",
