@@ -1,8 +1,8 @@
 """Time genbench against its peers on MNIST, side by side, one row for each kind of work.
 
     python scripts/benchmark.py --root FOLDER_ABOVE_MNIST [--rounds 3] [--only TEXT ...]
-                                [--json FILE] [--chart FILE.png] [--markdown]
-    python scripts/benchmark.py --from FILE [--chart FILE.png] [--markdown]
+                                [--json FILE] [--chart FILE.png] [--page FILE.md]
+    python scripts/benchmark.py --from FILE [--chart FILE.png] [--page docs/performance.md]
 
 Each row does the same work in two ways, in turn, so that both see the same machine: genbench's way
 and its peer's, which is scikit-learn, pythae, a loop written by hand on the same networks, or
@@ -82,6 +82,7 @@ def cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 HEADINGS = ("work", "genbench", "peer", "figure", "goal", "met")
+BEGIN, END = "<!-- rows of scripts/benchmark.py -->", "<!-- end -->"  # around the table of a page
 
 
 def table(rows: list[dict[str, Any]], title: str) -> Table:
@@ -92,10 +93,21 @@ def table(rows: list[dict[str, Any]], title: str) -> Table:
     return shown
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """The rows as a table of Markdown."""
-    lines = [HEADINGS, ["---"] * len(HEADINGS), *map(cells, rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def markdown(found: dict[str, Any]) -> str:
+    """The rows as a table of Markdown, and a line about the machine."""
+    lines = [HEADINGS, ["---"] * len(HEADINGS), *map(cells, found["rows"])]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    facts = found["machine"]
+    libraries = [f"{name} {facts[name]}" for name in facts if name not in ("cores", "threads")]
+    machine = f"{facts['cores']} cores, {facts['threads']} threads, {', '.join(libraries)}"
+    return f"{table}\n\n*{machine}*"
+
+
+def write_into(page: Path, text: str) -> None:
+    """Put a text between the two marks of a page."""
+    before, _, rest = page.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
 
 
 def chart(rows: list[dict[str, Any]], path: Path) -> None:
@@ -130,7 +142,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="rows whose name contains one")
     parser.add_argument("--json", type=Path, help="file to write the rows to")
     parser.add_argument("--chart", type=Path, help="file to draw the ratios in")
-    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    parser.add_argument("--page", type=Path, help="page of Markdown to put the table into")
     given = parser.parse_args()
     console = Console()
     if given.file:
@@ -142,10 +154,9 @@ def main() -> None:
         given.json.write_text(json.dumps(found, indent=1) + "\n")
     if given.chart:
         chart(rows, given.chart)
-    if given.markdown:
-        print(markdown(rows))
-    else:
-        console.print(table(rows, f"{threads} threads"))
+    if given.page:
+        write_into(given.page, markdown(found))
+    console.print(table(rows, f"{threads} threads"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """The pictures of a run: PNG files, an animation, and the same in TensorBoard."""
 
-from collections.abc import Callable, Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,8 +15,11 @@ from genbench.runs.curve_files import CurveFiles
 from genbench.runs.optional_writes import OptionalWrites
 from genbench.runs.projector import write_projection
 from genbench.settings.run import RunSettings
+from genbench.utils.errors import plain
 from genbench.utils.files import write
 from genbench.utils.text import counted
+
+logger = logging.getLogger("genbench")
 
 
 class PictureFiles:
@@ -33,37 +38,61 @@ class PictureFiles:
         self.folder, self.title, self.settings = folder, title, settings
         self.curves, self.optional, self.echo = curves, optional, echo
         self._renderer: FigureRenderer | None = None
-        self._watched: int | None = None  # the epoch of what `draw_progress` drew last
+        self._watched: int | None = None  # the epoch of what was watched last, if all was drawn
+        self._has_failed = False  # whether something could not be drawn
 
     def draw_progress(self, epoch: int, model: Model, data: Data) -> None:
         """Draw what is watched while the model trains."""
-        self.write(epoch, self.renderer(data).watched(model, epoch))
-        self._watched = epoch
+        self._watched = None
+        with self._surviving():
+            self.write(epoch, self.renderer(data).watched(model, epoch))
+            self._watched = epoch
 
     def draw_final(self, epoch: int, model: Model, data: Data, *, drawn: bool) -> None:
         """Draw all that the trained model with the weights of `epoch` can show.
 
         `drawn` says that TensorBoard already has this epoch's pictures of `draw_progress`.
         """
-        renderer = self.renderer(data)
         is_written = self._watched == epoch and "pictures" not in self.optional.given_up
         if not is_written or model.posthoc_state():  # by which samples may have changed
-            self.write(epoch, renderer.watched(model, epoch), in_events=not drawn)
-        self.write(epoch, renderer.finished(model, epoch))
-        frames = self.curves.events.pictures(self.tag("samples"))
-        with self.optional.tolerate("pictures"):
-            encoded, lost = animation(frames)
-            if lost:
-                name = self.curves.events.path.name
-                what = f"{counted(lost, 'frame')} of {name}, no PNG pictures"
-                self.echo(f"warning: the film leaves out {what}")
-            if encoded:
-                write(self.folder / "samples.gif", encoded)
-                self.curves.events.picture(self.tag("film"), encoded, (1, 1), epoch)
-            points = renderer.projection(model)
+            with self._surviving():
+                self.write(epoch, self.renderer(data).watched(model, epoch), in_events=not drawn)
+        with self._surviving():
+            self.write(epoch, self.renderer(data).finished(model, epoch))
+        with self._surviving(), self.optional.tolerate("pictures"):
+            self._write_film(epoch)
+        with self._surviving(), self.optional.tolerate("pictures"):
+            points = self.renderer(data).projection(model)
             if points is not None:
                 name = f"codes of {self.title}"
                 write_projection(self.folder, name, *points, self.settings.upscaling)
+
+    def _write_film(self, epoch: int) -> None:
+        """Write the samples of all epochs as an animation, if there are two or more."""
+        frames = self.curves.events.pictures(self.tag("samples"))
+        encoded, lost = animation(frames)
+        if lost:
+            name = self.curves.events.path.name
+            what = f"{counted(lost, 'frame')} of {name}, no PNG pictures"
+            self.echo(f"warning: the film leaves out {what}")
+        if encoded:
+            write(self.folder / "samples.gif", encoded)
+            self.curves.events.picture(self.tag("film"), encoded, (1, 1), epoch)
+
+    @contextmanager
+    def _surviving(self) -> Iterator[None]:
+        """Let the run continue where drawing fails in the block, and warn once.
+
+        The traceback is in the log. Hours of training are worth more than a picture.
+        """
+        try:
+            yield
+        except Exception as error:
+            logger.exception("drawing failed")
+            if not self._has_failed:
+                self._has_failed = True
+                what = plain(f"{type(error).__name__}: {error}")
+                self.echo(f"warning: the run goes on without some pictures: {what}; see run.log")
 
     def renderer(self, data: Data) -> FigureRenderer:
         """The renderer of this run's figures, which chooses its points once."""
