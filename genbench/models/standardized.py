@@ -140,9 +140,13 @@ class Standardized(Model):
         return {name: one.in_units(units) for name, one in shown.items()}
 
     @property
-    def together(self) -> int:  # type: ignore[override]
+    def together(self) -> int:
         """With how many runs the inner model was trained."""
         return self.inner.together
+
+    @together.setter
+    def together(self, count: int) -> None:
+        self.inner.together = count
 
     @property
     def converged(self) -> bool:

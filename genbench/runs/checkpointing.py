@@ -52,6 +52,7 @@ class Checkpointing:
             "settings": self.config,
             "data": data.digest,
             "machine": machine(model),
+            "together": model.together,
             "length": self.length,
             "at": at.training_state(),
             "model": model.state_dict(),
@@ -67,13 +68,14 @@ class Checkpointing:
         self._written += path.stat().st_size
         self.newest, self.step = path.name, at.step
 
-    def is_too_soon(self) -> bool:
-        """Whether another checkpoint would make saving more than a twentieth of the training.
+    def is_too_soon(self, together: int) -> bool:
+        """Whether another checkpoint would make saving more than a twentieth of the training of so
+        many runs, which all save in turn.
 
         The first checkpoints, up to `ALWAYS_SAVED` bytes, are never too soon.
         """
         waited = time.perf_counter() - self._ended
-        return self._written > ALWAYS_SAVED and waited < SAVING_PAUSE * self._took
+        return self._written > ALWAYS_SAVED and waited < SAVING_PAUSE * self._took * together
 
     def restore(
         self, at: Position, model: Model, stopping: EarlyStopping, data: Data, before: dict
@@ -96,6 +98,7 @@ class Checkpointing:
             at.load_training_state(content["at"])
             model.load_state_dict(content["model"])
             model.load_training_state(content["progress"])
+            model.together = content.get("together", 1)
             stopping.load_training_state(content["stopping"])
             restored.update(content)
 

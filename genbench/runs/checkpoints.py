@@ -31,6 +31,7 @@ CONTENT = {
     "settings": SETTINGS,
     "data": str,
     "machine": {"torch": str, "threads": str, "device": str},
+    "together": Maybe(positive),
     "length": {"epochs": positive, "steps": positive, "steps_per_epoch": positive},
     "at": {
         **{

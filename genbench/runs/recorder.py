@@ -201,7 +201,7 @@ class Run:
     ) -> None:
         """Write a checkpoint. UserError if a weight is not finite, or there is no room."""
         self._check_folder()
-        if may_skip and self.checkpointing.is_too_soon():
+        if may_skip and self.checkpointing.is_too_soon(model.together):
             return
         self.curves.sync()
         events, seconds = self.curves.mark_at(at.epoch), self.seconds

@@ -162,6 +162,11 @@ def structure(declared: type[Settings], values: Mapping[str, Any]) -> str:
     return str(sorted(fixed.items()))
 
 
+def switches(declared: type[Settings]) -> list[str]:
+    """The settings of this class that are weights of a loss."""
+    return [name for name, marker in _may_differ(declared).items() if marker.switches]
+
+
 @cache
 def _may_differ(declared: type[Settings]) -> dict[str, MayDiffer]:
     """The settings in which runs that train together may differ, by the names that users know."""

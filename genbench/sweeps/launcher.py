@@ -200,9 +200,10 @@ class Together:
     def _give_up(self, i: int, exit_: Exit, are_several: bool) -> None:
         """Say and note that a job was killed twice."""
         fix = "see the end of its run.log for what it did last, then repeat the command"
-        if exit_.code == -signal.SIGKILL:
-            fewer = "together=false" if are_several else "fewer jobs=N at once"
-            fix = f"if the memory was used up, repeat the command with {fewer}"
+        if are_several:
+            fix = "repeat the command with together=false, which trains each job alone"
+        elif exit_.code == -signal.SIGKILL:
+            fix = "if the memory was used up, repeat the command with fewer jobs=N at once"
         display = self.displays[i]
         what = f"{exit_}, also when the job was tried again"
         failure = UserError(f"process of {display.number}", what, fix=fix, code=1)

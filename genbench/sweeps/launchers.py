@@ -91,7 +91,8 @@ def chosen_again(launcher: Launcher) -> list[str]:
     words = [f"hydra/launcher={name}"]
     for key in RECORDED[name]:
         value = launcher.get(key)
-        if value == "auto" or isinstance(value, int):
+        is_number = isinstance(value, int) and not isinstance(value, bool)
+        if value == "auto" or is_number or (key == "together" and isinstance(value, bool)):
             words.append(f"hydra.launcher.{key}={value}")
     return words
 

@@ -10,14 +10,21 @@ from genbench.settings.groups import GradientSettings
 from genbench.utils.errors import UserError, lacks_memory
 
 
-def arithmetic(s: GradientSettings, device: torch.device) -> AbstractContextManager[Any]:
-    """The precision of what is computed within, as the setting `precision` says.
+def casting(s: GradientSettings, device: torch.device) -> AbstractContextManager[Any]:
+    """For the loss, and not its gradient: with `precision=bf16`, torch casts where that is enough.
 
-    Weights, optimisers and what is measured stay in float32. `tf32` changes nothing on a CPU.
+    Weights, optimisers and what is measured stay in float32.
     """
     if s.precision == "bf16":
         return torch.autocast(device.type, torch.bfloat16)
-    return _tensor_cores(s.precision == "tf32") if device.type == "cuda" else nullcontext()
+    return nullcontext()
+
+
+def rounding(s: GradientSettings, device: torch.device) -> AbstractContextManager[Any]:
+    """For the loss and its gradient: whether products on a GPU round, as with `precision=tf32`."""
+    if device.type == "cuda" and s.precision != "bf16":
+        return _tensor_cores(s.precision == "tf32")
+    return nullcontext()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch.func import functional_call, grad, vmap
 
 from genbench.data.types import Batch
 from genbench.model import Logs
-from genbench.training.arithmetic import Compiled, arithmetic
+from genbench.training.arithmetic import Compiled, casting, rounding
 from genbench.training.gradient import GradientModel, laid_out_as
 from genbench.training.optim import optimizer, scale_rates
 
@@ -37,7 +37,8 @@ class Ensemble:
         self.tensors: Tensors = {}
         for name in named[0]:
             self.tensors[name] = torch.stack([tensors[name].detach() for tensors in named])
-            for tensors, row in zip(named, self.tensors[name], strict=True):
+        for name, stack in self.tensors.items():
+            for tensors, row in zip(named, stack, strict=True):
                 tensors[name].data = row
         self.optimizers = {name: StackedOptimizer(self, name) for name in self.lead.objectives}
         self.compiled = Compiled(self._differentiated, self.lead.settings, self.lead.device)
@@ -50,14 +51,14 @@ class Ensemble:
         rate, settings = self.lead.rate_now, self.lead.settings
         for name in self.lead.due:
             noise = _stacked([m.noise_now(name, len(b.x)) for m, b in self._pairs(batches)])
-            with arithmetic(settings, self.lead.device):
+            with rounding(settings, self.lead.device):
                 gradients, terms = self.compiled(name, self.tensors, batch, noise, weights)
             terms = self.compiled.kept(terms)
             if settings.grad_clip is not None:
                 gradients, norms = clipped(gradients, settings.grad_clip)
                 terms |= {f"{name}_gradient_norm": norms}
             self.optimizers[name].step(gradients, rate)
-            self._after_step(name)
+            self._after_step(name, self.tensors)
             logs |= terms
         for member in self.members:
             member.clock += 1
@@ -80,15 +81,31 @@ class Ensemble:
         return self._apart(logs)
 
     def rehearse(self, batches: Sequence[Batch]) -> None:
-        """Compute all gradients without moving anything; whatever `torch.func` raises if a loss
-        cannot be batched.
+        """Compute a step without taking it; whatever `torch.func` raises if a model cannot be
+        batched, and ValueError if a member's terms are not those that it has alone.
+
+        They are not if its loss depends on what is neither in a tensor of the model nor in the
+        batch, the noise or the weights, such as an attribute that the seed decides.
         """
-        batch = _stacked_batch(batches)
-        weights = self._weights([m.annealed(m.clock) for m in self.members])
+        batch, tensors = _stacked_batch(batches), _copies(self.tensors)
+        each = [m.annealed(m.clock) for m in self.members]
+        weights = self._weights(each)
         for name in self.lead.objectives:
-            noise = _stacked([m.noise_now(name, len(b.x)) for m, b in self._pairs(batches)])
-            with arithmetic(self.lead.settings, self.lead.device):
-                self._differentiated(name, self.tensors, batch, noise, weights)
+            noises = [m.noise_now(name, len(b.x)) for m, b in self._pairs(batches)]
+            noise = _stacked(noises)
+            with rounding(self.lead.settings, self.lead.device):
+                gradients, _ = self._differentiated(name, tensors, batch, noise, weights)
+            clipped(gradients, 1.0)
+            with torch.no_grad():
+                joint = vmap(partial(self._loss, name), _dimensions(batch))
+                terms = self._apart(joint({}, tensors, batch, noise, weights)[1])
+                for i, (member, own) in enumerate(self._pairs(batches)):
+                    state = {key: tensor[i] for key, tensor in _copies(self.tensors).items()}
+                    call = ("loss_and_terms", name, own, noises[i], each[i])
+                    alone = functional_call(member, state, call)[1]
+                    if any(not _are_close(terms[i][key], alone[key]) for key in alone):
+                        raise ValueError(f"the loss of {type(member).__name__} is not pure")
+            self._after_step(name, _copies(tensors), rehearsed=True)
 
     def dissolve(self) -> None:
         """Give every member tensors of its own."""
@@ -109,6 +126,11 @@ class Ensemble:
         loss, terms = functional_call(self.lead, {**others, **moved}, call)
         return loss, terms
 
+    def _cast_loss(self, *arguments: Any) -> tuple[torch.Tensor, Logs]:
+        """`_loss` in the precision of training steps."""
+        with casting(self.lead.settings, self.lead.device):
+            return self._loss(*arguments)
+
     def _differentiated(
         self, objective: str, tensors: Tensors, batch: Batch, noise: Tensors, weights: Tensors
     ) -> tuple[Tensors, Logs]:
@@ -116,21 +138,26 @@ class Ensemble:
         moved = {name: tensors[name] for name in self.lead.parameters_of(objective)}
         others = {name: tensor for name, tensor in tensors.items() if name not in moved}
 
-        loss = grad(partial(self._loss, objective), has_aux=True)
+        loss = grad(partial(self._cast_loss, objective), has_aux=True)
         return vmap(loss, _dimensions(batch))(moved, others, batch, noise, weights)
 
-    def _after_step(self, objective: str) -> None:
-        """What a model does after its step, for all members at once."""
+    def _after_step(self, objective: str, tensors: Tensors, rehearsed: bool = False) -> None:
+        """What a model does after its step, for all members at once.
+
+        ValueError, when it is rehearsed, for a tensor that is not changed in place.
+        """
         if type(self.lead).after_step is GradientModel.after_step:
             return
 
-        def after(tensors: Tensors) -> tuple[()]:
-            functional_call(self.lead, tensors, ("after_step", objective))
-            return ()
+        def after(tensors: Tensors) -> Tensors:
+            after = functional_call(self.lead, tensors, ("tensors_after_step", objective))
+            return after if rehearsed else {}
 
-        vmap(after)(self.tensors)
+        for name, value in vmap(after)(tensors).items():
+            if not torch.equal(value, tensors[name]):
+                raise ValueError(f"after_step of {type(self.lead).__name__} assigns {name} anew")
 
-    def _weights(self, weights: list[Mapping[str, float]]) -> Tensors:
+    def _weights(self, weights: Sequence[Mapping[str, float]]) -> Tensors:
         """The weights of all members by name; not copied to the device while they are the same."""
         if weights != self.kept_weights[0]:
             columns = {name: [w[name] for w in weights] for name in weights[0]}
@@ -138,7 +165,7 @@ class Ensemble:
                 name: torch.tensor(column).to(self.lead.device, non_blocking=True)
                 for name, column in columns.items()
             }
-            self.kept_weights = weights, tensors
+            self.kept_weights = [dict(one) for one in weights], tensors
         return self.kept_weights[1]
 
     def _apart(self, logs: Logs) -> list[Logs]:
@@ -222,9 +249,18 @@ def clipped(gradients: Tensors, most: float) -> tuple[Tensors, torch.Tensor]:
     """Gradients whose norm, over all tensors of a member, is at most `most`, and the norms
     [members] before that, as `torch.nn.utils.clip_grad_norm_` has them.
     """
-    norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients.values()]).norm(dim=0)
+    norms = torch.stack([g.reshape(len(g), -1).norm(dim=1) for g in gradients.values()]).norm(dim=0)
     factors = (most / (norms + 1e-6)).clamp(max=1)
     return {n: g * factors.view(-1, *[1] * (g.dim() - 1)) for n, g in gradients.items()}, norms
+
+
+def _copies(tensors: Tensors) -> Tensors:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _are_close(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two terms differ by rounding only."""
+    return torch.allclose(one.float(), other.float(), rtol=1e-3, atol=1e-5, equal_nan=True)
 
 
 def _stacked(tensors: Sequence[Mapping[str, torch.Tensor]]) -> Tensors:

@@ -9,7 +9,7 @@ from torch import nn
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.groups import AnnealingSettings, GradientSettings
-from genbench.training.arithmetic import Compiled, arithmetic
+from genbench.training.arithmetic import Compiled, casting, rounding
 from genbench.training.optim import (
     annealing,
     load_optimizer_state,
@@ -48,7 +48,8 @@ class GradientModel(Model):
 
     A loss is a pure function of (batch, noise, weights): it draws nothing, keeps nothing, and does
     not branch on values, so that `torch.func` can differentiate and batch it. `weights` holds the
-    settings that `loss_weights` names; members of an ensemble may differ in them.
+    settings that `loss_weights` names; members of an ensemble may differ in them. What else a step
+    reads or changes is in parameters and buffers, which are changed in place.
     """
 
     settings: GradientSettings
@@ -70,6 +71,11 @@ class GradientModel(Model):
         """What follows a step of this objective, such as projecting its parameters onto a
         constraint.
         """
+
+    def tensors_after_step(self, objective: str) -> dict[str, torch.Tensor]:
+        """Do `after_step`; returns all parameters and buffers by name."""
+        self.after_step(objective)
+        return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
     def forward(self, method: str, *args: Any) -> Any:
         """Call any method by name, so that `torch.func.functional_call` can reach it."""
@@ -96,10 +102,12 @@ class GradientModel(Model):
         weights = self.annealed(self.clock)
         for name in self.due:
             noise = self.noise_now(name, len(batch.x))
-            with arithmetic(self.settings, self.device):
-                loss, terms = self.compiled(name, batch, noise, self.compiled.weights(weights))
-            terms, moved = self.compiled.kept(terms), self.moved[name]
-            gradients = torch.autograd.grad(loss, moved)
+            moved = self.moved[name]
+            with rounding(self.settings, self.device):
+                with casting(self.settings, self.device):
+                    loss, terms = self.compiled(name, batch, noise, self.compiled.weights(weights))
+                gradients = torch.autograd.grad(loss, moved)
+            terms = self.compiled.kept(terms)
             for parameter, gradient in zip(moved, gradients, strict=True):
                 parameter.grad = laid_out_as(parameter, gradient)
             if self.settings.grad_clip is not None:

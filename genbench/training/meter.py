@@ -55,8 +55,10 @@ class Meter:
         if not self.recent:
             return
         values = [value for logs in self.recent for value in logs.values()]
-        if any(value.dtype != values[0].dtype for value in values):
-            values = [value.double() for value in values]
+        kinds = {value.dtype for value in values}
+        if len(kinds) > 1 or kinds & {torch.bfloat16, torch.float16}:  # too few digits for sums
+            precise = torch.float64 if torch.float64 in kinds else torch.float32
+            values = [value.to(precise) for value in values]
         block = torch.stack(values).view(len(self.recent), -1)
         for name, total in zip(self.recent[0], block.sum(0) * self.size, strict=True):
             self.sums[name] = self.sums.get(name, 0) + total

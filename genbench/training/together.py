@@ -14,7 +14,7 @@ from typing import Generic
 
 from genbench.data.types import Batch
 from genbench.model import Logs, Model
-from genbench.settings.base import structure
+from genbench.settings.base import structure, switches
 from genbench.training.calls import Call, Calls, Result
 from genbench.training.ensemble import Ensemble
 from genbench.training.gradient import GradientModel
@@ -72,11 +72,16 @@ class JointRun(Generic[Result]):
             self.pending.call.watch.add(seconds - waited[0], cpu_seconds - waited[1])
         self.pending = None
         try:
-            self.pending = self._pending(self.context.run(advance))
+            call = self.context.run(advance)
         except StopIteration as end:
-            self.result = end.value
+            self.result, self.structure = end.value, (None, None)
         except BaseException as error:
-            self.error = error
+            self.error, self.structure = error, (None, None)
+        else:
+            try:
+                self.pending = self._pending(call)
+            except Exception as error:
+                return self.fail(error)
         self.since, self.cpu_since = time.perf_counter(), time.process_time()
 
     def _pending(self, call: Call) -> Pending:
@@ -105,17 +110,11 @@ def together(works: Iterable[Calls[Result]]) -> list[JointRun[Result]]:
     joint = JointCalls()
     while waiting := [(run, run.pending) for run in runs if run.pending is not None]:
         chosen = _next_group(waiting)
-        begun, cpu_begun = time.perf_counter(), time.process_time()
-        try:
-            answers = joint.made([pending for _, pending in chosen])
-        except BaseException as error:
-            for run, _ in chosen:
-                run.fail(error)
-            continue
-        each = (time.perf_counter() - begun) / len(chosen)
-        cpu_each = (time.process_time() - cpu_begun) / len(chosen)
-        for (run, _), logs in zip(chosen, answers, strict=True):
-            run.answer(logs, each, cpu_each)
+        if joint.can_make([pending for _, pending in chosen]):
+            _answer(chosen, joint.made)
+        else:
+            for one in chosen:
+                _answer([one], lambda group: [pending.call.made() for pending in group])
         stopped = [run.error for run, _ in chosen if run.is_stopped]
         for run, _ in waiting if stopped else ():
             if run.pending is not None and stopped[0] is not None:
@@ -124,6 +123,23 @@ def together(works: Iterable[Calls[Result]]) -> list[JointRun[Result]]:
 
 
 Waiting = tuple[JointRun[Result], Pending]
+
+
+def _answer(
+    group: Sequence[Waiting[Result]], made: Callable[[Sequence[Pending]], list[Logs]]
+) -> None:
+    """Make the calls of some runs, and let each go on with its result or with the error."""
+    begun, cpu_begun = time.perf_counter(), time.process_time()
+    try:
+        answers = made([pending for _, pending in group])
+    except BaseException as error:
+        for run, _ in group:
+            run.fail(error)
+        return
+    each = (time.perf_counter() - begun) / len(group)
+    cpu_each = (time.process_time() - cpu_begun) / len(group)
+    for (run, _), logs in zip(group, answers, strict=True):
+        run.answer(logs, each, cpu_each)
 
 
 def _next_group(waiting: Sequence[Waiting[Result]]) -> list[Waiting[Result]]:
@@ -150,18 +166,21 @@ class JointCalls:
         self.ensemble: Ensemble | None = None
         self.refused: set[frozenset[int]] = set()  # models that cannot be an ensemble
 
+    def can_make(self, group: Sequence[Pending]) -> bool:
+        """Whether these calls can be made as one, which is found out once for the same models."""
+        models = [one.model for one in group if isinstance(one.model, GradientModel)]
+        if len(group) > 1 and self._is_ensemble(models, [one.batch for one in group]):
+            return True
+        if group[0].call.rng is None:  # a step alone, which a member must not take
+            self.dissolve()
+        return False
+
     def made(self, group: Sequence[Pending]) -> list[Logs]:
         """The results of these calls. UserError if the memory does not suffice for all at once."""
-        models = [one.model for one in group if isinstance(one.model, GradientModel)]
-        batches = [one.batch for one in group]
-        is_step = group[0].call.rng is None
-        if len(group) == 1 or not self._stack(models, batches):
-            if is_step:  # alone, which a member of an ensemble must not take
-                self.dissolve()
-            return [one.call.made() for one in group]
         assert self.ensemble is not None
+        batches = [one.batch for one in group]
         try:
-            if is_step:
+            if group[0].call.rng is None:
                 return self.ensemble.step(batches)
             return self.ensemble.evaluate(batches, [c.call.rng for c in group if c.call.rng])
         except Exception as error:
@@ -170,7 +189,7 @@ class JointCalls:
             what = "the memory does not suffice for so many runs at once"
             raise UserError("together", what, len(group), "together=false", code=1) from error
 
-    def _stack(self, models: list[GradientModel], batches: list[Batch]) -> bool:
+    def _is_ensemble(self, models: list[GradientModel], batches: list[Batch]) -> bool:
         """Make an ensemble of these models, unless they are one. False if they cannot be one."""
         if self.ensemble is not None and self.ensemble.members == models:
             return True
@@ -178,15 +197,14 @@ class JointCalls:
         which = frozenset(map(id, models))
         if which in self.refused:
             return False
-        ensemble = Ensemble(models)
         try:
-            ensemble.rehearse(batches)
+            self.ensemble = Ensemble(models)
+            self.ensemble.rehearse(batches)
         except Exception as error:
             self.refused.add(which)
-            ensemble.dissolve()
+            self.dissolve()
             warnings.warn(f"{len(models)} runs are trained one by one: {error}", stacklevel=2)
             return False
-        self.ensemble = ensemble
         for model in models:
             model.together = max(model.together, len(models))
         return True
@@ -206,4 +224,8 @@ def structure_of(model: Model) -> Hashable:
     if not isinstance(model, GradientModel) or type(model).step is not GradientModel.step:
         return None
     settings = model.settings
-    return type(model), str(model.device), structure(type(settings), settings.values())
+    # A weight that the loss does not get as one, but reads from the settings.
+    read = {*switches(type(settings))} - {*model.loss_weights}
+    values = settings.values()
+    fixed = str([values[name] for name in sorted(read)])
+    return type(model), str(model.device), structure(type(settings), values), fixed

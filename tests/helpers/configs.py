@@ -131,12 +131,12 @@ REMEMBERING = {
 }
 
 
-def config_with_all_state(model: str, *overrides: str) -> dict:
+def config_with_all_state(model: str, *overrides: str, dataset: str = "digits") -> dict:
     """A small config in which the model has as much to remember as it can."""
     remembered = [
         f"{name}={value}" for name, value in REMEMBERING.items() if accepts(model, name, value)
     ]
-    return small_config(model, "draw_every=2", *remembered, *overrides)
+    return small_config(model, "draw_every=2", *remembered, *overrides, dataset=dataset)
 
 
 def suited(model: str, data):

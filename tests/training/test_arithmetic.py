@@ -6,7 +6,7 @@ from helpers.configs import small_config
 
 from genbench.data.loading import load_data
 from genbench.experiment import build
-from genbench.training import arithmetic
+from genbench.training import arithmetic, gradient
 from genbench.training.loop import NullRecorder, fit_model
 from genbench.utils.errors import UserError
 
@@ -38,18 +38,50 @@ def test_tf32_changes_nothing_on_a_cpu():
     assert gap(trained(), trained("precision=tf32")) == 0
 
 
+class Watched(torch.autograd.Function):
+    """Notes the precision in which it is computed, and in which its gradient is."""
+
+    seen: list = []
+
+    @staticmethod
+    def forward(ctx, x):
+        Watched.note()
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, upstream):
+        Watched.note()
+        return upstream
+
+    @staticmethod
+    def note():
+        products = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        Watched.seen.append((*products, torch.is_autocast_enabled("cpu")))
+
+
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
-def test_what_a_step_sets_is_put_back(precision, monkeypatch):
+def test_the_precision_holds_for_the_loss_and_its_gradient_and_is_put_back(precision, monkeypatch):
     """On a GPU float32 is that of convolutions, too, which torch rounds unless told otherwise."""
-    settings = build(*_made(f"precision={precision}")).settings
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    with arithmetic.arithmetic(settings, torch.device("cuda" if precision != "bf16" else "cpu")):
-        inside = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-        assert torch.is_autocast_enabled("cpu") == (precision == "bf16")
-    expected = {"float32": ("highest", False), "tf32": ("high", True), "bf16": before}
-    assert inside == expected[precision]
-    after = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    assert after == before and not torch.is_autocast_enabled("cpu")
+    rounding, cuda = arithmetic.rounding, torch.device("cuda")
+    monkeypatch.setattr(gradient, "rounding", lambda settings, device: rounding(settings, cuda))
+    config, data = _made(f"precision={precision}")
+    model = build(config, data)
+    loss = type(model).loss
+
+    def watched(self, *arguments):
+        value, terms = loss(self, *arguments)
+        return Watched.apply(value), terms
+
+    monkeypatch.setattr(type(model), "loss", watched)
+    Watched.seen = []
+    Watched.note()
+    model.setup(data.train, seed=0, steps=1)
+    model.step(next(data.train.batches(10)))
+    Watched.note()
+    before, forward, backward, after = Watched.seen
+    expected = {"float32": ("highest", False), "tf32": ("high", True), "bf16": before[:2]}
+    assert forward[:2] == backward[:2] == expected[precision] and before == after
+    assert (forward[2], backward[2]) == (precision == "bf16", False)
 
 
 def _made(*overrides):

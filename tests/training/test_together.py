@@ -8,16 +8,16 @@ from contextlib import contextmanager
 
 import pytest
 import torch
-from helpers.configs import MODELS, small_config
+from helpers.configs import MODELS, config_with_all_state, small_config
 from helpers.runs import differences, newest, outcome
 
-from genbench.config.declarations import typed
 from genbench.data.loading import LoadedOnce, load_data
 from genbench.data.types import Split
 from genbench.experiment import build, run, run_work
 from genbench.model import Model
 from genbench.models.ae import Autoencoder
-from genbench.settings.base import structure
+from genbench.models.dae import DAE
+from genbench.models.sparse_ae import SparseAE
 from genbench.training.calls import alone
 from genbench.training.ensemble import Ensemble
 from genbench.training.gradient import GradientModel
@@ -166,10 +166,6 @@ def test_weights_and_rates_may_differ_but_not_which_terms_there_are(model):
         if config[name]:
             assert structure_of(build(config | {name: 0.0}, data)) != base
     assert structure_of(build(config | {"weight_decay": 0.5}, data)) != base
-    settings = typed(config)
-    assert structure(type(settings), settings.values()) == structure(
-        type(settings), typed(config).values()
-    )
 
 
 def test_a_loss_that_cannot_be_batched_is_trained_one_by_one(
@@ -221,4 +217,98 @@ def test_models_that_standardize_their_data_are_trained_together(tmp_path, undra
         json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("1", "alone")
     )
     assert one["test"] == pytest.approx(other["test"], rel=1e-4)
-    assert isinstance(build(some[0], load_data(some[0]["dataset"], CPU)), Model)
+
+
+@pytest.mark.parametrize(
+    "model", ["vae", "beta-vae", "iwae", "ae", "gan", "wgan", "aae", "swae", "sparse-ae"]
+)
+def test_runs_on_the_plane_with_all_state_equal_runs_alone(model):
+    """A learned sigma is a parameter without a dimension."""
+    some = [
+        config_with_all_state(
+            model, "dataset.size=200", "adam_eps=0.001", f"seed={i}", dataset="moons"
+        )
+        for i in range(3)
+    ]
+    data = load_data(some[0]["dataset"], CPU)
+    single, joint = ([build(one, data) for one in some] for _ in range(2))
+    for one in single:
+        alone(fit_work(one, data, NullRecorder(), one.settings))
+    ended = together(fit_work(one, data, NullRecorder(), one.settings) for one in joint)
+    assert errors(ended) == [None] * 3 and [one.together for one in joint] == [3] * 3
+    for one, other in zip(single, joint, strict=True):
+        for name, value in one.state_dict().items():
+            torch.testing.assert_close(other.state_dict()[name], value, rtol=1e-4, atol=1e-4)
+
+
+def reads_settings(self, batch, noise, weights):
+    z = self.encode(batch.x)
+    return self.reconstruction(batch.x, z) + self.settings.lambda_ * z.square().mean(), {}
+
+
+def depends_on_the_seed(self, batch, noise, weights):
+    shift = torch.tensor(float(self.settings.seed))
+    return self.reconstruction(batch.x, self.encode(batch.x + shift)), {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"loss": depends_on_the_seed}, "the loss of .* is not pure"),
+        ({"after_step": lambda self, objective: setattr(self, "spread", self.spread + 1)}, "anew"),
+    ],
+)
+def test_what_cannot_be_batched_is_found_before_a_step_is_taken(changes, says, monkeypatch, joined):
+    for name, method in changes.items():
+        monkeypatch.setattr(DAE, name, method)
+    some = configs(model="dae")
+    data = load_data(some[0]["dataset"], CPU)
+    single, joint = ([build(one, data) for one in some] for _ in range(2))
+    for one in single:
+        alone(fit_work(one, data, NullRecorder(), one.settings))
+    with pytest.warns(UserWarning, match=says):
+        ended = together(fit_work(one, data, NullRecorder(), one.settings) for one in joint)
+    assert errors(ended) == [None] * 3 and joined == []
+    for one, other in zip(single, joint, strict=True):
+        assert all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+
+
+def test_a_weight_that_a_loss_reads_from_the_settings_is_no_weight_that_may_differ(monkeypatch):
+    monkeypatch.setattr(SparseAE, "loss", reads_settings)
+    monkeypatch.setattr(SparseAE, "loss_weights", ())
+    some = [small_config("sparse-ae", f"lambda={value}") for value in (0.5, 50.0)]
+    data = load_data(some[0]["dataset"], CPU)
+    one, other = (build(config, data) for config in some)
+    assert structure_of(one) != structure_of(other)
+
+
+def test_a_step_that_fails_alone_fails_one_run(monkeypatch):
+    """Where runs cannot be batched, one of them after the other makes its call."""
+    reconstruction = Autoencoder.loss
+
+    def loss(self, batch, *more):
+        assert math.isfinite(float(batch.x.sum()))  # cannot be batched
+        if self.settings.seed == 0 and self.clock == 3:
+            raise UserError("seed", "is unlucky", 0)
+        return reconstruction(self, batch, *more)
+
+    monkeypatch.setattr(Autoencoder, "loss", loss)
+    some = configs(model="ae")
+    data = load_data(some[0]["dataset"], CPU)
+    models = [build(one, data) for one in some]
+    with pytest.warns(UserWarning, match="one by one"):
+        ended = together(fit_work(m, data, NullRecorder(), m.settings) for m in models)
+    assert [str(error) for error in errors(ended)] == ["seed: is unlucky (got 0)", "None", "None"]
+
+
+def test_a_call_that_cannot_be_looked_at_fails_in_its_own_run(tmp_path, undrawn, monkeypatch):
+    def within(self, batch):
+        if self.settings.seed == 0:
+            raise RuntimeError("cannot be looked at")
+        return self, batch
+
+    monkeypatch.setattr(Model, "within", within)
+    members = together(works(configs(), tmp_path))
+    assert [error is None for error in errors(members)] == [False, True, True]
+    assert json.loads((tmp_path / "0" / "status.json").read_text())["state"] == "failed"
+    assert "cannot be looked at" in (tmp_path / "0" / "run.log").read_text()
