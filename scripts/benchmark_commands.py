@@ -22,8 +22,8 @@ from genbench.training.objective import final
 
 IMPORTS = "import torch, hydra, matplotlib, sklearn, tensorboard"
 SHORT = ["-m", "model=pca,vae", "epochs=1", "seed=0,1,2,3,4,5,6,7", "evaluation=none"]
-SMALL = ["-m", "model=vae", "network=mlp", "hidden=[32]", "dataset=moons", "seed=0,1", "epochs=2"]
-SMALL += ["beta=.1,.2,.5,1,2,4,8,16", "evaluation=none", "jobs=1"]
+SMALL = ["-m", "model=vae", "network=mlp", "hidden=[32]", "dataset=moons", "seed=0,1"]
+SMALL += ["epochs=2", "beta=.1,.2,.5,1,2,4,8,16", "evaluation=none", "jobs=1"]
 WRITERS = ("draw", "draw_final", "log", "save", "save_metrics", "save_posthoc")  # methods of `Run`
 
 
@@ -136,7 +136,7 @@ ROWS = [
         figure="seconds beyond",
     ),
     Row("a sweep of 16 short runs on digits", "one at a time", 0.55, short_sweep),
-    Row("a sweep of 16 small runs, trained together", "one at a time", 0.5, small_sweep),
+    Row("the sweep of 16 small VAEs on the plane, together", "one at a time", 0.5, small_sweep),
     Row("card of pca, 10,000 points", "", 20, full_card, figure="seconds"),
     Row("drawing and writing in genbench model=vae beta=4", "the whole run", 0.1, drawing),
     Row("peak memory of vae on digits, 40 epochs", "4 epochs", 1.05, memory, unit="MiB"),

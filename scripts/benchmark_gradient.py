@@ -8,8 +8,12 @@ import benchmark_peers as peers
 import torch
 from benchmark_rows import CPU, Bench, Round, Row, Skipped, in_turn
 
+from genbench.config.compose import resolved
 from genbench.data.loading import load_data
 from genbench.experiment import build
+from genbench.training.calls import Calls, alone
+from genbench.training.loop import Fitted, NullRecorder, fit_work
+from genbench.training.together import together
 
 CONSTANT = ["schedule=constant", "lr=1e-3"]
 MLP = ["model=vae", "latent_dim=20", "network=mlp", "hidden=[400]", "activation=relu"]
@@ -80,6 +84,24 @@ def importance_weighted(bench: Bench) -> Round:
     return in_turn(ours, lambda: peers.importance_weighted(vae, x, 1000))
 
 
+def joined(bench: Bench) -> Round:
+    """Sixteen small VAEs on the plane that train together, and one after the other; no more."""
+    words = ["model=vae", "hidden=[32]", "dataset=moons", "epochs=2", "device=cpu"]
+    configs = [
+        resolved([*words, f"seed={seed}", f"beta={beta}"], bench.registry)
+        for seed in (0, 1)
+        for beta in (0.1, 0.2, 0.5, 1, 2, 4, 8, 16)
+    ]
+    data = load_data(configs[0]["dataset"], CPU)
+    data = data._replace(splits={"train": data.train})
+
+    def works() -> list[Calls[Fitted]]:
+        models = [build(config, data) for config in configs]
+        return [fit_work(model, data, NullRecorder(), model.settings) for model in models]
+
+    return in_turn(lambda: together(works()), lambda: [alone(work) for work in works()])
+
+
 def vae_epochs(bench: Bench) -> Round:
     """Four epochs, and four times one."""
     one = bench.training(*MLP, "epochs=1")
@@ -107,6 +129,7 @@ ROWS = [
         0.5,
         importance_weighted,
     ),
+    Row("training of 16 small VAEs on the plane, together", "one by one", 0.5, joined),
     Row("vae, four epochs", "four times one", 1.1, vae_epochs),
     Row("vae, all images", "twice half of them", 1.1, vae_points),
 ]
