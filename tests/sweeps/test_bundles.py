@@ -60,11 +60,11 @@ def test_bundles_give_all_workers_something_to_do(together, workers, on_gpu, siz
 def test_a_sweep_that_trains_together_leaves_the_same_runs(genbench, undrawn):
     for folder, option in (("alone", "false"), ("joint", "true")):
         done = genbench(
-            *PLANE, "seed=0,1", "beta=1,2,0", f"together={option}", f"hydra.sweep.dir={folder}"
+            *PLANE, "seed=0,1", "beta=1,0", f"together={option}", f"hydra.sweep.dir={folder}"
         )
-        assert done.returncode == 0 and "6 of 6 jobs done" in done.stdout, done
+        assert done.returncode == 0 and "4 of 4 jobs done" in done.stdout, done
     rows = [[{**row, "command": ""} for row in summary(folder)] for folder in ("alone", "joint")]
-    assert rows[0] == rows[1] and states("joint") == ["done"] * 6
+    assert rows[0] == rows[1] and states("joint") == ["done"] * 4
     counts = []
     for row in rows[0]:
         one, other = (
@@ -75,7 +75,7 @@ def test_a_sweep_that_trains_together_leaves_the_same_runs(genbench, undrawn):
         counts.append(other["machine"]["together"])
         log = (Path("joint") / row["directory"] / "run.log").read_text()
         assert log.count("settings: ") == 1 and log.count("measured: ") == 1
-    assert sorted(counts) == ["2"] * 2 + ["4"] * 4  # beta=0 leaves a term out
+    assert counts == ["2"] * 4  # beta=0 leaves a term out
 
 
 def test_a_sweep_is_resumed_as_it_was_trained(genbench, undrawn, monkeypatch):

@@ -453,6 +453,7 @@ def test_recipes_that_ship_do_not_change_with_the_defaults_of_models():
         False,
         "none",
         "auto",
+        "float32",
         [],
     )  # a default that changes nothing may stay unsaid while it is that
     by_data = {"batch_size", "network", "latent_dim"}  # where auto is not nothing
