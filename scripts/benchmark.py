@@ -17,6 +17,7 @@ import json
 import multiprocessing
 import os
 import platform
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -41,9 +42,22 @@ def timed(i: int, root: str, rounds: int) -> dict[str, Any]:
     return ROWS[i].timed(Bench(root), rounds)
 
 
-def timed_rows(only: list[str], root: str, rounds: int, console: Console) -> dict[str, Any]:
-    """The rows whose name or peer contains one of the texts, each timed in a new process."""
-    rows, skipped = [], []
+def timed_rows(
+    only: list[str], root: str, rounds: int, console: Console
+) -> Iterator[dict[str, Any]]:
+    """Time the rows whose name or peer contains one of the texts, each in a new process.
+
+    Yields what is known after each row, so that a benchmark that is stopped loses one row.
+    """
+    rows: list[dict[str, Any]] = []
+    skipped: list[dict[str, str]] = []
+    libraries = ("torch", "scikit-learn", "numpy")
+    machine = {
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in libraries},
+    }
     for i, row in enumerate(ROWS):
         if not any(text in f"{row.name}, {row.peer}" for text in only):
             continue
@@ -54,17 +68,7 @@ def timed_rows(only: list[str], root: str, rounds: int, console: Console) -> dic
             except Skipped as reason:
                 skipped.append({"name": row.name, "peer": row.peer, "reason": str(reason)})
                 console.print(f"  left out: {reason}")
-    libraries = ("torch", "scikit-learn", "numpy")
-    return {
-        "machine": {
-            "cores": os.cpu_count(),
-            "threads": torch.get_num_threads(),
-            "python": platform.python_version(),
-            **{name: version(name) for name in libraries},
-        },
-        "rows": rows,
-        "skipped": skipped,
-    }
+        yield {"machine": machine, "rows": rows, "skipped": skipped}
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -130,6 +134,12 @@ def chart(rows: list[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
+def write(file: Path | None, found: dict[str, Any]) -> None:
+    """Write the rows so far, if they are wanted."""
+    if file is not None:
+        file.write_text(json.dumps(found, indent=1) + "\n")
+
+
 def main() -> None:
     """Time the rows or read them, print their table, and write it where asked."""
     parser = argparse.ArgumentParser(
@@ -148,10 +158,10 @@ def main() -> None:
     if given.file:
         found = json.loads(given.file.read_text())
     else:
-        found = timed_rows(given.only, os.path.abspath(given.root), given.rounds, console)
+        root = os.path.abspath(given.root)
+        for found in timed_rows(given.only, root, given.rounds, console):
+            write(given.json, found)
     rows, threads = found["rows"], found["machine"]["threads"]
-    if given.json:
-        given.json.write_text(json.dumps(found, indent=1) + "\n")
     if given.chart:
         chart(rows, given.chart)
     if given.page:

@@ -50,6 +50,8 @@ def widens(x: torch.Tensor) -> bool:
 
 def squares(x: torch.Tensor) -> torch.Tensor:
     """x'x [D, D] of rows x [n, D], in their precision."""
+    if x.shape[1] <= COLUMNS_AT_ONCE:  # a single block, which needs no other order of the values
+        return mirrored(x.T @ x)
     found = x.new_zeros(x.shape[1], x.shape[1])
     add_squares(found, x.T.contiguous())
     return mirrored(found)
