@@ -102,7 +102,7 @@ def _made(pickled: bytes, send: Send) -> bytes:
         try:
             last = pickle.dumps(Raised(error, trace))
             pickle.loads(last)  # which fails for errors with an `__init__` of their own
-        except Exception:
+        except Exception:  # any: unpickling runs its code; the error goes on in words
             last = pickle.dumps(Raised(RuntimeError(f"{type(error).__name__}: {error}"), trace))
         return last
 

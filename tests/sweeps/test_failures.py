@@ -54,7 +54,7 @@ def test_no_failure_stops_another_job_and_each_is_told_with_its_reason(moody, ge
 def test_a_job_that_fails_outside_of_its_run_is_a_failure_too_and_being_stopped_is_none(
     monkeypatch,
 ):
-    # Python's own handler, whichever a test before this one has left: then it is Ctrl-C.
+    # An earlier test may have left another handler; with Python's own, this is Ctrl-C.
     monkeypatch.setattr(signal, "getsignal", lambda _: signal.default_int_handler)
     for wrong in (lambda: 1 / 0, lambda: sys.exit(3)):
         failure = attempt(wrong)

@@ -61,7 +61,7 @@ class Watched(torch.autograd.Function):
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bf16"])
 def test_the_precision_holds_for_the_loss_and_its_gradient_and_is_put_back(precision, monkeypatch):
-    """On a GPU float32 is that of convolutions, too, which torch rounds unless told otherwise."""
+    """On a GPU, float32 also stops torch from rounding in convolutions, as it does by default."""
     rounding, cuda = arithmetic.rounding, torch.device("cuda")
     monkeypatch.setattr(gradient, "rounding", lambda settings, device: rounding(settings, cuda))
     config, data = _made(f"precision={precision}")
