@@ -6,10 +6,12 @@ import torch
 import torch.nn.functional as F
 
 from genbench.models.gaussians import Gaussians, inverse_softplus, require_none
-from genbench.models.mixture import Prepared
+from genbench.models.mixture import Components, Prepared
 from genbench.stats.clustering import SINGLE_FROM, squared_distances
 from genbench.stats.products import in_cache, product, squares, wide
 
+WHITENED = range(32, 128)  # how many values points have that are whitened for both steps of EM
+LEAST_ROWS = 1024  # of whitened points: sums over fewer take longer to add up than to compute
 BLOCK_OF_COLUMNS = 196  # of a triangular matrix, above which zeros are left out
 WITHIN_SINGLE = 1e4  # distances over standard deviations that single precision resolves well enough
 PER_VALUE = 4  # numbers per value: the value and its square, each in double precision
@@ -24,7 +26,7 @@ def whiten_by(x: torch.Tensor, inverse: torch.Tensor, whitened: torch.Tensor) ->
     for start in columns:  # an inverse is lower triangular, too
         rows = inverse[start : start + BLOCK_OF_COLUMNS]
         end = start + len(rows)
-        parts.append(product(x[:, :end], rows[:, :end]) - whitened[start:end])
+        parts.append(product(x[:, :end], rows[:, :end], -whitened[start:end]))
     return torch.cat(parts, 1)
 
 
@@ -37,6 +39,10 @@ def whiten(x: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
 
 class Full(Gaussians):
     """A lower Cholesky factor of the covariance matrix per component: [K, D, D]."""
+
+    @classmethod
+    def suited(cls, values: int) -> type[Gaussians]:
+        return Whitened if values in WHITENED else cls
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:
@@ -126,8 +132,60 @@ class Full(Gaussians):
         )
 
 
+class Whitened(Full):
+    """Full covariances of points that are whitened once for both steps of EM.
+
+    For each component, a point is taken from its mean and multiplied by the inverse of its factor.
+    The length is the Mahalanobis distance, and the squares and products, multiplied by the factor
+    again, are the next covariance. Whitened points have about unit covariance, so that single
+    precision loses nothing of small variances. Of few values double precision is as fast; products
+    with the factors of many take longer than the squares of the points that belong to a component.
+    """
+
+    def parts(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return in_cache(x, self.means.numel() // 2, LEAST_ROWS)
+
+    def around(self, centres: torch.Tensor, x: torch.Tensor) -> Components:
+        # As long as no covariance is known, points are compared as they are.
+        plain = Full(self.log_weights, self.means, self.factors, self.reg_covar)
+        return plain.around(centres, x)
+
+    def prepared(self, x: torch.Tensor) -> Prepared:
+        # The points, and whitened [n, K, D].
+        origin, inverses = self.means.mean(0), self.inverses
+        near = self.in_single(x - origin)
+        whitened_means = (inverses @ (self.means - origin)[:, :, None]).flatten()
+        rows = inverses.flatten(0, 1).to(near)
+        whitened = product(near, rows, -whitened_means.to(near))
+        return x, whitened.unflatten(1, self.means.shape)
+
+    def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
+        x, whitened = prepared
+        log_det = 2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        return whitened.square().sum(2).to(x), log_det
+
+    def deviations(self, prepared: Prepared, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, whitened = prepared
+        vanishing = torch.finfo(whitened.dtype).eps ** 2 * r.amax(0)
+        sums = []
+        for points, weight, least in zip(whitened.unbind(1), r.T, vanishing):
+            own = (weight > least).nonzero().flatten()
+            sums.append(squares(points[own] * weight[own, None].sqrt().to(points)))
+        return r.T @ x - r.sum(0)[:, None] * self.means, torch.stack(sums).to(x)
+
+    def estimate(
+        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
+    ) -> torch.Tensor:
+        coloured = self.factors @ scatter @ self.factors.mT
+        return super().estimate(coloured, counts, shift)
+
+
 class Tied(Full):
     """The lower Cholesky factor of one covariance matrix that all components share: [D, D]."""
+
+    @classmethod
+    def suited(cls, values: int) -> type[Gaussians]:
+        return cls
 
     @staticmethod
     def shape(k: int, d: int) -> tuple[int, ...]:

@@ -19,6 +19,11 @@ class Gaussians(Components):
     factors: torch.Tensor
     reg_covar: float  # `maximised` adds it to the variances
 
+    @classmethod
+    def suited(cls, values: int) -> "type[Gaussians]":
+        """The class for covariances of this form that is fast for points of so many values."""
+        return cls
+
     def joint_of(self, prepared: Prepared) -> torch.Tensor:
         squared, log_det = self.mahalanobis(prepared)
         constant = self.means.shape[1] * math.log(2 * math.pi)

@@ -47,7 +47,8 @@ class GaussianMixture(Mixture):
     def components(self, **parameters: torch.Tensor) -> Gaussians:
         auto = 1e-3 if self.spec.unit else 1e-6
         reg_covar = auto if self.settings.reg_covar == "auto" else self.settings.reg_covar
-        return FORMS[self.settings.covariance](**parameters, reg_covar=reg_covar)
+        form = FORMS[self.settings.covariance].suited(self.spec.size)
+        return form(**parameters, reg_covar=reg_covar)
 
     @property
     def gaussians(self) -> Gaussians:

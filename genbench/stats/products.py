@@ -15,16 +15,17 @@ def wide(x: torch.Tensor) -> torch.Tensor:
     return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
 
 
-def in_cache(x: torch.Tensor, width: int) -> tuple[torch.Tensor, ...]:
+def in_cache(x: torch.Tensor, width: int, least: int = 1) -> tuple[torch.Tensor, ...]:
     """Rows x [n, ...] in parts that stay in the processor's cache while they are processed, given
-    how many numbers each row needs. On a GPU the parts are larger.
+    how many numbers each row needs. Parts of fewer than `least` rows do not pay. On a GPU the parts
+    are larger.
     """
-    rows = (IN_CACHE if x.is_cpu else ON_DEVICE) // width
+    rows = max(least, (IN_CACHE if x.is_cpu else ON_DEVICE) // width)
     return x.split(max(1, rows - rows % IMAGES if rows > IMAGES else rows))
 
 
-def product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """x y' [n, m] of rows x [n, D] and y [m, D], in their precision.
+def product(x: torch.Tensor, y: torch.Tensor, plus: torch.Tensor | None = None) -> torch.Tensor:
+    """x y' [n, m] of rows x [n, D] and y [m, D], in their precision; and `plus` [m] to each row.
 
     MKL, which multiplies matrices for torch, uses half the width of the registers of AMD's
     processors. oneDNN, which convolves for torch, uses all of it, and convolutions with kernels of
@@ -32,10 +33,10 @@ def product(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """
     n = len(x) - len(x) % IMAGES
     if not (widens(x) and n * y.numel() >= WORTHWHILE):
-        return x @ y.T
+        return F.linear(x, y, plus)
     pixels = x[:n].reshape(IMAGES, n // IMAGES, 1, -1).permute(0, 3, 1, 2)
-    found = F.conv2d(pixels, y[:, :, None, None]).permute(0, 2, 3, 1).reshape(n, len(y))
-    return found if n == len(x) else torch.cat([found, x[n:] @ y.T])
+    found = F.conv2d(pixels, y[:, :, None, None], plus).permute(0, 2, 3, 1).reshape(n, len(y))
+    return found if n == len(x) else torch.cat([found, F.linear(x[n:], y, plus)])
 
 
 def widens(x: torch.Tensor) -> bool:

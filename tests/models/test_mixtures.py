@@ -16,6 +16,7 @@ from genbench.data.loading import load_data
 from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.models.bmm import Binomials
+from genbench.models.covariances import Full, Whitened
 from genbench.training.loop import fit_model
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -343,3 +344,40 @@ def test_points_of_many_values_keep_their_densities_whatever_the_precision(least
     assert near.dtype == (torch.float64 if exact else torch.float32)
     theirs = MultivariateNormal(gaussians.means[0], scale_tril=gaussians.factors[0]).log_prob(x)
     torch.testing.assert_close(model.log_prob(x), theirs, rtol=0, atol=1e-9 if exact else 0.01)
+
+
+@pytest.mark.parametrize("least", [1.0, 0.01, 1e-5])
+def test_whitened_points_give_the_covariances_of_points_as_they_are(least):
+    # Two components far from zero, along random directions of which the narrowest is `least` wide.
+    # Iterations in double precision, without whitening, are what they are compared with.
+    k, d, n = 2, 40, 3000
+    rng = generator(0)
+    bases = torch.linalg.qr(torch.randn(k, d, d, generator=rng).double())[0]
+    roots = bases * torch.logspace(0, np.log10(least), d).double()
+    component = torch.arange(n) % k
+    x = (
+        30
+        + 2 * component[:, None]
+        + torch.einsum("nij,nj->ni", roots[component], torch.randn(n, d, generator=rng).double())
+    )
+    model = started("gmm", vectors(x), f"n_components={k}", "covariance=full", "reg_covar=0")
+    whitened = model.gaussians
+    assert type(whitened) is Whitened
+    plain = Full(whitened.log_weights, whitened.means, whitened.factors, 0.0)
+    single = whitened.prepared(x)[1].dtype == torch.float32
+    assert single == (least > 1e-5)
+    for _ in range(5):
+        joint, own = plain.joint(x), whitened.joint(x)
+        torch.testing.assert_close(own.logsumexp(1), joint.logsumexp(1), rtol=0, atol=0.01)
+        torch.testing.assert_close(own.softmax(1), joint.softmax(1), rtol=0, atol=1e-3)
+        r = joint.softmax(1)
+        plain = plain.maximised(plain.moments(plain.prepared(x), r))
+        whitened = whitened.maximised(whitened.moments(whitened.prepared(x), r))
+        # as multiples of the covariances, so that a narrow direction counts as much as a wide one
+        ratio = torch.linalg.solve_triangular(plain.factors, whitened.factors, upper=False)
+        one = torch.eye(d).double().expand(k, d, d)
+        torch.testing.assert_close(ratio, one, rtol=0, atol=1e-5)
+        shift = torch.linalg.solve_triangular(
+            plain.factors, (whitened.means - plain.means)[:, :, None], upper=False
+        )
+        assert shift.abs().max() < 1e-6
