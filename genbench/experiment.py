@@ -211,7 +211,7 @@ def build(config: dict, data: Data) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(fold(settings.seed, "weights"))
         model = make(data.spec, settings)
-    device = data.train.raw.device
+    device = data.train.device
     model = model.float() if device.type == "mps" else model  # mps has no double precision
     return model.to(device)
 

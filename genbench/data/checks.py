@@ -2,9 +2,11 @@
 
 import torch
 
+from genbench.data.lazy import Values, read_chunks
 from genbench.data.types import RawDataset, Split
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
+from genbench.utils.signals import check
 
 LARGEST_LABEL = 100_000  # labels below the largest one are counted, and networks are as wide
 
@@ -14,10 +16,14 @@ def check_values(source: RawDataset, name: str) -> None:
     for kind, x in (("point", source.x), ("test point", source.test_x)):
         if x is None or not x.is_floating_point():
             continue
-        bad = (~x.flatten(1).isfinite().all(1)).nonzero()
-        if len(bad):
-            what = f"{kind} {int(bad[0])} is not finite, counted from 0"
-            raise UserError(f"dataset={name}", what, fix="clean the data")
+        start = 0
+        for chunk in read_chunks(x):
+            check()
+            bad = (~chunk.flatten(1).isfinite().all(1)).nonzero()
+            if len(bad):
+                what = f"{kind} {start + int(bad[0])} is not finite, counted from 0"
+                raise UserError(f"dataset={name}", what, fix="clean the data")
+            start += len(chunk)
 
 
 def check_labels(source: RawDataset, name: str) -> None:
@@ -35,7 +41,7 @@ def check_labels(source: RawDataset, name: str) -> None:
             _check_label_values(x, y, kind, key)
 
 
-def _check_label_values(x: torch.Tensor, y: torch.Tensor, kind: str, key: str) -> None:
+def _check_label_values(x: Values, y: torch.Tensor, kind: str, key: str) -> None:
     if y.is_floating_point() or y.dim() != 1 or len(y) != len(x):
         what = f"expected a whole number as the label of each {kind} point"
         got = f"{len(x)} points, and labels {list(y.shape)} of type {y.dtype}"

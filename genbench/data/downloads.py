@@ -61,7 +61,7 @@ def fetched(downloads: Sequence[Download], folder: Path, key: str, otherwise: st
     try:
         if not all(_is_valid(folder, download) for download in downloads):
             folder.mkdir(parents=True, exist_ok=True)
-            with _exclusive(folder):
+            with exclusive(folder, f"which is downloading into {folder}"):
                 for download in downloads:
                     if not _is_valid(folder, download):  # again: another process may have been here
                         _fetch(download, folder, key, otherwise)
@@ -96,8 +96,10 @@ def _chunks(content: BinaryIO) -> Iterator[bytes]:
 
 
 @contextmanager
-def _exclusive(folder: Path) -> Iterator[None]:
-    """Hold the lock of the folder; waits for another process to finish or die."""
+def exclusive(folder: Path, why: str) -> Iterator[None]:
+    """Hold the lock of the folder, without what dead processes have left in it; waits for another
+    process, `why` says what for, to finish or die.
+    """
     lock, is_waiting = Lock(folder), False
     while not lock.held:
         check()
@@ -105,7 +107,7 @@ def _exclusive(folder: Path) -> Iterator[None]:
             lock.acquire()
         except InUse:
             if not is_waiting:
-                echo(f"waiting for another process, which is downloading into {folder}")
+                echo(f"waiting for another process, {why}")
             is_waiting = True
             time.sleep(0.05)
     try:

@@ -12,13 +12,16 @@ import torch
 
 from genbench.config.declarations import typed_dataset
 from genbench.data.checks import check_labels, check_values, classes_of, warn_of_unseen
+from genbench.data.lazy import LazyArray, read_chunks
 from genbench.data.noise import add_noise, requested_noise
+from genbench.data.prepared import remembered, stored
 from genbench.data.preprocessing import moments_of, resized
 from genbench.data.splits import hide_labels, keep_classes, split_points
 from genbench.data.types import Data, DataSpec, RawDataset, Reference, Split
 from genbench.settings.datasets import DatasetSettings, ImageSettings
 from genbench.utils.errors import UserError, plain
 from genbench.utils.imports import locate
+from genbench.utils.signals import check
 
 
 def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
@@ -74,8 +77,21 @@ def _source(s: DatasetSettings) -> RawDataset:
     check_values(source, s.name)
     check_labels(source, s.name)
     names, skipped = (tuple(map(plain, texts)) for texts in (source.names, source.skipped))
-    size = s.resize if isinstance(s, ImageSettings) else None
-    return resized(source._replace(names=names, skipped=skipped), size)
+    size, times = None, 1
+    if isinstance(s, ImageSettings):
+        size, times = s.resize, 4 if s.dequantize is True else 1  # as it turns bytes to floats
+    source = _moved_to_disk(source._replace(names=names, skipped=skipped), times)
+    return resized(source, size)
+
+
+def _moved_to_disk(source: RawDataset, times: int) -> RawDataset:
+    """The same data, with points in the cache folder that would take much of the memory."""
+    x, test_x = source.x, source.test_x
+    if isinstance(x, torch.Tensor):
+        x = stored(x, f"{len(x):,} points", times)
+    if isinstance(test_x, torch.Tensor):
+        test_x = stored(test_x, f"{len(test_x):,} test points", times)
+    return source._replace(x=x, test_x=test_x)
 
 
 def _reference(source: RawDataset, s: DatasetSettings) -> Reference | None:
@@ -99,11 +115,26 @@ def _images_digest(source: RawDataset) -> str:
 
 
 def _digest(splits: Iterable[Split]) -> str:
-    """The SHA-256 of all points and labels."""
+    """The SHA-256 of all points and labels. It is remembered for points that are in a file."""
+    splits = [*splits]
+    lazy = [split.raw.identity for split in splits if isinstance(split.raw, LazyArray)]
+    if not lazy:
+        return _computed_digest(splits)
+    in_memory = [
+        Split(torch.empty(0) if isinstance(split.raw, LazyArray) else split.raw, split.y)
+        for split in splits
+    ]
+    origin = {"lazy": lazy, "in_memory": _computed_digest(in_memory)}
+    return remembered(origin, lambda: _computed_digest(splits))
+
+
+def _computed_digest(splits: Iterable[Split]) -> str:
     digest = hashlib.sha256()
     for split in splits:
         for values in (split.raw, split.y):
             if values is not None:
                 digest.update(repr((values.dtype, values.shape)).encode())
-                digest.update(values.contiguous().numpy().data)
+                for chunk in read_chunks(values):
+                    check()
+                    digest.update(chunk.contiguous().numpy().data)
     return digest.hexdigest()

@@ -5,6 +5,8 @@ from functools import partial
 
 import torch
 
+from genbench.data.lazy import LazyArray
+from genbench.data.prepared import derived
 from genbench.data.types import Noise, RawDataset, Split
 from genbench.settings.datasets import DatasetSettings, ImageSettings
 from genbench.utils.errors import UserError
@@ -36,7 +38,15 @@ def add_noise(name: str, split: Split, noise: Noise, s: DatasetSettings) -> Spli
     is_dynamic = isinstance(s, ImageSettings) and "dynamic" in (s.binarize, s.dequantize)
     if is_dynamic and name == "train":
         return replace(split, noise=noise)
-    return Split(noise.draw(split.values(), generator(s.seed, noise.setting, name)), split.y)
+    rng = generator(s.seed, noise.setting, name)
+    if not isinstance(split.raw, LazyArray):
+        return Split(noise.draw(split.values(), rng), split.y)
+    origin = {"pixels": split.raw.identity, "scale": split.scale, "seed": [s.seed, name]}
+    origin |= {"noise": noise.setting, "cell": noise.cell}
+    dtype = torch.uint8 if noise.trials == 1 else torch.float32
+    drawn = (noise.draw(x, rng) for x in split.chunks())
+    what = f"{len(split):,} images of the {name} part with noise"
+    return Split(derived(origin, what, drawn, split.raw.shape, dtype), split.y)
 
 
 def binary(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:

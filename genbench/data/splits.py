@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import torch
 import torch.nn.functional as F
 
+from genbench.data.lazy import select
 from genbench.data.types import RawDataset, Split
 from genbench.settings.datasets import DatasetSettings, TestSizeSettings
 from genbench.utils.errors import UserError
@@ -80,7 +81,7 @@ def keep_classes(source: RawDataset, classes: list[int] | None) -> RawDataset:
     if not classes or not set(classes) <= set(known):
         raise UserError(key, "must name classes of the data", classes, f"choose from {known}")
     chosen = torch.isin(y, torch.tensor(classes))
-    source = source._replace(x=x[chosen], y=y[chosen])
+    source = source._replace(x=select(x, chosen), y=y[chosen])
     test_x, test_y = source.test_x, source.test_y
     if test_x is None or test_y is None:
         return source
@@ -88,7 +89,7 @@ def keep_classes(source: RawDataset, classes: list[int] | None) -> RawDataset:
     if not chosen.any():
         fix = f"choose from {test_y.unique().tolist()}"
         raise UserError(key, "leaves nothing to test on", classes, fix)
-    return source._replace(test_x=test_x[chosen], test_y=test_y[chosen])
+    return source._replace(test_x=select(test_x, chosen), test_y=test_y[chosen])
 
 
 def hide_labels(train: Split, s: DatasetSettings) -> Split:

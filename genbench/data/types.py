@@ -1,6 +1,6 @@
 """Types for data: what a loader returns, its splits, batches, and facts about one point.
 
-A split is one tensor on the device. It is read in batches that are slices of that tensor.
+A split is one tensor on the device, or an array in a file. It is read in batches that are slices.
 """
 
 import math
@@ -10,11 +10,11 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from genbench.data.lazy import Index, LazyArray, Values, read_chunks, select
 from genbench.utils import signals
 from genbench.utils.rng import generator
 
 READ_AT_ONCE = 16  # batches, on a GPU, where more points take no longer to read than few
-Index = slice | torch.Tensor  # positions along the first dimension
 
 
 class DataSpec(NamedTuple):
@@ -85,7 +85,7 @@ class Split:
     noise  drawn anew at every visit of a point
     """
 
-    raw: torch.Tensor
+    raw: Values
     y: torch.Tensor | None
     scale: float = 1.0
     noise: Noise | None = None
@@ -93,10 +93,47 @@ class Split:
     def __len__(self) -> int:
         return len(self.raw)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one point."""
+        return tuple(self.raw.shape[1:])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the values are once they are read."""
+        return self.raw.device
+
     def values(self, index: Index = slice(None)) -> torch.Tensor:
         """Data points as float32 [n, *shape], before noise."""
-        x = self.raw[index]
+        return self._scaled(self.raw[index])
+
+    def _scaled(self, x: torch.Tensor) -> torch.Tensor:
         return x.float() if self.scale == 1 else x.to(torch.float32, copy=True).mul_(self.scale)
+
+    def chunks(self) -> Iterator[torch.Tensor]:
+        """All points as `values` returns them, a chunk at a time.
+
+        Raises Interrupted between two chunks if the program is asked to stop.
+        """
+        for raw in read_chunks(self.raw):
+            signals.check()
+            yield self._scaled(raw)
+
+    def transformed(self, function: Callable[[torch.Tensor], torch.Tensor]) -> "Split":
+        """The points after a function of values [n, *shape] to float32 of the same shape, without
+        noise. Those in a file are read and transformed when they are asked for.
+        """
+        if not isinstance(self.raw, LazyArray):
+            return Split(function(self.values()), self.y)
+        lazy = LazyArray(
+            lambda rows: function(self.values(rows)),
+            len(self),
+            self.raw.point,
+            torch.float32,
+            key=f"{self.raw.identity} transformed",
+            device=self.device,
+        )
+        return Split(lazy, self.y)
 
     def batches(
         self, size: int, *, order: int | None = None, draw: int = 0, skip: int = 0
@@ -107,7 +144,7 @@ class Split:
         `skip` batches are left out. Raises Interrupted between two batches if the program is asked
         to stop.
         """
-        n, device = len(self), self.raw.device
+        n, device = len(self), self.device
         permutation = None
         if order is not None:
             rng = torch.Generator().manual_seed(order)
@@ -127,7 +164,8 @@ class Split:
 
     def at(self, index: Index) -> "Split":
         """The points at these positions."""
-        return replace(self, raw=self.raw[index], y=None if self.y is None else self.y[index])
+        y = None if self.y is None else self.y[index]
+        return replace(self, raw=select(self.raw, index), y=y)
 
     def first(self, n: int | None) -> "Split":
         """The first n points; None is all of them."""
@@ -160,7 +198,8 @@ class Density(Protocol):
 class RawDataset(NamedTuple):
     """What a loader returns: points to split into training and validation, and points to test on.
 
-    x, y            points [N, *shape], which times `scale` are the data; labels [N] or None
+    x, y            points [N, *shape], which times `scale` are the data; labels [N] or None. Points
+                    that do not fit the memory are a `LazyArray`
     test_x, test_y  the same for the test; if `test_x` is None, the setting `test_size` says how
                     many of the points are set aside for it
     unit, trials    as in `DataSpec`
@@ -170,9 +209,9 @@ class RawDataset(NamedTuple):
     ordered         whether the last points are for validation, rather than random ones
     """
 
-    x: torch.Tensor
+    x: Values
     y: torch.Tensor | None
-    test_x: torch.Tensor | None
+    test_x: Values | None
     test_y: torch.Tensor | None
     unit: bool
     scale: float = 1.0

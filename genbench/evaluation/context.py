@@ -102,7 +102,7 @@ class Evaluation:
 
     def rng(self, *purpose: str) -> torch.Generator:
         """The same noise at every evaluation, for one purpose."""
-        seed, device = self.model.settings.seed, self.data.train.raw.device
+        seed, device = self.model.settings.seed, self.data.train.device
         return generator(seed, "card", *purpose, device=device)
 
     def need(self, met: bool) -> None:

@@ -152,7 +152,7 @@ def _train(classifier: Classifier, part: Split) -> None:
     the same.
     """
     classifier.net = net = _network(
-        part.raw.shape[1:], classifier.classes
+        part.shape, classifier.classes
     )  # what a damaged file has left is gone
     of = -(-len(part) // BATCH)
     steps, done = min(STEPS, PASSES * of), 0

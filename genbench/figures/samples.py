@@ -68,7 +68,7 @@ def draw_samples(
 def show_density(scene: Scene, model: Model) -> torch.Tensor | None:
     if model.log_prob_kind != "exact":
         return None  # a bound on a density is none
-    device = scene.held_out.raw.device
+    device = scene.held_out.device
 
     def log_prob(x: torch.Tensor) -> torch.Tensor:
         return model.log_prob(x.to(device)).cpu()
@@ -88,7 +88,7 @@ def show_density(scene: Scene, model: Model) -> torch.Tensor | None:
 
 
 def show_score(scene: Scene, model: Model) -> torch.Tensor | None:
-    device = scene.held_out.raw.device
+    device = scene.held_out.device
     return plane.field(
         lambda x: model.score(x.to(device)),
         scene.plane,

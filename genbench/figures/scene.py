@@ -50,7 +50,7 @@ class Scene:
 
     def rng(self, purpose: str) -> torch.Generator:
         """The same noise at every call, for one purpose."""
-        return generator(self.seed, "pictures", purpose, device=self.held_out.raw.device)
+        return generator(self.seed, "pictures", purpose, device=self.held_out.device)
 
     def points(self, n: int) -> torch.Tensor:
         """The first n held-out points [n, *shape]."""

@@ -86,7 +86,7 @@ def draw_landscape(scene: Scene, model: Model, shown: Landscape) -> torch.Tensor
     """The function as contours over the plane, with data and samples on it."""
     if scene.kind != "plane":
         return None
-    device = scene.held_out.raw.device
+    device = scene.held_out.device
     clouds = {
         f"{scene.part} data": scene.points(1000),
         "samples": model.sample(1000, scene.rng("landscape")),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 
+from genbench.data.preprocessing import summed
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import available_if
 from genbench.models.ae import Autoencoder
@@ -64,9 +65,9 @@ class DAE(Autoencoder):
             self.register_buffer(name, torch.zeros(spec.shape))
 
     def initialise(self, train: Split, *, seed: int) -> None:
-        x = train.values()
-        self.mean.copy_(x.mean(0))
-        self.spread.copy_(x.std(0, correction=0))
+        found = summed(train, torch.float32)
+        self.mean.copy_(found.mean)
+        self.spread.copy_(found.deviation)
 
     def corrupt(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
         """A corrupted copy of x [n, *shape], with noise of the same shape."""

@@ -14,7 +14,7 @@ from genbench.models.gaussians import Gaussians
 from genbench.models.mixture import EMMixture, Mixture
 from genbench.settings.classical import GMMSettings, GradientGMMSettings
 from genbench.settings.run import RunSettings
-from genbench.stats.clustering import distance_rows
+from genbench.stats.clustering import starting_rows
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils.rng import generator
 from genbench.visualizations import MixtureComponents, Visualization
@@ -123,7 +123,7 @@ class GradientGMM(GaussianMixture, GradientModel):
 
     @torch.no_grad()
     def initialise(self, train: Split, *, seed: int) -> None:
-        x = distance_rows(train.values())
+        x = starting_rows(train, self.settings.n_components)
         begin = self.start(x, generator(seed, "start", 0, device=x.device))
         assert isinstance(begin, Gaussians)
         self.logits.copy_(begin.log_weights)

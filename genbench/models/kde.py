@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from genbench.data.lazy import LazyArray
+from genbench.data.prepared import fits
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.classical import KDESettings
@@ -66,10 +68,15 @@ class KDE(Model):
             raise UserError(
                 "dataset.limit", "a bandwidth needs two points at least", len(train), "more points"
             )
+        if isinstance(train.raw, LazyArray) and not fits(train.raw.nbytes):
+            what = f"kde keeps its {len(train):,} training points, which take much of the memory"
+            fix = "such as dataset.limit=10000, or let data take more of it by GENBENCH_MEMORY=0.5"
+            raise UserError("dataset.limit", what, fix=fix)
         self.seed = seed
 
     def initialise(self, train: Split, *, seed: int) -> None:
-        self.points, self.scale = train.raw, self.scale.new_tensor(train.scale)
+        raw = train.raw[:] if isinstance(train.raw, LazyArray) else train.raw
+        self.points, self.scale = raw, self.scale.new_tensor(train.scale)
 
     def step(self, batch: Batch) -> Logs:
         return {}

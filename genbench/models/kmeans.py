@@ -18,6 +18,7 @@ from genbench.stats.clustering import (
     plus_plus,
     squared_distances,
     squared_lengths,
+    starting_rows,
     totals,
 )
 from genbench.stats.products import wide
@@ -203,7 +204,7 @@ class GradientKMeans(Clustering, GradientModel):
 
     @torch.no_grad()
     def initialise(self, train: Split, *, seed: int) -> None:
-        x = distance_rows(train.values())
+        x = starting_rows(train, self.settings.n_components)
         rng = generator(seed, "start", 0, device=x.device)
         self.centres.copy_(x[plus_plus(x, self.settings.n_components, rng)])
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from genbench.data.preprocessing import moments
+from genbench.data.preprocessing import summed
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.run import RunSettings
@@ -81,10 +81,10 @@ class Standardized(Model):
 
     def part(self, train: Split) -> Split:
         """Training points, standardized."""
-        return Split(self.standard(train.values()), train.y)
+        return train.transformed(self.standard)
 
     def setup(self, train: Split, *, seed: int, steps: int) -> None:
-        mean, deviation = moments(train.values().to(self.mean))
+        mean, deviation = summed(train, self.mean.dtype).moments
         self.mean.copy_(mean)
         self.deviation.copy_(deviation)
         self.inner.setup(self.part(train), seed=seed, steps=steps)

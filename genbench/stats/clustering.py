@@ -9,7 +9,7 @@ import math
 
 import torch
 
-from genbench.data.types import spread
+from genbench.data.types import Split, spread
 from genbench.stats.products import in_cache, product, wide
 from genbench.utils import signals
 
@@ -17,10 +17,27 @@ SINGLE_FROM = 128  # values of a point from which on products take most of the t
 MANY_CENTRES = 32  # from which on k-means++ takes longer than sketching the points
 SAMPLE, DIRECTIONS = 4096, 96  # points that choose the subspace of a sketch; its dimensions
 
+# Numbers of the points among which components begin: so many are all taken, as those of MNIST, and
+# of more than these, fewer, but so many points for each component.
+MOST_TO_START, FEWER_TO_START, POINTS_EACH = 2**26, 2**24, 64
+
 
 def distance_rows(x: torch.Tensor) -> torch.Tensor:
     """Data [n, *shape] as rows [n, D] in the precision in which distances are computed."""
     return x.flatten(1).float() if x[0].numel() >= SINGLE_FROM else wide(x.flatten(1))
+
+
+def starting_rows(train: Split, k: int) -> torch.Tensor:
+    """Points [N, D] among which k components begin, as rows in which distances are computed.
+
+    They are all points, unless those are so many that they would take much memory. Then they are
+    evenly spread over all: a start needs few points for each component, and the epochs that follow
+    see all of them.
+    """
+    size = math.prod(train.shape)
+    if len(train) * size > MOST_TO_START:
+        train = train.spread(max(FEWER_TO_START // size, POINTS_EACH * k))
+    return distance_rows(train.values())
 
 
 def squared_distances(x: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.classical import EMSettings
-from genbench.stats.clustering import distance_rows
+from genbench.stats.clustering import starting_rows
 from genbench.stats.products import in_cache, wide
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -77,7 +77,7 @@ class EM(Model):
             raise UserError(key, what, "dynamic", f"{key}={train.noise.once}")
 
     def initialise(self, train: Split, *, seed: int) -> None:
-        x = distance_rows(train.values())
+        x = starting_rows(train, self.settings.n_components)
         for start in range(self.settings.n_init):
             self.init_params(start, x, generator(seed, "start", start, device=x.device))
 
@@ -116,9 +116,7 @@ class EM(Model):
         return in_cache(x, self.spec.size)
 
     def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
-        """Set the initial parameters of a start, given all points x [N, D] as rows in which
-        distances are computed.
-        """
+        """Set the initial parameters of a start, given the `starting_rows` x [N, D]."""
         raise NotImplementedError
 
     def e_step(self, start: int, x: torch.Tensor) -> Sums:

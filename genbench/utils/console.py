@@ -1,6 +1,9 @@
 """The console: lines for people, whatever the texts hold and even if a pipe is closed."""
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing import parent_process
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -41,3 +44,21 @@ class PipeSafeConsole(Console):
 def echo(text: str) -> None:
     """Print a line outside a run."""
     PipeSafeConsole(highlight=False, soft_wrap=True).print(plain(text), markup=False)
+
+
+@contextmanager
+def shown_progress(title: str, total: int) -> Iterator[Callable[[], None]]:
+    """A bar with the time left, for work outside a run; each call of what is yielded advances it.
+
+    Nothing is shown where the output is no terminal, or where other live lines may be.
+    """
+    console = PipeSafeConsole()
+    is_alone = sys.stdout is sys.__stdout__ and parent_process() is None
+    if not (console.is_terminal and is_alone):
+        yield lambda: None
+        return
+    from rich.progress import Progress  # takes a while to import
+
+    with Progress(*Progress.get_default_columns(), console=console, transient=True) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda: progress.advance(task)

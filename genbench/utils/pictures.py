@@ -1,9 +1,10 @@
 """Opening pictures that are not trusted: any file may claim to be one, of any size."""
 
 import io
+import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,39 @@ if TYPE_CHECKING:
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # EPS would start another program
 HEADER_READS = 100_000  # calls of `read` until a header is known; a real one takes hundreds
+
+
+class PillowWarnings:
+    """Filters for the warnings of Pillow, while at least one thread reads pictures: an enormous
+    picture is an error, and other warnings are ignored, also under python -W error.
+
+    They are set once for all threads, because Python's filters belong to the whole process.
+    """
+
+    def __init__(self) -> None:
+        self.lock, self.readers, self.filters = threading.Lock(), 0, ExitStack()
+
+    @contextmanager
+    def filtered(self) -> Iterator[None]:
+        """The filters are set at least until this ends."""
+        from PIL import Image  # heavy, and most commands open no picture
+
+        with self.lock:
+            self.readers += 1
+            if self.readers == 1:
+                self.filters.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.readers -= 1
+                if not self.readers:
+                    self.filters.close()
+
+
+PILLOW_WARNINGS = PillowWarnings()
 
 
 class PictureFile(io.BufferedReader):
@@ -65,6 +99,5 @@ def _header(file: PictureFile, formats: tuple[str, ...]) -> "Image.Image":
     """
     from PIL import Image  # heavy, and most commands open no picture
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with PILLOW_WARNINGS.filtered():
         return Image.open(file, formats=formats)

@@ -30,7 +30,7 @@ def decoded_lines(e: Evaluation) -> tuple[torch.Tensor, torch.Tensor]:
     for start in range(0, half, 50):
         pairs = slice(start, start + 50)
         at = slice(start * (STEPS + 1), (start + 50) * (STEPS + 1))
-        lines = ((1 - t) * a[pairs, None] + t * b[pairs, None]).to(e.test.raw.device)
+        lines = ((1 - t) * a[pairs, None] + t * b[pairs, None]).to(e.test.device)
         given = e.model.conditioned_on(None if y is None else y[at])
         found.append(
             e.values(given.decode(lines.flatten(0, 1)).cpu().double()).unflatten(0, lines.shape[:2])
