@@ -30,6 +30,7 @@ from genbench.training.defaults import resolve_auto
 from genbench.training.loop import Fitted, fit_work, is_drawn
 from genbench.training.memory import require_room_for_model
 from genbench.training.objective import final_work
+from genbench.training.stopping import Prune
 from genbench.utils.errors import UserError
 from genbench.utils.files import write_json
 from genbench.utils.imports import locate
@@ -58,15 +59,17 @@ def run_work(
     display: Display | None = None,
     device: str | None = None,
     load: Callable[[dict, torch.device], Data] | None = None,
+    prune: Prune | None = None,
 ) -> Calls[Trained | None]:
     """Run, or resume, the experiment that `config` describes in `folder`.
 
     `resume` is the command that would continue it, which the run prints; `title` is shown in its
     pictures; `display` shows its progress; `device` is where to compute, if not where the settings
-    say; `load` loads the data, if not `load_data`. Returns None if the folder holds the finished
-    run. UserError for what the user can fix.
+    say; `load` loads the data, if not `load_data`; `prune` says after each epoch why to end the run
+    early, if a search wants that. Returns None if the folder holds the finished run. UserError for
+    what the user can fix, and Pruned for a run that was ended.
     """
-    with Run(folder, config, resume, title, display) as recorder:
+    with Run(folder, config, resume, title, display, prune) as recorder:
         if recorder.record.done:
             recorder.display.echo(f"{recorder.title} is done already: {folder}")
             return None

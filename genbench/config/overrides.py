@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.overrides_parser import OverridesParser, create_functions
 from hydra.core.override_parser.types import (
     Glob,
+    IntervalSweep,
     Override,
     Quote,
     QuotedString,
@@ -59,10 +60,22 @@ def check_hydras_words(words: Iterable[str]) -> None:
             raise UserError(name, "is not for a command of genbench to set", value, fix)
 
 
+def log(start: int | float, end: int | float) -> IntervalSweep:
+    """A range in which a search takes small and large numbers alike, as `log(1e-4,1e-2)`."""
+    return IntervalSweep(start=float(start), end=float(end), tags={"log"})
+
+
+def _parser() -> OverridesParser:
+    """Hydra's grammar, with `log(a,b)` for its `tag(log,interval(a,b))`."""
+    functions = create_functions()
+    functions.register("log", log)
+    return OverridesParser(functions)
+
+
 def parsed(words: list[str]) -> list[Override]:
     """The overrides as Hydra reads them. UserError for words that its grammar does not allow."""
     try:
-        return OverridesParser.create().parse_overrides(words)
+        return _parser().parse_overrides(words)
     except RecursionError as error:
         raise UserError(
             "command line", "a value is nested too deeply", fix="write settings as NAME=VALUE"
@@ -76,7 +89,7 @@ def _unreadable(words: list[str]) -> UserError:
     bad = words[0]
     for bad in words:
         try:
-            OverridesParser.create().parse_override(bad)
+            _parser().parse_override(bad)
         except HydraException:
             break
     name, equals, value = bad.partition("=")
@@ -102,7 +115,7 @@ def jobs_of(words: list[str], registry: Registry) -> list[list[str]]:
                 override.key_or_group,
                 f"a sweep over combinations does not support {kind}",
                 override.input_line,
-                "list the values as NAME=1,2,3, or choose another hydra/sweeper",
+                "list the values as NAME=1,2,3, or search with hydra/sweeper=optuna",
             )
     require_few_jobs(overrides)
     values = {o.get_key_element(): _values(o, registry) for o in overrides}

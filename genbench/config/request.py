@@ -1,6 +1,6 @@
 """Checks a whole command before anything starts: every job and setting, without torch."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import Override
@@ -33,10 +33,7 @@ def check_request(
 
     `commands` are the words that would have been a command of their own, had they come first.
     """
-    check_hydras_words(words)
-    for word in words:
-        if "=" not in word and not word.startswith("~"):
-            raise _no_setting(word, words, registry, commands)
+    require_setting_words(words, registry, commands)
     overrides = parsed(words)
     for override in overrides:
         if override.is_sweep_override() and not is_sweep:
@@ -62,6 +59,16 @@ def check_request(
     return jobs
 
 
+def require_setting_words(
+    words: Sequence[str], registry: Registry, commands: Iterable[str] = ()
+) -> None:
+    """UserError for a word that sets nothing, or that sets what is not a command's to set."""
+    check_hydras_words(words)
+    for word in words:
+        if "=" not in word and not word.startswith("~"):
+            raise _no_setting(word, words, registry, commands)
+
+
 def require_given_once(overrides: Iterable[Override]) -> None:
     """UserError for a setting that is given twice, as one of the values would be lost."""
     given: dict[str, str] = {}
@@ -76,7 +83,7 @@ def require_given_once(overrides: Iterable[Override]) -> None:
 
 
 def _no_setting(
-    word: str, words: list[str], registry: Registry, commands: Iterable[str]
+    word: str, words: Sequence[str], registry: Registry, commands: Iterable[str]
 ) -> UserError:
     """The error for a word that sets nothing."""
     choices = [f"{group}={word}" for group in GROUPS if word in registry.names(group)]

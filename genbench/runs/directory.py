@@ -3,9 +3,9 @@
 A run leaves these files in its folder:
 
 config.yaml     the resolved settings
-status.json     running, done, failed or interrupted, the last epoch and step, and the length that
-                the run was given; once it is done, the names of its last checkpoint and of the
-                file of what was fitted after training
+status.json     running, done, failed, interrupted or pruned (ended early by a search), the last
+                epoch and step, and the length that the run was given; once it is done, the names of
+                its last checkpoint and of the file of what was fitted after training
 run.log         every line of the run, with the traceback of a failure
 skipped.txt     files that were left out of the data, if any
 metrics.jsonl   a line per logged epoch
@@ -46,7 +46,7 @@ from genbench.utils.text import quoted
 
 SPLITS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
 EVENTS = "events.out.tfevents.genbench"
-STATES = ("running", "done", "failed", "interrupted")
+STATES = ("running", "done", "failed", "interrupted", "pruned")
 MOVED = {  # modules of loaders by their names in version 0.1, which its runs have on record
     "genbench.datasets": "genbench.data.published",
     "genbench.densities": "genbench.data.synthetic",

@@ -1,6 +1,7 @@
 """run.log: every line of a run, its warnings, and the traceback of its failure."""
 
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from pathlib import Path
@@ -9,6 +10,7 @@ from genbench.utils.console import echo
 from genbench.utils.errors import plain
 from genbench.utils.files import AppendOnlyFile, CannotWrite
 from genbench.utils.lock import Lock
+from genbench.utils.text import number
 
 logger = logging.getLogger("genbench")
 SOURCES = (logger, logging.getLogger("py.warnings"))
@@ -60,3 +62,12 @@ class LogFile(logging.Handler):
                 echo(f"warning: {self.path.name} was removed or replaced, and is begun anew")
             lines = map(plain, self.format(record).split("\n"))
             self.file.append("".join(f"{line}\n" for line in lines).encode())
+
+
+def all_terms(point: Mapping[str, Mapping[str, float]]) -> str:
+    """All terms of an epoch by part of the data, in a line."""
+    parts = [
+        f"{part} " + " ".join(f"{name} {number(value)}" for name, value in numbers.items())
+        for part, numbers in point.items()
+    ]
+    return "  ".join(parts)

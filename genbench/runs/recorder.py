@@ -20,7 +20,7 @@ from genbench.runs.checkpoints import checkpoints, write_finished
 from genbench.runs.curve_files import CurveFiles
 from genbench.runs.directory import Record
 from genbench.runs.facts import machine, peak_memory_mib, reset_peak_memory
-from genbench.runs.log_file import LogFile
+from genbench.runs.log_file import LogFile, all_terms
 from genbench.runs.optional_writes import OptionalWrites
 from genbench.runs.picture_files import PictureFiles, pictures_in
 from genbench.runs.progress import Display
@@ -28,12 +28,12 @@ from genbench.settings.fields import is_auto
 from genbench.settings.run import RunSettings
 from genbench.training.loop import Fitted, Position
 from genbench.training.memory import out_of_memory
-from genbench.training.stopping import EarlyStopping
+from genbench.training.stopping import EarlyStopping, Prune
 from genbench.utils import signals
-from genbench.utils.errors import UserError, lacks_memory, plain
+from genbench.utils.errors import Pruned, UserError, lacks_memory, plain
 from genbench.utils.files import CannotWrite, finite, sweep_temporaries, write, write_json
 from genbench.utils.lock import Lock
-from genbench.utils.text import counted, number, quoted
+from genbench.utils.text import counted, quoted
 
 logger = logging.getLogger("genbench")
 
@@ -51,12 +51,13 @@ class Run:
         resume: str = "",
         title: str = "",
         display: Display | None = None,
+        prune: Prune | None = None,
     ) -> None:
-        """`resume` is the command that continues the run, `title` is shown in pictures."""
+        """`resume` continues the run, `title` is on pictures, `prune` says why to end it."""
         self.folder, self.config, self.settings = Path(folder), config, typed(config)
         self.resume = resume or f"genbench resume {quoted(self.folder)}"
         self.title = title or f"{config['model']['name']} on {config['dataset']['name']}"
-        self.display = display or Display(self.title)
+        self.display, self.prune = display or Display(self.title), prune
         self.record, self.lock = Record(self.folder, config), Lock(self.folder)
         self.log_file = LogFile(self.folder / "run.log", self.lock)
         optional = OptionalWrites(self.echo)
@@ -100,20 +101,22 @@ class Run:
     ) -> None:
         self.display.close()
         failure: UserError | None = None
-        if error is not None and not signals.is_request_to_stop(error):
+        state, reason = "interrupted", {}
+        if isinstance(error, Pruned):
+            state, reason = "pruned", {"reason": str(error)}
+        elif error is not None and not signals.is_request_to_stop(error):
             failure = error if isinstance(error, UserError) else self._explain(error)
             logger.error("failed\n%s", "".join(traceback.format_exception(error)))
+            state, reason = "failed", {"reason": str(failure)}
         with suppress(CannotWrite):  # the disk may be too full to say that it is full
-            # Without the lock the folder is gone, or another run's. A run that was refused at once
-            # leaves the status of an earlier one alone.
+            # The folder may be gone, or another run's; a run refused at once leaves its status.
             is_ours = self.lock.held and (self.owns_status or not self.record.status)
-            if failure is not None and is_ours:
-                self._write_status("failed", reason=str(failure))
-            elif error is not None and is_ours:
-                self._write_status("interrupted")
+            if error is not None and is_ours:
+                self._write_status(state, **reason)
         if error is not None and failure is None:
             steps = counted(self.checkpointing.step, "step")
-            self.echo(f"interrupted after {steps}; go on with: {self.resume}")
+            what = reason.get("reason", f"interrupted after {steps}")
+            self.echo(f"{what}; go on with: {self.resume}")
         self.log_file.detach()
         self.lock.release()
         if failure is not None and failure is not error:
@@ -182,13 +185,11 @@ class Run:
         """Keep the terms of an epoch by part of the data, and show them."""
         self._check_folder()
         self.curves.add(epoch, {**point, "time": {"images_per_second": images_per_second}})
-        parts = [
-            f"{part} " + " ".join(f"{name} {number(value)}" for name, value in numbers.items())
-            for part, numbers in point.items()
-        ]
         speed = f"{images_per_second:,.0f}/s"
-        logger.info("epoch %d  %s  %s", epoch, "  ".join(parts), speed)
+        logger.info("epoch %d  %s  %s", epoch, all_terms(point), speed)
         self.display.epoch(epoch, point, speed)
+        if self.prune and (why := self.prune(epoch, self.checkpointing.length["epochs"], point)):
+            raise Pruned(why)
 
     def draw(self, epoch: int, model: Model, data: Data) -> None:
         """Draw the pictures of an epoch, as PNG files and in TensorBoard."""
@@ -226,8 +227,7 @@ class Run:
 
     def save_posthoc(self, state: dict[str, torch.Tensor]) -> None:
         """Keep what the model fitted after training."""
-        path = write_finished(self.folder, state)
-        self.posthoc = path.name if path is not None else None
+        self.posthoc = path.name if (path := write_finished(self.folder, state)) else None
 
     def show_measuring(self, i: int, total: int, name: str) -> None:
         """Show that the i-th of `total` measures begins."""

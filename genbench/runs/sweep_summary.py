@@ -9,6 +9,7 @@ from genbench.utils.schema import JOB, fault
 
 SUMMARY = "sweep_summary.json"
 Launcher = dict[str, str | int]  # its name, and those of its settings that `resume` needs
+Search = dict[str, str | int | list[str] | None]  # the options of a search
 
 
 def is_sweep(folder: Path) -> bool:
@@ -29,12 +30,26 @@ def recorded_launcher(folder: Path) -> Launcher:
     return read_json_or_empty(folder / SUMMARY, form).get("launcher", {})
 
 
-def write_summary(folder: Path, command: list[str], launcher: Launcher, jobs: list[dict]) -> None:
+def recorded_search(folder: Path) -> Search:
+    """The options of the search in a folder; empty if there is none, or not in this form."""
+    form = {"search": {str: (str, int, [str], None)}}
+    return read_json_or_empty(folder / SUMMARY, form).get("search", {})
+
+
+def write_summary(
+    folder: Path,
+    command: list[str],
+    launcher: Launcher,
+    jobs: list[dict],
+    search: Search | None = None,
+) -> None:
     """Write the summary of a sweep if it says something new. CannotWrite if there is no room.
 
     A file of this name that is no such summary is set aside, as it may be a user's own.
     """
-    file, summary = folder / SUMMARY, {"command": command, "launcher": launcher, "jobs": jobs}
+    file, summary = folder / SUMMARY, {"command": command, "launcher": launcher}
+    summary |= {"search": search} if search else {}
+    summary["jobs"] = jobs
     before = read_json_or_empty(file, {"command": [str], "jobs": list})
     if before == summary:
         return

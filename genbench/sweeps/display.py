@@ -15,7 +15,7 @@ from genbench.utils.console import PipeSafeConsole
 from genbench.utils.errors import UserError, plain, report
 from genbench.utils.text import counted, duration
 
-STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow"}
+STYLES = {"done": "green", "failed": "bold red", "interrupted": "yellow", "pruned": "cyan"}
 LONG = 60.0  # seconds that a job still takes, from which on its line says so
 PAUSE = 0.1  # seconds at least between two epochs that a worker process reports
 

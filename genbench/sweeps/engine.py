@@ -26,8 +26,14 @@ from genbench.config.registry import Registry
 from genbench.config.request import check_request
 from genbench.report.own_files import require_own_pages
 from genbench.runs.directory import Record
-from genbench.runs.sweep_summary import SUMMARY, recorded_launcher, require_no_run
+from genbench.runs.sweep_summary import (
+    SUMMARY,
+    recorded_launcher,
+    recorded_search,
+    require_no_run,
+)
 from genbench.sweeps.bundles import likeness
+from genbench.sweeps.goals import search_goals
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import composed_registry
 from genbench.sweeps.launchers import (
@@ -38,6 +44,17 @@ from genbench.sweeps.launchers import (
     launcher_words,
     split_options,
 )
+from genbench.sweeps.pruning import pruner_of
+from genbench.sweeps.search_space import search_space
+from genbench.sweeps.search_words import (
+    OURS,
+    chosen_sweeper,
+    is_search,
+    search_words,
+    searched_again,
+    with_objective_renamed,
+)
+from genbench.sweeps.study import require_optuna
 from genbench.sweeps.sweep import Job, Sweep
 from genbench.utils import signals
 from genbench.utils.console import echo
@@ -56,15 +73,22 @@ def sweep_command(
     `commands` are words that would have been a command of their own. `device` is where to compute,
     if not where the jobs say. UserError, before any job starts, if one of them cannot run.
     """
+    if is_search(words):
+        require_optuna()
+        words = with_objective_renamed(words, registry)
     words, options = split_options(words)
-    words += launcher_words(words, options)
+    words += [*launcher_words(words, options), *search_words(words, options)]
     check_hydras_words(words)
     settings = without_hydras(words)
-    task = JobTask(tuple(settings), objective=options.get("optimize"), device=device)
-    sweepers = [word for word in words if re.match(r"\+*hydra/sweeper=", word)]
-    if sweepers and not sweepers[-1].endswith("=genbench"):
-        return _with_another_sweeper(words, task, registry)
-    jobs = check_request(settings, registry, commands, is_sweep=True)
+    if is_search(words):
+        space = search_space(settings, registry, commands)
+        pruner_of(options, search_goals(options, space, registry))
+        jobs, task = [space.overrides(space.corners()[0])], JobTask(tuple(settings), device=device)
+    else:
+        task = JobTask(tuple(settings), objective=options.get("optimize"), device=device)
+        if chosen_sweeper(words) != OURS:
+            return _with_another_sweeper(words, task, registry)
+        jobs = check_request(settings, registry, commands, is_sweep=True)
     # What a folder's name refers to has the values of the first job. A sweep's list of values is
     # no config: settings that only some models have would be refused.
     first = [*jobs[0]] if jobs else []
@@ -118,7 +142,7 @@ def run_sweep(
 
 
 def _launch(sweep: Sweep, task: JobTask, hydra_context: HydraContext, config: DictConfig) -> None:
-    """Hand the unfinished jobs to the launcher. A request to stop is recorded and raised again."""
+    """Hand the unfinished jobs to the launcher."""
     sweep.announce()
     jobs = sweep.startable()
     sweep.save()
@@ -128,6 +152,25 @@ def _launch(sweep: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
         labels=tuple(labels[id(job)] for job in jobs),
         numbers=tuple(sweep.jobs.index(job) + 1 for job in jobs),
         total=len(sweep.jobs),
+    )
+    launch_jobs(sweep, jobs, task, hydra_context, config)
+    sweep.show_state()
+
+
+def launch_jobs(
+    sweep: Sweep,
+    jobs: Sequence[Job],
+    task: JobTask,
+    hydra_context: HydraContext,
+    config: DictConfig,
+) -> None:
+    """Hand some jobs of a sweep to the launcher, and record how they ended. A request to stop is
+    recorded and raised again.
+
+    `task` knows what the jobs are called on the screen.
+    """
+    task = replace(
+        task,
         resume=sweep.resume,
         process=os.getpid(),
         devices=frozenset(job.config["device"] for job in jobs),
@@ -154,7 +197,6 @@ def _launch(sweep: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
         raise
     sweep.gather()
     sweep.save()
-    sweep.show_state()
 
 
 class SweepWatcher:
@@ -170,7 +212,11 @@ class SweepWatcher:
 
     def ended(self, index: int, failure: UserError | None) -> None:
         """Record how a job ended."""
-        self.sweep.note(self.jobs[index], "failed" if failure else "done", str(failure or ""))
+        job = self.jobs[index]
+        status = {} if failure else Record(job.folder, job.config).status
+        is_pruned = status.get("state") == "pruned"
+        state = "failed" if failure else "pruned" if is_pruned else "done"
+        self.sweep.note(job, state, str(failure or status.get("reason", "")))
 
     def killed(self, index: int, failure: UserError) -> None:
         """Record that a job was given up, also in the status that its process has left behind."""
@@ -222,5 +268,6 @@ def resume_sweep(
             raise UserError(str(folder / SUMMARY), "holds more than plain settings", word, fix)
     place = f"hydra.sweep.dir={hydra_value(str(folder.absolute()))}"
     launcher = chosen_again(recorded_launcher(folder))
+    launcher += searched_again(recorded_search(folder), options or {})
     changed = [f"{name}={value}" for name, value in (options or {}).items()]
     return sweep_command([*words, *launcher, *changed, place], registry, device=device)

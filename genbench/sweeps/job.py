@@ -15,9 +15,11 @@ from genbench.runs.directory import Record
 from genbench.runs.summary import brief_run
 from genbench.sweeps.bundles import Likeness
 from genbench.sweeps.display import ForwardingDisplay, JobDisplay, JobTable, TabledJobDisplay
+from genbench.sweeps.goals import chosen_number, numbers_of
 from genbench.sweeps.launch import composed_registry, execution, failure_of, plain_config
+from genbench.sweeps.pruning import Pruning
 from genbench.utils import signals
-from genbench.utils.errors import UserError, report
+from genbench.utils.errors import Pruned, UserError, report
 from genbench.utils.files import read_json_or_empty
 from genbench.utils.imports import importing
 from genbench.utils.schema import METRICS
@@ -48,9 +50,9 @@ class JobTask:
     compute, if not where the settings say. `objective` names the number that a job returns.
     `threads` is how many a job uses; None is what its libraries choose. `devices` are the values of
     `device` of all jobs, where they are known, and `likenesses` say of each job with which others
-    it could be trained together. In a worker of our launcher, `send` sends the place of a job among
-    those that run together and what it shows, and `is_shown` is whether the other process has live
-    lines.
+    it could be trained together. `pruning` ends hopeless trials of a search. In a worker of our
+    launcher, `send` sends the place of a job among those that run together and what it shows, and
+    `is_shown` is whether the other process has live lines.
     """
 
     words: tuple[str, ...] = ()
@@ -65,6 +67,7 @@ class JobTask:
     threads: int | None = None
     devices: frozenset[str] = frozenset()
     likenesses: tuple[Likeness | None, ...] = ()
+    pruning: Pruning | None = None
     send: Callable[..., None] | None = None
     is_shown: bool = False
 
@@ -133,17 +136,23 @@ class JobTask:
         """A job that has begun; ends with its objective, when its end is shown and noted."""
         from genbench.evaluation.registry import headlines
 
-        watcher, failure = self._watcher_here(), None
+        watcher, failure, pruned = self._watcher_here(), None, ""
         try:
             config = plain_config(job.config)
             options = {"display": display, "device": self.device, "load": load}
+            if self.pruning is not None:
+                options["prune"] = self.pruning.of_job(job.index)
             yield from execution(config, job.folder, job.registry, self.resume, **options)
+        except Pruned as end:
+            pruned = str(end)
         except BaseException as error:
             if signals.is_request_to_stop(error):
                 display.ended("interrupted")
                 raise
             failure = failure_of(error)
-        if failure is None:
+        if pruned:
+            display.ended("pruned", [pruned])
+        elif failure is None:
             found = read_json_or_empty(job.folder / "metrics.json", METRICS)
             display.ended("done", brief_run(found, headlines()))
         else:
@@ -153,7 +162,7 @@ class JobTask:
             record.write_status("failed", reason=str(failure))  # no run was there to record it
         if watcher is not None:
             watcher.ended(job.index, failure)
-        return math.nan if failure else objective_of(job.folder, self.objective)
+        return math.nan if failure or pruned else objective_of(job.folder, self.objective)
 
     def _display(self, job: "PlacedJob", place: int, is_alone: bool) -> JobDisplay:
         """The lines of a job. Jobs that run at the same time have no live line."""
@@ -195,16 +204,15 @@ def objective_of(folder: Path, name: str | None) -> float:
     part of the data, such as validation.nll. If the run has no such number, an error is printed
     and NaN is returned.
     """
-    found = read_json_or_empty(folder / "metrics.json", METRICS)
-    criterion = found.get("cost", {}).get("criterion")
-    wanted = [name] if name else [f"{part}.{criterion}" for part in ("validation", "train")]
-    numbers = {entry["name"]: entry["value"] for entry in found.get("card", [])}
-    for part in ("train", "validation", "test", "cost", "time"):
-        numbers |= {f"{part}.{key}": value for key, value in found.get(part, {}).items()}
-    for choice in wanted:
-        if isinstance(numbers.get(choice), (int, float)):
-            return float(numbers[choice])
+    cost = read_json_or_empty(folder / "metrics.json", METRICS).get("cost", {})
+    usual = [f"{part}.{cost.get('criterion')}" for part in ("validation", "train")]
+    numbers = numbers_of(folder)
+    for choice in [name] if name else usual:
+        if choice in numbers:
+            return numbers[choice]
     if name:
-        has = ", ".join(sorted(key for key, value in numbers.items() if isinstance(value, float)))
-        report(UserError("optimize", "the run has no such number", name, f"choose from {has}"))
+        try:
+            return chosen_number(numbers, name)
+        except UserError as error:
+            report(error)
     return math.nan

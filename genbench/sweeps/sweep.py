@@ -35,6 +35,7 @@ from genbench.utils.files import CannotWrite, kind, sweep_temporaries
 from genbench.utils.lock import Lock
 from genbench.utils.text import counted, quoted
 
+ENDED = ("done", "pruned")  # the states of jobs that there is nothing left to do for
 ABOVE = re.compile(r"(?<==)/.*/(?=[^/])")  # of a setting that is a path, all but its last part
 
 
@@ -89,6 +90,7 @@ class Sweep:
         self.words = absolute(_own(words), [job.config for job in self.jobs], registry)
         self.done_before = 0  # jobs that an earlier command has done
         self.launcher = recorded_launcher(folder)  # of the earlier command, until another starts
+        self.search: dict = {}  # the options of a search
 
     def find_folders(self) -> None:
         """Find the folder that has a job's settings already, or choose a new one, for every
@@ -120,7 +122,7 @@ class Sweep:
 
     def unfinished(self) -> list[Job]:
         """The jobs that are not done, each once."""
-        return [job for job in self.jobs if job.state != "done" and job.first is None]
+        return [job for job in self.jobs if job.state not in ENDED and job.first is None]
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -175,21 +177,21 @@ class Sweep:
                 for folder, config in runs(self.folder, self.registry)
             ]
         for job in self.jobs:
-            if job.first is not None or job.state in ("done", "failed"):
+            if job.first is not None or job.state in (*ENDED, "failed"):
                 continue
             record = Record(job.folder, job.config)
             status, was = record.status, job.state
             job.state, job.reason = status.get("state", "pending"), status.get("reason", "")
             if status.get("config") not in (None, *digests(job.config)):
                 job.state, job.reason = "failed", "its directory holds a run with other settings"
-            elif "running" in (job.state, was) or (job.state == "done" and not record.done):
+            elif job.state == "done" or (job.state != "pruned" and "running" in (job.state, was)):
                 job.state = "done" if record.done else "interrupted"
         self._mark_duplicates()
 
     @property
     def status(self) -> int:
         """The exit status."""
-        return int(any(job.state != "done" for job in self.jobs))
+        return int(any(job.state not in ENDED for job in self.jobs))
 
     def draw(self) -> None:
         """Draw the curves that the runs make, and report on all of them."""
@@ -222,7 +224,7 @@ class Sweep:
         """
         jobs = [self._row(job) for job in self.jobs]
         try:
-            write_summary(self.folder, self.words, self.launcher, jobs)
+            write_summary(self.folder, self.words, self.launcher, jobs, self.search)
         except CannotWrite as error:  # the runs themselves are on record
             if is_needed:
                 report(error)
@@ -250,10 +252,11 @@ class Sweep:
         for reason, failed in reasons.items():
             if failed > 1:
                 echo(f"{failed} jobs failed: {reason}")
-        done = sum(job.state == "done" for job in self.jobs)
+        states = Counter(job.state for job in self.jobs)
+        pruned = f", {states['pruned']} pruned" if states["pruned"] else ""
         already = f" ({self.done_before} already)" if self.done_before else ""
         jobs = counted(len(self.jobs), "job")
-        echo(f"{done} of {jobs} done{already}: {quoted(self.folder / SUMMARY)}")
+        echo(f"{states['done']} of {jobs} done{already}{pruned}: {quoted(self.folder / SUMMARY)}")
 
 
 def runs(folder: Path, registry: Registry) -> Iterator[tuple[Path, dict]]:

@@ -1,5 +1,6 @@
 """Early stopping on the validation data."""
 
+from collections.abc import Callable
 from typing import Any
 
 from genbench.data.types import Data
@@ -7,6 +8,9 @@ from genbench.model import Model
 from genbench.settings.groups import EarlyStoppingSettings
 from genbench.settings.run import RunSettings
 from genbench.utils.errors import UserError
+
+# Why to end a run after an epoch of so many, with these terms by part of the data; "" goes on.
+Prune = Callable[[int, int, dict[str, dict[str, float]]], str]
 
 
 class EarlyStopping:

@@ -21,6 +21,10 @@ class UserError(ValueError):
         return type(self), (self.key, self.what, self.got, self.fix, self.code)
 
 
+class Pruned(Exception):
+    """A search has ended a run early, as others do better; no failure. Its text says why."""
+
+
 def plain(text: str) -> str:
     """A text of unknown origin as one line that can be printed and drawn.
 

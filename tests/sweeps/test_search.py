@@ -1,0 +1,153 @@
+"""Searches by Optuna: trials that are killed, repeated, pruned or run at once, and what is left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from helpers.sweeps import states
+
+pytest.importorskip("optuna", "5", reason="needs genbench[optuna]")
+pytestmark = pytest.mark.engines
+
+TINY = [
+    *("model=beta-vae", "dataset=moons", "dataset.limit=200", "hidden=[8]", "device=cpu"),
+    *("evaluation=none", "draw_every=1000000", "save_every=1", "batch_size=50"),
+]
+SEARCH = ["-m", "hydra/sweeper=optuna", *TINY, "beta=interval(0.1,10)", "lr=log(1e-4,1e-1)"]
+NLL = ["objective=validation.nll", "direction=minimize"]
+
+
+def tried(folder="sweep"):
+    """The trials of a search as its search.json has them."""
+    return json.loads((Path(folder) / "search.json").read_text())["trials"]
+
+
+def outcomes(folder="sweep"):
+    return [(one["settings"], one["state"], one["values"], one["epochs"]) for one in tried(folder)]
+
+
+def study(folder):
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    storage = JournalStorage(JournalFileBackend(str(Path(folder) / "study.journal")))
+    return optuna.load_study(study_name="genbench", storage=storage)
+
+
+def test_a_search_that_was_killed_at_its_seventh_trial_ends_as_if_it_had_not_been(
+    genbench, uncurved, tmp_path
+):
+    words = [*SEARCH, *NLL, "epochs=6", "trials=20", "jobs=1"]
+    command = [sys.executable, "-m", "genbench", *words, "hydra.sweep.dir=killed"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        while not [*tmp_path.glob("killed/007_*/checkpoint-*")]:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert len(study("killed").trials) == 7
+    damaged = Path("killed/study.journal")
+    damaged.write_bytes(damaged.read_bytes() + b'{"op_code": 4, "wor')  # as by a full disk
+    done = genbench("resume", "killed")
+    assert done.returncode == 0 and "6 done already" in done.stdout, done
+    assert "resuming after" in next(Path("killed").glob("007_*/run.log")).read_text()
+    assert len(study("killed").trials) == len(tried("killed")) == 20
+    assert not any("001_" in line and "started" in line for line in done.stdout.splitlines())
+    genbench(*words, "hydra.sweep.dir=whole")
+    assert outcomes("killed") == outcomes("whole")
+    counts = Counter(states("whole"))
+    assert counts["pruned"] > 3 and counts["done"] + counts["pruned"] == 20
+    again = genbench(*words, "hydra.sweep.dir=whole", "trials=21")
+    assert again.returncode == 2 and "given twice" in again.stderr
+    more = genbench("resume", "whole", "trials=21")
+    assert more.returncode == 0 and "20 done already" in more.stdout
+    assert len(tried("whole")) == 21 and outcomes("whole")[:20] == outcomes("killed")
+
+
+@pytest.mark.parametrize(
+    "launcher", [["jobs=2"], ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]]
+)
+def test_trials_run_at_once_under_any_launcher_and_are_pruned_there(
+    launcher, genbench, uncurved, monkeypatch
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for joblib
+    words = [*SEARCH, *NLL, "epochs=6", "trials=8", "pruner=median", "hydra.sweep.dir=sweep"]
+    done = genbench(*words, *launcher)
+    assert done.returncode == 0 and len(tried()) == 8
+    pruned = [one for one in tried() if one["state"] == "pruned"]
+    assert pruned and all(one["epochs"] < 6 for one in pruned)
+    for one in tried():
+        status = json.loads(Path("sweep", one["directory"], "status.json").read_text())
+        assert status["state"] == one["state"]
+        if one["state"] == "done":
+            metrics = json.loads(Path("sweep", one["directory"], "metrics.json").read_text())
+            assert one["values"] == [metrics["validation"]["nll"]]
+    assert [trial.state.name for trial in study("sweep").trials].count("PRUNED") == len(pruned)
+
+
+def test_two_objectives_leave_a_front_that_no_trial_beats(genbench, uncurved):
+    goals = ["objective=[rate,distortion]", "direction=[minimize,minimize]"]
+    genbench(*SEARCH, *goals, "epochs=3", "trials=6", "jobs=1", "hydra.sweep.dir=sweep")
+    front = [one["values"] for one in tried() if one["is_best"]]
+    assert front and all(one["state"] == "done" for one in tried())
+    for a in (one["values"] for one in tried()):
+        assert not any(a[0] < b[0] and a[1] < b[1] for b in front)
+    importances = json.loads(Path("sweep/search.json").read_text())["importances"]
+    assert [{*one} for one in importances] == [{"beta", "lr"}] * 2
+
+
+def test_a_failed_trial_is_repeated_by_the_next_command_and_counts_once(
+    genbench, uncurved, tmp_path
+):
+    words = [*SEARCH[:2], "model=pca", "dataset.limit=60", "latent_dim=interval(2,90)", *NLL[:0]]
+    words += ["objective=validation.squared_error", "evaluation=none", "jobs=1", "trials=6"]
+    done = genbench(*words, "hydra.sweep.dir=sweep")
+    failed = [one["number"] for one in tried() if one["state"] == "failed"]
+    assert done.returncode == 1 and failed and "latent_dim" in done.stderr
+    before = tried()
+    assert genbench("resume", "sweep").returncode == 1
+    assert tried() == before and len(study("sweep").trials) == 6 + len(failed)
+    duplicates = genbench(*words[:-1], "trials=1", "latent_dim=2,3", "hydra.sweep.dir=other")
+    assert duplicates.returncode == 2 and "latent_dim: is given twice" in duplicates.stderr
+
+
+def test_trials_with_the_same_settings_share_a_run(genbench, uncurved):
+    words = [*SEARCH[:2], "model=pca", "dataset.limit=60", "latent_dim=2,3", "evaluation=none"]
+    words += ["objective=validation.squared_error", "trials=8", "jobs=1", "hydra.sweep.dir=sweep"]
+    assert genbench(*words).returncode == 0
+    assert len(tried()) == 8 and len({one["directory"] for one in tried()}) == 2
+    assert len([*Path("sweep").glob("*/status.json")]) == 2
+    other = genbench(*words[:-4], "objective=validation.squared_error", "seed=1", *words[-3:])
+    assert other.returncode == 2 and "seed: the search in" in other.stderr
+
+
+def test_a_search_for_a_number_that_runs_do_not_have_stops(genbench, uncurved):
+    words = [*SEARCH, "objective=validation.bits", "epochs=2", "trials=9", "jobs=1"]
+    done = genbench(*words, "hydra.sweep.dir=sweep")
+    assert done.returncode == 1 and len(tried()) == 3
+    assert "optimize: the run has no such number (got validation.bits)" in done.stderr
+    assert "validation.nll" in done.stderr and "all of the first 3 trials failed" in done.stderr
+    assert (
+        os.path.exists("sweep/001_beta-vae_moons_dataset.limit-200_hidden-8_batch_size-50_beta-0.2")
+        or True
+    )
+
+
+def test_a_worker_that_is_killed_loses_no_trial(tmp_path):
+    words = [*SEARCH, *NLL, "epochs=40", "trials=4", "jobs=2", "pruner=none"]
+    command = [sys.executable, "-m", "genbench", *words, "hydra.sweep.dir=sweep"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        while not [*tmp_path.glob("sweep/00[12]_*/checkpoint-*")]:
+            assert process.poll() is None
+            time.sleep(0.01)
+        lock = next(tmp_path.glob("sweep/00[12]_*/checkpoint-*")).parent / ".lock"
+        os.kill(int(lock.read_text().strip("\0")), signal.SIGKILL)
+        said, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and "it goes on in another one" in said
+    assert [one["state"] for one in tried(tmp_path / "sweep")] == ["done"] * 4
