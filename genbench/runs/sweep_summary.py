@@ -9,7 +9,7 @@ from genbench.utils.schema import JOB, fault
 
 SUMMARY = "sweep_summary.json"
 Launcher = dict[str, str | int]  # its name, and those of its settings that `resume` needs
-Search = dict[str, str | int | list[str] | None]  # the options of a search
+SearchRecord = dict[str, str | int | list[str] | None]  # the options of a search
 
 
 def is_sweep(folder: Path) -> bool:
@@ -30,7 +30,7 @@ def recorded_launcher(folder: Path) -> Launcher:
     return read_json_or_empty(folder / SUMMARY, form).get("launcher", {})
 
 
-def recorded_search(folder: Path) -> Search:
+def recorded_search(folder: Path) -> SearchRecord:
     """The options of the search in a folder; empty if there is none, or not in this form."""
     form = {"search": {str: (str, int, [str], None)}}
     return read_json_or_empty(folder / SUMMARY, form).get("search", {})
@@ -41,7 +41,7 @@ def write_summary(
     command: list[str],
     launcher: Launcher,
     jobs: list[dict],
-    search: Search | None = None,
+    search: SearchRecord | None = None,
 ) -> None:
     """Write the summary of a sweep if it says something new. CannotWrite if there is no room.
 

@@ -22,9 +22,9 @@ from genbench.utils.schema import METRICS
 PARTS = ("train", "validation", "test", "cost", "time")
 LOGGED = ("train", "validation")  # parts whose terms are logged as a run trains
 SHORT = {"rate": "validation.kl", "distortion": "validation.nll"}  # of a VAE, in nats
-DIRECTIONS = ("minimize", "maximize")
+GOAL_DIRECTIONS = ("minimize", "maximize")
 TOTAL = "loss"  # the term that contains the weights of all others
-EXAMPLE = "such as optimize=validation.nll, or a measure of: genbench evaluate --list"
+GOAL_EXAMPLE = "such as optimize=validation.nll, or a measure of: genbench evaluate --list"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def search_goals(options: Mapping[str, Any], space: Space, registry: Registry) -
     """
     names = _listed(options.get("optimize"))
     if not names:
-        raise UserError("optimize", "a search needs the number to optimize", fix=EXAMPLE)
+        raise UserError("optimize", "a search needs the number to optimize", fix=GOAL_EXAMPLE)
     if len(names) > 2:
         what = "a search has one number to optimize, or two"
         raise UserError("optimize", what, written(names), "leave out the others")
@@ -117,14 +117,14 @@ def _goal(name: str, direction: str) -> Goal:
         known = measures()
         if name not in known:
             near = nearest(name, [*known, *SHORT])
-            fix = f"did you mean {near}?" if near else EXAMPLE
+            fix = f"did you mean {near}?" if near else GOAL_EXAMPLE
             raise UserError("optimize", "no such number", name, fix)
         better = known[name].better
         if better is None and not direction:
             what = f"{name} may be better high or low"
             raise UserError("direction", what, fix="direction=minimize or direction=maximize")
-    if direction not in ("", *DIRECTIONS):
-        fix = f"did you mean {nearest(direction, DIRECTIONS) or DIRECTIONS[0]}?"
+    if direction not in ("", *GOAL_DIRECTIONS):
+        fix = f"did you mean {nearest(direction, GOAL_DIRECTIONS) or GOAL_DIRECTIONS[0]}?"
         raise UserError("direction", "is minimize or maximize", direction, fix)
     usual = "maximize" if better == "higher" else "minimize"
     return Goal(name, key, direction or usual)

@@ -31,7 +31,7 @@ from genbench.sweeps.launcher import core_count, gpu_count
 from genbench.sweeps.launchers import OURS, checked_launcher
 from genbench.sweeps.pruning import Pruning, pruner_of
 from genbench.sweeps.search_file import write_search
-from genbench.sweeps.search_space import Space, Value, search_space
+from genbench.sweeps.search_space import Space, TrialValue, search_space
 from genbench.sweeps.study import JOURNAL, Study, Trial, require_optuna
 from genbench.sweeps.sweep import Job, Sweep
 from genbench.utils import signals
@@ -232,5 +232,5 @@ def _label(trial: Trial) -> str:
     return " ".join(f"{name}={_short(value)}" for name, value in trial.settings.items())
 
 
-def _short(value: Value) -> str:
+def _short(value: TrialValue) -> str:
     return f"{value:.{DIGITS}g}" if isinstance(value, float) else written(value)

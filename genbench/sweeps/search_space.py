@@ -24,9 +24,9 @@ MOST_COMBINATIONS = 500  # of choices that are checked; of more, each value once
 # Settings that do not belong in a search: with other data or seeds numbers do not compare, and the
 # others change no result.
 NOT_SEARCHED = {"seed", "dataset", *ASIDE} - {"epochs", "steps"}
-EXAMPLE = "'beta=interval(0.1,10)', 'lr=log(1e-4,1e-2)' or n_components=2,4,8"
+SPACE_EXAMPLE = "'beta=interval(0.1,10)', 'lr=log(1e-4,1e-2)' or n_components=2,4,8"
 
-Value = float | int | str
+TrialValue = float | int | str
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Range:
     is_whole: bool = False
 
     @property
-    def ends(self) -> list[Value]:
+    def ends(self) -> list[TrialValue]:
         """The values that are checked."""
         return [self.low, self.high]
 
@@ -71,7 +71,7 @@ class Space:
     dimensions: tuple[Dimension, ...]
     names: tuple[str, ...]
 
-    def overrides(self, values: Mapping[str, Value]) -> list[str]:
+    def overrides(self, values: Mapping[str, TrialValue]) -> list[str]:
         """The overrides of the trial with these values of what is varied."""
         chosen = {**self.fixed, **values}
         return [f"{name}={chosen[name]}" for name in self.names]
@@ -84,13 +84,13 @@ class Space:
             one.update({key: list(value) for key, value in one.items() if isinstance(value, tuple)})
         return {"fixed": dict(self.fixed), "varied": varied}
 
-    def corners(self) -> list[dict[str, Value]]:
+    def corners(self) -> list[dict[str, TrialValue]]:
         """Values to check: the lower and the upper ends of all ranges, with each combination of
         choices or, where these are many, with each choice beside the first of the others.
         """
         choices = [one for one in self.dimensions if isinstance(one, Choice)]
         ranges = [one for one in self.dimensions if isinstance(one, Range)]
-        combinations: Iterable[dict[str, Value]]
+        combinations: Iterable[dict[str, TrialValue]]
         if math.prod(len(one.words) for one in choices) <= MOST_COMBINATIONS:
             words = itertools.product(*(one.words for one in choices))
             names = [one.name for one in choices]
@@ -114,7 +114,10 @@ def search_space(words: Sequence[str], registry: Registry, commands: Iterable[st
         _dimension(override, registry) for override in overrides if override.is_sweep_override()
     )
     if not dimensions:
-        what, fix = "has nothing to vary", f"give a range or several values, such as {EXAMPLE}"
+        what, fix = (
+            "has nothing to vary",
+            f"give a range or several values, such as {SPACE_EXAMPLE}",
+        )
         raise UserError("hydra/sweeper=optuna", what, fix=fix)
     varied = {one.name for one in dimensions}
     fixed = {

@@ -6,7 +6,7 @@ from typing import Any
 
 from genbench.config.overrides import hydra_value
 from genbench.config.registry import Registry
-from genbench.runs.sweep_summary import Search
+from genbench.runs.sweep_summary import SearchRecord
 from genbench.settings.setting import written
 from genbench.settings.sweep import SEARCH_OPTIONS
 from genbench.utils.errors import UserError
@@ -58,7 +58,7 @@ def search_words(words: Sequence[str], options: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def searched_again(search: Search, changed: Mapping[str, Any]) -> list[str]:
+def searched_again(search: SearchRecord, changed: Mapping[str, Any]) -> list[str]:
     """The words of the search which a summary has, but for options that are changed.
 
     The summary may be somebody else's, so nothing is taken from it but known names and their

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genbench.sweeps.goals import Goal, as_json
-from genbench.sweeps.search_space import Choice, Range, Space, Value
+from genbench.sweeps.search_space import Choice, Range, Space, TrialValue
 from genbench.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial as OptunaTrial
 
 JOURNAL = "study.journal"
-NAME = "genbench"  # of the study in the journal
+STUDY_NAME = "genbench"  # of the study in the journal
 ABOUT = "genbench"  # the attribute of a study that says what it is about
 # The attributes of a trial that repeats a failed one: the number of that one, and of the first one.
 REPEATS, FIRST = "repeats", "first"
@@ -49,7 +49,7 @@ class Trial:
 
     number: int
     first: int
-    settings: Mapping[str, Value]
+    settings: Mapping[str, TrialValue]
     state: str
     values: tuple[float, ...] = ()
 
@@ -113,7 +113,7 @@ class Study:
             self.study = optuna.create_study(
                 storage=_storage(self.file),
                 sampler=_random(),
-                study_name=NAME,
+                study_name=STUDY_NAME,
                 directions=[goal.direction for goal in goals],
                 load_if_exists=True,
             )
@@ -270,7 +270,7 @@ def trial_of_worker(file: Path, number: int, pruner_name: str, epochs: int) -> "
         storage = _storage(file)
         chosen = pruner(pruner_name, epochs)
         study = optuna.load_study(
-            study_name=NAME, storage=storage, sampler=_random(), pruner=chosen
+            study_name=STUDY_NAME, storage=storage, sampler=_random(), pruner=chosen
         )
-        study_id = storage.get_study_id_from_name(NAME)
+        study_id = storage.get_study_id_from_name(STUDY_NAME)
         return OptunaTrial(study, storage.get_trial_id_from_study_id_trial_number(study_id, number))

@@ -8,19 +8,18 @@ import sys
 from typing import Annotated, Literal
 
 import pytest
+from helpers.commands import checked
 from helpers.configs import CONFIGS, MODELS, config_of, defaults_of
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pydantic import Field
 
 from genbench.cli.completion import FLAGS_IN_SHELLS, SCRIPTS, candidates
 from genbench.cli.flags import FLAGS as PARSED
-from genbench.cli.flags import parse_flags
 from genbench.cli.help import name_help, names
 from genbench.cli.main import COMMANDS, main
 from genbench.config.choice_files import GROUPS
 from genbench.config.experiments import experiments, preset_of
 from genbench.config.registry import builtin_registry
-from genbench.config.request import check_request
 from genbench.config.validation import ASIDE, check_config, known_settings, title
 from genbench.settings.adversarial import GANSettings
 from genbench.settings.datasets import VectorSettings
@@ -34,7 +33,6 @@ from genbench.settings.fields import (
     only_with,
 )
 from genbench.settings.setting import Setting, alternatives_of, written
-from genbench.sweeps.launchers import split_options
 from genbench.utils.imports import locate
 
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
@@ -178,9 +176,7 @@ def test_every_example_is_a_command_that_would_run(name, monkeypatch):
     )  # FOLDER stands for one that is there
     page = name_help(name, CATALOGUE)
     for line in re.findall(r"^  (genbench .*)$", page, re.M):
-        flags = parse_flags(shlex.split(line)[1:])
-        words = split_options(flags.overrides)[0] if flags.multirun else flags.overrides
-        assert check_request(words, CATALOGUE, COMMANDS, flags.multirun), line
+        assert checked(line, CATALOGUE, COMMANDS), line
     assert name in GROUPS or "\nExample" in page
 
 

@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.commands import checked
 
-from genbench.cli.flags import parse_flags
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import builtin_registry
-from genbench.config.request import check_request
-from genbench.sweeps.launchers import split_options
 from genbench.sweeps.sweep import Sweep
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
@@ -94,9 +92,7 @@ def test_a_section_names_settings_that_its_model_has_and_all_that_it_alone_has(m
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_commands_are_accepted(command):
-    flags = parse_flags(shlex.split(command, comments=True)[1:])
-    words = split_options(flags.overrides)[0] if flags.multirun else flags.overrides
-    check_request(words, builtin_registry(), is_sweep=flags.multirun)
+    checked(command, builtin_registry())
 
 
 def test_settings_and_links_elsewhere_exist():

@@ -452,7 +452,7 @@ def test_a_swept_value_is_in_the_title_of_each_run_also_where_it_is_the_default(
     titles = []
     monkeypatch.setattr(
         "genbench.experiment.Run",
-        lambda folder, config, resume, title, display: titles.append(title) or 1 / 0,
+        lambda folder, config, resume, title, *more: titles.append(title) or 1 / 0,
     )
     monkeypatch.setattr(Sweep, "draw", lambda sweep: None)
     for words, named in (
