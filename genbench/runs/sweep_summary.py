@@ -47,9 +47,8 @@ def write_summary(
 
     A file of this name that is no such summary is set aside, as it may be a user's own.
     """
-    file, summary = folder / SUMMARY, {"command": command, "launcher": launcher}
-    summary |= {"search": search} if search else {}
-    summary["jobs"] = jobs
+    file, searched = folder / SUMMARY, {"search": search} if search else {}
+    summary = {"command": command, "launcher": launcher, **searched, "jobs": jobs}
     before = read_json_or_empty(file, {"command": [str], "jobs": list})
     if before == summary:
         return

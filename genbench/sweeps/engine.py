@@ -202,7 +202,7 @@ def launch_jobs(
 class SweepWatcher:
     """Keeps the summary up to date while jobs run in the process of their sweep."""
 
-    def __init__(self, sweep: Sweep, jobs: list[Job]) -> None:
+    def __init__(self, sweep: Sweep, jobs: Sequence[Job]) -> None:
         self.sweep, self.jobs = sweep, jobs
 
     def started(self, index: int) -> set[str]:

@@ -104,7 +104,7 @@ def search_goals(options: Mapping[str, Any], space: Space, registry: Registry) -
 def _goal(name: str, direction: str) -> Goal:
     key = SHORT.get(name, name)
     part, dot, term = key.partition(".")
-    better = None
+    better: str | None = None
     if dot and part in PARTS and term:
         pass
     elif dot:
@@ -116,8 +116,8 @@ def _goal(name: str, direction: str) -> Goal:
 
         known = measures()
         if name not in known:
-            near = nearest(name, [*known, *SHORT])
-            fix = f"did you mean {near}?" if near else GOAL_EXAMPLE
+            like = nearest(name, [*known, *SHORT])
+            fix = f"did you mean {like}?" if like else GOAL_EXAMPLE
             raise UserError("optimize", "no such number", name, fix)
         better = known[name].better
         if better is None and not direction:

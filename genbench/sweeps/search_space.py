@@ -92,11 +92,10 @@ class Space:
         ranges = [one for one in self.dimensions if isinstance(one, Range)]
         combinations: Iterable[dict[str, TrialValue]]
         if math.prod(len(one.words) for one in choices) <= MOST_COMBINATIONS:
-            words = itertools.product(*(one.words for one in choices))
-            names = [one.name for one in choices]
-            combinations = [dict(zip(names, some, strict=True)) for some in words]
+            pairs = [[(one.name, word) for word in one.words] for one in choices]
+            combinations = map(dict, itertools.product(*pairs))
         else:
-            first = {one.name: one.words[0] for one in choices}
+            first: dict[str, TrialValue] = {one.name: one.words[0] for one in choices}
             combinations = [first | {one.name: word} for one in choices for word in one.words]
         ends = [{one.name: one.ends[i] for one in ranges} for i in range(2 if ranges else 1)]
         return [chosen | some for chosen in combinations for some in ends]
@@ -164,8 +163,9 @@ def _interval(name: str, bare: str, value: IntervalSweep, given: str, registry: 
             what, fix = "is a whole number", f"give whole ends, such as {bare}=interval(2,32)"
             raise UserError(bare, what, given, fix)
         is_whole = True
-    ends = (int(low), int(high)) if is_whole else (float(low), float(high))
-    return Range(name, *ends, step=1 if is_whole else None, is_log=is_log, is_whole=is_whole)
+    if is_whole:
+        return Range(name, int(low), int(high), step=1, is_log=is_log, is_whole=True)
+    return Range(name, float(low), float(high), is_log=is_log)
 
 
 def _range(name: str, value: RangeSweep, given: str) -> Range:
