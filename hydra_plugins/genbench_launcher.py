@@ -1,6 +1,7 @@
-"""The launcher of genbench, `hydra/launcher=genbench`, in a namespace package where Hydra finds it.
+"""The launchers of genbench, in a namespace package where Hydra finds them.
 
-It runs the jobs of a sweep on this machine, several at once.
+`hydra/launcher=genbench` runs the jobs of a sweep on this machine, several at once. The others run
+them on engines of other libraries; their settings are in configs/hydra/launcher.
 """
 
 from collections.abc import Sequence
@@ -49,3 +50,19 @@ class GenbenchLauncher(Launcher):
 
         context, config = self.hydra_context, self.config
         return launch(self.task, context, config, job_overrides, initial_job_idx)
+
+
+class JoblibLauncher(GenbenchLauncher):
+    """Runs jobs in processes of joblib: see `genbench.sweeps.engines.on_joblib`."""
+
+
+class SubmititLocalLauncher(GenbenchLauncher):
+    """Runs jobs in processes of submitit, on this machine: see `genbench.sweeps.engines`."""
+
+
+class SubmititSlurmLauncher(GenbenchLauncher):
+    """Runs jobs on a cluster by submitit: see `genbench.sweeps.engines.on_submitit`."""
+
+
+class RayLauncher(GenbenchLauncher):
+    """Runs jobs as tasks of Ray: see `genbench.sweeps.engines.on_ray`."""

@@ -10,6 +10,7 @@ EXAMPLE_VALUES = {
     "pruner": "hyperband",
     "search": "gp",
     "together": "true",
+    "wait": "true",
 }
 
 

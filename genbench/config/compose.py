@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from genbench.config import resolvers  # noqa: F401 (registers those that config.yaml uses)
 from genbench.config.choice_files import GROUPS, no_choice
 from genbench.config.experiments import EXPERIMENT, with_experiment
-from genbench.config.nodes import store_settings
+from genbench.config.nodes import hide_stored, store_settings
 from genbench.config.overrides import check_hydras_words, parsed
 from genbench.config.registry import Registry
 from genbench.config.validation import check_config, known_settings
@@ -45,7 +45,8 @@ def hydra_ready(registry: Registry) -> Iterator[tuple[Any, list[str]]]:
     try:
         with initialize_config_dir(builtin, job_name="genbench", version_base=VERSION_BASE):
             hydra = GlobalHydra.instance().hydra
-            assert hydra is not None  # it has just been initialized
+            assert hydra is not None  # it has just been initialized, and plugins are imported
+            hide_stored(registry.folders[-1])
             search_path = hydra.config_loader.get_search_path()
             for folder in users:
                 search_path.prepend(USERS, folder, SearchPathQuery(provider="main"))

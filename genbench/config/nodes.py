@@ -3,6 +3,7 @@
 """
 
 import importlib
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -31,6 +32,17 @@ def store_settings(registry: Registry) -> None:
             node = _dataset(declared) if group == "dataset" else _model(declared)
             store.store(choice, node, group=f"settings/{group}", package="_global_")
     _stored_for[:] = [registry]
+
+
+def hide_stored(folder: Path) -> None:
+    """Remove from Hydra's store the launchers and sweepers that have a file in this folder.
+
+    A published plugin of the same name may be installed, such as hydra-joblib-launcher, and Hydra
+    would check our file by its fields.
+    """
+    stored = ConfigStore.instance().repo.get("hydra", {})
+    for file in folder.glob("hydra/*/*.yaml"):
+        stored.get(file.parent.name, {}).pop(file.name, None)
 
 
 def _model(declared: type[Settings]) -> dict[str, Any]:

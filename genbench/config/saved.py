@@ -10,10 +10,11 @@ from typing import Any
 
 from genbench.config.choice_files import CODE, GROUPS
 from genbench.config.registry import Registry
-from genbench.config.validation import check_config
-from genbench.config.values import Loader
+from genbench.config.validation import check_config, known_settings
+from genbench.config.values import Loader, flatten
 from genbench.settings.base import Settings
 from genbench.settings.names import nearest
+from genbench.settings.setting import written
 from genbench.utils.errors import UserError
 from genbench.utils.files import Unreadable, parse_yaml, read_yaml
 from genbench.utils.schema import CONFIG
@@ -110,3 +111,13 @@ def options(command: str, words: list[str], registry: Registry) -> tuple[Path, S
     require_once(word.partition("=")[0] for word in words[1:])
     checked = {name: setting.check(values[name], values) for name, setting in known.items()}
     return Path(words[0]), registry.declared(f"command/{command}").from_checked(checked)
+
+
+def given_overrides(config: dict, registry: Registry) -> list[str]:
+    """Overrides that give these settings."""
+    model, dataset, values = config["model"]["name"], config["dataset"]["name"], flatten(config)
+    known = known_settings(registry, model, dataset, values)
+    own = [
+        f"{name}={written(values[name])}" for name in known if values[name] != known[name].default
+    ]
+    return [f"model={model}", f"dataset={dataset}", *own]

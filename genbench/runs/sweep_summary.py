@@ -72,6 +72,14 @@ def jobs(summary: Path, form: dict = JOB) -> list[dict]:
     return [job for job in listed if not fault(job, form)]
 
 
+def is_collected(folder: Path) -> bool:
+    """Whether the summary of a sweep lists no unfinished job, or cannot be written."""
+    listed = jobs(folder / SUMMARY, {"state": str})
+    return all(job["state"] in ("done", "pruned") for job in listed) or not os.access(
+        folder, os.W_OK
+    )
+
+
 def differing(jobs: list[list[str]]) -> set[str]:
     """The settings in which the overrides of some jobs differ."""
     common = set.intersection(*map(set, jobs)) if jobs else set()

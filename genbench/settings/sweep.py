@@ -75,6 +75,13 @@ class SweepOptions(SearchOptions):
             "on data of few values"
         ),
     )
+    wait: bool = Field(
+        True,
+        description=(
+            "wait for the jobs of a sweep; false submits them to submitit_slurm or submitit_local "
+            "and returns, and the same command collects them later"
+        ),
+    )
 
 
 SWEEP_OPTIONS = settings_of(SweepOptions)

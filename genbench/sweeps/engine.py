@@ -28,6 +28,7 @@ from genbench.report.own_files import require_own_pages
 from genbench.runs.directory import Record
 from genbench.runs.sweep_summary import (
     SUMMARY,
+    is_collected,
     recorded_launcher,
     recorded_search,
     require_no_run,
@@ -35,7 +36,7 @@ from genbench.runs.sweep_summary import (
 from genbench.sweeps.bundles import likeness
 from genbench.sweeps.goals import search_goals
 from genbench.sweeps.job import JobTask
-from genbench.sweeps.launch import composed_registry
+from genbench.sweeps.launch import composed_registry, watch_command
 from genbench.sweeps.launchers import (
     WITHOUT_FILES,
     checked_launcher,
@@ -43,6 +44,7 @@ from genbench.sweeps.launchers import (
     launcher_failure,
     launcher_words,
     split_options,
+    waits,
 )
 from genbench.sweeps.pruning import pruner_of
 from genbench.sweeps.search_space import search_space
@@ -77,6 +79,9 @@ def sweep_command(
         require_optuna()
         words = with_objective_renamed(words, registry)
     words, options = split_options(words)
+    if is_search(words) and options.get("wait") is False:
+        what = "must be true for a search, whose trials depend on earlier ones"
+        raise UserError("wait", what, "false", "leave it out")
     words += [*launcher_words(words, options), *search_words(words, options)]
     check_hydras_words(words)
     settings = without_hydras(words)
@@ -125,7 +130,7 @@ def run_sweep(
         config.hydra.sweep.dir = str(folder)  # the same for every job, whatever the clock says
     sweep = Sweep(words, jobs, folder, registry)
     sweep.find_folders()
-    if not sweep.unfinished():  # nothing is touched, not even the lock
+    if not sweep.unfinished() and is_collected(folder):  # nothing is touched, not even the lock
         sweep.save(is_needed=False)  # the folder may be read-only
         sweep.show_state()
         return sweep
@@ -136,8 +141,13 @@ def run_sweep(
         require_regular(folder, "hydra.sweep.dir")
     with sweep.locked():
         sweep.find_folders()  # again: before the lock, another process may have worked here
-        _launch(sweep, task, hydra_context, config)
-        sweep.draw()
+        if sweep.unfinished():
+            _launch(sweep, task, hydra_context, config)
+        else:  # an earlier command did not wait for the last jobs
+            sweep.save()
+            sweep.show_state()
+        if not sweep.goes_on:
+            sweep.draw()
     return sweep
 
 
@@ -155,6 +165,8 @@ def _launch(sweep: Sweep, task: JobTask, hydra_context: HydraContext, config: Di
     )
     launch_jobs(sweep, jobs, task, hydra_context, config)
     sweep.show_state()
+    if sweep.goes_on:
+        echo(f"watch them: {watch_command(sweep.folder)}; collect them: {sweep.resume}")
 
 
 def launch_jobs(
@@ -175,6 +187,7 @@ def launch_jobs(
         process=os.getpid(),
         devices=frozenset(job.config["device"] for job in jobs),
         likenesses=tuple(likeness(job.config) for job in jobs),
+        folders=tuple(job.folder for job in jobs),
         watcher=SweepWatcher(sweep, jobs),
     )
     launcher = Plugins.instance().instantiate_launcher(
@@ -194,7 +207,10 @@ def launch_jobs(
         if sweep.launcher["name"] not in WITHOUT_FILES and isinstance(error, Exception):
             raise launcher_failure(error, config, sweep.resume) from error
         echo(f"interrupted; go on with: {sweep.resume}")
+        if sweep.launcher["name"] == "submitit_slurm":
+            echo("jobs that are queued or running go on; scancel ends them")
         raise
+    sweep.goes_on = not waits(config)
     sweep.gather()
     sweep.save()
 

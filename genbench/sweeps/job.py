@@ -50,9 +50,10 @@ class JobTask:
     compute, if not where the settings say. `objective` names the number that a job returns.
     `threads` is how many a job uses; None is what its libraries choose. `devices` are the values of
     `device` of all jobs, where they are known, and `likenesses` say of each job with which others
-    it could be trained together. `pruning` ends hopeless trials of a search. In a worker of our
-    launcher, `send` sends the place of a job among those that run together and what it shows, and
-    `is_shown` is whether the other process has live lines.
+    it could be trained together. `folders` are those of the runs of all jobs, where they are known.
+    `pruning` ends hopeless trials of a search. In a worker of our launcher, `send` sends the place
+    of a job among those that run together and what it shows, and `is_shown` is whether the other
+    process has live lines.
     """
 
     words: tuple[str, ...] = ()
@@ -68,6 +69,7 @@ class JobTask:
     devices: frozenset[str] = frozenset()
     likenesses: tuple[Likeness | None, ...] = ()
     pruning: Pruning | None = None
+    folders: tuple[Path, ...] = ()
     send: Callable[..., None] | None = None
     is_shown: bool = False
 

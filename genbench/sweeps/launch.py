@@ -141,6 +141,11 @@ def run_title(config: dict, folder: Path, registry: Registry) -> str:
     return title(config, registry, swept(folder))
 
 
+def watch_command(folder: Path) -> str:
+    """The command that shows how the jobs of the sweep in a folder go on."""
+    return f"genbench status {quoted(folder)}"
+
+
 def resume_command(folder: Path, registry: Registry) -> str:
     """The command that goes on with the run or the sweep in a folder."""
     return " ".join(["genbench resume", quoted(folder), *registry.own_words()])

@@ -1,10 +1,8 @@
-"""Runs the jobs of a sweep on this machine, as `hydra/launcher=genbench`: in this process one by
-one, or several at once in worker processes.
+"""Runs the jobs of a sweep for the launchers of `hydra_plugins`: in this process one by one, in
+several worker processes, or on an engine of another library.
 """
 
-import math
 import os
-import signal
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,18 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra import version
-from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job, setup_globals
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from genbench.config.compose import VERSION_BASE
+from genbench.sweeps.at_once import JobsAtOnce, returned
 from genbench.sweeps.bundles import Likeness, bundles
-from genbench.sweeps.display import JobTable, TabledJobDisplay
-from genbench.sweeps.job import JobTask
-from genbench.sweeps.launchers import checked_launcher
-from genbench.sweeps.pool import Exit, Killed, Message, Pool, gpu_environments
-from genbench.utils.errors import UserError
+from genbench.sweeps.display import JobTable
+from genbench.sweeps.engines.choose import engine_for
+from genbench.sweeps.engines.following import Following
+from genbench.sweeps.engines.interface import Engine, Wanted
+from genbench.sweeps.engines.lane import Bundle, Lane
+from genbench.sweeps.hydra_jobs import Composer
+from genbench.sweeps.job import JobTask, objective_of
+from genbench.sweeps.launchers import OURS, checked_launcher, waits
+from genbench.sweeps.pool import Killed, Pool, gpu_environments
+from genbench.utils.console import echo
+from genbench.utils.text import counted
 
 # Files that the drivers of GPUs make. Without one there is none, and torch need not be asked.
 DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
@@ -39,7 +43,7 @@ def launch(
     """Run jobs with these overrides, numbered from `first` on, as Hydra's launchers do.
 
     `config.hydra.launcher` says how many run at once, with how many threads each, and which are
-    trained together.
+    trained together. With `wait=false` they are only submitted, and nothing is returned.
     """
     assert isinstance(task, JobTask)  # the only one that is run with this launcher
     return Launch(task, context, config, checked_launcher(config)).run(overrides, first)
@@ -60,161 +64,116 @@ class Launch:
         hydras = self.config.hydra
         configure_log(hydras.hydra_logging, hydras.verbose)
         Path(str(hydras.sweep.dir)).mkdir(parents=True, exist_ok=True)
+        if self.options["name"] != OURS:
+            return self._on_engine(overrides, first)
+        threads = int(self.options["threads"])
+        gpus = self._gpus_here()
+        jobs = self.options["jobs"]
+        workers = gpus or max(1, core_count() // threads) if isinstance(jobs, str) else jobs
+        chosen = self._bundles(len(overrides), workers, on_gpu=gpus > 0)
+        count = min(workers, len(chosen))
+        composer = Composer(replace(self.task, threads=threads), self.context, self.config)
+        if count <= 1 and all(len(bundle) == 1 for bundle in chosen):
+            return [
+                composer.compose([words], [first + i])()[0] for i, words in enumerate(overrides)
+            ]
+        with JobTable() as table:
+            shown = JobsAtOnce(self.task, table, overrides, chosen, first)
+            composer = replace(composer, task=_remote(composer.task, table))
+            return _in_pool(composer, shown, gpu_environments(gpus, count))
+
+    def _on_engine(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
+        """Run the jobs on the engine of the launcher, or only submit them."""
+        task = replace(self.task, threads=int(self.options["threads"]))
+        engine = engine_for(str(self.options["name"]), self._wanted())
+        try:
+            composer = Composer(task, self.context, self.config)
+            folders = self.task.folders or [
+                composer.compose([words], [first + i]).folder for i, words in enumerate(overrides)
+            ]
+            with JobTable() as table:
+                chosen = self._bundles(len(overrides), engine.workers, on_gpu=engine.gpus > 0)
+                shown = JobsAtOnce(self.task, table, overrides, chosen, first)
+                shown.calls.clear()  # which are lanes here
+                composer = replace(composer, task=_remote(task, table))
+                every = [_bundle(places, overrides, first) for places in chosen]
+                whole = Lane(composer, Singleton.get_state(), tuple(every), {})
+                following = Following(engine, shown, whole, folders)
+                taken = following.take_over()
+                left = [one for one in chosen if not taken & {*one}]
+                following.submit(_lanes(left, engine))
+                if waits(self.config):
+                    following.wait()
+        finally:
+            engine.close()
+        if not waits(self.config):
+            new = counted(len(overrides) - len(taken), "job")
+            echo(f"{new} submitted, {len(taken)} queued or running from before")
+            return []
+        objective = self.task.objective
+        return [
+            returned(words, objective_of(folder, objective))
+            for words, folder in zip(overrides, folders, strict=True)
+        ]
+
+    def _wanted(self) -> Wanted:
+        """What the engine is asked for."""
+        settings = OmegaConf.to_container(self.config.hydra.launcher, resolve=True)
+        assert isinstance(settings, dict)  # a launcher's settings have names
+        folder = Path(str(self.config.hydra.sweep.dir))
+        plain = {str(name): value for name, value in settings.items()}
+        return Wanted(folder, self.options, plain, self._devices, self._gpus_here, core_count)
+
+    @property
+    def _devices(self) -> Collection[str]:
+        """The values of `device` of all jobs."""
         devices = {self.task.device} if self.task.device else self.task.devices
-        gpus = gpu_count(devices or {str(self.config.device)})
-        jobs, threads = self.options["jobs"], int(self.options["threads"])
+        return devices or {str(self.config.device)}
+
+    def _gpus_here(self) -> int:
+        return gpu_count(self._devices)
+
+    def _bundles(self, count: int, workers: int, on_gpu: bool) -> list[list[int]]:
+        """The places of so many jobs in bundles that are trained together."""
+        hydras = self.config.hydra
         likenesses: Sequence[Likeness | None] = self.task.likenesses
         if not likenesses or hydras.job.chdir or hydras.job.env_set:  # a job has all of a process
-            likenesses = [None] * len(overrides)
-        auto = gpus or max(1, core_count() // threads)
-        workers = auto if isinstance(jobs, str) else jobs
-        chosen = bundles(likenesses, self.options["together"], workers, on_gpu=gpus > 0)
-        count = min(workers, len(chosen))
-        launch = replace(self, task=replace(self.task, threads=threads))
-        if count <= 1 and all(len(bundle) == 1 for bundle in chosen):
-            return [launch.prepare([words], [first + i])()[0] for i, words in enumerate(overrides)]
-        with JobTable() as table:
-            return Together(launch, table, chosen, first).run(overrides, gpus, count)
-
-    def prepare(self, overrides: Sequence[Sequence[str]], numbers: Sequence[int]) -> "HydraJobs":
-        """The call that runs jobs with these overrides and numbers together."""
-        configs = []
-        for words, number in zip(overrides, numbers, strict=True):
-            config = self.context.config_loader.load_sweep_config(self.config, [*words])
-            with open_dict(config):
-                config.hydra.job.id = config.hydra.job.num = number
-            configs.append(config)
-        return HydraJobs(self.task, self.context, tuple(configs))
+            likenesses = [None] * count
+        return bundles(likenesses, self.options["together"], workers, on_gpu)
 
 
-@dataclass(frozen=True)
-class HydraJobs:
-    """The call that runs jobs together: in this process or, if it gets a `send`, in a worker."""
-
-    task: JobTask
-    context: HydraContext
-    configs: tuple[DictConfig, ...]
-
-    def __call__(self, send: Any = None) -> list[JobReturn]:
-        """Run the jobs: Hydra places each of them, and then all run."""
-        task = self.task
-        if send is not None:  # a new process knows nothing of the main one
-            version.setbase(VERSION_BASE)
-            setup_globals()
-            task = replace(task, send=lambda place, message: send((place, *message)))
-        if len(self.configs) == 1:
-            return [self._run_by_hydra(task, self.configs[0])]
-        results = [self._run_by_hydra(task.place, config) for config in self.configs]
-        objectives = task.run([result.return_value for result in results])
-        for result, objective in zip(results, objectives, strict=True):
-            result.return_value = objective
-        return results
-
-    def _run_by_hydra(self, function: TaskFunction, config: DictConfig) -> JobReturn:
-        return run_job(
-            task_function=function,
-            config=config,
-            job_dir_key="hydra.sweep.dir",
-            job_subdir_key="hydra.sweep.subdir",
-            hydra_context=self.context,
-        )
+def _remote(task: JobTask, table: JobTable) -> JobTask:
+    """The task for another process, which need not know how jobs are shown here."""
+    return replace(task, labels=(), numbers=(), likenesses=(), folders=(), is_shown=table.is_live)
 
 
-class Together:
-    """Jobs that run at the same time: what they show, and what becomes of those that are killed.
-
-    `chosen` lists the jobs of each call, which run in one process. Jobs are numbered from `first`.
-    """
-
-    def __init__(
-        self, launch: Launch, table: JobTable, chosen: Sequence[Sequence[int]], first: int
-    ) -> None:
-        self.launch, self.task, self.table = launch, launch.task, table
-        self.chosen, self.first = chosen, first
-        self.displays: dict[int, TabledJobDisplay] = {}
-        self.overrides: Sequence[Sequence[str]] = ()
-        self.killed: set[int] = set()  # calls
-        self.over: set[int] = set()  # jobs
-
-    def run(self, overrides: Sequence[Sequence[str]], gpus: int, count: int) -> list[JobReturn]:
-        """Run the jobs in `count` processes."""
-        self.overrides = overrides
-        remote = replace(
-            self.task, labels=(), numbers=(), likenesses=(), is_shown=self.table.is_live
-        )
-        launch = replace(self.launch, task=remote)
-        calls = [
-            partial(launch.prepare, [overrides[i] for i in jobs], [self.first + i for i in jobs])
-            for jobs in self.chosen
-        ]
-        results = Pool(gpu_environments(gpus, count)).run(calls, self._receive)
-        returned: dict[int, JobReturn] = {}
-        for jobs, result in zip(self.chosen, results, strict=True):
-            for place, i in enumerate(jobs):
-                is_lost = isinstance(result, Killed)
-                returned[i] = _return_of_killed(overrides[i]) if is_lost else result[place]
-        return [returned[i] for i in range(len(overrides))]
-
-    def _receive(self, message: Message) -> None:
-        """Show what a job sent, and note in the summary that it begins or has ended."""
-        call, content = message
-        if isinstance(content, Exit):
-            return self._note_exit(call, content)
-        place, name, *arguments = content
-        i = self.chosen[call][place]
-        if i in self.over:  # it was done before its process was killed and started anew
-            return
-        if name == "begin":
-            self.displays[i] = self._begun(i)
-        getattr(self.displays[i], name)(*arguments)
-        if name == "ended":
-            self.over.add(i)
-            state, _, failure = arguments
-            if state != "interrupted" and self.task.watcher is not None:
-                self.task.watcher.ended(self.first + i, failure)
-
-    def _begun(self, i: int) -> TabledJobDisplay:
-        """The display of a job that begins."""
-        display = self.task.tabled(self.table, self.first + i, " ".join(self.overrides[i]))
-        if self.task.watcher is not None:
-            display.known = self.task.watcher.started(self.first + i)
-        return display
-
-    def _note_exit(self, call: int, exit_: Exit) -> None:
-        """Say how the process of a call ended. The first time, its jobs go on in another."""
-        is_first = call not in self.killed
-        self.killed.add(call)
-        for i in self.chosen[call]:
-            if i in self.over:
-                continue
-            if i not in self.displays:
-                self.displays[i] = self._begun(i)
-                self.displays[i].begin()
-            if is_first:
-                self.displays[i].close()
-                note = f"its process {exit_}; it goes on in another one"
-                self.displays[i].note("restarted", note)
-            else:
-                self._give_up(i, exit_, are_several=len(self.chosen[call]) > 1)
-
-    def _give_up(self, i: int, exit_: Exit, are_several: bool) -> None:
-        """Say and note that a job was killed twice."""
-        fix = "see the end of its run.log for what it did last, then repeat the command"
-        if are_several:
-            fix = "repeat the command with together=false, which trains each job alone"
-        elif exit_.code == -signal.SIGKILL:
-            fix = "if the memory was used up, repeat the command with fewer jobs=N at once"
-        display = self.displays[i]
-        what = f"{exit_}, also when the job was tried again"
-        failure = UserError(f"process of {display.number}", what, fix=fix, code=1)
-        display.ended("failed", failure=failure)
-        if self.task.watcher is not None:
-            self.task.watcher.killed(self.first + i, failure)
+def _bundle(places: Sequence[int], overrides: Sequence[Sequence[str]], first: int) -> Bundle:
+    words = tuple(tuple(overrides[place]) for place in places)
+    return Bundle(tuple(places), words, tuple(first + place for place in places))
 
 
-def _return_of_killed(overrides: Sequence[str]) -> JobReturn:
-    """What a job returns that was killed: an objective that is not a number, as failures do."""
-    return JobReturn([*overrides], status=JobStatus.COMPLETED, _return_value=math.nan)
+def _lanes(chosen: Sequence[Sequence[int]], engine: Engine) -> list[list[int]]:
+    """The places of jobs, bundle after bundle, in as many lanes as the engine takes at most."""
+    count = min(len(chosen), engine.most_lanes or len(chosen))
+    return [[place for bundle in chosen[lane::count] for place in bundle] for lane in range(count)]
+
+
+def _in_pool(
+    composer: Composer, shown: JobsAtOnce, environments: list[Mapping[str, str]]
+) -> list[JobReturn]:
+    """Run the jobs in worker processes, one for each environment."""
+    overrides, first = shown.overrides, shown.first
+    calls = [
+        partial(composer.compose, [overrides[i] for i in jobs], [first + i for i in jobs])
+        for jobs in shown.calls
+    ]
+    results = Pool(environments).run(calls, shown.receive)
+    found: dict[int, JobReturn] = {}
+    for jobs, result in zip(shown.calls, results, strict=True):
+        for place, i in enumerate(jobs):
+            is_lost = isinstance(result, Killed)
+            found[i] = returned(overrides[i]) if is_lost else result[place]
+    return [found[i] for i in range(len(overrides))]
 
 
 def gpu_count(devices: Collection[str]) -> int:

@@ -15,9 +15,24 @@ from genbench.settings.sweep import SWEEP_OPTIONS
 from genbench.utils.errors import UserError
 
 OURS = "genbench"
-WITHOUT_FILES = ("basic", OURS)  # launchers that write no files themselves
+WITHOUT_FILES = ("basic", OURS, "joblib", "ray")  # launchers that write no files into the sweep
+COMMON = ("jobs", "threads", "together")  # options that all launchers of genbench have
+_SLURM = (
+    *("partition", "account", "qos", "constraint", "timeout_min", "mem_gb", "cpus_per_task"),
+    *("gpus_per_node", "signal_delay_s"),
+)
 # The settings of launchers with which `genbench resume` chooses them again: numbers or words.
-RECORDED = {OURS: ("jobs", "threads", "together"), "basic": (), "joblib": ("n_jobs",)}
+RECORDED: dict[str, tuple[str, ...]] = {
+    OURS: COMMON,
+    "basic": (),
+    "joblib": COMMON,
+    "ray": COMMON,
+    "submitit_local": COMMON,
+    "submitit_slurm": (*COMMON, *_SLURM),
+}
+PLUGIN = "hydra_plugins.genbench_launcher."  # the module of our launchers
+DETACHED = ("submitit_local", "submitit_slurm")  # whose jobs outlive the command
+WORD = r"[A-Za-z0-9][\w.:@+-]*"  # a value of a setting that a summary may choose again
 
 
 def split_options(words: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
@@ -44,13 +59,18 @@ def split_options(words: Iterable[str]) -> tuple[list[str], dict[str, Any]]:
 def launcher_words(words: list[str], options: dict[str, Any]) -> list[str]:
     """The words by which Hydra gets these options. UserError if another launcher is chosen."""
     chosen = [word.partition("=")[2] for word in words if re.match(r"\+*hydra/launcher=", word)]
-    names = [name for name in RECORDED[OURS] if name in options]
-    if chosen and chosen[-1] != OURS and names:
-        own = "hydra.launcher.n_jobs=N" if chosen[-1] == "joblib" else "the launcher's own settings"
-        what = f"is an option of hydra/launcher={OURS}"
-        fix = f"leave it out and use {own}, or leave out hydra/launcher"
-        raise UserError(names[0], what, f"hydra/launcher={chosen[-1]}", fix)
-    return [f"hydra.launcher.{name}={options[name]}" for name in names]
+    launcher = chosen[-1] if chosen else OURS
+    names = [name for name in (*COMMON, "wait") if name in options]
+    if launcher == "basic" and names:
+        what = f"is an option of hydra/launcher={OURS} and those of other engines"
+        fix = "leave it out, or leave out hydra/launcher"
+        raise UserError(names[0], what, f"hydra/launcher={launcher}", fix)
+    if options.get("wait") is False and launcher in (OURS, "joblib", "ray"):
+        what = f"must be true with hydra/launcher={launcher}, whose jobs end with the command"
+        fix = f"choose hydra/launcher={' or hydra/launcher='.join(DETACHED)}"
+        raise UserError("wait", what, "false", fix)
+    given = [name for name in names if name != "wait" or launcher not in (OURS, "joblib", "ray")]
+    return [f"hydra.launcher.{name}={options[name]}" for name in given]
 
 
 def checked_launcher(config: DictConfig) -> Launcher:
@@ -58,16 +78,24 @@ def checked_launcher(config: DictConfig) -> Launcher:
     name = config.hydra.runtime.choices["hydra/launcher"]
     settings = config.hydra.launcher
     launcher: Launcher = {"name": name}
-    for key in RECORDED.get(name, ()):
-        launcher[key] = settings[key]
-    if name == OURS:
-        launcher["jobs"] = SWEEP_OPTIONS["jobs"].check(launcher["jobs"], {})
-        launcher["threads"] = thread_count(launcher["threads"])
-        launcher["together"] = SWEEP_OPTIONS["together"].check(launcher["together"], {})
-    if name == "joblib" and launcher["n_jobs"] == 0:
-        fix = "give at least 1, or -1 for one job per core"
-        raise UserError("hydra.launcher.n_jobs", "asks for no job at once", 0, fix)
+    if name == "basic" or not str(settings.get("_target_")).startswith(PLUGIN):
+        return launcher
+    for key in RECORDED.get(name, COMMON):
+        value = settings.get(key)
+        if isinstance(value, (str, int)):
+            launcher[key] = value
+    if settings.get("n_jobs") is not None:  # as joblib calls them; -1 is as many as there are cores
+        launcher["jobs"] = "auto" if settings.n_jobs == -1 else settings.n_jobs
+    launcher["jobs"] = SWEEP_OPTIONS["jobs"].check(launcher["jobs"], {})
+    launcher["threads"] = thread_count(launcher["threads"])
+    launcher["together"] = SWEEP_OPTIONS["together"].check(launcher["together"], {})
     return launcher
+
+
+def waits(config: DictConfig) -> bool:
+    """Whether the launcher of a composed config waits for its jobs."""
+    asked = config.hydra.launcher.get("wait")
+    return bool(SWEEP_OPTIONS["wait"].check(True if asked is None else asked, {}))
 
 
 def thread_count(asked: Any) -> int:
@@ -92,7 +120,8 @@ def chosen_again(launcher: Launcher) -> list[str]:
     for key in RECORDED[name]:
         value = launcher.get(key)
         is_number = isinstance(value, int) and not isinstance(value, bool)
-        if value == "auto" or is_number or (key == "together" and isinstance(value, bool)):
+        is_word = isinstance(value, str) and re.fullmatch(WORD, value) is not None
+        if is_word or is_number or (key == "together" and isinstance(value, bool)):
             words.append(f"hydra.launcher.{key}={value}")
     return words
 

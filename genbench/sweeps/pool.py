@@ -37,9 +37,11 @@ class Exit:
     """How the process of a call ended before the call did: by its own exit, or by a signal.
 
     `code` is that of `multiprocessing.Process.exitcode`: a status, or minus the signal's number.
+    `how` says how it ended, where that is all that is known.
     """
 
     code: int
+    how: str = ""
 
     @property
     def is_by_signal(self) -> bool:
@@ -47,6 +49,8 @@ class Exit:
         return self.code < 0
 
     def __str__(self) -> str:
+        if self.how:
+            return self.how
         if not self.is_by_signal:
             return f"exited with status {self.code}"
         try:

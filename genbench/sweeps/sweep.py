@@ -21,12 +21,9 @@ from genbench.config.compose import resolved
 from genbench.config.overrides import absolute, hydra_value, is_hydras
 from genbench.config.registry import Registry
 from genbench.config.resolvers import marked, run_name
-from genbench.config.saved import recorded
-from genbench.config.validation import known_settings
-from genbench.config.values import flatten
+from genbench.config.saved import given_overrides, recorded
 from genbench.runs.directory import Record, digests
 from genbench.runs.sweep_summary import SUMMARY, differing, recorded_launcher, write_summary
-from genbench.settings.setting import written
 from genbench.sweeps.launch import resume_command
 from genbench.utils import signals
 from genbench.utils.console import echo
@@ -88,6 +85,7 @@ class Sweep:
             place = folder / name(config["model"]["name"], overrides)
             self.jobs.append(Job(absolute(overrides, [config], registry), config, place))
         self.words = absolute(_own(words), [job.config for job in self.jobs], registry)
+        self.goes_on = False  # whether jobs may be queued or running that the command left behind
         self.done_before = 0  # jobs that an earlier command has done
         self.launcher = recorded_launcher(folder)  # of the earlier command, until another starts
         self.search: dict = {}  # the options of a search
@@ -138,8 +136,8 @@ class Sweep:
 
     def announce(self) -> None:
         """Print how many jobs there are, and how many are done already."""
-        jobs = counted(len(self.jobs), "job")
-        echo(f"{jobs} in {quoted(self.folder)}; stop with Ctrl-C, go on with: {self.resume}")
+        place = f"{counted(len(self.jobs), 'job')} in {quoted(self.folder)}"
+        echo(f"{place}; stop with Ctrl-C, go on with: {self.resume}")
         if self.done_before:
             echo(f"{self.done_before} done already")
         for i, job in enumerate(self.jobs, 1):
@@ -173,7 +171,7 @@ class Sweep:
         """Read the states of jobs that ran in other processes from their folders."""
         if not self.jobs:
             self.jobs = [
-                Job(_given(config, self.registry), config, folder)
+                Job(given_overrides(config, self.registry), config, folder)
                 for folder, config in runs(self.folder, self.registry)
             ]
         for job in self.jobs:
@@ -181,17 +179,20 @@ class Sweep:
                 continue
             record = Record(job.folder, job.config)
             status, was = record.status, job.state
-            job.state, job.reason = status.get("state", "pending"), status.get("reason", "")
+            job.state, job.reason = record.state or "pending", status.get("reason", "")
             if status.get("config") not in (None, *digests(job.config)):
                 job.state, job.reason = "failed", "its directory holds a run with other settings"
-            elif job.state == "done" or (job.state != "pruned" and "running" in (job.state, was)):
+            elif job.state == "done" or (
+                was == "running" and job.state in ("pending", "interrupted")
+            ):
                 job.state = "done" if record.done else "interrupted"
         self._mark_duplicates()
 
     @property
     def status(self) -> int:
         """The exit status."""
-        return int(any(job.state not in ENDED for job in self.jobs))
+        fine = (*ENDED, "pending", "running", "interrupted") if self.goes_on else ENDED
+        return int(any(job.state not in fine for job in self.jobs))
 
     def draw(self) -> None:
         """Draw the curves that the runs make, and report on all of them."""
@@ -288,13 +289,3 @@ def _own(overrides: list[str]) -> list[str]:
 
 def _text(config: dict) -> str:
     return json.dumps(config, sort_keys=True)
-
-
-def _given(config: dict, registry: Registry) -> list[str]:
-    """Overrides that give these settings."""
-    model, dataset, values = config["model"]["name"], config["dataset"]["name"], flatten(config)
-    known = known_settings(registry, model, dataset, values)
-    own = [
-        f"{name}={written(values[name])}" for name in known if values[name] != known[name].default
-    ]
-    return [f"model={model}", f"dataset={dataset}", *own]

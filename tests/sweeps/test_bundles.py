@@ -8,10 +8,10 @@ from helpers.configs import config_of, small_config
 from helpers.sweeps import states, summary
 
 from genbench.sweeps import launcher
+from genbench.sweeps.at_once import JobsAtOnce
 from genbench.sweeps.bundles import bundles, likeness
 from genbench.sweeps.display import JobTable
 from genbench.sweeps.job import JobTask
-from genbench.sweeps.launcher import Together
 from genbench.sweeps.pool import Exit, Message
 
 PLANE = ["-m", "model=vae", "dataset=moons", "dataset.size=300", "hidden=[8]", "steps=30"]
@@ -97,8 +97,7 @@ def test_a_sweep_is_resumed_as_it_was_trained(genbench, undrawn, monkeypatch):
 def test_jobs_of_a_killed_process_go_on_unless_they_are_done(capsys):
     task = JobTask(labels=("a", "b"), numbers=(1, 2), total=2)
     table = JobTable()
-    shown = Together(launcher.Launch(task, None, None, {}), table, [[0, 1]], 0)
-    shown.overrides = [["a"], ["b"]]
+    shown = JobsAtOnce(task, table, [["a"], ["b"]], [[0, 1]], 0)
     for content in (
         *((place, "begin") for place in (0, 1)),
         (0, "ended", "done", [], None),
@@ -107,7 +106,7 @@ def test_jobs_of_a_killed_process_go_on_unless_they_are_done(capsys):
         (0, "ended", "done", [], None),
         Exit(-9),
     ):
-        shown._receive(Message(0, content))
+        shown.receive(Message(0, content))
     said = capsys.readouterr()
     words = [line.split()[:2] for line in said.out.splitlines()]
     assert words.count(["1/2", "done"]) == 1 and words.count(["2/2", "restarted"]) == 1

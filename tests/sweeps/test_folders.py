@@ -72,7 +72,7 @@ def test_hydra_writes_through_nothing_that_leads_elsewhere(kind, genbench, tmp_p
     for name in ("multirun.yaml", ".submitit"):
         put(kind, Path("sweep", name), tmp_path / "outside")
         before = files()
-        done = genbench(*PCA, "latent_dim=2,3", "hydra/launcher=joblib")
+        done = genbench(*PCA, "latent_dim=2,3", "hydra/launcher=submitit_local")
         assert (
             done.returncode == 2
             and f"holds {name}, " in done.stderr

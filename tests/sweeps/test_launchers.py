@@ -166,9 +166,11 @@ def test_a_launcher_that_cannot_work_is_refused_with_the_setting(genbench, tmp_p
     for words, says in (
         (
             ["hydra/launcher=joblib", "hydra.launcher.n_jobs=0"],
-            "hydra.launcher.n_jobs: asks for no",
+            "jobs: must be int in [1, 1000] | auto",
         ),
-        (["hydra/launcher=joblib", "jobs=2"], "jobs: is an option of hydra/launcher=genbench"),
+        (["hydra/launcher=basic", "jobs=2"], "jobs: is an option of hydra/launcher=genbench"),
+        (["hydra/launcher=ray", "wait=false"], "wait: must be true with hydra/launcher=ray"),
+        (["wait=false"], "wait: must be true with hydra/launcher=genbench"),
         (["jobs=0"], "jobs: must be int in [1, 1000] | auto"),
         (["jobs=1,2"], "jobs: holds for all jobs of a sweep (got 1,2); fix: give one value"),
         (["jobs=2", "+jobs=1"], "jobs: is given twice, as jobs=2 and as +jobs=1"),
