@@ -163,6 +163,21 @@ def _show(words: list[str], registry: Registry) -> int:
     return 0
 
 
+def _status(words: list[str], registry: Registry) -> int:
+    """Show how the jobs of a sweep go on."""
+    from genbench.sweeps.status import show_status
+
+    if len(words) != 1:
+        raise UserError(
+            "status",
+            "needs the folder of one sweep",
+            " ".join(words) or None,
+            "genbench status outputs/SWEEP",
+        )
+    show_status(Path(words[0]))
+    return 0
+
+
 def _verify(words: list[str], registry: Registry) -> int:
     from genbench.verification.command import verify
 
@@ -177,6 +192,7 @@ RUN_COMMANDS: dict[str, Callable[[list[str], Registry], int]] = {
     },
     "report": _report,
     "show": _show,
+    "status": _status,
     "evaluate": _evaluate,
     "verify": _verify,
 }

@@ -203,6 +203,7 @@ def _recipes(before: list[str], word: str, registry: Registry) -> list[str]:
 ARGUMENTS = {
     "resume": _resumed,
     "report": _reported,
+    "status": lambda before, word, registry: [] if before else _folders(SWEEPS, word, registry),
     "show": lambda before, word, registry: [] if before else _folders(RUNS, word, registry),
     "evaluate": lambda before, *rest: (
         _options("evaluate", before, *rest) + _whole(["--list"] * (not before))

@@ -3,6 +3,7 @@
     genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
     genbench --cfg job [SETTING=VALUE...] its settings, without running it
     genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped, device=cpu too
+    genbench status SWEEP_DIR             how its jobs go on, live, also from another terminal
     genbench show RUN_DIR                 every number of a finished run, as it was measured
     genbench evaluate RUN_DIR [k=N]       measure a finished run anew; metrics=fid,ndb for some
     genbench sample RUN_DIR [n=N]         draw a finished run's samples: a picture, and arrays
@@ -264,7 +265,14 @@ def _completion(words: list[str], registry: Registry) -> int:
     return 0
 
 
-TELLING = {"show", "help", "completion", "experiments", *(f"{group}s" for group in GROUPS)}
+TELLING = {
+    "show",
+    "status",
+    "help",
+    "completion",
+    "experiments",
+    *(f"{group}s" for group in GROUPS),
+}
 COMMANDS: dict[str, Callable[[list[str], Registry], int]] = {
     **RUN_COMMANDS,
     **{f"{group}s": partial(_choices, group) for group in GROUPS},

@@ -42,7 +42,7 @@ def kill_in_training(folder, process):
         for file in folder.glob("*/metrics.jsonl"):
             lines = file.read_bytes().count(b"\n")
             if 2 < lines < 9 and '"running"' in (file.parent / "status.json").read_text():
-                os.kill(int((file.parent / ".lock").read_text()), signal.SIGKILL)
+                os.kill(int((file.parent / ".lock").read_text().split()[0]), signal.SIGKILL)
                 return file.parent
         time.sleep(0.005)
     raise AssertionError(process.communicate())

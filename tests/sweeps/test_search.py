@@ -147,7 +147,7 @@ def test_a_worker_that_is_killed_loses_no_trial(tmp_path):
             assert process.poll() is None
             time.sleep(0.01)
         lock = next(tmp_path.glob("sweep/00[12]_*/checkpoint-*")).parent / ".lock"
-        os.kill(int(lock.read_text().strip("\0")), signal.SIGKILL)
+        os.kill(int(lock.read_text().split()[0]), signal.SIGKILL)
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 0 and "it goes on in another one" in said
     assert [one["state"] for one in tried(tmp_path / "sweep")] == ["done"] * 4
