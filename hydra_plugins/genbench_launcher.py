@@ -4,7 +4,8 @@
 them on engines of other libraries; their settings are in configs/hydra/launcher.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ class GenbenchLauncher(Launcher):
 
     def __init__(self, **settings: Any) -> None:
         """The settings are read from the config, where they are checked."""
+        self.kept: Any = None  # processes that outlive a launch
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -49,7 +51,19 @@ class GenbenchLauncher(Launcher):
         from genbench.sweeps.launcher import launch  # late: Hydra imports all plugins first
 
         context, config = self.hydra_context, self.config
-        return launch(self.task, context, config, job_overrides, initial_job_idx)
+        return launch(self.task, context, config, job_overrides, initial_job_idx, self.kept)
+
+    @contextmanager
+    def keeping_workers(self) -> Iterator[None]:
+        """Keep the processes of a launch for the next one, until the block ends."""
+        from genbench.sweeps.launcher import KeptWorkers  # late, as above
+
+        self.kept = KeptWorkers()
+        try:
+            yield
+        finally:
+            self.kept.close()
+            self.kept = None
 
 
 class JoblibLauncher(GenbenchLauncher):

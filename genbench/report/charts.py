@@ -21,6 +21,7 @@ from genbench.report.chart_panels import (
 from genbench.report.names import name_of
 from genbench.report.quantities import Quantity, Value
 from genbench.report.rows import TableRow, differing_settings, same_but, swept_numbers
+from genbench.report.search_charts import search_charts
 from genbench.report.sweep_curves import curve_picture
 from genbench.report.sweep_lines import curves
 from genbench.report.table import Report, labels, ranked
@@ -57,7 +58,9 @@ TRADES = (
 
 
 def charts(report: Report) -> Iterator[Named]:
-    """Every chart that the runs of a report give."""
+    """Every chart that the searches and runs of a report give."""
+    for search in report.searches:
+        yield from search_charts(search)
     yield from trades(report.rows)
     yield from ((curve.file, curve_picture(curve)) for curve in curves(report.runs))
     yield from against_settings(report.rows)

@@ -12,13 +12,13 @@ from genbench.report.bounds import bounded
 from genbench.report.diagnosis import Problem, problems
 from genbench.report.gaps import gaps
 from genbench.report.quantities import Quantity, Value, brief_value, full
-from genbench.report.rows import chosen_settings
+from genbench.report.rows import chosen_settings, other_settings
+from genbench.report.searches import best_commands, search_sentences
 from genbench.report.table import (
     SAMPLER,
     Column,
     Report,
     Section,
-    other_settings,
     ranked,
     with_sampler,
 )
@@ -87,6 +87,11 @@ def as_markdown(report: Report) -> str:
     lines = [f"# {escaped(report.title)}", "", f"{report.counts}."]
     for text in [*different_data(report), *notes(report)]:
         lines += ["", escaped(text)]
+    for search in report.searches:
+        lines += ["", f"## Search in {escaped(search.folder)}"]
+        for text in search_sentences(search):
+            lines += ["", escaped(text)]
+        lines += [f"\n    {command}" for command in best_commands(search)]
     for section in report.sections:
         lines += ["", f"## {escaped(section.dataset)}", ""]
         lines += [*_table(section, section.settings, section.columns, brief_value)]

@@ -15,10 +15,11 @@ from genbench.figures.files import read_png
 from genbench.report.diagnosis import problems
 from genbench.report.export import MOST_ROWS, all_columns
 from genbench.report.gaps import gaps
+from genbench.report.html_table import HtmlCell, HtmlTable, html_search
 from genbench.report.names import name_of, settings_in_words
 from genbench.report.quantities import Quantity, Value, brief_value, full
-from genbench.report.rows import chosen_settings
-from genbench.report.table import Column, Report, Section, other_settings
+from genbench.report.rows import chosen_settings, other_settings
+from genbench.report.table import Column, Report, Section
 from genbench.report.verdicts import different_data, notes, section_sentences
 from genbench.report.words import is_number, listed, printable, short
 from genbench.runs.directory import SPLITS
@@ -58,33 +59,6 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class HtmlCell:
-    """A cell of a table: its text, the key that it is sorted by, and how good its number is.
-
-    `standing` is from 0 to 1, None where nothing ranks it. `best` is set only where it clearly is.
-    """
-
-    text: str
-    key: str | float
-    standing: float | None = None
-    more: str = ""
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class HtmlTable:
-    """Groups of columns with their widths, heads with whether they are of numbers, and lines.
-
-    The last `real` lines are of real data, which nothing ranks.
-    """
-
-    groups: list[tuple[str, int]]
-    heads: list[tuple[str, bool]]
-    lines: list[list[HtmlCell]]
-    real: int
-
-
-@dataclass(frozen=True)
 class HtmlSection:
     """What the page shows of one dataset."""
 
@@ -120,6 +94,7 @@ def page(report: Report, charts: Iterable[Chart]) -> str:
         sentences=different_data(report),
         notes=" ".join(notes(report)),
         has_real=any(section.real for section in report.sections),
+        searches=[html_search(search) for search in report.searches],
         charts=charts,
         galleries=galleries,
         unread=unread,

@@ -33,6 +33,7 @@ SEED = (
     "seed"  # the setting that only chooses random numbers; another `dataset.seed` makes other data
 )
 
+ENDED = ("done", "pruned")  # states of runs that nothing is amiss with
 Reasons = Mapping[Path, str]  # why runs failed, by folder
 
 
@@ -127,8 +128,11 @@ def gathered(
 
 
 def failed_runs(found: Iterable[RunResult], lost: Iterable[FailedRun]) -> list[FailedRun]:
-    """All runs without numbers: those that are not done, and those that cannot be read."""
-    return [FailedRun(r.folder, r.state, r.reason) for r in found if r.state != "done"] + [*lost]
+    """All runs that lack their numbers: those that are not done, and those that cannot be read.
+
+    Runs that a search has pruned lack none.
+    """
+    return [FailedRun(r.folder, r.state, r.reason) for r in found if r.state not in ENDED] + [*lost]
 
 
 # --- one run --------------------------------------------------------------------------------------

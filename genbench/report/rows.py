@@ -212,3 +212,8 @@ def same_but(rows: Sequence[TableRow], names: Iterable[str]) -> list[list[TableR
     groups = fixed.groupby([*keys, *(fixed[name] for name in fixed)], sort=False).indices
     ordered = sorted(groups.values(), key=lambda places: places[0])
     return [[rows[i] for i in places] for places in ordered]
+
+
+def other_settings(rows: Sequence[TableRow]) -> list[str]:
+    """The settings in which rows differ that only follow from the model or the dataset."""
+    return [name for name in differing_settings(rows) if name not in chosen_settings(rows)]

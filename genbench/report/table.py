@@ -10,7 +10,8 @@ from genbench.report.data_names import with_data_named
 from genbench.report.load import FailedRun, Reasons, RunResult, failed_runs, gathered
 from genbench.report.quantities import SAMPLES, Quantity, Value, in_range
 from genbench.report.ranking import Contest, contests, is_ranked, standings
-from genbench.report.rows import TableRow, averaged, chosen_settings, differing_settings, real_rows
+from genbench.report.rows import TableRow, averaged, chosen_settings, real_rows
+from genbench.report.searches import SearchResult, searches
 from genbench.runs.directory import SPLITS
 from genbench.utils.text import counted
 
@@ -132,6 +133,7 @@ class Report:
     failed: list[FailedRun]
     runs: list[RunResult]
     own_words: list[str]
+    searches: list[SearchResult]
 
     @cached_property
     def rows(self) -> list[TableRow]:
@@ -166,6 +168,8 @@ class Report:
         if repeated := sum(len(run.folders) - 1 for row in self.rows for run in row.runs):
             again = counted(repeated, "repetition")
             text += f"; {again} (the same settings, seed and data) counted once"
+        pruned = sum(run.state == "pruned" for run in self.runs)
+        text += f"; {pruned} pruned" if pruned else ""
         return text + (f"; {len(self.failed)} without results" if self.failed else "")
 
     @cached_property
@@ -179,14 +183,15 @@ class Report:
         return labels(self.quantities)
 
 
-def compared(paths: Iterable[Path], registry: Registry, reasons: Reasons | None = None) -> Report:
+def compared(paths: Sequence[Path], registry: Registry, reasons: Reasons | None = None) -> Report:
     """The report on the runs in and below some folders; `reasons` are those of `gathered`."""
     found, lost = gathered(paths, registry, reasons)
     runs = with_data_named(found)
     rows = averaged(runs)
     datasets = dict.fromkeys(row.dataset for row in rows)
     sections = [section([row for row in rows if row.dataset == name]) for name in datasets]
-    return Report(sections, failed_runs(runs, lost), runs, registry.own_words())
+    own_words, found_searches = registry.own_words(), searches(paths)
+    return Report(sections, failed_runs(runs, lost), runs, own_words, found_searches)
 
 
 def section(rows: list[TableRow]) -> Section:
@@ -293,8 +298,3 @@ def labels(quantities: Iterable[Quantity]) -> dict[Quantity, str]:
                     if value not in ("", None):
                         found[quantity] += f", {word}{value}"
     return found
-
-
-def other_settings(rows: Sequence[TableRow]) -> list[str]:
-    """The settings in which rows differ that only follow from the model or the dataset."""
-    return [name for name in differing_settings(rows) if name not in chosen_settings(rows)]

@@ -12,6 +12,7 @@ from genbench.report.diagnosis import worst
 from genbench.report.gaps import otherwise_measured
 from genbench.report.names import GAP, setting_columns, settings_in_words
 from genbench.report.quantities import brief_value
+from genbench.report.searches import search_sentences
 from genbench.report.table import Column, Report, Section
 from genbench.report.verdicts import (
     different_data,
@@ -95,6 +96,8 @@ def _share(room: int, blocks: list[Block]) -> None:
 
 def _sentences(report: Report, shown: list[Section]) -> Iterator[str]:
     """What matters most first."""
+    for search in report.searches:
+        yield from search_sentences(search)
     for section in shown:
         yield from winners(section, report)[:3]
         yield from effects(section, report)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 
@@ -175,11 +176,12 @@ def launch_jobs(
     task: JobTask,
     hydra_context: HydraContext,
     config: DictConfig,
+    launcher: Launcher | None = None,
 ) -> None:
     """Hand some jobs of a sweep to the launcher, and record how they ended. A request to stop is
     recorded and raised again.
 
-    `task` knows what the jobs are called on the screen.
+    `task` knows what the jobs are called on the screen. `launcher` is one that is used again.
     """
     task = replace(
         task,
@@ -190,9 +192,12 @@ def launch_jobs(
         folders=tuple(job.folder for job in jobs),
         watcher=SweepWatcher(sweep, jobs),
     )
-    launcher = Plugins.instance().instantiate_launcher(
-        hydra_context=hydra_context, task_function=task, config=config
-    )
+    if launcher is None:
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task, config=config
+        )
+    else:
+        launcher.setup(hydra_context=hydra_context, task_function=task, config=config)
     overrides = [
         [*job.overrides, f"hydra.sweep.subdir={hydra_value(job.folder.name)}"] for job in jobs
     ]

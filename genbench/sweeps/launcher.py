@@ -39,24 +39,49 @@ def launch(
     config: DictConfig,
     overrides: Sequence[Sequence[str]],
     first: int,
+    kept: "KeptWorkers | None" = None,
 ) -> list[JobReturn]:
     """Run jobs with these overrides, numbered from `first` on, as Hydra's launchers do.
 
     `config.hydra.launcher` says how many run at once, with how many threads each, and which are
-    trained together. With `wait=false` they are only submitted, and nothing is returned.
+    trained together. With `wait=false` they are only submitted, and nothing is returned. `kept` has
+    the processes of earlier launches, if they are kept.
     """
     assert isinstance(task, JobTask)  # the only one that is run with this launcher
-    return Launch(task, context, config, checked_launcher(config)).run(overrides, first)
+    return Launch(task, context, config, checked_launcher(config), kept).run(overrides, first)
+
+
+class KeptWorkers:
+    """The processes of a launch that outlive it, for a sweep that launches often."""
+
+    def __init__(self) -> None:
+        self.pool: Pool | None = None
+        self.engine: Engine | None = None
+
+    def pool_of(self, environments: list[Mapping[str, str]]) -> Pool:
+        """A pool with at least as many slots as environments are given."""
+        if self.pool is None or len(self.pool.slots) < len(environments):
+            self.close()
+            self.pool = Pool(environments, is_kept=True)
+        return self.pool
+
+    def close(self) -> None:
+        """End all processes."""
+        for workers in (self.pool, self.engine):
+            if workers is not None:
+                workers.close()
+        self.pool = self.engine = None
 
 
 @dataclass(frozen=True)
 class Launch:
-    """What Hydra hands to a launcher, and its checked options."""
+    """What Hydra hands to a launcher, its checked options, and processes that are kept."""
 
     task: JobTask
     context: HydraContext
     config: DictConfig
     options: Mapping[str, Any]
+    kept: KeptWorkers | None = None
 
     def run(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         """Run jobs with these overrides, which are numbered from `first` on."""
@@ -73,19 +98,22 @@ class Launch:
         chosen = self._bundles(len(overrides), workers, on_gpu=gpus > 0)
         count = min(workers, len(chosen))
         composer = Composer(replace(self.task, threads=threads), self.context, self.config)
-        if count <= 1 and all(len(bundle) == 1 for bundle in chosen):
+        has_workers = self.kept is not None and self.kept.pool is not None
+        if count <= 1 and not has_workers and all(len(bundle) == 1 for bundle in chosen):
             return [
                 composer.compose([words], [first + i])()[0] for i, words in enumerate(overrides)
             ]
         with JobTable() as table:
             shown = JobsAtOnce(self.task, table, overrides, chosen, first)
             composer = replace(composer, task=_remote(composer.task, table))
-            return _in_pool(composer, shown, gpu_environments(gpus, count))
+            environments = gpu_environments(gpus, count)
+            pool = self.kept.pool_of(environments) if self.kept else Pool(environments)
+            return _in_pool(composer, shown, pool)
 
     def _on_engine(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         """Run the jobs on the engine of the launcher, or only submit them."""
         task = replace(self.task, threads=int(self.options["threads"]))
-        engine = engine_for(str(self.options["name"]), self._wanted())
+        engine = self._engine()
         try:
             composer = Composer(task, self.context, self.config)
             folders = self.task.folders or [
@@ -105,7 +133,8 @@ class Launch:
                 if waits(self.config):
                     following.wait()
         finally:
-            engine.close()
+            if self.kept is None:
+                engine.close()
         if not waits(self.config):
             new = counted(len(overrides) - len(taken), "job")
             echo(f"{new} submitted, {len(taken)} queued or running from before")
@@ -115,6 +144,15 @@ class Launch:
             returned(words, objective_of(folder, objective))
             for words, folder in zip(overrides, folders, strict=True)
         ]
+
+    def _engine(self) -> Engine:
+        """The engine of the launcher: the one that is kept, or a new one."""
+        if self.kept is not None and self.kept.engine is not None:
+            return self.kept.engine
+        engine = engine_for(str(self.options["name"]), self._wanted())
+        if self.kept is not None:
+            self.kept.engine = engine
+        return engine
 
     def _wanted(self) -> Wanted:
         """What the engine is asked for."""
@@ -158,16 +196,14 @@ def _lanes(chosen: Sequence[Sequence[int]], engine: Engine) -> list[list[int]]:
     return [[place for bundle in chosen[lane::count] for place in bundle] for lane in range(count)]
 
 
-def _in_pool(
-    composer: Composer, shown: JobsAtOnce, environments: list[Mapping[str, str]]
-) -> list[JobReturn]:
-    """Run the jobs in worker processes, one for each environment."""
+def _in_pool(composer: Composer, shown: JobsAtOnce, pool: Pool) -> list[JobReturn]:
+    """Run the jobs in worker processes."""
     overrides, first = shown.overrides, shown.first
     calls = [
         partial(composer.compose, [overrides[i] for i in jobs], [first + i for i in jobs])
         for jobs in shown.calls
     ]
-    results = Pool(environments).run(calls, shown.receive)
+    results = pool.run(calls, shown.receive)
     found: dict[int, JobReturn] = {}
     for jobs, result in zip(shown.calls, results, strict=True):
         for place, i in enumerate(jobs):

@@ -170,9 +170,13 @@ def _end(process: SpawnProcess) -> None:
 
 
 class Pool:
-    """So many slots as environments are given, which are those of their processes."""
+    """So many slots as environments are given, which are those of their processes.
 
-    def __init__(self, environments: list[Mapping[str, str]]) -> None:
+    The processes end with the calls of `run`, unless they are kept for the next ones until `close`.
+    """
+
+    def __init__(self, environments: list[Mapping[str, str]], is_kept: bool = False) -> None:
+        self.is_kept = is_kept
         self.slots = [Slot(environment) for environment in environments]
         self.free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         for slot in self.slots:
@@ -189,20 +193,29 @@ class Pool:
         is called in this thread. When a signal comes, the calls are asked to stop, and Interrupted
         is raised when they have.
         """
-        self.preparing = threading.Lock()
+        self.preparing, is_done = threading.Lock(), False
         threads = ThreadPoolExecutor(len(self.slots), initializer=_block_signals)
         futures = [threads.submit(self._run, i, call) for i, call in enumerate(calls)]
         with signals.listening():
             try:
                 for message in self._until_done(futures):
                     receive(message)
-                return [future.result() for future in futures]
+                results = [future.result() for future in futures]
+                is_done = True
+                return results
             finally:
-                self._stop(threads)
-                for message in self._until_done(futures):
-                    receive(message)
-                with ThreadPoolExecutor(len(self.slots)) as closing:
-                    closing.map(Slot.close, self.slots)
+                if is_done and self.is_kept:
+                    threads.shutdown(wait=False)
+                else:
+                    self._stop(threads)
+                    for message in self._until_done(futures):
+                        receive(message)
+                    self.close()
+
+    def close(self) -> None:
+        """End all processes."""
+        with ThreadPoolExecutor(len(self.slots)) as closing:
+            closing.map(Slot.close, self.slots)
 
     def _stop(self, threads: ThreadPoolExecutor) -> None:
         """Begin no further call, and ask those that are being made to stop."""

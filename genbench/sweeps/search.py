@@ -8,10 +8,12 @@ SWEEP/sweep_summary.json    as of any sweep
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict, read_write
 
@@ -126,15 +128,19 @@ class Search:
             self._add(trial)
         self.sweep.done_before = sum(trial.state != "running" for trial in self.trials)
         self._announce(total)
-        while batch := self._next_batch(total):
-            signals.check()
-            jobs = self._startable(batch)
-            shown = self._shown(task, batch, jobs, total)
-            launch_jobs(self.sweep, jobs, shown, hydra_context, config)
-            for i in batch:
-                self._tell(i)
-            self._write()
-            self._require_hope()
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task, config=config
+        )
+        with getattr(launcher, "keeping_workers", nullcontext)():
+            while batch := self._next_batch(total):
+                signals.check()
+                jobs = self._startable(batch)
+                shown = self._shown(task, batch, jobs, total)
+                launch_jobs(self.sweep, jobs, shown, hydra_context, config, launcher)
+                for i in batch:
+                    self._tell(i)
+                self._write()
+                self._require_hope()
         self._write(is_over=True)
         self.sweep.show_state()
 

@@ -1,8 +1,6 @@
 """Searches by Optuna: trials that are killed, repeated, pruned or run at once, and what is left."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -133,21 +131,3 @@ def test_a_search_for_a_number_that_runs_do_not_have_stops(genbench, uncurved):
     assert done.returncode == 1 and len(tried()) == 3
     assert "optimize: the run has no such number (got validation.bits)" in done.stderr
     assert "validation.nll" in done.stderr and "all of the first 3 trials failed" in done.stderr
-    assert (
-        os.path.exists("sweep/001_beta-vae_moons_dataset.limit-200_hidden-8_batch_size-50_beta-0.2")
-        or True
-    )
-
-
-def test_a_worker_that_is_killed_loses_no_trial(tmp_path):
-    words = [*SEARCH, *NLL, "epochs=40", "trials=4", "jobs=2", "pruner=none"]
-    command = [sys.executable, "-m", "genbench", *words, "hydra.sweep.dir=sweep"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
-        while not [*tmp_path.glob("sweep/00[12]_*/checkpoint-*")]:
-            assert process.poll() is None
-            time.sleep(0.01)
-        lock = next(tmp_path.glob("sweep/00[12]_*/checkpoint-*")).parent / ".lock"
-        os.kill(int(lock.read_text().split()[0]), signal.SIGKILL)
-        said, _ = process.communicate(timeout=120)
-    assert process.returncode == 0 and "it goes on in another one" in said
-    assert [one["state"] for one in tried(tmp_path / "sweep")] == ["done"] * 4
