@@ -15,6 +15,7 @@ from genbench.report.words import on_log
 WIDE, HIGH, LEGEND_LINE = 290, 210, 16  # pixels of a panel, and of a line of its legend
 LEFT, ABOVE, BELOW, GAP = 62, 18, 40, 12  # pixels around a panel
 PANELS_IN_A_ROW = 3
+SINGLE = {"wide": 440, "high": 300}  # pixels of a panel that is alone
 LABEL_HEIGHTS = (4, -11, 13, -20, 22, -29, 31)  # points above a mark where a word may stand
 OTHER_COLOUR = "#777777"
 LEVEL = 1e-5  # of its values, a range of an axis that only rounding fills

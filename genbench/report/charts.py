@@ -10,6 +10,7 @@ import pandas as pd
 
 from genbench.figures.canvas import Canvas
 from genbench.report.chart_panels import (
+    SINGLE,
     Series,
     draw_panel,
     heat_map,
@@ -29,7 +30,6 @@ from genbench.report.words import is_number, short
 from genbench.runs.curves import validation_curve
 
 MOST_LINES, MOST_PANELS, MOST_TICKS, MOST_HEAT_MAPS = 8, 9, 8, 4  # in one picture
-SINGLE = {"wide": 440, "high": 300}  # pixels of a panel that is alone
 Named = tuple[str, Canvas]
 
 

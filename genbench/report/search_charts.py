@@ -5,16 +5,15 @@ from itertools import accumulate
 from typing import Any
 
 from genbench.figures.canvas import BLUE, GREY, INK, ORANGE, Canvas, unmathed
-from genbench.report.chart_panels import Series, label, panels, space
+from genbench.report.chart_panels import SINGLE, Series, label, panels, space
 from genbench.report.quantities import Value
 from genbench.report.searches import ReportTrial, SearchResult
 from genbench.report.words import is_number
 
 MOST_SLICES = 8  # settings with a panel of their own
-SINGLE = {"wide": 440, "high": 300}  # pixels of a panel that is alone
 BAR = 26  # pixels of a bar with the gap below it
-MARKS = {"done": (BLUE, "o"), "pruned": (GREY, "x")}
-WORDS = {"done": "finished", "pruned": "pruned, at its last epoch"}
+TRIAL_MARKS = {"done": (BLUE, "o"), "pruned": (GREY, "x")}
+TRIAL_WORDS = {"done": "finished", "pruned": "pruned, at its last epoch"}
 
 
 def search_charts(search: SearchResult) -> Iterator[tuple[str, Canvas]]:
@@ -29,7 +28,7 @@ def search_charts(search: SearchResult) -> Iterator[tuple[str, Canvas]]:
 
 
 def _valued(search: SearchResult) -> list[ReportTrial]:
-    return [trial for trial in search.trials if trial.values and trial.state in MARKS]
+    return [trial for trial in search.trials if trial.values and trial.state in TRIAL_MARKS]
 
 
 def _title(search: SearchResult) -> str:
@@ -43,12 +42,12 @@ def trials(search: SearchResult) -> Canvas:
     note = f"{goal.name}, to {goal.direction}, of {search.counts}"
     canvas, all_axes = panels(["in order", *shown], _legend(some), _title(search), note)
     for axes, name in zip(all_axes, [None, *shown], strict=True):
-        for state, (colour, mark) in MARKS.items():
+        for state, (colour, mark) in TRIAL_MARKS.items():
             own = [trial for trial in some if trial.state == state]
             x = [trial.number if name is None else float(trial.settings[name]) for trial in own]
             y = [trial.values[0] for trial in own]
             if own:
-                axes.scatter(x, y, s=18, c=colour, marker=mark, label=WORDS[state])
+                axes.scatter(x, y, s=18, c=colour, marker=mark, label=TRIAL_WORDS[state])
         axes.set(xlabel=unmathed(name or "trial"), ylabel=unmathed(goal.name))
         if name is not None:
             space(axes, [float(trial.settings[name]) for trial in some])

@@ -30,7 +30,7 @@ from genbench.sweeps.goals import Goal, search_goals
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import composed_registry
 from genbench.sweeps.launcher import core_count, gpu_count
-from genbench.sweeps.launchers import OURS, checked_launcher
+from genbench.sweeps.launchers import checked_launcher
 from genbench.sweeps.pruning import Pruning, pruner_of
 from genbench.sweeps.search_file import write_search
 from genbench.sweeps.search_space import Space, TrialValue, search_space
@@ -43,7 +43,7 @@ from genbench.utils.files import require_regular
 from genbench.utils.text import counted, quoted
 
 FIRST_FAILURES = 3  # trials that may fail from the first on, until the search gives up
-AT_ONCE = 4  # trials chosen at a time for a launcher that does not say how many it runs at once
+AT_ONCE = 8  # trials chosen at a time where it is not known how many run at once
 DIGITS = 4  # of a number in the name of a folder
 
 
@@ -96,16 +96,15 @@ def trials_at_once(
     """How many trials are chosen at a time: as many as the launcher runs at once."""
     if isinstance(asked, int):
         return asked
-    name = launcher["name"]
+    name, jobs = launcher["name"], launcher.get("jobs")
     if name == "basic":
         return 1
-    jobs = launcher.get("jobs", launcher.get("n_jobs", AT_ONCE))
-    if isinstance(jobs, int) and jobs > 0:
+    if isinstance(jobs, int):
         return jobs
-    if name == OURS:
-        gpus = gpu_count({device or str(config.device)})
-        return gpus or max(1, core_count() // int(launcher["threads"]))
-    return core_count() if name == "joblib" else AT_ONCE
+    if jobs is None or name == "submitit_slurm":
+        return AT_ONCE
+    gpus = gpu_count({device or str(config.device)})
+    return gpus or max(1, core_count() // int(launcher["threads"]))
 
 
 class Search:
