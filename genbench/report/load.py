@@ -16,7 +16,7 @@ from genbench.config.values import flatten
 from genbench.report.measured import RunMetrics, run_metrics
 from genbench.report.words import printable
 from genbench.runs.compatibility import LENGTH
-from genbench.runs.directory import Record, read_metrics, read_status
+from genbench.runs.directory import ENDED, Record, read_metrics, read_status
 from genbench.runs.sweep_summary import SUMMARY, jobs
 from genbench.settings.setting import written
 from genbench.utils import signals
@@ -33,7 +33,6 @@ SEED = (
     "seed"  # the setting that only chooses random numbers; another `dataset.seed` makes other data
 )
 
-ENDED = ("done", "pruned")  # states of runs that nothing is amiss with
 Reasons = Mapping[Path, str]  # why runs failed, by folder
 
 

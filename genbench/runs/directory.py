@@ -47,6 +47,7 @@ from genbench.utils.text import quoted
 SPLITS = ("train", "validation", "test")  # of the data, as metrics.json has their numbers
 EVENTS = "events.out.tfevents.genbench"
 STATES = ("running", "done", "failed", "interrupted", "pruned")
+ENDED = ("done", "pruned")  # states of runs that there is nothing left to do for
 MOVED = {  # modules of loaders by their names in version 0.1, which its runs have on record
     "genbench.datasets": "genbench.data.published",
     "genbench.densities": "genbench.data.synthetic",

@@ -22,7 +22,7 @@ from genbench.config.overrides import absolute, hydra_value, is_hydras
 from genbench.config.registry import Registry
 from genbench.config.resolvers import marked, run_name
 from genbench.config.saved import given_overrides, recorded
-from genbench.runs.directory import Record, digests
+from genbench.runs.directory import ENDED, Record, digests
 from genbench.runs.sweep_summary import SUMMARY, differing, recorded_launcher, write_summary
 from genbench.sweeps.launch import resume_command
 from genbench.utils import signals
@@ -32,7 +32,6 @@ from genbench.utils.files import CannotWrite, kind, sweep_temporaries
 from genbench.utils.lock import Lock
 from genbench.utils.text import counted, quoted
 
-ENDED = ("done", "pruned")  # the states of jobs that there is nothing left to do for
 ABOVE = re.compile(r"(?<==)/.*/(?=[^/])")  # of a setting that is a path, all but its last part
 
 
