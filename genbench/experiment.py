@@ -25,12 +25,15 @@ from genbench.runs.progress import Display
 from genbench.runs.recorder import Run
 from genbench.settings.run import RunSettings
 from genbench.trained import Trained
+from genbench.training import ranks
 from genbench.training.calls import Calls, alone
 from genbench.training.defaults import resolve_auto
-from genbench.training.loop import Fitted, fit_work, is_drawn
+from genbench.training.loop import Fitted, NullRecorder, fit_work, is_drawn
 from genbench.training.memory import require_room_for_model
 from genbench.training.objective import final_work
+from genbench.training.processes import is_first, process_count
 from genbench.training.stopping import Prune
+from genbench.utils import torchrun
 from genbench.utils.errors import UserError
 from genbench.utils.files import write_json
 from genbench.utils.imports import locate
@@ -69,13 +72,15 @@ def run_work(
     early, if a search wants that. Returns None if the folder holds the finished run. UserError for
     what the user can fix, and Pruned for a run that was ended.
     """
+    if not is_first():
+        return (yield from _followed(config, folder, device))
     with Run(folder, config, resume, title, display, prune) as recorder:
-        if recorder.record.done:
+        if ranks.same(recorder.record.done):
             recorder.display.echo(f"{recorder.title} is done already: {folder}")
             return None
         chosen = pick_device(device or config["device"])
         recorder.start()
-        data = (load or load_data)(config["dataset"], chosen)
+        data = _loaded(config, chosen, load or load_data)
         recorder.set_data(data)
         model = build(config, data)
         settings = model.settings
@@ -90,7 +95,8 @@ def run_work(
         )
         metrics["cost"] = _cost(model, fitted, recorder.folder, settings)
         metrics["time"] = recorder.training_cost(fitted)
-        metrics["machine"] = machine(model) | {"together": str(model.together)}
+        counts = {"together": str(model.together), "processes": str(process_count())}
+        metrics["machine"] = machine(model) | counts
         metrics |= identity(model, data)
         metrics |= evaluated(
             model, data, metrics, settings.evaluation, watch=recorder.show_measuring
@@ -98,7 +104,31 @@ def run_work(
         metrics = recorder.save_metrics(metrics)
         recorder.draw_final(fitted.kept, model, data, drawn=is_drawn(fitted.kept, settings))
         recorder.finish(metrics)
+        ranks.same(metrics)
         return Trained(model, data, metrics, recorder.folder)
+
+
+def _followed(config: dict, folder: Path, device: str | None) -> Calls[Trained | None]:
+    """The part of `run_work` that every process but the first has in a run over several."""
+    if ranks.same(False):
+        return None
+    data = _loaded(config, pick_device(device or config["device"]), load_data)
+    model = build(config, data)
+    settings = model.settings
+    fitted = yield from fit_work(model, data, NullRecorder(), settings)
+    model.fit_posthoc(data.train, seed=settings.seed)
+    yield from final_work(model, data, settings.batch_size, settings.seed, fitted.steps)
+    return Trained(model, data, ranks.same({}), folder)
+
+
+def _loaded(config: dict, device: torch.device, load: Callable[[dict, torch.device], Data]) -> Data:
+    """The data. UserError if the processes of a run do not have the same."""
+    with ranks.first_on_each_machine(torchrun.local_rank()):
+        data = load(config["dataset"], device)
+    if ranks.same(data.digest) != data.digest:
+        what = "is not the same on all machines"
+        raise UserError(f"dataset={data.name}", what, fix="copy it anew", code=1)
+    return data
 
 
 def _report_end(recorder: Run, model: Model, fitted: Fitted) -> None:
@@ -222,6 +252,8 @@ def build(config: dict, data: Data) -> Model:
 def pick_device(name: str) -> torch.device:
     """The device of this name; `auto` is a GPU if there is one. UserError if there is none."""
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if ranks.several():
+        return _own_device(name)
     if name == "auto":
         name = "cuda" if cuda else "mps" if mps else "cpu"
     device = torch.device(name)
@@ -231,3 +263,22 @@ def pick_device(name: str) -> torch.device:
     if device.type == "mps" and not mps:
         raise UserError("device", "torch finds no Apple GPU on this machine", name, "device=auto")
     return device
+
+
+def _own_device(name: str) -> torch.device:
+    """The device of this process in a run over several: on each machine, the n-th has the n-th GPU.
+
+    UserError if there are fewer GPUs than processes.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name not in ("cpu", "cuda"):
+        raise UserError("device", "each process has a device of its own", name, "device=auto")
+    if name == "cpu":
+        return torch.device(name)
+    has, place = torch.cuda.device_count(), torchrun.local_rank()
+    if place >= has:
+        fix = f"--nproc-per-node={has}, or device=cpu" if has else "device=cpu"
+        raise UserError("device", f"torch finds {has} GPUs, one for each process", name, fix)
+    torch.cuda.set_device(place)
+    return torch.device("cuda", place)

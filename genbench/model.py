@@ -66,6 +66,12 @@ class Model(nn.Module):
     # True if `log_prob` is defined for values in [0, 1] only.
     bounded = False
 
+    # True if the processes of one run may each learn from a share of every batch, as the loss and
+    # its terms are means over points, or `step` adds up sums that `combine` completes. No class
+    # inherits it, as it may compute something else; without it every process learns from whole
+    # batches, which is right for any model, but no faster.
+    splits_batches = False
+
     # How many runs, this one among them, its training was done together with.
     together = 1
 
@@ -98,6 +104,11 @@ class Model(nn.Module):
         with so many training points of so many values.
         """
         return {}
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "splits_batches" not in vars(cls):
+            cls.splits_batches = False
 
     def __init__(self, spec: DataSpec, settings: RunSettings) -> None:
         super().__init__()
@@ -135,6 +146,13 @@ class Model(nn.Module):
     def step(self, batch: Batch) -> Logs:
         """Learn from one batch."""
         raise NotImplementedError
+
+    def combine(self) -> None:
+        """Turn sums over this process's shares of the epoch into those over all processes.
+
+        Called before `end_epoch`, and before an epoch that is stopped is saved, where several
+        processes split batches.
+        """
 
     def end_epoch(self) -> Logs:
         """Learn from the epoch that just ended."""

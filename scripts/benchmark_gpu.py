@@ -91,7 +91,7 @@ class Bench:
         def work() -> None:
             meter = Meter()
             for batch in self.data.train.batches(model.settings.batch_size, order=0):
-                meter.add(model.step(batch), batch)
+                meter.add(model.step(batch), len(batch.x))
             meter.means()
 
         return work

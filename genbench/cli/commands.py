@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from genbench.cli.flags import require_one_process
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import Registry
 from genbench.config.saved import given, options, recorded, require_once
@@ -38,6 +39,7 @@ def _resume(words: list[str], registry: Registry) -> int:
             device = registry.shared()["device"].check(word.partition("=")[2], {})
     _require_writable(folder)
     if is_sweep(folder):
+        require_one_process("resume", "a sweep")
         settings, launcher = split_options(changes)
         if settings:
             raise UserError(

@@ -6,6 +6,7 @@ import argparse
 from typing import Any, NoReturn
 
 from genbench.settings.names import nearest
+from genbench.utils import torchrun
 from genbench.utils.errors import UserError
 
 # Flags of Hydra that genbench does not take, each with the reason and the way out.
@@ -89,3 +90,10 @@ def parse_flags(words: list[str]) -> argparse.Namespace:
         fix = f"did you mean '{near}'?" if near else "see 'genbench --help'"
         raise UserError(name, "no such flag", fix=fix)
     return found
+
+
+def require_one_process(word: str, what: str) -> None:
+    """UserError for something that torchrun must not start."""
+    if torchrun.started_count() > 1:
+        fix = "leave out torchrun; sweeps have launchers of their own"
+        raise UserError(word, f"torchrun starts several processes for one run, not {what}", fix=fix)

@@ -38,7 +38,7 @@ from typing import TextIO
 from genbench import __version__
 from genbench.cli.commands import RUN_COMMANDS
 from genbench.cli.completion import SCRIPTS, candidates
-from genbench.cli.flags import parse_flags
+from genbench.cli.flags import FLAGS, parse_flags, require_one_process
 from genbench.cli.help import (
     choices_help,
     command_help,
@@ -50,7 +50,7 @@ from genbench.cli.help import (
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import Registry, builtin_registry
 from genbench.settings.names import nearest
-from genbench.utils import signals
+from genbench.utils import signals, torchrun
 from genbench.utils.errors import UserError, report, unexpected
 from genbench.utils.output import CheckedOutput
 
@@ -71,7 +71,8 @@ def main(argv: list[str] | None = None) -> None:
             stream.reconfigure(
                 errors="backslashreplace"
             )  # say what an ASCII terminal cannot show, too
-    out, err = (_guarded(stream) for stream in (sys.stdout, sys.stderr))
+    silent = open(os.devnull, "w") if torchrun.is_follower() else None  # noqa: SIM115 (stays open)
+    out, err = (_guarded(silent or stream) for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(err):
         status = _status(argv)
         if out is not None:
@@ -134,6 +135,8 @@ def _dispatch(argv: list[str]) -> int:
             "working directory", "is gone", fix="cd to a folder that is there"
         ) from error
     registry = builtin_registry(config_dir)
+    if torchrun.is_follower():
+        return _follow(words, flags, registry)
     if flags & {"--help", "-h"}:
         return _help([word for word in words[:1] if word in COMMANDS], registry)
     if words and words[0] in COMMANDS:
@@ -163,6 +166,19 @@ def _without_config_dir(argv: list[str]) -> tuple[list[str], str | None]:
     return words, folder
 
 
+def _follow(words: list[str], flags: set[str], registry: Registry) -> int:
+    """What a process of torchrun other than the first does: it takes part in a run, and leaves all
+    other commands to the first.
+    """
+    names = {word.partition("=")[0] for word in flags if word.startswith("-")}
+    others = {name for names in FLAGS for name in names} - {"--config-dir", "-cd"}
+    if not words or names & others or (words[0] in COMMANDS and words[0] != "resume"):
+        return 0
+    from genbench.sweeps.launch import follow
+
+    return follow(registry)
+
+
 def _run(words: list[str]) -> int:
     """A command that begins with no word of its own: a run, a sweep, or a look at what they are."""
     from genbench.config.overrides import written_for_hydra
@@ -183,6 +199,7 @@ def _run(words: list[str]) -> int:
         shown = "--cfg" if flags.cfg else "--info"
         raise UserError(shown, "is about one job, and -m asks for several", fix="leave out -m")
     if flags.multirun:
+        require_one_process("-m", "a sweep")
         from genbench.sweeps.engine import sweep_command
 
         return sweep_command(settings, registry, COMMANDS)

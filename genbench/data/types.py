@@ -136,19 +136,25 @@ class Split:
         return Split(lazy, self.y)
 
     def batches(
-        self, size: int, *, order: int | None = None, draw: int = 0, skip: int = 0
+        self,
+        size: int,
+        *,
+        order: int | None = None,
+        draw: int = 0,
+        skip: int = 0,
+        share: Callable[[int], slice] | None = None,
     ) -> Iterator[Batch]:
         """Every point once, in batches of `size`, of which the last may be smaller.
 
         `order` seeds a random order; None keeps the stored one. `draw` seeds the noise. The first
-        `skip` batches are left out. Raises Interrupted between two batches if the program is asked
-        to stop.
+        `skip` batches are left out. Of each batch of n points, only the rows `share(n)` are read.
+        Raises Interrupted between two batches if the program is asked to stop.
         """
+        if share is not None:
+            yield from self._shares(size, order, draw, skip, share)
+            return
         n, device = len(self), self.device
-        permutation = None
-        if order is not None:
-            rng = torch.Generator().manual_seed(order)
-            permutation = torch.randperm(n, generator=rng).to(device)
+        permutation = self._permutation(order)
         several = size * (1 if device.type == "cpu" else READ_AT_ONCE)
         for start in range(skip * size, n, several):
             rows = slice(start, start + several)
@@ -161,6 +167,31 @@ class Split:
                     rng = generator(draw, start + i * size, device=device)
                     x = self.noise.draw(x, rng).float()
                 yield Batch(x, y)
+
+    def _permutation(self, order: int | None) -> torch.Tensor | None:
+        """The positions of all points in the random order of this seed."""
+        if order is None:
+            return None
+        rng = torch.Generator().manual_seed(order)
+        return torch.randperm(len(self), generator=rng).to(self.device)
+
+    def _shares(
+        self, size: int, order: int | None, draw: int, skip: int, share: Callable[[int], slice]
+    ) -> Iterator[Batch]:
+        """The rows `share(n)` of every batch of n points."""
+        permutation = self._permutation(order)
+        for start in range(skip * size, len(self), size):
+            signals.check()
+            end = min(start + size, len(self))
+            rows = share(end - start)
+            own = slice(start + rows.start, start + rows.stop)
+            read = slice(start, end) if self.noise is not None else own
+            x = self.values(read if permutation is None else permutation[read])
+            if self.noise is not None:  # which is drawn for the whole batch
+                rng = generator(draw, start, device=x.device)
+                x = self.noise.draw(x, rng).float()[rows]
+            index = own if permutation is None else permutation[own]
+            yield Batch(x, None if self.y is None else self.y[index])
 
     def at(self, index: Index) -> "Split":
         """The points at these positions."""

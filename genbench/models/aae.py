@@ -21,6 +21,7 @@ class AAE(EncoderDecoder):
     """
 
     settings: AAESettings
+    splits_batches = True
 
     criterion = None
 

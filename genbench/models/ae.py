@@ -45,6 +45,7 @@ class Autoencoder(EncoderDecoder):
     """
 
     settings: AutoencoderSettings
+    splits_batches = True
 
     def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         return self.reconstruction(batch.x, self.encode(batch.x)), {}

@@ -72,6 +72,7 @@ class BMM(EMMixture):
     """
 
     settings: BMMSettings
+    splits_batches = True
 
     is_discrete = True
     bounded = True

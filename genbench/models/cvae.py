@@ -24,6 +24,7 @@ class CVAE(VAE):
     """
 
     settings: CVAESettings
+    splits_batches = True
 
     conditional = True
     y: torch.Tensor | None = None  # the labels of the current points, set by `conditioned_on`

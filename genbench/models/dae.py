@@ -43,6 +43,7 @@ class DAE(Autoencoder):
     """
 
     settings: DAESettings
+    splits_batches = True
 
     mean: torch.Tensor  # [*shape]
     spread: torch.Tensor  # [*shape]

@@ -187,6 +187,7 @@ class GAN(Adversarial):
     """
 
     settings: GANSettings
+    splits_batches = True
 
     loss_weights = ("r1_gamma",)
     default_batch_size = 64

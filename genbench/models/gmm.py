@@ -86,6 +86,7 @@ class GMM(GaussianMixture, EMMixture):
     """Maximises mean log sum_k pi_k N(x; mu_k, Sigma_k) by EM."""
 
     settings: GMMSettings
+    splits_batches = True
 
 
 class GradientGMM(GaussianMixture, GradientModel):
@@ -103,6 +104,7 @@ class GradientGMM(GaussianMixture, GradientModel):
     """
 
     settings: GradientGMMSettings
+    splits_batches = True
 
     probes = 16  # random vectors of signs per step
     # The linear algebra of a step takes long, and hardly longer for more points.

@@ -1,7 +1,8 @@
 """Kernel density estimation with a Gaussian kernel (Rosenblatt 1956; Parzen 1962)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import reduce
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.classical import KDESettings
 from genbench.stats.clustering import squared_distances
+from genbench.training import ranks, shares
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -36,6 +38,7 @@ class KDE(Model):
     """
 
     settings: KDESettings
+    splits_batches = True
 
     criterion = "nll"
     shuffles = False
@@ -86,9 +89,8 @@ class KDE(Model):
         if isinstance(self.settings.bandwidth, float):
             h = self.settings.bandwidth
         else:
-            zero = torch.zeros(()).to(self.scale)
-            mean = sum((x.sum(0) for x in self.chunks()), zero) / n
-            squares = sum(((x - mean).square().sum() for x in self.chunks()), zero)
+            mean = self.total(lambda x: x.sum(0), torch.zeros(d)) / n
+            squares = self.total(lambda x: (x - mean).square().sum(), torch.zeros(()))
             spread = (squares / ((n - 1) * d)).sqrt()
             factor = n if self.settings.bandwidth != "silverman" else n * (d + 2) / 4
             h = float(spread) * factor ** (-1 / (d + 4))
@@ -104,6 +106,13 @@ class KDE(Model):
         self.bandwidth.fill_(h)
         return {"bandwidth": self.bandwidth}
 
+    def total(
+        self, function: Callable[[torch.Tensor], torch.Tensor], zero: torch.Tensor
+    ) -> torch.Tensor:
+        """The sum of a function of rows over all chunks, of which each process computes some."""
+        total = sum(map(function, shares.dealt(self.chunks())), zero.to(self.scale))
+        return ranks.add_up({"total": torch.as_tensor(total)})["total"]
+
     def leave_one_out(self, guess: float) -> float:
         """The bandwidth under which left-out training points are likeliest, between .001 and 10
         times a guess.
@@ -115,7 +124,7 @@ class KDE(Model):
             self.points.device
         )
         x, chunks = self.rows(self.points[order]), []
-        for i, part in enumerate(self.chunks()):
+        for i, part in shares.dealt(enumerate(self.chunks())):
             signals.check()
             squared = squared_distances(x, part)
             place = order - i * KERNELS_AT_ONCE
@@ -134,6 +143,7 @@ class KDE(Model):
             for least, more in chunks:
                 kernels = (more * (-0.5 * (guess / h) ** 2)).exp_().sum(1)
                 total = torch.logaddexp(total, kernels.to(x).log() - least / (2 * h * h))
+            total = reduce(torch.logaddexp, ranks.gather_points(total[None]).unbind())
             return float(d * log_h - total.mean())
 
         low, high = math.log(guess / 1000), math.log(10 * guess)

@@ -22,6 +22,7 @@ from genbench.stats.clustering import (
     totals,
 )
 from genbench.stats.products import wide
+from genbench.training import ranks
 from genbench.training.em import EM, Sums
 from genbench.training.gradient import (
     GradientModel,
@@ -109,6 +110,7 @@ class KMeans(Clustering, EM):
     """
 
     settings: KMeansSettings
+    splits_batches = True
 
     centres: torch.Tensor  # [n_init, K, D]
     sizes: torch.Tensor  # [n_init, K], shares of the points in the last epoch
@@ -177,6 +179,7 @@ class GradientKMeans(Clustering, GradientModel):
     """
 
     settings: GradientKMeansSettings
+    splits_batches = True
 
     sizes: torch.Tensor  # [K], shares of the points in the last epoch
     reached: torch.Tensor  # the mean squared distance in the last epoch
@@ -216,8 +219,11 @@ class GradientKMeans(Clustering, GradientModel):
         logs = super().step(batch)
         with torch.no_grad():
             distance, nearest = self.distances(batch.x).min(1)
-            self.counts += torch.bincount(nearest, minlength=self.settings.n_components)
-            self.distance += distance.sum()
+            counts = torch.bincount(nearest, minlength=self.settings.n_components)
+            sums = {"counts": counts, "distance": distance.sum()}
+            sums = ranks.add_up(sums, are_complete=True)
+            self.counts += sums["counts"]
+            self.distance += sums["distance"]
         return logs
 
     def end_epoch(self) -> Logs:

@@ -15,6 +15,7 @@ from genbench.models.gmm import GMM
 from genbench.models.kde import KDE
 from genbench.settings.classical import GMMSettings, KDESettings
 from genbench.settings.groups import PriorSettings, SamplerSettings
+from genbench.training import ranks, shares
 from genbench.training.loop import NullRecorder, fit_model
 from genbench.utils.errors import UserError
 
@@ -129,7 +130,9 @@ class LatentModel(Model):
         if self.settings.sampler not in DENSITIES:
             return
         with torch.no_grad():
-            z = torch.cat([self.conditioned_on(y).encode(x) for x, y in train.batches(1000)])
+            batches = shares.own_batches(train, 1000)
+            codes = [self.conditioned_on(batch.y).encode(batch.x) for _, batch in batches]
+            z = ranks.gather_points(torch.cat(codes) if codes else None)
         data = Data("codes", {"train": Split(z, None)}, DataSpec((self.latent_dim,), unit=False))
         density = self.blank_density(seed, min(self.settings.sampler_components, len(z))).to(
             z.device

@@ -14,6 +14,7 @@ from genbench.stats.clustering import (
     totals,
 )
 from genbench.stats.products import wide
+from genbench.training import ranks, shares
 from genbench.utils.rng import generator
 
 FIRST_LOOK = 10_000  # how many points, or three for each centre, starts are chosen from
@@ -28,6 +29,7 @@ class MiniBatchKMeans(Clustering):
     """
 
     settings: MiniBatchKMeansSettings
+    splits_batches = True
 
     default_batch_size = 1024
     centres: torch.Tensor  # [K, D]
@@ -67,12 +69,15 @@ class MiniBatchKMeans(Clustering):
         reduced, index = nearest_centre(x, self.centres - origin)
         distance = wide(reduced + squared_lengths(x)).clamp(min=0).sum()
         counts, sums = totals(x, index, self.settings.n_components)
+        found = {"counts": counts, "sums": sums, "distance": distance}
+        found = ranks.add_up(found, are_complete=True)
+        counts, sums, distance = found["counts"], found["sums"], found["distance"]
         self.met += counts
         moves = sums - counts[:, None] * (self.centres - origin)
         self.centres += moves / self.met.clamp(min=1)[:, None]
         self.counts += counts
         self.distance += distance
-        return {"inertia": distance / len(x)}
+        return {"inertia": distance / shares.batch_size(len(x))}
 
     def end_epoch(self) -> Logs:
         self.sizes.copy_(self.counts / self.counts.sum())

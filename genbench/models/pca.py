@@ -14,6 +14,8 @@ from genbench.settings.classical import PCASettings
 from genbench.settings.run import RunSettings
 from genbench.stats.clustering import SINGLE_FROM, distance_rows
 from genbench.stats.products import add_squares, in_cache, mirrored, wide
+from genbench.training import ranks, shares
+from genbench.training.processes import is_first
 from genbench.visualizations import Images, Rows, Spectrum, Visualization
 
 RESOLVED = 1e-5  # variances above this share of the largest are right in single precision
@@ -44,6 +46,18 @@ class Moments:
         self.running_mean = self.running_mean + shift * (n / total)
         self.count = total
 
+    def combine(self) -> None:
+        """Add the points of the other processes of the run."""
+        mean, scatter = torch.as_tensor(self.running_mean), torch.as_tensor(self.scatter)
+        total = {"count": torch.tensor(float(self.count)), "total": self.count * mean}
+        found = ranks.add_up(total if self.count else {})
+        self.running_mean = found["total"] / found["count"].to(found["total"])
+        if self.count:
+            shift = mean - self.running_mean
+            scatter = scatter.addr(shift, shift, alpha=self.count)
+        self.scatter = ranks.add_up({"scatter": scatter} if self.count else {})["scatter"]
+        self.count = int(found["count"])
+
 
 class PCA(LatentModel):
     """Minimises E||x - W W'x||^2 over W'W = I: the top eigenvectors of the covariance, in one
@@ -55,6 +69,7 @@ class PCA(LatentModel):
     """
 
     settings: PCASettings
+    splits_batches = True
 
     criterion = "squared_error"
     shuffles = False
@@ -93,11 +108,19 @@ class PCA(LatentModel):
         self.few, self.points = len(train) < self.spec.size, train
 
     def step(self, batch: Batch) -> Logs:
+        if not len(batch.x):
+            return {}
         if self.few:  # the points need less memory than their covariance, and their SVD less time
             self.seen.append(batch.x.flatten(1).to(self.mean))
         else:
             self.moments.add(distance_rows(batch.x))
         return {}
+
+    def combine(self) -> None:
+        if self.few:
+            self.seen = [ranks.gather_points(torch.cat(self.seen) if self.seen else None)]
+        else:
+            self.moments.combine()
 
     def end_epoch(self) -> Logs:
         if self.few:
@@ -121,8 +144,10 @@ class PCA(LatentModel):
     def exact_moments(self) -> "Moments":
         """The moments of all points once more, in double precision."""
         moments = Moments()
-        for batch in self.points.batches(self.settings.batch_size):
+        for _, batch in shares.own_batches(self.points, self.settings.batch_size):
             moments.add(wide(batch.x.flatten(1)))
+        if ranks.several():
+            moments.combine()
         return moments
 
     def diagonalise(self, moments: "Moments") -> torch.Tensor:
@@ -137,8 +162,9 @@ class PCA(LatentModel):
         return {"seen": self.seen, **vars(self.moments)}
 
     def load_training_state(self, state: dict) -> None:
-        self.seen = state["seen"]
-        self.moments = Moments(**{name: state[name] for name in vars(self.moments)})
+        if is_first():  # to whose points the other processes add theirs
+            self.seen = state["seen"]
+            self.moments = Moments(**{name: state[name] for name in vars(self.moments)})
 
     @property
     def explained_variance(self) -> torch.Tensor:

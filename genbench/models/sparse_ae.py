@@ -6,6 +6,7 @@ from genbench.data.types import Batch
 from genbench.models.ae import Autoencoder
 from genbench.nn.likelihoods import bernoulli_kl
 from genbench.settings.autoencoders import SparseAESettings
+from genbench.training import shares
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.visualizations import Distribution, Histograms, Visualization
 
@@ -18,6 +19,7 @@ class SparseAE(Autoencoder):
     """
 
     settings: SparseAESettings
+    splits_batches = True
 
     loss_weights = ("lambda",)
 
@@ -25,7 +27,7 @@ class SparseAE(Autoencoder):
         h = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, h)
         if self.settings.sparsity == "kl":
-            sparsity = bernoulli_kl(self.settings.rho, h.mean(0)).sum()
+            sparsity = bernoulli_kl(self.settings.rho, shares.whole_batch(h).mean(0)).sum()
         else:
             sparsity = h.abs().sum(1).mean()
         return reconstruction + weights["lambda"] * sparsity, {

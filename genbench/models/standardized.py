@@ -22,6 +22,7 @@ SAME_ATTRIBUTES: tuple[str, ...] = (
     "stores_training_data",
     "log_prob_kind",
     "conditional",
+    "splits_batches",
 )
 SAME_ATTRIBUTES += ("is_discrete", "bounded")
 
@@ -97,6 +98,9 @@ class Standardized(Model):
 
     def step(self, batch: Batch) -> Logs:
         return self.inner.step(Batch(self.standard(batch.x), batch.y))
+
+    def combine(self) -> None:
+        self.inner.combine()
 
     def end_epoch(self) -> Logs:
         return self.inner.end_epoch()

@@ -9,6 +9,7 @@ from torch import nn
 from genbench.data.types import Batch, DataSpec
 from genbench.models.ae import Autoencoder
 from genbench.settings.autoencoders import SupervisedAESettings
+from genbench.training import shares
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
 
@@ -21,6 +22,7 @@ class SupervisedAE(Autoencoder):
     """
 
     settings: SupervisedAESettings
+    splits_batches = True
 
     loss_weights = ("lambda",)
 
@@ -40,7 +42,7 @@ class SupervisedAE(Autoencoder):
         reconstruction = self.reconstruction(batch.x, z)
         assert batch.y is not None  # the data have classes
         known = batch.y >= 0
-        share = known.float().mean().clamp(min=1e-12)  # of points with a label
+        share = shares.whole_batch(known.float()).mean().clamp(min=1e-12)  # of points with a label
         logits = self.classifier(z)
         cross_entropy = F.cross_entropy(logits, batch.y.clamp(min=0), reduction="none")
         classification = (cross_entropy * known).mean() / share

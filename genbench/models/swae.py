@@ -11,6 +11,7 @@ from genbench.model import Logs
 from genbench.models.ae import Autoencoder
 from genbench.settings.autoencoders import SWAESettings
 from genbench.stats.transport import squared_sliced_wasserstein
+from genbench.training import shares
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
 
@@ -32,6 +33,7 @@ class SWAE(Autoencoder):
     """
 
     settings: SWAESettings
+    splits_batches = True
 
     loss_weights = ("lambda", "supervision")
     default_batch_size = 500  # the distance is estimated within a batch
@@ -88,7 +90,8 @@ class SWAE(Autoencoder):
     def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         z = self.encode(batch.x)
         reconstruction = self.reconstruction(batch.x, z)
-        distance = squared_sliced_wasserstein(z, noise["prior"], noise["directions"])
+        codes, draws = shares.whole_batch(z), shares.whole_batch(noise["prior"])
+        distance = squared_sliced_wasserstein(codes, draws, noise["directions"])
         loss = reconstruction + weights["lambda"] * distance
         terms = {"reconstruction": reconstruction, "sliced_wasserstein": distance}
         if "labelled" not in noise:

@@ -29,6 +29,7 @@ class VAE(LatentModel, GradientModel):
     """
 
     settings: VAESettings
+    splits_batches = True
 
     loss_weights = ("beta",)
     log_prob_kind = f"lower bound, {IMPORTANCE_DRAWS} importance samples"

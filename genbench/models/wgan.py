@@ -19,6 +19,7 @@ class WGAN(Adversarial):
     """
 
     settings: WGANSettings
+    splits_batches = True
 
     loss_weights = ("lambda",)
     adversary = "critic"

@@ -113,10 +113,27 @@ def failure_of(error: BaseException) -> UserError:
 def execute(
     config: dict, folder: Path, registry: Registry, device: str | None = None
 ) -> "Trained | None":
-    """Do `execution` alone."""
+    """Do `execution` alone, or with the other processes that torchrun started, which all run what
+    the first was given.
+    """
     from genbench.training.calls import alone
+    from genbench.training.processes import joined
+    from genbench.training.ranks import same
 
-    return alone(execution(config, folder, registry, device=device))
+    with joined():
+        config, folder, device = same((config, folder, device))
+        return alone(execution(config, folder, registry, device=device))
+
+
+def follow(registry: Registry) -> int:
+    """Take part in the run that the first of several processes was asked for."""
+    with signals.stopping(), importing():
+        import genbench.experiment  # noqa: F401
+    failure = attempt(lambda: execute({}, Path(), registry))
+    if failure is None:
+        return 0
+    report(failure)
+    return failure.code
 
 
 def execution(

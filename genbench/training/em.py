@@ -11,6 +11,8 @@ from genbench.model import Logs, Model
 from genbench.settings.classical import EMSettings
 from genbench.stats.clustering import starting_rows
 from genbench.stats.products import in_cache, wide
+from genbench.training import ranks
+from genbench.training.processes import is_first
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
@@ -83,12 +85,20 @@ class EM(Model):
 
     def step(self, batch: Batch) -> Logs:
         self.seen += len(batch.x)
+        if not len(batch.x):
+            return {}
         starts = (~self.settled).nonzero().flatten().tolist()
         for part in self.parts(batch.x):
             x = self.rows(part)
             for start in starts:
                 self.sums[start] = self.merge_stats(self.sums.get(start, {}), self.e_step(start, x))
         return {}
+
+    def combine(self) -> None:
+        for start in (~self.settled).nonzero().flatten().tolist():
+            if sums := ranks.add_up(self.sums.get(start, {})):
+                self.sums[start] = sums
+        self.seen = int(ranks.add_up({"seen": torch.tensor(self.seen)})["seen"])
 
     def end_epoch(self) -> Logs:
         for start, sums in self.sums.items():
@@ -105,7 +115,8 @@ class EM(Model):
         return {"sums": self.sums, "seen": self.seen}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        self.sums, self.seen = state["sums"], state["seen"]
+        if is_first():  # to which the other processes add theirs
+            self.sums, self.seen = state["sums"], state["seen"]
 
     def rows(self, x: torch.Tensor) -> torch.Tensor:
         """Data [n, *shape] as rows [n, D] in the precision that the statistics need."""

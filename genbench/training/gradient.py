@@ -1,6 +1,7 @@
 """Models that descend the gradient of a loss."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 from genbench.data.types import Batch, DataSpec, Split
 from genbench.model import Logs, Model
 from genbench.settings.groups import AnnealingSettings, GradientSettings
+from genbench.training import shares
 from genbench.training.arithmetic import Compiled, casting, rounding
 from genbench.training.optim import (
     annealing,
@@ -17,6 +19,7 @@ from genbench.training.optim import (
     rate,
     scale_rates,
 )
+from genbench.utils.errors import UserError
 from genbench.utils.rng import fold
 
 LossNoise = dict[str, torch.Tensor]
@@ -90,6 +93,7 @@ class GradientModel(Model):
         self.seed, self.steps, self.clock = seed, steps, 0
         self.batches = -(-len(train) // self.settings.batch_size)  # in an epoch
         self.rng = torch.Generator(self.device)
+        self.point_dimensions: dict[str, dict[str, list[int]]] = {}
         self.moved = {name: list(self.parameters_of(name).values()) for name in self.objectives}
         self.optimizers = {
             name: optimizer(self.moved[name], self.settings, lr)
@@ -98,17 +102,22 @@ class GradientModel(Model):
         self.compiled = Compiled(self.loss_and_terms, self.settings, self.device)
 
     def step(self, batch: Batch) -> Logs:
+        with shares.without_empty_share(batch) as batch:
+            return self._step(batch)
+
+    def _step(self, batch: Batch) -> Logs:
         logs: Logs = {}
         weights = self.annealed(self.clock)
         for name in self.due:
-            noise = self.noise_now(name, len(batch.x))
+            noise = self.noise_now(name, shares.batch_size(len(batch.x)))
+            noise = shares.own_noise(noise, partial(self.point_dimension, name))
             moved = self.moved[name]
             with rounding(self.settings, self.device):
                 with casting(self.settings, self.device):
                     loss, terms = self.compiled(name, batch, noise, self.compiled.weights(weights))
                 gradients = torch.autograd.grad(loss, moved)
-            terms = self.compiled.kept(terms)
-            for parameter, gradient in zip(moved, gradients, strict=True):
+            averaged, terms = shares.average_shares(gradients, self.compiled.kept(terms))
+            for parameter, gradient in zip(moved, averaged, strict=True):
                 parameter.grad = laid_out_as(parameter, gradient)
             if self.settings.grad_clip is not None:
                 norm = torch.nn.utils.clip_grad_norm_(moved, self.settings.grad_clip)
@@ -140,6 +149,23 @@ class GradientModel(Model):
         return self.draw_noise(
             objective, n, self.rng.manual_seed(fold(self.seed, self.clock, objective))
         )
+
+    def point_dimension(self, objective: str, name: str) -> int | None:
+        """Which dimension of this noise of an objective is that of the points; None if it has none.
+
+        UserError if the noise has another form with more points.
+        """
+        if objective not in self.point_dimensions:
+            few, more = (self.draw_noise(objective, n, self.rng) for n in (2, 3))
+            self.point_dimensions[objective] = {
+                key: [d for d in range(few[key].dim()) if few[key].shape[d] != more[key].shape[d]]
+                for key in few
+            }
+        grown = self.point_dimensions[objective][name]
+        if len(grown) > 1:
+            what = f"the noise {name} of {type(self).__name__} grows in several dimensions"
+            raise UserError("splits_batches", what, True, "splits_batches = False", code=1)
+        return grown[0] if grown else None
 
     def annealed(self, clock: int) -> dict[str, float]:
         """The weights at this step; `evaluate` uses their full values."""

@@ -4,6 +4,7 @@ It is a generator of calls, as `genbench.training.calls` explains.
 """
 
 import math
+from collections.abc import Callable
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
@@ -12,10 +13,12 @@ from genbench.data.types import Data
 from genbench.model import Logs, Model
 from genbench.settings.groups import GradientSettings
 from genbench.settings.run import RunSettings
+from genbench.training import ranks, shares
 from genbench.training.calls import Call, Calls, Stopwatch, alone
 from genbench.training.defaults import length
 from genbench.training.meter import NOT_FINITE, Meter
 from genbench.training.objective import means_work
+from genbench.training.processes import is_first
 from genbench.training.stopping import EarlyStopping
 from genbench.utils.errors import UserError
 from genbench.utils.rng import fold
@@ -137,20 +140,24 @@ def fit_work(model: Model, data: Data, run: Recorder, settings: RunSettings) -> 
     at = Position(of, total=steps or of * settings.epochs)
     model.setup(data.train, seed=settings.seed, steps=at.total)
     stopping = EarlyStopping(model, data, settings)
-    if not run.restore(at, model, stopping):
+    if not _restore(run, at, model, stopping):
         with at.watch.running():
             model.initialise(data.train, seed=settings.seed)
+            ranks.make_same(model)
         at.before = at.watch.seconds
 
     def done() -> bool:
         return at.epoch == settings.epochs or model.converged or stopping.due
 
     try:
-        while at.train is not None or not done():
-            at = yield from _train_epoch(at, model, data, run, stopping, settings)
-            if at.epoch % settings.save_every == 0 or done():
-                run.save(at, model, stopping, may_skip=not done())
+        with ranks.stopping_together() as check:
+            while at.train is not None or not done():
+                at = yield from _train_epoch(at, model, data, run, stopping, settings, check)
+                if at.epoch % settings.save_every == 0 or done():
+                    run.save(at, model, stopping, may_skip=not done())
     except Interrupted:
+        if at.train is None:
+            _combine(model)
         run.save(at, model, stopping)
         raise
     return Fitted(at.epoch, at.step, stopping.take_best(model) or at.epoch, at.watch)
@@ -163,13 +170,16 @@ def _train_epoch(
     run: Recorder,
     stopping: EarlyStopping,
     settings: RunSettings,
+    check: Callable[[], None],
 ) -> Calls[Position]:
     """Learn from an epoch, or from what is left of it, and measure; returns the position at the
     start of the next one.
 
-    Interrupted is raised only between two batches, or where repeating the rest changes nothing.
+    Interrupted is raised only between two batches, where `check` is called, or where repeating
+    the rest changes nothing.
     """
     epoch = at.epoch + 1
+    check()
     if at.train is None:
         with at.watch.running():
             batches = data.train.batches(
@@ -177,12 +187,18 @@ def _train_epoch(
                 order=order_seed(settings.seed, epoch) if model.shuffles else None,
                 draw=fold(settings.seed, "pixels", epoch),
                 skip=at.batches,
+                share=shares.own_rows if model.splits_batches and ranks.several() else None,
             )
             for batch in islice(batches, at.left):
-                logs = yield Call(model, batch, (at.step, 1), watch=at.watch)
-                at.meter.add(logs, batch)
+                check()
+                left = len(data.train) - at.batches * settings.batch_size
+                n = min(settings.batch_size, left)
+                with shares.sharing(n if model.splits_batches else None):
+                    logs = yield Call(model, batch, (at.step, 1), watch=at.watch)
+                at.meter.add(logs, n)
                 at.batches += 1
             at.meter.require_finite(at.epoch * at.of)
+            _combine(model)
             train = at.meter.means()
             at.train = train | _floats(model.end_epoch())
     point = {"train": at.train}
@@ -197,6 +213,30 @@ def _train_epoch(
     if is_drawn(epoch, settings):
         run.draw(epoch, model, data)
     return Position(at.of, at.total, epoch, watch=at.watch)
+
+
+def _restore(run: Recorder, at: Position, model: Model, stopping: EarlyStopping) -> bool:
+    """Load the last checkpoint, which the first process reads for all; False if there is none."""
+    is_restored = run.restore(at, model, stopping)
+    if not ranks.several():
+        return is_restored
+    content = {}
+    if is_restored:
+        content = {"at": at.training_state(), "stopping": stopping.training_state()}
+        content |= {"model": model.state_dict(), "progress": model.training_state()}
+    content = ranks.same_state(content, model.device)
+    if content and not is_first():
+        at.load_training_state(content["at"])
+        stopping.load_training_state(content["stopping"])
+        model.load_state_dict(content["model"])
+        model.load_training_state(content["progress"])
+    return bool(content)
+
+
+def _combine(model: Model) -> None:
+    """Complete the sums of a model whose batches several processes split."""
+    if model.splits_batches and ranks.several():
+        model.combine()
 
 
 def is_drawn(epoch: int, settings: RunSettings) -> bool:

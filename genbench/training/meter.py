@@ -2,8 +2,8 @@
 
 import torch
 
-from genbench.data.types import Batch
 from genbench.model import Logs
+from genbench.training import ranks
 from genbench.utils.errors import UserError
 
 # Steps whose terms are added up at once: on a GPU, many numbers take no longer than one.
@@ -28,15 +28,22 @@ class Meter:
         self.recent: list[Logs] = []
         self.size = 0
 
-    def add(self, logs: Logs, batch: Batch) -> None:
-        """Add the terms of one batch, weighted by its size."""
-        n, recent = len(batch.x), self.recent
+    def add(self, logs: Logs, n: int) -> None:
+        """Add the terms of one batch of n points, weighted by n."""
+        recent = self.recent
         is_full = len(recent) == STEPS_AT_ONCE
         if recent and (is_full or n != self.size or recent[0].keys() != logs.keys()):
             self._add_up()
         if logs:
             self.recent.append(logs)
             self.size = n
+
+    def combine(self) -> None:
+        """Complete sums over this process's batches by those of the other processes."""
+        self._add_up()
+        counts = {name: torch.tensor(float(count)) for name, count in self.counts.items()}
+        self.sums = ranks.add_up(self.sums)
+        self.counts = {name: int(count) for name, count in ranks.add_up(counts).items()}
 
     def means(self) -> dict[str, float]:
         """The mean of each term over all points."""

@@ -8,6 +8,7 @@ import torch
 
 from genbench.data.types import Data, Split
 from genbench.model import Model
+from genbench.training import shares
 from genbench.training.calls import Call, Calls, alone
 from genbench.training.meter import Meter
 from genbench.utils.rng import generator
@@ -30,13 +31,14 @@ def means_work(
     `step` is how many steps the model has made.
     """
     meter = Meter()
-    for i, batch in enumerate(part.batches(batch_size)):
+    for i, batch in shares.own_batches(part, batch_size):
         rng = generator(seed, "evaluate", i, device=batch.x.device)
         terms = yield Call(model, batch, (step, 0, i), rng)
         if not learnt:
             with torch.no_grad():
                 terms |= model.held_out(batch, rng)
-        meter.add(terms, batch)
+        meter.add(terms, len(batch.x))
+    meter.combine()
     return meter.means()
 
 

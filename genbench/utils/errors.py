@@ -3,6 +3,8 @@
 import sys
 from typing import Any
 
+from genbench.utils import torchrun
+
 
 class UserError(ValueError):
     """Something the user can fix: a setting, a file, the data, a device.
@@ -23,6 +25,10 @@ class UserError(ValueError):
 
 class Pruned(Exception):
     """A search has ended a run early, as others do better; no failure. Its text says why."""
+
+
+class ReportedError(UserError):
+    """A failure that another process of the run reports, so that this one is silent."""
 
 
 def plain(text: str) -> str:
@@ -46,8 +52,11 @@ def _short(text: str, limit: int = 300) -> str:
 
 
 def report(error: UserError) -> None:
-    """Print the one line of a failure."""
-    print(f"genbench: error: {error}", file=sys.stderr, flush=True)
+    """Print the one line of a failure, unless another process prints it."""
+    if not isinstance(error, ReportedError):
+        # What processes other than the first print goes nowhere, but for this.
+        stream = sys.__stderr__ if torchrun.is_follower() else sys.stderr
+        print(f"genbench: error: {error}", file=stream, flush=True)
 
 
 def lacks_memory(error: BaseException) -> bool:

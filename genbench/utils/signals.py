@@ -19,6 +19,7 @@ class Interrupted(BaseException):
 
 
 _asked: int | None = None
+_holds = 0  # how many blocks keep `check` from raising
 
 
 def is_request_to_stop(error: BaseException) -> bool:
@@ -75,7 +76,28 @@ def stopping() -> Iterator[None]:
 
 
 @contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+def dying() -> Iterator[None]:
+    """Signals end the process at once, also while it waits in code that is not Python's."""
+    check()
+    with _handled_by(signal.SIG_DFL):
+        yield
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """`check` raises nothing in this block, where several processes decide together to stop."""
+    global _holds
+    _holds += 1
+    try:
+        yield
+    finally:
+        _holds -= 1
+
+
+@contextmanager
+def _handled_by(
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers,
+) -> Iterator[None]:
     """Let this handle what asks to stop. Only the main thread of a process can."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -111,7 +133,12 @@ def forget() -> None:
     _asked = None
 
 
+def asked() -> int:
+    """The signal that asks the program to stop; 0 if none has come."""
+    return _asked or 0
+
+
 def check() -> None:
-    """Raise Interrupted if a signal has come."""
-    if _asked is not None:
+    """Raise Interrupted if a signal has come, outside of `held`."""
+    if _asked is not None and not _holds:
         raise Interrupted(_asked)

@@ -25,7 +25,7 @@ def steps(count, seed=0):
 def test_means_are_weighted_by_points(count):
     meter = Meter()
     for logs, batch in steps(count):
-        meter.add(logs, batch)
+        meter.add(logs, len(batch.x))
     meter.require_finite(0)
     for name, mean in meter.means().items():
         seen = [(float(logs[name]), len(b.x)) for logs, b in steps(count) if name in logs]
@@ -39,7 +39,7 @@ def test_the_first_step_that_is_not_finite_is_named(bad):
     meter = Meter()
     for i, (logs, batch) in enumerate(steps(3 * STEPS_AT_ONCE)):
         value = torch.tensor(float("inf" if i > bad else "nan"))
-        meter.add(logs | {"loss": value} if i in (bad, bad + 20) else logs, batch)
+        meter.add(logs | {"loss": value} if i in (bad, bad + 20) else logs, len(batch.x))
     with pytest.raises(UserError, match=f"step {100 + bad + 1}: the loss is not finite"):
         meter.require_finite(100)
 
@@ -51,6 +51,6 @@ def test_a_meter_that_is_saved_between_two_steps_goes_on_to_the_same_bits(at):
         if i == at:
             state, parts = copy.deepcopy(vars(parts)), Meter()
             vars(parts).update(state)
-        whole.add(logs, batch)
-        parts.add(logs, batch)
+        whole.add(logs, len(batch.x))
+        parts.add(logs, len(batch.x))
     assert whole.means() == parts.means()
