@@ -52,7 +52,7 @@ from genbench.config.registry import Registry, builtin_registry
 from genbench.settings.names import nearest
 from genbench.utils import signals, torchrun
 from genbench.utils.errors import UserError, report, unexpected
-from genbench.utils.output import CheckedOutput
+from genbench.utils.output import CheckedOutput, nowhere
 
 FIRST = """\
 Train a model, measure it and look at it, such as:
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
             stream.reconfigure(
                 errors="backslashreplace"
             )  # say what an ASCII terminal cannot show, too
-    silent = open(os.devnull, "w") if torchrun.is_follower() else None  # noqa: SIM115 (stays open)
+    silent = nowhere() if torchrun.is_follower() else None
     out, err = (_guarded(silent or stream) for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(err):
         status = _status(argv)

@@ -170,10 +170,8 @@ class Split:
 
     def _permutation(self, order: int | None) -> torch.Tensor | None:
         """The positions of all points in the random order of this seed."""
-        if order is None:
-            return None
-        rng = torch.Generator().manual_seed(order)
-        return torch.randperm(len(self), generator=rng).to(self.device)
+        rng = None if order is None else torch.Generator().manual_seed(order)
+        return None if rng is None else torch.randperm(len(self), generator=rng).to(self.device)
 
     def _shares(
         self, size: int, order: int | None, draw: int, skip: int, share: Callable[[int], slice]
@@ -182,10 +180,9 @@ class Split:
         permutation = self._permutation(order)
         for start in range(skip * size, len(self), size):
             signals.check()
-            end = min(start + size, len(self))
-            rows = share(end - start)
+            rows = share(min(size, len(self) - start))
             own = slice(start + rows.start, start + rows.stop)
-            read = slice(start, end) if self.noise is not None else own
+            read = own if self.noise is None else slice(start, start + size)
             x = self.values(read if permutation is None else permutation[read])
             if self.noise is not None:  # which is drawn for the whole batch
                 rng = generator(draw, start, device=x.device)

@@ -45,3 +45,8 @@ class CheckedOutput:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, self._stream.fileno())  # else flushing at exit would fail again
                 os.close(nowhere)
+
+
+def nowhere() -> TextIO:
+    """A stream whose text is lost."""
+    return open(os.devnull, "w")
