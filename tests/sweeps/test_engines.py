@@ -9,23 +9,16 @@ import time
 
 import pytest
 import torch
+from helpers.slurm import install_slurm
 from helpers.sweeps import states
 
 pytestmark = pytest.mark.engines
 
 WORDS = [
-    *(
-        "-m",
-        "model=ae",
-        "dataset.limit=100",
-        "network=mlp",
-        "hidden=[8]",
-        "latent_dim=2",
-        "epochs=12",
-    ),
-    *("lr=.01,.003", "seed=0,1,2,3", "evaluation=none", "draw_every=1000000", "device=cpu"),
-    "together=false",
+    *("-m", "model=ae", "dataset.limit=100", "network=mlp", "hidden=[8]", "latent_dim=2"),
+    *("evaluation=none", "draw_every=1000000", "device=cpu", "together=false"),
 ]
+EIGHT = ["lr=.01,.003", "seed=0,1,2,3", "epochs=12"]
 NEEDS = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}  # packages
 
 
@@ -34,18 +27,6 @@ def start(folder, *words):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "100"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, cwd=folder.parent, env=environment, **pipes)
-
-
-def kill_in_training(folder, process):
-    """Kill the worker of a job that has trained for some epochs; returns the job's folder."""
-    while process.poll() is None:
-        for file in folder.glob("*/metrics.jsonl"):
-            lines = file.read_bytes().count(b"\n")
-            if 2 < lines < 9 and '"running"' in (file.parent / "status.json").read_text():
-                os.kill(int((file.parent / ".lock").read_text().split()[0]), signal.SIGKILL)
-                return file.parent
-        time.sleep(0.005)
-    raise AssertionError(process.communicate())
 
 
 def results(folder):
@@ -70,7 +51,7 @@ def results(folder):
 def serial(tmp_path_factory):
     """The results of a sweep whose jobs run one after another in one process."""
     folder = tmp_path_factory.mktemp("serial") / "sweep"
-    with start(folder, "jobs=1") as process:
+    with start(folder, *EIGHT, "jobs=1") as process:
         assert process.communicate()[1] == ""
     return results(folder)
 
@@ -80,9 +61,9 @@ def test_a_killed_worker_costs_no_other_job_anything_and_changes_no_result(
     launcher, serial, tmp_path
 ):
     pytest.importorskip(NEEDS.get(launcher, "joblib"))
-    sweep, words = tmp_path / "sweep", [f"hydra/launcher={launcher}", "jobs=2"]
+    sweep, words = tmp_path / "sweep", [*EIGHT, f"hydra/launcher={launcher}", "jobs=2"]
     with start(sweep, *words) as process:
-        killed = kill_in_training(sweep, process)
+        killed = signalled(sweep, signal.SIGKILL, before=9)
         said, errors = process.communicate()
     assert process.returncode == 0 and errors == "", (said, errors)
     assert states(sweep) == ["done"] * 8 and "8 of 8 jobs done" in said
@@ -92,3 +73,52 @@ def test_a_killed_worker_costs_no_other_job_anything_and_changes_no_result(
         assert log.count("resuming after") == (run == killed), "no other job is interrupted"
         assert log.count("measured: ") == 1
     assert results(sweep) == serial
+
+
+@pytest.mark.parametrize("launcher", ["submitit_slurm", "submitit_local"])
+def test_jobs_that_are_not_waited_for_are_submitted_once_put_back_and_collected(
+    launcher, tmp_path, monkeypatch
+):
+    """Slurm is played by stand-ins for its commands."""
+    pytest.importorskip("submitit")
+    for name, value in install_slurm(tmp_path / "slurm").items():
+        monkeypatch.setenv(name, value)
+    sweep = tmp_path / "sweep"
+    words = ["seed=0,1", "epochs=60", "jobs=2", f"hydra/launcher={launcher}"]
+    said = ran(sweep, *words, "wait=false")
+    assert "2 jobs submitted, 0 queued or running from before" in said
+    assert "genbench status" in said and not (sweep / "report.html").exists()
+    put_back = signalled(sweep, signal.SIGUSR2)
+    assert "0 jobs submitted, 2 queued or running from before" in ran(sweep, *words, "wait=false")
+    shown = subprocess.run(
+        [sys.executable, "-m", "genbench", "status", str(sweep)], capture_output=True, text=True
+    )
+    assert "2 jobs: " in shown.stdout and "seed=1" in shown.stdout and shown.stderr == ""
+    said = ran(sweep, *words)
+    assert "2 of 2 jobs done" in said and " restarted " not in said
+    assert states(sweep) == ["done"] * 2 and (sweep / "report.html").exists()
+    assert len((sweep / ".submitit" / "submissions.jsonl").read_text().splitlines()) == 2
+    log = (put_back / "run.log").read_text()
+    assert log.count("interrupted after") == log.count("resuming after") == 1
+    assert "report: " not in ran(sweep, *words), "it is collected already"
+
+
+def ran(folder, *words):
+    """What a sweep prints that ends well."""
+    with start(folder, *words) as process:
+        said, errors = process.communicate()
+    assert process.returncode == 0 and errors == "", (said, errors)
+    return said
+
+
+def signalled(folder, signum, before=30):
+    """Send a signal to the process of a job that is training; returns the job's folder."""
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        for file in folder.glob("*/metrics.jsonl"):
+            lines = file.read_bytes().count(b"\n")
+            if 2 < lines < before and '"running"' in (file.parent / "status.json").read_text():
+                os.kill(int((file.parent / ".lock").read_text().split()[0]), signum)
+                return file.parent
+        time.sleep(0.01)
+    raise AssertionError([path.read_text() for path in folder.glob(".submitit/*.err")])

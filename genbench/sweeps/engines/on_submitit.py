@@ -8,6 +8,7 @@ back into the queue.
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -203,7 +204,7 @@ class LocalEngine(SubmititEngine):
             for i, call in enumerate(calls)
         ]
         # Ctrl-C is for this process, which asks the others to stop in its own way.
-        with _ignoring(signal.SIGINT):
+        with _detached():
             return super()._submitted(placed)
 
     def earlier(self) -> list[Earlier]:
@@ -243,10 +244,21 @@ def command_of(process: int) -> str:
 
 
 @contextmanager
-def _ignoring(signum: int) -> Iterator[None]:
-    """New processes ignore a signal, until they say otherwise."""
-    before = signal.signal(signum, signal.SIG_IGN)
+def _detached() -> Iterator[None]:
+    """New processes ignore Ctrl-C until they say otherwise, and do not hold the output open, for
+    which a pipe would wait.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdout.flush()
+    copies = [os.dup(stream) for stream in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
+        for stream in (1, 2):
+            os.dup2(nowhere, stream)
         yield
     finally:
-        signal.signal(signum, before)
+        for stream, copy in enumerate(copies, 1):
+            os.dup2(copy, stream)
+            os.close(copy)
+        os.close(nowhere)
+        signal.signal(signal.SIGINT, before)
