@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ from genbench.utils.files import CannotWrite, kind, sweep_temporaries
 from genbench.utils.lock import Lock
 from genbench.utils.text import counted, quoted
 
+LONG_SAVE = 0.05  # seconds to write a summary, from which on it is not written at each new state
 ABOVE = re.compile(r"(?<==)/.*/(?=[^/])")  # of a setting that is a path, all but its last part
 
 
@@ -84,6 +86,7 @@ class Sweep:
             place = folder / name(config["model"]["name"], overrides)
             self.jobs.append(Job(absolute(overrides, [config], registry), config, place))
         self.words = absolute(_own(words), [job.config for job in self.jobs], registry)
+        self.next_note = 0.0  # when a new state is written again: of many jobs, not every one is
         self.goes_on = False  # whether jobs may be queued or running that the command left behind
         self.done_before = 0  # jobs that an earlier command has done
         self.launcher = recorded_launcher(folder)  # of the earlier command, until another starts
@@ -208,7 +211,11 @@ class Sweep:
         """Record the new state of a job."""
         job.state, job.reason = state, reason
         self._mark_duplicates()
-        self.save()
+        if time.monotonic() >= self.next_note:
+            began = time.monotonic()
+            self.save()
+            took = time.monotonic() - began
+            self.next_note = began + (20 * took if took > LONG_SAVE else 0.0)
 
     def _mark_duplicates(self) -> None:
         for job in self.jobs:
