@@ -27,7 +27,7 @@ from genbench.utils.lock import is_locked
 from genbench.utils.schema import JOB
 from genbench.utils.text import duration, quoted
 
-PAUSE = 2.0  # seconds between two looks
+LOOK_EVERY = 2.0  # seconds between two looks
 FINAL = ("done", "failed", "pruned")  # states that only another command changes
 ORDER = ("running", "failed", "interrupted", "pruned", "done", "waiting")  # of the rows
 COLORS = {"done": "green", "failed": "bold red", "interrupted": "yellow", "running": "cyan"}
@@ -178,7 +178,7 @@ def show_status(folder: Path, console: Console | None = None) -> None:
             live.update(Group(status.line(), status.table(most, console.width)), refresh=True)
             if not status.is_at_work:
                 return
-            ends = time.monotonic() + PAUSE
+            ends = time.monotonic() + LOOK_EVERY
             while time.monotonic() < ends:
                 signals.check()
                 time.sleep(0.1)

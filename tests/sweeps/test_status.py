@@ -63,7 +63,7 @@ def test_states_progress_and_the_time_left_are_read_from_files(genbench, sweep):
 
 
 def test_a_terminal_is_kept_up_to_date_until_nothing_runs(sweep, monkeypatch):
-    monkeypatch.setattr(status, "PAUSE", 0.0)
+    monkeypatch.setattr(status, "LOOK_EVERY", 0.0)
     read, looks = SweepStatus.read, []
 
     def end_after_two(self):

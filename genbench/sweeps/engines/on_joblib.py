@@ -19,7 +19,7 @@ from genbench.sweeps.engines.interface import Engine, Wanted
 from genbench.sweeps.engines.lane import Lane, LaneEnd
 from genbench.sweeps.pool import Exit, gpu_environments
 
-LOOK = 0.5  # seconds between two looks at the process of the sweep
+PARENT_LOOK = 0.5  # seconds between two looks at the process of the sweep
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class LaneOfParent:
             over.set()
 
     def _watch(self, over: threading.Event) -> None:
-        while not over.wait(LOOK):
+        while not over.wait(PARENT_LOOK):
             if os.getppid() != self.parent:
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
