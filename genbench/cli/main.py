@@ -52,7 +52,7 @@ from genbench.config.registry import Registry, builtin_registry
 from genbench.settings.names import nearest
 from genbench.utils import signals, torchrun
 from genbench.utils.errors import UserError, report, unexpected
-from genbench.utils.output import CheckedOutput, nowhere
+from genbench.utils.output import CheckedOutput, Nowhere
 
 FIRST = """\
 Train a model, measure it and look at it, such as:
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
             stream.reconfigure(
                 errors="backslashreplace"
             )  # say what an ASCII terminal cannot show, too
-    silent = nowhere() if torchrun.is_follower() else None
+    silent = Nowhere() if torchrun.is_follower() else None
     out, err = (_guarded(silent or stream) for stream in (sys.stdout, sys.stderr))
     with redirect_stdout(out), redirect_stderr(err):
         status = _status(argv)
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-def _guarded(stream: TextIO | None) -> CheckedOutput | None:
+def _guarded(stream: TextIO | Nowhere | None) -> CheckedOutput | None:
     """The stream, which keeps its first failure; None where the process has none."""
     return None if stream is None else CheckedOutput(stream)
 
