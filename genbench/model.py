@@ -24,6 +24,7 @@ settings (see `available_if`). What a conditional model returns depends on label
 """
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, overload
 
 import torch
@@ -221,7 +222,8 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         """The device of the model's tensors."""
-        return next((t for t in (*self.parameters(), *self.buffers())), torch.empty(0)).device
+        tensors = chain(self.parameters(), self.buffers())  # lazily: a step asks for it
+        return next(tensors, torch.empty(0)).device
 
 
 # The optional methods of a model.
