@@ -42,16 +42,9 @@ from genbench.utils.rng import fold
 from genbench.utils.text import counted
 
 
-def run(
-    config: dict,
-    folder: Path,
-    resume: str = "",
-    title: str = "",
-    display: Display | None = None,
-    device: str | None = None,
-) -> Trained | None:
+def run(config: dict, folder: Path, *arguments: Any, **options: Any) -> Trained | None:
     """Do `run_work` alone."""
-    return alone(run_work(config, folder, resume, title, display, device))
+    return alone(run_work(config, folder, *arguments, **options))
 
 
 def run_work(

@@ -76,8 +76,13 @@ def test_a_run_is_composed_once(genbench, monkeypatch, words, times):
     load = loader.load_configuration
     counted = lambda *args, **kwargs: (calls.append(args), load(*args, **kwargs))[1]
     monkeypatch.setattr(loader, "load_configuration", counted)
-    monkeypatch.setattr(experiment, "run", lambda *args, **kwargs: None)
+
+    def nothing(*arguments, **options):
+        yield from ()
+
+    monkeypatch.setattr(experiment, "run_work", nothing)
     assert genbench(*words.split()).returncode == 0 and len(calls) == times
+    assert not [*Path().rglob("metrics.jsonl")]  # nothing was trained
 
 
 def test_every_setting_is_declared_and_every_default_allowed():

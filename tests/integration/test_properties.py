@@ -31,7 +31,7 @@ from genbench.training.loop import fit_model
 from genbench.utils.errors import UserError
 from genbench.utils.imports import locate
 
-settings.register_profile("quick", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=40)
 settings.register_profile("long", deadline=None, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 CPU = torch.device("cpu")
