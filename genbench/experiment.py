@@ -11,6 +11,7 @@ import torch
 from genbench.config.declarations import typed
 from genbench.data.loading import load_data
 from genbench.data.types import Data
+from genbench.evaluation.by_shares import dismiss, serve
 from genbench.evaluation.card import evaluated, merged_cards
 from genbench.evaluation.context import USUAL, Asked
 from genbench.evaluation.registry import Watch
@@ -94,6 +95,7 @@ def run_work(
         metrics |= evaluated(
             model, data, metrics, settings.evaluation, watch=recorder.show_measuring
         )
+        dismiss()
         metrics = recorder.save_metrics(metrics)
         recorder.draw_final(fitted.kept, model, data, drawn=is_drawn(fitted.kept, settings))
         recorder.finish(metrics)
@@ -111,6 +113,7 @@ def _followed(config: dict, folder: Path, device: str | None) -> Calls[Trained |
     fitted = yield from fit_work(model, data, NullRecorder(), settings)
     model.fit_posthoc(data.train, seed=settings.seed)
     yield from final_work(model, data, settings.batch_size, settings.seed, fitted.steps)
+    serve(model)
     return Trained(model, data, ranks.same({}), folder)
 
 

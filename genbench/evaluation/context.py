@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import torch
 
 from genbench.data.types import Data, Split
+from genbench.evaluation.by_shares import computed
 from genbench.evaluation.features import Features, features_of
 from genbench.model import Model, supports
 from genbench.stats import neighbours
@@ -197,10 +198,8 @@ class Evaluation:
 
     def reconstructed(self, part: Split) -> torch.Tensor:
         """decode(encode(x)) [n, *shape] of the points of a part."""
-        found = []
-        for x, y in part.batches(self.block):
-            given = self.model.conditioned_on(y)
-            found.append(given.decode(given.encode(x)))
+        batches = part.batches(self.block)
+        found = [computed(self.model, "reconstruct", batch) for batch in batches]
         return self._whole(found, "reconstructions")
 
     @cached_property
@@ -226,9 +225,8 @@ class Evaluation:
 
     def encoded(self, part: Split) -> torch.Tensor:
         """The codes of the points of a part: [n, d], or [n] if they are numbers of clusters."""
-        return self._whole(
-            [self.model.conditioned_on(y).encode(x) for x, y in part.batches(self.block)], "codes"
-        )
+        found = [computed(self.model, "encode", batch) for batch in part.batches(self.block)]
+        return self._whole(found, "codes")
 
     @cached_property
     def draws(self) -> torch.Tensor:

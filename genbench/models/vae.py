@@ -13,6 +13,7 @@ from genbench.nn import networks
 from genbench.nn.likelihoods import gaussian_kl, likelihood
 from genbench.settings.autoencoders import VAESettings
 from genbench.stats.products import in_cache
+from genbench.training import shares
 from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, LossWeights
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -109,7 +110,9 @@ class VAE(LatentModel, GradientModel):
         total = torch.full((len(x),), -math.inf, dtype=torch.float64)
         for start in range(0, k, 10):  # few at a time, because their codes are kept
             signals.check()
-            eps = torch.randn(min(10, k - start), *mu.shape, generator=rng, device=rng.device)
+            shape = (min(10, k - start), shares.batch_size(len(x)), mu.shape[1])
+            eps = torch.randn(shape, generator=rng, device=rng.device)
+            eps = shares.own_noise({"eps": eps}, lambda name: 1)["eps"]
             z = mu + eps * (logvar / 2).exp()
             nll = torch.cat([self.nll(x, part) for part in in_cache(z, x.numel())])
             bound = importance_weighted_bound(eps, logvar, z, nll)

@@ -118,6 +118,22 @@ def test_two_processes_have_the_numbers_of_one(name, pair, tmp_path):
 
 
 @pytest.mark.engines
+@pytest.mark.parametrize("name", two_processes.MEASURED)
+def test_two_processes_measure_what_one_measures(name, pair, tmp_path, carded):
+    model, settings = two_processes.MEASURED[name]
+    two_processes.fit(model, tmp_path / "alone", settings)
+    cards = [
+        {
+            one["name"]: one["value"]
+            for one in json.loads(file.read_text())["card"]
+            if one["group"] != "cost"
+        }
+        for file in (tmp_path / "alone" / "metrics.json", pair / name / "metrics.json")
+    ]
+    assert cards[1] == pytest.approx(cards[0], rel=1e-3, abs=1e-5)
+
+
+@pytest.mark.engines
 @pytest.mark.parametrize("name", two_processes.STOPPED)
 def test_a_run_of_two_processes_resumes_exactly_and_in_another_number(name, pair):
     whole = numbers(pair / f"whole {name}")

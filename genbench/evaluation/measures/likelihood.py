@@ -6,6 +6,7 @@ import re
 
 import torch
 
+from genbench.evaluation.by_shares import computed
 from genbench.evaluation.context import Evaluation
 from genbench.evaluation.registry import measure
 from genbench.settings.groups import SamplerSettings
@@ -39,8 +40,8 @@ def log_probs(e: Evaluation) -> torch.Tensor:
     own = {} if k is None else {"k": k}
     return torch.cat(
         [
-            e.model.conditioned_on(y).log_prob(x, **own).cpu().double()
-            for x, y in points.batches(MOST_FOR_BOUND)
+            computed(e.model, "log_prob", batch, **own).double()
+            for batch in points.batches(MOST_FOR_BOUND)
         ]
     )
 
