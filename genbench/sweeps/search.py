@@ -181,13 +181,15 @@ class Search:
         self.sweep.jobs.append(job)
 
     def _startable(self, batch: Sequence[int]) -> list[Job]:
-        """The jobs of these trials that have to run: others are done, as their search was killed
+        """The jobs of these trials that have to run: others have ended, as their search was killed
         before it took note, or share the run of another trial.
         """
         for i in batch:
             job = self.sweep.jobs[i]
-            if job.first is None and Record(job.folder, job.config).done:
-                job.state = "done"
+            record = Record(job.folder, job.config)
+            is_pruned = record.known and record.state == "pruned"
+            if job.first is None and (is_pruned or record.done):
+                job.state, job.reason = record.state, str(record.status.get("reason", ""))
         jobs = {id(self.sweep.jobs[i].first or self.sweep.jobs[i]) for i in batch}
         startable = self.sweep.startable()
         return [job for job in startable if id(job) in jobs and job.state == "pending"]

@@ -1,6 +1,7 @@
 """Searches by Optuna: trials that are killed, repeated, pruned or run at once, and what is left."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from helpers.sweeps import states
+
+from genbench.sweeps.study import Study
+from genbench.utils import signals
 
 pytest.importorskip("optuna", "5", reason="needs genbench[optuna]")
 pytestmark = pytest.mark.engines
@@ -64,6 +68,33 @@ def test_a_search_that_was_killed_at_its_seventh_trial_ends_as_if_it_had_not_bee
     more = genbench("resume", "whole", "trials=13")
     assert more.returncode == 0 and "12 done already" in more.stdout
     assert outcomes("whole") == outcomes("killed")[:13]
+
+
+def test_a_trial_that_has_ended_is_not_run_again_if_the_search_was_killed_before_it_took_note(
+    genbench, uncurved, monkeypatch
+):
+    words = [*SEARCH, *NLL, "epochs=3", "trials=6", "jobs=1", "hydra.sweep.dir=sweep"]
+    for state in ("done", "pruned"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Study, "tell", killed_at(state, Study.tell))
+            assert genbench(*words).returncode == 143
+        (ended,) = [trial for trial in study("sweep").trials if trial.state.name == "RUNNING"]
+        (folder,) = Path("sweep").glob(f"{ended.number + 1:03d}_*")
+        before = (folder / "run.log").read_text()
+    assert genbench(*words).returncode == 0 and len(tried()) == 6
+    assert (folder / "run.log").read_text() == before
+    assert tried()[ended.number]["state"] == "pruned" and tried()[ended.number]["values"]
+
+
+def killed_at(state, tell):
+    """`Study.tell`, before which a signal comes when a trial has ended in this state."""
+
+    def call(self, number, how, values=()):
+        if how == state:
+            raise signals.Interrupted(signal.SIGTERM)
+        return tell(self, number, how, values)
+
+    return call
 
 
 @pytest.mark.parametrize(
