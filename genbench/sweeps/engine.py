@@ -44,6 +44,7 @@ from genbench.sweeps.launchers import (
     chosen_again,
     launcher_failure,
     launcher_words,
+    require_library,
     split_options,
     waits,
 )
@@ -135,6 +136,7 @@ def run_sweep(
         sweep.save(is_needed=False)  # the folder may be read-only
         sweep.show_state()
         return sweep
+    require_library(str(launcher["name"]))
     require_no_run(folder)
     require_own_pages(folder, "hydra.sweep.dir")  # rather than after all jobs
     sweep.launcher = launcher
@@ -209,7 +211,8 @@ def launch_jobs(
         sweep.gather()
         sweep.save()
         sweep.show_state()
-        if sweep.launcher["name"] not in WITHOUT_FILES and isinstance(error, Exception):
+        is_engines = sweep.launcher["name"] not in ("basic", OURS)
+        if is_engines and isinstance(error, Exception) and not isinstance(error, UserError):
             raise launcher_failure(error, config, sweep.resume) from error
         echo(f"interrupted; go on with: {sweep.resume}")
         if sweep.launcher["name"] == "submitit_slurm":

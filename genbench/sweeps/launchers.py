@@ -2,8 +2,10 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor
+from importlib.util import find_spec
 from multiprocessing import TimeoutError as WaitedTooLong
 from typing import Any
 
@@ -31,6 +33,11 @@ RECORDED: dict[str, tuple[str, ...]] = {
     "submitit_slurm": (*COMMON, *_SLURM),
 }
 PLUGIN = "hydra_plugins.genbench_launcher."  # the module of our launchers
+LIBRARIES = {  # the package of an engine, and the extra that installs it
+    "ray": ("ray", "ray"),
+    "submitit_local": ("submitit", "slurm"),
+    "submitit_slurm": ("submitit", "slurm"),
+}
 DETACHED = ("submitit_local", "submitit_slurm")  # whose jobs outlive the command
 WORD = r"[A-Za-z0-9][\w.:@+-]*"  # a value of a setting that a summary may choose again
 
@@ -90,6 +97,17 @@ def checked_launcher(config: DictConfig) -> Launcher:
     launcher["threads"] = thread_count(launcher["threads"])
     launcher["together"] = SWEEP_OPTIONS["together"].check(launcher["together"], {})
     return launcher
+
+
+def require_library(name: str) -> None:
+    """UserError if a launcher's engine is not installed or not here, before anything is written."""
+    package, extra = LIBRARIES.get(name, ("joblib", ""))
+    if find_spec(package) is None:
+        fix = f"pip install 'genbench[{extra}]'"
+        raise UserError(f"hydra/launcher={name}", f"needs the package {package}", fix=fix)
+    if name == "submitit_slurm" and shutil.which("srun") is None:
+        fix = "start it on a machine of the cluster"
+        raise UserError(f"hydra/launcher={name}", "finds no srun, which comes with Slurm", fix=fix)
 
 
 def waits(config: DictConfig) -> bool:

@@ -30,7 +30,7 @@ from genbench.sweeps.goals import Goal, search_goals
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import composed_registry
 from genbench.sweeps.launcher import core_count, gpu_count
-from genbench.sweeps.launchers import checked_launcher
+from genbench.sweeps.launchers import checked_launcher, require_library
 from genbench.sweeps.pruning import Pruning, pruner_of
 from genbench.sweeps.search_file import write_search
 from genbench.sweeps.search_space import Space, TrialValue, search_space
@@ -60,6 +60,7 @@ def run_search(
     registry = composed_registry(config.hydra)
     require_no_hydra_files(config.hydra, registry)
     launcher = checked_launcher(config)
+    require_library(str(launcher["name"]))
     words = [*task.words] if isinstance(task, JobTask) else [*arguments]
     task = task if isinstance(task, JobTask) else JobTask(tuple(words))
     given = plain_values(config.hydra.sweeper)

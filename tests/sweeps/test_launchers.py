@@ -15,6 +15,7 @@ import torch
 from helpers.sweeps import PCA, TINY, files, states, summary
 
 from genbench.cli import main as cli
+from genbench.sweeps import launchers
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launcher import Launch
 from genbench.utils import signals
@@ -177,6 +178,22 @@ def test_a_launcher_that_cannot_work_is_refused_with_the_setting(genbench, tmp_p
         (["hydra.launcher.threads=many"], "threads: must be int in [1, 1000] | auto"),
     ):
         done = genbench(*PCA, "latent_dim=2,3", *words)
+        assert done.returncode == 2 and says in done.stderr and not [*tmp_path.iterdir()]
+
+
+def test_an_engine_that_is_not_here_is_refused_before_anything_is_written(
+    genbench, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for is_installed, name, says in (
+        (False, "ray", "needs the package ray; fix: pip install 'genbench[ray]'"),
+        (False, "submitit_local", "pip install 'genbench[slurm]'"),
+        (True, "submitit_slurm", "finds no srun, which comes with Slurm"),
+    ):
+        monkeypatch.setattr(
+            launchers, "find_spec", lambda package, found=is_installed: found or None
+        )
+        done = genbench(*PCA, "latent_dim=2,3", f"hydra/launcher={name}")
         assert done.returncode == 2 and says in done.stderr and not [*tmp_path.iterdir()]
 
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from genbench.sweeps.engines.lane import Lane, LaneEnd
 from genbench.sweeps.pool import Exit
-from genbench.utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,3 @@ class Engine(ABC):
     def close(self) -> None:
         """End the processes of the engine. No lane runs."""
         return
-
-
-def missing(package: str, launcher: str, extra: str) -> UserError:
-    """The error where the library of an engine is not installed."""
-    fix = f"pip install 'genbench[{extra}]'"
-    return UserError(f"hydra/launcher={launcher}", f"needs the package {package}", fix=fix)

@@ -4,18 +4,15 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from genbench.sweeps.engines.interface import Engine, Wanted, missing
+import ray
+
+from genbench.sweeps.engines.interface import Engine, Wanted
 from genbench.sweeps.engines.lane import Lane, LaneEnd
 from genbench.sweeps.pool import Exit
 from genbench.utils.errors import UserError
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray sends nothing unless the user says so
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-try:
-    import ray
-except ImportError as error:
-    raise missing("ray", "ray", "ray") from error
-
 STORE = 100 << 20  # bytes of Ray's object store, where Ray is started here; lanes are small
 
 

@@ -16,17 +16,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from genbench.sweeps.engines.interface import Earlier, Engine, Wanted, missing
+import submitit
+
+from genbench.sweeps.engines.interface import Earlier, Engine, Wanted
 from genbench.sweeps.engines.lane import Lane, LaneEnd
 from genbench.sweeps.engines.submissions import Submissions
 from genbench.sweeps.pool import Exit, gpu_environments
 from genbench.utils import signals
 from genbench.utils.errors import UserError
-
-try:
-    import submitit
-except ImportError as error:
-    raise missing("submitit", "submitit_slurm", "slurm") from error
 
 LARGEST_ARRAY = 1000  # tasks; Slurm refuses more than its MaxArraySize, by default 1001
 FORGOTTEN = 3600.0  # seconds after which a job that Slurm's accounting does not know is over
