@@ -4,7 +4,7 @@ from genbench.cli.layout import examples_section, help_section, help_table, inde
 from genbench.settings.setting import Setting, written
 from genbench.settings.sweep import SEARCH_OPTIONS, SWEEP_OPTIONS
 
-SEARCH_WORDS = ["model=beta-vae", "beta=interval(0.1,10)", "optimize=validation.nll"]
+SEARCH_WORDS = ["model=beta-vae", "beta=interval(0.1,10)", "optimize=validation.negative_elbo"]
 EXAMPLE_VALUES = {
     "direction": "minimize",
     "pruner": "hyperband",
