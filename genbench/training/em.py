@@ -11,7 +11,7 @@ from genbench.model import Logs, Model
 from genbench.settings.classical import EMSettings
 from genbench.stats.clustering import starting_rows
 from genbench.stats.products import in_cache, wide
-from genbench.training import ranks
+from genbench.training import ranks, shares
 from genbench.training.processes import is_first
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -80,8 +80,13 @@ class EM(Model):
 
     def initialise(self, train: Split, *, seed: int) -> None:
         x = starting_rows(train, self.settings.n_components)
-        for start in range(self.settings.n_init):
+        starts = range(self.settings.n_init)
+        for start in shares.dealt(starts) if self.splits_batches else starts:
             self.init_params(start, x, generator(seed, "start", start, device=x.device))
+        if self.splits_batches:  # each process has made some, and zeros are in place of the others
+            made = {n: t for n, t in self.named_buffers() if n not in ("objective", "settled")}
+            for name, tensor in ranks.add_up(made, are_complete=True).items():
+                made[name].copy_(tensor)
 
     def step(self, batch: Batch) -> Logs:
         self.seen += len(batch.x)
