@@ -113,7 +113,7 @@ def ran(folder, *words):
 
 def signalled(folder, signum, before=30):
     """Send a signal to the process of a job that is training; returns the job's folder."""
-    ends = time.monotonic() + 60
+    ends = time.monotonic() + 180
     while time.monotonic() < ends:
         for file in folder.glob("*/metrics.jsonl"):
             lines = file.read_bytes().count(b"\n")
