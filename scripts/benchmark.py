@@ -26,6 +26,7 @@ from typing import Any
 import benchmark_classical
 import benchmark_commands
 import benchmark_gradient
+import benchmark_larger
 import numpy as np
 import torch
 from benchmark_rows import Bench, Row, Skipped
@@ -33,7 +34,12 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-ROWS: list[Row] = [*benchmark_classical.ROWS, *benchmark_gradient.ROWS, *benchmark_commands.ROWS]
+ROWS: list[Row] = [
+    *benchmark_classical.ROWS,
+    *benchmark_gradient.ROWS,
+    *benchmark_commands.ROWS,
+    *benchmark_larger.ROWS,
+]
 FIGURES = {"ratio": "", "seconds beyond": " s beyond", "seconds": " s"}
 
 

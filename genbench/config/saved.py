@@ -2,6 +2,7 @@
 it.
 """
 
+import copy
 import os
 from collections import Counter
 from collections.abc import Iterable
@@ -21,11 +22,13 @@ from genbench.utils.schema import CONFIG
 from genbench.utils.text import quoted
 
 
-def recorded(folder: Path, registry: Registry) -> dict:
+def recorded(folder: Path, registry: Registry, settings: dict | None = None) -> dict:
     """The checked config of a run that its directory holds. UserError if it is lost or damaged, or
     of another version.
+
+    `settings` are what `read_settings` returns, where the caller has read them already.
     """
-    config, file = read_settings(folder), folder / "config.yaml"
+    config, file = copy.deepcopy(settings or read_settings(folder)), folder / "config.yaml"
     for group in GROUPS:
         choice = config[group]["name"]
         if choice not in registry.names(group):

@@ -24,7 +24,8 @@ class LazyArray:
     read    returns values [n, *shape] at positions [n] of what is stored, on any device
     stored  how many points are stored
     key     identifies what is stored
-    rows    positions [N] of these points among what is stored; None if they are all of it
+    rows    positions [N] of these points among what is stored, in 4 bytes each unless they are very
+            many; None if they are all of it
     device  where values are moved to once they are read
     """
 
@@ -72,7 +73,9 @@ class LazyArray:
 
     def at(self, index: Index) -> "LazyArray":
         """The array of the points at these positions. Nothing is read."""
-        return replace(self, rows=self._positions(index))
+        # Copied, as few of many positions would otherwise keep all of them in memory.
+        small = torch.int32 if self.stored < 2**31 else torch.int64
+        return replace(self, rows=self._positions(index).to(small, copy=True))
 
     def to(self, device: torch.device | str) -> "LazyArray":
         """The same array, from which values are moved to another device."""

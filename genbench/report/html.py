@@ -29,7 +29,8 @@ from genbench.utils.files import Unreadable, read_bytes
 MOST_PICTURES = 60  # settings with pictures in the page
 MOST_BYTES = 1 << 26  # of a picture that is read
 MOST_SETTINGS = 3  # with a column of their own at a glance; more share one
-THUMBNAIL = 520  # pixels
+THUMBNAIL, SMALL_THUMBNAIL = 520, 320  # pixels, for few settings and for many
+FEW = 12  # settings with large pictures, so that a page of many opens fast
 COLUMNS = (600, 850)  # pixels of width above which a chart takes two columns of the page, and three
 PICTURES = ("samples", "reconstructions")
 SAMPLER_MEANING = (
@@ -215,6 +216,7 @@ def _differences(report: Report) -> list[tuple[str, list[tuple[str, str]]]]:
 def _galleries(report: Report) -> tuple[list[Gallery], list[str]]:
     """The pictures of the first run of each row that has one, and why others are left out."""
     found, unread = [], []
+    pixels = THUMBNAIL if len(report.rows) <= FEW else SMALL_THUMBNAIL
     for name in PICTURES:
         pictures = []
         for row in report.rows[:MOST_PICTURES]:
@@ -222,7 +224,7 @@ def _galleries(report: Report) -> tuple[list[Gallery], list[str]]:
             path = row.runs[0].path / f"{name}.png"
             try:
                 caption = name_of(row, report.rows) or row.runs[0].title
-                pictures.append((caption, _picture(path)))
+                pictures.append((caption, _picture(path, pixels)))
             except FileNotFoundError:
                 continue
             except ValueError as error:  # whatever is wrong with one picture, the others are shown
@@ -233,15 +235,15 @@ def _galleries(report: Report) -> tuple[list[Gallery], list[str]]:
     return found, unread
 
 
-def _picture(path: Path) -> str:
-    """A PNG file at a moderate size as a data URL.
+def _picture(path: Path, pixels: int) -> str:
+    """A PNG file as a data URL, at most so many pixels wide.
 
     Raises FileNotFoundError where there is none, and ValueError for anything else.
     """
     if not os.path.lexists(path):
         raise FileNotFoundError(path)
     image = read_png(read_bytes(path, MOST_BYTES)).convert("RGB")
-    image.thumbnail((THUMBNAIL, 4 * THUMBNAIL))
+    image.thumbnail((pixels, 4 * pixels))
     encoded = {}
     for kind, options in (("jpeg", {"quality": 85}), ("png", {})):
         out = io.BytesIO()

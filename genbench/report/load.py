@@ -139,12 +139,13 @@ def failed_runs(found: Iterable[RunResult], lost: Iterable[FailedRun]) -> list[F
 
 def _read(folder: Path, registry: Registry) -> RunResult:
     """A run from its files. Raises UserError where one of them is lost or damaged."""
-    status = _named(read_status, folder)
-    config = _named(read_settings, folder)
-    Record(folder, config).require_unchanged()
+    status = printable(_named(read_status, folder))
+    stored = _named(read_settings, folder)
+    config = printable(stored)
+    Record(folder, config).require_unchanged(stored)
     is_known = all(config[group]["name"] in registry.names(group) for group in GROUPS)
     if is_known:
-        config = recorded(folder, registry)
+        config = recorded(folder, registry, stored)
     model, dataset = (str(config[group]["name"]) for group in GROUPS)
     flat = flatten(config)
     defaults: dict[str, Any] = {}
@@ -183,7 +184,7 @@ def _read(folder: Path, registry: Registry) -> RunResult:
 
 
 def _with_metrics(run: RunResult) -> RunResult:
-    content = _named(read_metrics, run.path)
+    content = printable(_named(read_metrics, run.path))
     chosen = content.get("auto", {})
     settings = {  # runs compare by their values, however those were chosen
         name: chosen.get(name, value) if value == "auto" else value
@@ -232,7 +233,7 @@ def _not_begun(summary: Path, registry: Registry) -> list[FailedRun]:
 def _named(read: Callable[[Path], dict], folder: Path) -> dict:
     """What is read from a file of a run. UserError, with the short name of the file for a table."""
     try:
-        return printable(read(folder))
+        return read(folder)
     except Unreadable as error:
         raise UserError(Path(error.key).name, error.what, fix=error.fix) from error
 

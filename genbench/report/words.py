@@ -26,7 +26,7 @@ def printable(value: Any) -> Any:
         return {printable(k): printable(v) for k, v in value.items()}
     if isinstance(value, list):
         return [printable(v) for v in value]
-    if isinstance(value, str):
+    if isinstance(value, str) and not value.isprintable():
         return "".join(c if c.isprintable() else "\ufffd" for c in value)
     return value
 

@@ -196,12 +196,14 @@ class Record:
         if not self.foreign:
             self.write_status(state, **more | {"reason": reason})
 
-    def require_unchanged(self) -> None:
+    def require_unchanged(self, settings: dict | None = None) -> None:
         """UserError if config.yaml was changed after the run, so that it explains no numbers.
 
-        The status of an earlier version does not say what the settings were, and passes.
+        The status of an earlier version does not say what the settings were, and passes. `settings`
+        are the content of config.yaml, where the caller has read it already.
         """
-        status, settings = self.status, self.settings()
+        status = self.status
+        settings = self.settings() if settings is None else with_todays_loader(settings)
         if not settings or status.get("config") is None:
             return
         lengths = [name for name in LENGTH if name in status and status.get("state") == "done"]
