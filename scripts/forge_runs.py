@@ -55,7 +55,7 @@ def forged(source: Path, folder: Path, settings: dict[str, Any], rng: random.Ran
     status = json.loads((source / "status.json").read_text()) | {"config": digest(config)}
     metrics = json.loads((source / "metrics.json").read_text())
     factor = rng.uniform(0.5, 2)
-    for entry in metrics["card"]:
+    for entry in metrics.get("card", []):
         if isinstance(entry.get("value"), float):
             shift = entry["value"] * factor - entry["value"]
             for name in ("value", "low", "high"):

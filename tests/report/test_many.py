@@ -22,7 +22,7 @@ def test_a_report_takes_time_in_proportion_to_its_runs(tmp_path, monkeypatch):
     spec.loader.exec_module(forge_runs)
     sources = {m: forge_runs.trained(m, tmp_path / "real" / m) for m in forge_runs.VARIED}
     took = []
-    for runs in (100, 100, 500):  # the first imports what a report needs
+    for runs in (50, 50, 250):  # the first imports what a report needs
         folder = tmp_path / f"{len(took)}"
         forge_runs.forge(sources, folder, runs)
         started = time.process_time()
