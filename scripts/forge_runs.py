@@ -23,7 +23,7 @@ from genbench.runs.directory import digest
 from genbench.runs.sweep_summary import write_summary
 
 # How the settings of forged runs differ, apart from their seeds.
-VARIED = {
+VARIED: dict[str, dict[str, list[Any]]] = {
     "vae": {"beta": [0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0], "latent_dim": [2, 4, 8, 16, 32]},
     "pca": {"latent_dim": [1, 2, 4, 8, 16, 32]},
     "kmeans": {"n_components": [2, 5, 10, 20, 50, 100], "tol": [1e-4, 1e-3]},
@@ -43,7 +43,7 @@ def settings_of_all() -> Iterator[tuple[str, dict[str, Any]]]:
     """The model and the settings of one run after the other, without end."""
     for block in itertools.count():
         for model, varied in VARIED.items():
-            for values in itertools.product(*varied.values()):
+            for values in map(list, itertools.product(*varied.values())):
                 for seed in range(SEEDS):
                     yield model, {**dict(zip(varied, values)), "seed": block * SEEDS + seed}
 
