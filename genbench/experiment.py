@@ -11,7 +11,7 @@ import torch
 from genbench.config.declarations import typed
 from genbench.data.loading import load_data
 from genbench.data.types import Data
-from genbench.evaluation.by_shares import dismiss, serve
+from genbench.evaluation.by_shares import dismiss, serve_first
 from genbench.evaluation.card import evaluated, merged_cards
 from genbench.evaluation.context import USUAL, Asked
 from genbench.evaluation.registry import Watch
@@ -113,7 +113,7 @@ def _followed(config: dict, folder: Path, device: str | None) -> Calls[Trained |
     fitted = yield from fit_work(model, data, NullRecorder(), settings)
     model.fit_posthoc(data.train, seed=settings.seed)
     yield from final_work(model, data, settings.batch_size, settings.seed, fitted.steps)
-    serve(model)
+    serve_first(model)
     return Trained(model, data, ranks.same({}), folder)
 
 

@@ -176,6 +176,7 @@ def lazy_array(path: str | Path) -> LazyArray:
     Raises OSError or ValueError for a file that is none, or whose values are not in C order and in
     the byte order of this machine.
     """
+    os.close(opened(Path(path), links=True))  # a pipe would be waited for
     array = np.load(path, mmap_mode="r", allow_pickle=False)
     if not (array.flags.c_contiguous and array.dtype.isnative):
         raise ValueError(f"{path}: the values must be in C order, in this machine's byte order")

@@ -1,6 +1,6 @@
 """What a model computes for points of an evaluation, divided among the processes of a run.
 
-The first process measures. The others wait in `serve` for points, compute what it asks for of
+The first process measures. The others wait in `serve_first` for points, compute what it asks for of
 their share, and send it back, until the first says that nothing else comes.
 """
 
@@ -57,7 +57,7 @@ def _of_own_share(model: Model, what: str, batch: Batch, more: dict[str, Any]) -
 
 
 @torch.no_grad()
-def serve(model: Model) -> None:
+def serve_first(model: Model) -> None:
     """Compute with the first process what it asks for, until `dismiss`."""
     while (asked := ranks.same(None)) is not None:
         what, x, y, more = asked

@@ -10,6 +10,7 @@ killed goes on as it would have gone on.
 
 import json
 import math
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from genbench.sweeps.goals import Goal, as_json
 from genbench.sweeps.search_space import Choice, Range, Space, TrialValue
 from genbench.utils.errors import UserError
+from genbench.utils.files import opened
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -198,7 +200,7 @@ def _signed(trial: Any, place: int, sign: int) -> float:
 
 def _mend(file: Path) -> None:
     """Remove a last line that a process did not finish, as it was killed or the disk was full."""
-    with open(file, "rb+") as journal:
+    with open(opened(file, os.O_RDWR), "rb+") as journal:
         content = journal.read()
         journal.truncate(content.rfind(b"\n") + 1)
 
