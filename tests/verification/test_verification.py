@@ -578,7 +578,7 @@ def test_oracles_read_models_as_they_are(tmp_path, undrawn):
         exact_classical.mixture_score_gap(
             runs(*(("gmm", f"covariance={form}", "n_components=3", "epochs=2") for form in forms))
         )
-        < 1e-9
+        < 1e-7  # 64 values are whitened in single precision
     )
     ours, theirs = exact_classical.continued_inertia(
         runs(("kmeans", "n_init=1", "epochs=1"), ("kmeans", "n_init=1"))
