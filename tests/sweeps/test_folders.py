@@ -66,8 +66,10 @@ def test_a_sweep_belongs_to_one_process_at_a_time(genbench, uncurved):
     assert genbench(*PCA, "latent_dim=2,3").returncode == 0
 
 
+@pytest.mark.engines
 @pytest.mark.parametrize("kind", ["a link", "a pipe", "a device"])
 def test_hydra_writes_through_nothing_that_leads_elsewhere(kind, genbench, tmp_path):
+    pytest.importorskip("submitit")
     Path("sweep").mkdir()
     for name in ("multirun.yaml", ".submitit"):
         put(kind, Path("sweep", name), tmp_path / "outside")
