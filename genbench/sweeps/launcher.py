@@ -26,6 +26,7 @@ from genbench.sweeps.hydra_jobs import Composer
 from genbench.sweeps.job import JobTask, objective_of
 from genbench.sweeps.launchers import OURS, checked_launcher, waits
 from genbench.sweeps.pool import Killed, Pool, gpu_environments
+from genbench.utils import signals
 from genbench.utils.console import echo
 from genbench.utils.text import counted
 
@@ -127,11 +128,13 @@ class Launch:
                 every = [_bundle(places, overrides, first) for places in chosen]
                 whole = Lane(composer, Singleton.get_state(), tuple(every), {})
                 following = Following(engine, shown, whole, folders)
-                taken = following.take_over()
-                left = [one for one in chosen if not taken & {*one}]
-                following.submit(_lanes(left, engine))
-                if waits(self.config):
-                    following.wait()
+                with signals.listening():  # none comes between a submission and its record
+                    taken = following.take_over()
+                    following.whole = whole.parted(taken)
+                    left = [[place for place in one if place not in taken] for one in chosen]
+                    following.submit(_lanes([one for one in left if one], engine))
+                    if waits(self.config):
+                        following.wait()
         finally:
             if self.kept is None:
                 engine.close()

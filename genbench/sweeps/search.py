@@ -30,7 +30,7 @@ from genbench.sweeps.goals import Goal, search_goals
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.launch import composed_registry
 from genbench.sweeps.launcher import core_count, gpu_count
-from genbench.sweeps.launchers import checked_launcher, require_library
+from genbench.sweeps.launchers import checked_launcher, require_library, waits
 from genbench.sweeps.pruning import Pruning, pruner_of
 from genbench.sweeps.search_file import write_search
 from genbench.sweeps.search_space import Space, TrialValue, search_space
@@ -61,6 +61,9 @@ def run_search(
     require_no_hydra_files(config.hydra, registry)
     launcher = checked_launcher(config)
     require_library(str(launcher["name"]))
+    if not waits(config):
+        what, fix = "must be true in a search, which learns from its runs", "leave it out"
+        raise UserError("wait", what, "false", fix)
     words = [*task.words] if isinstance(task, JobTask) else [*arguments]
     task = task if isinstance(task, JobTask) else JobTask(tuple(words))
     given = plain_values(config.hydra.sweeper)
@@ -79,6 +82,7 @@ def run_search(
     sweep = Sweep(words, [], folder, registry)
     first = resolved(space.overrides(space.corners()[0]), registry)
     sweep.words = absolute(words, [first], registry)
+    space = search_space(sweep.words, registry)  # which names the same data from any folder
     sweep.launcher, sweep.search = launcher, options
     with sweep.locked():
         study = Study(folder, space, goals, options["search"])
@@ -216,11 +220,14 @@ class Search:
         trial, job = self.trials[i], self.sweep.jobs[i]
         run = job.first or job
         values: list[float] = []
-        if run.state == "done":
-            values = [goal.of_run(run.folder) for goal in self.goals]
-        state = run.state if run.state in ("done", "pruned") else "failed"
+        state, reason = run.state if run.state in ("done", "pruned") else "failed", run.reason
+        try:
+            if state == "done":
+                values = [goal.of_run(run.folder) for goal in self.goals]
+        except UserError as error:  # such as a measure that this run could not be given
+            state, reason = "failed", str(error)
         self.trials[i] = self.study.tell(trial.number, state, values)
-        self.sweep.note(job, run.state, run.reason)
+        self.sweep.note(job, run.state, reason)
 
     def _write(self, is_over: bool = False) -> None:
         self.sweep.save()

@@ -156,7 +156,7 @@ def fit_work(model: Model, data: Data, run: Recorder, settings: RunSettings) -> 
                 if at.epoch % settings.save_every == 0 or done():
                     run.save(at, model, stopping, may_skip=not done())
     except Interrupted:
-        if at.train is None:
+        if at.train is None and at.batches:
             _combine(model)
         run.save(at, model, stopping)
         raise

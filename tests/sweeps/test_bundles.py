@@ -11,6 +11,7 @@ from genbench.sweeps import launcher
 from genbench.sweeps.at_once import JobsAtOnce
 from genbench.sweeps.bundles import bundles, likeness
 from genbench.sweeps.display import JobTable
+from genbench.sweeps.engines.lane import Bundle, Lane
 from genbench.sweeps.job import JobTask
 from genbench.sweeps.pool import Exit, Message
 
@@ -112,3 +113,18 @@ def test_jobs_of_a_killed_process_go_on_unless_they_are_done(capsys):
     assert words.count(["1/2", "done"]) == 1 and words.count(["2/2", "restarted"]) == 1
     assert words[-1] == ["2/2", "failed"] and ["1/2", "restarted"] not in words
     assert "repeat the command with together=false" in said.err
+
+
+def test_jobs_that_run_elsewhere_leave_their_bundle():
+    words = tuple((f"seed={i}",) for i in range(4))
+    whole = Lane(
+        None, {}, (Bundle((0, 1, 2), words[:3], (5, 6, 7)), Bundle((3,), words[3:], (8,))), {}
+    )
+    parted = whole.parted({1})
+    assert parted.bundles == (
+        Bundle((0, 2), (words[0], words[2]), (5, 7)),
+        Bundle((1,), (words[1],), (6,)),
+        Bundle((3,), (words[3],), (8,)),
+    )
+    assert sorted(parted.of({0, 2, 3}).places) == [0, 2, 3]
+    assert whole.parted(()).bundles == whole.bundles

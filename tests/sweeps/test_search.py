@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from helpers.sweeps import states
 
+from genbench.sweeps.goals import Goal
 from genbench.sweeps.study import Study
 from genbench.utils import signals
+from genbench.utils.errors import UserError
 
 pytest.importorskip("optuna", "5", reason="needs genbench[optuna]")
 pytestmark = pytest.mark.engines
@@ -160,3 +162,25 @@ def test_a_search_for_a_number_that_runs_do_not_have_stops(genbench, uncurved):
     assert done.returncode == 1 and len(tried()) == 3
     assert "optimize: the run has no such number (got validation.bits)" in done.stderr
     assert "validation.nll" in done.stderr and "all of the first 3 trials failed" in done.stderr
+
+
+def test_a_trial_without_the_number_fails_and_the_others_go_on(genbench, uncurved, monkeypatch):
+    number_of = Goal.of_run
+    without = iter([True])
+
+    def lacking(goal, folder):
+        if next(without, False):
+            raise UserError("optimize", "the run has no such number", goal.name, "choose another")
+        return number_of(goal, folder)
+
+    monkeypatch.setattr(Goal, "of_run", lacking)
+    done = genbench(*SEARCH, *NLL, "epochs=1", "jobs=1", "trials=3", "hydra.sweep.dir=sweep")
+    assert done.returncode == 0, done.stderr
+    assert sorted(one["state"] for one in tried()) == ["done", "done", "failed"]
+
+
+def test_a_search_waits_for_its_runs(genbench):
+    words = ["hydra/launcher=submitit_local", "hydra.launcher.wait=false", "trials=2"]
+    done = genbench(*SEARCH, *NLL, *words, "hydra.sweep.dir=sweep")
+    assert done.returncode == 2 and "wait: must be true in a search" in done.stderr
+    assert not Path("sweep").exists()

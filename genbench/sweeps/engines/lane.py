@@ -1,7 +1,7 @@
 """The call that a process of an engine makes: jobs of a sweep, one bundle after another."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -54,6 +54,16 @@ class Lane:
     def places(self) -> list[int]:
         """The places of its jobs among all."""
         return [place for bundle in self.bundles for place in bundle.places]
+
+    def parted(self, taken: Container[int]) -> "Lane":
+        """The lane with a bundle of its own for each of these jobs, which run elsewhere."""
+        bundles: list[Bundle] = []
+        for bundle in self.bundles:
+            jobs = [*zip(*bundle, strict=True)]
+            others = [job for job in jobs if job[0] not in taken]
+            parts = [others, *([job] for job in jobs if job[0] in taken)]
+            bundles += [Bundle(*zip(*part, strict=True)) for part in parts if part]
+        return replace(self, bundles=tuple(bundles))
 
     def of(self, left: set[int]) -> "Lane":
         """The lane with those of its bundles that have one of these jobs; other jobs of a bundle
