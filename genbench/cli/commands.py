@@ -121,6 +121,13 @@ def _evaluate(words: list[str], registry: Registry) -> int:
     return 0
 
 
+def _folder(words: list[str], command: str, needs: str, example: str) -> Path:
+    """The one folder that a command is given."""
+    if len(words) != 1:
+        raise UserError(command, needs, " ".join(words) or None, f"genbench {command} {example}")
+    return Path(words[0])
+
+
 def _show(words: list[str], registry: Registry) -> int:
     """Print all numbers of a finished run as they were measured."""
     from genbench.report.load import printable
@@ -128,14 +135,7 @@ def _show(words: list[str], registry: Registry) -> int:
     from genbench.sweeps.launch import run_title
     from genbench.utils.console import PipeSafeConsole
 
-    if len(words) != 1:
-        raise UserError(
-            "show",
-            "needs the directory of one finished run",
-            " ".join(words) or None,
-            "genbench show outputs/RUN",
-        )
-    folder = Path(words[0])
+    folder = _folder(words, "show", "needs the directory of one finished run", "outputs/RUN")
     if is_sweep(folder):
         raise UserError(
             "show",
@@ -169,14 +169,7 @@ def _status(words: list[str], registry: Registry) -> int:
     """Show how the jobs of a sweep go on."""
     from genbench.sweeps.status import show_status
 
-    if len(words) != 1:
-        raise UserError(
-            "status",
-            "needs the folder of one sweep",
-            " ".join(words) or None,
-            "genbench status outputs/SWEEP",
-        )
-    show_status(Path(words[0]))
+    show_status(_folder(words, "status", "needs the folder of one sweep", "outputs/SWEEP"))
     return 0
 
 

@@ -238,7 +238,7 @@ class Search:
         states = {trial.state for trial in self.trials}
         if states == {"failed"} and len(self.trials) >= FIRST_FAILURES:
             what = f"all of the first {len(self.trials)} trials failed: {self.sweep.jobs[0].reason}"
-            fix = f"mend what is wrong, then go on with: {self.sweep.resume}"
+            fix = f"remove the cause, then go on with: {self.sweep.resume}"
             raise UserError("hydra/sweeper=optuna", what, fix=fix, code=1)
 
 
