@@ -348,18 +348,15 @@ def test_points_of_many_values_keep_their_densities_whatever_the_precision(least
 
 @pytest.mark.parametrize("least", [1.0, 0.01, 1e-5])
 def test_whitened_points_give_the_covariances_of_points_as_they_are(least):
-    # Two components far from zero, along random directions of which the narrowest is `least` wide.
-    # Iterations in double precision, without whitening, are what they are compared with.
+    # Two components far from zero that overlap, so that most points belong to both. Their narrowest
+    # direction is `least` wide. Iterations in double precision, without whitening, are the standard.
     k, d, n = 2, 40, 3000
     rng = generator(0)
-    bases = torch.linalg.qr(torch.randn(k, d, d, generator=rng).double())[0]
-    roots = bases * torch.logspace(0, np.log10(least), d).double()
-    component = torch.arange(n) % k
-    x = (
-        30
-        + 2 * component[:, None]
-        + torch.einsum("nij,nj->ni", roots[component], torch.randn(n, d, generator=rng).double())
-    )
+    basis = torch.linalg.qr(torch.randn(d, d, generator=rng).double())[0]
+    root = basis * torch.logspace(0, np.log10(least), d).double()
+    own = (torch.arange(n) % k)[:, None]
+    eps = torch.randn(n, d, generator=rng).double()
+    x = 30 + (eps * (1 + 0.05 * own) + 0.1 * own) @ root.T
     model = started("gmm", vectors(x), f"n_components={k}", "covariance=full", "reg_covar=0")
     whitened = model.gaussians
     assert type(whitened) is Whitened
@@ -371,6 +368,7 @@ def test_whitened_points_give_the_covariances_of_points_as_they_are(least):
         torch.testing.assert_close(own.logsumexp(1), joint.logsumexp(1), rtol=0, atol=0.01)
         torch.testing.assert_close(own.softmax(1), joint.softmax(1), rtol=0, atol=1e-3)
         r = joint.softmax(1)
+        assert ((r > 0.01) & (r < 0.99)).float().mean() > 0.1  # or weights would not matter
         plain = plain.maximised(plain.moments(plain.prepared(x), r))
         whitened = whitened.maximised(whitened.moments(whitened.prepared(x), r))
         # as multiples of the covariances, so that a narrow direction counts as much as a wide one
