@@ -161,8 +161,22 @@ def _show(words: list[str], registry: Registry) -> int:
             fix=f"genbench resume {quoted(folder)}",
         )
     found = printable(read_metrics(folder))
-    show_run(PipeSafeConsole(highlight=False, soft_wrap=True), named, found)
+    show_run(PipeSafeConsole(highlight=False, soft_wrap=True), named, found, state)
     return 0
+
+
+def _list(words: list[str], registry: Registry) -> int:
+    """List the runs in a folder."""
+    from genbench.report.listing import list_command
+
+    return list_command(words)
+
+
+def _compare(words: list[str], registry: Registry) -> int:
+    """Print how a few runs differ."""
+    from genbench.report.comparison import compare_command
+
+    return compare_command(words, registry)
 
 
 def _status(words: list[str], registry: Registry) -> int:
@@ -187,6 +201,8 @@ RUN_COMMANDS: dict[str, Callable[[list[str], Registry], int]] = {
     },
     "report": _report,
     "show": _show,
+    "ls": _list,
+    "compare": _compare,
     "status": _status,
     "evaluate": _evaluate,
     "verify": _verify,

@@ -190,6 +190,11 @@ def _reported(before: list[str], word: str, registry: Registry) -> list[str]:
     return _folders((*RUNS, *SWEEPS), word, registry) + ["report.dir="]
 
 
+def _listed(before: list[str], word: str, registry: Registry) -> list[str]:
+    """Folders of sweeps, as one lists the rest by default, and the measures to show."""
+    return _folders(SWEEPS, word, registry) + ["metrics="]
+
+
 def _recipes(before: list[str], word: str, registry: Registry) -> list[str]:
     """Recipes, their sets, and the settings that say where to run them."""
     if "=" in word:
@@ -204,6 +209,10 @@ ARGUMENTS = {
     "resume": _resumed,
     "report": _reported,
     "status": lambda before, word, registry: [] if before else _folders(SWEEPS, word, registry),
+    "ls": _listed,
+    "compare": lambda before, word, registry: [
+        run for run in _folders(RUNS, word, registry) if run.strip() not in before
+    ],
     "show": lambda before, word, registry: [] if before else _folders(RUNS, word, registry),
     "evaluate": lambda before, *rest: (
         _options("evaluate", before, *rest) + _whole(["--list"] * (not before))

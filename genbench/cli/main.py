@@ -1,24 +1,5 @@
 """The command line: checks what was asked for without importing torch, then hands over to Hydra.
 
-    genbench [-m] [SETTING=VALUE ...]     one run, or with -m every combination
-    genbench --cfg job [SETTING=VALUE...] its settings, without running it
-    genbench resume RUN_DIR [epochs=N]    go on where a run or a sweep stopped, device=cpu too
-    genbench status SWEEP_DIR             how its jobs go on, live, also from another terminal
-    genbench show RUN_DIR                 every number of a finished run, as it was measured
-    genbench evaluate RUN_DIR [k=N]       measure a finished run anew; metrics=fid,ndb for some
-    genbench sample RUN_DIR [n=N]         draw a finished run's samples: a picture, and arrays
-    genbench reconstruct RUN_DIR [n=N]    likewise points of its data, encoded and decoded
-    genbench interpolate RUN_DIR [n=N]    what lies between the codes of two points
-    genbench traverse RUN_DIR [steps=N]   what each latent does
-    genbench report FOLDER...             compare its runs in report.dir=FOLDER: table, charts, page
-    genbench verify [NAME|SET ...]        prove the models' numbers by recipes; --list shows them
-    genbench models                       what there is to train
-    genbench datasets                     what there is to train on
-    genbench experiments                  ready settings, to be run with experiment=NAME
-    genbench help NAME                    all of a model, dataset or setting
-    genbench --help                       every setting: meaning, range, default
-    genbench completion bash|zsh|fish     a script that lets TAB complete this
-
 Exit status: 0 all done, 1 a run failed, 2 the request is wrong; 129, 130 and 143 stopped by
 SIGHUP, SIGINT and SIGTERM.
 """
@@ -47,19 +28,13 @@ from genbench.cli.help import (
     names,
     settings_help,
 )
+from genbench.cli.usage import FIRST, USAGE
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import Registry, builtin_registry
 from genbench.settings.names import nearest
 from genbench.utils import signals, torchrun
 from genbench.utils.errors import UserError, report, unexpected
 from genbench.utils.output import CheckedOutput, Nowhere
-
-FIRST = """\
-Train a model, measure it and look at it, such as:
-
-    genbench model=vae beta=4             a VAE of digits, in a minute
-    genbench -m model=pca,vae seed=0,1    four runs, and a report that compares them"""
-USAGE = __doc__.partition("\n\n")[2].partition("\n\nExit")[0]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -284,6 +259,8 @@ def _completion(words: list[str], registry: Registry) -> int:
 
 TELLING = {
     "show",
+    "ls",
+    "compare",
     "status",
     "help",
     "completion",

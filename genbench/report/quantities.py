@@ -62,8 +62,12 @@ def brief_value(value: Value | None) -> str:
             spread = f" ± {_reach(value.mean, value.high)}"
         elif value.high - value.low >= abs(value.mean):
             spread = f" ({value.low:.2g} to {value.high:.2g})"
-    shown = f"{value.mean:,.0f}" if abs(value.mean) >= 1000 else f"{value.mean:.3g}"
-    return shown + spread + _lacking(value)
+    return brief_number(value.mean) + spread + _lacking(value)
+
+
+def brief_number(value: float) -> str:
+    """A number in three digits, or all of its whole ones."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def full(value: Value | None) -> str:

@@ -154,7 +154,7 @@ class Run:
             self.auto["dataset.val_size"] = len(self.data.splits.get("validation", ()))
         if self.auto:
             values = " ".join(f"{name}={value}" for name, value in self.auto.items())
-            self.echo(f"auto is here {values}")
+            self.echo(f"auto chose {values}")
 
     def echo(self, text: str) -> None:
         """A line for the console and the log."""

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from genbench.runs.directory import SPLITS, in_words
 from genbench.utils.schema import kind_of, least_shown, total_of
-from genbench.utils.text import counted, duration, number, quoted
+from genbench.utils.text import aligned, counted, duration, number, quoted
 
 MOST_HEADLINES = 8  # measures at the end of a run
 MOST_DIAGNOSIS_LINES = 4  # of the first diagnosis at the end of a run
@@ -66,11 +66,16 @@ def brief_run(found: dict, names: Iterable[str]) -> list[str]:
     order = sorted(
         firsts.values(), key=lambda entry: entry["group"] != "samples"
     )  # which every model that generates has
-    return values[:1] + [f"{entry['name']} {_value(entry, 4)}" for entry in order[:2]]
+    return values[:1] + [entry_in_words(entry) for entry in order[:2]]
 
 
-def headline(title: str, found: dict) -> str:
-    """The title of a finished run with its seed, its duration, and how much was measured."""
+def entry_in_words(entry: dict) -> str:
+    """The name and the number of an entry of a card."""
+    return f"{entry['name']} {_value(entry, 4)}"
+
+
+def headline(title: str, found: dict, state: str = "done") -> str:
+    """The title of a run with its seed, state and duration, and how much was measured."""
     if "seed" in found and not re.search(r"(?<![.\w])seed=", title):
         title += f", seed {found['seed']}"
     epochs, seconds = found.get("cost", {}).get("epochs"), found.get("time", {}).get("seconds")
@@ -81,7 +86,7 @@ def headline(title: str, found: dict) -> str:
     sizes = [counted(points, "test point")] if points is not None else []
     sizes += [counted(samples, "sample")] if samples else []
     return (
-        f"{title}: done"
+        f"{title}: {state}"
         + f" ({', '.join(took)})" * bool(took)
         + f"; {', '.join(sizes)}" * bool(sizes)
     )
@@ -118,12 +123,16 @@ def show_result(
             yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
             table.add_row(_name(entry), _value(entry), _between(entry), *yardstick * bool(real))
         console.print(table)
-    card, diagnosis = found.get("card", []), found.get("diagnosis", [])
+    card = found.get("card", [])
     faults = [
-        finding for finding in diagnosis if isinstance(finding, str) or finding["kind"] != "note"
+        finding
+        for finding in found.get("diagnosis", [])
+        if isinstance(finding, str) or finding["kind"] != "note"
     ]
     if faults:
         _wrapped(console, f"diagnosis: {in_words(faults[0])}", MOST_DIAGNOSIS_LINES)
+    elif "diagnosis" in found:
+        console.print("diagnosis: nothing seems wrong", markup=False)
     about = " ".join([quoted(folder), *own_words])
     if card:
         unsaid = len(remarks(found)) - bool(faults)
@@ -134,21 +143,22 @@ def show_result(
         )
     else:
         console.print(f"to measure more: genbench evaluate {about}", markup=False)
-    others = f" and {len(pictures) - 1} more" * (len(pictures) > 1)
-    drawn = [f"pictures: {quoted(folder / pictures[0])}{others}"] if pictures else []
-    console.print("; ".join([*drawn, f"look: {look}"]), markup=False)
+    if pictures:
+        others = f" and {len(pictures) - 1} more" * (len(pictures) > 1)
+        console.print(f"pictures: {quoted(folder / pictures[0])}{others}", markup=False)
+    console.print(f"look: {look}", markup=False)
 
 
-def show_run(console: Console, title: str, found: dict) -> None:
-    """Print all numbers of a finished run: terms by part of the data, report card, diagnosis."""
+def show_run(console: Console, title: str, found: dict, state: str = "done") -> None:
+    """Print all numbers of a measured run: terms by part of the data, report card, diagnosis."""
     parts = parts_of(found)
     names = dict.fromkeys(name for numbers in parts.values() for name in numbers)
     values = [
         [name, *(number(numbers[name]) if name in numbers else "" for numbers in parts.values())]
         for name in names
     ]
-    console.print(Text(title, "bold"))
-    for line in _aligned([["", *parts], *values], "<" + ">" * len(parts)):
+    console.print(Text(headline(title, found, state), "bold"))
+    for line in aligned([["", *parts], *values], "<" + ">" * len(parts)):
         console.print(line, markup=False)
     show_card(console, found)
 
@@ -170,7 +180,7 @@ def show_card(console: Console, found: dict) -> None:
             rows.append(
                 [f"  {_name(entry)}", _value(entry), _between(entry), *yardstick * bool(real)]
             )
-        head, *lines = _aligned(rows, "<><>")
+        head, *lines = aligned(rows, "<><>")
         console.print(
             "report card (↑ higher is better, ↓ lower; meanings: genbench evaluate --list)",
             markup=False,
@@ -188,18 +198,6 @@ def show_card(console: Console, found: dict) -> None:
                     console.print(next(left), markup=False)
     for line in remarks(found):
         console.print(line)
-
-
-def _aligned(rows: list[list[str]], sides: str) -> list[str]:
-    """Rows of cells as lines, in columns as wide as their longest cell.
-
-    `sides` has a character per column: `<` aligns it left, `>` right.
-    """
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths)).rstrip()
-        for row in rows
-    ]
 
 
 def remarks(found: dict) -> list[str]:

@@ -28,6 +28,18 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.3g} min" if seconds < 6000 else f"{seconds / 3600:.3g} h"
 
 
+def aligned(rows: list[list[str]], sides: str) -> list[str]:
+    """Rows of cells as lines, in columns as wide as their longest cell.
+
+    `sides` has a character per column: `<` aligns it left, `>` right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths)).rstrip()
+        for row in rows
+    ]
+
+
 def quoted(path: Path) -> str:
     """A path as one types it into a shell, relative to the working directory if shorter."""
     relative = os.path.relpath(path)
