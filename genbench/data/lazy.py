@@ -94,6 +94,11 @@ class LazyArray:
         return digest.hexdigest()
 
 
+def spread(n: int, most: int) -> Index:
+    """Positions of at most `most` of n points, evenly spaced because points may be sorted."""
+    return slice(None) if n <= most else torch.arange(most) * n // most
+
+
 Values: TypeAlias = torch.Tensor | LazyArray
 
 

@@ -24,16 +24,18 @@ from genbench.utils.imports import locate
 from genbench.utils.signals import check
 
 
-def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
-    """Load a dataset and move it to the device.
+def load_data(
+    settings: Mapping[str, Any], device: torch.device, given: RawDataset | None = None
+) -> Data:
+    """Load a dataset, or take the one that is `given` in memory, and move it to the device.
 
     In order: keep the chosen classes, split the points by the dataset's own seed, draw its noise.
 
     Raises UserError for splits that do not fit together and for values that are not finite.
     """
     s = typed_dataset(settings)
-    source = _source(s)
-    reference, moments = _reference(source, s), moments_of(source)
+    source = _source(s, given)
+    reference, moments = _reference(source, s, given), moments_of(source)
     source = keep_classes(source, s.classes if isinstance(s, ImageSettings) else None)
     splits = split_points(source, s)
     classes, absent = classes_of(splits)
@@ -55,6 +57,7 @@ def load_data(settings: Mapping[str, Any], device: torch.device) -> Data:
         digest=_digest(splits.values()),
         reference=reference,
         moments=moments,
+        layout=source.layout,
     )
 
 
@@ -71,9 +74,11 @@ class LoadedOnce:
         return self.loaded[key]
 
 
-def _source(s: DatasetSettings) -> RawDataset:
-    """What the loader returns, checked, with images in the size that `resize` asks for."""
-    source = locate(s.loader, "dataset.loader")(s)
+def _source(s: DatasetSettings, given: RawDataset | None) -> RawDataset:
+    """What the loader returns, unless data are given, checked and with images in the size that
+    `resize` asks for.
+    """
+    source = locate(s.loader, "dataset.loader")(s) if given is None else given
     check_values(source, s.name)
     check_labels(source, s.name)
     names, skipped = (tuple(map(plain, texts)) for texts in (source.names, source.skipped))
@@ -94,14 +99,16 @@ def _moved_to_disk(source: RawDataset, times: int) -> RawDataset:
     return source._replace(x=x, test_x=test_x)
 
 
-def _reference(source: RawDataset, s: DatasetSettings) -> Reference | None:
+def _reference(
+    source: RawDataset, s: DatasetSettings, given: RawDataset | None
+) -> Reference | None:
     """All labelled training images of the dataset, if it has images of two classes or more."""
     if source.x.dim() != 4 or source.y is None or len(source.y.unique()) < 2:
         return None
     digest = _images_digest(source)
 
     def read() -> Split:
-        again = _source(s)
+        again = _source(s, given)
         if _images_digest(again) != digest:
             what = "the files changed during the run"
             raise UserError(f"dataset={s.name}", what, fix="run again")

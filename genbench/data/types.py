@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol
 
 import torch
 
-from genbench.data.lazy import Index, LazyArray, Values, read_chunks, select
+from genbench.data.layout import Layout
+from genbench.data.lazy import Index, LazyArray, Values, read_chunks, select, spread
 from genbench.utils import signals
 from genbench.utils.rng import generator
 
@@ -69,11 +70,6 @@ class Noise(NamedTuple):
     draw: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
     trials: int | None = None
     cell: float = 1.0
-
-
-def spread(n: int, most: int) -> Index:
-    """Positions of at most `most` of n points, evenly spaced because points may be sorted."""
-    return slice(None) if n <= most else torch.arange(most) * n // most
 
 
 @dataclass(frozen=True)
@@ -235,6 +231,7 @@ class RawDataset(NamedTuple):
     names           names of the labels 0, 1, ..., if they have any
     skipped         files that were left out, each with the reason
     ordered         whether the last points are for validation, rather than random ones
+    layout          how points turn back into what the user gave
     """
 
     x: Values
@@ -248,6 +245,7 @@ class RawDataset(NamedTuple):
     names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     ordered: bool = False
+    layout: Layout | None = None
 
 
 class Reference(NamedTuple):
@@ -288,6 +286,7 @@ class Data(NamedTuple):
     digest: str = ""
     reference: Reference | None = None
     moments: tuple[torch.Tensor, torch.Tensor] | None = None
+    layout: Layout | None = None
 
     def called(self, label: int) -> str:
         """The name of a label."""

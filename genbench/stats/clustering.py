@@ -9,7 +9,8 @@ import math
 
 import torch
 
-from genbench.data.types import Split, spread
+from genbench.data.lazy import spread
+from genbench.data.types import Split
 from genbench.stats.products import in_cache, product, wide
 from genbench.utils import signals
 

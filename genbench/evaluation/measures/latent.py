@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from genbench.data.types import spread
+from genbench.data.lazy import spread
 from genbench.evaluation.context import Evaluation, K
 from genbench.evaluation.registry import SHARE, measure
 from genbench.stats import neighbours

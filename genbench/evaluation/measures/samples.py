@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from genbench.data.types import spread
+from genbench.data.lazy import spread
 from genbench.evaluation.context import FEW, Evaluation
 from genbench.evaluation.registry import POSITIVE, SHARE, measure
 from genbench.stats import kernels, transport

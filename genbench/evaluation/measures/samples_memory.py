@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from genbench.data.types import spread
+from genbench.data.lazy import spread
 from genbench.evaluation.context import Evaluation
 from genbench.evaluation.registry import POSITIVE, measure
 from genbench.stats import neighbours
