@@ -19,6 +19,7 @@ from genbench.data.preprocessing import moments_of, resized
 from genbench.data.splits import hide_labels, keep_classes, split_points
 from genbench.data.types import Data, DataSpec, RawDataset, Reference, Split
 from genbench.settings.datasets import DatasetSettings, ImageSettings
+from genbench.settings.fields import is_auto
 from genbench.utils.errors import UserError, plain
 from genbench.utils.imports import locate
 from genbench.utils.signals import check
@@ -84,7 +85,8 @@ def _source(s: DatasetSettings, given: RawDataset | None) -> RawDataset:
     names, skipped = (tuple(map(plain, texts)) for texts in (source.names, source.skipped))
     size, times = None, 1
     if isinstance(s, ImageSettings):
-        size, times = s.resize, 4 if s.dequantize is True else 1  # as it turns bytes to floats
+        size = None if is_auto(s.resize) else s.resize  # a loader of pictures has chosen it
+        times = 4 if s.dequantize is True else 1  # as it turns bytes to floats
     source = _moved_to_disk(source._replace(names=names, skipped=skipped), times)
     return resized(source, size)
 

@@ -62,6 +62,7 @@ def uniform(x: torch.Tensor, rng: torch.Generator, width: float) -> torch.Tensor
     so it is bounded.
     """
     u = torch.rand(x.shape, generator=rng, device=x.device)
-    # Next to a pixel of 255, float32 keeps 16 binary places. A draw closer to an edge of its cell
-    # would round into the next cell.
-    return u.clamp_(2**-16, 1 - 2**-16).mul_(width).add_(x)
+    # float32 keeps 24 binary places: next to a pixel of 255, 16 for the place in its cell, and 8
+    # next to a value of 65535. A draw closer to an edge of its cell would round into the next cell.
+    edge = max(2**-16, 2**-24 / width)
+    return u.clamp_(edge, 1 - edge).mul_(width).add_(x)

@@ -45,6 +45,11 @@ class PictureStack:
         return (len(self), self.channels, *self.size)
 
     @property
+    def dtype(self) -> type[np.unsignedinteger]:
+        """The type of the values of the array that they are if they are uniform."""
+        return np.uint8 if self.ends is None else np.uint16
+
+    @property
     def uniform(self) -> bool:
         """Whether all pictures are bytes of equally many channels."""
         return self.ends is None and len({*self.kinds}) == 1
@@ -62,10 +67,12 @@ class PictureStack:
         self.file.write(np.ascontiguousarray(picture.transpose(2, 0, 1)).data)
 
     def unified(self, file: BinaryIO, levels: Ends) -> "PictureStack":
-        """The same pictures as bytes in another stream, where grey ones fill every channel, and
-        values of 16 bits from one level to the other become those from 0 to 255.
+        """The same pictures in another stream, where grey ones fill every channel.
+
+        If some have 16 bits, all values become whole numbers of 16 bits, from 0 for the lower level
+        to the difference of the levels, and 8 bits are spread over these.
         """
-        found = PictureStack(file, self.size)
+        unified = PictureStack(file, self.size)
         height, width = self.size
         most = self.channels
         self.file.seek(0)
@@ -74,9 +81,15 @@ class PictureStack:
             content = self.file.read(channels * height * width * depth)
             picture = np.frombuffer(content, np.uint8 if depth == 1 else np.uint16)
             picture = picture.reshape(channels, height, width)
-            if depth == 2:
-                low, high = levels
-                shares = (picture.astype(np.float32) - low) / (high - low)
-                picture = (255 * shares.clip(0, 1)).round().astype(np.uint8)
-            found.add(np.broadcast_to(picture, (most, height, width)).transpose(1, 2, 0))
-        return found
+            if self.ends is not None:
+                picture = _between(levels, picture)
+            unified.add(np.broadcast_to(picture, (most, height, width)).transpose(1, 2, 0))
+        return unified
+
+
+def _between(levels: Ends, picture: np.ndarray) -> np.ndarray:
+    """The values of a picture of 8 or 16 bits above the lower level, at most up to the higher."""
+    most = levels.high - levels.low
+    if picture.dtype == np.uint8:
+        return (picture.astype(np.float32) * (most / 255)).round().astype(np.uint16)
+    return picture.clip(*levels) - np.uint16(levels.low)

@@ -1,137 +1,177 @@
-"""Decoding of picture files, by as many threads as torch uses, and what their headers show.
+"""What one picture is once it is decoded, and what the headers of many show.
 
 Pictures are decoded by Pillow: torchvision's `decode_image` gives the same bytes for JPEG, but
 reads no BMP, PPM or TIFF, drops transparency without a background, and cannot be interrupted.
-Threads rather than processes, because Pillow decodes without Python's global lock, and a script of
-a user's own needs no guard against being imported again.
+Nothing here needs torch, so that processes which decode pictures start fast.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
+import math
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
+from statistics import median_low
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-import torch
-from PIL import Image, ImageMode, ImageOps
+from PIL import Image, ImageMode, ImageOps, UnidentifiedImageError
 
-from genbench.settings.datasets import ImageFolderSettings
-from genbench.utils.pictures import PILLOW_WARNINGS, opened_picture
+from genbench.utils.pictures import PILLOW_WARNINGS
 from genbench.utils.signals import check
 
 DEPTH = (0, 65535)  # values of 16 bits
-HEADERS = 1000  # that are read to learn what most pictures are like
-BYTES_AT_ONCE, FILES_AT_ONCE = 2**22, 64  # that a thread decodes before it hands them over
+# The most pixels of a picture whose size is inferred: where most pictures have one size, and where
+# they do not. Networks on a CPU take minutes with the latter.
+MOST_PIXELS_ALIKE, MOST_PIXELS_OTHERWISE = 128 * 128, 64 * 64
+SIDES_ARE_MULTIPLES_OF = 4  # where a size is inferred, as convolutions halve images
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # an EXIF tag, and its values for exchanged sides
 
-Decoded: TypeAlias = tuple[Path, np.ndarray | Exception]  # a picture, or why it is none
+PixelSize: TypeAlias = tuple[int, int]  # height and width
+Opener: TypeAlias = Callable[[], AbstractContextManager[Image.Image]]
+
+
+class Undecodable(NamedTuple):
+    """Why something is no picture; `is_unknown` if not even its format is known."""
+
+    reason: str
+    is_unknown: bool = False
+
+
+Decoded: TypeAlias = np.ndarray | Undecodable
+
+
+class PictureForm(NamedTuple):
+    """What all pictures become: their size (None leaves it), and 1, 3 or `auto` channels."""
+
+    size: PixelSize | None
+    channels: int | str
 
 
 class Expected(NamedTuple):
-    """What pictures are like, as the headers of up to 1,000 of them show.
+    """What pictures are like, as the headers of some of them show.
 
-    `size` is the height and width that most of them have, None if no header can be read. `channels`
-    are 3 unless all of these are grey, and `bytes_per_value` is 2 if one of them has 16 bits.
+    `sizes` says how many have each size. `channels` are 3 unless all of these are grey, and
+    `bytes_per_value` is 2 if one of them has 16 bits.
     """
 
-    size: tuple[int, int] | None
+    sizes: Counter[PixelSize]
     channels: int
     bytes_per_value: int
 
-    def bytes_each(self, s: ImageFolderSettings) -> int:
-        """How many bytes a picture takes in the size and with the channels of the settings."""
-        height, width = s.resize or self.size or (1, 1)
-        channels = self.channels if s.channels == "auto" else s.channels
+    @property
+    def commonest(self) -> PixelSize | None:
+        """The size that most of them have, None if no header can be read."""
+        return self.sizes.most_common(1)[0][0] if self.sizes else None
+
+    def bytes_each(self, form: PictureForm) -> int:
+        """How many bytes a picture of this form takes."""
+        height, width = form.size or self.commonest or (1, 1)
+        channels = self.channels if form.channels == "auto" else int(form.channels)
         return height * width * channels * self.bytes_per_value
 
 
-def expected(files: list[Path]) -> Expected:
-    """What most of these pictures are like."""
-    sizes: Counter[tuple[int, int]] = Counter()
+def expected(openers: Iterable[Opener]) -> Expected:
+    """What these pictures are like."""
+    sizes: Counter[PixelSize] = Counter()
     channels = depth = 1
-    for file in files[:: 1 + len(files) // HEADERS]:
-        check()
-        with suppress(Exception), opened_picture(file) as image:  # a damaged picture has no vote
-            sizes[image.height, image.width] += 1
-            channels = channels if _is_grey(image) else 3
-            depth = 2 if image.mode.startswith("I") else depth
-    return Expected(sizes.most_common(1)[0][0] if sizes else None, channels, depth)
-
-
-def decoded_pictures(
-    files: list[Path], bytes_each: int, s: ImageFolderSettings
-) -> Iterator[Decoded]:
-    """Every file in order with its picture [H, W, C], or with the error that its decoder raised.
-
-    `bytes_each` is about how large pictures are, so that few bytes wait for who reads them.
-    """
-    size = max(1, min(FILES_AT_ONCE, BYTES_AT_ONCE // bytes_each))
-    blocks = (files[start : start + size] for start in range(0, len(files), size))
-    threads = min(torch.get_num_threads(), -(-len(files) // size))
     with PILLOW_WARNINGS.filtered():
-        if threads <= 1:
-            for block in blocks:
-                yield from map(lambda file: _tried(file, s), block)
-            return
-        pool = ThreadPoolExecutor(threads)
-        waiting: deque[Future[list[Decoded]]] = deque()
-        try:
-            for block in blocks:
-                waiting.append(pool.submit(_decoded_block, block, s))
-                if len(waiting) > 2 * threads:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for opened in openers:
+            check()
+            with suppress(Exception), opened() as image:  # a damaged picture has no vote
+                sizes[_upright_size(image)] += 1
+                channels = channels if _is_grey(image) else 3
+                depth = 2 if image.mode.startswith("I") else depth
+    return Expected(sizes, channels, depth)
 
 
-def _decoded_block(files: list[Path], s: ImageFolderSettings) -> list[Decoded]:
-    return [_tried(file, s) for file in files]
+def _upright_size(image: Image.Image) -> PixelSize:
+    with suppress(Exception):  # decoding ignores damaged EXIF data, too
+        if image.getexif().get(ORIENTATION) in TURNED:
+            return image.width, image.height
+    return image.height, image.width
 
 
-def _tried(file: Path, s: ImageFolderSettings) -> Decoded:
+def inferred_size(sizes: Counter[PixelSize]) -> PixelSize | None:
+    """The size to give to all pictures: that of most of them if it is small enough, else about
+    their median height and width, with as few pixels as a CPU can train on. None without sizes.
+    """
+    if not sizes:
+        return None
+    size, count = sizes.most_common(1)[0]
+    if 2 * count > sizes.total() and math.prod(size) <= MOST_PIXELS_ALIKE:
+        return size
+    if 2 * count <= sizes.total():
+        heights, widths = zip(*sizes.elements(), strict=True)
+        size = median_low(heights), median_low(widths)
+    shrinking = min(1.0, math.sqrt(MOST_PIXELS_OTHERWISE / math.prod(size)))
+    height, width = (_rounded(side * shrinking) for side in size)
+    return height, width
+
+
+def _rounded(side: float) -> int:
+    step = SIDES_ARE_MULTIPLES_OF
+    return max(step, step * round(side / step))
+
+
+def decoded_picture(opened: Opener, form: PictureForm) -> Decoded:
+    """A picture [H, W, C], or why it is none."""
     check()
     try:
-        return file, _picture(file, s)
+        return _picture(opened, form)
     except Exception as error:  # a damaged picture may make its decoder raise anything
-        return file, error
+        return Undecodable(str(error), isinstance(error, UnidentifiedImageError))
+
+
+def decoded_block(openers: Sequence[Opener], form: PictureForm) -> list[Decoded]:
+    """Several pictures, or why they are none."""
+    return [decoded_picture(opened, form) for opened in openers]
+
+
+def decoded_in_process(openers: Sequence[Opener], form: PictureForm) -> list[Decoded]:
+    """The same in a process of its own, which Ctrl-C does not end.
+
+    It reaches all processes of a terminal, and it is for the first one to end the others.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with PILLOW_WARNINGS.filtered():
+        return decoded_block(openers, form)
 
 
 def _is_grey(image: Image.Image) -> bool:
     return ImageMode.getmode(image.mode).basemode == "L"
 
 
-def _picture(file: Path, s: ImageFolderSettings) -> np.ndarray:
-    """One file as bytes [H, W, C], or with 16 bits, upright, with transparent parts on white.
+def _picture(opened: Opener, form: PictureForm) -> np.ndarray:
+    """A picture as bytes [H, W, C], or with 16 bits, upright, with transparent parts on white.
 
     C is 1 for a grey picture unless `channels` is 3.
     """
-    with PILLOW_WARNINGS.filtered(), opened_picture(file) as opened:
-        image = ImageOps.exif_transpose(opened)
+    with PILLOW_WARNINGS.filtered(), opened() as original:
+        image = ImageOps.exif_transpose(original)
         image.load()
     if image.mode == "F":
         raise ValueError("floating-point values have no agreed white")
     if image.mode.startswith("I"):
-        return _sixteen_bits(image, s)
+        return _sixteen_bits(image, form)
     grey = _is_grey(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("L" if s.channels == 1 or (grey and s.channels == "auto") else "RGB")
-    if s.resize:
-        image = image.resize(s.resize[::-1])
+    image = image.convert(
+        "L" if form.channels == 1 or (grey and form.channels == "auto") else "RGB"
+    )
+    if form.size:
+        image = image.resize(form.size[::-1])
     return np.asarray(image).reshape(image.height, image.width, -1)
 
 
-def _sixteen_bits(image: Image.Image, s: ImageFolderSettings) -> np.ndarray:
+def _sixteen_bits(image: Image.Image, form: PictureForm) -> np.ndarray:
     """A grey picture of 16 bits [H, W, C], which `convert` would clip at 255."""
     values = np.asarray(image).astype(np.float32)
     if values.min() < DEPTH[0] or values.max() > DEPTH[1]:
         raise ValueError("values are beyond 16 bits")
-    if s.resize:
-        resized = np.asarray(Image.fromarray(values).resize(s.resize[::-1]))
+    if form.size:
+        resized = np.asarray(Image.fromarray(values).resize(form.size[::-1]))
         values = resized.clip(values.min(), values.max())  # bicubic interpolation overshoots edges
-    channels = 3 if s.channels == 3 else 1
+    channels = 3 if form.channels == 3 else 1
     return np.repeat(values.round().astype(np.uint16)[..., None], channels, axis=2)

@@ -40,11 +40,12 @@ from genbench.utils.schema import positive, whole
 from genbench.utils.signals import check
 from genbench.utils.text import quoted
 
-LAYOUT_VERSION = 1  # of how arrays are made; counted up when the same data give other values
+LAYOUT_VERSION = 2  # of how arrays are made; counted up when the same data give other values
 SHARE, SETTING = 0.25, "GENBENCH_MEMORY"  # of the memory, for data; what sets another share
 FIX = "make room, or set GENBENCH_CACHE to a folder with more"
 DTYPES = {str(dtype): dtype for dtype in (torch.uint8, torch.int64, torch.float32, torch.float64)}
 DTYPES |= {str(dtype): dtype for dtype in (torch.int8, torch.int16, torch.int32, torch.float16)}
+DTYPES[str(torch.uint16)] = torch.uint16
 FORM = {"shape": [whole], "dtype": DTYPES.__contains__, "bytes": positive, "facts": {str: object}}
 
 

@@ -6,9 +6,11 @@ from pydantic import Field, model_validator
 
 from genbench.settings.base import Settings
 from genbench.settings.fields import (
+    AUTO,
     TO_BE_NAMED,
     AtLeastOne,
     AtLeastTwo,
+    Auto,
     Count,
     Folder,
     Positive,
@@ -49,6 +51,7 @@ BYTES_OF_DRAW = 64
 Coordinate = Annotated[float, Field(ge=-1e30, le=1e30)]
 Width = Annotated[float, Field(gt=0, le=1e30)]
 OnlyUnlessBinarized = only_with(binarize="none")
+HeightAndWidth = Annotated[list[AtLeastOne], Field(min_length=2, max_length=2)]
 
 
 class DatasetSettings(Settings):
@@ -78,7 +81,7 @@ class ImageSettings(DatasetSettings):
     """Of datasets of images."""
 
     kind: Literal["images", "vectors"] | None = "images"
-    resize: Annotated[list[AtLeastOne], Field(min_length=2, max_length=2)] | None = Field(
+    resize: HeightAndWidth | None = Field(
         None,
         description=(
             "height and width to stretch all images to; null leaves them as they are, which must "
@@ -180,13 +183,14 @@ class LFWSettings(TestSizeSettings, PublishedSettings):
     test_size: TestSize = 0.2
 
 
-class ImageFolderSettings(TestSizeSettings, ImageSettings):
-    """Of a user's own pictures."""
+class PictureSettings(TestSizeSettings, ImageSettings):
+    """Of pictures of any size and mode."""
 
-    root: Folder = Field(
-        TO_BE_NAMED,
+    resize: Annotated[HeightAndWidth | None, Auto] = Field(
+        AUTO,
         description=(
-            "your pictures; what it holds, if not train/ and test/, is split by dataset.test_size"
+            "height and width to stretch all pictures to; auto: their own where most have one, up "
+            "to 128x128, else the median, up to 64x64; null leaves them, which must then be alike"
         ),
     )
     channels: Literal[1, 3, "auto"] = Field(
@@ -203,20 +207,29 @@ class ImageFolderSettings(TestSizeSettings, ImageSettings):
     )
     skip_bad: bool = Field(
         False,
-        description=(
-            "leave out files that cannot be read, and list them, rather than refuse the folder"
-        ),
+        description="leave out pictures that cannot be read, and list them, rather than refuse all",
     )
     val_size: ValSize = 0.1
     test_size: TestSize = 0.2
 
     @model_validator(mode="after")
-    def check_levels(self) -> "ImageFolderSettings":
+    def check_levels(self) -> "PictureSettings":
         """Black must be a smaller value than white."""
         if self.levels != "auto" and self.levels[0] >= self.levels[1]:
             what = "the first, black, must be below the second, white"
             raise UserError("dataset.levels", what, self.levels, "dataset.levels=auto")
         return self
+
+
+class ImageFolderSettings(PictureSettings):
+    """Of a user's own pictures."""
+
+    root: Folder = Field(
+        TO_BE_NAMED,
+        description=(
+            "your pictures; what it holds, if not train/ and test/, is split by dataset.test_size"
+        ),
+    )
 
 
 class MoonsSettings(SyntheticSettings):

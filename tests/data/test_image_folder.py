@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from genbench.config.data_folders import require_folders
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_request
 from genbench.data.loading import load_data
+from genbench.data.pictures import inferred_size
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.pictures import opened_picture
@@ -174,15 +176,18 @@ def test_sizes_that_differ_are_named_or_resized(tmp_path):
     save(tmp_path / "a.png", flat((10, 20, 30), size=(4, 3)))
     save(tmp_path / "b.png", flat((10, 20, 30), size=(8, 7)))
     save(tmp_path / "c.jpg", flat((10, 20, 30), size=(40, 5)))
-    says = r"dataset.resize: pictures differ in height x width: a.png 3x4, b.png 7x8 .*fix: 'dataset.resize=\[3,4\]\'"
+    says = (
+        r"dataset.resize: pictures differ in height x width: a.png 3x4, b.png 7x8 .*"
+        r"fix: dataset.resize=auto, or 'dataset.resize=\[3,4\]'"
+    )
     with pytest.raises(UserError, match=says):
-        loaded(tmp_path)
+        loaded(tmp_path, resize=None)
     save(tmp_path / "d.png", flat((10, 20, 30), size=(8, 7)))
-    with pytest.raises(UserError, match=r"fix: 'dataset.resize=\[7,8\]'"):  # the commonest
-        loaded(tmp_path)
+    with pytest.raises(UserError, match=r"or 'dataset.resize=\[7,8\]'"):  # the commonest
+        loaded(tmp_path, resize=None)
     os.mkfifo(tmp_path / "pipe.png")
     with pytest.raises(UserError, match="pictures differ in height x width"):
-        loaded(tmp_path)
+        loaded(tmp_path, resize=None)
     (tmp_path / "pipe.png").unlink()
     data = loaded(tmp_path, resize=[5, 6])
     assert data.spec.shape == (3, 5, 6)
@@ -320,43 +325,41 @@ def palette(transparent):
         ("half.png", flat((55, 55, 155, 51), "RGBA"), [215, 215, 235]),
         ("palette.png", palette(False), [10, 20, 30]),
         ("clear palette.png", palette(True), [255, 255, 255]),
-        ("16 bits.png", np.full((3, 4), 257 * 10 + 200, np.uint16), [11]),
-        ("16 bits.tif", np.full((3, 4), 65535, np.uint16), [255]),
-        ("16 bits.pgm", np.full((3, 4), 257 * 7, np.int32), [7]),
+        ("16 bits.png", np.full((3, 4), 2770, np.uint16), [2770]),
+        ("16 bits.tif", np.full((3, 4), 65535, np.uint16), [65535]),
+        ("16 bits.pgm", np.full((3, 4), 1799, np.int32), [1799]),
         ("cmyk.tif", flat((0, 255, 255, 0), "CMYK"), [255, 0, 0]),
         ("lossless.webp", flat((1, 2, 3)), [1, 2, 3]),
     ],
 )
-def test_every_mode_becomes_bytes(name, image, pixel, tmp_path):
+def test_every_mode_becomes_bytes_or_16_bits(name, image, pixel, tmp_path):
     save(tmp_path / name, image, **({"lossless": True} if name.endswith("webp") else {}))
     found = only(tmp_path)
+    dtype = torch.uint16 if name.startswith("16") else torch.uint8
     assert found.shape == (len(pixel), 3, 4) and torch.equal(
-        found, torch.tensor(pixel, dtype=torch.uint8)[:, None, None].expand_as(found)
+        found, torch.tensor(pixel).to(dtype)[:, None, None].expand_as(found)
     )
 
 
-def test_pictures_of_16_bits_use_the_range_of_the_data(tmp_path, capsys):
+def values_of(data):
+    """The values of each picture in order, of all parts."""
+    parts = data.splits.values()
+    return [sorted(x.flatten().tolist()) for part in parts for x in part.values().double()]
+
+
+def test_pictures_of_16_bits_keep_all_levels_of_their_range(tmp_path, capsys):
     shades = np.array([[500, 1500], [2500, 1000]], np.uint16)
     for i in range(4):
         save(tmp_path / f"{i}.png", shades[:, ::-1] if i % 2 else shades)
-    bytes_of = {500: 0, 1000: 64, 1500: 128, 2500: 255}  # 0.25 and 0.5 of 255, rounded to even
-    wanted = sorted(bytes_of.values())
     data = loaded(tmp_path)
-    assert all(
-        sorted(x.flatten().tolist()) == wanted for part in data.splits.values() for x in part.raw
-    )
+    assert values_of(data) == [pytest.approx([0, 0.25, 0.5, 1])] * 4
     said = capsys.readouterr().out
-    assert (
-        "16-bit pictures: 500 is black and 2500 is white" in said
-        and "dataset.levels=[0,65535]" in said
-    )
-    assert loaded(tmp_path, levels=[0, 65535]).train.raw.max() == 10, "as dark as before"
-    assert sorted(loaded(tmp_path, levels=[1000, 2000]).train.raw[0].flatten().tolist()) == [
-        0,
-        0,
-        128,
-        255,
-    ], "others are cut"
+    assert "16-bit pictures: 500 is black and 2500 is white" in said
+    assert "all 2,001 levels are kept" in said and "dataset.levels=[0,65535]" in said
+    whole = values_of(loaded(tmp_path, levels=[0, 65535]))
+    assert whole[0] == pytest.approx([n / 65535 for n in (500, 1000, 1500, 2500)])
+    cut = values_of(loaded(tmp_path, levels=[1000, 2000]))
+    assert cut[0] == pytest.approx([0, 0, 0.5, 1]), "values beyond the levels are cut"
     assert (
         loaded(tmp_path, channels=3, resize=[4, 6]).spec.shape == (3, 4, 6)
         and "500 is black" in capsys.readouterr().out
@@ -365,6 +368,63 @@ def test_pictures_of_16_bits_use_the_range_of_the_data(tmp_path, capsys):
     only(tmp_path / "few")
     loaded(tmp_path / "few", levels=[0, 9])
     assert "warning: dataset.levels has no effect" in capsys.readouterr().out
+
+
+def test_bytes_among_pictures_of_16_bits_are_spread_over_their_levels(tmp_path):
+    for i in range(4):
+        save(tmp_path / f"deep {i}.png", np.array([[1000, 1510]], np.uint16))
+        save(tmp_path / f"bytes {i}.png", np.array([[0, 128]], np.uint8))
+        save(tmp_path / f"colour {i}.png", np.array([[[255, 0, 0], [0, 51, 0]]], np.uint8))
+    data = loaded(tmp_path)
+    assert data.spec.shape == (3, 1, 2) and data.train.raw.dtype == torch.uint16
+    wanted = [[0, 0, 0, 0, 0.2, 1], [0, 0, 0, *[128 / 255] * 3], [0, 0, 0, 1, 1, 1]]
+    assert sorted(values_of(data)) == [pytest.approx(w) for w in wanted for _ in range(4)]
+
+
+@pytest.mark.parametrize("levels", [[0, 65535], [100, 200], "auto"])
+def test_dequantized_pictures_of_16_bits_stay_in_their_cells(levels, tmp_path):
+    """Of float32, few places are left for the place in a cell of 1/65536."""
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        save(tmp_path / f"{i}.png", rng.integers(100, 201, size=(20, 20), dtype=np.uint16))
+    save(
+        tmp_path / "white.png", np.full((20, 20), 65535 if levels != [100, 200] else 200, np.uint16)
+    )
+    plain = loaded(tmp_path, levels=levels)
+    noisy = loaded(tmp_path, levels=levels, dequantize=True)
+    count = 101 if levels == [100, 200] else 65536 - (100 if levels == "auto" else 0)
+    assert round(1 / noisy.spec.cell) == count
+    cells = (noisy.train.values().double() * count).floor()
+    assert torch.equal(cells, plain.train.raw.double())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "wanted"),
+    [
+        ([(28, 28)], (28, 28)),
+        ([(128, 128)] * 3 + [(50, 40)] * 2, (128, 128)),
+        ([(384, 512)], (56, 72)),
+        ([(30, 41), (32, 39), (50, 20)], (32, 40)),
+        ([(480, 640), (640, 480), (500, 500)], (64, 64)),
+        ([(1, 5), (2, 7)], (4, 4)),
+        ([], None),
+    ],
+)
+def test_an_inferred_size_is_that_of_most_or_about_the_median(sizes, wanted):
+    assert inferred_size(Counter(sizes)) == wanted
+
+
+def test_pictures_of_odd_sizes_need_no_setting(tmp_path, capsys):
+    for i in range(9):
+        save(tmp_path / f"{i}.png", flat((10 * i, 20, 30), size=(100 + 30 * i, 90 + 10 * i)))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    save(tmp_path / "turned.jpg", flat((0, 0, 0), size=(900, 10)), exif=turned)
+    data = loaded(tmp_path)
+    assert data.spec.shape == (3, 52, 76)
+    said = capsys.readouterr().out
+    assert "pictures are 90 to 900 pixels high and 10 to 340 wide: stretched to 52x76" in said
+    assert "dataset.resize=[HEIGHT,WIDTH]" in said
 
 
 def test_pictures_are_set_upright(tmp_path):
@@ -453,9 +513,7 @@ def test_files_that_cannot_be_read_are_left_out_on_request(tmp_path, capsys):
         and "mixed/pipe.png (no regular file)" in data.skipped
     )
     said = capsys.readouterr().out
-    assert said.startswith(
-        f"warning: {count} of {count + 12} files cannot be read: mixed/cut 0.01.gif ("
-    )
+    assert f"\nwarning: {count} of {count + 12} files cannot be read: mixed/cut 0.01.gif (" in said
     assert said.endswith(" and 2 more; left out, as dataset.skip_bad=true says\n")
 
 
@@ -473,7 +531,7 @@ def test_nothing_is_skipped_silently(tmp_path, capsys):
     with pytest.raises(
         UserError, match=r"pictures differ in height x width: a/0.png 3x4, b/1.png 9x9"
     ):
-        loaded(tmp_path, skip_bad=True)
+        loaded(tmp_path, skip_bad=True, resize=None)
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="there are no such names")
@@ -523,11 +581,12 @@ def test_pictures_too_large_to_learn_from_are_refused_unless_they_are_resized(tm
     for i in range(3):
         save(tmp_path / f"{i}.png", flat(0, "L", size=(4096, 1025)))
     with pytest.raises(UserError, match=r"dataset.resize: is needed: 0.png has 1025x4096 pixels"):
-        require(tmp_path)
-    require(tmp_path, resize=[64, 64])
+        require(tmp_path, resize=None)
+    for size in ("auto", [64, 64]):
+        require(tmp_path, resize=size)
     (tmp_path / "0.png").write_text("no picture")
     with pytest.raises(UserError, match=r"dataset.resize: is needed: 1.png"):
-        require(tmp_path, skip_bad=True)
+        require(tmp_path, skip_bad=True, resize=None)
 
 
 def test_the_headers_of_many_pictures_are_read_in_part_and_of_a_sweep_once(tmp_path, monkeypatch):

@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -165,13 +167,20 @@ def test_pictures_are_prepared_once_and_again_when_a_file_changes(tmp_path, cach
     assert "preparing 30 pictures" in capsys.readouterr().out
 
 
-def test_more_threads_read_the_same_pictures(tmp_path, monkeypatch):
+@pytest.mark.parametrize("many", [10_000, 1])
+def test_threads_and_processes_read_the_same_pictures(many, tmp_path, monkeypatch):
     root = write_pictures(tmp_path / "pictures", mixed=True, n=90)
     expected = loaded(root, skip_bad=True, resize=[3, 3])
     monkeypatch.setenv("GENBENCH_CACHE", str(tmp_path / "other"))
-    monkeypatch.setattr("genbench.data.pictures.FILES_AT_ONCE", 5)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setattr("genbench.data.picture_decoding.FILES_AT_ONCE", 5)
+    monkeypatch.setattr("genbench.data.picture_decoding.MANY_PICTURES", many)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert loaded(root, skip_bad=True, resize=[3, 3]).digest == expected.digest
+
+
+def test_processes_that_decode_pictures_need_no_torch():
+    command = "import sys, genbench.data.pictures; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
 
 
 def test_what_a_killed_preparation_leaves_is_not_trusted(tmp_path, cache, monkeypatch):
