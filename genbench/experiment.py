@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from genbench.evaluation.card import evaluated, merged_cards
 from genbench.evaluation.context import USUAL, Asked
 from genbench.evaluation.registry import Watch
 from genbench.model import Model
-from genbench.models.standardized import Standardized
+from genbench.models.build import build_model
 from genbench.runs.checkpointing import raise_unusable
 from genbench.runs.checkpoints import Unusable, read_checkpoint, read_finished, taken
 from genbench.runs.curves import curve_end, validation_curve
@@ -28,9 +27,7 @@ from genbench.settings.run import RunSettings
 from genbench.trained import Trained
 from genbench.training import ranks
 from genbench.training.calls import Calls, alone
-from genbench.training.defaults import resolve_auto
 from genbench.training.loop import Fitted, NullRecorder, fit_work, is_drawn
-from genbench.training.memory import require_room_for_model
 from genbench.training.objective import final_work
 from genbench.training.processes import is_first, process_count
 from genbench.training.stopping import Prune
@@ -39,7 +36,6 @@ from genbench.utils.errors import UserError
 from genbench.utils.files import write_json
 from genbench.utils.imports import locate
 from genbench.utils.lock import Lock
-from genbench.utils.rng import fold
 from genbench.utils.text import counted
 
 
@@ -232,17 +228,7 @@ def build(config: dict, data: Data) -> Model:
     if not (isinstance(chosen, type) and issubclass(chosen, Model)):
         what, fix = "is not a genbench Model", "derive it from genbench.model.Model"
         raise UserError("model.class", what, config["model"]["class"], fix)
-    settings = resolve_auto(typed(config), chosen, data)
-    make: Callable[..., Model] = chosen
-    if getattr(settings.dataset, "standardize", False):  # which images do not have
-        make = partial(Standardized, inner_class=chosen)
-    require_room_for_model(make, chosen, data.spec, settings)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(fold(settings.seed, "weights"))
-        model = make(data.spec, settings)
-    device = data.train.device
-    model = model.float() if device.type == "mps" else model  # mps has no double precision
-    return model.to(device)
+    return build_model(chosen, typed(config), data)
 
 
 def pick_device(name: str) -> torch.device:

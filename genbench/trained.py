@@ -101,21 +101,7 @@ class Trained:
             others = ", ".join(name for name in METHODS if supports(self.model, name))
             what = f"this model cannot {method}"
             raise UserError(self.folder.name, what, fix=f"it can {others}")
-        results, device = [], self.model.device
-        with torch.no_grad():
-            for start in range(0, max(n, 1), BLOCK):
-                signals.check()
-                block = slice(start, min(start + BLOCK, n))
-                block_labels = labels
-                if labels is not None:
-                    block_labels = (labels if len(labels) == 1 else labels[block]).to(device)
-                model = self.model.conditioned_on(block_labels)
-                if points is None:
-                    result = getattr(model, method)(block.stop - start, rng)
-                else:
-                    result = getattr(model, method)(points[block].to(device))
-                results.append(result.cpu())
-        return torch.cat(results)
+        return in_blocks(self.model, method, points, n=n, labels=labels, rng=rng)
 
     def _labels(self, method: str, y: Labels, n: int) -> torch.Tensor | None:
         """The labels as a tensor, [1] or [n]. UserError for labels that the call cannot use."""
@@ -158,6 +144,38 @@ class Trained:
             values = f"{x.min():g} to {x.max():g}"
             raise UserError("points", "their values lie in [0, 1]", values, "scale them")
         return x
+
+
+def in_blocks(
+    model: Model,
+    method: str,
+    points: torch.Tensor | None,
+    *,
+    n: int = 0,
+    labels: torch.Tensor | None = None,
+    rng: torch.Generator | None = None,
+    **options: Any,
+) -> torch.Tensor:
+    """What a method of the model returns for points or codes [n, ...], or for n samples where they
+    are None, on the CPU. The model gets `BLOCK` at a time, with labels [n] or one for all. The
+    method also gets the options.
+    """
+    n = n if points is None else len(points)
+    results = []
+    with torch.no_grad():
+        for start in range(0, max(n, 1), BLOCK):
+            signals.check()
+            block = slice(start, min(start + BLOCK, n))
+            own = labels
+            if labels is not None:
+                own = (labels if len(labels) == 1 else labels[block]).to(model.device)
+            able = model.conditioned_on(own)
+            if points is None:
+                result = getattr(able, method)(block.stop - start, rng, **options)
+            else:
+                result = getattr(able, method)(points[block].to(model.device), **options)
+            results.append(result.cpu())
+    return torch.cat(results)
 
 
 def _shape(*sizes: int | str) -> str:

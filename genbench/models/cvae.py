@@ -94,16 +94,18 @@ class CVAE(VAE):
         return self.conditioned_on(y).sample_from_latent(z, rng)
 
     @available_if(VAE.has_likelihood)
-    def log_prob(self, x: torch.Tensor, k: int = IMPORTANCE_DRAWS) -> torch.Tensor:
+    def log_prob(
+        self, x: torch.Tensor, k: int = IMPORTANCE_DRAWS, shared_draws: bool = False
+    ) -> torch.Tensor:
         """The bound on log p(x|y) [n], as in a VAE; without a label, the bound on log sum_y p(y)
         p(x|y).
         """
         if self.y is not None:
-            return super().log_prob(x, k)
+            return super().log_prob(x, k, shared_draws)
         classes = torch.arange(self.spec.classes, device=x.device)
         return torch.stack(
             [
-                p.log() + self.conditioned_on(c).log_prob(x, k)
+                p.log() + self.conditioned_on(c).log_prob(x, k, shared_draws)
                 for c, p in zip(classes[:, None], self.frequencies)
             ]
         ).logsumexp(0)

@@ -98,11 +98,15 @@ class VAE(LatentModel, GradientModel):
         return self.likelihood.describes(self.spec)
 
     @available_if(has_likelihood)
-    def log_prob(self, x: torch.Tensor, k: int = IMPORTANCE_DRAWS) -> torch.Tensor:
+    def log_prob(
+        self, x: torch.Tensor, k: int = IMPORTANCE_DRAWS, shared_draws: bool = False
+    ) -> torch.Tensor:
         """The importance-weighted lower bound on log p(x) [n] of data [n, *shape], in nats, with k
         draws of z.
 
-        It grows with k (Burda et al. 2016, theorem 1). The draws are the same at every call.
+        It grows with k (Burda et al. 2016, theorem 1). The draws are the same at every call. With
+        `shared_draws` they are the same for all points too, so that the bound of a point does not
+        depend on the others.
         """
         mu, logvar = self.posterior(x)
         rng = generator(self.settings.seed, "log_prob", device=x.device)
@@ -110,9 +114,11 @@ class VAE(LatentModel, GradientModel):
         total = torch.full((len(x),), -math.inf, dtype=torch.float64)
         for start in range(0, k, 10):  # few at a time, because their codes are kept
             signals.check()
-            shape = (min(10, k - start), shares.batch_size(len(x)), mu.shape[1])
+            points = 1 if shared_draws else shares.batch_size(len(x))
+            shape = (min(10, k - start), points, mu.shape[1])
             eps = torch.randn(shape, generator=rng, device=rng.device)
-            eps = shares.own_noise({"eps": eps}, lambda name: 1)["eps"]
+            if not shared_draws:
+                eps = shares.own_noise({"eps": eps}, lambda name: 1)["eps"]
             z = mu + eps * (logvar / 2).exp()
             nll = torch.cat([self.nll(x, part) for part in in_cache(z, x.numel())])
             bound = importance_weighted_bound(eps, logvar, z, nll)

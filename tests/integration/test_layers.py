@@ -27,7 +27,7 @@ LAYERS = [
     {"report"},  # a sweep ends with one
     {"sweeps"},
     {"verification"},
-    {"api", "cli"},
+    {"api", "cli", "sklearn"},
 ]
 DISTRIBUTIONS = {  # of packages that are imported by another name
     "PIL": "pillow",

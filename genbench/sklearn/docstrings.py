@@ -1,0 +1,57 @@
+"""Docstrings of estimators in the form of numpydoc, from what is declared of their models."""
+
+import inspect
+import textwrap
+from collections.abc import Sequence
+
+from genbench.config.registry import Registry
+from genbench.sklearn.parameters import EstimatorParameter
+
+LINE = 96
+ATTRIBUTES = {
+    "model_": ("Model", "the fitted model, a module of torch"),
+    "n_iter_": ("int", "how many epochs the fit took"),
+    "n_features_in_": ("int", "how many columns X had in `fit`"),
+    "feature_names_in_": (
+        "ndarray of shape (n_features_in_,)",
+        "their names, if X was a DataFrame whose columns all have texts as names",
+    ),
+}
+
+
+def class_docstring(
+    model: str,
+    parameters: Sequence[EstimatorParameter],
+    attributes: dict[str, tuple[str, str]],
+    registry: Registry,
+) -> str:
+    """The docstring of a model's estimator."""
+    summary, *sources = registry.about(f"model/{model}")
+    parts = [_wrapped(summary, "")]
+    parts.append(_section("Parameters", [_parameter(one) for one in parameters]))
+    rows = [_entry(name, kind, text) for name, (kind, text) in (ATTRIBUTES | attributes).items()]
+    parts.append(_section("Attributes", rows))
+    if sources:
+        parts.append(_section("References", [_wrapped(" ".join(sources), "")]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _parameter(one: EstimatorParameter) -> str:
+    return _entry(one.name, f"{one.kind}, default={one.default!r}", one.meaning)
+
+
+def _entry(name: str, kind: str, text: str) -> str:
+    """One entry of a section: a name, what it is, and what it means."""
+    if text[:2].isalpha():  # no formula, such as p(x|z)
+        text = text[0].upper() + text[1:]
+    return f"{name} : {kind}\n{_wrapped(f'{text}.', '    ')}"
+
+
+def _section(title: str, entries: Sequence[str]) -> str:
+    return "\n".join([title, "-" * len(title), *entries])
+
+
+def _wrapped(text: str, indent: str) -> str:
+    return textwrap.fill(
+        inspect.cleandoc(text), LINE, initial_indent=indent, subsequent_indent=indent
+    )
