@@ -60,7 +60,7 @@ def parameter_names(model: str) -> Mapping[str, str]:
 
 
 def require_model(name: str) -> str:
-    """The model whose estimator has this name. AttributeError, with the nearest name, if none has."""
+    """The model whose estimator has this name; AttributeError, with the nearest, if none has."""
     known = estimator_names()
     if name in known:
         return known[name]

@@ -78,7 +78,7 @@ def signature_of(parameters: list[EstimatorParameter]) -> Signature:
 
 
 def _settings(path: str, registry: Registry) -> Iterator[Setting]:
-    """The settings of a model and those of every run, with the defaults that the model gives them."""
+    """The settings of a model and of every run, with the defaults that the model gives them."""
     own = registry.settings(path)
     for name in SHARED:
         if name not in (*FIXED, *OF_FILES):

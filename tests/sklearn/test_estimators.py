@@ -1,9 +1,11 @@
 """Models as estimators of scikit-learn."""
 
+import ast
 import inspect
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -224,6 +226,17 @@ def test_names_are_listed_without_torch():
     code = "import sys, genbench.sklearn as s; print(len(dir(s)), 'torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert out.split() == [str(len(dir(estimators))), "False"]
+
+
+def test_editors_are_told_what_is_made_on_demand():
+    stub = Path(estimators.__file__).with_suffix(".pyi").read_text()
+    told = {
+        node.name: tuple(base.id for base in node.bases)
+        for node in ast.parse(stub).body
+        if isinstance(node, ast.ClassDef)
+    }
+    for name, bases in told.items():
+        assert tuple(base.__name__ for base in getattr(estimators, name).__bases__) == bases
 
 
 def test_a_model_that_was_fitted_elsewhere_keeps_no_optimizer():
