@@ -25,9 +25,9 @@ import genbench.sklearn as estimators
 from genbench.config.registry import builtin_registry
 
 # Of estimators that learn by steps: enough of them for what is checked.
-FAST = {"steps": 20, "hidden": [8], "discriminator_hidden": [8], "max_iter": 20, "latent_dim": 2}
+FAST = {"steps": 20, "hidden": [32], "discriminator_hidden": [8], "max_iter": 20, "latent_dim": 2}
 FAST |= {"n_components": 2, "n_clusters": 3, "reg_covar": 1e-3}
-MORE = {"SupervisedAE": {"steps": 100, "lr": 3e-2, "lambda_": 30.0, "hidden": [16]}}
+MORE = {"SupervisedAE": {"steps": 100, "lr": 3e-2, "lambda_": 30.0}}
 CHEAP = ("KMeans", "PCA")  # whose checks every run of the tests does
 # Checks of scikit-learn that do not apply to an estimator, by its name, each with the reason.
 EXCEPTIONS: dict[str, dict[str, str]] = {}
