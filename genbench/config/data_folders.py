@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.config.picture_headers import require_pictures
+from genbench.settings.picture_sets import DSPRITES_FILE
 from genbench.settings.setting import Setting
 from genbench.utils.errors import UserError
 from genbench.utils.signals import check
@@ -71,7 +72,7 @@ def _like_mnist(at: str) -> PublishedFolder:
     return PublishedFolder(at, IDX, re.compile(rf"({'|'.join(IDX)})(?:\.gz)?"))
 
 
-PUBLISHED = {  # by the name of the loader in genbench.data.published
+PUBLISHED = {  # by the name of the loader in genbench.data
     "mnist": _like_mnist("MNIST/raw"),
     "fashion_mnist": _like_mnist("FashionMNIST/raw"),
     "kmnist": _like_mnist("KMNIST/raw"),
@@ -86,6 +87,15 @@ PUBLISHED = {  # by the name of the loader in genbench.data.published
     "emnist": _exactly("EMNIST/raw", "gzip.zip"),
     "usps": _exactly("USPS", "usps.bz2", "usps.t.bz2"),
     "svhn": _exactly("SVHN", "train_32x32.mat", "test_32x32.mat"),
+    "celeba": _exactly(
+        "celeba",
+        "list_attr_celeba.txt",
+        "list_eval_partition.txt",
+        url="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and unpack img_align_celeba.zip",
+    ),
+    "dsprites": _exactly(
+        "dsprites", DSPRITES_FILE, url="https://github.com/google-deepmind/dsprites-dataset"
+    ),
     "binarized_mnist": _exactly(
         "binarized_mnist",
         *AMAT,
@@ -121,5 +131,5 @@ def _require(name: str, folder: Path, loader: str) -> None:
     if not filled:
         raise UserError(name, "holds no data", folder, "give a folder that holds some")
     module, _, function = loader.rpartition(".")
-    if module == "genbench.data.published" and function in PUBLISHED:
+    if module.startswith("genbench.data.") and function in PUBLISHED:
         PUBLISHED[function].paths(folder)

@@ -15,7 +15,7 @@ from genbench.data.lazy import select
 from genbench.data.picture_sets import Pictures, described, read_pictures
 from genbench.data.pictures import Opener, Undecodable
 from genbench.data.types import RawDataset
-from genbench.settings.datasets import ImageFolderSettings
+from genbench.settings.picture_sets import ImageFolderSettings
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
 from genbench.utils.pictures import opened_picture
@@ -47,6 +47,10 @@ class FolderSource:
             name = os.fsencode(file.relative_to(self.root)).hex()
             stats.append([name, status.st_size, status.st_mtime_ns])
         return {"pictures": stats, "root": os.path.realpath(self.root)}
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing that the files' names do not say."""
+        return {}
 
     def unreadable(self, bad: Mapping[int, Undecodable]) -> UserError:
         """The error for files that are no pictures, another one if none is of a known format."""

@@ -59,6 +59,7 @@ def load_data(
         reference=reference,
         moments=moments,
         layout=source.layout,
+        factor_names=source.factor_names,
     )
 
 

@@ -40,13 +40,14 @@ def add_noise(name: str, split: Split, noise: Noise, s: DatasetSettings) -> Spli
         return replace(split, noise=noise)
     rng = generator(s.seed, noise.setting, name)
     if not isinstance(split.raw, LazyArray):
-        return Split(noise.draw(split.values(), rng), split.y)
+        return replace(split, raw=noise.draw(split.values(), rng), scale=1.0)
     origin = {"pixels": split.raw.identity, "scale": split.scale, "seed": [s.seed, name]}
     origin |= {"noise": noise.setting, "cell": noise.cell}
     dtype = torch.uint8 if noise.trials == 1 else torch.float32
     drawn = (noise.draw(x, rng) for x in split.chunks())
     what = f"{len(split):,} images of the {name} part with noise"
-    return Split(derived(origin, what, drawn, split.raw.shape, dtype), split.y)
+    raw = derived(origin, what, drawn, split.raw.shape, dtype)
+    return replace(split, raw=raw, scale=1.0)
 
 
 def binary(x: torch.Tensor, rng: torch.Generator) -> torch.Tensor:

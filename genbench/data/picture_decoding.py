@@ -24,7 +24,7 @@ from genbench.utils.pictures import PILLOW_WARNINGS
 from genbench.utils.signals import check
 
 BYTES_AT_ONCE, FILES_AT_ONCE = 2**22, 64  # that a thread decodes before it hands them over
-MANY_PICTURES = 10_000  # pictures, for which starting processes pays
+MANY_PICTURES = 10_000  # for which starting processes pays, and keeping what was decoded
 IDLE_SECONDS = 2  # after which a process that has nothing to do ends
 
 

@@ -1,5 +1,5 @@
-"""Pictures of any origin as one array, in memory or, where they would take much of it, in a file of
-the cache folder that is written once.
+"""Pictures of any origin as one array. Where they are many, or would take much of the memory, they
+are prepared once in a file of the cache folder.
 
 It is ours because torchvision's loaders open pictures one by one in the training loop, and do not
 mention the files they leave out.
@@ -14,7 +14,7 @@ import torch
 
 from genbench.config.picture_headers import in_short
 from genbench.data.lazy import Values
-from genbench.data.picture_decoding import decoded_pictures
+from genbench.data.picture_decoding import MANY_PICTURES, decoded_pictures
 from genbench.data.picture_stack import Ends, PictureStack
 from genbench.data.pictures import (
     DEPTH,
@@ -28,8 +28,8 @@ from genbench.data.pictures import (
 )
 from genbench.data.prepared import Written, fits, force_to_disk, prepared
 from genbench.data.preprocessing import require_room_for_images
-from genbench.settings.datasets import PictureSettings
 from genbench.settings.fields import is_auto
+from genbench.settings.picture_sets import PictureSettings
 from genbench.utils.console import echo, shown_progress
 from genbench.utils.errors import UserError
 from genbench.utils.files import temporary_of
@@ -55,6 +55,9 @@ class PictureSource(Protocol):
     def origin(self) -> Mapping[str, Any]:
         """All that the pictures are a function of, as JSON."""
 
+    def facts(self) -> Mapping[str, Any]:
+        """What is known of the pictures once all were opened, as JSON."""
+
     def unreadable(self, bad: Mapping[int, Undecodable]) -> UserError:
         """The error for pictures that cannot be read."""
 
@@ -65,11 +68,13 @@ class Pictures(NamedTuple):
     x      values [N, C, H, W], whole numbers, without those of bad pictures
     scale  what they are multiplied by to be from 0 to 1
     bad    positions of what is no picture, with its name and the reason
+    facts  of the source
     """
 
     x: Values
     scale: float
     bad: dict[int, str]
+    facts: Mapping[str, Any]
 
 
 class _Read(NamedTuple):
@@ -77,6 +82,7 @@ class _Read(NamedTuple):
 
     bad: dict[int, str]
     ends: Ends | None
+    facts: Mapping[str, Any]
 
 
 def read_pictures(source: PictureSource, s: PictureSettings) -> Pictures:
@@ -90,7 +96,7 @@ def read_pictures(source: PictureSource, s: PictureSettings) -> Pictures:
     form = PictureForm(_size(seen, s), s.channels)
     size = count * seen.bytes_each(form)
     x: Values
-    if fits(size * (4 if s.dequantize is True else 1)):
+    if count < MANY_PICTURES and fits(size * (4 if s.dequantize is True else 1)):
         if form.size is not None and not is_auto(s.resize):
             require_room_for_images(count, s.channels if s.channels == 3 else 1, [*form.size], 1)
         x, found = _in_memory(source, seen, form, s)
@@ -101,7 +107,7 @@ def read_pictures(source: PictureSource, s: PictureSettings) -> Pictures:
         echo(f"warning: {shown}; left out, as dataset.skip_bad=true says")
     _report_levels(found.ends, s)
     most = 255 if found.ends is None else _span(_levels(found.ends, s))
-    return Pictures(x, 1 / most, found.bad)
+    return Pictures(x, 1 / most, found.bad, found.facts)
 
 
 def _size(seen: Expected, s: PictureSettings) -> PixelSize | None:
@@ -140,7 +146,9 @@ def _in_memory(
 def _in_file(
     source: PictureSource, seen: Expected, form: PictureForm, size: int, s: PictureSettings
 ) -> tuple[Values, _Read]:
-    """The same in the cache folder, for as long as the origin of the pictures is the same."""
+    """The same from the cache folder, for as long as the origin of the pictures is the same. They
+    stay there if they would take much of the memory.
+    """
 
     def make(folder: Any) -> Written:
         path, mixed = (temporary_of(folder / name) for name in ("values.bin", "mixed.bin"))
@@ -151,15 +159,15 @@ def _in_file(
                 path, stack = mixed, stack.unified(other, _levels(stack.ends, s))
             force_to_disk(stack.file)
         bad = [[i, text] for i, text in found.bad.items()]
-        return Written(
-            path, stack.shape, TORCH_TYPES[stack.dtype], {"bad": bad, "ends": found.ends}
-        )
+        facts = {"bad": bad, "ends": found.ends, "source": dict(found.facts)}
+        return Written(path, stack.shape, TORCH_TYPES[stack.dtype], facts)
 
     settings = {name: getattr(s, name) for name in ("channels", "levels", "skip_bad")}
     origin = {**source.origin(), "resize": form.size, **settings}
     values, facts = prepared(origin, size, f"{len(source.openers):,} pictures", make)
-    ends = facts["ends"]
-    return values, _Read(dict(facts["bad"]), None if ends is None else Ends(*ends))
+    ends = None if facts["ends"] is None else Ends(*facts["ends"])
+    x = values[:] if fits(values.nbytes * (4 if s.dequantize is True else 1)) else values
+    return x, _Read(dict(facts["bad"]), ends, facts["source"])
 
 
 def _read(
@@ -193,7 +201,8 @@ def _read(
             stack.add(picture)
     if bad and not (s.skip_bad and len(stack)):
         raise source.unreadable(bad)
-    return _Read({i: described(source.name(i), one) for i, one in bad.items()}, stack.ends)
+    shown = {i: described(source.name(i), one) for i, one in bad.items()}
+    return _Read(shown, stack.ends, source.facts())
 
 
 def described(name: str, bad: Undecodable) -> str:

@@ -102,7 +102,7 @@ def prepared(
         if size > free:
             needs = f"{what} need {size:,} bytes on the disk, and {free:,} are free"
             raise UserError(str(folder), needs, fix=FIX, code=1)
-        echo(f"preparing {what} in {quoted(folder)}, as they take much of the memory")
+        echo(f"preparing {what} once, in {quoted(folder)}")
         _write(folder, size, make)
     found = find_prepared(origin)
     assert found is not None, "it was just written"

@@ -26,15 +26,18 @@ def split_points(source: RawDataset, s: DatasetSettings) -> dict[str, Split]:
 
     "validation" is absent if it would be empty. UserError if nothing would be left to train on.
     """
-    points = Split(source.x, source.y, source.scale)
+    points = Split(source.x, source.y, source.scale, factors=source.factors)
     if source.test_x is None:
         if not isinstance(s, TestSizeSettings):
             what = "the dataset has no test points, and no setting that says how many to set aside"
             raise UserError("dataset.test_size", what, fix="inherit TestSizeSettings")
         test, points = _set_aside(points, "test_size", s.test_size, s.seed, "test")
     else:
-        test = Split(source.test_x, source.test_y, source.scale)
-    validation, train = _set_aside(points, "val_size", s.val_size, s.seed, "parts", source.ordered)
+        test = Split(source.test_x, source.test_y, source.scale, factors=source.test_factors)
+    val_size, is_last = s.val_size, source.ordered
+    if val_size == "auto" and source.validation:
+        val_size, is_last = source.validation, True
+    validation, train = _set_aside(points, "val_size", val_size, s.seed, "parts", is_last)
     splits = {"train": train.first(s.limit), "validation": validation, "test": test}
     return {name: split for name, split in splits.items() if len(split) or name != "validation"}
 
@@ -81,7 +84,12 @@ def keep_classes(source: RawDataset, classes: list[int] | None) -> RawDataset:
     if not classes or not set(classes) <= set(known):
         raise UserError(key, "must name classes of the data", classes, f"choose from {known}")
     chosen = torch.isin(y, torch.tensor(classes))
-    source = source._replace(x=select(x, chosen), y=y[chosen])
+    source = source._replace(
+        x=select(x, chosen),
+        y=y[chosen],
+        factors=None if source.factors is None else source.factors[chosen],
+        validation=int(chosen[len(y) - source.validation :].sum()),
+    )
     test_x, test_y = source.test_x, source.test_y
     if test_x is None or test_y is None:
         return source
@@ -89,7 +97,10 @@ def keep_classes(source: RawDataset, classes: list[int] | None) -> RawDataset:
     if not chosen.any():
         fix = f"choose from {test_y.unique().tolist()}"
         raise UserError(key, "leaves nothing to test on", classes, fix)
-    return source._replace(test_x=select(test_x, chosen), test_y=test_y[chosen])
+    factors = None if source.test_factors is None else source.test_factors[chosen]
+    return source._replace(
+        test_x=select(test_x, chosen), test_y=test_y[chosen], test_factors=factors
+    )
 
 
 def hide_labels(train: Split, s: DatasetSettings) -> Split:

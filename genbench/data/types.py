@@ -6,10 +6,11 @@ A split is one tensor on the device, or an array in a file. It is read in batche
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 
+from genbench.data.density import Density
 from genbench.data.layout import Layout
 from genbench.data.lazy import Index, LazyArray, Values, read_chunks, select, spread
 from genbench.utils import signals
@@ -76,15 +77,17 @@ class Noise(NamedTuple):
 class Split:
     """One split of a dataset.
 
-    raw    values [N, *shape] as they were loaded; times `scale` they are the data
-    y      labels [N], as in `Batch`
-    noise  drawn anew at every visit of a point
+    raw      values [N, *shape] as they were loaded; times `scale` they are the data
+    y        labels [N], as in `Batch`
+    noise    drawn anew at every visit of a point
+    factors  what else is known of each point, as whole numbers [N, K]; None if nothing is
     """
 
     raw: Values
     y: torch.Tensor | None
     scale: float = 1.0
     noise: Noise | None = None
+    factors: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -120,7 +123,7 @@ class Split:
         noise. Those in a file are read and transformed when they are asked for.
         """
         if not isinstance(self.raw, LazyArray):
-            return Split(function(self.values()), self.y)
+            return Split(function(self.values()), self.y, factors=self.factors)
         lazy = LazyArray(
             lambda rows: function(self.values(rows)),
             len(self),
@@ -129,7 +132,7 @@ class Split:
             key=f"{self.raw.identity} transformed",
             device=self.device,
         )
-        return Split(lazy, self.y)
+        return Split(lazy, self.y, factors=self.factors)
 
     def batches(
         self,
@@ -189,7 +192,8 @@ class Split:
     def at(self, index: Index) -> "Split":
         """The points at these positions."""
         y = None if self.y is None else self.y[index]
-        return replace(self, raw=select(self.raw, index), y=y)
+        factors = None if self.factors is None else self.factors[index]
+        return replace(self, raw=select(self.raw, index), y=y, factors=factors)
 
     def first(self, n: int | None) -> "Split":
         """The first n points; None is all of them."""
@@ -205,20 +209,6 @@ class Split:
         return replace(self, raw=self.raw.to(device), y=y)
 
 
-class Density(Protocol):
-    """The true density that data were drawn from.
-
-    modes   where its modes lie [K, D]; None if it has none that could be counted
-    scales  standard deviations [K] around these modes
-    """
-
-    modes: torch.Tensor | None
-    scales: torch.Tensor
-
-    def log_prob(self, x: torch.Tensor) -> torch.Tensor:
-        """log p(x) [n] of points [n, D], in nats."""
-
-
 class RawDataset(NamedTuple):
     """What a loader returns: points to split into training and validation, and points to test on.
 
@@ -231,6 +221,11 @@ class RawDataset(NamedTuple):
     names           names of the labels 0, 1, ..., if they have any
     skipped         files that were left out, each with the reason
     ordered         whether the last points are for validation, rather than random ones
+    validation      how many of the last points were published for validation: as many as `val_size`
+                    is if it is `auto`
+    factors         whole numbers [N, K] that say more of each point than its label, such as where
+                    in an image something is; `test_factors` are those of the test points
+    factor_names    names [K] of the factors
     layout          how points turn back into what the user gave
     """
 
@@ -245,6 +240,10 @@ class RawDataset(NamedTuple):
     names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     ordered: bool = False
+    validation: int = 0
+    factors: torch.Tensor | None = None
+    test_factors: torch.Tensor | None = None
+    factor_names: tuple[str, ...] = ()
     layout: Layout | None = None
 
 
@@ -287,6 +286,7 @@ class Data(NamedTuple):
     reference: Reference | None = None
     moments: tuple[torch.Tensor, torch.Tensor] | None = None
     layout: Layout | None = None
+    factor_names: tuple[str, ...] = ()
 
     def called(self, label: int) -> str:
         """The name of a label."""

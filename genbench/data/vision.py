@@ -1,4 +1,4 @@
-"""Readers of USPS and SVHN by torchvision, which is imported here and nowhere else.
+"""Readers of USPS and SVHN by torchvision, whose datasets are imported here only.
 
 torchvision trusts files, so these must have been verified. It reads each in one go, during which a
 request to stop waits: 3 s for USPS, 2 s for SVHN.
@@ -19,14 +19,14 @@ DIGIT_NAMES = tuple("0123456789")
 
 def read_usps(files: Files) -> tuple[PublishedSplits, Sequence[str]]:
     """Postal digits of 16x16 grey values (Hull 1994), which torchvision turns into bytes."""
-    datasets, folder = _datasets(), _folder(files)
+    datasets, folder = torchvision_datasets(), _folder(files)
     stored = [datasets.USPS(folder, train=train) for train in (True, False)]
     return [_tensors(split.data[:, None], split.targets) for split in stored], DIGIT_NAMES
 
 
 def read_svhn(files: Files) -> tuple[PublishedSplits, Sequence[str]]:
     """House numbers, cropped to one digit in 32x32 colour pixels (Netzer et al. 2011)."""
-    datasets, folder = _datasets(), _folder(files)
+    datasets, folder = torchvision_datasets(), _folder(files)
     stored = [datasets.SVHN(folder, split=name) for name in ("train", "test")]
     return [_tensors(split.data, split.labels) for split in stored], DIGIT_NAMES
 
@@ -41,7 +41,7 @@ def _folder(files: Files) -> Path:
     return folder
 
 
-def _datasets() -> ModuleType:
+def torchvision_datasets() -> ModuleType:
     try:
         from torchvision import datasets  # takes 1.4 s, which other data need not
     except (ImportError, RuntimeError) as error:  # RuntimeError: built for another torch

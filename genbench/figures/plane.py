@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from genbench.data.types import Density
+from genbench.data.density import Density
 from genbench.figures.canvas import GREY, ORANGE, Canvas, Page, Style, shades
 from genbench.figures.ranges import axis_range, places
 

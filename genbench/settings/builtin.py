@@ -7,7 +7,14 @@ that of its module: `PublishedSettings` is that of `genbench.data.published.mnis
 
 from types import ModuleType
 
-from genbench.settings import adversarial, autoencoders, classical, datasets, groups
+from genbench.settings import (
+    adversarial,
+    autoencoders,
+    classical,
+    datasets,
+    groups,
+    picture_sets,
+)
 from genbench.settings.base import Settings
 
 
@@ -23,7 +30,7 @@ def _by_name(*modules: ModuleType) -> dict[str, type[Settings]]:
 
 _CLASSES = {
     "models": _by_name(adversarial, autoencoders, classical, groups),
-    "data": _by_name(datasets),
+    "data": _by_name(datasets, picture_sets),
 }
 
 

@@ -6,11 +6,9 @@ from pydantic import Field, model_validator
 
 from genbench.settings.base import Settings
 from genbench.settings.fields import (
-    AUTO,
     TO_BE_NAMED,
     AtLeastOne,
     AtLeastTwo,
-    Auto,
     Count,
     Folder,
     Positive,
@@ -26,8 +24,8 @@ ValSize = Annotated[
     Count | Share | Literal["auto"],
     Field(
         description=(
-            "training points set aside for validation, or the share of them; auto is 5,000, or a "
-            "tenth of the points where that is less"
+            "training points set aside for validation, or the share of them; auto is those that "
+            "were published for it, else 5,000, or a tenth of the points where that is less"
         )
     ),
 ]
@@ -181,55 +179,6 @@ class LFWSettings(TestSizeSettings, PublishedSettings):
 
     val_size: ValSize = 0.1
     test_size: TestSize = 0.2
-
-
-class PictureSettings(TestSizeSettings, ImageSettings):
-    """Of pictures of any size and mode."""
-
-    resize: Annotated[HeightAndWidth | None, Auto] = Field(
-        AUTO,
-        description=(
-            "height and width to stretch all pictures to; auto: their own where most have one, up "
-            "to 128x128, else the median, up to 64x64; null leaves them, which must then be alike"
-        ),
-    )
-    channels: Literal[1, 3, "auto"] = Field(
-        "auto", description="grey or colour; auto is 3 unless all pictures are grey"
-    )
-    levels: (
-        Literal["auto"]
-        | Annotated[list[Annotated[int, Field(ge=0, le=65535)]], Field(min_length=2, max_length=2)]
-    ) = Field(
-        "auto",
-        description=(
-            "values of 16-bit pictures that are black and white; auto: the least and the largest"
-        ),
-    )
-    skip_bad: bool = Field(
-        False,
-        description="leave out pictures that cannot be read, and list them, rather than refuse all",
-    )
-    val_size: ValSize = 0.1
-    test_size: TestSize = 0.2
-
-    @model_validator(mode="after")
-    def check_levels(self) -> "PictureSettings":
-        """Black must be a smaller value than white."""
-        if self.levels != "auto" and self.levels[0] >= self.levels[1]:
-            what = "the first, black, must be below the second, white"
-            raise UserError("dataset.levels", what, self.levels, "dataset.levels=auto")
-        return self
-
-
-class ImageFolderSettings(PictureSettings):
-    """Of a user's own pictures."""
-
-    root: Folder = Field(
-        TO_BE_NAMED,
-        description=(
-            "your pictures; what it holds, if not train/ and test/, is split by dataset.test_size"
-        ),
-    )
 
 
 class MoonsSettings(SyntheticSettings):

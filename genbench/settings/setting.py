@@ -137,7 +137,8 @@ class Setting:
     @property
     def example(self) -> str:
         """How a setting without a default is given."""
-        return f"{self.name}={self.alternatives[0].text.upper()}"
+        first = self.alternatives[0]
+        return f"{self.name}={first.words[0] if first.words else first.text.upper()}"
 
     def words(self) -> list[str]:
         """Values one need not invent, as they are typed: the words that are allowed, and the

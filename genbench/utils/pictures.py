@@ -92,6 +92,15 @@ def opened_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Iterator["
             yield image
 
 
+@contextmanager
+def opened_part(path: Path, box: tuple[int, int, int, int]) -> Iterator["Image.Image"]:
+    """A part of a picture, from left and upper to right and lower; raises what `opened_picture`
+    does.
+    """
+    with opened_picture(path) as image:
+        yield image.crop(box)
+
+
 def _header(file: PictureFile, formats: tuple[str, ...]) -> "Image.Image":
     """The picture without its pixels. Pillow raises an error if it has very many of those.
 

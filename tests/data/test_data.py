@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 from helpers.configs import CONFIGS, config_of, defaults
-from helpers.published import IN_IDX, PUBLISHED, VERIFIED, pin, write, write_amat
+from helpers.published import (
+    IN_IDX,
+    PUBLISHED,
+    VERIFIED,
+    pin,
+    write,
+    write_amat,
+    write_celeba,
+    write_dsprites,
+)
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -28,7 +37,9 @@ def loaded(dataset, **settings):
 
 def small(dataset, root):
     """The settings that have the files in `root` read, and not all of them set aside."""
-    return {"root": root, "val_size": 0.2} if "root" in defaults(dataset) else {}
+    named = {"path": "FashionMNIST"} if dataset == "torchvision" else {}
+    named |= {"test_size": 0.2} if dataset == "dsprites" else {}
+    return {"root": root, "val_size": 0.2, **named} if "root" in defaults(dataset) else {}
 
 
 def write_pictures(folder, rng, classes=("cat", "dog"), n=10):
@@ -47,6 +58,8 @@ def root(tmp_path_factory):
     for dataset in PUBLISHED:
         write(dataset, folder, rng)
     write_amat(folder / "binarized_mnist", rng)
+    write_celeba(folder / "celeba", rng)
+    write_dsprites(folder / "dsprites", rng)
     for part in ("train", "test"):
         write_pictures(folder / part, rng)
     with pytest.MonkeyPatch.context() as patch:

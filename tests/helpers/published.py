@@ -13,6 +13,7 @@ import scipy.io
 from PIL import Image
 
 from genbench.data import published
+from genbench.settings.picture_sets import DSPRITES_FILE
 
 IN_IDX = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw", "kmnist": "KMNIST/raw"}
 VERIFIED = {"emnist": "EMNIST/raw", "usps": "USPS", "svhn": "SVHN"}  # files must be as published
@@ -105,7 +106,35 @@ def write_svhn(folder, rng, train=60, test=20):
         scipy.io.savemat(folder / f"{name}_32x32.mat", content, do_compression=True)
 
 
+def write_celeba(folder, rng, n=60):
+    """CelebA's pictures of 178x218, of which the left half is darker, and its two lists."""
+    (folder / "img_align_celeba").mkdir(parents=True)
+    attributes, partition = [str(n), "Bald Smiling"], []
+    for i in range(n):
+        name = f"{i + 1:06}.jpg"
+        picture = rng.integers(100, 256, size=(218, 178, 3), dtype=np.uint8)
+        picture[:, :89] //= 2
+        Image.fromarray(picture).save(folder / "img_align_celeba" / name)
+        attributes.append(f"{name} {1 if i % 3 else -1:2}  {1 if i % 2 else -1:2}")
+        partition.append(f"{name} {i * 5 // n if i * 5 // n < 3 else 0}")
+    (folder / "list_attr_celeba.txt").write_text("\n".join(attributes) + "\n")
+    (folder / "list_eval_partition.txt").write_text("\n".join(partition) + "\n")
+
+
+def write_dsprites(folder, rng, n=60):
+    """dSprites' archive of images and factors."""
+    folder.mkdir(parents=True)
+    sizes = (1, 3, 6, 40, 32, 32)
+    factors = np.stack([rng.integers(size, size=n) for size in sizes], axis=1)
+    factors[:3, 1] = [0, 1, 2]
+    images = rng.integers(2, size=(n, 64, 64), dtype=np.uint8)
+    arrays = {"imgs": images, "latents_classes": factors, "latents_values": factors / 2}
+    np.savez_compressed(folder / DSPRITES_FILE, **arrays)
+
+
 WRITERS = {
+    "celeba": write_celeba,
+    "dsprites": write_dsprites,
     "cifar10": write_cifar,
     "lfw": write_lfw,
     "emnist": write_emnist,

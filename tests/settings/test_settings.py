@@ -78,7 +78,11 @@ def test_a_class_accepts_what_the_command_line_accepts_and_refuses_what_it_refus
 
 def required(declared):
     """Values for the settings that have no default."""
-    return {name: "/" for name, setting in settings_of(declared).items() if setting.required}
+    return {
+        name: (setting.words() or ["/"])[0]
+        for name, setting in settings_of(declared).items()
+        if setting.required
+    }
 
 
 @pytest.mark.parametrize("declared", CLASSES)
