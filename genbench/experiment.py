@@ -159,19 +159,24 @@ def load_run(config: dict, folder: Path, device: str) -> Trained:
     """
     record = Record(folder, config)
     record.require_done()
-    path, metrics = record.last_checkpoint, read_metrics(folder)
-    assert path is not None  # a run that is done has one
-    posthoc = record.status.get("finished")
+    metrics, posthoc = read_metrics(folder), record.status.get("finished")
     data = load_data(config["dataset"], pick_device(device))
     model = build(config, data)
-    try:
-        content = read_checkpoint(path, config, data.digest, model.device)
-    except Unusable as error:
-        raise_unusable(error, config, data)
-    weights = content["stopping"]["best"].get("weights", content["model"])
-    taken(path, weights, model.load_state_dict)
+    load_weights(model, record, data)
     _load_posthoc(model, data, config["seed"], folder / posthoc if posthoc else None)
     return Trained(model, data, metrics, folder)
+
+
+def load_weights(model: Model, record: Record, data: Data) -> None:
+    """Load the weights that were measured. UserError if they are lost, or the data have changed."""
+    path = record.last_checkpoint
+    assert path is not None  # a run that is done has one
+    try:
+        content = read_checkpoint(path, record.config, data.digest, model.device)
+    except Unusable as error:
+        raise_unusable(error, record.config, data)
+    weights = content["stopping"]["best"].get("weights", content["model"])
+    taken(path, weights, model.load_state_dict)
 
 
 def _load_posthoc(model: Model, data: Data, seed: int, path: Path | None) -> None:
@@ -224,11 +229,16 @@ def build(config: dict, data: Data) -> Model:
 
     The initial weights are a function of the seed.
     """
+    return build_model(model_class(config), typed(config), data)
+
+
+def model_class(config: dict) -> type[Model]:
+    """The class that the settings name; UserError if it is no model."""
     chosen = locate(config["model"]["class"], "model.class")
     if not (isinstance(chosen, type) and issubclass(chosen, Model)):
         what, fix = "is not a genbench Model", "derive it from genbench.model.Model"
         raise UserError("model.class", what, config["model"]["class"], fix)
-    return build_model(chosen, typed(config), data)
+    return chosen
 
 
 def pick_device(name: str) -> torch.device:

@@ -174,6 +174,13 @@ class Model(nn.Module):
         `state_dict`.
         """
 
+    def for_inference(self) -> "Model":
+        """The trained model for use alone, which computes once what follows from its parameters.
+
+        It may be this object, changed, which is not to be trained or saved any more.
+        """
+        return self
+
     def posthoc_state(self) -> dict[str, torch.Tensor]:
         """What `fit_posthoc` has fitted, apart from the weights."""
         return {}

@@ -12,7 +12,7 @@ from genbench.config.saved import given, options, recorded, require_once
 from genbench.runs.compatibility import LENGTH
 from genbench.runs.directory import Record, read_metrics
 from genbench.runs.sweep_summary import is_sweep
-from genbench.settings.commands import EvaluateOptions, OutputOptions
+from genbench.settings.commands import EvaluateOptions, ExportOptions, OutputOptions
 from genbench.utils.errors import UserError
 from genbench.utils.files.folders import require_writable
 from genbench.utils.text import quoted
@@ -82,6 +82,17 @@ def _generate(command: str, words: list[str], registry: Registry) -> int:
     from genbench.cli.generate import generate
 
     return generate(command, config, folder, chosen, registry)
+
+
+def _export(words: list[str], registry: Registry) -> int:
+    """Write a finished run's model as files that other programs read."""
+    folder, chosen = options("export", words, registry)
+    assert isinstance(chosen, ExportOptions)
+    config = recorded(folder, registry)
+    require_writable(Path(chosen.to) if chosen.to else folder, "choose another folder: to=FOLDER")
+    from genbench.export.command import export
+
+    return export(config, folder, chosen, registry)
 
 
 def _report(words: list[str], registry: Registry) -> int:
@@ -199,6 +210,7 @@ RUN_COMMANDS: dict[str, Callable[[list[str], Registry], int]] = {
         command: partial(_generate, command)
         for command in ("sample", "reconstruct", "interpolate", "traverse")
     },
+    "export": _export,
     "report": _report,
     "show": _show,
     "ls": _list,

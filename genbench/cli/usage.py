@@ -19,6 +19,7 @@ USAGE = """\
     genbench reconstruct RUN_DIR [n=N]    likewise points of its data, encoded and decoded
     genbench interpolate RUN_DIR [n=N]    what lies between the codes of two points
     genbench traverse RUN_DIR [steps=N]   what each latent does
+    genbench export RUN_DIR [to=FOLDER]   its model for other programs, such as ONNX, and a card
     genbench report FOLDER...             compare its runs in report.dir=FOLDER: table, charts, page
     genbench verify [NAME|SET ...]        prove the models' numbers by recipes; --list shows them
     genbench models                       what there is to train

@@ -3,6 +3,7 @@ for counts of dots.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
@@ -34,17 +35,25 @@ class Binomials(Components):
         D].
         """
         if self.trials == 1:
-            return x.new_zeros(len(x))  # there is one way
-        n = torch.tensor(float(self.trials)).to(x)
-        dots = torch.arange(self.trials + 1).to(x)
-        table = (n + 1).lgamma() - (dots + 1).lgamma() - (n - dots + 1).lgamma()
-        return table[(x * self.trials).round().long()].sum(1)
+            return x.new_zeros(x.shape[0])  # there is one way
+        return self.ways.to(x)[(x * self.trials).round().long()].sum(1)
+
+    @cached_property
+    def ways(self) -> torch.Tensor:
+        """The log of the number of ways in which 0, 1, ... dots can be set: [trials + 1]."""
+        n = torch.tensor(float(self.trials)).to(self.means)
+        dots = torch.arange(self.trials + 1).to(self.means)
+        return (n + 1).lgamma() - (dots + 1).lgamma() - (n - dots + 1).lgamma()
+
+    def completed(self) -> Components:
+        _ = self.ways
+        return self
 
     def draw(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         # A dot is set where the noise is below its probability, so samples change little as the fit
         # moves on.
         noise = torch.rand(
-            self.trials, len(z), self.means.shape[1], generator=rng, device=rng.device
+            self.trials, z.shape[0], self.means.shape[1], generator=rng, device=rng.device
         )
         return (noise < self.means[z]).float().mean(0)
 

@@ -9,6 +9,7 @@ from genbench.models.gaussians import Gaussians, inverse_softplus, require_none
 from genbench.models.mixture import Components, Prepared
 from genbench.stats.clustering import SINGLE_FROM, squared_distances
 from genbench.stats.products import in_cache, product, squares, wide
+from genbench.utils.tracing import is_traced
 
 WHITENED = range(32, 128)  # how many values points have that are whitened for both steps of EM
 LEAST_ROWS = 1024  # of whitened points: sums over fewer take longer to add up than to compute
@@ -70,14 +71,14 @@ class Full(Gaussians):
             )
             return torch.stack([w.square().sum(1).to(x) for w in whitened], 1), log_det
         rows, squared = inverses.flatten(0, 1).T, []
-        for part in in_cache(x, k * d):
+        for part in (x,) if is_traced() else in_cache(x, k * d):
             together = torch.addmm(-whitened_means.flatten(), part - origin, rows)
             squared.append(together.unflatten(1, (k, d)).square().sum(2))
         return torch.cat(squared), log_det
 
     @cached_property
     def inverses(self) -> torch.Tensor:
-        """The inverses [K, D, D] of the factors."""
+        """The inverses of the factors, in their shape."""
         identity = torch.eye(self.means.shape[1]).to(self.factors).expand_as(self.factors)
         return torch.linalg.solve_triangular(self.factors, identity, upper=False).contiguous()
 
@@ -85,16 +86,21 @@ class Full(Gaussians):
         """Points around the origin in single precision, if whitening them loses less than a
         thousandth of a standard deviation; else as they are.
         """
-        if near.dtype != torch.float64:
+        if near.dtype != torch.float64 or is_traced():
             return near
         steepest = torch.linalg.vector_norm(self.inverses, dim=2).amax()
         farthest = torch.linalg.vector_norm(near, dim=1).amax()
         return near.float() if steepest * farthest < WITHIN_SINGLE else near
 
+    def completed(self) -> Components:
+        _ = self.inverses
+        return self
+
     def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         out = torch.empty_like(eps)
         for k, factor in enumerate(self.factors):
-            out[z == k] = eps[z == k] @ factor.T
+            own = slice(None) if is_traced() else z == k  # which points is not known in a trace
+            out[own] = torch.where((z[own] == k)[:, None], eps[own] @ factor.T, out[own])
         return out
 
     def deviations(self, prepared: Prepared, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -194,10 +200,13 @@ class Tied(Full):
     def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
         (x,) = prepared
         origin = self.means.mean(0)  # against cancellation in single precision, as in k-means
-        squared = squared_distances(
-            whiten(x - origin, self.factors).T, whiten(self.means - origin, self.factors).T
-        )
+        whitened, means = (self.whitened(rows - origin) for rows in (x, self.means))
+        squared = squared_distances(whitened, means)
         return squared, 2 * self.factors.diagonal().log().sum()
+
+    def whitened(self, x: torch.Tensor) -> torch.Tensor:
+        """Rows x [n, D] multiplied by the inverse of the factor."""
+        return x @ self.inverses.T if is_traced() else whiten(x, self.factors).T
 
     def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         return eps @ self.factors.T

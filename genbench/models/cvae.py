@@ -12,6 +12,7 @@ from genbench.nn import networks
 from genbench.settings.autoencoders import CVAESettings
 from genbench.training.gradient import LossAndTerms, LossNoise, LossWeights
 from genbench.utils.errors import UserError
+from genbench.utils.tracing import is_traced
 from genbench.visualizations import Rows, Visualization
 
 
@@ -72,7 +73,9 @@ class CVAE(VAE):
         """
         if self.y is None:
             raise ValueError("call it on what conditioned_on(labels) returns")
-        labels = self.y.repeat(len(points) // len(self.y))
+        labels = self.y
+        if not is_traced():  # where there is one label for each point
+            labels = labels.repeat(len(points) // len(labels))
         # F.one_hot looks at the values, for which a GPU would have to wait.
         classes = torch.arange(self.spec.classes, device=labels.device)
         return (labels[:, None] == classes).to(points)
@@ -90,7 +93,7 @@ class CVAE(VAE):
     def sample_from_latent(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         if self.y is not None:
             return super().sample_from_latent(z, rng)
-        y = torch.multinomial(self.frequencies, len(z), replacement=True, generator=rng)
+        y = torch.multinomial(self.frequencies, z.shape[0], replacement=True, generator=rng)
         return self.conditioned_on(y).sample_from_latent(z, rng)
 
     @available_if(VAE.has_likelihood)

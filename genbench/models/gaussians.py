@@ -30,7 +30,7 @@ class Gaussians(Components):
         return self.log_weights - 0.5 * (squared + log_det + constant)
 
     def draw(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        eps = torch.randn(len(z), self.means.shape[1], generator=rng, device=rng.device)
+        eps = torch.randn(z.shape[0], self.means.shape[1], generator=rng, device=rng.device)
         return self.means[z] + self.colour(eps.to(self.means), z)
 
     def moments(self, prepared: Prepared, r: torch.Tensor) -> Sums:

@@ -17,6 +17,7 @@ from genbench.training import ranks, shares
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
+from genbench.utils.tracing import is_traced
 
 KERNELS_AT_ONCE = (
     1024  # how many training points, and how many query points, are processed together
@@ -176,9 +177,9 @@ class KDE(Model):
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Exact log density [n] of data [n, *shape], in nats."""
-        kernels = torch.cat(
-            [self.log_kernels(part.to(self.scale)) for part in x.flatten(1).split(KERNELS_AT_ONCE)]
-        )
+        rows = x.flatten(1)
+        parts = (rows,) if is_traced() else rows.split(KERNELS_AT_ONCE)
+        kernels = torch.cat([self.log_kernels(part.to(self.scale)) for part in parts])
         return (
             kernels
             - math.log(len(self.points))
@@ -187,13 +188,11 @@ class KDE(Model):
 
     def log_kernels(self, x: torch.Tensor) -> torch.Tensor:
         """log sum_i exp(-||x - x_i||^2 / 2 h^2) [n] of rows x [n, D]."""
-        total = torch.full((len(x),), -math.inf).to(x)
-        for part in self.chunks():
+        parts = []
+        for chunk in self.chunks():
             signals.check()
-            total = torch.logaddexp(
-                total, squared_distances(x, part).div_(-2 * self.bandwidth**2).logsumexp(1)
-            )
-        return total
+            parts.append(squared_distances(x, chunk).div_(-2 * self.bandwidth**2).logsumexp(1))
+        return torch.stack(parts).logsumexp(0) if is_traced() else reduce(torch.logaddexp, parts)
 
     def sample(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n draws [n, *shape]: training points with noise of the bandwidth added."""

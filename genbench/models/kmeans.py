@@ -90,6 +90,9 @@ class Clustering(Model):
             n, *self.spec.shape, generator=rng, device=rng.device
         )
 
+    def for_inference(self) -> Model:
+        return FittedClusters(self)
+
     def warnings(self) -> list[str]:
         empty = int((self.clusters.sizes == 0).sum())
         what = f"{empty} of {self.settings.n_components} clusters have no points"
@@ -100,6 +103,23 @@ class Clustering(Model):
         note = "centres, with the share of the training points that are nearest to them"
         centres = MixtureComponents(note, points, self.clusters.sizes, label="centre")
         return {"centres": centres}
+
+
+class FittedClusters(Clustering):
+    """The centres of a trained clustering, without what only training needs."""
+
+    def __init__(self, trained: Clustering) -> None:
+        super().__init__(trained.spec, trained.settings)
+        self.fitted = Clusters(*(part.detach() for part in trained.clusters))
+
+    @property
+    def clusters(self) -> Clusters:
+        return self.fitted
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the centres."""
+        return self.fitted.centres.device
 
 
 class KMeans(Clustering, EM):

@@ -153,6 +153,11 @@ class LatentModel(Model):
         spec = DataSpec((self.latent_dim,), unit=False)
         return DENSITIES[self.settings.sampler](spec, seed, components)
 
+    def for_inference(self) -> Model:
+        if self.density is not None:
+            self.density = self.density.for_inference()
+        return self
+
     def posthoc_state(self) -> dict[str, torch.Tensor]:
         return {} if self.density is None else self.density.state_dict()
 

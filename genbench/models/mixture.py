@@ -15,6 +15,7 @@ from genbench.settings.run import RunSettings
 from genbench.stats.clustering import lloyd, nearest_centre, one_hot
 from genbench.stats.products import wide
 from genbench.training.em import EM, Sums, add
+from genbench.utils.tracing import is_traced
 from genbench.visualizations import Memberships, MixtureComponents, Visualization
 
 WARM_START = 20  # iterations of k-means before EM or descent begins
@@ -39,6 +40,10 @@ class Components:
     def parts(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Points x [n, ...] in parts that are fast to process together."""
         return x.split(POINTS_AT_ONCE)
+
+    def completed(self) -> "Components":
+        """The same components, with all that only depends on them worked out."""
+        return self
 
     def prepared(self, x: torch.Tensor) -> Prepared:
         """What `joint_of` and `moments` read of rows x [n, D], computed once for both."""
@@ -104,6 +109,8 @@ class Mixture(Model):
         """log pi_k + log p(x | k) [n, K] of data x [n, *shape]."""
         mixture = self.mixture
         rows = x.flatten(1).to(mixture.means)
+        if is_traced():
+            return mixture.joint(rows)
         return torch.cat([mixture.joint(part) for part in mixture.parts(rows)])
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
@@ -126,7 +133,7 @@ class Mixture(Model):
         # similar samples as the fit moves on.
         edges = mixture.weights.cumsum(0)
         u = torch.rand(n, generator=rng, device=rng.device, dtype=edges.dtype)
-        z = torch.searchsorted(edges, u * edges[-1]).clamp(max=len(edges) - 1)
+        z = (edges < u[:, None] * edges[-1]).sum(1).clamp(max=len(edges) - 1)
         return mixture.draw(z, rng).float().unflatten(1, self.spec.shape)
 
     def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
@@ -150,6 +157,27 @@ class Mixture(Model):
         many poor optima.
         """
         return self.mixture.around(lloyd(x, self.settings.n_components, rng, WARM_START), x)
+
+    def for_inference(self) -> Model:
+        return FittedMixture(self)
+
+
+class FittedMixture(Mixture):
+    """The components of a trained mixture, without what only training needs."""
+
+    def __init__(self, trained: Mixture) -> None:
+        super().__init__(trained.spec, trained.settings)
+        self.fitted = trained.mixture.completed()
+        self.is_discrete, self.bounded = trained.is_discrete, trained.bounded
+
+    @property
+    def mixture(self) -> Components:
+        return self.fitted
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the components."""
+        return self.fitted.means.device
 
 
 class EMMixture(Mixture, EM):

@@ -239,7 +239,7 @@ class PCA(LatentModel):
         return True
 
     def sample_from_latent(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-        noise = torch.randn(len(z), *self.spec.shape, generator=rng, device=rng.device)
+        noise = torch.randn(z.shape[0], *self.spec.shape, generator=rng, device=rng.device)
         return self.decode(z) + self.noise.sqrt().float() * noise
 
     def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:

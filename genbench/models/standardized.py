@@ -114,6 +114,10 @@ class Standardized(Model):
     def fit_posthoc(self, train: Split, *, seed: int) -> None:
         self.inner.fit_posthoc(self.part(train), seed=seed)
 
+    def for_inference(self) -> Model:
+        self.inner = self.inner.for_inference()
+        return self
+
     def posthoc_state(self) -> dict[str, torch.Tensor]:
         return self.inner.posthoc_state()
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from genbench.data.types import Data
+from genbench.data.columns import Columns
+from genbench.data.types import Data, DataSpec
 from genbench.model import CAPABILITIES, Model, supports
 from genbench.utils.errors import UserError
 
@@ -16,13 +17,31 @@ from genbench.utils.errors import UserError
 def identity(model: Model, data: Data) -> dict[str, Any]:
     """The part of metrics.json that says what was trained on what.
 
-    It has the digest of the data, the model's capabilities and its sampler, and its warnings.
+    It has the digest of the data and what one point is, the model's capabilities and its sampler,
+    and its warnings.
     """
     abilities = [name for name in CAPABILITIES if supports(model, name)]
     about: dict[str, Any] = {"abilities": abilities}
     if "sample" in abilities:
         about["sampler"] = model.sampler
-    return {"data": {"digest": data.digest}, "model": about, "remarks": model.warnings()}
+    known = {"digest": data.digest, "point": data.spec._asdict(), "labels": list(data.names)}
+    if isinstance(data.layout, Columns):
+        known["features"] = data.layout.features
+    return {"data": known, "model": about, "remarks": model.warnings()}
+
+
+def without_points(metrics: dict[str, Any], name: str) -> Data | None:
+    """What metrics.json says of the data that a run was trained on, without any point.
+
+    None for a run of an earlier version, which did not write it.
+    """
+    known = metrics.get("data", {})
+    point = known.get("point")
+    if point is None:
+        return None
+    shape, absent = tuple(point["shape"]), tuple(point["absent"])
+    spec = DataSpec(**point | {"shape": shape, "absent": absent})
+    return Data(name, {}, spec, names=tuple(known["labels"]), digest=known["digest"])
 
 
 def machine(model: Model) -> dict[str, str]:

@@ -71,7 +71,7 @@ def brief_run(found: dict, names: Iterable[str]) -> list[str]:
 
 def entry_in_words(entry: dict) -> str:
     """The name and the number of an entry of a card."""
-    return f"{entry['name']} {_value(entry, 4)}"
+    return f"{entry['name']} {entry_value(entry, 4)}"
 
 
 def headline(title: str, found: dict, state: str = "done") -> str:
@@ -120,8 +120,8 @@ def show_result(
         if real:
             table.add_column("real data", justify="right", no_wrap=True)
         for entry in shown:
-            yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
-            table.add_row(_name(entry), _value(entry), _between(entry), *yardstick * bool(real))
+            yardstick = [entry_value(real[entry["name"]]) if entry["name"] in real else ""]
+            table.add_row(*entry_cells(entry), *yardstick * bool(real))
         console.print(table)
     card = found.get("card", [])
     faults = [
@@ -172,14 +172,13 @@ def show_card(console: Console, found: dict) -> None:
     if card:
         blocks: dict[str, dict[str, list[dict]]] = {}
         for entry in card:
-            blocks.setdefault(entry["group"], {}).setdefault(_basis(entry), []).append(entry)
+            blocks.setdefault(entry["group"], {}).setdefault(entry_basis(entry), []).append(entry)
         entries = [entry for block in blocks.values() for some in block.values() for entry in some]
         rows = [["", "value", "95 %", *["real data"] * bool(real)]]
         for entry in entries:
-            yardstick = [_value(real[entry["name"]]) if entry["name"] in real else ""]
-            rows.append(
-                [f"  {_name(entry)}", _value(entry), _between(entry), *yardstick * bool(real)]
-            )
+            yardstick = [entry_value(real[entry["name"]]) if entry["name"] in real else ""]
+            name, *cells = entry_cells(entry)
+            rows.append([f"  {name}", *cells, *yardstick * bool(real)])
         head, *lines = aligned(rows, "<><>")
         console.print(
             "report card (↑ higher is better, ↓ lower; meanings: genbench evaluate --list)",
@@ -236,6 +235,11 @@ def show_measures(console: Console, measures: Iterable) -> None:
             )
 
 
+def entry_cells(entry: dict) -> list[str]:
+    """The name of a number, the number, and its interval."""
+    return [_name(entry), entry_value(entry), _between(entry)]
+
+
 def _name(entry: dict) -> str:
     """What a number is called, with an arrow towards what is better."""
     return entry["name"] + {"higher": " ↑", "lower": " ↓"}.get(entry["better"], "")
@@ -253,7 +257,7 @@ def _shown(entry: dict, key: str) -> float:
     return max(entry[key], least_shown(entry["unit"], entry["better"]))
 
 
-def _value(entry: dict, digits: int = 5) -> str:
+def entry_value(entry: dict, digits: int = 5) -> str:
     """The number of an entry of a card, with the total where it counts something."""
     total = total_of(entry)
     out_of = "" if total is None else f" of {number(total)}"
@@ -276,7 +280,7 @@ def conditions(entry: dict) -> str:
     return ", ".join(filter(None, terms))
 
 
-def _basis(entry: dict) -> str:
+def entry_basis(entry: dict) -> str:
     """What a number was measured on, from and by, in words."""
     on = "" if entry["on"] in entry["n"] or not entry["n"] else f"on {entry['on']} data"
     features = entry["features"] and (

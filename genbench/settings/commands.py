@@ -117,8 +117,35 @@ class EvaluateOptions(Settings):
     )
 
 
+Format = Literal["safetensors", "torch", "onnx", "card", "samples"]
+
+
+class ExportOptions(Settings):
+    """Writes a finished run's model as files that other programs read.
+
+    safetensors is model.safetensors, all weights. torch and onnx are the encoder, the decoder, the
+    sampler and an exact log_prob, as programs; each is run again from its file and compared with
+    the model. card is README.md, for the Hugging Face Hub. config.json describes all of them. The
+    data of the run are not needed.
+    """
+
+    to: Folder | None = Field(None, description="where the files go; null is RUN/export")
+    formats: Format | list[Format] | None = Field(
+        None, description="what is written; null is all for which the packages are installed"
+    )
+    license: str = Field(
+        "unknown", description="license on the card, as the Hub names it, such as mit or cc-by-4.0"
+    )
+    n: AtLeastOne = Field(64, description="samples that are written")
+    seed: Seed = Field(0, description="seed of the samples, as in genbench sample")
+    samples: Literal["npz", "png"] = Field(
+        "npz", description="samples as one array, or of images as a folder of PNG files"
+    )
+
+
 COMMAND_OPTIONS: dict[str, type[Settings]] = {
     "evaluate": EvaluateOptions,
+    "export": ExportOptions,
     "interpolate": InterpolateOptions,
     "reconstruct": ReconstructOptions,
     "sample": SampleOptions,

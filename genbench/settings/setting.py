@@ -240,9 +240,9 @@ def _plain(annotation: Any, metadata: list[Any]) -> Alternative:
     if annotation is str:
         return Alternative("text", annotation=whole)
     if get_origin(annotation) is list:
-        (item,) = alternatives_of(*get_args(annotation))
+        items = " or ".join(item.text for item in alternatives_of(*get_args(annotation)))
         length = [f"{m.min_length} " for m in metadata if isinstance(m, MinLen)]
-        return Alternative(f"list of {''.join(length)}{item.text}", annotation=whole)
+        return Alternative(f"list of {''.join(length)}{items}", annotation=whole)
     return Alternative(f"{annotation.__name__}{_bounds(metadata)}", annotation=whole)
 
 

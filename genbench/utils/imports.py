@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,28 @@ def locate(path: str, key: str) -> Any:
     except (ImportError, AttributeError, ValueError) as error:
         fix = "correct the path or install the module"
         raise UserError(key, f"cannot be imported: {error}", path, fix) from error
+
+
+def optional(module: str, extra: str, key: str) -> Any:
+    """A module that only some users have; UserError naming the extra of genbench that installs it.
+
+    `key` is the setting or command that needs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        what = f"needs {module.partition('.')[0]}: {error}"
+        raise UserError(key, what, fix=pip_line(extra)) from error
+
+
+def is_installed(*modules: str) -> bool:
+    """Whether all of these modules can be found, without importing them."""
+    return all(importlib.util.find_spec(module) is not None for module in modules)
+
+
+def pip_line(extra: str) -> str:
+    """The command that installs an extra of genbench."""
+    return f"pip install 'genbench[{extra}]'"
 
 
 @contextmanager

@@ -159,7 +159,23 @@ METRICS = {
     },
     "time": NUMBERS,
     "machine": Maybe({str: str}),
-    "data": Maybe({"digest": (str, None)}),
+    "data": Maybe(
+        {
+            "digest": (str, None),
+            "point": Maybe(
+                {
+                    "shape": [whole],
+                    "unit": bool,
+                    "trials": (whole, None),
+                    "cell": is_finite_number,
+                    "classes": whole,
+                    "absent": [whole],
+                }
+            ),
+            "labels": Maybe([str]),
+            "features": Maybe([str]),
+        }
+    ),
     "model": Maybe({"abilities": [str], "sampler": Maybe((str, None))}),
     "auto": Maybe({str: (is_finite_number, str, None)}),
     "card": Maybe([ENTRY]),

@@ -26,7 +26,7 @@ LAYERS = [
     {"experiment"},
     {"report"},  # a sweep ends with one
     {"sweeps"},
-    {"verification"},
+    {"verification", "export"},
     {"api", "cli", "sklearn"},
 ]
 DISTRIBUTIONS = {  # of packages that are imported by another name
