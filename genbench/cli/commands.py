@@ -12,7 +12,12 @@ from genbench.config.saved import given, options, recorded, require_once
 from genbench.runs.compatibility import LENGTH
 from genbench.runs.directory import Record, read_metrics
 from genbench.runs.sweep_summary import is_sweep
-from genbench.settings.commands import EvaluateOptions, ExportOptions, OutputOptions
+from genbench.settings.commands import (
+    AppOptions,
+    EvaluateOptions,
+    ExportOptions,
+    OutputOptions,
+)
 from genbench.utils.errors import UserError
 from genbench.utils.files.folders import require_writable
 from genbench.utils.text import quoted
@@ -190,6 +195,17 @@ def _compare(words: list[str], registry: Registry) -> int:
     return compare_command(words, registry)
 
 
+def _app(words: list[str], registry: Registry) -> int:
+    """Show runs in a browser."""
+    folder, chosen = options("app", words, registry)
+    assert isinstance(chosen, AppOptions)
+    if not folder.is_dir():
+        raise UserError("app", "no such folder", str(folder), "genbench app FOLDER")
+    from genbench.app.command import app_command
+
+    return app_command(folder, chosen, registry)
+
+
 def _status(words: list[str], registry: Registry) -> int:
     """Show how the jobs of a sweep go on."""
     from genbench.sweeps.status import show_status
@@ -215,6 +231,7 @@ RUN_COMMANDS: dict[str, Callable[[list[str], Registry], int]] = {
     "show": _show,
     "ls": _list,
     "compare": _compare,
+    "app": _app,
     "status": _status,
     "evaluate": _evaluate,
     "verify": _verify,

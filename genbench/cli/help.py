@@ -133,10 +133,11 @@ def command_help(command: str, registry: Registry) -> str:
     """All about a command on a run, and its options."""
     what, *more = registry.about(f"command/{command}")
     options = _own("command", command, registry)
-    words = ["genbench", command, "outputs/RUN"]
+    usual = getattr(registry.declared(f"command/{command}"), "usual_folder", None)
+    words = ["genbench", command, usual or "outputs/RUN"]
     return "\n\n".join(
         [
-            f"genbench {command} RUN [NAME=VALUE ...]",
+            f"genbench {command} {'[FOLDER]' if usual else 'RUN'} [NAME=VALUE ...]",
             indented(what),
             "\n".join(indented(line) for line in more),
             help_section("Options", [_row(setting, setting.default, {}) for setting in options]),

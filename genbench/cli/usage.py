@@ -14,6 +14,7 @@ USAGE = """\
     genbench ls [FOLDER]                  the runs in outputs/ or another folder
     genbench show RUN_DIR                 every number of a finished run, as it was measured
     genbench compare RUN_DIR RUN_DIR...   settings and measures in which a few runs differ
+    genbench app [FOLDER]                 the same runs in a browser: codes, samples, drawings
     genbench evaluate RUN_DIR [k=N]       measure a finished run anew; metrics=fid,ndb for some
     genbench sample RUN_DIR [n=N]         draw a finished run's samples: a picture, and arrays
     genbench reconstruct RUN_DIR [n=N]    likewise points of its data, encoded and decoded

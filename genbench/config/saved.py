@@ -14,6 +14,7 @@ from genbench.config.registry import Registry
 from genbench.config.validation import check_config, known_settings
 from genbench.config.values import Loader, flatten
 from genbench.settings.base import Settings
+from genbench.settings.commands import CommandOptions
 from genbench.settings.names import nearest
 from genbench.settings.setting import written
 from genbench.utils.errors import UserError
@@ -90,12 +91,17 @@ def given(name: str, text: str) -> Any:
 
 def options(command: str, words: list[str], registry: Registry) -> tuple[Path, Settings]:
     """The folder of a run and the checked options, that the words `RUN [NAME=VALUE ...]` give a
-    command.
+    command. Some commands need no folder: they look at all runs in the usual one.
 
     The class of the command declares the options. Those that are not given are at their defaults.
     """
     known = registry.own_first(f"command/{command}")
-    if not words or ("=" in words[0] and words[0].partition("=")[0] in known):
+    declared = registry.declared(f"command/{command}")
+    assert issubclass(declared, CommandOptions)
+    is_unnamed = not words or ("=" in words[0] and words[0].partition("=")[0] in known)
+    if is_unnamed and declared.usual_folder is not None:
+        words = [declared.usual_folder, *words]
+    elif is_unnamed:
         raise UserError(
             command, "needs the directory of a finished run", fix=f"genbench {command} outputs/RUN"
         )
@@ -113,7 +119,7 @@ def options(command: str, words: list[str], registry: Registry) -> tuple[Path, S
         values[name] = given(name, text)
     require_once(word.partition("=")[0] for word in words[1:])
     checked = {name: setting.check(values[name], values) for name, setting in known.items()}
-    return Path(words[0]), registry.declared(f"command/{command}").from_checked(checked)
+    return Path(words[0]), declared.from_checked(checked)
 
 
 def given_overrides(config: dict, registry: Registry) -> list[str]:

@@ -1,6 +1,6 @@
 """The options of the commands on a finished run; the docstring of a class is what its help says."""
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,14 +18,20 @@ from genbench.settings.fields import (
 from genbench.settings.run import DEVICE
 
 
-class OutputOptions(Settings):
+class CommandOptions(Settings):
+    """Of commands on the folder of a run or, with a `usual_folder`, of several."""
+
+    usual_folder: ClassVar[str | None] = None  # where the command looks if no folder is named
+
+
+class OutputOptions(CommandOptions):
     """Of commands that write pictures and arrays."""
 
     to: Folder | None = Field(None, description="where the files go; null is the run's own folder")
     device: Device = Field("auto", description=DEVICE)
 
 
-class HeldOutOptions(Settings):
+class HeldOutOptions(CommandOptions):
     """Of commands that start from points of the run's data."""
 
     part: Literal["test", "validation", "train"] = Field(
@@ -85,7 +91,7 @@ class TraverseOptions(HeldOutOptions, OutputOptions):
     )
 
 
-class EvaluateOptions(Settings):
+class EvaluateOptions(CommandOptions):
     """Measures the report card of a finished run, and adds it to its metrics.json.
 
     `genbench evaluate --list` shows every measure: what it is, its unit, its direction and its
@@ -120,7 +126,7 @@ class EvaluateOptions(Settings):
 Format = Literal["safetensors", "torch", "onnx", "card", "samples"]
 
 
-class ExportOptions(Settings):
+class ExportOptions(CommandOptions):
     """Writes a finished run's model as files that other programs read.
 
     safetensors is model.safetensors, all weights. torch and onnx are the encoder, the decoder, the
@@ -143,7 +149,27 @@ class ExportOptions(Settings):
     )
 
 
-COMMAND_OPTIONS: dict[str, type[Settings]] = {
+class AppOptions(CommandOptions):
+    """Shows finished runs in a browser: their latent space, samples and reconstructions.
+
+    Needs the extra genbench[app]. It listens on this machine only, sends nothing anywhere, and ends
+    with Ctrl-C.
+    """
+
+    usual_folder: ClassVar[str | None] = "outputs"
+
+    browser: bool = Field(True, description="whether to open the page in a browser")
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="port to listen on; null is the first free one from 7860 on"
+    )
+    host: str = Field(
+        "127.0.0.1",
+        description="address to listen on; 0.0.0.0 lets everybody in who can reach this machine",
+    )
+
+
+COMMAND_OPTIONS: dict[str, type[CommandOptions]] = {
+    "app": AppOptions,
     "evaluate": EvaluateOptions,
     "export": ExportOptions,
     "interpolate": InterpolateOptions,

@@ -27,7 +27,9 @@ LAYERS = [
     {"report"},  # a sweep ends with one
     {"sweeps"},
     {"verification", "export"},
-    {"api", "cli", "sklearn"},
+    {"api", "sklearn"},
+    {"app"},
+    {"cli"},
 ]
 DISTRIBUTIONS = {  # of packages that are imported by another name
     "PIL": "pillow",
@@ -167,9 +169,11 @@ def distributions(*folders):
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     """Also what only a function imports, and what would come with another package."""
     of_engines = required("joblib", "slurm", "ray", "optuna") - required()
-    assert distributions("genbench", "hydra_plugins") - of_engines == required()
+    of_extras = required("app", "export") - required()
+    assert distributions("genbench", "hydra_plugins") - of_engines - of_extras == required()
     optional = {"pythae"}  # without which the benchmark leaves out a row
-    assert distributions("tests", "scripts") <= required("test") | of_engines | optional
+    of_tests = required("test", "test-extras")
+    assert distributions("tests", "scripts") <= of_tests | of_engines | of_extras | optional
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))

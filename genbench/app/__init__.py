@@ -1,0 +1,1 @@
+"""An app in the browser for finished runs: their latent space, samples and reconstructions."""
