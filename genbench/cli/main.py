@@ -156,6 +156,7 @@ def _follow(words: list[str], flags: set[str], registry: Registry) -> int:
 
 def _run(words: list[str]) -> int:
     """A command that begins with no word of its own: a run, a sweep, or a look at what they are."""
+    from genbench.config.other_names import words_with_declared_names
     from genbench.config.overrides import written_for_hydra
     from genbench.config.request import check_request, require_typable_choices
 
@@ -169,7 +170,7 @@ def _run(words: list[str]) -> int:
     registry = builtin_registry(flags.config_dir)
     if not flags.multirun:  # of a sweep, a comma is between values
         require_typable_choices(flags.overrides, registry)
-    settings = written_for_hydra(flags.overrides)
+    settings = written_for_hydra(words_with_declared_names(flags.overrides, registry))
     if flags.multirun and (flags.cfg or flags.info):
         shown = "--cfg" if flags.cfg else "--info"
         raise UserError(shown, "is about one job, and -m asks for several", fix="leave out -m")

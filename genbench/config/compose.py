@@ -21,6 +21,7 @@ from genbench.config import resolvers  # noqa: F401 (registers those that config
 from genbench.config.choice_files import GROUPS, no_choice
 from genbench.config.experiments import EXPERIMENT, with_experiment
 from genbench.config.nodes import hide_stored, store_settings
+from genbench.config.other_names import with_declared_names
 from genbench.config.overrides import check_hydras_words, parsed
 from genbench.config.registry import Registry
 from genbench.config.validation import check_config, known_settings
@@ -127,7 +128,7 @@ def configured(given: Mapping[str, Any], registry: Registry) -> dict:
 
     UserError for what the command line would refuse.
     """
-    given = with_experiment(given, registry)
+    given = with_declared_names(with_experiment(given, registry), registry)
     chosen = {
         group: require_choice(group, given.get(group) or registry.default_choice(group), registry)
         for group in GROUPS

@@ -3,9 +3,11 @@
 Neither a picture nor torch is needed for that, so a wrong folder is refused at once.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from genbench.utils.errors import UserError
 from genbench.utils.signals import check
@@ -88,18 +90,19 @@ def _files_by_class(
     """
     entered.add(_identity(folder))
     entries = _visible(folder)
-    folders = [entry for entry in entries if entry.is_dir()]
+    folders = [entry for entry in entries if entry.is_folder]
     if folders and len(folders) < len(entries):
-        file = next(entry for entry in entries if not entry.is_dir())
-        what = f"holds files such as {file.name} beside folders such as {folders[0].name}/"
+        file = next(entry for entry in entries if not entry.is_folder)
+        what = f"holds files such as {file.path.name}, and folders such as {folders[0].path.name}/"
         fix = "move the files into class folders, or hide them by a leading dot"
         raise UserError(KEY, what, folder, fix)
     # Links last, so that a folder is read under its own name.
     files = {
-        entry.name: list(_files(entry, entered, repeated))
-        for entry in sorted(folders, key=Path.is_symlink)
+        entry.path.name: list(_files(entry.path, entered, repeated))
+        for entry in sorted(folders, key=lambda entry: entry.is_link)
     }
-    by_class = {name: files[name] for name in sorted(files)} or {"": entries}
+    plain = [entry.path for entry in entries]
+    by_class = {name: files[name] for name in sorted(files)} or {"": plain}
     require_filled(by_class, folder, "holds no pictures")
     return by_class
 
@@ -112,30 +115,47 @@ def _files(folder: Path, entered: set[FolderIdentity], repeated: list[Path]) -> 
         return
     entered.add(_identity(folder))
     for entry in _visible(folder):
-        if entry.is_dir():
-            yield from _files(entry, entered, repeated)
+        if entry.is_folder:
+            yield from _files(entry.path, entered, repeated)
         else:
-            yield entry
+            yield entry.path
 
 
-def _visible(folder: Path) -> list[Path]:
-    """What lies in a folder, without hidden files, and without what genbench itself left there."""
-    return sorted(entry for entry in _unhidden(folder) if not _is_of_genbench(entry))
+class _Entry(NamedTuple):
+    """What a folder holds under one name. A link to a folder is both."""
+
+    path: Path
+    is_folder: bool
+    is_link: bool
 
 
-def _unhidden(folder: Path) -> Iterator[Path]:
-    return (entry for entry in folder.iterdir() if not entry.name.startswith("."))
-
-
-def _is_of_genbench(folder: Path) -> bool:
-    """Whether a folder is that of a run, a sweep or a report, or holds nothing but such ones, as
-    outputs/ does where somebody starts in the folder of their pictures.
+def _visible(folder: Path) -> list[_Entry]:
+    """What lies in a folder in the order of names, without hidden files, and without what genbench
+    itself left there.
     """
-    if folder.is_symlink() or not folder.is_dir():
+    entries = [entry for entry in _unhidden(folder) if not _is_of_genbench(entry)]
+    return sorted(entries, key=lambda entry: entry.path.name)
+
+
+def _unhidden(folder: Path) -> list[_Entry]:
+    # By scandir, which asks the file system about links only: a folder may hold a million files.
+    with os.scandir(folder) as entries:
+        return [
+            _Entry(folder / entry.name, entry.is_dir(), entry.is_symlink())
+            for entry in entries
+            if not entry.name.startswith(".")
+        ]
+
+
+def _is_of_genbench(entry: _Entry) -> bool:
+    """Whether something is the folder of a run, a sweep or a report, or holds nothing but such
+    ones, as outputs/ does where somebody starts in the folder of their pictures.
+    """
+    if entry.is_link or not entry.is_folder:
         return False
-    if any(all((folder / name).is_file() for name in marks) for marks in MARKS):
+    if any(all((entry.path / name).is_file() for name in marks) for marks in MARKS):
         return True
-    entries = [*_unhidden(folder)]
+    entries = _unhidden(entry.path)
     return bool(entries) and all(map(_is_of_genbench, entries))
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 
-from genbench.settings.fields import AutoMeans, ConditionalDefault, MayDiffer
+from genbench.settings.fields import AlsoCalled, AutoMeans, ConditionalDefault, MayDiffer
 from genbench.settings.setting import Setting, alternatives_of
 from genbench.utils.errors import UserError
 
@@ -150,6 +150,7 @@ def settings_of(declared: type[Settings], prefix: str = "") -> dict[str, Setting
             info.get_default(call_default_factory=True),
             _declared_in(declared, python_name),
             next((entry.text for entry in info.metadata if isinstance(entry, AutoMeans)), ""),
+            tuple(f"{prefix}{e.name}" for e in info.metadata if isinstance(e, AlsoCalled)),
         )
     return found
 

@@ -38,6 +38,13 @@ class AutoMeans:
 
 
 @dataclass(frozen=True)
+class AlsoCalled:
+    """Another name that a setting is accepted under, without the group."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class MayDiffer:
     """Says that runs which differ in nothing but such numbers can be trained together.
 
@@ -169,6 +176,12 @@ def _absolute(path: str) -> str:
     return os.path.abspath(os.path.expanduser(path))
 
 
+def _absolute_if_there(path: str) -> str:
+    """A path to a folder in full; a text that names none as it is."""
+    full = _absolute(path)
+    return full if os.path.isdir(full) or path.startswith("~") else path
+
+
 Auto = Or("auto")
 # Defaults that are not yet a value of their setting's type: the data decide the number when a run
 # starts, and the user must name the folder.
@@ -197,5 +210,8 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST_INT)]
 Folder = Annotated[
     str, BeforeValidator(_as_text), AfterValidator(_absolute), Shown("folder")
 ]  # so that a run can be resumed from anywhere
+FolderOrName = Annotated[
+    str, BeforeValidator(_as_text), AfterValidator(_absolute_if_there), Shown("folder or name")
+]
 CudaDevice = Annotated[str, Field(pattern=r"^cuda:\d+$"), Shown("cuda:N", ("cuda:0",))]
 Device = Literal["auto", "cpu", "cuda"] | CudaDevice | Literal["mps"]

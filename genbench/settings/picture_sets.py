@@ -11,7 +11,7 @@ from genbench.settings.datasets import (
     TestSizeSettings,
     ValSize,
 )
-from genbench.settings.fields import AUTO, TO_BE_NAMED, Auto, Folder
+from genbench.settings.fields import AUTO, TO_BE_NAMED, AlsoCalled, Auto, Folder
 from genbench.utils.errors import UserError
 
 DSPRITES_FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
@@ -94,7 +94,7 @@ class PictureSettings(TestSizeSettings, ImageSettings):
 class ImageFolderSettings(PictureSettings):
     """Of a user's own pictures."""
 
-    root: Folder = Field(
+    root: Annotated[Folder, AlsoCalled("path")] = Field(
         TO_BE_NAMED,
         description=(
             "your pictures; what it holds, if not train/ and test/, is split by dataset.test_size"

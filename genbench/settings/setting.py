@@ -14,6 +14,7 @@ from genbench.settings.fields import (
     LARGEST_FLOAT,
     LARGEST_INT,
     SMALLEST_FLOAT,
+    AlsoCalled,
     AutoMeans,
     Condition,
     OnlyWith,
@@ -25,6 +26,7 @@ from genbench.settings.names import nearest_value
 from genbench.utils.errors import UserError
 
 SIGNS = {Ge: (">=", "["), Gt: (">", "("), Le: ("<=", "]"), Lt: ("<", ")")}
+NOTES = (Or, OnlyWith, AutoMeans, AlsoCalled)  # which say nothing of the type
 STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
@@ -74,11 +76,14 @@ class Setting:
     default: Any
     declared_in: str
     auto: str = ""  # what `auto` stands for, where that depends on the model
+    other_names: tuple[str, ...] = ()  # that are accepted, too, with the group
 
     @property
     def described(self) -> str:
-        """What it means, and what `auto` stands for."""
-        return f"{self.meaning}; auto is {self.auto}" if self.auto else self.meaning
+        """What it means, what `auto` stands for, and what else it may be called."""
+        auto = f"; auto is {self.auto}" if self.auto else ""
+        others = "".join(f"; {name} means the same" for name in self.other_names)
+        return f"{self.meaning}{auto}{others}"
 
     def in_force(self, others: Mapping[str, Any]) -> list[Alternative]:
         """What is allowed with these other settings; nothing where the setting has no effect."""
@@ -212,11 +217,7 @@ def alternatives_of(annotation: Any, metadata: Iterable[Any] = ()) -> list[Alter
             if value not in left_out
         ]
     else:
-        found = [
-            _plain(
-                annotation, [m for m in metadata if not isinstance(m, (Or, OnlyWith, AutoMeans))]
-            )
-        ]
+        found = [_plain(annotation, [m for m in metadata if not isinstance(m, NOTES)])]
     found += [Alternative(word, (word,), annotation=Literal[word]) for word in words]
     conditions = tuple(
         condition

@@ -93,6 +93,15 @@ def opened_picture(path: Path, formats: tuple[str, ...] = FORMATS) -> Iterator["
 
 
 @contextmanager
+def opened_content(content: bytes) -> Iterator["Image.Image"]:
+    """A picture in memory of which only the header has been read; raises anything, as Pillow does
+    for what it does not understand.
+    """
+    with _header(io.BytesIO(content), FORMATS) as image:
+        yield image
+
+
+@contextmanager
 def opened_part(path: Path, box: tuple[int, int, int, int]) -> Iterator["Image.Image"]:
     """A part of a picture, from left and upper to right and lower; raises what `opened_picture`
     does.
@@ -101,7 +110,7 @@ def opened_part(path: Path, box: tuple[int, int, int, int]) -> Iterator["Image.I
         yield image.crop(box)
 
 
-def _header(file: PictureFile, formats: tuple[str, ...]) -> "Image.Image":
+def _header(file: "PictureFile | io.BytesIO", formats: tuple[str, ...]) -> "Image.Image":
     """The picture without its pixels. Pillow raises an error if it has very many of those.
 
     Pillow itself allows twice as many, with a warning.

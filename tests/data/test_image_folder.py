@@ -14,7 +14,9 @@ from helpers.configs import defaults
 from PIL import Image
 
 from genbench.config import picture_headers
+from genbench.config.compose import configured
 from genbench.config.data_folders import require_folders
+from genbench.config.other_names import words_with_declared_names
 from genbench.config.registry import builtin_registry
 from genbench.config.request import check_request
 from genbench.data.loading import load_data
@@ -140,7 +142,7 @@ def test_what_genbench_leaves_among_pictures_is_no_data(genbench, tmp_path, monk
         (["a/1.png", "b/"], r"dataset.root: holds no pictures \(got \S+/b\)"),
         (
             ["a/1.png", "2.png"],
-            r"dataset.root: holds files such as 2.png beside folders such as a/",
+            r"dataset.root: holds files such as 2.png, and folders such as a/",
         ),
         (
             ["train/a/1.png", "test/1.png"],
@@ -412,6 +414,17 @@ def test_dequantized_pictures_of_16_bits_stay_in_their_cells(levels, tmp_path):
 )
 def test_an_inferred_size_is_that_of_most_or_about_the_median(sizes, wanted):
     assert inferred_size(Counter(sizes)) == wanted
+
+
+@pytest.mark.parametrize("dataset", ["image-folder", "digits,image-folder"])
+def test_the_folder_may_be_called_as_that_of_other_data(dataset, tmp_path):
+    words = ["model=pca", f"dataset={dataset}", f"dataset.path={tmp_path}"]
+    registry = builtin_registry()
+    assert words_with_declared_names(words, registry)[2] == f"dataset.root={tmp_path}"
+    given = {"dataset": "image-folder", "dataset.path": str(tmp_path)}
+    assert configured(given, registry)["dataset"]["root"] == str(tmp_path)
+    other = ["dataset=torchvision", "dataset.path=SVHN", "dataset.limit=5"]
+    assert words_with_declared_names(other, registry) == other
 
 
 def test_pictures_of_odd_sizes_need_no_setting(tmp_path, capsys):
