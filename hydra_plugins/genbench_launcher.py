@@ -75,7 +75,7 @@ class SubmititLocalLauncher(GenbenchLauncher):
 
 
 class SubmititSlurmLauncher(GenbenchLauncher):
-    """Runs jobs on a cluster by submitit: see `genbench.sweeps.engines.on_submitit`."""
+    """Runs jobs on a cluster by submitit: see `genbench.sweeps.engines.on_slurm`."""
 
 
 class RayLauncher(GenbenchLauncher):

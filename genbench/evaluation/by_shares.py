@@ -5,9 +5,11 @@ their share, and send it back, until the first says that nothing else comes.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import torch
+from torch.linalg import LinAlgError
 
 from genbench.data.types import Batch
 from genbench.model import Model
@@ -48,11 +50,15 @@ def computed(model: Model, what: str, batch: Batch, **more: Any) -> torch.Tensor
 def _of_own_share(model: Model, what: str, batch: Batch, more: dict[str, Any]) -> torch.Tensor:
     n = len(batch.x)
     rows = shares.own_rows(n)
-    found = None
+    found = failure = None
     if rows.start < rows.stop:
         labels = None if batch.y is None else batch.y[rows]
-        with shares.sharing(n):
-            found = FUNCTIONS[what](model.conditioned_on(labels), batch.x[rows], **more).cpu()
+        try:
+            with shares.sharing(n):
+                found = FUNCTIONS[what](model.conditioned_on(labels), batch.x[rows], **more).cpu()
+        except LinAlgError as error:  # a measure less, after which the processes go on
+            failure = error
+    ranks.raise_together(failure)
     return ranks.gather_points(found)
 
 
@@ -62,7 +68,8 @@ def serve_first(model: Model) -> None:
     while (asked := ranks.same(None)) is not None:
         what, x, y, more = asked
         labels = None if y is None else y.to(model.device)
-        _of_own_share(model, what, Batch(x.to(model.device), labels), more)
+        with suppress(LinAlgError):  # the first process says so
+            _of_own_share(model, what, Batch(x.to(model.device), labels), more)
 
 
 def dismiss() -> None:

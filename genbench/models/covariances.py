@@ -1,21 +1,21 @@
-"""The forms of the covariance of Gaussians: full, tied, diagonal and spherical."""
+"""The forms of the covariance of Gaussians: full and tied ones, and all of them by name."""
 
 from functools import cached_property
 
 import torch
 import torch.nn.functional as F
 
+from genbench.models.diagonal_covariances import Diagonal, Spherical
 from genbench.models.gaussians import Gaussians, inverse_softplus, require_none
 from genbench.models.mixture import Components, Prepared
 from genbench.stats.clustering import SINGLE_FROM, squared_distances
-from genbench.stats.products import in_cache, product, squares, wide
+from genbench.stats.products import in_cache, product, squares
 from genbench.utils.tracing import is_traced
 
 WHITENED = range(32, 128)  # how many values points have that are whitened for both steps of EM
 LEAST_ROWS = 1024  # of whitened points: sums over fewer take longer to add up than to compute
 BLOCK_OF_COLUMNS = 196  # of a triangular matrix, above which zeros are left out
 WITHIN_SINGLE = 1e4  # distances over standard deviations that single precision resolves well enough
-PER_VALUE = 4  # numbers per value: the value and its square, each in double precision
 
 
 def whiten_by(x: torch.Tensor, inverse: torch.Tensor, whitened: torch.Tensor) -> torch.Tensor:
@@ -219,82 +219,6 @@ class Tied(Full):
         self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
     ) -> torch.Tensor:
         return (scatter - (shift * counts[:, None]).T @ shift) / counts.sum()
-
-
-class Diagonal(Gaussians):
-    """A standard deviation per component and dimension: [K, D]."""
-
-    @staticmethod
-    def shape(k: int, d: int) -> tuple[int, ...]:
-        return k, d
-
-    @property
-    def covariances(self) -> torch.Tensor:
-        return self.factors.square()
-
-    @property
-    def left(self) -> torch.Tensor:
-        return self.covariances
-
-    def parts(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return in_cache(x, PER_VALUE * self.means.shape[1])
-
-    def prepared(self, x: torch.Tensor) -> Prepared:
-        # Around the mean of the means, and squared.
-        near = wide(x) - wide(self.means).mean(0)
-        return near, near.square()
-
-    def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
-        # Two products of matrices. In single precision the difference of their squares would lose
-        # the distances to narrow components.
-        near, near_squared = prepared
-        means = wide(self.means)
-        factors, moves = wide(self.factors).expand_as(means), means - means.mean(0)
-        precisions, scaled = factors.pow(-2), moves * factors.pow(-2)
-        own = (moves * scaled).sum(1)[:, None]
-        cross = torch.addmm(own, scaled, near.T, alpha=-2)  # faster than [n, K] where K is small
-        squared = torch.addmm(cross, precisions, near_squared.T)
-        return squared.T.clamp(min=0), 2 * factors.log().sum(1)
-
-    def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-        return eps * self.factors[z]
-
-    def deviations(self, prepared: Prepared, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        # From sums around the mean of the means to sums around each of them.
-        first, second = (r.T @ values for values in prepared)
-        counts, moves = r.sum(0)[:, None], self.means - self.means.mean(0)
-        return first - counts * moves, second - moves * (2 * first - counts * moves)
-
-    def estimate(
-        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
-    ) -> torch.Tensor:
-        return scatter / counts[:, None] - shift.square()
-
-    def factorised(self, covariances: torch.Tensor) -> torch.Tensor:
-        variances = covariances + self.reg_covar
-        require_none((variances <= 0).any(1), "variance", "zero")
-        return variances.sqrt()
-
-    @staticmethod
-    def constrained(free: torch.Tensor) -> torch.Tensor:
-        return F.softplus(free)
-
-    @staticmethod
-    def freed(factors: torch.Tensor) -> torch.Tensor:
-        return inverse_softplus(factors)
-
-
-class Spherical(Diagonal):
-    """One standard deviation per component: [K, 1]."""
-
-    @staticmethod
-    def shape(k: int, d: int) -> tuple[int, ...]:
-        return k, 1
-
-    def estimate(
-        self, scatter: torch.Tensor, counts: torch.Tensor, shift: torch.Tensor
-    ) -> torch.Tensor:
-        return super().estimate(scatter, counts, shift).mean(1, keepdim=True)
 
 
 FORMS = {"full": Full, "tied": Tied, "diag": Diagonal, "spherical": Spherical}

@@ -228,7 +228,7 @@ class EMMixture(Mixture, EM):
         self.keep(start, self.start(x, rng))
 
     def e_step(self, start: int, x: torch.Tensor) -> Sums:
-        mixture = self.current.setdefault(start, self.at(start))
+        mixture = self.current.get(start) or self.current.setdefault(start, self.at(start))
         prepared = mixture.prepared(x)
         joint = mixture.joint_of(prepared)
         total = joint.logsumexp(1)

@@ -132,7 +132,9 @@ class Launch:
                     taken = following.take_over()
                     following.whole = whole.parted(taken)
                     left = [[place for place in one if place not in taken] for one in chosen]
-                    following.submit(_lanes([one for one in left if one], engine))
+                    following.submit(
+                        _lanes([one for one in left if one], engine, len(following.running))
+                    )
                     if waits(self.config):
                         following.wait()
         finally:
@@ -193,9 +195,13 @@ def _bundle(places: Sequence[int], overrides: Sequence[Sequence[str]], first: in
     return Bundle(tuple(places), words, tuple(first + place for place in places))
 
 
-def _lanes(chosen: Sequence[Sequence[int]], engine: Engine) -> list[list[int]]:
-    """The places of jobs, bundle after bundle, in as many lanes as the engine takes at most."""
-    count = min(len(chosen), engine.most_lanes or len(chosen))
+def _lanes(chosen: Sequence[Sequence[int]], engine: Engine, running: int) -> list[list[int]]:
+    """The places of jobs, bundle after bundle, in as many lanes as the engine takes at most, of
+    which some are running.
+    """
+    count = len(chosen)
+    if engine.most_lanes is not None:
+        count = min(count, max(1, engine.most_lanes - running))
     return [[place for bundle in chosen[lane::count] for place in bundle] for lane in range(count)]
 
 

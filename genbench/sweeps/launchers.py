@@ -39,6 +39,7 @@ LIBRARIES = {  # the package of an engine, and the extra that installs it
     "submitit_slurm": ("submitit", "slurm"),
 }
 DETACHED = ("submitit_local", "submitit_slurm")  # whose jobs outlive the command
+UNRECORDED = "unrecorded"  # what the summary calls the names of settings that it does not hold
 WORD = r"[A-Za-z0-9][\w.:@+-]*"  # a value of a setting that a summary may choose again
 
 
@@ -96,7 +97,19 @@ def checked_launcher(config: DictConfig) -> Launcher:
     launcher["jobs"] = SWEEP_OPTIONS["jobs"].check(launcher["jobs"], {})
     launcher["threads"] = thread_count(launcher["threads"])
     launcher["together"] = SWEEP_OPTIONS["together"].check(launcher["together"], {})
+    if given := [word for word in config.hydra.overrides.hydra if not _is_recorded(word, launcher)]:
+        launcher[UNRECORDED] = ", ".join(sorted(word.partition("=")[0] for word in given))
     return launcher
+
+
+def _is_recorded(word: str, launcher: Launcher) -> bool:
+    """Whether `resume` chooses again what a word to Hydra has chosen, if it is of the launcher."""
+    key = word.partition("=")[0].lstrip("+")
+    name = key.removeprefix("hydra.launcher.")
+    if name == key or name in ("wait", "n_jobs"):
+        return True
+    value = launcher.get(name)
+    return value is not None and (not isinstance(value, str) or bool(re.fullmatch(WORD, value)))
 
 
 def require_library(name: str) -> None:
@@ -129,9 +142,13 @@ def thread_count(asked: Any) -> int:
 
 def chosen_again(launcher: Launcher) -> list[str]:
     """The words that choose the launcher which a summary names. It may be somebody else's, so
-    nothing is taken from it but known names and plain values.
+    nothing is taken from it but known names and plain values. UserError if the launcher had others.
     """
     name = launcher.get("name")
+    if lost := launcher.get(UNRECORDED):
+        what = "was given for this sweep, and no summary holds it, as it may be a command"
+        fix = "repeat the sweep's own command with hydra.sweep.dir=SWEEP"
+        raise UserError(str(lost), what, fix=fix)
     if not isinstance(name, str) or name not in RECORDED:
         return []
     words = [f"hydra/launcher={name}"]

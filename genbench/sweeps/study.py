@@ -200,9 +200,16 @@ def _signed(trial: Any, place: int, sign: int) -> float:
 
 def _mend(file: Path) -> None:
     """Remove a last line that a process did not finish, as it was killed or the disk was full."""
-    with open(opened(file, os.O_RDWR), "rb+") as journal:
-        content = journal.read()
-        journal.truncate(content.rfind(b"\n") + 1)
+    from optuna.storages.journal import JournalFileSymlinkLock
+
+    lock = JournalFileSymlinkLock(str(file))  # trials of an earlier command may still run
+    lock.acquire()
+    try:
+        with open(opened(file, os.O_RDWR), "rb+") as journal:
+            content = journal.read()
+            journal.truncate(content.rfind(b"\n") + 1)
+    finally:
+        lock.release()
 
 
 def _require_same(before: Mapping[str, Any], about: Mapping[str, Any], folder: Path) -> None:

@@ -109,6 +109,14 @@ def same(value: Item) -> Item:
     return found
 
 
+def raise_together(error: Exception | None) -> None:
+    """Raise the error of the first process that has one, in all of them."""
+    found = _objects(error)
+    for raised in found:
+        if raised is not None:
+            raise raised
+
+
 def make_same(model: Model) -> None:
     """Give the model the first process's tensors, whatever machines the others run on."""
     if process_count() > 1:

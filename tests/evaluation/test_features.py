@@ -60,8 +60,8 @@ def test_features_depend_on_the_sources_images_and_labels_alone(monkeypatch):
         assert name(f"dataset.{setting}") == usual, setting
     digits = loading._source
 
-    def changed(s):
-        source = digits(s)
+    def changed(*args):
+        source = digits(*args)
         return source._replace(y=source.y.roll(1))
 
     monkeypatch.setattr(loading, "_source", changed)

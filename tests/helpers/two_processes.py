@@ -3,6 +3,7 @@
 torchrun starts it with a folder; the first process leaves the runs there.
 """
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import torch
 
 import genbench
+from genbench.evaluation import by_shares
 from genbench.models.kmeans import KMeans
 from genbench.models.vae import VAE
 from genbench.training.processes import process_rank
@@ -65,6 +67,10 @@ def fail():
     raise RuntimeError("no more paper")
 
 
+def unsolvable(model, x, **more):
+    raise torch.linalg.LinAlgError("no more pivots")
+
+
 def main(out):
     """Everything, as starting two processes takes seconds."""
     torch.set_num_threads(1)
@@ -84,6 +90,9 @@ def main(out):
                 undo()
                 signals.forget()
         fit(name, out / f"same {name}", settings)
+    if os.environ["RANK"] == "1":
+        by_shares.FUNCTIONS["reconstruct"] = unsolvable
+    fit("pca", out / "a measure less", {"epochs": 1, "evaluation": "quick", "latent_dim": 3})
     undo = during_step(VAE, 3, fail)
     try:
         fit("vae", out / "failed", {"epochs": 1, "batch_size": 100})

@@ -17,7 +17,13 @@ from omegaconf import OmegaConf
 
 from genbench.sweeps import launcher
 from genbench.sweeps.display import ForwardingDisplay, JobTable, TabledJobDisplay
-from genbench.sweeps.launchers import chosen_again, launcher_failure, thread_count
+from genbench.sweeps.launchers import (
+    PLUGIN,
+    checked_launcher,
+    chosen_again,
+    launcher_failure,
+    thread_count,
+)
 from genbench.sweeps.pool import Exit, Killed, Message, Pool, gpu_environments
 from genbench.utils import signals
 from genbench.utils.console import PipeSafeConsole
@@ -147,6 +153,24 @@ def test_a_sweep_is_resumed_with_the_launcher_that_it_had():
         own | {"jobs": "${oc.env:HOME}", "threads": True, "_target_": "os.mkdir"}
     )
     assert strange == words[:1]
+
+
+def test_a_sweep_whose_launcher_had_settings_that_no_summary_holds_is_not_resumed_without_them():
+    words = ["hydra/launcher=submitit_slurm", "hydra.launcher.setup=[module load x]"]
+    words += ["hydra.launcher.partition=a,b", "hydra.launcher.account=me", "hydra.launcher.jobs=2"]
+    settings = {"jobs": 2, "threads": 1, "together": "auto", "partition": "a,b", "account": "me"}
+    hydras = {
+        "runtime": {"choices": {"hydra/launcher": "submitit_slurm"}},
+        "launcher": settings | {"_target_": f"{PLUGIN}SlurmLauncher", "setup": ["module load x"]},
+        "overrides": {"hydra": words},
+    }
+    launcher = checked_launcher(OmegaConf.create({"hydra": hydras}))
+    with pytest.raises(UserError, match=r"hydra.launcher.partition, hydra.launcher.setup: was"):
+        chosen_again(launcher)
+    hydras["overrides"]["hydra"] = [words[0], *words[3:]]
+    assert "hydra.launcher.account=me" in chosen_again(
+        checked_launcher(OmegaConf.create({"hydra": hydras}))
+    )
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,14 @@ def test_a_run_of_two_processes_resumes_exactly_and_in_another_number(name, pair
 
 
 @pytest.mark.engines
+def test_a_measure_that_fails_in_one_process_is_left_out_and_the_others_are_there(pair):
+    metrics = json.loads((pair / "a measure less" / "metrics.json").read_text())
+    assert "no more pivots" in json.dumps(metrics["diagnosis"])
+    groups = {one["group"] for one in metrics["card"]}
+    assert "representation" in groups and "reconstruction" not in groups
+
+
+@pytest.mark.engines
 def test_an_error_in_one_process_is_on_record(pair):
     status = json.loads((pair / "failed" / "status.json").read_text())
     assert status["state"] == "failed" and "no more paper" in status["reason"]

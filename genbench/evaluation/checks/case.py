@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import torch
+from torch.linalg import LinAlgError
 
 from genbench.data.types import Split
 from genbench.evaluation.context import Evaluation, Unmeasurable, needed
@@ -56,7 +57,7 @@ class Case:
         if check not in self._results:
             try:
                 self._results[check] = check(self)
-            except Unmeasurable:
+            except (Unmeasurable, LinAlgError):  # measures that fail are listed as broken
                 self._results[check] = None
         return self._results[check]
 

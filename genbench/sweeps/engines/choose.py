@@ -13,6 +13,10 @@ def engine_for(name: str, wanted: Wanted) -> Engine:
         from genbench.sweeps.engines.on_ray import RayEngine
 
         return RayEngine(wanted)
-    from genbench.sweeps.engines.on_submitit import LocalEngine, SlurmEngine
+    if name == "submitit_slurm":
+        from genbench.sweeps.engines.on_slurm import SlurmEngine
 
-    return (SlurmEngine if name == "submitit_slurm" else LocalEngine)(wanted)
+        return SlurmEngine(wanted)
+    from genbench.sweeps.engines.on_processes import LocalEngine
+
+    return LocalEngine(wanted)

@@ -67,7 +67,12 @@ class Following:
             names = [frozenset(self.folders[place].name for place in lane) for lane in chosen]
             # Looked at before the lane may begin, so that nothing of it is missed.
             calls = [self._follow(None, places, may_run=False) for places in chosen]
-            tickets = self.engine.submit([self.whole.of({*lane}) for lane in chosen], names)
+            try:
+                tickets = self.engine.submit([self.whole.of({*lane}) for lane in chosen], names)
+            except BaseException:
+                for call in calls:  # nothing runs of it that could be stopped
+                    del self.running[call]
+                raise
             for call, ticket in zip(calls, tickets, strict=True):
                 self.running[call].ticket = ticket
 

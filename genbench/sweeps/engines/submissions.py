@@ -2,14 +2,13 @@
 
 import json
 import re
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from genbench.utils.files import Unreadable, append, kind, read_json_lines, set_aside
-from genbench.utils.schema import component, is_finite_number
+from genbench.utils.schema import component, is_finite_number, whole
 
 
 def is_job_id(value: Any) -> bool:
@@ -17,18 +16,25 @@ def is_job_id(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r"\d{1,20}(_\d{1,10})?", value) is not None
 
 
-SUBMISSION = {"engine": str, "id": is_job_id, "time": is_finite_number, "runs": [component]}
+SUBMISSION = {
+    "engine": str,
+    "id": is_job_id,
+    "time": is_finite_number,
+    "place": whole,
+    "runs": [component],
+}
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A job of submitit: its engine and id there, when it was submitted, and the names of the
-    folders of its runs.
+    """A job of submitit: its engine and id there, when it was submitted, its place among those that
+    run at once, and the names of the folders of its runs.
     """
 
     engine: str
     id: str
     time: float
+    place: int
     runs: frozenset[str]
 
 
@@ -39,14 +45,11 @@ class Submissions:
         self.folder = sweep / ".submitit"
         self.file = self.folder / "submissions.jsonl"
 
-    def add(self, engine: str, ids: Sequence[str], runs: Sequence[frozenset[str]]) -> None:
-        """Note that jobs with these ids have these runs. CannotWrite if there is no room."""
+    def add(self, submitted: Sequence[Submission]) -> None:
+        """Note jobs that were submitted. CannotWrite if there is no room."""
         if kind(self.file):
             set_aside(self.file)
-        rows = [
-            {"engine": engine, "id": id_, "time": time.time(), "runs": sorted(names)}
-            for id_, names in zip(ids, runs, strict=True)
-        ]
+        rows = [{**asdict(one), "runs": sorted(one.runs)} for one in submitted]
         append(self.file, "".join(f"{json.dumps(row)}\n" for row in rows).encode())
 
     def of(self, engine: str) -> list[Submission]:
@@ -56,7 +59,7 @@ class Submissions:
         except Unreadable:
             rows = []
         return [
-            Submission(engine, row["id"], row["time"], frozenset(row["runs"]))
+            Submission(**{**row, "runs": frozenset(row["runs"])})
             for row in reversed(rows)
             if row["engine"] == engine
         ]
