@@ -73,7 +73,8 @@ def celeba(s: CelebASettings) -> RawDataset:
     factors = torch.tensor([values[name] for name in kept], dtype=torch.int8)
     sizes = [sum(partition[name] == part for name in kept) for part in PARTITIONS]
     n = sizes[0] + sizes[1]
-    y, classes = None, ()
+    y: torch.Tensor | None = None
+    classes: tuple[str, ...] = ()
     if s.attribute is not None:
         column = attributes.index(_known(s.attribute, attributes))
         y, classes = factors[:, column].long(), (f"not {s.attribute}", s.attribute)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from genbench.config.data_folders import PUBLISHED
+from genbench.data.lazy import Values
 from genbench.data.prepared import derived, fits
 from genbench.data.readers import damaged
 from genbench.data.types import RawDataset
@@ -63,7 +64,7 @@ def _factors(file: Path, member: IO[bytes]) -> torch.Tensor:
     return torch.from_numpy(factors).long()
 
 
-def _images(file: Path, member: IO[bytes], count: int) -> torch.Tensor:
+def _images(file: Path, member: IO[bytes], count: int) -> Values:
     """The images [N, 1, 64, 64], which are unpacked a few at a time."""
     np.lib.format.read_magic(member)
     shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(member)

@@ -31,7 +31,7 @@ from genbench.utils.errors import UserError
 
 FLOATS = (np.float64, np.float32)
 LARGEST_SEED = 2**31 - 1
-AT_ONCE = 64  # points
+FILLED_UP_TO = 64  # points
 
 
 class Estimator(BaseEstimator):
@@ -171,11 +171,11 @@ class Estimator(BaseEstimator):
     ) -> np.ndarray:
         """What a method of the model returns for points or codes [n, ...].
 
-        Few points are filled up to a multiple of `AT_ONCE`: products of few rows are summed in
+        Few points are filled up to a multiple of `FILLED_UP_TO`: products of few rows are summed in
         another order, by which the last digits of a point's result would depend on the others.
         """
         n = len(points)
-        filled = torch.arange(-(-n // AT_ONCE) * AT_ONCE) % max(n, 1)
+        filled = torch.arange(-(-n // FILLED_UP_TO) * FILLED_UP_TO) % max(n, 1)
         labels = y if y is None or len(y) == 1 else y[filled]
         found = in_blocks(self.model_, method, points[filled], labels=labels, **options)
         return found[:n].numpy()
