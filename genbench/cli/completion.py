@@ -180,7 +180,7 @@ def _options(command: str, before: list[str], word: str, registry: Registry) -> 
     )
     if "=" not in word:
         return [f"{name}=" for name in known if name not in given]
-    if name not in known or known[name].is_folder:
+    if name not in known or known[name].is_path:
         return []
     return [f"{name}={value} " for value in known[name].words()]
 

@@ -1,4 +1,6 @@
-"""What a folder of the user's data must hold: a wrong one is refused before torch is imported."""
+"""What a folder of the user's data must hold, and that a file is there: wrong ones are refused
+before torch is imported.
+"""
 
 import os
 import re
@@ -111,12 +113,26 @@ def require_folders(values: Mapping[str, Any], known: dict[str, Setting], loader
     """
     for name, setting in known.items():
         given = values.get(name)
+        if isinstance(given, str) and setting.is_file:
+            _require_file(name, Path(os.path.abspath(os.path.expanduser(given))))
         if isinstance(given, str) and setting.is_folder:
             folder = Path(os.path.abspath(os.path.expanduser(given)))
             _require(name, folder, loader)
             if loader == "genbench.data.image_folder.image_folder":
                 skip_bad, resize = (values.get(f"dataset.{n}") for n in ("skip_bad", "resize"))
                 require_pictures(folder, bool(skip_bad), resize)
+
+
+def _require_file(name: str, file: Path) -> None:
+    """UserError unless there is a file that can be read and is not empty."""
+    if os.path.isdir(file):
+        raise UserError(name, "is a folder, not a file", file, "give a file; dataset=image-folder")
+    if not os.path.exists(file):
+        raise UserError(name, "no such file", file, "give a file that is there")
+    if not os.access(file, os.R_OK):
+        raise UserError(name, "cannot be read", file, "give a file that can be read")
+    if os.path.isfile(file) and not os.path.getsize(file):
+        raise UserError(name, "is empty", file, "give a file that holds data")
 
 
 def _require(name: str, folder: Path, loader: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
+from genbench.config.array_choice import inferred_kind
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import SHARED, Registry
 from genbench.settings.base import Settings, settings_of
@@ -71,7 +72,15 @@ def _resolve(module: str, qualname: str, name: str, *, _root_: Any) -> Any:
     """The default of a setting that depends on another one of the config that is being composed."""
     declared = getattr(importlib.import_module(module), qualname)
     default = settings_of(declared)[name].default
-    return default.resolved(lambda other: OmegaConf.select(_root_, other))
+
+    def value_of(other: str) -> Any:
+        value = OmegaConf.select(_root_, other)
+        if value is None and other == "dataset.kind":
+            dataset = _root_.dataset
+            return inferred_kind(dataset.loader, {f"dataset.{n}": dataset[n] for n in dataset})
+        return value
+
+    return default.resolved(value_of)
 
 
 # At import, because the workers of a parallel launcher import no more than a job needs.

@@ -218,7 +218,7 @@ def absolute(words: list[str], configs: Iterable[dict], registry: Registry) -> l
     def anywhere(word: str) -> str:
         key = word.partition("=")[0]
         setting = settings.get(key.lstrip("+"))
-        if not setting or not setting.is_folder:
+        if not setting or not setting.is_path:
             return word
         if "${" in word:
             return word

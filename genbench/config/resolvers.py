@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 from omegaconf import OmegaConf
 
 # Settings that say where and how a run is computed, watched and drawn.
-UNNAMED = ("device", "evaluation", "draw_every", "save_every", "theme", "upscaling", "dataset.root")
+UNNAMED = ("device", "evaluation", "draw_every", "save_every", "theme", "upscaling")
+PLACES = ("dataset.root", "dataset.path")  # where data lie
 
 
 def run_name(
@@ -24,12 +25,13 @@ def run_name(
     given = [override.lstrip("+~").partition("=")[::2] for override in overrides]
     words = [model, *(value for name, value in given if name == "dataset")]
     for name, value in given:
-        if name == "dataset.root" and name in named:
-            words.append(f"root={value.rstrip('/').rpartition('/')[2]}")
+        if name in PLACES and name in named:
+            last = value.rstrip("/").rpartition("/")[2]
+            words.append(f"{name.partition('.')[2]}={last}")
         elif (
             name not in ("model", "dataset")
             and not name.startswith("hydra")
-            and (name in named or name not in UNNAMED)
+            and (name in named or name not in (*UNNAMED, *PLACES))
         ):
             words.append(f"{name}={value}")
     return _cut(_component(words), limit)

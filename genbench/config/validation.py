@@ -8,8 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from genbench.config.array_choice import inferred_kind
 from genbench.config.choice_files import FIXED, GROUPS
 from genbench.config.registry import Registry
+from genbench.config.resolvers import PLACES
 from genbench.config.values import flatten
 from genbench.settings.base import user_error
 from genbench.settings.fields import ConditionalDefault
@@ -41,6 +43,9 @@ def check_config(
         for parent in parents:
             node = node.setdefault(parent, {})
         node[key] = value
+    kind = _kind(registry, dataset, values)
+    if kind is not None and "kind" not in checked["dataset"]:
+        checked["dataset"]["kind"] = kind
     require_one_length(checked, known)
     require_agreement(flatten(checked), dataset, registry)
     missing = sorted(known.keys() - values.keys())
@@ -51,6 +56,14 @@ def check_config(
             fix=f"add {missing[0]}: {known[missing[0]].default}",
         )
     return checked
+
+
+def _kind(registry: Registry, dataset: str, values: Mapping[str, Any]) -> str | None:
+    """What the points of a dataset are; of arrays in a file, the file says it."""
+    kind = registry.value(f"dataset/{dataset}", "dataset.kind")
+    if kind is not None or "dataset.kind" in values:
+        return kind
+    return inferred_kind(registry.value(f"dataset/{dataset}", "dataset.loader"), values)
 
 
 def require_one_length(config: dict, known: Mapping[str, Setting]) -> None:
@@ -105,10 +118,7 @@ def known_settings(
             if default is not None:
                 known[name] = replace(known[name], default=default)
     others = {name: setting.default for name, setting in known.items()}
-    others |= {
-        "dataset.kind": registry.value(f"dataset/{dataset}", "dataset.kind"),
-        **(values or {}),
-    }
+    others |= {"dataset.kind": _kind(registry, dataset, values or {}), **(values or {})}
 
     def fixed(default: Any) -> Any:
         """What a default is beside the others, which may depend on others in their turn."""
@@ -134,7 +144,7 @@ ASIDE = (
         "theme",
         "upscaling",
     ),
-    *("evaluation", "dataset.root", *FIXED),
+    *("evaluation", *PLACES, *FIXED),
 )
 
 
@@ -150,10 +160,10 @@ def title(config: dict, registry: Registry, swept: Collection[str] = ()) -> str:
         for name in known
         if name in swept
         or (name not in ASIDE and values[name] != known[name].default)
-        or (name == "dataset.root" and known[name].required)  # the data themselves, not their place
+        or (name in PLACES and known[name].required)  # the data themselves, not their place
     }
-    if "dataset.root" in own:  # of a path, what tells two apart
-        own["dataset.root"] = str(own["dataset.root"]).rstrip("/").rpartition("/")[2]
+    for name in own.keys() & PLACES:  # of a path, what tells two apart
+        own[name] = str(own[name]).rstrip("/").rpartition("/")[2]
     return plain(
         ", ".join(
             [f"{model} on {dataset}", *(f"{name}={_short(value)}" for name, value in own.items())]

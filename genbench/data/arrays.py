@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from genbench.config.array_axes import guessed_axes, require_axes
 from genbench.data.columns import columns_of
 from genbench.data.labels import classes_of_labels
-from genbench.data.layout import ArrayLayout, Form, guessed_axes, require_axes
+from genbench.data.layout import ArrayLayout, Form
 from genbench.data.lazy import LazyArray, Values
 from genbench.data.ranges import ValueRange, guessed_range, is_binary, is_within_unit, scaled
 from genbench.data.types import RawDataset

@@ -14,7 +14,7 @@ LARGEST_LABEL = 100_000  # labels below the largest one are counted, and network
 def check_values(source: RawDataset, name: str) -> None:
     """UserError that names the first point of the dataset `name` with a non-finite value."""
     for kind, x in (("point", source.x), ("test point", source.test_x)):
-        if x is None or not x.is_floating_point():
+        if source.fill is not None or x is None or not x.is_floating_point():
             continue
         start = 0
         for chunk in read_chunks(x):

@@ -36,9 +36,14 @@ def load_data(
     """
     s = typed_dataset(settings)
     source = _source(s, given)
-    reference, moments = _reference(source, s, given), moments_of(source)
+    reference, whole = _reference(source, s, given), source
     source = keep_classes(source, s.classes if isinstance(s, ImageSettings) else None)
     splits = split_points(source, s)
+    if source.fill is not None:
+        fill = source.fill(splits["train"].values())
+        splits = {name: Split(fill(split.values()), split.y) for name, split in splits.items()}
+        whole = whole._replace(x=fill(whole.x[:]))
+    moments = moments_of(whole)
     classes, absent = classes_of(splits)
     warn_of_unseen(splits["test"], absent, source.names)
     splits["train"] = hide_labels(splits["train"], s)

@@ -146,7 +146,7 @@ def find_prepared(origin: Mapping[str, Any]) -> PreparedArray | None:
     key = f"{folder.name} {status.st_size} {status.st_mtime_ns}"
     dtype = DTYPES[found["dtype"]]
     array = _mapped(folder / "values.bin", tuple(found["shape"]), dtype)
-    return PreparedArray(_lazy(array, key), found["facts"])
+    return PreparedArray(mapped_array(array, key), found["facts"])
 
 
 def _mapped(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> np.ndarray:
@@ -160,7 +160,10 @@ def _mapped(path: Path, shape: tuple[int, ...], dtype: torch.dtype) -> np.ndarra
         raise UserError(str(path), what, fix=fix, code=1) from error
 
 
-def _lazy(array: np.ndarray, key: str) -> LazyArray:
+def mapped_array(array: np.ndarray, key: str) -> LazyArray:
+    """An array that is mapped into memory as one that is read when it is indexed; `key` identifies
+    its content.
+    """
     with warnings.catch_warnings():
         # Nothing writes to it: whoever reads values gets a copy of them.
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
@@ -182,7 +185,7 @@ def lazy_array(path: str | Path) -> LazyArray:
     if not (array.flags.c_contiguous and array.dtype.isnative):
         raise ValueError(f"{path}: the values must be in C order, in this machine's byte order")
     status = os.stat(path)
-    return _lazy(array, f"{Path(path).resolve()} {status.st_size} {status.st_mtime_ns}")
+    return mapped_array(array, f"{Path(path).resolve()} {status.st_size} {status.st_mtime_ns}")
 
 
 def stored(x: torch.Tensor, what: str, times: int = 1) -> Values:

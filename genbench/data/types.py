@@ -227,6 +227,7 @@ class RawDataset(NamedTuple):
                     in an image something is; `test_factors` are those of the test points
     factor_names    names [K] of the factors
     layout          how points turn back into what the user gave
+    fill            learns from training points [n, D] how to fill in NaN in other points
     """
 
     x: Values
@@ -245,6 +246,7 @@ class RawDataset(NamedTuple):
     test_factors: torch.Tensor | None = None
     factor_names: tuple[str, ...] = ()
     layout: Layout | None = None
+    fill: Callable[[torch.Tensor], Callable[[torch.Tensor], torch.Tensor]] | None = None
 
 
 class Reference(NamedTuple):

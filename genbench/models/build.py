@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 
+from genbench.data.fitting import standardizes
 from genbench.data.types import Data, DataSpec
 from genbench.model import Model
 from genbench.models.standardized import Standardized
@@ -28,7 +29,7 @@ def blank_model(
 ) -> Model:
     """A model with these resolved settings for data points of this kind, before it is trained."""
     make: Callable[..., Model] = chosen
-    if getattr(settings.dataset, "standardize", False):  # which images do not have
+    if standardizes(settings.dataset, spec):
         make = partial(Standardized, inner_class=chosen)
     require_room_for_model(make, chosen, spec, settings)
     with torch.random.fork_rng(devices=[]):

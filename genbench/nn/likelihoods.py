@@ -14,6 +14,7 @@ import math
 import torch
 from torch import nn
 
+from genbench.data.fitting import usual_likelihood
 from genbench.data.types import DataSpec
 from genbench.nn.cross_entropy import cross_entropy_with_logits
 from genbench.settings.autoencoders import VAESettings
@@ -195,9 +196,7 @@ def likelihood(spec: DataSpec, s: VAESettings) -> Output:
     """
     kind = s.likelihood
     if kind == "auto":
-        kind = (
-            "gaussian" if not spec.unit else "binomial" if (spec.trials or 1) > 1 else "bernoulli"
-        )
+        kind = usual_likelihood(spec)
     if kind == "gaussian":
         return Gaussian(s.sigma)
     _require_unit(spec, "likelihood", kind, "gaussian")

@@ -10,6 +10,7 @@ from typing import Any
 
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import Registry
+from genbench.config.resolvers import PLACES
 from genbench.config.saved import read_settings, recorded
 from genbench.config.validation import ASIDE, known_settings, title
 from genbench.config.values import flatten
@@ -155,7 +156,7 @@ def _read(folder: Path, registry: Registry) -> RunResult:
         known = known_settings(registry, model, dataset, flat)
         defaults = {name: setting.default for name, setting in known.items()}
         named = title(config, registry)
-        is_named_by_root = "dataset.root" in known and known["dataset.root"].required
+        is_named_by_root = any(name in known and known[name].required for name in PLACES)
     settings = {
         name: printable(value)
         for name, value in flat.items()
@@ -165,7 +166,7 @@ def _read(folder: Path, registry: Registry) -> RunResult:
         settings.pop("validate_every", None)  # it only has an effect on when to stop
     if flat.get("steps") is not None:
         settings.pop("epochs", None)  # it follows from the number of steps
-    root = flat.get("dataset.root") or ""
+    root = next((flat[name] for name in PLACES if flat.get(name)), "")
     run = RunResult(
         path=folder,
         folder=printable(folder.name),
@@ -176,7 +177,7 @@ def _read(folder: Path, registry: Registry) -> RunResult:
         own=frozenset(name for name in settings if flat[name] != defaults.get(name, flat[name])),
         state=Record(folder, config).state,
         reason=_reason(folder, status),
-        root=printable(str(root)) if root != defaults.get("dataset.root") else "",
+        root=printable(str(root)) if root not in map(defaults.get, PLACES) else "",
         is_named_by_root=is_named_by_root,
         folders=(printable(folder.name),),
     )

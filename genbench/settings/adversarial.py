@@ -76,7 +76,15 @@ class GANSettings(AdversarialSettings):
 
     # A table has few points: in 20,000 steps a generator copies them.
     steps: Steps = default_by(
-        "dataset.standardize", false=default_by("network", mlp=20000, conv=8000), true=None
+        "dataset.standardize",
+        false=default_by("network", mlp=20000, conv=8000),
+        true=None,
+        auto=default_by(
+            "dataset.kind",
+            images=default_by("network", mlp=20000, conv=8000),
+            vectors=None,
+            signals=None,
+        ),
     )
     lr: LearningRate = default_by("network", mlp=1e-3, conv=2e-3)
     ema: Ema = 0.999

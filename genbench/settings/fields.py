@@ -213,5 +213,6 @@ Folder = Annotated[
 FolderOrName = Annotated[
     str, BeforeValidator(_as_text), AfterValidator(_absolute_if_there), Shown("folder or name")
 ]
+File = Annotated[str, BeforeValidator(_as_text), AfterValidator(_absolute), Shown("file")]
 CudaDevice = Annotated[str, Field(pattern=r"^cuda:\d+$"), Shown("cuda:N", ("cuda:0",))]
 Device = Literal["auto", "cpu", "cuda"] | CudaDevice | Literal["mps"]

@@ -51,8 +51,8 @@ Network = Annotated[
     Literal["mlp", "conv"],
     Field(
         description=(
-            "fully connected layers, or, for images, convolutions and one such layer (this layer "
-            "alone below 8x8)"
+            "fully connected layers, or, for images and signals, convolutions and one such layer "
+            "(this layer alone below 8x8, or a length of 8)"
         )
     ),
 ]
@@ -161,7 +161,7 @@ class NetworkSettings(RunSettings):
         "epochs": "40 (18 with network=conv), or as many as make 4,000 steps"
     }
 
-    network: Network = default_by("dataset.kind", vectors="mlp", images="conv")
+    network: Network = default_by("dataset.kind", vectors="mlp", images="conv", signals="conv")
     hidden: Hidden = [400]
     channels: Annotated[AtLeastOne, only_with(network="conv")] = Field(
         16,

@@ -135,6 +135,16 @@ class Setting:
         return any(alternative.text == "folder" for alternative in self.alternatives)
 
     @property
+    def is_file(self) -> bool:
+        """Whether it names a file."""
+        return any(alternative.text == "file" for alternative in self.alternatives)
+
+    @property
+    def is_path(self) -> bool:
+        """Whether it names a folder or a file, which the working directory is a part of."""
+        return self.is_folder or self.is_file
+
+    @property
     def required(self) -> bool:
         """Whether there is no default."""
         return self.default is None and all(a.text != "null" for a in self.alternatives)

@@ -1,0 +1,60 @@
+"""One line about data that a user gave: what was inferred of them, and what says otherwise."""
+
+from pathlib import Path
+
+from genbench.config.array_axes import named_axes
+from genbench.config.array_choice import Chosen
+from genbench.data.columns import Columns, LabelColumn
+from genbench.data.fitting import NETWORKS_OF_KINDS, standardizes, usual_likelihood
+from genbench.data.labels import Classes
+from genbench.data.layout import ArrayLayout
+from genbench.data.types import DataSpec, RawDataset
+from genbench.settings.datasets import ArrayFileSettings, TableFileSettings
+from genbench.utils.console import echo
+from genbench.utils.text import counted
+
+
+def report_table(
+    s: TableFileSettings,
+    columns: Columns,
+    rows: int,
+    classes: Classes | None,
+    label: LabelColumn | None,
+) -> None:
+    """Print what was inferred of a table."""
+    features = counted(len(columns.features), "feature")
+    named = f"{counted(rows, 'row')}, {features} of {counted(len(columns.columns), 'column')}"
+    if classes is not None and label is not None:
+        named += f", {len(classes.values)} classes in column '{label.name}'"
+        named += " (dataset.label=none makes it data)" * (s.label == "auto")
+    else:
+        named += ", no classes (dataset.label=COLUMN)" * (s.label == "auto")
+    constant = [str(column.name) for column in columns.columns if not column.features]
+    if constant:
+        named += f"; the same in all rows: {', '.join(constant[:5])}"
+    scale = "standardized" if s.standardize else "not standardized"
+    echo(f"{Path(s.path).name}: {named}; {scale}, gaussian likelihood, network=mlp")
+
+
+def report_arrays(s: ArrayFileSettings, chosen: Chosen, source: RawDataset) -> None:
+    """Print what was inferred of the arrays in a file."""
+    layout, spec = source.layout, DataSpec(source.x.shape[1:], source.unit, source.trials)
+    assert isinstance(layout, ArrayLayout)
+    size = "x".join(map(str, spec.shape))
+    words = [f"{len(source.x):,} {chosen.kind} {named_axes(chosen.axes)} of {size}"]
+    words[0] += f" in '{chosen.names['x']}'" if len(chosen.names) > 1 or chosen.others else ""
+    if chosen.is_last:
+        words.append("points counted along the last axis")
+    if source.test_x is not None:
+        words.append(f"{len(source.test_x):,} test points in '{chosen.names['x_test']}'")
+    if source.y is not None:
+        words.append(f"{len(source.y.unique())} classes in '{chosen.names['y']}'")
+    if layout.kind == "images":
+        words.append(f"values from {layout.low:g} (black) to {layout.high:g} (white)")
+    elif standardizes(s, spec):
+        words.append("standardized")
+    if chosen.others:
+        words.append(f"not used: {', '.join(chosen.others[:5])}")
+    likelihood = "gaussian" if standardizes(s, spec) else usual_likelihood(spec)
+    network = NETWORKS_OF_KINDS[layout.kind]
+    echo(f"{Path(s.path).name}: {', '.join(words)}; {likelihood} likelihood, network={network}")
