@@ -76,16 +76,25 @@ class Summed(NamedTuple):
 
     @property
     def moments(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """The mean, and the deviation, which is 1 where a value is constant."""
-        constant = self.deviation <= torch.finfo(torch.float32).eps * self.largest
-        return self.mean, torch.where(constant, 1.0, self.deviation)
+        """The mean, and the deviation, which is 1 where a value is constant; those of signals
+        [channels, length] are the same along a channel.
+        """
+        mean, deviation, largest = self
+        if mean.dim() == 2:
+            shape, mean = mean.shape, mean.mean(1, keepdim=True)
+            variance = self.deviation.square() + (self.mean - mean).square()
+            deviation = variance.mean(1, keepdim=True).sqrt().expand(shape)
+            mean, largest = mean.expand(shape), largest.amax(1, keepdim=True)
+        constant = deviation <= torch.finfo(torch.float32).eps * largest
+        return mean, torch.where(constant, 1.0, deviation)
 
 
 def moments_of(source: RawDataset) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Mean [D] and standard deviation [D] of each value of all training points of a table, where
-    the deviation of a constant value is 1; None for images and for known densities.
+    """Mean [*shape] and standard deviation [*shape] of each value of all training points of a table
+    or of signals, where the deviation of a constant value is 1; None for images and for known
+    densities.
     """
-    if source.x.dim() != 2 or source.density is not None:
+    if source.x.dim() == 4 or source.density is not None:
         return None
     if source.x.shape.numel() > SUMMED_WHOLE:
         return summed(Split(source.x, None, source.scale), torch.float64).moments

@@ -272,8 +272,8 @@ class Data(NamedTuple):
     splits     "train", "validation" (unless val_size=0) and "test"
     digest     SHA-256 of all points and labels
     reference  None for data that are not images with classes
-    moments    mean [D] and standard deviation [D] of each value of a table, whose columns may have
-               different units; None for images and for data drawn from a known density
+    moments    mean and standard deviation [*shape] of each value of a table, whose columns may have
+               different units, or signal; None for images and for data from a known density
 
     The other fields are those of `RawDataset`.
     """

@@ -34,7 +34,7 @@ class Features:
     """The values of points themselves; those of a table standardized, as its columns have units of
     their own.
 
-    `moments` are the mean [D] and the standard deviation [D] of each value.
+    `moments` are the mean [*shape] and the standard deviation [*shape] of each value.
     """
 
     name = "values"
@@ -50,7 +50,7 @@ class Features:
         if self.moments is None:
             return x.flatten(1)
         mean, deviation = (moment.to(x.device) for moment in self.moments)
-        return ((x - mean) / deviation).to(x.dtype)
+        return ((x - mean) / deviation).to(x.dtype).flatten(1)
 
     def predict(self, x: torch.Tensor, among: torch.Tensor) -> torch.Tensor:
         """The likeliest class [n] of points x [n, *shape] among these classes [k], in ascending

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 
-from genbench.figures import images, plane, vectors
+from genbench.figures import images, plane, vectors, waves
 from genbench.figures.reconstructions import decoded, first_of
 from genbench.figures.scene import Scene
 from genbench.model import Model, supports
@@ -110,6 +110,9 @@ def draw_interpolation(
         note = _first_lines(shown, len(pairs), lines)
         page = scene.page(f"{note}; dotted: from the points to their reconstructions")
         return plane.draw_paths(points[:shown], scene.plane, page, pairs[:shown])
+    if scene.kind == "signals":
+        captions = [f"pair {i + 1}" for i in range(len(points))]
+        return waves.fans(points, scene.page(f"{lines}, from dark to light"), captions)
     return None
 
 
@@ -212,6 +215,9 @@ def draw_traversal(scene: Scene, found: Traversal, reach: str) -> torch.Tensor |
         return images.labelled_rows(
             {f"z{found.latents[i] + 1}": points[i] for i in chosen.tolist()}, page
         )
+    if scene.kind == "signals":
+        captions = [f"z{found.latents[i] + 1}, from dark to light" for i in chosen.tolist()]
+        return waves.fans(points[chosen], page, captions)
     return plane.draw_paths(points[chosen], scene.plane, page) if scene.kind == "plane" else None
 
 

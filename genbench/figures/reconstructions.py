@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from genbench.figures import images, plane, vectors
+from genbench.figures import images, plane, vectors, waves
 from genbench.figures.canvas import Page
 from genbench.figures.scene import Scene
 from genbench.model import Model
@@ -57,6 +57,10 @@ def draw_reconstructions(
             scene.plane,
             scene.page(f"{many} {'point' if len(originals) == 1 else 'points'} reconstructed"),
         )
+    if scene.kind == "signals":
+        shown = len(waves.shown_of(originals))
+        page = scene.page(f"the first {shown} {scene.part} signals and their reconstructions")
+        return waves.waves(originals, page, again=again)
     if scene.kind == "vectors":
         shown = min(len(originals), MOST_PROFILES)
         page = scene.page(f"the first {shown} {scene.part} points and their reconstructions")
@@ -67,7 +71,8 @@ def draw_reconstructions(
 def draw_profiles(scene: Scene, page: Page, named: dict[str, torch.Tensor]) -> torch.Tensor | None:
     """The first of vectors [n, D] by name, the n-th of each belonging together."""
     first = {name: standard_units(scene, x[:MOST_PROFILES]) for name, x in named.items()}
-    return vectors.profiles(first, page._replace(note=f"{page.note}; in {STANDARD}"))
+    page = page._replace(note=f"{page.note}; in {STANDARD}")
+    return vectors.profiles(first, scene.features, page)
 
 
 def standard_units(scene: Scene, x: torch.Tensor) -> torch.Tensor:

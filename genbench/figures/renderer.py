@@ -29,14 +29,15 @@ class Figure(NamedTuple):
     throughout: tuple[str, ...] = ()
 
 
+KINDS_OF_DATA = ("images", "plane", "line", "vectors", "signals")
 AUTOENCODER = ("encode", "decode")
 FIGURES = (
     Figure(
         "samples",
         samples.show_samples,
         ("sample",),
-        ("images", "plane", "line", "vectors"),
-        throughout=("images", "plane", "line"),
+        KINDS_OF_DATA,
+        throughout=("images", "plane", "line", "signals"),
     ),
     Figure("density", samples.show_density, ("log_prob",), ("plane", "line")),
     Figure("score", samples.show_score, ("score",), ("plane",)),
@@ -44,12 +45,12 @@ FIGURES = (
         "reconstructions",
         reconstructions.show_reconstructions,
         AUTOENCODER,
-        ("images", "plane", "vectors"),
-        throughout=("images", "plane"),
+        ("images", "plane", "vectors", "signals"),
+        throughout=("images", "plane", "signals"),
     ),
-    Figure("codes", latent.show_codes, ("encode",), ("images", "plane", "line", "vectors")),
-    Figure("interpolation", latent.show_interpolation, AUTOENCODER, ("images", "plane")),
-    Figure("traversal", latent.show_traversal, ("decode",), ("images", "plane")),
+    Figure("codes", latent.show_codes, ("encode",), KINDS_OF_DATA),
+    Figure("interpolation", latent.show_interpolation, AUTOENCODER, ("images", "plane", "signals")),
+    Figure("traversal", latent.show_traversal, ("decode",), ("images", "plane", "signals")),
     Figure("manifold", latent.show_manifold, ("decode",), ("images", "plane")),
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from genbench.figures import curves, images, plane, vectors
+from genbench.figures import curves, images, plane, vectors, waves
 from genbench.figures.latent import widest
 from genbench.figures.reconstructions import first_of, reconstructed
 from genbench.figures.scene import Scene
@@ -18,7 +18,9 @@ MOST_POINTS = 20_000  # in a picture; more are slow to draw and only cover one a
 
 def show_samples(scene: Scene, model: Model) -> torch.Tensor | None:
     rng = scene.rng("samples")
-    size, times = {"images": (64, 1), "vectors": (500, 1)}.get(scene.kind, (1000, 5))
+    size, times = {"images": (64, 1), "vectors": (500, 1), "signals": (24, 1)}.get(
+        scene.kind, (1000, 5)
+    )
     drawn = torch.cat([model.sample(size, rng) for _ in range(times)])
     if scene.kind == "images" and supports(model, "encode", "decode"):
         return draw_samples(scene, drawn, again=reconstructed(scene, model, 8))
@@ -54,6 +56,10 @@ def draw_samples(
         return curves.on_the_line(
             scene.points(5000).cpu(), _truth(scene), {"samples": shown}, scene.page(many)
         )
+    if scene.kind == "signals":
+        return waves.waves(
+            shown, scene.page(first_of(len(waves.shown_of(shown)), len(shown), many))
+        )
     data = scene.data.train.spread(len(shown)).values()
     features = widest(data.std(0, correction=0), MOST_PAIRED).tolist()
     which = (
@@ -62,7 +68,8 @@ def draw_samples(
         else f"the {len(features)} features of most variance of "
     )
     note = f"{which}{many} and {len(data):,} training points"
-    return vectors.pair_plot(data, shown, features, scene.page(note))
+    names = [scene.features[i] for i in features]
+    return vectors.pair_plot(data, shown, features, names, scene.page(note))
 
 
 def show_density(scene: Scene, model: Model) -> torch.Tensor | None:

@@ -12,6 +12,12 @@ from genbench.utils.rng import generator
 from genbench.utils.text import counted
 
 
+def feature_names(data: Data) -> list[str]:
+    """The names of the values of a vector: those of a table's columns, or x1, x2 and so on."""
+    named = getattr(data.layout, "features", None)
+    return named or [f"x{i + 1}" for i in range(data.spec.shape[0])]
+
+
 class Scene:
     """Shows models trained on one dataset, always at the same points and with the same noise, so
     that one sees the same samples improve.
@@ -38,7 +44,9 @@ class Scene:
         self.when = ""
         shape = data.spec.shape
         flat: dict[tuple[int, ...], str] = {(1,): "line", (2,): "plane"}
-        self.kind = "images" if len(shape) == 3 else flat.get(shape, "vectors")
+        by_axes = {3: "images", 2: "signals"}
+        self.kind = by_axes.get(len(shape)) or flat.get(shape, "vectors")
+        self.features = feature_names(data)
         if self.kind == "plane":
             splits = data.splits.values()
             seen = torch.cat([split.first(10_000).values().cpu() for split in splits])

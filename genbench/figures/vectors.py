@@ -4,6 +4,7 @@ scatters.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,12 +21,19 @@ from genbench.figures.canvas import (
 )
 from genbench.figures.ranges import axis_range
 
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
+
 
 def pair_plot(
-    data: torch.Tensor, samples: torch.Tensor, features: Sequence[int], page: Page
+    data: torch.Tensor,
+    samples: torch.Tensor,
+    features: Sequence[int],
+    names: Sequence[str],
+    page: Page,
 ) -> torch.Tensor:
-    """Data and samples [n, D] in every two of some features: histograms on the diagonal, clouds of
-    points below it.
+    """Data and samples [n, D] in every two of some features, of these names: histograms on the
+    diagonal, clouds of points below it.
     """
     k = len(features)
     canvas = page.canvas(130 * k + 46, 130 * k + 34)
@@ -63,20 +71,24 @@ def pair_plot(
             if i == j:
                 axes.set_yticks([])
             axes.set(
-                xlabel=f"x{features[j] + 1}" if i == k - 1 else "",
-                ylabel=f"x{features[i] + 1}" if j == 0 and i > 0 else "",
+                xlabel=unmathed(_short(names[j], 18)) if i == k - 1 else "",
+                ylabel=unmathed(_short(names[i], 18)) if j == 0 and i > 0 else "",
             )
     handles, labels = panels[0, 0].get_legend_handles_labels()
     canvas.legend(panels[0, 1], handles=handles, labels=labels, loc="upper left")
     return canvas.picture()
 
 
-def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> torch.Tensor:
-    """A panel per point, with a line over its features for each name: its values [n, D]."""
+def profiles(
+    named: dict[str, torch.Tensor], features: Sequence[str], page: Page, columns: int = 3
+) -> torch.Tensor:
+    """A panel per point, with a line over its features, of these names, for each name: its values
+    [n, D].
+    """
     n, size = next(iter(named.values())).shape
     columns = min(columns, n)
     rows = -(-n // columns)
-    canvas = page.canvas(256 * columns + 40, 154 * rows + 30)
+    canvas = page.canvas(256 * columns + 40, 154 * rows + 30 + room_for(features))
     panels = canvas.panels(rows, columns)
     values = {name: x.detach().cpu().double().numpy() for name, x in named.items()}
     ends = axis_range(*values.values(), margin=0.05)
@@ -90,24 +102,30 @@ def profiles(named: dict[str, torch.Tensor], page: Page, columns: int = 3) -> to
                 np.arange(1, size + 1), x[i], color=colour, lw=1.5, label=unmathed(name), **style
             )
         axes.set_ylim(ends)
-        number_axis(axes.xaxis, size)
         axes.locator_params(axis="y", nbins=5)
         axes.tick_params(labelsize=7, labelleft=i % columns == 0)
-        axes.set_xlabel("feature" if i + columns >= n else "")
+        if i + columns >= n:
+            name_axis(axes.xaxis, features, "feature")
+        else:
+            number_axis(axes.xaxis, size)
+            axes.tick_params(labelbottom=False)
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1.02)}
     canvas.legend(panels[0, 0], ncols=len(values), borderaxespad=0, **place)
     return canvas.picture()
 
 
-def loadings(vectors: torch.Tensor, labels: Sequence[str], page: Page, what: str) -> torch.Tensor:
-    """Vectors [K, D], a row each with its label, as shades from blue (below zero) to red, with a
-    scale for what they are.
+def loadings(
+    vectors: torch.Tensor, labels: Sequence[str], features: Sequence[str], page: Page, what: str
+) -> torch.Tensor:
+    """Vectors [K, D] of these features, a row each with its label, as shades from blue (below zero)
+    to red, with a scale for what they are.
     """
     values = vectors.detach().cpu().double().numpy()
     k, size = values.shape
     left = math.ceil(max(text_width(label, 8) for label in labels)) + 14
     wide, high = min(900, max(300, 34 * size)), min(900, max(60, 24 * k))
-    canvas = page.canvas(left + wide, high + 90)
+    below = room_for(features)
+    canvas = page.canvas(left + wide, high + 90 + below)
     axes = canvas.axes(left, 0, wide, high)
     most = max(float(np.abs(values).max()), 1e-12)
     drawn = axes.imshow(
@@ -119,15 +137,44 @@ def loadings(vectors: torch.Tensor, labels: Sequence[str], page: Page, what: str
         aspect="auto",
         interpolation="nearest",
     )
-    axes.set(xlabel="feature")
     axes.set_yticks(range(1, k + 1), labels)
-    number_axis(axes.xaxis, size)
+    name_axis(axes.xaxis, features, "feature")
     bar = canvas.figure.colorbar(
-        drawn, cax=canvas.axes(left, high + 42, 240, 10), orientation="horizontal"
+        drawn, cax=canvas.axes(left, high + 42 + below, 240, 10), orientation="horizontal"
     )
     bar.set_label(what, size=8, color=canvas.theme.ink)
     bar.ax.tick_params(colors=canvas.theme.soft, labelsize=7)
     return canvas.picture()
+
+
+MOST_NAMED = 40  # features whose names an axis has room for
+LONGEST_NAME = 24  # letters of a feature's name
+
+
+def are_named(features: Sequence[str]) -> bool:
+    """Whether features have names of their own that an axis has room for."""
+    return len(features) <= MOST_NAMED and list(features) != [
+        f"x{i + 1}" for i in range(len(features))
+    ]
+
+
+def room_for(features: Sequence[str]) -> int:
+    """How many pixels the names of features take below an axis, more than their numbers."""
+    if not are_named(features):
+        return 0
+    return math.ceil(max(text_width(_short(name, LONGEST_NAME), 7) for name in features))
+
+
+def name_axis(axis: "Axis", features: Sequence[str], what: str) -> None:
+    """Ticks with the upright names of features where they have some, else with their numbers and
+    what they are.
+    """
+    if not are_named(features):
+        number_axis(axis, len(features))
+        axis.set_label_text(what)
+        return
+    names = [unmathed(_short(name, LONGEST_NAME)) for name in features]
+    axis.set_ticks(range(1, len(features) + 1), names, rotation=90, fontsize=7)
 
 
 def scatter(

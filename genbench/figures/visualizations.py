@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from genbench.figures import curves, images, mixtures, plane, vectors
+from genbench.figures import curves, images, mixtures, plane, vectors, waves
 from genbench.figures.reconstructions import STANDARD, draw_profiles, standard_units
 from genbench.figures.scene import Scene
 from genbench.model import Model
@@ -32,9 +32,11 @@ def draw_images(scene: Scene, model: Model, shown: Images) -> torch.Tensor | Non
     page = scene.page(shown.note)
     if scene.kind == "images":
         return images.image_grid(shown.images, page, shown.captions, shown.signed, wide=600)
+    labels = list(shown.captions or (str(i + 1) for i in range(len(shown.images))))
+    if scene.kind == "signals" and len(shown.images):
+        return waves.waves(shown.images, page, labels)
     if scene.kind == "vectors" and len(shown.images):
-        labels = list(shown.captions or (str(i + 1) for i in range(len(shown.images))))
-        return vectors.loadings(shown.images, labels, page, "loading")
+        return vectors.loadings(shown.images, labels, scene.features, page, "loading")
     return None
 
 
@@ -43,6 +45,10 @@ def draw_rows(scene: Scene, model: Model, shown: Rows) -> torch.Tensor | None:
     page = scene.page(shown.note)
     if scene.kind == "images":
         return images.labelled_rows({name: x[:10] for name, x in shown.rows.items()}, page)
+    if scene.kind == "signals":
+        shown_rows = {name: x[:4] for name, x in shown.rows.items()}
+        captions = [name for name, x in shown_rows.items() for _ in x]
+        return waves.waves(torch.cat([*shown_rows.values()]), page, captions)
     if scene.kind == "vectors":
         return draw_profiles(scene, page, shown.rows)
     return plane.clouds(shown.rows, scene.plane, page) if scene.kind == "plane" else None
@@ -67,9 +73,11 @@ def draw_components(scene: Scene, model: Model, shown: MixtureComponents) -> tor
     captions = [f"{shown.label} {k + 1}, {shown.weights[k]:.1%}" for k in heaviest.tolist()]
     if scene.kind == "images":
         return images.image_grid(shown.points[heaviest], page, captions, wide=600)
+    if scene.kind == "signals":
+        return waves.waves(shown.points[heaviest], page, captions)
     if scene.kind == "vectors":
         values = standard_units(scene, shown.points[heaviest])
-        return vectors.loadings(values, captions, page, STANDARD)
+        return vectors.loadings(values, captions, scene.features, page, STANDARD)
     return None
 
 

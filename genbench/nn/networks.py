@@ -22,6 +22,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
 }
+CONVOLVING = (nn.Conv1d, nn.ConvTranspose1d, nn.Conv2d, nn.ConvTranspose2d)
 LEAST_SIDE = 8  # smaller images are not halved
 
 
@@ -41,7 +42,7 @@ def initialised(net: nn.Sequential, s: NetworkSettings) -> nn.Sequential:
     """
     if s.init_std != "auto":
         for layer in net.modules():
-            if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
+            if isinstance(layer, (nn.Linear, *CONVOLVING)):
                 nn.init.normal_(layer.weight, std=s.init_std)
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
@@ -77,19 +78,37 @@ class MLP:
         return layers
 
 
-class Stage(NamedTuple):
-    """The size of an image after some halvings."""
+class Kind(NamedTuple):
+    """The convolutions of images, or of signals.
 
-    channels: int
-    height: int
-    width: int
+    Each layer shrinks its input by the factor `stride` along every axis, as long as no axis is
+    shorter than `least`. Kernels are twice as long.
+    """
+
+    down: type[nn.Conv2d] | type[nn.Conv1d]
+    up: type[nn.ConvTranspose2d] | type[nn.ConvTranspose1d]
+    stride: int
+    least: int
+
+    @property
+    def form(self) -> dict[str, int]:
+        """Kernel, stride and padding of a layer."""
+        return {"kernel_size": 2 * self.stride, "stride": self.stride, "padding": self.stride // 2}
+
+
+# By the number of axes. Quarters of a signal are as large as halves of both sides of an image.
+CONVOLUTIONS = {
+    1: Kind(nn.Conv1d, nn.ConvTranspose1d, 4, 2 * LEAST_SIDE),
+    2: Kind(nn.Conv2d, nn.ConvTranspose2d, 2, LEAST_SIDE),
+}
 
 
 class Conv:
     """Convolutions, then one fully connected layer of the width `dense`.
 
     Each convolution halves the image and doubles the channels, while its smaller side is at least
-    8. An image that is smaller than that has the fully connected layer only.
+    8. An image that is smaller than that has the fully connected layer only. A signal is quartered,
+    while its length is at least 16.
 
     Kernels of 4 at stride 2 (Radford et al. 2016, arXiv:1511.06434) are a multiple of the stride,
     so that transposed convolutions cover every pixel equally and leave no checkerboard (Odena et
@@ -100,12 +119,10 @@ class Conv:
     @staticmethod
     def encoder(shape: tuple[int, ...], width: int, s: NetworkSettings) -> nn.Sequential:
         stages = Conv.stages(shape, s)
+        kind = CONVOLUTIONS[len(shape) - 1]
         layers: list[nn.Module] = []
         for before, after in pairwise(stages):
-            layers += [
-                nn.Conv2d(before.channels, after.channels, 4, stride=2, padding=1),
-                *between(after.channels, s),
-            ]
+            layers += [kind.down(before[0], after[0], **kind.form), *between(after[0], s)]
         return nn.Sequential(
             *layers, nn.Flatten(), *MLP.layers([prod(stages[-1]), *Conv.dense(s), width], s)
         )
@@ -113,16 +130,15 @@ class Conv:
     @staticmethod
     def decoder(width: int, shape: tuple[int, ...], s: NetworkSettings) -> nn.Sequential:
         stages = Conv.stages(shape, s)[::-1]
+        kind = CONVOLUTIONS[len(shape) - 1]
         layers: list[nn.Module] = [
             *MLP.layers([width, *Conv.dense(s), prod(stages[0])], s),
             nn.Unflatten(1, stages[0]),
         ]
         for small, large in pairwise(stages):
-            odd = large.height % 2, large.width % 2
-            up = nn.ConvTranspose2d(
-                small.channels, large.channels, 4, stride=2, padding=1, output_padding=odd
-            )
-            layers += [*between(small.channels, s), up]
+            lost = tuple(side % kind.stride for side in large[1:])
+            up = kind.up(small[0], large[0], output_padding=lost, **kind.form)
+            layers += [*between(small[0], s), up]
         return nn.Sequential(*layers)
 
     @staticmethod
@@ -131,16 +147,18 @@ class Conv:
         return [s.dense] if s.dense else []
 
     @staticmethod
-    def stages(shape: tuple[int, ...], s: NetworkSettings) -> list[Stage]:
-        """The sizes of the image before and after each halving; UserError if `shape` is not that of
-        images.
+    def stages(shape: tuple[int, ...], s: NetworkSettings) -> list[tuple[int, ...]]:
+        """The channels and sides of the image or signal before and after each convolution.
+        UserError if `shape` is that of neither.
         """
-        if len(shape) != 3:
-            what = f"needs images, and points have the shape {'x'.join(map(str, shape))}"
+        kind = CONVOLUTIONS.get(len(shape) - 1)
+        if kind is None:
+            what = "needs images or signals, and points have the shape"
+            what = f"{what} {'x'.join(map(str, shape))}"
             raise UserError("network", what, s.network, "network=mlp")
-        stages, channels = [Stage(*shape)], s.channels
-        while min(stages[-1][1:]) >= LEAST_SIDE:
-            stages.append(Stage(channels, stages[-1].height // 2, stages[-1].width // 2))
+        stages, channels = [shape], s.channels
+        while min(stages[-1][1:]) >= kind.least:
+            stages.append((channels, *(side // kind.stride for side in stages[-1][1:])))
             channels *= 2
         return stages
 

@@ -100,6 +100,7 @@ VARYING = [
     for name in known_settings(CATALOGUE, model, "digits")
     if isinstance(default := CATALOGUE.value(f"model/{model}", name), ConditionalDefault)
     for conditions, value in default.cases
+    if "signals" not in conditions.values() and "auto" not in conditions.values()
 ]
 
 

@@ -273,8 +273,8 @@ def test_data_of_any_size_are_drawn(scale, offset):
         mixtures.centres(x[:1], torch.ones(1), covariance[None], area, PAGE),
         curves.on_the_line(x[:, :1], {}, {"samples": x[:, :1]}, PAGE),
         curves.histograms({"x": Distribution(x[:, :1], None)}, PAGE),
-        vectors.pair_plot(x, x, [0, 1], PAGE),
-        vectors.profiles({"x": x[:2]}, PAGE),
+        vectors.pair_plot(x, x, [0, 1], ["x1", "x2"], PAGE),
+        vectors.profiles({"x": x[:2]}, ["x1", "x2"], PAGE),
         vectors.scatter(x, None, str, None, ["first", "second"], PAGE),
         vectors.scatter(x[:, :1], None, str, x[:, :1], ["first"], PAGE),
     ]
@@ -425,8 +425,8 @@ def test_the_page_has_room_for_numbers_of_any_size(bounded, monkeypatch):
         Canvas, "picture", lambda page, draw=Canvas.picture: pages.append(page) or draw(page)
     )
     x = torch.randn(100, 4, generator=generator(5)) * torch.tensor([1, 1e4, 1e-3, 300])
-    vectors.pair_plot(x, x, [0, 1, 2, 3], PAGE)
-    vectors.profiles({"original": 1e4 * x[:4]}, PAGE)
+    vectors.pair_plot(x, x, [0, 1, 2, 3], ["alcohol", "x2", "x3", "a $name$"], PAGE)
+    vectors.profiles({"original": 1e4 * x[:4]}, [f"name {i}" for i in range(x.shape[1])], PAGE)
     curves.spectrum(torch.tensor([0.5, 0.3, 0.2]), 2, PAGE)
     curves.histograms({"a": Distribution(x), "b": Distribution(x[:, 1], 1e4)}, PAGE)
     curves.on_the_line(1e4 * x[:, :1], {}, {"samples": 1e4 * x[:, :1]}, PAGE)
