@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from genbench.cli.flags import require_one_process
+from genbench.cli.table_output import folder_of
 from genbench.config.choice_files import GROUPS
 from genbench.config.registry import Registry
 from genbench.config.saved import given, options, recorded, require_once
@@ -83,7 +84,7 @@ def _generate(command: str, words: list[str], registry: Registry) -> int:
     folder, chosen = options(command, words, registry)
     assert isinstance(chosen, OutputOptions)
     config = recorded(folder, registry)
-    require_writable(Path(chosen.to) if chosen.to else folder, "choose another folder: to=FOLDER")
+    require_writable(folder_of(chosen.to, folder), "choose another folder: to=FOLDER")
     from genbench.cli.generate import generate
 
     return generate(command, config, folder, chosen, registry)

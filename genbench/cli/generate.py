@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from genbench.cli.table_output import file_of_table, table_content
 from genbench.config.registry import Registry
 from genbench.config.resolvers import unique_name
 from genbench.experiment import load_run
@@ -169,6 +170,9 @@ def generate(
     values = {key: options.values()[key] for key in registry.own_first(f"command/{name}")}
     for key, array in arrays.items():
         _warn_of_infinite(key, array)
+    file = file_of_table(options.to)
+    if file is not None:
+        return _write_table(file, table_content(file, arrays, trained, viewer, options))
     path = _made(folder, options.to) / unique_name(
         name, [f"{key}={written(v)}" for key, v in values.items() if _is_named(key, v)]
     )
@@ -191,6 +195,15 @@ def generate(
         )
     else:
         echo(f"{quoted(path)}.png")
+    return 0
+
+
+def _write_table(file: Path, content: bytes) -> int:
+    make_folder(file.parent, "choose another to=FILE")
+    _require_free({file: content})
+    signals.check()
+    write(file, content)
+    echo(quoted(file))
     return 0
 
 

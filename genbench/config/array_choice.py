@@ -4,18 +4,18 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genbench.config.array_axes import KIND_OF_AXES, guessed_axes, require_axes
-from genbench.utils.array_files import StoredArray, stored_arrays
 from genbench.utils.errors import UserError
+
+if TYPE_CHECKING:
+    from genbench.utils.array_files import StoredArray
 
 LOADER = "genbench.data.array_file.array_file"
 ROLES = ("x", "y", "x_test", "y_test")
 # What files call them, whichever case the letters have.
-USUAL = {
+USUAL_NAMES = {
     "x": (
         "x",
         "x_train",
@@ -41,7 +41,7 @@ class Chosen(NamedTuple):
     """
 
     names: dict[str, str]
-    arrays: dict[str, StoredArray]
+    arrays: "dict[str, StoredArray]"
     others: tuple[str, ...]
     is_last: bool
     axes: str
@@ -58,6 +58,8 @@ def chosen_arrays(file: Path, asked: Mapping[str, str], axes: str) -> Chosen:
     UserError for a name that the file does not have, and where names do not say which array holds
     the points.
     """
+    from genbench.utils.array_files import stored_arrays  # imports NumPy, which help need not
+
     found = stored_arrays(file)
     names: dict[str, str] = {}
     for role in ROLES:
@@ -78,14 +80,16 @@ def chosen_arrays(file: Path, asked: Mapping[str, str], axes: str) -> Chosen:
     is_last = len(shape) > 1 and n == shape[-1] and n != shape[0]
     if is_last:
         shape = (shape[-1], *shape[:-1])
+    if len(shape) == 1:
+        shape = (*shape, 1)
     if axes == "auto":
-        axes = guessed_axes(shape if len(shape) > 1 else (*shape, 1), arrays["x"].dtype == np.uint8)
-    require_axes(axes, shape if len(shape) > 1 else (*shape, 1))
+        axes = guessed_axes(shape, arrays["x"].dtype.name == "uint8")
+    require_axes(axes, shape)
     others = tuple(name for name in found if name not in names.values())
     return Chosen(names, arrays, others, is_last, axes)
 
 
-def _named(role: str, asked: str, found: Mapping[str, StoredArray], file: Path) -> str | None:
+def _named(role: str, asked: str, found: "Mapping[str, StoredArray]", file: Path) -> str | None:
     if asked == "none" and role != "x":
         return None
     if asked != "auto":
@@ -94,10 +98,10 @@ def _named(role: str, asked: str, found: Mapping[str, StoredArray], file: Path) 
             raise UserError(f"dataset.{role}", what, asked, f"one of {', '.join(found)}")
         return asked
     by_case = {name.lower(): name for name in reversed([*found])}
-    return next((by_case[usual] for usual in USUAL[role] if usual in by_case), None)
+    return next((by_case[usual] for usual in USUAL_NAMES[role] if usual in by_case), None)
 
 
-def _only_points(found: Mapping[str, StoredArray], names: dict[str, str], file: Path) -> str:
+def _only_points(found: "Mapping[str, StoredArray]", names: dict[str, str], file: Path) -> str:
     """The name of the only array that can hold points."""
     free = {name: array for name, array in found.items() if name not in names.values()}
     able = [n for n, a in free.items() if a.dtype.kind in "biuf" and len(a.shape) > 1]

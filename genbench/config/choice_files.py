@@ -18,6 +18,7 @@ EXAMPLES = {
     group: f"such as {group}: {{name: mine, {part}: my_module.{part.title()}}}"
     for group, part in CODE.items()
 }
+PLACES = ("dataset.root", "dataset.path")  # where data lie
 # Keys that a YAML file sets, and no user.
 FIXED = {
     "model.name",

@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterable
 
 from omegaconf import OmegaConf
 
+from genbench.config.choice_files import PLACES
+
 # Settings that say where and how a run is computed, watched and drawn.
 UNNAMED = ("device", "evaluation", "draw_every", "save_every", "theme", "upscaling")
-PLACES = ("dataset.root", "dataset.path")  # where data lie
 
 
 def run_name(
@@ -25,7 +26,7 @@ def run_name(
     given = [override.lstrip("+~").partition("=")[::2] for override in overrides]
     words = [model, *(value for name, value in given if name == "dataset")]
     for name, value in given:
-        if name in PLACES and name in named:
+        if name == "dataset.path" or (name in PLACES and name in named):
             last = value.rstrip("/").rpartition("/")[2]
             words.append(f"{name.partition('.')[2]}={last}")
         elif (

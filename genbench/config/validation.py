@@ -9,9 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from genbench.config.array_choice import inferred_kind
-from genbench.config.choice_files import FIXED, GROUPS
+from genbench.config.choice_files import FIXED, GROUPS, PLACES
 from genbench.config.registry import Registry
-from genbench.config.resolvers import PLACES
 from genbench.config.values import flatten
 from genbench.settings.base import user_error
 from genbench.settings.fields import ConditionalDefault

@@ -14,7 +14,7 @@ from genbench.data.lazy import Values
 from genbench.data.prepared import fits, mapped_array, prepared, written_chunks
 from genbench.data.summary import report_arrays
 from genbench.data.types import RawDataset
-from genbench.settings.datasets import ArrayFileSettings
+from genbench.settings.own_data import ArrayFileSettings
 from genbench.utils.array_files import StoredArray
 
 

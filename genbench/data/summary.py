@@ -9,7 +9,7 @@ from genbench.data.fitting import NETWORKS_OF_KINDS, standardizes, usual_likelih
 from genbench.data.labels import Classes
 from genbench.data.layout import ArrayLayout
 from genbench.data.types import DataSpec, RawDataset
-from genbench.settings.datasets import ArrayFileSettings, TableFileSettings
+from genbench.settings.own_data import ArrayFileSettings, TableFileSettings
 from genbench.utils.console import echo
 from genbench.utils.text import counted
 

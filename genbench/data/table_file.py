@@ -13,7 +13,7 @@ from genbench.data.labels import Classes, classes_of_labels, ordered_values
 from genbench.data.summary import report_table
 from genbench.data.table_reader import read_table
 from genbench.data.types import RawDataset
-from genbench.settings.datasets import TableFileSettings
+from genbench.settings.own_data import TableFileSettings
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError
 from genbench.utils.text import counted

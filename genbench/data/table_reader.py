@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from genbench.utils.array_files import imported_extra
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, plain
+from genbench.utils.imports import imported_extra
 
-KEY = "dataset.path"
-HEAD = 65536  # characters that show how a file is separated
+FILE_KEY = "dataset.path"
+SEEN_HEAD = 65536  # characters that show how a file is separated
 SEPARATORS = ",;\t|"
 
 
@@ -23,27 +23,29 @@ def read_table(file: Path) -> pd.DataFrame:
     reader = TABLE_READERS.get(file.suffix.lower())
     if reader is None:
         what = f"is none of {', '.join(TABLE_READERS)}"
-        raise UserError(KEY, what, file, "dataset=array reads .npy, .npz and others")
+        raise UserError(FILE_KEY, what, file, "dataset=array reads .npy, .npz and others")
     try:
         table = reader(file)
     except UnicodeDecodeError as error:
-        raise UserError(KEY, f"is no text in UTF-8: {error}", file, "save it as UTF-8") from error
+        raise UserError(
+            FILE_KEY, f"is no text in UTF-8: {error}", file, "save it as UTF-8"
+        ) from error
     except (ValueError, OSError, KeyError, pd.errors.ParserError) as error:
         first = plain(str(error).strip().splitlines()[0])
-        raise UserError(KEY, f"cannot be read: {first}", file, "correct the file") from error
+        raise UserError(FILE_KEY, f"cannot be read: {first}", file, "correct the file") from error
     if len(table) < 2 or not len(table.columns):
         what = f"holds a table of {len(table)} rows and {len(table.columns)} columns"
-        raise UserError(KEY, what, file, "give a table of two rows or more")
+        raise UserError(FILE_KEY, what, file, "give a table of two rows or more")
     table.columns = pd.Index([str(name) for name in table.columns])
     return _without_row_numbers(table.reset_index(drop=True).infer_objects())
 
 
 def _text(file: Path) -> pd.DataFrame:
     with open(file, encoding="utf-8-sig", newline="") as content:
-        head = content.read(HEAD)
+        head = content.read(SEEN_HEAD)
     lines = [line for line in head.splitlines() if line.strip()]
     if not lines:
-        raise UserError(KEY, "holds no rows", file, "give a file that holds data")
+        raise UserError(FILE_KEY, "holds no rows", file, "give a file that holds data")
     separator = "\t" if file.suffix.lower() == ".tsv" else _separator(lines)
     options: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "skipinitialspace": True}
     if separator == ";" and any("," in line and "." not in line for line in lines[1:20]):

@@ -147,13 +147,13 @@ def loadings(
     return canvas.picture()
 
 
-MOST_NAMED = 40  # features whose names an axis has room for
+MOST_NAMED_FEATURES = 40  # features whose names an axis has room for
 LONGEST_NAME = 24  # letters of a feature's name
 
 
 def are_named(features: Sequence[str]) -> bool:
     """Whether features have names of their own that an axis has room for."""
-    return len(features) <= MOST_NAMED and list(features) != [
+    return len(features) <= MOST_NAMED_FEATURES and list(features) != [
         f"x{i + 1}" for i in range(len(features))
     ]
 

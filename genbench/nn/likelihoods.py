@@ -194,7 +194,7 @@ def likelihood(spec: DataSpec, s: VAESettings) -> Output:
     """The output that the settings `likelihood` and `sigma` name; UserError if the data do not fit
     it.
     """
-    kind = s.likelihood
+    kind: str = s.likelihood
     if kind == "auto":
         kind = usual_likelihood(spec)
     if kind == "gaussian":

@@ -85,15 +85,15 @@ class Kind(NamedTuple):
     shorter than `least`. Kernels are twice as long.
     """
 
-    down: type[nn.Conv2d] | type[nn.Conv1d]
-    up: type[nn.ConvTranspose2d] | type[nn.ConvTranspose1d]
+    down: Callable[..., nn.Module]
+    up: Callable[..., nn.Module]
     stride: int
     least: int
 
     @property
-    def form(self) -> dict[str, int]:
+    def form(self) -> tuple[int, int, int]:
         """Kernel, stride and padding of a layer."""
-        return {"kernel_size": 2 * self.stride, "stride": self.stride, "padding": self.stride // 2}
+        return 2 * self.stride, self.stride, self.stride // 2
 
 
 # By the number of axes. Quarters of a signal are as large as halves of both sides of an image.
@@ -122,7 +122,7 @@ class Conv:
         kind = CONVOLUTIONS[len(shape) - 1]
         layers: list[nn.Module] = []
         for before, after in pairwise(stages):
-            layers += [kind.down(before[0], after[0], **kind.form), *between(after[0], s)]
+            layers += [kind.down(before[0], after[0], *kind.form), *between(after[0], s)]
         return nn.Sequential(
             *layers, nn.Flatten(), *MLP.layers([prod(stages[-1]), *Conv.dense(s), width], s)
         )
@@ -137,7 +137,7 @@ class Conv:
         ]
         for small, large in pairwise(stages):
             lost = tuple(side % kind.stride for side in large[1:])
-            up = kind.up(small[0], large[0], output_padding=lost, **kind.form)
+            up = kind.up(small[0], large[0], *kind.form, lost)
             layers += [*between(small[0], s), up]
         return nn.Sequential(*layers)
 

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from genbench.config.choice_files import GROUPS
+from genbench.config.choice_files import GROUPS, PLACES
 from genbench.config.registry import Registry
-from genbench.config.resolvers import PLACES
 from genbench.config.saved import read_settings, recorded
 from genbench.config.validation import ASIDE, known_settings, title
 from genbench.config.values import flatten

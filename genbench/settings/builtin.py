@@ -13,6 +13,7 @@ from genbench.settings import (
     classical,
     datasets,
     groups,
+    own_data,
     picture_sets,
 )
 from genbench.settings.base import Settings
@@ -30,7 +31,7 @@ def _by_name(*modules: ModuleType) -> dict[str, type[Settings]]:
 
 _CLASSES = {
     "models": _by_name(adversarial, autoencoders, classical, groups),
-    "data": _by_name(datasets, picture_sets),
+    "data": _by_name(datasets, own_data, picture_sets),
 }
 
 

@@ -27,7 +27,13 @@ class CommandOptions(Settings):
 class OutputOptions(CommandOptions):
     """Of commands that write pictures and arrays."""
 
-    to: Folder | None = Field(None, description="where the files go; null is the run's own folder")
+    to: Folder | None = Field(
+        None,
+        description=(
+            "where the files go; null is the run's own folder; FILE.csv (or .tsv, .parquet, "
+            ".feather, .xlsx) writes points of a table as one"
+        ),
+    )
     device: Device = Field("auto", description=DEVICE)
 
 

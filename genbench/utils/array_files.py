@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from genbench.utils.errors import UserError
+from genbench.utils.imports import imported_extra
 
 VALUES_AT_ONCE = 2**22  # of a chunk
 DAMAGED = (ValueError, OSError, EOFError, KeyError, RuntimeError, NotImplementedError)
@@ -221,17 +222,6 @@ def _variable(file: Path, name: str) -> np.ndarray:
     from scipy.io import loadmat  # takes .2 s, which other files need not
 
     return loadmat(file, variable_names=[name])[name]
-
-
-def imported_extra(name: str, what: str, extra: str = "tables") -> Any:
-    """An optional package. UserError that says how to install it."""
-    import importlib
-
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        fix = f"pip install 'genbench[{extra}]'"
-        raise UserError(name, f"is needed to read {what} and is not installed", fix=fix) from error
 
 
 READERS: dict[str, Callable[[Path], dict[str, StoredArray]]] = {

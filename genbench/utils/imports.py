@@ -55,3 +55,12 @@ def importing() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def imported_extra(name: str, what: str, extra: str = "tables") -> Any:
+    """An optional package. UserError that says how to install it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        fix = f"pip install 'genbench[{extra}]'"
+        raise UserError(name, f"is needed to read {what} and is not installed", fix=fix) from error

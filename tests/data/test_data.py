@@ -28,6 +28,7 @@ from genbench.data.types import DataSpec, Split
 from genbench.utils.errors import UserError
 
 CPU = torch.device("cpu")
+OWN_FILES = {"table": "own.csv", "array": "own.npz"}
 DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
 
 
@@ -37,6 +38,8 @@ def loaded(dataset, **settings):
 
 def small(dataset, root):
     """The settings that have the files in `root` read, and not all of them set aside."""
+    if dataset in OWN_FILES:
+        return {"path": root / OWN_FILES[dataset]}
     named = {"path": "FashionMNIST"} if dataset == "torchvision" else {}
     named |= {"test_size": 0.2} if dataset == "dsprites" else {}
     return {"root": root, "val_size": 0.2, **named} if "root" in defaults(dataset) else {}
@@ -62,6 +65,8 @@ def root(tmp_path_factory):
     write_dsprites(folder / "dsprites", rng)
     for part in ("train", "test"):
         write_pictures(folder / part, rng)
+    np.savez(folder / OWN_FILES["array"], x=rng.random((40, 3)))
+    np.savetxt(folder / OWN_FILES["table"], rng.random((40, 3)), delimiter=",", header="a,b,c")
     with pytest.MonkeyPatch.context() as patch:
         for dataset in VERIFIED:
             pin(patch, dataset, folder)

@@ -63,7 +63,7 @@ def test_images_too_small_to_halve_have_the_fully_connected_layer_alone(side):
     assert [layer.out_features for layer in linear(encoder)] == [64, 3]
     assert [layer.out_features for layer in linear(decoder)] == [64, 2 * side * 9]
     assert decoder(encoder(torch.zeros(4, 2, side, 9))).shape == (4, 2, side, 9)
-    with pytest.raises(UserError, match="needs images, and points have the shape 9"):
+    with pytest.raises(UserError, match="needs images or signals, and points have the shape 9"):
         networks.encoder((9,), 3, s)
 
 
