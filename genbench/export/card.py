@@ -20,7 +20,6 @@ from genbench.settings.setting import written
 from genbench.trained import Trained
 from genbench.utils.text import counted, duration
 
-PLACES = ("dataset.root", "dataset.path")  # on the machine of whoever trained
 IMAGE_TASK, OTHER_TASK = "unconditional-image-generation", "other"
 
 
