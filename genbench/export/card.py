@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 from genbench import __version__
-from genbench.config.choice_files import FIXED, GROUPS
+from genbench.config.choice_files import FIXED, GROUPS, PLACES
 from genbench.config.values import flatten
 from genbench.evaluation.registry import headlines
 from genbench.runs.summary import (
