@@ -1,22 +1,30 @@
 """genbench: one command, one loop, classical and deep generative models side by side.
 
     import genbench
-    vae = genbench.fit(model="vae", beta=4)      # as genbench model=vae beta=4; lambda_ for lambda
-    vae = genbench.load("outputs/RUN")           # a finished run
-    vae.metrics["test"]                          # its numbers
-    vae.encode(x), vae.decode(z), vae.sample(16) # its model
+    vae = genbench.fit(X, y, model="vae", beta=4)  # arrays, tensors or tables; lambda_ for lambda
+    vae = genbench.fit(model="vae", beta=4)        # as genbench model=vae beta=4
+    vae.metrics["test"]                            # its numbers
+    vae.encode(X), vae.decode(z), vae.sample(16)   # its model
+    vae.plot("reconstructions")                    # a figure of matplotlib
+    genbench.load("outputs/RUN")                   # a finished run
+    genbench.sweep(X, model=["vae", "gmm"], beta=[1, 4])  # a table, with a row for each run
+    genbench.report("outputs")                     # a comparison of runs
+    genbench.sklearn.VAE()                         # an estimator of scikit-learn
 
-See also `help(genbench.fit)`, `help(genbench.load)` and `help(genbench.Trained)`.
+See also `help(genbench.fit)`, `help(genbench.Trained)` and `help(genbench.sklearn.VAE)`.
 """
 
+import importlib
 from typing import Any
 
 __version__ = "0.2.0"
-__all__ = ["Trained", "fit", "load"]
+__all__ = ["Trained", "fit", "load", "report", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
     """Import torch only when something that needs it is used: the command line starts without."""
+    if name == "report":
+        return importlib.import_module("genbench.report")  # which can be called
     if name in __all__:
         from genbench import api
 

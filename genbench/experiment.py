@@ -9,7 +9,7 @@ import torch
 
 from genbench.config.declarations import typed
 from genbench.data.loading import load_data
-from genbench.data.types import Data
+from genbench.data.types import Data, RawDataset
 from genbench.evaluation.by_shares import dismiss, serve_first
 from genbench.evaluation.card import evaluated, merged_cards
 from genbench.evaluation.context import USUAL, Asked
@@ -152,15 +152,16 @@ def _cost(model: Model, fitted: Fitted, folder: Path, settings: RunSettings) -> 
     return cost
 
 
-def load_run(config: dict, folder: Path, device: str) -> Trained:
-    """The model of a finished run with the weights that were measured.
+def load_run(config: dict, folder: Path, device: str, given: RawDataset | None = None) -> Trained:
+    """The model of a finished run with the weights that were measured; `given` are its data, where
+    these are in memory.
 
     UserError if its weights or numbers are lost or another run's, or if the data have changed.
     """
     record = Record(folder, config)
     record.require_done()
     metrics, posthoc = read_metrics(folder), record.status.get("finished")
-    data = load_data(config["dataset"], pick_device(device))
+    data = load_data(config["dataset"], pick_device(device), given)
     model = build(config, data)
     load_weights(model, record, data)
     _load_posthoc(model, data, config["seed"], folder / posthoc if posthoc else None)

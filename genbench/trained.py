@@ -5,19 +5,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
 import torch
 
+from genbench.data.forms import as_codes, as_gradients, as_points, class_numbers, in_form_of
+from genbench.data.layout import Layout
 from genbench.data.types import Data
 from genbench.model import Model, supports
+from genbench.notebook import as_html, drawn, pictures_of
 from genbench.utils import signals
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
 
-ArrayLike: TypeAlias = torch.Tensor | np.ndarray | list
-Labels: TypeAlias = ArrayLike | int | None
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Points, codes or labels: a tensor, an array of NumPy, lists of numbers or, of a run on a table, a
+# table of pandas. Results come back in the same form.
+ArrayLike: TypeAlias = Any
+Labels: TypeAlias = Any
 
 BLOCK = 1000  # points that the model gets at once
 METHODS = ("encode", "decode", "sample", "log_prob", "score")
@@ -27,7 +34,9 @@ METHODS = ("encode", "decode", "sample", "log_prob", "score")
 class Trained:
     """A trained model, the data it was trained on, and the content of its metrics.json.
 
-    Arrays go in and tensors come out, on the CPU. UserError, which is a ValueError, for arrays that
+    For a user's own data, results come in the form of what goes in: tables of pandas with their
+    columns and index, arrays of NumPy or tensors, in the units of the data. For all other data,
+    arrays go in and tensors come out, on the CPU. UserError, which is a ValueError, for arrays that
     do not fit the model and for methods that it does not have.
     """
 
@@ -35,6 +44,8 @@ class Trained:
     data: Data
     metrics: dict[str, Any]
     folder: Path
+    # Turns what a user has into points, and back; None where both are tensors.
+    layout: Layout | None = None
     # How often `sample` was called without a seed.
     _calls: Iterator[int] = field(default_factory=itertools.count, init=False, compare=False)
 
@@ -44,36 +55,42 @@ class Trained:
             f"<{self.model.settings.model.name} on {self.data.name}, in {self.folder}: {methods}>"
         )
 
-    def encode(self, x: ArrayLike, y: Labels = None) -> torch.Tensor:
+    def encode(self, x: ArrayLike, y: Labels = None) -> Any:
         """The codes [n, latent_dim] of points x [n, *shape], which are scaled as the data are.
 
         Clusterings give cluster numbers [n], and mixtures component probabilities [n, K]. A
         conditional model needs the labels y [n] of the points, here and in `decode`.
         """
-        return self._in_blocks("encode", self._points(x), y=y)
+        z = self._in_blocks("encode", self._points(x), y=y)
+        if z.dim() == 1:
+            return self._like(x, z, ["cluster"])
+        return self._like(x, z, [f"z{i}" for i in range(z.shape[1])])
 
-    def decode(self, z: ArrayLike, y: Labels = None) -> torch.Tensor:
+    def decode(self, z: ArrayLike, y: Labels = None) -> Any:
         """The points [n, *shape] of codes z, of the shape that `encode` returns."""
-        z, width = torch.as_tensor(z), self.model.latent_dim
+        given, z, width = z, as_codes(z), self.model.latent_dim
         if width is not None and z.shape != (len(z), width):
             expected = _shape("n", width)
             what = f"codes have the shape {expected}"
             raise UserError("decode", what, _shape(*z.shape), "reshape them")
         codes = z.long() if z.dim() == 1 else z.float()  # cluster numbers are whole
-        return self._in_blocks("decode", codes, y=y)
+        x = self._in_blocks("decode", codes, y=y)
+        return x if self.layout is None else as_points(self.layout, given, x)
 
-    def log_prob(self, x: ArrayLike, y: Labels = None) -> torch.Tensor:
+    def log_prob(self, x: ArrayLike, y: Labels = None) -> Any:
         """The log probability or log density [n], in nats, of points x [n, *shape].
 
-        `model.log_prob_kind` says whether it is exact, or which bound it is.
+        `model.log_prob_kind` says whether it is exact, or which bound it is. Values of images count
+        as shares of white, from 0 to 1, whichever their range.
         """
-        return self._in_blocks("log_prob", self._points(x), y=y)
+        return self._like(x, self._in_blocks("log_prob", self._points(x), y=y), ["log_prob"])
 
-    def score(self, x: ArrayLike) -> torch.Tensor:
+    def score(self, x: ArrayLike) -> Any:
         """The gradient of the log density [n, *shape] at points x [n, *shape]."""
-        return self._in_blocks("score", self._points(x))
+        gradients = self._in_blocks("score", self._points(x))
+        return gradients if self.layout is None else as_gradients(self.layout, x, gradients)
 
-    def sample(self, n: int = 64, seed: int | None = None, y: Labels = None) -> torch.Tensor:
+    def sample(self, n: int = 64, seed: int | None = None, y: Labels = None) -> Any:
         """n samples [n, *shape]; for a conditional model of class y, one label or n of them.
 
         The same seed gives the same samples. Without a seed, each call gives new ones, and a script
@@ -83,7 +100,35 @@ class Trained:
             raise UserError("n", "is a number of points to draw", n, "such as n=64")
         purpose, key = ("call", next(self._calls)) if seed is None else ("sample", seed)
         rng = generator(key, purpose, device=self.model.device)
-        return self._in_blocks("sample", None, n=int(n), y=y, rng=rng)
+        x = self._in_blocks("sample", None, n=int(n), y=y, rng=rng)
+        return x if self.layout is None else as_points(self.layout, None, x)
+
+    def plot(self, name: str = "samples", part: str = "") -> "Figure":
+        """A picture of the model as a figure of matplotlib: `samples`, `reconstructions`, `codes`
+        or another that `pictures` lists.
+
+        `part` is the data that it shows, by default those to validate on. UserError, with a list,
+        for a name that there is not.
+        """
+        return drawn(pictures_of(self.model, self.data, self._epoch, part), name)
+
+    @property
+    def pictures(self) -> list[str]:
+        """The names of all pictures that `plot` can draw."""
+        return [*pictures_of(self.model, self.data, self._epoch)]
+
+    @property
+    def _epoch(self) -> int:
+        return int(self.metrics.get("cost", {}).get("kept_epoch", 0))
+
+    def _repr_html_(self) -> str:
+        """The results and pictures of samples, for notebooks."""
+        title = f"{self.model.settings.model.name} on {self.data.name}"
+        return as_html(title, self.folder, self.metrics)
+
+    def _like(self, given: ArrayLike, result: torch.Tensor, names: list[str]) -> Any:
+        """A result about points, in their form if they are a user's own."""
+        return result if self.layout is None else in_form_of(given, result, names)
 
     def _in_blocks(
         self,
@@ -111,7 +156,8 @@ class Trained:
                 what = f"{method} needs the labels of the points"
                 raise UserError("y", what, fix=f"{method}(..., y=labels)")
             return None
-        y = torch.as_tensor(y).reshape(-1)
+        names = self.data.names if self.layout is not None else ()
+        y = torch.as_tensor(class_numbers(y, names)).reshape(-1)
         if not self.model.conditional:
             raise UserError("y", "this model does not depend on labels", fix="leave it out")
         in_range = len(y) and y.min() >= 0 and y.max() < spec.classes
@@ -130,7 +176,8 @@ class Trained:
 
     def _points(self, x: ArrayLike) -> torch.Tensor:
         """Points as a tensor [n, *shape]. UserError for points that are not like the data."""
-        x, spec = torch.as_tensor(x).float(), self.data.spec
+        spec = self.data.spec
+        x = torch.as_tensor(x).float() if self.layout is None else self.layout.points(x)
         if x.shape[1:] != spec.shape:
             what = f"they have the shape {_shape('n', *spec.shape)}"
             raise UserError("points", what, _shape(*x.shape), "reshape them")

@@ -8,6 +8,7 @@ from pathlib import Path
 from genbench.cli.flags import require_one_process
 from genbench.cli.table_output import folder_of
 from genbench.config.choice_files import GROUPS
+from genbench.config.data_folders import require_not_in_memory
 from genbench.config.registry import Registry
 from genbench.config.saved import given, options, recorded, require_once
 from genbench.runs.compatibility import LENGTH
@@ -68,6 +69,9 @@ def _resume(words: list[str], registry: Registry) -> int:
         config[key] = given(key, value)
     from genbench.sweeps.launch import execute
 
+    if not Record(folder, config).done:
+        fix = "repeat the call of genbench.fit, with the same folder"
+        require_not_in_memory(config["dataset"]["loader"], fix)
     execute(config, folder, registry, device=device)
     return 0
 

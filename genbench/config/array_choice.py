@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from genbench.utils.array_files import StoredArray
 
 LOADER = "genbench.data.array_file.array_file"
+IN_MEMORY = "genbench.data.memory.memory"  # the loader of data that were given in Python
 ROLES = ("x", "y", "x_test", "y_test")
 # What files call them, whichever case the letters have.
 USUAL_NAMES = {
@@ -114,9 +115,13 @@ def _only_points(found: "Mapping[str, StoredArray]", names: dict[str, str], file
 
 
 def inferred_kind(loader: Any, values: Mapping[str, Any]) -> str | None:
-    """What the points are that these settings, by dotted name, take from a file of arrays; None
-    for other data and for a file that is not there. UserError for one that cannot be read.
+    """What the points are that these settings, by dotted name, take from a file of arrays or from
+    memory; None for other data and for a file that is not there.
+
+    UserError for a file that cannot be read.
     """
+    if loader == IN_MEMORY:
+        return KIND_OF_AXES.get(str(values.get("dataset.axes")), "images")
     path = values.get("dataset.path")
     if loader != LOADER or not isinstance(path, str):
         return None

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genbench.config.array_choice import IN_MEMORY
 from genbench.config.picture_headers import require_pictures
 from genbench.settings.picture_sets import DSPRITES_FILE
 from genbench.settings.setting import Setting
@@ -111,6 +112,8 @@ def require_folders(values: Mapping[str, Any], known: dict[str, Setting], loader
 
     `values` and `known` are settings by dotted name, `loader` is the dotted path of a function.
     """
+    fix = "genbench.fit(X, y) in Python, or dataset=array dataset.path=FILE"
+    require_not_in_memory(loader, fix)
     for name, setting in known.items():
         given = values.get(name)
         if isinstance(given, str) and setting.is_file:
@@ -121,6 +124,13 @@ def require_folders(values: Mapping[str, Any], known: dict[str, Setting], loader
             if loader == "genbench.data.image_folder.image_folder":
                 skip_bad, resize = (values.get(f"dataset.{n}") for n in ("skip_bad", "resize"))
                 require_pictures(folder, bool(skip_bad), resize)
+
+
+def require_not_in_memory(loader: str, fix: str) -> None:
+    """UserError for a loader of data that are given in Python, which no command has."""
+    if loader == IN_MEMORY:
+        what = "such data are given in Python, and a command has none"
+        raise UserError("dataset", what, "memory", fix)
 
 
 def _require_file(name: str, file: Path) -> None:

@@ -143,7 +143,7 @@ ASIDE = (
         "theme",
         "upscaling",
     ),
-    *("evaluation", *PLACES, *FIXED),
+    *("evaluation", "dataset.digest", *PLACES, *FIXED),
 )
 
 

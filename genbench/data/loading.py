@@ -134,16 +134,17 @@ def _digest(splits: Iterable[Split]) -> str:
     splits = [*splits]
     lazy = [split.raw.identity for split in splits if isinstance(split.raw, LazyArray)]
     if not lazy:
-        return _computed_digest(splits)
+        return points_digest(splits)
     in_memory = [
         Split(torch.empty(0) if isinstance(split.raw, LazyArray) else split.raw, split.y)
         for split in splits
     ]
-    origin = {"lazy": lazy, "in_memory": _computed_digest(in_memory)}
-    return remembered(origin, lambda: _computed_digest(splits))
+    origin = {"lazy": lazy, "in_memory": points_digest(in_memory)}
+    return remembered(origin, lambda: points_digest(splits))
 
 
-def _computed_digest(splits: Iterable[Split]) -> str:
+def points_digest(splits: Iterable[Split]) -> str:
+    """The SHA-256 of all points and labels."""
     digest = hashlib.sha256()
     for split in splits:
         for values in (split.raw, split.y):

@@ -91,8 +91,11 @@ def write_all(
     folder: Path,
     registry: Registry,
     reasons: Reasons | None = None,
+    is_shown: bool = True,
 ) -> "Report":
-    """Write all files of a report on the runs in these folders, print it, and return it."""
+    """Write all files of a report on the runs in these folders, print it if it `is_shown`, and
+    return it.
+    """
     make_folder(folder, f"choose another {OPTION}=FOLDER")
     from genbench.report.charts import charts  # these import pandas and torch
     from genbench.report.export import as_csv, as_markdown
@@ -111,7 +114,9 @@ def write_all(
         "report.md": as_markdown(made).encode(),
         "report.html": page(made, charted.values()).encode(),
     }
-    show_report(made)
+    if is_shown:
+        show_report(made)
     write_own(folder, files)
-    echo(f"report: {quoted(folder / 'report.html')}")
+    if is_shown:
+        echo(f"report: {quoted(folder / 'report.html')}")
     return made

@@ -15,6 +15,16 @@ from genbench.settings.datasets import (
 from genbench.settings.fields import TO_BE_NAMED, File
 from genbench.utils.errors import UserError
 
+Axes = Annotated[
+    Literal["auto", "d", "l", "cl", "lc", "hw", "chw", "hwc"],
+    Field(
+        description=(
+            "axes of a point: d features, or l length, c channels, h height and w width in the "
+            "order of the array; auto goes by its shape, and reports it"
+        ),
+    ),
+]
+
 
 class TableFileSettings(VectorSettings):
     """Of a user's own table, in a file that pandas reads."""
@@ -47,13 +57,7 @@ class ArrayLikeSettings(TestSizeSettings, ImageSettings):
     """Of arrays, which hold vectors, signals or images."""
 
     kind: DataKind | None = None  # the array says it
-    axes: Literal["auto", "d", "l", "cl", "lc", "hw", "chw", "hwc"] = Field(
-        "auto",
-        description=(
-            "axes of a point: d features, or l length, c channels, h height and w width in the "
-            "order of the array; auto goes by its shape, and reports it"
-        ),
-    )
+    axes: Axes = "auto"
     range: Literal["auto"] | Annotated[list[Coordinate], Field(min_length=2, max_length=2)] = Field(
         "auto",
         description=(
@@ -90,3 +94,10 @@ class ArrayFileSettings(ArrayLikeSettings):
         description="name of the array of test points, or none: dataset.test_size sets some aside",
     )
     y_test: str = Field("auto", description="name of the array of their labels, or none")
+
+
+class MemorySettings(ArrayLikeSettings):
+    """Of data that were given in Python."""
+
+    axes: Axes = "d"  # as `genbench.fit` sees them
+    digest: str = Field("", description="SHA-256 of the data, which genbench.fit computes")

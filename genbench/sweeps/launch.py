@@ -111,10 +111,10 @@ def failure_of(error: BaseException) -> UserError:
 
 
 def execute(
-    config: dict, folder: Path, registry: Registry, device: str | None = None
+    config: dict, folder: Path, registry: Registry, device: str | None = None, **options: Any
 ) -> "Trained | None":
     """Do `execution` alone, or with the other processes that torchrun started, which all run what
-    the first was given.
+    the first was given, but for the options.
     """
     from genbench.training.calls import alone
     from genbench.training.processes import joined
@@ -122,7 +122,7 @@ def execute(
 
     with joined():
         config, folder, device = same((config, folder, device))
-        return alone(execution(config, folder, registry, device=device))
+        return alone(execution(config, folder, registry, device=device, **options))
 
 
 def follow(registry: Registry) -> int:

@@ -20,7 +20,12 @@ class PipeSafeConsole(Console):
     """
 
     def __init__(self, **more: Any) -> None:
-        super().__init__(**{"highlight": False, "markup": False, "emoji": False, **more})
+        more = {"highlight": False, "markup": False, "emoji": False, **more}
+        super().__init__(**more)
+        if self.is_jupyter:
+            # Lines are text there like that of print, rather than one of a cell's outputs each,
+            # and no line is written over, which notebooks show wrongly.
+            super().__init__(**{"force_jupyter": False, "force_terminal": False, **more})
 
     @property  # type: ignore[misc]
     def file(self) -> CheckedOutput:  # type: ignore[override]

@@ -22,6 +22,7 @@ LAYERS = [
     {"models"},
     {"evaluation", "figures"},
     {"runs"},
+    {"notebook"},
     {"trained"},
     {"experiment"},
     {"report"},  # a sweep ends with one
