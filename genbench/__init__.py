@@ -23,8 +23,8 @@ __all__ = ["Trained", "fit", "load", "report", "sweep"]
 
 def __getattr__(name: str) -> Any:
     """Import torch only when something that needs it is used: the command line starts without."""
-    if name == "report":
-        return importlib.import_module("genbench.report")  # which can be called
+    if name in ("report", "sklearn"):  # packages, of which the first can be called
+        return importlib.import_module(f"genbench.{name}")
     if name in __all__:
         from genbench import api
 

@@ -22,7 +22,7 @@ from genbench.config.saved import recorded
 from genbench.data.arrays import in_memory
 from genbench.data.layout import ArrayLayout
 from genbench.data.loading import load_data
-from genbench.data.memory import MEMORY, given_digest
+from genbench.data.memory import IN_MEMORY_NAME, given_digest
 from genbench.data.types import RawDataset
 from genbench.experiment import load_run
 from genbench.report.command import write_all
@@ -175,11 +175,11 @@ def _settings(
         if any(part is not None for part in (y, X_test, y_test)):
             raise UserError("X", "is missing, and labels or test points are given", fix="give X")
         return named, None
-    if dataset not in (None, MEMORY):
+    if dataset not in (None, IN_MEMORY_NAME):
         raise UserError("dataset", "X is given already", dataset, "give X or a dataset")
     given = _given(X, y, X_test, y_test, named)
     axes = given.layout.axes if isinstance(given.layout, ArrayLayout) else "d"
-    facts = {"dataset": MEMORY, "dataset.axes": axes, "dataset.digest": given_digest(given)}
+    facts = {"dataset": IN_MEMORY_NAME, "dataset.axes": axes, "dataset.digest": given_digest(given)}
     return named | facts, given
 
 

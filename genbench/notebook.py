@@ -24,21 +24,21 @@ from genbench.utils.files import Unreadable, read_bytes
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDTH = 100  # columns of the results
-SHOWN = ("samples.png", "reconstructions.png")
-MOST_BYTES = 1 << 24  # of a picture
+RESULT_COLUMNS = 100  # columns of the results
+FIRST_PICTURES = ("samples.png", "reconstructions.png")
+LARGEST_PICTURE = 1 << 24  # of a picture
 
-Draw = Callable[[], torch.Tensor | None]
+DrawPicture = Callable[[], torch.Tensor | None]
 
 
-def pictures_of(model: Model, data: Data, epoch: int, part: str = "") -> dict[str, Draw]:
+def pictures_of(model: Model, data: Data, epoch: int, part: str = "") -> dict[str, DrawPicture]:
     """What draws each picture that this model has, by name; `part` is the data that it shows."""
     settings = model.settings
     title = f"{settings.model.name} on {data.name}"
     look = {"theme": settings.theme, "upscaling": settings.upscaling}
     renderer = FigureRenderer(data, settings.seed, title, part, **look)
     renderer.at(epoch)
-    found: dict[str, Draw] = {}
+    found: dict[str, DrawPicture] = {}
     for figure in FIGURES:
         if renderer.kind in figure.kinds and supports(model, *figure.needs):
             found[figure.name] = partial(figure.show, renderer, model)
@@ -49,7 +49,7 @@ def pictures_of(model: Model, data: Data, epoch: int, part: str = "") -> dict[st
     return found
 
 
-def drawn(pictures: dict[str, Draw], name: str) -> "Figure":
+def drawn(pictures: dict[str, DrawPicture], name: str) -> "Figure":
     """One of these pictures as a figure of matplotlib. UserError for a name that there is not."""
     with torch.no_grad():
         picture = pictures[name]() if name in pictures else None
@@ -63,18 +63,18 @@ def drawn(pictures: dict[str, Draw], name: str) -> "Figure":
 
 def as_html(title: str, folder: Path, metrics: dict[str, Any]) -> str:
     """What the console shows at the end of a run, and the pictures of samples."""
-    console = Console(file=io.StringIO(), width=WIDTH, record=True, force_jupyter=False)
+    console = Console(file=io.StringIO(), width=RESULT_COLUMNS, record=True, force_jupyter=False)
     look = f"tensorboard --logdir {folder.parent}"
     show_result(console, title, folder, metrics, headlines(), pictures_in(folder), look)
     text = html.escape(console.export_text())
-    images = [_image(folder / name) for name in SHOWN]
+    images = [_image(folder / name) for name in FIRST_PICTURES]
     return f'<pre style="white-space: pre-wrap">{text}</pre>{"".join(images)}'
 
 
 def _image(path: Path) -> str:
     """A picture as part of a page; nothing where it cannot be read."""
     try:
-        content = base64.b64encode(read_bytes(path, MOST_BYTES)).decode()
+        content = base64.b64encode(read_bytes(path, LARGEST_PICTURE)).decode()
     except (Unreadable, OSError):
         return ""
     source = f"data:image/png;base64,{content}"

@@ -143,6 +143,7 @@ def test_pictures_are_figures_by_name(wine):
     assert "squared_error" in page and page.startswith("<pre")
 
 
+@pytest.mark.extras  # as it draws two reports, which takes seconds
 def test_a_sweep_is_a_table_with_a_row_for_each_run(wine, tmp_path):
     x, y = wine
     chosen = {"model": ["vae", "pca"], "beta": [1, 2], "latent_dim": 2}
@@ -165,7 +166,8 @@ def test_a_sweep_is_a_table_with_a_row_for_each_run(wine, tmp_path):
         genbench.report("nowhere")
 
 
-def test_a_run_of_a_sweep_that_fails_says_why_and_the_others_go_on(wine, capsys):
+def test_a_run_of_a_sweep_that_fails_says_why_and_the_others_go_on(wine, capsys, monkeypatch):
+    monkeypatch.setattr("genbench.api.write_all", lambda *arguments, **more: None)
     x, _ = wine
     table = genbench.sweep(x, model="pca", latent_dim=[2, 500], epochs=1, device="cpu")
     assert table["state"].tolist() == ["done", "failed"]

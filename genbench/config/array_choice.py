@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from genbench.utils.array_files import StoredArray
 
 LOADER = "genbench.data.array_file.array_file"
-IN_MEMORY = "genbench.data.memory.memory"  # the loader of data that were given in Python
+IN_MEMORY = "genbench.data.memory.given_in_python"  # the loader of data that were given in Python
 ROLES = ("x", "y", "x_test", "y_test")
 # What files call them, whichever case the letters have.
 USUAL_NAMES = {

@@ -5,13 +5,13 @@ from genbench.data.types import RawDataset, Split
 from genbench.settings.datasets import MemorySettings
 from genbench.utils.errors import UserError
 
-MEMORY = "memory"  # the name of such data, as settings have it
+IN_MEMORY_NAME = "memory"  # the name of such data, as settings have it
 
 
-def memory(s: MemorySettings) -> RawDataset:
+def given_in_python(s: MemorySettings) -> RawDataset:
     """Raises UserError: such data are not in a file, so whoever needs them must give them again."""
     raise UserError(
-        f"dataset={MEMORY}",
+        f"dataset={IN_MEMORY_NAME}",
         "this run learnt from data that were given in Python, which no file holds",
         fix='give them again: genbench.load(RUN, X, y), or genbench.fit(X, y, folder="RUN")',
     )

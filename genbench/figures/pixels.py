@@ -6,7 +6,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-DPI = 100  # pixels of a picture in an inch of a figure
+PER_INCH = 100  # pixels of a picture in an inch of a figure
 
 
 class PixelFigure(Figure):
@@ -14,7 +14,7 @@ class PixelFigure(Figure):
 
     def __init__(self, picture: torch.Tensor) -> None:
         height, width = picture.shape[:2]
-        super().__init__(figsize=(width / DPI, height / DPI), dpi=DPI)
+        super().__init__(figsize=(width / PER_INCH, height / PER_INCH), dpi=PER_INCH)
         FigureCanvasAgg(self)
         axes = self.add_axes((0, 0, 1, 1))
         axes.imshow(picture.numpy(), interpolation="none", aspect="auto")

@@ -24,7 +24,7 @@ from genbench.utils.errors import UserError, report
 
 # What the numbers are called that come first, where runs have them.
 FIRST_NUMBERS = ("validation", "test")
-LEFT_OUT = ("cost.", "time.")  # most of which are measures, too
+NUMBERS_LEFT_OUT = ("cost.", "time.")  # most of which are measures, too
 Load = Callable[..., Any]
 
 
@@ -116,7 +116,7 @@ def _row(
     row = {"model": config["model"]["name"], **{n: _cell(v) for n, v in chosen.items()}}
     row["state"] = "failed" if failure else Record(place, config).state
     row |= {"reason": str(failure)} if failure else {}
-    numbers = {n: v for n, v in numbers_of(place).items() if not n.startswith(LEFT_OUT)}
+    numbers = {n: v for n, v in numbers_of(place).items() if not n.startswith(NUMBERS_LEFT_OUT)}
     first = [n for part in FIRST_NUMBERS for n in numbers if n.startswith(f"{part}.")]
     row |= {name: numbers[name] for name in [*first, *numbers]}
     return row | {"folder": str(place)}

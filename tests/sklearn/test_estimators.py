@@ -175,7 +175,7 @@ def test_a_pipeline_is_searched_and_kept(wine, tmp_path):
 
 def test_labels_of_any_kind_are_learnt_and_drawn(wine):
     x, y = wine[0], np.array(["a", "b", "c"])[wine[1]]
-    model = quick("CVAE", steps=300, lr=1e-2).fit(x, y)
+    model = quick("CVAE", steps=100, lr=2e-2).fit(x, y)
     assert [*model.classes_] == ["a", "b", "c"] and (model.predict(x) == y).mean() > 0.8
     assert model.sample(4, y="b").shape == (4, 13)
     assert model.inverse_transform(model.transform(x, y), y).shape == x.shape
