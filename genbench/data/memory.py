@@ -2,7 +2,7 @@
 
 from genbench.data.loading import points_digest
 from genbench.data.types import RawDataset, Split
-from genbench.settings.datasets import MemorySettings
+from genbench.settings.own_data import MemorySettings
 from genbench.utils.errors import UserError
 
 IN_MEMORY_NAME = "memory"  # the name of such data, as settings have it
