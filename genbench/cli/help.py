@@ -175,9 +175,8 @@ def _choice_page(group: str, choice: str, registry: Registry) -> str:
     objective, *sources = registry.about(f"{group}/{choice}") or [""]
     command = ["genbench", f"{group}={choice}", *_required(own)]
     usual = {s.name: usual_default(s.default, f"{group}={choice}", registry) for s in own}
-    plain = [replace(s, default=usual[s.name][0]) for s in own]
-    optional = [s for s in plain if not s.required]
-    sweep = next((_overrides(s, 3) for s in optional if len(_values(s)) > 1), [])
+    plain = [replace(s, default=usual[s.name][0]) for s in own if not s.required]
+    sweep = next((_overrides(s, 3) for s in plain if len(_values(s)) > 1), [])
     return "\n\n".join(
         [
             f"{group}={choice}",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from genbench.config.array_axes import KIND_OF_AXES, guessed_axes, require_axes
+from genbench.config.hub_kind import HUB_LOADER, kind_on_hub
 from genbench.utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -115,14 +116,16 @@ def _only_points(found: "Mapping[str, StoredArray]", names: dict[str, str], file
 
 
 def inferred_kind(loader: Any, values: Mapping[str, Any]) -> str | None:
-    """What the points are that these settings, by dotted name, take from a file of arrays or from
-    memory; None for other data and for a file that is not there.
+    """What kind of points these settings, by dotted name, take from memory, a file of arrays or
+    a dataset of Hugging Face; None for other data and for a file that is not there.
 
     UserError for a file that cannot be read.
     """
     if loader == IN_MEMORY:
         return KIND_OF_AXES.get(str(values.get("dataset.axes")), "images")
     path = values.get("dataset.path")
+    if loader == HUB_LOADER and isinstance(path, str):
+        return "vectors" if values.get("dataset.columns") else kind_on_hub(path)
     if loader != LOADER or not isinstance(path, str):
         return None
     file = Path(os.path.abspath(os.path.expanduser(path)))

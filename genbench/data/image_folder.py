@@ -14,6 +14,7 @@ from genbench.config.picture_layout import PictureLayout, picture_layout, requir
 from genbench.data.lazy import select
 from genbench.data.picture_sets import Pictures, described, read_pictures
 from genbench.data.pictures import Opener, Undecodable
+from genbench.data.summary import report_pictures
 from genbench.data.types import RawDataset
 from genbench.settings.picture_sets import ImageFolderSettings
 from genbench.utils.console import echo
@@ -75,7 +76,10 @@ def image_folder(s: ImageFolderSettings) -> RawDataset:
             f"warning: {path_below(folder, folder.parent)} in {folder.parent} is a link to a folder"
             " that was read already; skipped"
         )
-    return _labelled(read_pictures(FolderSource(layout.files, root), s), layout)
+    pictures = read_pictures(FolderSource(layout.files, root), s)
+    source = _labelled(pictures, layout)
+    report_pictures(root.resolve().name, pictures.how, source)
+    return source
 
 
 def _labelled(pictures: Pictures, layout: PictureLayout) -> RawDataset:

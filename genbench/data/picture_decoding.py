@@ -7,6 +7,7 @@ file is mostly work of Python, which only processes do at once.
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from multiprocessing import parent_process
 
 import torch
@@ -25,6 +26,7 @@ from genbench.utils.signals import check
 
 BYTES_AT_ONCE, FILES_AT_ONCE = 2**22, 64  # that a thread decodes before it hands them over
 MANY_PICTURES = 10_000  # for which starting processes pays, and keeping what was decoded
+BLOCKS_OF_A_ROUND = 8  # for each process
 IDLE_SECONDS = 2  # after which a process that has nothing to do ends
 
 
@@ -67,15 +69,17 @@ def _by_threads(
 
 
 def _by_processes(
-    blocks: Iterable[Sequence[Opener]], processes: int, form: PictureForm
+    blocks: Iterator[Sequence[Opener]], processes: int, form: PictureForm
 ) -> Iterator[Decoded]:
     # By joblib, whose processes do not import the user's script again.
     with parallel_config("loky", n_jobs=processes, idle_worker_timeout=IDLE_SECONDS):
-        pool = Parallel(return_as="generator", pre_dispatch=2 * processes, batch_size=1)
-        results = pool(delayed(decoded_in_process)(block, form) for block in blocks)
-        try:
-            for block in results:
-                check()
-                yield from block
-        finally:
-            results.close()
+        pool = Parallel(return_as="generator", batch_size=1)
+        # In rounds, because joblib goes on however many results wait for who reads them.
+        while some := [*islice(blocks, BLOCKS_OF_A_ROUND * processes)]:
+            results = pool(delayed(decoded_in_process)(block, form) for block in some)
+            try:
+                for block in results:
+                    check()
+                    yield from block
+            finally:
+                results.close()

@@ -69,12 +69,14 @@ class Pictures(NamedTuple):
     scale  what they are multiplied by to be from 0 to 1
     bad    positions of what is no picture, with its name and the reason
     facts  of the source
+    how    what was done with their sizes and values, for the line that reports it
     """
 
     x: Values
     scale: float
     bad: dict[int, str]
     facts: Mapping[str, Any]
+    how: tuple[str, ...]
 
 
 class _Read(NamedTuple):
@@ -86,7 +88,7 @@ class _Read(NamedTuple):
 
 
 def read_pictures(source: PictureSource, s: PictureSettings) -> Pictures:
-    """All pictures of a source in one size, which is reported if it is not their own.
+    """All pictures of a source in one size.
 
     Raises UserError for pictures that cannot be read unless `skip_bad` leaves them out, and for
     pictures of several sizes where `resize` is null.
@@ -105,25 +107,26 @@ def read_pictures(source: PictureSource, s: PictureSettings) -> Pictures:
     if found.bad:
         shown = in_short([*found.bad.values()], count)
         echo(f"warning: {shown}; left out, as dataset.skip_bad=true says")
-    _report_levels(found.ends, s)
+    if found.ends is None and s.levels != "auto":
+        echo("warning: dataset.levels has no effect: none of the pictures has 16 bits")
     most = 255 if found.ends is None else _span(_levels(found.ends, s))
-    return Pictures(x, 1 / most, found.bad, found.facts)
+    how = (*_stretched(seen, form), *_range_of_levels(found.ends, s))
+    return Pictures(x, 1 / most, found.bad, found.facts, how)
 
 
 def _size(seen: Expected, s: PictureSettings) -> PixelSize | None:
     """The size to give to all pictures; None leaves them as they are."""
     if not is_auto(s.resize):
         return None if s.resize is None else (s.resize[0], s.resize[1])
-    size = inferred_size(seen.sizes)
-    if size is not None and {*seen.sizes} != {size}:
-        heights, widths = (sorted({side[axis] for side in seen.sizes}) for axis in (0, 1))
-        shown = f"{_range(heights)} pixels high and {_range(widths)} wide"
-        height, width = size
-        echo(
-            f"pictures are {shown}: stretched to {height}x{width};"
-            " dataset.resize=[HEIGHT,WIDTH] sets another size"
-        )
-    return size
+    return inferred_size(seen.sizes)
+
+
+def _stretched(seen: Expected, form: PictureForm) -> list[str]:
+    """That pictures were stretched, and from which sizes, if they were."""
+    if form.size is None or {*seen.sizes} == {form.size}:
+        return []
+    heights, widths = (sorted({side[axis] for side in seen.sizes}) for axis in (0, 1))
+    return [f"stretched from {_range(heights)} x {_range(widths)} pixels (dataset.resize)"]
 
 
 def _range(sides: list[int]) -> str:
@@ -235,14 +238,9 @@ def _span(levels: Ends) -> int:
     return levels.high - levels.low
 
 
-def _report_levels(ends: Ends | None, s: PictureSettings) -> None:
+def _range_of_levels(ends: Ends | None, s: PictureSettings) -> list[str]:
+    """Which values of 16-bit pictures are black and white."""
     if ends is None:
-        if s.levels != "auto":
-            echo("warning: dataset.levels has no effect: none of the pictures has 16 bits")
-    elif s.levels == "auto":
-        low, high = _levels(ends, s)
-        echo(
-            f"16-bit pictures: {low} is black and {high} is white, the least and the largest value,"
-            f" and all {high - low + 1:,} levels are kept;"
-            f" dataset.levels=[{DEPTH[0]},{DEPTH[1]}] keeps the whole range"
-        )
+        return []
+    low, high = _levels(ends, s)
+    return [f"16 bits from {low} (black) to {high} (white) (dataset.levels)"]

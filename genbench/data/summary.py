@@ -1,5 +1,6 @@
 """One line about data that a user gave: what was inferred of them, and what says otherwise."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from genbench.config.array_axes import named_axes
@@ -58,3 +59,17 @@ def report_arrays(s: ArrayFileSettings, chosen: Chosen, source: RawDataset) -> N
     likelihood = "gaussian" if standardizes(s, spec) else usual_likelihood(spec)
     network = NETWORKS_OF_KINDS[layout.kind]
     echo(f"{Path(s.path).name}: {', '.join(words)}; {likelihood} likelihood, network={network}")
+
+
+def report_pictures(place: str, how: Sequence[str], source: RawDataset) -> None:
+    """Print what was inferred of pictures in a place; `how` as in `Pictures`."""
+    spec = DataSpec(source.x.shape[1:], source.unit, source.trials)
+    channels, height, width = spec.shape
+    count = len(source.x) + (0 if source.test_x is None else len(source.test_x))
+    mode = "grey" if channels == 1 else "colour"
+    words = [f"{count:,} {mode} pictures of {height}x{width}", *how]
+    words.append(f"{round(1 / source.scale) + 1:,} levels")
+    classes = "no classes" if source.y is None else f"{len(source.y.unique()):,} classes"
+    words.append(classes)
+    likelihood, network = usual_likelihood(spec), NETWORKS_OF_KINDS["images"]
+    echo(f"{place}: {', '.join(words)}; {likelihood} likelihood, network={network}")

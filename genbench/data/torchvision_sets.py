@@ -14,6 +14,7 @@ from genbench.data.downloads import cache_folder, exclusive
 from genbench.data.lazy import select
 from genbench.data.picture_sets import described, read_pictures
 from genbench.data.pictures import Opener, Undecodable
+from genbench.data.summary import report_pictures
 from genbench.data.types import RawDataset
 from genbench.data.vision import torchvision_datasets
 from genbench.settings.picture_sets import TorchvisionSettings
@@ -130,9 +131,9 @@ def torchvision(s: TorchvisionSettings) -> RawDataset:
     folder = Path(s.root) if s.root else cache_folder() / "torchvision" / s.path
     given = [arguments for arguments in parts if arguments is not None]
     read = _read(s, folder, given)
-    source = _Items(s.path, folder, read)
-    pictures = read_pictures(source, s)
-    kept = [i for i in range(len(source.places)) if i not in pictures.bad]
+    items = _Items(s.path, folder, read)
+    pictures = read_pictures(items, s)
+    kept = [i for i in range(len(items.places)) if i not in pictures.bad]
     y = torch.tensor(pictures.facts["labels"])[kept]
     sizes = {}
     names = [name for name, arguments in parts._asdict().items() if arguments is not None]
@@ -143,7 +144,7 @@ def torchvision(s: TorchvisionSettings) -> RawDataset:
     validation = sizes.get("validation", 0)
     n = sizes["train"] + validation
     has_test = "test" in sizes
-    return RawDataset(
+    source = RawDataset(
         select(pictures.x, slice(n)),
         y[:n],
         select(pictures.x, slice(n, None)) if has_test else None,
@@ -154,6 +155,8 @@ def torchvision(s: TorchvisionSettings) -> RawDataset:
         skipped=tuple(pictures.bad.values()),
         validation=validation,
     )
+    report_pictures(s.path, pictures.how, source)
+    return source
 
 
 def _read(s: TorchvisionSettings, folder: Path, parts: list[Arguments]) -> list[Any]:

@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from genbench.settings.datasets import (
+    DataKind,
     HeightAndWidth,
     ImageSettings,
     TestSize,
     TestSizeSettings,
     ValSize,
 )
-from genbench.settings.fields import AUTO, TO_BE_NAMED, AlsoCalled, Auto, Folder
+from genbench.settings.fields import AUTO, TO_BE_NAMED, AlsoCalled, Auto, Folder, FolderOrName
 from genbench.utils.errors import UserError
 
 DSPRITES_FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
@@ -138,6 +139,37 @@ class TorchvisionSettings(PictureSettings):
         None,
         description=(
             "the folder that torchvision calls root; null is a cache folder, filled on first use"
+        ),
+    )
+    val_size: ValSize = "auto"
+
+
+class HuggingFaceSettings(PictureSettings):
+    """Of datasets of Hugging Face."""
+
+    kind: DataKind | None = None  # the dataset says it
+    path: FolderOrName = Field(
+        TO_BE_NAMED,
+        description=(
+            "name on the Hub, or your folder: saved to disk by the library, or of parquet files, "
+            "tables or pictures"
+        ),
+    )
+    config: str | None = Field(None, description="which of its configurations, if it has several")
+    image: str = Field("auto", description="column of the images; auto is the first one")
+    label: str = Field(
+        "auto",
+        description="column of the classes; auto takes one that is plain; none has no classes",
+    )
+    columns: list[str] | None = Field(
+        None,
+        description="columns of numbers that points consist of; null is all, if there is no image",
+    )
+    standardize: bool | Literal["auto"] = Field(
+        "auto",
+        description=(
+            "train on values of mean 0 and standard deviation 1, as for tables; auto leaves images "
+            "alone"
         ),
     )
     val_size: ValSize = "auto"

@@ -151,7 +151,10 @@ def test_pictures_of_a_set_of_torchvision_are_prepared_once(tmp_path, monkeypatc
             picture = np.full((20 + i % 3, 20, 3), 100 * k + i, np.uint8)
             Image.fromarray(picture).save(tmp_path / "eurosat" / "2750" / name / f"{i:02}.png")
     first, second = (loaded("torchvision", tmp_path, path="EuroSAT") for _ in range(2))
-    assert capsys.readouterr().out.count("preparing 20 pictures once") == 1
+    said = capsys.readouterr().out
+    assert said.count("preparing 20 pictures once") == 1
+    line = "EuroSAT: 20 colour pictures of 20x20, stretched from 20 to 22 x 20 pixels"
+    assert said.count(f"{line} (dataset.resize), 256 levels, 2 classes; bernoulli") == 2
     assert first.digest == second.digest and second.names == ("Forest", "River")
     assert second.spec.shape == (3, 20, 20) and len(second.splits["test"]) == 4
     for split in second.splits.values():
