@@ -190,7 +190,8 @@ def _require_not_almost_numbers(seen: pd.Series, key: str) -> None:
     if len(bad) and len(bad) < len(seen) / 2:
         what = f"column '{seen.name}' has numbers in {len(seen) - len(bad):,} rows, but in row"
         what = f"{what} {bad.index[0]}, counted from 0, the text '{plain(str(bad.iloc[0]))}'"
-        raise UserError(key, what, fix=f"correct it, or leave out 'dataset.drop=[{seen.name}]'")
+        fix = f"correct it, or leave the column out: 'dataset.drop=[{seen.name}]'"
+        raise UserError(key, what, fix=fix)
 
 
 def numeric(values: pd.Series) -> np.ndarray:

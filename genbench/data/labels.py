@@ -78,6 +78,8 @@ def _flat(y: Any, key: str) -> pd.Series:
     if isinstance(y, pd.Series):
         return y.reset_index(drop=True)
     values = y.cpu().numpy() if isinstance(y, torch.Tensor) else np.asarray(y)
+    if values.dtype.kind == "S":  # as HDF5 and old NumPy files hold text
+        values = np.char.decode(values, "utf-8", "replace")
     if values.ndim == 2 and values.shape[1] > 1 and _is_one_hot(values):
         values = values.argmax(1)
     if values.ndim == 2 and values.shape[1] == 1:

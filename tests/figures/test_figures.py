@@ -281,6 +281,18 @@ def test_data_of_any_size_are_drawn(scale, offset):
     assert all(len(picture.flatten(0, 1).unique(dim=0)) > 2 for picture in drawn)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_signals_are_drawn_as_lines(channels):
+    x = torch.randn(5, channels, 40)
+    captions = [f"${i}" for i in range(5)]
+    for picture in (
+        waves.waves(x, PAGE, captions),
+        waves.waves(x, PAGE, again=x + 1),
+        waves.fans(x[:, None].expand(-1, 3, -1, -1), PAGE, captions),
+    ):
+        assert len(picture.flatten(0, 1).unique(dim=0)) > 2
+
+
 def test_a_density_too_narrow_for_the_mesh_is_drawn():
     area = plane.Plane(torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
     assert not area.relative(lambda x: torch.full((len(x),), -torch.inf)).any()

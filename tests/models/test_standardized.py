@@ -45,6 +45,14 @@ def table():
     return data(x), data(x * UNITS + OFFSETS)
 
 
+def test_a_signal_is_standardized_by_channel():
+    x = torch.randn(50, 2, 30, generator=generator(5)) * torch.tensor([[2.0], [1e4]]) + 7
+    mean, deviation = moments_of(RawDataset(x, None, None, None, unit=False))
+    each = x.transpose(0, 1).flatten(1).double()
+    torch.testing.assert_close(mean, each.mean(1)[:, None].expand(2, 30))
+    torch.testing.assert_close(deviation, each.std(1, correction=0)[:, None].expand(2, 30))
+
+
 def trained(config, data):
     model = built(config, data)
     fit_model(model, data, Nowhere(), typed(config))

@@ -67,6 +67,16 @@ def test_images_too_small_to_halve_have_the_fully_connected_layer_alone(side):
         networks.encoder((9,), 3, s)
 
 
+@pytest.mark.parametrize(("length", "layers"), [(7, 0), (15, 0), (16, 1), (97, 2), (260, 3)])
+def test_signals_are_quartered_and_come_back_in_their_length(length, layers):
+    s = NetworkSettings.from_checked(USUAL | {"network": "conv"})
+    encoder, decoder = networks.encoder((2, length), 3, s), networks.decoder(3, (2, length), s)
+    halvings = [layer for layer in encoder if isinstance(layer, torch.nn.Conv1d)]
+    assert len(halvings) == layers
+    z = encoder(torch.zeros(4, 2, length))
+    assert z.shape == (4, 3) and decoder(z).shape == (4, 2, length)
+
+
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 def test_initial_weights_have_the_standard_deviation_that_is_asked_for(network):
     s = NetworkSettings.from_checked(
