@@ -20,6 +20,7 @@ from genbench.figures import (
     samples,
     vectors,
     visualizations,
+    waves,
 )
 from genbench.figures import images as pictures
 from genbench.figures.canvas import CLASSES, DARK, MARGIN, THEMES, Canvas, Page
