@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from genbench.data.types import Split
-from genbench.figures import images, vectors
-from genbench.figures.reconstructions import standard_units
+from genbench.figures import images
+from genbench.figures.reconstructions import draw_profiles
 from genbench.figures.samples import draw_samples
 from genbench.figures.scene import Scene
-from genbench.model import supports
+from genbench.model import Model, supports
 from genbench.trained import Trained
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -24,7 +24,8 @@ SCALE_POINTS = 2000  # points that the scale of codes and values is estimated fr
 SIDE = 320  # pixels of the longer side of one image
 REACH = 3.0  # standard deviations of a code on either side of its mean
 LARGEST_SAMPLE = 400  # points at once
-POINTS_IN_THE_PLANE = 2000  # that are drawn instead of 64 images
+SAMPLES = {"images": 64, "signals": 24, "vectors": 500}  # in a picture, by the kind of the data
+OTHER_SAMPLES = 1000
 
 
 class Latent(NamedTuple):
@@ -76,14 +77,23 @@ class Explorer:
         if self._codes is None:
             model = self.trained.model
             if self.can("encode"):
-                points = self.data.train.spread(SCALE_POINTS)
-                y = points.y if model.conditional else None
-                self._codes = self.trained.encode(points.values().cpu(), y=y)
+                self._codes = self._encoded(self.data.train.spread(SCALE_POINTS))
             else:
                 rng = generator(0, "app", device=model.device)
                 with torch.no_grad():
                     self._codes = model.codes(SCALE_POINTS, rng).cpu()
         return self._codes
+
+    @torch.no_grad()
+    def _encoded(self, points: Split) -> torch.Tensor:
+        return self.trained.model.conditioned_on(points.y).encode(points.values()).cpu()
+
+    def _given(self, label: int | None) -> Model:
+        """The model, of this class if one is chosen."""
+        model = self.trained.model
+        return model.conditioned_on(
+            None if label is None else torch.tensor([label]).to(model.device)
+        )
 
     @property
     def has_latent_space(self) -> bool:
@@ -108,23 +118,27 @@ class Explorer:
         if where == "mean":
             return self.codes.mean(0).tolist()
         if where == "point":
-            point = self._test_point(seed)
-            y = point.y if self.trained.model.conditional else None
-            return self.trained.encode(point.values().cpu(), y=y)[0].tolist()
+            return self._encoded(self._test_point(seed))[0].tolist()
         place = torch.randint(len(self.codes), (1,), generator=generator(seed, "app"))
         return self.codes[place[0]].tolist()
 
+    @torch.no_grad()
     def decoded(self, code: list[float], label: int | None = None) -> "Picture":
         """The picture of the point of a code."""
-        point = self.trained.decode([code], y=label)
-        return self.picture(point)
+        z = torch.tensor([code], device=self.trained.model.device)
+        return self.picture(self._given(label).decode(z))
 
     # --- samples and drawings ---------------------------------------------------------------------
 
+    @torch.no_grad()
     def sampled(self, n: int, seed: int, label: int | None = None) -> "Picture":
-        """The picture of samples; in the plane, of many more."""
-        n = max(1, min(n, LARGEST_SAMPLE)) if self.is_of_images else POINTS_IN_THE_PLANE
-        samples = self.trained.sample(n, seed, y=label)
+        """The picture of samples, the same as from Python with this seed: n images, or as many
+        other points as a picture shows.
+        """
+        kind = self.scene.kind
+        n = max(1, min(n, LARGEST_SAMPLE)) if kind == "images" else SAMPLES.get(kind, OTHER_SAMPLES)
+        rng = generator(seed, "sample", device=self.trained.model.device)
+        samples = self._given(label).sample(n, rng)
         of = "" if label is None else f" of class {self.data.called(label)}"
         drawn = draw_samples(self.scene, samples, of)
         assert drawn is not None  # there is a picture of points of every shape
@@ -155,6 +169,7 @@ class Explorer:
         low, high = self.value_range()
         return torch.from_numpy(low + (high - low) * small)[None]
 
+    @torch.no_grad()
     def reconstructed(
         self, point: torch.Tensor, noise: float, label: int | None = None
     ) -> tuple["Picture", "Picture"]:
@@ -162,7 +177,8 @@ class Explorer:
         low, high = self.value_range()
         drawn = torch.randn(point.shape, generator=generator(0, "app noise"))
         noisy = (point + noise * (high - low) * drawn).clamp(low, high)
-        again = self.trained.decode(self.trained.encode(noisy, y=label), y=label)
+        given = self._given(label)
+        again = given.decode(given.encode(noisy.to(given.device)))
         return self.picture(noisy, "nearest"), self.picture(again, "nearest")
 
     def test_point(self, place: int) -> torch.Tensor:
@@ -188,13 +204,12 @@ class Explorer:
             shares = (point - low) / (high - low)
             colours = images.paint(shares, False, zoom, upscaling or self.scene.upscaling)
             return _pillow(images.as_bytes(colours[0]))
-        if self.scene.kind in ("plane", "line"):
+        if self.scene.kind == "vectors":
+            drawn = draw_profiles(self.scene, self.scene.page("decoded"), {"decoded": point})
+        else:
             drawn = draw_samples(self.scene, point)
-            assert drawn is not None
-            return _pillow(drawn.numpy())
-        page = self.scene.page("in standard deviations from the mean of the data")
-        units = standard_units(self.scene, point.to(self.scene.held_out.device)).flatten(1)
-        return _pillow(vectors.profiles({"decoded": units}, page, columns=1).numpy())
+        assert drawn is not None
+        return _pillow(drawn.numpy())
 
 
 def _latent(place: int, mean: float, spread: float) -> Latent:
