@@ -25,6 +25,7 @@ from genbench.data.loading import load_data
 from genbench.data.memory import IN_MEMORY_NAME, given_digest
 from genbench.data.types import RawDataset
 from genbench.experiment import load_run
+from genbench.export.stored import load_without_data
 from genbench.report.command import write_all
 from genbench.runs.directory import Record
 from genbench.runs.progress import Display
@@ -96,12 +97,15 @@ def load(
 ) -> Trained:
     """The trained model of a finished run's folder, on a device of this machine.
 
-    A run on data that were given to `fit` needs them again, as no file holds them.
+    No file holds data that were given to `fit`. Give them again to have results in their form, and
+    pictures; without them the model takes and returns tensors of what it sees.
     """
     registry = _registry(config_dir)
     registry.let_import()
     config = recorded(Path(folder), registry)
     given = None
+    if X is None and config["dataset"]["name"] == IN_MEMORY_NAME:
+        return load_without_data(config, Path(folder), device)
     if X is not None:
         of = config["dataset"]
         chosen = {f"dataset.{n}": of[n] for n in ("axes", "range", "standardize") if n in of}

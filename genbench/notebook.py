@@ -33,6 +33,9 @@ DrawPicture = Callable[[], torch.Tensor | None]
 
 def pictures_of(model: Model, data: Data, epoch: int, part: str = "") -> dict[str, DrawPicture]:
     """What draws each picture that this model has, by name; `part` is the data that it shows."""
+    if not data.splits:
+        fix = "give them again: genbench.load(RUN, X, y)"
+        raise UserError("plot", "a picture shows data, and these are not at hand", fix=fix)
     settings = model.settings
     title = f"{settings.model.name} on {data.name}"
     look = {"theme": settings.theme, "upscaling": settings.upscaling}

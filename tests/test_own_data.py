@@ -57,8 +57,11 @@ def test_a_run_is_loaded_and_resumed_with_the_same_data_only(wine, command):
         genbench.fit(x, y, model="pca", folder="run", **SMALL),
     ):
         pd.testing.assert_frame_equal(again.encode(x), trained.encode(x))
-    with pytest.raises(ValueError, match="given in Python, which no file holds; fix: give them"):
-        genbench.load("run")
+    bare = genbench.load("run")  # without the data, and so without their form
+    points = trained.data.layout.points(x)
+    np.testing.assert_array_equal(bare.encode(points).numpy(), trained.encode(x))
+    with pytest.raises(ValueError, match="these are not at hand; fix: give them again"):
+        bare.plot("samples")
     with pytest.raises(ValueError, match="X: these are not the data that the run in run"):
         genbench.load("run", x + 1, y)
     with pytest.raises(ValueError, match="folder: run holds a run on other data"):

@@ -24,7 +24,9 @@ def identity(model: Model, data: Data) -> dict[str, Any]:
     about: dict[str, Any] = {"abilities": abilities}
     if "sample" in abilities:
         about["sampler"] = model.sampler
-    known = {"digest": data.digest, "point": data.spec._asdict(), "labels": list(data.names)}
+    shape, absent = list(data.spec.shape), list(data.spec.absent)  # as JSON gives them back
+    point = data.spec._asdict() | {"shape": shape, "absent": absent}
+    known = {"digest": data.digest, "point": point, "labels": list(data.names)}
     if isinstance(data.layout, Columns):
         known["features"] = data.layout.features
     return {"data": known, "model": about, "remarks": model.warnings()}
