@@ -16,6 +16,7 @@ from genbench.data.summary import report_arrays
 from genbench.data.types import RawDataset
 from genbench.settings.own_data import ArrayFileSettings
 from genbench.utils.array_files import StoredArray
+from genbench.utils.errors import UserError
 
 
 def array_file(s: ArrayFileSettings) -> RawDataset:
@@ -25,6 +26,9 @@ def array_file(s: ArrayFileSettings) -> RawDataset:
     """
     file = Path(s.path)
     chosen = chosen_arrays(file, {role: getattr(s, role) for role in ROLES}, s.axes)
+    if s.range != "auto" and chosen.kind != "images":
+        what = f"has no effect on {chosen.kind}"
+        raise UserError("dataset.range", what, s.range, "leave it out, or name dataset.axes")
     found = {role: _values(role, chosen, file) for role in ("x", "x_test")}
     labels = {role: chosen.arrays[role].read() for role in ("y", "y_test") if role in chosen.arrays}
     x = found["x"]

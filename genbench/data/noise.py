@@ -17,6 +17,10 @@ def requested_noise(source: RawDataset, s: DatasetSettings) -> Noise | None:
     """The noise that the settings ask for; UserError if the data cannot have it."""
     if not isinstance(s, ImageSettings):
         return None
+    asked = "binarize" if s.binarize != "none" else "dequantize" if s.dequantize else None
+    if asked is not None and not source.unit:  # as arrays may be
+        what = "needs values in [0, 1], as images have them"
+        raise UserError(f"dataset.{asked}", what, getattr(s, asked), "leave it out")
     if s.binarize != "none":
         return Noise("binarize", "static", source.scale, binary, trials=1)
     if s.dequantize:

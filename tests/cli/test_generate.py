@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -548,3 +549,28 @@ STOP = object()
 def stop():
     """What `check` does once the program is asked to stop."""
     raise signals.Interrupted(signal.SIGTERM)
+
+
+def test_points_of_a_table_are_written_as_the_table_that_they_came_from(
+    finished, genbench, tmp_path
+):
+    rng = np.random.default_rng(0)
+    given = pd.DataFrame(rng.random((60, 2)), columns=["size (cm)", "weight"])
+    given = given.assign(count=rng.integers(0, 9, 60), kind=[*"abc"] * 20, label=[0, 1] * 30)
+    given.to_csv(tmp_path / "t.csv", index=False)
+    folder = finished(
+        "pca", "evaluation=none", f"dataset.path={tmp_path / 't.csv'}", dataset="table"
+    )
+    genbench("sample", str(folder), "n=7", f"to={tmp_path / 'new.csv'}")
+    samples = pd.read_csv(tmp_path / "new.csv")
+    columns = given.drop(columns="label")
+    assert len(samples) == 7 and (samples.dtypes == columns.dtypes).all()
+    assert set(samples["kind"]) <= set("abc")
+    genbench("reconstruct", str(folder), "n=5", f"to={tmp_path / 'again.tsv'}")
+    again = pd.read_csv(tmp_path / "again.tsv", sep="\t")
+    assert list(again.columns) == list(given.columns)
+    done = genbench("sample", str(folder), f"to={tmp_path / 'new.csv'}", "seed=1")
+    assert done.returncode == 2 and "is another file" in done.stderr
+    images = finished("pca", "evaluation=none")
+    done = genbench("sample", str(images), f"to={tmp_path / 'x.csv'}")
+    assert "the data of this run are no table" in done.stderr

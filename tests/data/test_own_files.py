@@ -170,6 +170,20 @@ def test_arrays_that_stay_in_their_file_are_the_same_data(name, tmp_path, monkey
         assert torch.equal(split.values(), in_file.splits[part].values())
 
 
+def test_settings_of_images_are_refused_for_other_arrays(tmp_path):
+    arrays(tmp_path)
+    for settings in ({"binarize": "static"}, {"dequantize": "true"}, {"range": "[0,2]"}):
+        (name,) = settings
+        with pytest.raises(UserError, match=f"dataset.{name}: "):
+            load("array", tmp_path / "v.npy", **settings)
+
+
+def test_a_column_that_single_precision_rounds_is_warned_of(tmp_path, capsys):
+    frame().assign(a=1e9 + X[:, 0]).to_csv(tmp_path / "t.csv", index=False)
+    load("table", tmp_path / "t.csv")
+    assert "warning: column 'a' has values of 1e+09" in capsys.readouterr().out
+
+
 def test_a_model_sees_standardized_values_unless_they_are_images_or_binary(tmp_path):
     arrays(tmp_path)
     np.save(tmp_path / "b.npy", RNG.random((30, 4)) > 0.5)
