@@ -11,7 +11,7 @@ from genbench.config.choice_files import GROUPS
 from genbench.config.data_folders import require_not_in_memory
 from genbench.config.registry import Registry
 from genbench.config.saved import given, options, recorded, require_once
-from genbench.runs.compatibility import LENGTH
+from genbench.runs.compatibility import LENGTH, WATCHING
 from genbench.runs.directory import Record, read_metrics
 from genbench.runs.sweep_summary import is_sweep
 from genbench.settings.commands import (
@@ -58,10 +58,13 @@ def _resume(words: list[str], registry: Registry) -> int:
     config = recorded(folder, registry)
     for change in changes:
         key, _, value = change.partition("=")
+        if key in WATCHING:
+            config[key] = registry.shared()[key].check(given(key, value), {})
+            continue
         if key not in LENGTH or key not in config:
             raise UserError(
                 key,
-                "only epochs, steps or device may change when a run is resumed",
+                "only epochs, steps, device or logger may change when a run is resumed",
                 change,
                 "start a new run",
             )

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from genbench.config.choice_files import PLACES
 
 # Settings that say where and how a run is computed, watched and drawn.
-UNNAMED = ("device", "evaluation", "draw_every", "save_every", "theme", "upscaling")
+UNNAMED = ("device", "evaluation", "draw_every", "save_every", "theme", "upscaling", "logger")
 
 
 def run_name(

@@ -22,6 +22,8 @@ from genbench.utils.files import Unreadable, parse_yaml, read_yaml
 from genbench.utils.schema import CONFIG
 from genbench.utils.text import quoted
 
+ADDED = ("logger",)  # settings that runs of earlier versions lack
+
 
 def recorded(folder: Path, registry: Registry, settings: dict | None = None) -> dict:
     """The checked config of a run that its directory holds. UserError if it is lost or damaged, or
@@ -30,6 +32,8 @@ def recorded(folder: Path, registry: Registry, settings: dict | None = None) -> 
     `settings` are what `read_settings` returns, where the caller has read them already.
     """
     config, file = copy.deepcopy(settings or read_settings(folder)), folder / "config.yaml"
+    for name in ADDED:
+        config.setdefault(name, registry.shared()[name].default)
     for group in GROUPS:
         choice = config[group]["name"]
         if choice not in registry.names(group):

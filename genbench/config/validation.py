@@ -143,7 +143,7 @@ ASIDE = (
         "theme",
         "upscaling",
     ),
-    *("evaluation", "dataset.digest", *PLACES, *FIXED),
+    *("evaluation", "logger", "dataset.digest", *PLACES, *FIXED),
 )
 
 

@@ -82,7 +82,8 @@ def export(config: dict, folder: Path, options: ExportOptions, registry: Registr
         echo(line)
     if refused:
         what = "; ".join(f"{name}: {why}" for name, why in refused.items())
-        raise UserError("export", f"leaves out {what}", code=1)
+        fix = "the other files are there; formats=[safetensors,card,samples] needs no program"
+        raise UserError("export", f"leaves out {what}", fix=fix, code=1)
     return 0
 
 

@@ -17,6 +17,8 @@ from genbench.utils.imports import optional
 
 TOLERANCE = 1e-5  # of a result, relative to its largest value where that is above 1
 
+OTHER_FORMAT = "another format, such as formats=safetensors"
+
 RunFunction = Callable[[Sequence[torch.Tensor]], Any]
 
 
@@ -87,14 +89,15 @@ def difference(name: str, run: RunFunction, examples: Sequence[Example]) -> floa
         got = np.asarray(run(example.inputs), dtype=np.float64)
         if got.shape != expected.shape:
             what = f"returns an array {list(got.shape)}, and the model {list(expected.shape)}"
-            raise UserError(name, what, code=1)
+            raise UserError(name, what, fix=OTHER_FORMAT, code=1)
         both_finite = np.isfinite(expected) & np.isfinite(got)
         same = (expected == got) | (np.isnan(expected) & np.isnan(got)) | both_finite
         apart = np.abs(expected - got, where=both_finite, out=np.zeros_like(got))
         scale = max(1.0, np.abs(expected, where=both_finite, out=np.zeros_like(got)).max(initial=0))
         off = float(apart.max(initial=0.0) / scale) if same.all() else float("inf")
         if off > TOLERANCE:
-            raise UserError(name, f"differs from the model by {off:.1e}", code=1)
+            what = f"differs from the model by {off:.1e}"
+            raise UserError(name, what, fix=OTHER_FORMAT, code=1)
         largest = max(largest, off)
     return largest
 

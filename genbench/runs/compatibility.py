@@ -8,6 +8,7 @@ from genbench.utils.errors import UserError
 from genbench.utils.text import counted
 
 LENGTH = ("epochs", "steps")  # the settings that may grow
+WATCHING = ("logger",)  # what may change, as no result depends on it
 LENGTH_FREE = ("constant", "stages")  # schedules that do not depend on the length of the run
 
 
@@ -27,7 +28,7 @@ def require_same(before: dict, now: dict, length: dict) -> None:
             raise UserError(group, what, f"{group}={new}", fix)
     for name in sorted(a.keys() | b.keys()):
         old, new = a.get(name), b.get(name)
-        if old == new:
+        if old == new or name in WATCHING:
             continue
         if name in FIXED or name not in b or name not in a:
             origin = "was started by another version of genbench or its configs, or was changed"

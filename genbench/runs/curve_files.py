@@ -1,4 +1,4 @@
-"""The curves of a run as it writes them: metrics.jsonl and TensorBoard, with the same points."""
+"""The curves of a run as it writes them: metrics.jsonl and its loggers, with the same points."""
 
 import json
 import os
@@ -9,35 +9,38 @@ from typing import Any
 from genbench.config.validation import ASIDE
 from genbench.config.values import flatten
 from genbench.runs.curves import read_points
-from genbench.runs.directory import EVENTS
-from genbench.runs.optional_writes import OptionalWrites
+from genbench.runs.loggers.group import LoggerGroup
+from genbench.runs.loggers.interface import LoggedRun
 from genbench.runs.summary import conditions, parts_of
-from genbench.runs.tensorboard import Events
 from genbench.utils.errors import plain
 from genbench.utils.files import AppendOnlyFile, Unreadable, finite, kind, set_aside, sync, write
 from genbench.utils.text import counted
 
-CHARTED = ("train", "validation")  # parts of the data that share a chart
-
 
 class CurveFiles:
-    """Appends points to metrics.jsonl, which a run needs, and to TensorBoard, which it does not."""
+    """Appends points to metrics.jsonl, which a run needs, and to loggers, which it does not."""
 
     def __init__(
-        self, folder: Path, config: dict, optional: OptionalWrites, echo: Callable[[str], None]
+        self, folder: Path, config: dict, loggers: list[str], echo: Callable[[str], None]
     ) -> None:
-        self.folder, self.config, self.optional, self.echo = folder, config, optional, echo
+        """`loggers` are names of loggers; `echo` writes a line for the user."""
+        self.folder, self.echo = folder, echo
         self.epoch = 0  # of the newest point
         self.lines: list[str] = []  # of metrics.jsonl
-        self.is_open = False  # whether `rewind` has set the next two
+        self.is_open = False  # whether `rewind` has opened the files
         self.file: AppendOnlyFile  # metrics.jsonl
-        self.events: Events
-        self._previous_mark: dict | None = None  # of the event file before the newest point
+        self.loggers = LoggerGroup(loggers, _logged_run(folder, config), echo)
+        self._previous_mark: dict | None = None  # of the loggers before the newest point
+
+    @property
+    def points(self) -> list[dict]:
+        """All points so far."""
+        return [json.loads(line) for line in self.lines]
 
     def rewind(self, epoch: int, mark: dict | None) -> None:
-        """Open both files and drop the points after `epoch`, so that each point occurs once.
+        """Open everything and drop the points after `epoch`, so that each point occurs once.
 
-        `mark` says how far the event file reached then. A damaged event file is drawn again from
+        `mark` says how far the loggers had come then. A logger that lacks points gets them from
         metrics.jsonl.
         """
         path, self.epoch = self.folder / "metrics.jsonl", epoch
@@ -54,63 +57,44 @@ class CurveFiles:
         if os.path.lexists(path):
             self._rewrite_lines(path)
         self.file = AppendOnlyFile(path)
-        self.events = Events(self.folder / EVENTS, mark)
         self.is_open = True
-        if self.events.resumed:
-            return
-        if epoch:
-            what = "its curves are drawn anew, its earlier pictures are lost"
-            self.echo(f"warning: {self.events.path.name} is damaged; {what}")
-        with self.optional.tolerate("curves"):
-            self._redraw()
+        self.loggers.open(epoch, mark, self.points)
 
     def add(self, epoch: int, terms: dict[str, dict[str, float]]) -> None:
         """Append one point to every curve: terms by part of the data, and the speed as `time`."""
-        self._previous_mark, self.epoch = self.events.mark(), epoch
+        self._previous_mark, self.epoch = self.loggers.mark(), epoch
         point = finite({"epoch": epoch, **terms})
         self.lines.append(json.dumps(point, allow_nan=False))
         self.file.append(f"{self.lines[-1]}\n".encode())
-        with self.optional.tolerate("curves"):
-            if epoch == 1:
-                self._add_layout(point)
-            self._plot(point)
+        self.loggers.point(point)
 
     def add_final(self, metrics: dict[str, Any]) -> None:
-        """Add the final numbers and the report card to TensorBoard, and say that the run ended."""
-        with self.optional.tolerate("curves"):
-            final = {
-                f"final/{part}_{name}": value
-                for part, numbers in parts_of(metrics).items()
-                for name, value in numbers.items()
-                if name != "n"
-            }
-            for entry in metrics.get("card", []):
-                # Numbers that do not compare get columns of their own.
-                final[f"final/{entry['name']}: {conditions(entry)}"] = entry["value"]
-            final["final/epochs"] = metrics["cost"]["epochs"]
-            self.events.scalars(final, self.epoch)
-            self.events.ended()
-            self.events.sync()
+        """Give the loggers the final numbers and the report card."""
+        final = {
+            f"final/{part}_{name}": value
+            for part, numbers in parts_of(metrics).items()
+            for name, value in numbers.items()
+            if name != "n"
+        }
+        for entry in metrics.get("card", []):
+            # Numbers that do not compare get columns of their own.
+            final[f"final/{entry['name']}: {conditions(entry)}"] = entry["value"]
+        final["final/epochs"] = metrics["cost"]["epochs"]
+        self.loggers.final(final, self.epoch)
 
     def sync(self) -> None:
         """Force all points onto the disk: a checkpoint must not outlive the points before it."""
         if self.epoch:
             sync(self.file.path)
-        self.sync_events()
-
-    def sync_events(self) -> None:
-        """Force the event file onto the disk."""
-        with self.optional.tolerate("curves"):
-            self.events.sync()
+        self.loggers.sync()
 
     def mark_at(self, epoch: int) -> dict | None:
-        """How far the event file reached after `epoch`: the newest logged one, or the one before.
+        """How far the loggers had come after `epoch`: the newest logged one, or the one before.
 
-        None if some of the file is missing.
+        None if one of them lacks something.
         """
-        if "curves" in self.optional.given_up:
-            return None
-        return self._previous_mark if epoch < self.epoch else self.events.mark()
+        newest = self.loggers.mark()
+        return self._previous_mark if newest and epoch < self.epoch else newest
 
     def repair(self) -> None:
         """Write the files again from memory where another program has removed or changed them."""
@@ -120,13 +104,8 @@ class CurveFiles:
             self._warn_of_change(self.file.path, "written anew")
             self._rewrite_lines(self.file.path)
             self.file = AppendOnlyFile(self.file.path)
-        if not self.events.file.is_unchanged:
-            with self.optional.tolerate("curves"):
-                what = "its curves are drawn anew, its earlier pictures are lost"
-                self._warn_of_change(self.events.path, what)
-                self.events = Events(self.events.path)
-                self._redraw()
-                self._previous_mark = self.events.mark()
+        if self.loggers.repair(self.points):
+            self._previous_mark = self.loggers.mark()
 
     def _warn_of_change(self, path: Path, what: str) -> None:
         if kind(path) or path.exists():
@@ -138,36 +117,10 @@ class CurveFiles:
     def _rewrite_lines(self, path: Path) -> None:
         write(path, "".join(f"{line}\n" for line in self.lines).encode())
 
-    def _redraw(self) -> None:
-        """Write what an event file begins with, and every point so far."""
-        settings = {
-            name: value for name, value in flatten(self.config).items() if name not in ASIDE
-        }
-        # TensorBoard sorts columns by name, and capital letters first, so the model comes first.
-        names = {"Model": self.config["model"]["name"], "dataset": self.config["dataset"]["name"]}
-        title = plain(f"{self.folder.name} in {self.folder.parent.name}")
-        self.events.hparams(names | settings, title)
-        points = [json.loads(line) for line in self.lines]
-        if points:
-            self._add_layout(points[0])
-        for point in points:
-            self._plot(point)
 
-    def _plot(self, point: dict[str, Any]) -> None:
-        values = {
-            f"{'speed' if part == 'time' else part}/{name}": value
-            for part, numbers in point.items()
-            if part != "epoch"
-            for name, value in numbers.items()
-        }
-        self.events.scalars(values, point["epoch"])
-
-    def _add_layout(self, point: dict[str, Any]) -> None:
-        """Give each term a chart with all parts of the data in it.
-
-        Every run has the same one category and names both parts in each chart. TensorBoard merges
-        the layouts of all runs, and would lose some charts and repeat others if they differed.
-        """
-        terms = dict.fromkeys(name for part in CHARTED for name in point.get(part, {}))
-        charts = {name: [f"{part}/{name}" for part in CHARTED] for name in terms}
-        self.events.layout("training and validation", charts)
+def _logged_run(folder: Path, config: dict) -> LoggedRun:
+    """The run as its loggers know it, with the settings that distinguish it."""
+    settings = {name: value for name, value in flatten(config).items() if name not in ASIDE}
+    # TensorBoard sorts columns by name, and capital letters first, so the model comes first.
+    names = {"Model": config["model"]["name"], "dataset": config["dataset"]["name"]}
+    return LoggedRun(folder, plain(f"{folder.name} in {folder.parent.name}"), names | settings)

@@ -15,6 +15,7 @@ checkpoint-EPOCHS-BATCHES-DIGEST.pt   the newest two, named by the epochs and th
 finished-DIGEST.pt           what was fitted after training, such as a density on the codes
 samples.png reconstructions.png ...   the latest pictures; samples.gif shows how samples changed
 events.out.tfevents.*        TensorBoard
+loggers.json                 by which other loggers find the run again
 projector_config.pbtxt, projector/    codes for TensorBoard's projector
 """
 
@@ -28,7 +29,7 @@ from typing import Any
 import yaml
 
 from genbench.runs.checkpoint_files import checkpoints, is_intact
-from genbench.runs.compatibility import LENGTH, require_same
+from genbench.runs.compatibility import LENGTH, WATCHING, require_same
 from genbench.runs.sweep_summary import is_sweep
 from genbench.utils.errors import UserError
 from genbench.utils.files import (
@@ -105,7 +106,7 @@ class Record:
             raise self._unfinished(f"it is {status.get('state', 'not on record')}", resume)
         if any(status.get(name) != self.config.get(name) for name in LENGTH):
             raise self._unfinished("it had another length", resume)
-        if self.settings() != self.config:
+        if _results_of(self.settings()) != _results_of(self.config):
             raise self._unfinished("config.yaml is lost or damaged", resume)
         try:
             read_metrics(self.folder)
@@ -250,9 +251,14 @@ def _read(folder: Path, name: str, form: Any) -> dict[str, Any]:
 
 
 def digest(config: dict) -> str:
-    """The SHA-256 of all settings except the run's length, which may grow."""
-    fixed = {name: value for name, value in config.items() if name not in LENGTH}
+    """The SHA-256 of the settings that results depend on, except the length, which may grow."""
+    fixed = {name: v for name, v in _results_of(config).items() if name not in LENGTH}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+
+
+def _results_of(config: dict) -> dict:
+    """The settings without those of how the run is watched."""
+    return {name: value for name, value in config.items() if name not in WATCHING}
 
 
 def digests(config: dict) -> list[str]:

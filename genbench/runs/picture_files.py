@@ -31,12 +31,11 @@ class PictureFiles:
         title: str,
         settings: RunSettings,
         curves: CurveFiles,
-        optional: OptionalWrites,
         echo: Callable[[str], None],
     ) -> None:
-        """`curves` has the event file; `settings` are those of the run."""
+        """`curves` has the loggers; `settings` are those of the run."""
         self.folder, self.title, self.settings = folder, title, settings
-        self.curves, self.optional, self.echo = curves, optional, echo
+        self.curves, self.optional, self.echo = curves, OptionalWrites(echo), echo
         self._renderer: FigureRenderer | None = None
         self._watched: int | None = None  # the epoch of what was watched last, if all was drawn
         self._has_failed = False  # whether something could not be drawn
@@ -69,15 +68,14 @@ class PictureFiles:
 
     def _write_film(self, epoch: int) -> None:
         """Write the samples of all epochs as an animation, if there are two or more."""
-        frames = self.curves.events.pictures(self.tag("samples"))
+        frames = self.curves.loggers.pictures(self.tag("samples"))
         encoded, lost = animation(frames)
         if lost:
-            name = self.curves.events.path.name
-            what = f"{counted(lost, 'frame')} of {name}, no PNG pictures"
+            what = f"{counted(lost, 'frame')}, which are no PNG pictures"
             self.echo(f"warning: the film leaves out {what}")
         if encoded:
             write(self.folder / "samples.gif", encoded)
-            self.curves.events.picture(self.tag("film"), encoded, (1, 1), epoch)
+            self.curves.loggers.animation(self.tag("film"), encoded, epoch)
 
     @contextmanager
     def _surviving(self) -> Iterator[None]:
@@ -115,7 +113,7 @@ class PictureFiles:
                 write(self.folder / f"{name}.png", encoded)
                 if in_events:
                     height, width = picture.shape[:2]
-                    self.curves.events.picture(self.tag(name), encoded, (height, width), epoch)
+                    self.curves.loggers.picture(self.tag(name), encoded, (height, width), epoch)
 
 
 def pictures_in(folder: Path) -> list[str]:

@@ -21,7 +21,6 @@ from genbench.runs.curve_files import CurveFiles
 from genbench.runs.directory import Record
 from genbench.runs.facts import machine, peak_memory_mib, reset_peak_memory
 from genbench.runs.log_file import LogFile, all_terms
-from genbench.runs.optional_writes import OptionalWrites
 from genbench.runs.picture_files import PictureFiles, pictures_in
 from genbench.runs.progress import Display
 from genbench.settings.fields import is_auto
@@ -60,11 +59,8 @@ class Run:
         self.display, self.prune = display or Display(self.title), prune
         self.record, self.lock = Record(self.folder, config), Lock(self.folder)
         self.log_file = LogFile(self.folder / "run.log", self.lock)
-        optional = OptionalWrites(self.echo)
-        self.curves = CurveFiles(self.folder, config, optional, self.echo)
-        self.pictures = PictureFiles(
-            self.folder, self.title, self.settings, self.curves, optional, self.echo
-        )
+        self.curves = CurveFiles(self.folder, config, self.settings.loggers, self.echo)
+        self.pictures = PictureFiles(self.folder, self.title, self.settings, self.curves, self.echo)
         self.checkpointing = Checkpointing(self.folder, config, self.echo, self.resume)
         self.auto: dict[str, Any] = {}  # what `auto` stands for, by the name of the setting
         self.data: Data  # from `set_data` on
@@ -100,6 +96,7 @@ class Run:
         trace: TracebackType | None,
     ) -> None:
         self.display.close()
+        self.curves.loggers.close()
         failure: UserError | None = None
         state, reason = "interrupted", {}
         if isinstance(error, Pruned):
@@ -247,7 +244,7 @@ class Run:
         self._check_folder()
         if self.record.settings() != self.config:
             self.record.write_settings()
-        self.curves.sync_events()
+        self.curves.loggers.sync()
         self.display.close()
         look = f"tensorboard --logdir {quoted(self.folder.parent)}"
         shown = metrics | {"seed": self.settings.seed}

@@ -27,6 +27,9 @@ BatchSize = Annotated[
 DEVICE = "where to compute; auto takes a GPU if there is one"
 
 
+LoggerName = Literal["tensorboard", "mlflow", "wandb", "trackio", "none"]
+
+
 class ModelChoice(Settings):
     """The chosen model: its name, and the dotted path of its class."""
 
@@ -72,5 +75,18 @@ class RunSettings(Settings):
             "none"
         ),
     )
+    logger: LoggerName | list[LoggerName] = Field(
+        "tensorboard",
+        description=(
+            "where curves and pictures are watched; several as [tensorboard,mlflow]; it may change "
+            "when a run is resumed"
+        ),
+    )
     dataset: DatasetSettings = Field(default_factory=DatasetSettings)
     model: ModelChoice = Field(default_factory=ModelChoice)
+
+    @property
+    def loggers(self) -> list[str]:
+        """The names of the loggers, each once."""
+        names = self.logger if isinstance(self.logger, list) else [self.logger]
+        return [name for name in dict.fromkeys(names) if name != "none"]

@@ -35,6 +35,7 @@ LAYERS = [
 DISTRIBUTIONS = {  # of packages that are imported by another name
     "PIL": "pillow",
     "google": "protobuf",
+    "mlflow": "mlflow-skinny",
     "hydra": "hydra-core",
     "skimage": "scikit-image",
     "sklearn": "scikit-learn",
@@ -170,7 +171,8 @@ def distributions(*folders):
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported():
     """Also what only a function imports, and what would come with another package."""
     of_engines = required("joblib", "slurm", "ray", "optuna") - required()
-    of_extras = required("app", "export", "tables", "huggingface") - required()
+    extras = ("app", "export", "tables", "huggingface", "mlflow", "wandb", "trackio")
+    of_extras = required(*extras) - required()
     assert distributions("genbench", "hydra_plugins") - of_engines - of_extras == required()
     optional = {"pythae"}  # without which the benchmark leaves out a row
     of_tests = required("test", "test-extras")

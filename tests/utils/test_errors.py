@@ -74,7 +74,7 @@ def test_frames_that_are_no_pictures_start_no_program_and_cost_only_themselves(
 
     def meddled(self, epoch, *args, **more):
         for content in (POSTSCRIPT, b"\x89PNG\r\n\x1a\n and nothing more"):
-            self.curves.events.picture(self.pictures.tag("samples"), content, (9, 9), 0)
+            self.curves.loggers.picture(self.pictures.tag("samples"), content, (9, 9), 0)
         draw_final(self, epoch, *args, **more)
 
     monkeypatch.setattr(Run, "draw_final", meddled)
@@ -82,7 +82,7 @@ def test_frames_that_are_no_pictures_start_no_program_and_cost_only_themselves(
         EpsImagePlugin, "Ghostscript", lambda *args, **more: pytest.fail("a program was started")
     )
     run(small_config("pca"), tmp_path)
-    assert "the film leaves out 2 frames of events.out.tfevents.genbench" in capsys.readouterr().out
+    assert "the film leaves out 2 frames, which are no PNG" in capsys.readouterr().out
     assert json.loads((tmp_path / "status.json").read_text())["state"] == "done"
 
 
