@@ -43,8 +43,8 @@ def app_command(folder: Path, options: AppOptions, registry: Registry) -> int:
     registry.let_import()
     runs = FinishedRuns(folder, next((str(own) for own in registry.folders[:-1]), None))
     if not runs.choices():
-        fix = "genbench model=vae beta=4 makes one"
-        raise UserError(str(folder), "holds no finished run", fix=fix)
+        what = "holds no finished run on data that files hold"
+        raise UserError(str(folder), what, fix="genbench model=vae beta=4 makes one")
     with tempfile.TemporaryDirectory(prefix="genbench-app-") as pictures:
         os.environ["GRADIO_TEMP_DIR"] = pictures
         serve_page(run_page(runs), options)

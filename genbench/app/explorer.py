@@ -24,7 +24,11 @@ SCALE_POINTS = 2000  # points that the scale of codes and values is estimated fr
 SIDE = 320  # pixels of the longer side of one image
 REACH = 3.0  # standard deviations of a code on either side of its mean
 LARGEST_SAMPLE = 400  # points at once
-SAMPLES = {"images": 64, "signals": 24, "vectors": 500}  # in a picture, by the kind of the data
+SHOWN_SAMPLES = {
+    "images": 64,
+    "signals": 24,
+    "vectors": 500,
+}  # in a picture, by the kind of the data
 OTHER_SAMPLES = 1000
 
 
@@ -136,7 +140,11 @@ class Explorer:
         other points as a picture shows.
         """
         kind = self.scene.kind
-        n = max(1, min(n, LARGEST_SAMPLE)) if kind == "images" else SAMPLES.get(kind, OTHER_SAMPLES)
+        n = (
+            max(1, min(n, LARGEST_SAMPLE))
+            if kind == "images"
+            else SHOWN_SAMPLES.get(kind, OTHER_SAMPLES)
+        )
         rng = generator(seed, "sample", device=self.trained.model.device)
         samples = self._given(label).sample(n, rng)
         of = "" if label is None else f" of class {self.data.called(label)}"
@@ -205,7 +213,9 @@ class Explorer:
             colours = images.paint(shares, False, zoom, upscaling or self.scene.upscaling)
             return _pillow(images.as_bytes(colours[0]))
         if self.scene.kind == "vectors":
-            drawn = draw_profiles(self.scene, self.scene.page("decoded"), {"decoded": point})
+            mean = self.scene.held_out.spread(SCALE_POINTS).values().mean(0, keepdim=True)
+            lines = {"mean of the data": mean, "decoded": point}
+            drawn = draw_profiles(self.scene, self.scene.page("a decoded code"), lines)
         else:
             drawn = draw_samples(self.scene, point)
         assert drawn is not None

@@ -10,6 +10,7 @@ import gradio as gr
 from genbench.api import load
 from genbench.app.explorer import Explorer
 from genbench.app.tabs import drawing_tab, latent_tab, samples_tab
+from genbench.data.memory import IN_MEMORY_NAME
 from genbench.report.listing import listed_runs
 from genbench.runs.summary import headline, objective, remarks
 from genbench.utils.errors import UserError
@@ -32,8 +33,12 @@ class FinishedRuns:
         self._loaded = lru_cache(MOST_LOADED)(self._load)
 
     def choices(self) -> list[tuple[str, str]]:
-        """What a list of the runs shows of each, and its folder; the newest first."""
-        runs = [run for run in listed_runs(self.folder) if run.state == "done"]
+        """What a list of the runs shows of each, and its folder; the newest first.
+
+        Runs on data that were given in Python are left out, as no file holds these data.
+        """
+        done = [run for run in listed_runs(self.folder) if run.state == "done"]
+        runs = [run for run in done if run.data != IN_MEMORY_NAME]
         return [
             (f"{run.model} on {run.data}, {run.measures}: {quoted(run.folder)}", str(run.folder))
             for run in reversed(runs)

@@ -28,6 +28,7 @@ def app(tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
     genbench.fit("cvae", latent_dim=2, folder=folder / "runs" / "old", **SMALL)
     genbench.fit("pca", latent_dim=4, folder=folder / "runs" / "new", **SMALL)
+    genbench.fit([[0.0], [1.0], [2.0]] * 20, model="pca", folder=folder / "runs" / "data", **SMALL)
     command = [sys.executable, "-m", "genbench", "app", "runs", "browser=false"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
         line = server.stdout.readline()
@@ -75,6 +76,7 @@ def test_one_chooses_a_run_and_looks_at_its_codes_samples_and_reconstructions(ap
     moved = shown(page, "decoded", moved)
 
     page.locator("#run input").click()
+    assert page.get_by_role("option").count() == 2, "no file holds the data of the third run"
     page.get_by_role("option", name=re.compile("cvae on digits")).click()
     page.locator("#about", has_text="cvae on digits: done (2 epochs").wait_for(timeout=WAIT)
     assert shown(page, "decoded", moved) != first

@@ -64,6 +64,16 @@ def test_clusters_are_no_latent_space(explorer, undrawn):
     assert not mixture.has_latent_space and mixture.sampled(1, 0).width > 100
 
 
+def test_a_decoded_row_of_a_table_is_drawn(tmp_path, undrawn):
+    points = np.random.default_rng(0).normal(size=(60, 5))
+    trained = genbench.fit(points, model="pca", latent_dim=2, folder=tmp_path, evaluation="none")
+    table = Explorer(trained)
+    start = table.start("mean", 0)
+    moved = [start[0] + 1, *start[1:]]
+    assert not np.array_equal(pixels(table.decoded(start)), pixels(table.decoded(moved)))
+    assert table.sampled(1, 0).width > 100 and not table.can_reconstruct_drawings
+
+
 def test_a_class_is_chosen_of_a_conditional_model_only(explorer, undrawn):
     cvae = explorer("cvae", latent_dim=2)
     assert cvae.classes == [str(digit) for digit in range(10)]
