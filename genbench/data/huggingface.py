@@ -191,7 +191,7 @@ def _loaded(s: HuggingFaceSettings) -> dict[str, Any]:
 
 def _parts(s: HuggingFaceSettings, found: Mapping[str, Any]) -> _Parts:
     """The parts by their usual names; the only part is for training, whatever its name."""
-    by_role = {
+    by_role: dict[str, Any] = {
         role: next((found[name] for name in names if name in found), None)
         for role, names in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST))
     }

@@ -107,6 +107,15 @@ def select(x: Values, index: Index) -> Values:
     return x.at(index) if isinstance(x, LazyArray) else x[index]
 
 
+def moved(x: Values, device: torch.device | str) -> Values:
+    """The values on another device, where those of 16 bits take 32: not every kind of GPU can index
+    unsigned numbers of 16 bits.
+    """
+    if isinstance(x, torch.Tensor) and x.dtype == torch.uint16:
+        x = x if torch.device(device).type == "cpu" else x.int()
+    return x.to(device)
+
+
 def points_at_once(x: Values) -> int:
     """How many points of such values make a chunk."""
     return max(1, NUMBERS_AT_ONCE // max(1, math.prod(x.shape[1:])))

@@ -12,7 +12,7 @@ import torch
 
 from genbench.data.density import Density
 from genbench.data.layout import Layout
-from genbench.data.lazy import Index, LazyArray, Values, read_chunks, select, spread
+from genbench.data.lazy import Index, LazyArray, Values, moved, read_chunks, select, spread
 from genbench.utils import signals
 from genbench.utils.rng import generator
 
@@ -205,8 +205,8 @@ class Split:
 
     def to(self, device: torch.device | str) -> "Split":
         """The same split on another device."""
-        y = None if self.y is None else self.y.to(device)
-        return replace(self, raw=self.raw.to(device), y=y)
+        y, factors = (None if one is None else one.to(device) for one in (self.y, self.factors))
+        return replace(self, raw=moved(self.raw, device), y=y, factors=factors)
 
 
 class RawDataset(NamedTuple):

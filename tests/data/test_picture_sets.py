@@ -9,6 +9,7 @@ from PIL import Image
 
 from genbench.data import picture_sets, torchvision_sets
 from genbench.data.loading import load_data
+from genbench.data.types import Split
 from genbench.settings.picture_sets import DSPRITES_FILE, TorchvisionSet
 from genbench.utils.errors import UserError
 
@@ -90,6 +91,14 @@ def test_sprites_keep_their_factors(memory, tmp_path, monkeypatch):
             assert label == factors[data.factor_names.index("shape")]
     hearts = loaded("dsprites", tmp_path, test_size=10, val_size=5, classes=[2])
     assert (hearts.train.factors[:, 1] == 2).all()
+
+
+def test_factors_and_16_bits_move_to_another_device():
+    factors = torch.zeros(4, 2, dtype=torch.int8)
+    split = Split(torch.zeros(4, 3, dtype=torch.uint16), None, factors=factors)
+    other = split.to("meta")
+    assert other.raw.dtype == torch.int32 and other.factors.device.type == "meta"
+    assert split.to("cpu").raw.dtype == torch.uint16
 
 
 def damaged_sprites(folder, **changes):
