@@ -1,4 +1,4 @@
-"""The notebooks in examples/: each runs from its first cell to its last, and is kept without outputs."""
+"""The notebooks in examples/: each runs from first to last cell, and is kept without outputs."""
 
 import json
 import os
