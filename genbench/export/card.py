@@ -65,8 +65,9 @@ def header(
         "library_name": "genbench",
         "tags": ["genbench", model, dataset, "pytorch", *(["onnx"] if has_onnx else [])],
         **({"pipeline_tag": task} if images else {}),
-        "metrics": [name for name in headlines() if name in card],
     }
+    if card:
+        metadata["metrics"] = [name for name in headlines() if name in card]
     results = [
         {"type": name, "name": name, "value": entry["value"]}
         for name, entry in card.items()
