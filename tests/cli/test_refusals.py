@@ -98,7 +98,7 @@ PACKAGE = "# @package _global_\n"
         ("dataset=mnits", ["no such dataset", "dataset=mnist"]),
         (
             "dataset=ring dataset.binarize=static",
-            ["dataset=ring has no setting", "kmnist, lfw, mnist"],
+            ["dataset=ring has no setting", "belongs to: array, binarized-mnist"],
         ),
         (
             "dataset.binarize=static dataset.dequantize=true",
