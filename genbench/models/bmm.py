@@ -45,10 +45,6 @@ class Binomials(Components):
         dots = torch.arange(self.trials + 1).to(self.means)
         return (n + 1).lgamma() - (dots + 1).lgamma() - (n - dots + 1).lgamma()
 
-    def completed(self) -> Components:
-        _ = self.ways
-        return self
-
     def draw(self, z: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         # A dot is set where the noise is below its probability, so samples change little as the fit
         # moves on.

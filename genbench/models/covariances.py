@@ -92,10 +92,6 @@ class Full(Gaussians):
         farthest = torch.linalg.vector_norm(near, dim=1).amax()
         return near.float() if steepest * farthest < WITHIN_SINGLE else near
 
-    def completed(self) -> Components:
-        _ = self.inverses
-        return self
-
     def colour(self, eps: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         out = torch.empty_like(eps)
         for k, factor in enumerate(self.factors):

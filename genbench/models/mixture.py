@@ -3,7 +3,7 @@
 """
 
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any
 
 import torch
@@ -42,7 +42,14 @@ class Components:
         return x.split(POINTS_AT_ONCE)
 
     def completed(self) -> "Components":
-        """The same components, with all that only depends on them worked out."""
+        """The same components, with all that only depends on them worked out.
+
+        In a trace it would be worked out from tensors that hold no values.
+        """
+        for base in type(self).__mro__:
+            for name, value in vars(base).items():
+                if isinstance(value, cached_property):
+                    getattr(self, name)
         return self
 
     def prepared(self, x: torch.Tensor) -> Prepared:
