@@ -71,7 +71,7 @@ class Full(Gaussians):
             )
             return torch.stack([w.square().sum(1).to(x) for w in whitened], 1), log_det
         rows, squared = inverses.flatten(0, 1).T, []
-        for part in (x,) if is_traced() else in_cache(x, k * d):
+        for part in in_cache(x, k * d):
             together = torch.addmm(-whitened_means.flatten(), part - origin, rows)
             squared.append(together.unflatten(1, (k, d)).square().sum(2))
         return torch.cat(squared), log_det

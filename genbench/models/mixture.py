@@ -39,7 +39,7 @@ class Components:
 
     def parts(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Points x [n, ...] in parts that are fast to process together."""
-        return x.split(POINTS_AT_ONCE)
+        return (x,) if is_traced() else x.split(POINTS_AT_ONCE)
 
     def completed(self) -> "Components":
         """The same components, with all that only depends on them worked out.
@@ -116,8 +116,6 @@ class Mixture(Model):
         """log pi_k + log p(x | k) [n, K] of data x [n, *shape]."""
         mixture = self.mixture
         rows = x.flatten(1).to(mixture.means)
-        if is_traced():
-            return mixture.joint(rows)
         return torch.cat([mixture.joint(part) for part in mixture.parts(rows)])
 
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:

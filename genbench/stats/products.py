@@ -20,8 +20,10 @@ def wide(x: torch.Tensor) -> torch.Tensor:
 def in_cache(x: torch.Tensor, width: int, least: int = 1) -> tuple[torch.Tensor, ...]:
     """Rows x [n, ...] in parts that stay in the processor's cache while they are processed, given
     how many numbers each row needs. Parts of fewer than `least` rows do not pay. On a GPU the parts
-    are larger.
+    are larger. In a trace, which holds for any number of rows, all of them are one part.
     """
+    if is_traced():
+        return (x,)
     rows = max(least, (IN_CACHE if x.is_cpu else ON_DEVICE) // width)
     return x.split(max(1, rows - rows % IMAGES if rows > IMAGES else rows))
 

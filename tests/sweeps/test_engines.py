@@ -75,6 +75,26 @@ def test_a_killed_worker_costs_no_other_job_anything_and_changes_no_result(
     assert results(sweep) == serial
 
 
+@pytest.mark.parametrize("launcher", ["genbench", *NEEDS])
+def test_a_job_that_was_killed_twice_is_given_up_and_the_same_command_goes_on_with_it(
+    launcher, tmp_path
+):
+    pytest.importorskip(NEEDS.get(launcher, "joblib"))
+    sweep, words = tmp_path / "sweep", ["seed=0,1", "epochs=300", f"hydra/launcher={launcher}"]
+    with start(sweep, *words, "jobs=2") as process:
+        killed = signalled(sweep, signal.SIGKILL, before=290)
+        first = (killed / ".lock").read_text()
+        signalled(killed.parent, signal.SIGKILL, before=290, only=killed, other_than=first)
+        said, _ = process.communicate()
+    assert process.returncode == 1 and sorted(states(sweep)) == ["done", "failed"], said
+    said = ran(sweep, *words, "jobs=2")
+    assert states(sweep) == ["done"] * 2 and "1 done already" in said
+    for run in sweep.glob("ae*"):
+        log = (run / "run.log").read_text()
+        assert log.count("measured: ") == 1
+        assert log.count("resuming after") == (2 if run == killed else 0)
+
+
 @pytest.mark.parametrize("launcher", ["submitit_slurm", "submitit_local"])
 def test_jobs_that_are_not_waited_for_are_submitted_once_put_back_and_collected(
     launcher, tmp_path, monkeypatch
@@ -111,14 +131,18 @@ def ran(folder, *words):
     return said
 
 
-def signalled(folder, signum, before=30):
-    """Send a signal to the process of a job that is training; returns the job's folder."""
+def signalled(folder, signum, before=30, only=None, other_than=""):
+    """Send a signal to the process of a job that is training, `only` of one or of any, and not to a
+    process that its lock named before; returns the job's folder.
+    """
     ends = time.monotonic() + 180
     while time.monotonic() < ends:
-        for file in folder.glob("*/metrics.jsonl"):
+        for file in folder.glob("*/metrics.jsonl") if only is None else [only / "metrics.jsonl"]:
             lines = file.read_bytes().count(b"\n")
-            if 2 < lines < before and '"running"' in (file.parent / "status.json").read_text():
-                os.kill(int((file.parent / ".lock").read_text().split()[0]), signum)
+            lock = (file.parent / ".lock").read_text() if 2 < lines < before else other_than
+            is_running = '"running"' in (file.parent / "status.json").read_text()
+            if lock != other_than and is_running:
+                os.kill(int(lock.split()[0]), signum)
                 return file.parent
         time.sleep(0.01)
     raise AssertionError([path.read_text() for path in folder.glob(".submitit/*.err")])
