@@ -3,6 +3,8 @@ whether it has a header, and which column only numbers the rows.
 """
 
 import csv
+import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from genbench.utils.imports import imported_extra
 FILE_KEY = "dataset.path"
 SEEN_HEAD = 65536  # characters that show how a file is separated
 SEPARATORS = ",;\t|"
+DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 def read_table(file: Path) -> pd.DataFrame:
@@ -25,19 +28,19 @@ def read_table(file: Path) -> pd.DataFrame:
         what = f"is none of {', '.join(TABLE_READERS)}"
         raise UserError(FILE_KEY, what, file, "dataset=array reads .npy, .npz and others")
     try:
-        table = reader(file)
+        table = _with_named_index(reader(file), file)
     except UnicodeDecodeError as error:
         raise UserError(
             FILE_KEY, f"is no text in UTF-8: {error}", file, "save it as UTF-8"
         ) from error
-    except (ValueError, OSError, KeyError, pd.errors.ParserError) as error:
+    except (ValueError, OSError, KeyError, pd.errors.ParserError, csv.Error) as error:
         first = plain(str(error).strip().splitlines()[0])
         raise UserError(FILE_KEY, f"cannot be read: {first}", file, "correct the file") from error
     if len(table) < 2 or not len(table.columns):
         what = f"holds a table of {len(table)} rows and {len(table.columns)} columns"
         raise UserError(FILE_KEY, what, file, "give a table of two rows or more")
     table.columns = pd.Index([str(name) for name in table.columns])
-    return _without_row_numbers(table.reset_index(drop=True).infer_objects())
+    return _without_row_numbers(table.infer_objects())
 
 
 def _text(file: Path) -> pd.DataFrame:
@@ -47,14 +50,42 @@ def _text(file: Path) -> pd.DataFrame:
     if not lines:
         raise UserError(FILE_KEY, "holds no rows", file, "give a file that holds data")
     separator = "\t" if file.suffix.lower() == ".tsv" else _separator(lines)
-    options: dict[str, Any] = {"sep": separator, "encoding": "utf-8-sig", "skipinitialspace": True}
-    if separator == ";" and any("," in line and "." not in line for line in lines[1:20]):
+    # Pandas takes a column that the header lacks as its index, unless index_col is False.
+    options: dict[str, Any] = {
+        "sep": separator,
+        "encoding": "utf-8-sig",
+        "skipinitialspace": True,
+        "index_col": False,
+    }
+    first, *others = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    cells = (cell.strip() for row in others for cell in row)
+    if separator == ";" and any(DECIMAL_COMMA.fullmatch(cell) for cell in cells):
+        echo(f"{file.name}: numbers have a decimal comma")
         options["decimal"] = ","
-    first = next(csv.reader(lines[:1], delimiter=separator))
-    if all(_is_number(cell) for cell in first):
+    is_open = bool(first[-1].strip())
+    if all(_is_number(cell) for cell in (first if is_open else first[:-1])):
         echo(f"{file.name}: no header; columns are called 'column 1', 'column 2', ...")
         options |= {"header": None, "names": [f"column {i + 1}" for i in range(len(first))]}
-    return pd.read_csv(file, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            table = pd.read_csv(file, **options)
+        except pd.errors.ParserWarning as error:
+            raise _error_of_long_row(file, separator) from error
+    is_empty = not is_open and table.iloc[:, -1].isna().all()
+    return table.iloc[:, :-1] if is_empty else table
+
+
+def _error_of_long_row(file: Path, separator: str) -> UserError:
+    """The error that names the first row with a value that no column of the header has."""
+    with open(file, encoding="utf-8-sig", newline="") as content:
+        rows = csv.reader(content, delimiter=separator, skipinitialspace=True)
+        header, *others = (row for row in rows if any(row))
+    is_long = (any(row[len(header) :]) for row in others)
+    number = next(i for i, long in enumerate(is_long) if long)
+    what = f"row {number}, counted from 0, has {len(others[number])} values"
+    what = f"{what}, but the header names {len(header)} columns"
+    return UserError(FILE_KEY, what, file, "give each column a name in the first line")
 
 
 def _separator(lines: list[str]) -> str:
@@ -87,6 +118,16 @@ def _parquet(file: Path) -> pd.DataFrame:
 def _feather(file: Path) -> pd.DataFrame:
     imported_extra("pyarrow", ".feather")
     return pd.read_feather(file)
+
+
+def _with_named_index(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """The table with an index that holds data as columns, and without one that numbers the rows."""
+    index = table.index
+    if index.nlevels == 1 and index.name is None and pd.api.types.is_integer_dtype(index.dtype):
+        if not isinstance(index, pd.RangeIndex):
+            echo(f"{file.name}: an index without a name only numbers the rows: left out")
+        return table.reset_index(drop=True)
+    return table.reset_index()
 
 
 def _without_row_numbers(table: pd.DataFrame) -> pd.DataFrame:
