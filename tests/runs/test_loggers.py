@@ -11,8 +11,10 @@ from genbench.config.registry import builtin_registry
 from genbench.config.saved import recorded
 from genbench.experiment import run
 from genbench.runs.directory import Record, digest
-from genbench.runs.loggers.group import LOGGER_CLASSES
-from genbench.runs.loggers.interface import tags
+from genbench.runs.loggers.group import LOGGER_CLASSES, LoggerGroup
+from genbench.runs.loggers.interface import LoggedRun, tags
+from genbench.utils import files
+from genbench.utils.files import appending
 
 LONG = small_config("kmeans-sgd", "schedule=constant")
 
@@ -74,6 +76,48 @@ def test_a_logger_that_fails_costs_one_warning(server, tmp_path, capsys, undrawn
     run(LONG | {"logger": ["mlflow", "tensorboard"]}, tmp_path)
     assert [epoch for epoch, _ in points_of(server).points] == [1, 2, 3, 4]
     assert "warning" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("what", ["point", "replay"])
+def test_a_logger_that_fails_is_closed(what, server, tmp_path):
+    group = LoggerGroup(["mlflow"], LoggedRun(tmp_path, "run", {}), lambda line: None)
+    point = {"epoch": 1, "train": {"loss": 1.0}}
+    server.broken.add("point")
+    group.open(0, None, [point] if what == "replay" else [])
+    group.point(point)
+    assert points_of(server).closed == 1
+    group.close()
+    assert points_of(server).closed == 1
+
+
+def test_tensorboard_goes_on_after_a_write_that_found_no_room(tmp_path, monkeypatch):
+    lines, points = [], [{"epoch": epoch, "train": {"loss": 1.0}} for epoch in (1, 2, 3)]
+
+    def board():
+        return LoggerGroup(["tensorboard"], LoggedRun(tmp_path, "run", {}), lines.append)
+
+    def full(path, content):
+        raise files.CannotWrite.because(OSError(28, "No space left"), path, len(content))
+
+    group = board()
+    group.open(0, None, [])
+    for point in points:
+        with monkeypatch.context() as patch:
+            if point["epoch"] == 2:
+                patch.setattr(appending, "append", full)
+            group.point(point)
+        group.picture("samples/run", b"png", (1, 1), point["epoch"])
+    assert len(lines) == 1 and "without some curves in tensorboard" in lines[0]
+    assert len(group.pictures("samples/run")) == 3
+    assert group.mark() is None  # so that a resumed run draws all curves anew
+    group.close()
+    group = board()
+    group.open(3, None, points)
+    assert "its earlier pictures are lost" in lines[1] and len(lines) == 2
+    assert group.mark() is not None
+    assert [path.name for path in tmp_path.glob("*.damaged")] == [
+        "events.out.events.genbench.damaged"
+    ]
 
 
 def test_a_logger_that_is_not_installed_is_named_with_its_extra(

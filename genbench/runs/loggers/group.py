@@ -3,7 +3,7 @@
 import importlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from genbench.runs.loggers.interface import LoggedRun, Logger
@@ -38,11 +38,11 @@ class LoggerGroup:
                 one: Logger = getattr(importlib.import_module(module), class_name)(
                     self.run, self.echo
                 )
+                self.working.append(one)
                 reached = one.open(epoch, mark or {})
                 for point in points:
                     if point["epoch"] > reached:
                         one.point(point)
-                self.working.append(one)
 
     def point(self, point: Mapping[str, Any]) -> None:
         """One point of every curve."""
@@ -88,8 +88,10 @@ class LoggerGroup:
 
     def close(self) -> None:
         """Let go of the run."""
-        self._each(lambda one: one.close())
-        self.working = []
+        working, self.working = self.working, []
+        for one in working:
+            with self._surviving(one.name):
+                one.close()
 
     def _each(self, call: Callable[[Logger], None]) -> None:
         for one in list(self.working):
@@ -98,14 +100,21 @@ class LoggerGroup:
 
     @contextmanager
     def _surviving(self, name: str) -> Iterator[None]:
-        """Leave a logger out from here on if it fails in the block. The traceback is in the log."""
+        """Close a logger and leave it out from here on if it fails in the block.
+
+        The traceback is in the log.
+        """
         try:
             yield
         except Exception as error:
             logger.exception("logging to %s failed", name)
+            failed = [one for one in self.working if one.name == name]
             self.working = [one for one in self.working if one.name != name]
             why = f"{type(error).__name__}: {error}".partition("\n")[0]
             if isinstance(error, ImportError):
                 why = f"{error}: {pip_line(name)}"
             what = f"warning: the run goes on without some curves in {name}: {plain(why)}"
             self.echo(f"{what}; a resumed run adds them")
+            for one in failed:
+                with suppress(Exception):  # one that could not open has nothing to close
+                    one.close()
