@@ -1,6 +1,8 @@
 """Loggers: every point once, also after a resume and a crash; one that fails costs a warning, never a run."""
 
 import json
+import sys
+from types import SimpleNamespace
 
 import pytest
 from helpers.configs import small_config
@@ -13,6 +15,7 @@ from genbench.experiment import run
 from genbench.runs.directory import Record, digest
 from genbench.runs.loggers.group import LOGGER_CLASSES, LoggerGroup
 from genbench.runs.loggers.interface import LoggedRun, tags
+from genbench.runs.loggers.on_wandb import WandB
 from genbench.utils import files
 from genbench.utils.files import appending
 
@@ -120,6 +123,26 @@ def test_tensorboard_goes_on_after_a_write_that_found_no_room(tmp_path, monkeypa
     ]
 
 
+@pytest.mark.parametrize(
+    ("mode", "has_key", "expected"),
+    [("", False, "offline"), ("", True, None), ("online", False, None)],
+)
+def test_wandb_never_asks_for_a_key(mode, has_key, expected, tmp_path, monkeypatch):
+    lines, asked = [], []
+
+    def login(*, prompt, verify):
+        assert not prompt
+        return has_key
+
+    library = SimpleNamespace(login=login, init=lambda **more: asked.append(more), Settings=dict)
+    monkeypatch.setitem(sys.modules, "wandb", library)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    if mode:
+        monkeypatch.setenv("WANDB_MODE", mode)
+    WandB(LoggedRun(tmp_path, "run", {}), lines.append).open(0, {})
+    assert asked[0]["mode"] == expected and len(lines) == (expected == "offline")
+
+
 def test_a_logger_that_is_not_installed_is_named_with_its_extra(
     tmp_path, monkeypatch, capsys, undrawn
 ):
@@ -168,12 +191,12 @@ def epochs_in_mlflow():
     return found
 
 
-def epochs_in_trackio():
-    """The epochs of each run by its name."""
+def epochs_in_trackio(curve="epoch"):
+    """The values of a curve that counts epochs of each run by its name."""
     from trackio.sqlite_storage import SQLiteStorage
 
     return {
-        name: [row["epoch"] for row in SQLiteStorage.get_logs("genbench", name) if "epoch" in row]
+        name: [row[curve] for row in SQLiteStorage.get_logs("genbench", name) if curve in row]
         for name in SQLiteStorage.get_runs("genbench")
     }
 
@@ -206,6 +229,7 @@ def test_trackio_has_every_point_once(stores, tmp_path, monkeypatch, undrawn):
     run(config, folder)
     (epochs,) = epochs_in_trackio().values()
     assert epochs == [1, 2, 3, 4]
+    assert [*epochs_in_trackio("final/epochs").values()] == [[2, 4]]
 
 
 @pytest.mark.extras

@@ -37,7 +37,8 @@ class Trackio(Logger):
                 auto_log_gpu=False,
                 auto_log_cpu=False,
             )
-        self.has_final = any(FINAL_CURVE in row for row in rows)
+        ends = [int(row[FINAL_CURVE]) for row in rows if FINAL_CURVE in row]
+        self.ended_after = max(ends, default=-1)  # epochs; a run may be made longer
         self.reached = max((int(row[EPOCH_CURVE]) for row in rows if EPOCH_CURVE in row), default=0)
         return self.reached
 
@@ -46,10 +47,10 @@ class Trackio(Logger):
             self.logged.log({EPOCH_CURVE: point["epoch"]} | tags(point), step=point["epoch"])
 
     def final(self, values: Mapping[str, Any], epoch: int) -> None:
-        if not self.has_final:
+        if values[FINAL_CURVE] > self.ended_after:
             known = {name: value for name, value in values.items() if value is not None}
             self.logged.log(known, step=epoch)
-            self.has_final = True
+            self.ended_after = values[FINAL_CURVE]
 
     def picture(self, tag: str, png: bytes, shape: tuple[int, int], epoch: int) -> None:
         if epoch > self.reached:

@@ -3,11 +3,12 @@
 import io
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from PIL import Image
 
 from genbench.runs.loggers.interface import Logger, tags
+from genbench.utils.text import quoted
 
 WANDB_DEFAULT = "genbench"  # unless WANDB_PROJECT says otherwise
 
@@ -30,12 +31,24 @@ class WandB(Logger):
             name=self.run.title,
             config=dict(self.run.settings),
             dir=self.run.folder,
+            mode=self._mode(),
             resume="allow",
             reinit="create_new",  # runs that train together are all open
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
         )
         self.reached = self.run.reached(self.name)
         return self.reached
+
+    def _mode(self) -> Literal["offline"] | None:
+        """Offline where there is no API key, for which W&B would ask on a terminal and wait.
+
+        None leaves it to what the user has said to W&B.
+        """
+        if "WANDB_MODE" in os.environ or self.library.login(prompt=False, verify=False):
+            return None
+        place = quoted(self.run.folder / "wandb")
+        self.echo(f"wandb has no API key and logs into {place}; `wandb login` makes one known")
+        return "offline"
 
     def point(self, point: Mapping[str, Any]) -> None:
         epoch = point["epoch"]
