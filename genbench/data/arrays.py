@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from genbench.config.array_axes import guessed_axes, require_axes
-from genbench.data.columns import columns_of
+from genbench.data.columns import columns_of, with_numbers
 from genbench.data.labels import classes_of_labels
 from genbench.data.layout import ArrayLayout, Form
 from genbench.data.lazy import LazyArray, Values
@@ -167,7 +167,7 @@ def _require_points(x: Values, y: Any, kind: str, key: str) -> None:
 
 def _from_table(train: Given, test: Given) -> RawDataset:
     """A table of pandas, whose columns are described by `Columns`, and labels apart from it."""
-    table = train.x.infer_objects()
+    table = with_numbers(train.x.infer_objects())
     columns = columns_of(table, "X")
     require_complete(table, "X")
     test_x = None

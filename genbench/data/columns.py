@@ -7,13 +7,16 @@ column in which all rows agree is no feature.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
+from genbench.utils.console import echo
 from genbench.utils.errors import UserError, plain
 from genbench.utils.text import counted
 
@@ -41,10 +44,16 @@ class TableColumn:
         if self.categories is None:
             return numeric(values)[:, None]
         numbers = {value: code for code, value in enumerate(self.categories)}
-        codes = np.array([numbers.get(value, -1) for value in values.tolist()], dtype=int)
+        given = numeric(values) if _holds_numbers(self.dtype) else values
+        codes = np.array([numbers.get(value, -1) for value in given.tolist()], dtype=int)
         unknown = (codes < 0) & values.notna().to_numpy()
         if unknown.any():
             row = int(unknown.argmax())
+            if len(self.categories) == 1:
+                what = f"is {self.categories[0]} in all the data, but another value in row {row}"
+                fix = "leave the column out of the data, or add points in which it varies"
+                got = values.iloc[row]
+                raise UserError(f"column '{self.name}'", f"{what}, counted from 0", got, fix)
             what = f"row {row}, counted from 0, has a category that the data do not have"
             known = ", ".join(map(str, self.categories[:10]))
             raise UserError(f"column '{self.name}'", what, values.iloc[row], f"one of {known}")
@@ -153,6 +162,38 @@ def columns_of(table: pd.DataFrame, key: str = "dataset.columns") -> Columns:
     return Columns(tuple(_column(table[name], key) for name in table.columns))
 
 
+def with_numbers(table: pd.DataFrame, kept: Hashable = None) -> pd.DataFrame:
+    """The table with numbers instead of texts in columns whose texts are all numbers, except in
+    the column `kept`. Reports such columns.
+    """
+    if table.columns.has_duplicates:
+        return table  # which `columns_of` refuses
+    found = {name: _numbers_of_texts(table[name]) for name in table.columns if name != kept}
+    converted = {name: values for name, values in found.items() if values is not None}
+    if not converted:
+        return table
+    echo(f"texts that are all numbers become numbers in {_listed([*converted])}")
+    table = table.copy()
+    for name, values in converted.items():
+        table[name] = values
+    return table
+
+
+def _numbers_of_texts(values: pd.Series) -> pd.Series | None:
+    """The numbers that all texts of a column are; None for a column of another kind."""
+    if not (values.dtype == object or isinstance(values.dtype, pd.StringDtype)):
+        return None
+    seen = values.dropna()
+    if not len(seen) or not all(_may_be_number(value) for value in seen):
+        return None
+    numbers = pd.to_numeric(values, errors="coerce")
+    return numbers if numbers.notna().sum() == len(seen) else None
+
+
+def _may_be_number(value: Any) -> bool:
+    return isinstance(value, (str, Real, Decimal)) and not isinstance(value, (bool, np.bool_))
+
+
 def _column(values: pd.Series, key: str) -> TableColumn:
     name, dtype = values.name, values.dtype
     if isinstance(dtype, pd.CategoricalDtype):
@@ -160,7 +201,7 @@ def _column(values: pd.Series, key: str) -> TableColumn:
         return TableColumn(name, dtype, tuple(used))
     if pd.api.types.is_bool_dtype(dtype):
         return TableColumn(name, dtype, tuple(sorted({*values.dropna().tolist()})))
-    if pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype):
+    if _holds_numbers(dtype):
         seen = values.dropna()
         is_constant = len(seen) > 0 and bool((seen == seen.iloc[0]).all())
         return TableColumn(name, dtype, (seen.iloc[0],) if is_constant else None)
@@ -194,9 +235,19 @@ def _require_not_almost_numbers(seen: pd.Series, key: str) -> None:
         raise UserError(key, what, fix=fix)
 
 
+def _holds_numbers(dtype: Any) -> bool:
+    types = pd.api.types
+    is_real = types.is_numeric_dtype(dtype) and not types.is_complex_dtype(dtype)
+    return is_real and not types.is_bool_dtype(dtype)
+
+
 def numeric(values: pd.Series) -> np.ndarray:
-    """Numbers [n] in double precision, NaN for what is missing."""
-    return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    """Numbers [n] in double precision, NaN for what is missing. UserError for other texts."""
+    try:
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        what, fix = f"holds numbers in the data, but here not: {error}", "correct the table"
+        raise UserError(f"column '{values.name}'", what, fix=fix) from error
 
 
 def _typed(values: np.ndarray, dtype: Any) -> pd.Series:

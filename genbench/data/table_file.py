@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 
 from genbench.data.arrays import require_complete
-from genbench.data.columns import Columns, LabelColumn, columns_of
+from genbench.data.columns import Columns, LabelColumn, columns_of, with_numbers
 from genbench.data.imputing import imputer
-from genbench.data.labels import Classes, classes_of_labels, ordered_values
+from genbench.data.labels import MOST_LABELS, Classes, classes_of_labels, ordered_values
 from genbench.data.summary import report_table
 from genbench.data.table_reader import read_table
 from genbench.data.types import RawDataset
@@ -21,7 +21,7 @@ from genbench.utils.text import counted
 # What columns of classes are usually called, whichever case the letters have.
 USUAL_LABELS = ("label", "labels", "class", "classes", "target", "y", "species", "diagnosis")
 PRECISION = 1e-5  # of a column's size: less than a hundred steps of single precision
-MOST_PLAIN = 20  # classes in a column that is taken for the label without being called one
+MOST_PLAIN = 20  # classes in a column of numbers, or in one that is not called a label
 
 
 def table_file(s: TableFileSettings) -> RawDataset:
@@ -30,7 +30,7 @@ def table_file(s: TableFileSettings) -> RawDataset:
     UserError that names the column or row for what is missing, and for what is neither numbers nor
     categories.
     """
-    whole = read_table(Path(s.path))
+    whole = with_numbers(read_table(Path(s.path)), kept=s.label)
     name = _label_name(whole, s)
     table = _chosen(whole, name, s)
     if s.missing == "drop":
@@ -75,9 +75,11 @@ def _label_name(table: pd.DataFrame, s: TableFileSettings) -> str | None:
         return s.label
     if s.label == "none":
         return None
-    names = [str(name) for name in table.columns]
+    names = [str(name) for name in table.columns if name not in s.drop]
+    if not names:
+        return None
     usual = [name for name in names if name.lower() in USUAL_LABELS]
-    few = [name for name in usual if _is_few(table[name], len(table) // 3)]
+    few = [name for name in usual if _is_few(table[name], min(len(table) // 3, MOST_LABELS))]
     if len(few) == 1:
         return few[0]
     texts = [name for name in names if not pd.api.types.is_numeric_dtype(table[name].dtype)]
@@ -88,9 +90,11 @@ def _label_name(table: pd.DataFrame, s: TableFileSettings) -> str | None:
 
 
 def _is_few(values: pd.Series, most: int) -> bool:
-    """Whether values name classes: at least two and not many, and no fractions."""
+    """Whether values name classes: at least two and not many, of numbers only a few whole ones."""
     if pd.api.types.is_float_dtype(values.dtype) and (values.dropna() % 1 != 0).any():
         return False
+    if pd.api.types.is_numeric_dtype(values.dtype):
+        most = min(most, MOST_PLAIN)  # more are counts, years or coordinates
     return 2 <= values.nunique() <= max(2, most)
 
 

@@ -97,3 +97,19 @@ def test_items_of_a_dataset_of_torch_are_points_and_labels():
 def test_what_does_not_fit_is_refused_with_its_place(x, y, words):
     with pytest.raises(UserError, match=words):
         in_memory(x, y)
+
+
+def test_texts_that_are_numbers_are_numbers_in_all_tables(capsys):
+    given = pd.DataFrame({"a": ["1.5", 2, "3"], "b": [1, 2, 3], "zero": ["0"] * 3}, dtype=object)
+    source = in_memory(given, test_x=given[:2])
+    assert source.x.tolist() == [[1.5, 1], [2, 2], [3, 3]]
+    assert torch.equal(source.test_x, source.x[:2])
+    assert "become numbers in a, zero" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"column 'a': holds numbers in the data.*'red'"):
+        source.layout.points(given.assign(a="red"))
+
+
+def test_a_column_that_varies_only_in_the_test_points_is_refused_for_that():
+    given = pd.DataFrame({"a": [1.5, 2, 3], "b": [5, 5, 5]})
+    with pytest.raises(UserError, match=r"column 'b': is 5 in all the data.*row 1.*\(got 6\)"):
+        in_memory(given, test_x=given.assign(b=[5, 6, 5]))

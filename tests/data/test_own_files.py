@@ -12,6 +12,8 @@ from genbench.config.array_choice import inferred_kind
 from genbench.config.declarations import typed_dataset
 from genbench.data.fitting import standardizes
 from genbench.data.loading import load_data
+from genbench.data.table_file import table_file
+from genbench.settings.own_data import TableFileSettings
 from genbench.utils.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -80,6 +82,33 @@ def test_columns_are_chosen_by_name_and_the_label_may_be_data(tmp_path):
     data = load("table", file, label="none", drop="[b]")
     assert data.layout.features == ["a", "c", "kind=b"] and data.spec.classes == 0
     assert load("table", file, columns="[c,a]").layout.names == ["c", "a"]
+
+
+def test_texts_that_are_numbers_are_no_categories(tmp_path, capsys):
+    pytest.importorskip("pyarrow")
+    texts = frame().astype({"a": str, "b": str})
+    texts.to_parquet(tmp_path / "t.parquet")
+    source = table_file(TableFileSettings(path=str(tmp_path / "t.parquet")))
+    assert source.layout.features == ["a", "b", "c"] and source.names == ("a", "b")
+    assert "texts that are all numbers become numbers in a, b" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings", "classes"),
+    [
+        ({"x": np.arange(600) % 30, "y": np.arange(600) // 20}, {}, 0),  # coordinates
+        ({"a": np.arange(9000) % 7, "target": np.arange(9000) % 2000}, {}, 0),
+        ({"a": np.arange(90) % 7, "target": np.arange(90) % 3}, {}, 3),
+        ({"a": np.arange(90) % 7, "target": [*"abc" * 30]}, {}, 3),
+        ({"a": np.arange(90) % 7, "b": -np.arange(90), "y": [*"abc" * 30]}, {"drop": ["y"]}, 0),
+    ],
+)
+def test_a_column_is_taken_for_the_label_only_if_it_is_plain(columns, settings, classes, tmp_path):
+    pd.DataFrame(columns).to_csv(tmp_path / "t.csv", index=False)
+    source = table_file(TableFileSettings(path=str(tmp_path / "t.csv"), **settings))
+    assert (0 if source.y is None else len(source.y.unique())) == classes
+    left_out = int(classes > 0) + len(settings)
+    assert len(source.layout.names) == len(columns) - left_out
 
 
 @pytest.mark.parametrize("missing", ["mean", "median", "most_frequent", "knn"])
