@@ -96,7 +96,6 @@ class Run:
         trace: TracebackType | None,
     ) -> None:
         self.display.close()
-        self.curves.loggers.close()
         failure: UserError | None = None
         state, reason = "interrupted", {}
         if isinstance(error, Pruned):
@@ -114,8 +113,11 @@ class Run:
             steps = counted(self.checkpointing.step, "step")
             what = reason.get("reason", f"interrupted after {steps}")
             self.echo(f"{what}; go on with: {self.resume}")
-        self.log_file.detach()
-        self.lock.release()
+        try:
+            self.curves.loggers.close()  # last, as it may take long and be interrupted
+        finally:
+            self.log_file.detach()
+            self.lock.release()
         if failure is not None and failure is not error:
             raise failure from error
 

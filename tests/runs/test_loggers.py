@@ -16,6 +16,7 @@ from genbench.runs.directory import Record, digest
 from genbench.runs.loggers.group import LOGGER_CLASSES, LoggerGroup
 from genbench.runs.loggers.interface import LoggedRun, tags
 from genbench.runs.loggers.on_wandb import WandB
+from genbench.runs.recorder import Run
 from genbench.utils import files
 from genbench.utils.files import appending
 
@@ -141,6 +142,18 @@ def test_wandb_never_asks_for_a_key(mode, has_key, expected, tmp_path, monkeypat
         monkeypatch.setenv("WANDB_MODE", mode)
     WandB(LoggedRun(tmp_path, "run", {}), lines.append).open(0, {})
     assert asked[0]["mode"] == expected and len(lines) == (expected == "offline")
+
+
+def test_a_run_has_its_state_before_loggers_close_which_may_be_interrupted(server, tmp_path):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    recorder = Run(tmp_path, LONG | {"logger": ["mlflow"]})
+    with pytest.raises(KeyboardInterrupt), recorder:
+        recorder.start()
+        recorder.curves.loggers.close = interrupted
+        raise ValueError("a mistake")
+    assert recorder.record.status["state"] == "failed" and not recorder.lock.held
 
 
 def test_a_logger_that_is_not_installed_is_named_with_its_extra(
