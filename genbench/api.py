@@ -63,7 +63,10 @@ def fit(
     `quiet` prints nothing. UserError, a ValueError, for what the command line would refuse.
     """
     if isinstance(X, str):  # a model and a dataset, as earlier versions had them first
-        X, y, model, dataset = None, None, X, y
+        if model is not None or (y is not None and dataset is not None):
+            what = "is the name of a model, and another model or dataset is given"
+            raise UserError("X", what, X, "give points, or name each once")
+        X, y, model, dataset = None, None, X, dataset if y is None else y
     registry = _registry(config_dir)
     named, given = _settings(settings, X, y, X_test, y_test, model, dataset)
     config = configured(named, registry)

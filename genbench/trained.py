@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
-from genbench.data.forms import as_codes, as_gradients, as_points, class_numbers, in_form_of
 from genbench.data.layout import Layout
 from genbench.data.types import Data
 from genbench.model import Model, supports
@@ -68,14 +68,14 @@ class Trained:
 
     def decode(self, z: ArrayLike, y: Labels = None) -> Any:
         """The points [n, *shape] of codes z, of the shape that `encode` returns."""
-        given, z, width = z, as_codes(z), self.model.latent_dim
+        given, z, width = z, _forms().as_codes(z), self.model.latent_dim
         if width is not None and z.shape != (len(z), width):
             expected = _shape("n", width)
             what = f"codes have the shape {expected}"
             raise UserError("decode", what, _shape(*z.shape), "reshape them")
         codes = z.long() if z.dim() == 1 else z.float()  # cluster numbers are whole
         x = self._in_blocks("decode", codes, y=y)
-        return x if self.layout is None else as_points(self.layout, given, x)
+        return x if self.layout is None else _forms().as_points(self.layout, given, x)
 
     def log_prob(self, x: ArrayLike, y: Labels = None) -> Any:
         """The log probability or log density [n], in nats, of points x [n, *shape].
@@ -88,7 +88,9 @@ class Trained:
     def score(self, x: ArrayLike) -> Any:
         """The gradient of the log density [n, *shape] at points x [n, *shape]."""
         gradients = self._in_blocks("score", self._points(x))
-        return gradients if self.layout is None else as_gradients(self.layout, x, gradients)
+        return (
+            gradients if self.layout is None else _forms().as_gradients(self.layout, x, gradients)
+        )
 
     def sample(self, n: int = 64, seed: int | None = None, y: Labels = None) -> Any:
         """n samples [n, *shape]; for a conditional model of class y, one label or n of them.
@@ -101,7 +103,7 @@ class Trained:
         purpose, key = ("call", next(self._calls)) if seed is None else ("sample", seed)
         rng = generator(key, purpose, device=self.model.device)
         x = self._in_blocks("sample", None, n=int(n), y=y, rng=rng)
-        return x if self.layout is None else as_points(self.layout, None, x)
+        return x if self.layout is None else _forms().as_points(self.layout, None, x)
 
     def plot(self, name: str = "samples", part: str = "") -> "Figure":
         """A picture of the model as a figure of matplotlib: `samples`, `reconstructions`, `codes`
@@ -128,7 +130,7 @@ class Trained:
 
     def _like(self, given: ArrayLike, result: torch.Tensor, names: list[str]) -> Any:
         """A result about points, in their form if they are a user's own."""
-        return result if self.layout is None else in_form_of(given, result, names)
+        return result if self.layout is None else _forms().in_form_of(given, result, names)
 
     def _in_blocks(
         self,
@@ -157,7 +159,7 @@ class Trained:
                 raise UserError("y", what, fix=f"{method}(..., y=labels)")
             return None
         names = self.data.names if self.layout is not None else ()
-        y = torch.as_tensor(class_numbers(y, names)).reshape(-1)
+        y = torch.as_tensor(_forms().class_numbers(y, names)).reshape(-1)
         if not self.model.conditional:
             raise UserError("y", "this model does not depend on labels", fix="leave it out")
         in_range = len(y) and y.min() >= 0 and y.max() < spec.classes
@@ -201,18 +203,19 @@ def in_blocks(
     n: int = 0,
     labels: torch.Tensor | None = None,
     rng: torch.Generator | None = None,
+    at_once: int = BLOCK,
     **options: Any,
 ) -> torch.Tensor:
     """What a method of the model returns for points or codes [n, ...], or for n samples where they
-    are None, on the CPU. The model gets `BLOCK` at a time, with labels [n] or one for all. The
+    are None, on the CPU. The model gets so many at once, with labels [n] or one for all. The
     method also gets the options.
     """
     n = n if points is None else len(points)
     results = []
     with torch.no_grad():
-        for start in range(0, max(n, 1), BLOCK):
+        for start in range(0, max(n, 1), at_once):
             signals.check()
-            block = slice(start, min(start + BLOCK, n))
+            block = slice(start, min(start + at_once, n))
             own = labels
             if labels is not None:
                 own = (labels if len(labels) == 1 else labels[block]).to(model.device)
@@ -223,6 +226,13 @@ def in_blocks(
                 result = getattr(able, method)(points[block].to(model.device), **options)
             results.append(result.cpu())
     return torch.cat(results)
+
+
+def _forms() -> ModuleType:
+    """What gives results the form of what went in; it imports pandas, which runs do without."""
+    from genbench.data import forms
+
+    return forms
 
 
 def _shape(*sizes: int | str) -> str:

@@ -11,6 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from genbench.utils.files import read_json
+
 HUB_LOADER = "genbench.data.huggingface.huggingface"
 IMAGE_TYPES = ("Image", "Array2D", "Array3D")
 TABLE_FILES = (".csv", ".tsv", ".json", ".jsonl", ".arrow", ".txt")
@@ -27,7 +29,7 @@ def kind_on_hub(path: str) -> str:
 def _kind(folder: Path, changed: int) -> str:
     for place in (folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir())):
         with suppress(OSError, ValueError):
-            info = json.loads((place / "dataset_info.json").read_text(encoding="utf-8"))
+            info = read_json(place / "dataset_info.json", {"features": {str: object}})
             return _of_features(info["features"])
     files = [file for _, file in zip(range(MOST_FILES), folder.rglob("*"), strict=False)]
     for file in files:

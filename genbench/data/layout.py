@@ -17,6 +17,10 @@ from genbench.utils.errors import UserError
 class Layout(Protocol):
     """How points turn into what a user gave, and back."""
 
+    @property
+    def features(self) -> list[str]:
+        """The names [D] of a point's values; empty if they have none."""
+
     def points(self, given: Any) -> torch.Tensor:
         """Points float32 [n, *shape], as models take them. UserError for what does not fit."""
 
@@ -47,6 +51,11 @@ class ArrayLayout:
     low: float = 0.0
     high: float = 1.0
     form: Form = SINGLE_PRECISION
+
+    @property
+    def features(self) -> list[str]:
+        """None of the values has a name."""
+        return []
 
     @property
     def kind(self) -> str:

@@ -13,6 +13,7 @@ import pandas as pd
 
 from genbench.utils.console import echo
 from genbench.utils.errors import UserError, plain
+from genbench.utils.files import opened
 from genbench.utils.imports import imported_extra
 
 FILE_KEY = "dataset.path"
@@ -44,7 +45,7 @@ def read_table(file: Path) -> pd.DataFrame:
 
 
 def _text(file: Path) -> pd.DataFrame:
-    with open(file, encoding="utf-8-sig", newline="") as content:
+    with open(opened(file, links=True), encoding="utf-8-sig", newline="") as content:
         head = content.read(SEEN_HEAD)
     lines = [line for line in head.splitlines() if line.strip()]
     if not lines:
@@ -78,7 +79,7 @@ def _text(file: Path) -> pd.DataFrame:
 
 def _error_of_long_row(file: Path, separator: str) -> UserError:
     """The error that names the first row with a value that no column of the header has."""
-    with open(file, encoding="utf-8-sig", newline="") as content:
+    with open(opened(file, links=True), encoding="utf-8-sig", newline="") as content:
         rows = csv.reader(content, delimiter=separator, skipinitialspace=True)
         header, *others = (row for row in rows if any(row))
     is_long = (any(row[len(header) :]) for row in others)

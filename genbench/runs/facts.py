@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from genbench.data.columns import Columns
 from genbench.data.types import Data, DataSpec
 from genbench.model import CAPABILITIES, Model, supports
 from genbench.utils.errors import UserError
@@ -27,7 +26,7 @@ def identity(model: Model, data: Data) -> dict[str, Any]:
     shape, absent = list(data.spec.shape), list(data.spec.absent)  # as JSON gives them back
     point = data.spec._asdict() | {"shape": shape, "absent": absent}
     known = {"digest": data.digest, "point": point, "labels": list(data.names)}
-    if isinstance(data.layout, Columns):
+    if data.layout is not None and data.layout.features:
         known["features"] = data.layout.features
     return {"data": known, "model": about, "remarks": model.warnings()}
 

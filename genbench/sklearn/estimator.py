@@ -32,6 +32,7 @@ from genbench.utils.errors import UserError
 FLOATS = (np.float64, np.float32)
 LARGEST_SEED = 2**31 - 1
 FILLED_UP_TO = 64  # points
+ROWS_AT_ONCE = 16 * FILLED_UP_TO  # so that the last block is filled up, too
 
 
 class Estimator(BaseEstimator):
@@ -104,6 +105,10 @@ class Estimator(BaseEstimator):
         given["seed"] = (given["seed"][0], seed)
         dataset = dataset_settings(shape, bool(standardize))
         settings = settings_for(self.model_name, given, dataset, registry())
+        validation = getattr(self, "validation_fraction", 0.1)
+        if not 0 < validation < 1:
+            text = f"validation_fraction is a share between 0 and 1, not {validation}"
+            raise ValueError(text)
         x = self._as_tensor(X, shape or (X.shape[1],))
         unit = not standardize and bool(((x >= 0) & (x <= 1)).all())
         classes = 0 if labels is None else len(self.classes_)
@@ -115,7 +120,7 @@ class Estimator(BaseEstimator):
             self.model_class,
             settings,
             points,
-            validation=getattr(self, "validation_fraction", 0.1),
+            validation=validation,
             verbose=self.verbose,
         )
         for text in self.model_.warnings():
@@ -177,7 +182,8 @@ class Estimator(BaseEstimator):
         n = len(points)
         filled = torch.arange(-(-n // FILLED_UP_TO) * FILLED_UP_TO) % max(n, 1)
         labels = y if y is None or len(y) == 1 else y[filled]
-        found = in_blocks(self.model_, method, points[filled], labels=labels, **options)
+        options = {"labels": labels, "at_once": ROWS_AT_ONCE, **options}
+        found = in_blocks(self.model_, method, points[filled], **options)
         return found[:n].numpy()
 
     # --- messages ---------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from genbench.sklearn.names import parameter_names
 
 # Settings of runs that keep files, which estimators do not.
 OF_FILES = {"save_every", "draw_every", "theme", "upscaling", "evaluation", "validate_every"}
+OF_FILES |= {"logger"}
 LEADING = ("n_components", "n_clusters", "latent_dim")  # may be given without its name
 TRAILING = ("device", "random_state")
 # How conditions on the data are called, where a run's settings would name the dataset.

@@ -4,6 +4,7 @@ NumPy's .npy and .npz, tensors that torch saved, MATLAB's .mat and HDF5. Nothing
 torch is imported for its own files only.
 """
 
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from genbench.utils.errors import UserError
+from genbench.utils.files import opened
 from genbench.utils.imports import imported_extra
 
 VALUES_AT_ONCE = 2**22  # of a chunk
@@ -45,6 +47,7 @@ def stored_arrays(file: Path, key: str = "dataset.path") -> dict[str, StoredArra
         what = f"is none of {', '.join(READERS)}"
         raise UserError(key, what, file, "dataset=table reads .csv, .parquet and others")
     try:
+        os.close(opened(file, links=True))  # a pipe would be waited for
         return read(file)
     except (*DAMAGED, zipfile.BadZipFile) as error:
         what = f"cannot be read as {file.suffix}: {error}"

@@ -29,7 +29,8 @@ from genbench.utils.errors import UserError
 
 CPU = torch.device("cpu")
 OWN_FILES = {"table": "own.csv", "array": "own.npz"}
-DATASETS = sorted(f.stem for f in (CONFIGS / "dataset").glob("*.yaml"))
+WITHOUT_FILES = ("huggingface", "memory")  # of which a file alone gives nothing
+DATASETS = sorted({f.stem for f in (CONFIGS / "dataset").glob("*.yaml")} - {*WITHOUT_FILES})
 
 
 def loaded(dataset, **settings):

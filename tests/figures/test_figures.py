@@ -499,7 +499,9 @@ def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
     monkeypatch.setattr(
         vectors,
         "pair_plot",
-        lambda data, samples, features, page: drawn.update(features=features, note=page.note),
+        lambda data, samples, features, names, page: drawn.update(
+            features=features, note=page.note
+        ),
     )
     x = torch.randn(50, 6, generator=generator(5)) * torch.tensor([1.0, 9.0, 0.0, 5.0, 2.0, 7.0])
     viewer = FigureRenderer(
@@ -513,7 +515,7 @@ def test_vectors_are_drawn_in_the_features_that_vary_most(monkeypatch):
     assert drawn["note"].startswith(
         "the 4 features of most variance of 50 samples and 50 training points"
     )
-    monkeypatch.setattr(vectors, "profiles", lambda named, page: drawn.update(named))
+    monkeypatch.setattr(vectors, "profiles", lambda named, names, page: drawn.update(named))
     reconstructions.draw_reconstructions(viewer, x, 2 * x)
     means, deviations = x.mean(0), x.std(0, correction=0).clamp(min=1e-9)
     varying = [0, 1, 3, 4, 5]

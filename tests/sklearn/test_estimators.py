@@ -244,3 +244,9 @@ def test_a_model_that_was_fitted_elsewhere_keeps_no_optimizer():
     fitted = quick("AE").fit(x)
     size = sum(p.nbytes for p in fitted.model_.parameters())
     assert len(pickle.dumps(fitted)) < size + 30_000
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.2])
+def test_a_part_to_validate_on_is_neither_nothing_nor_all(share):
+    with pytest.raises(ValueError, match="validation_fraction"):
+        estimators.AE(validation_fraction=share).fit(np.eye(9))

@@ -100,7 +100,7 @@ def test_no_file_is_opened_but_as_a_regular_one(file):
         if (
             not isinstance(call, ast.Call)
             or file.parent.name == "files"
-            or file.name == "output.py"
+            or file.name in ("output.py", "array_files.py")  # which looks first
         ):
             continue
         text, (*owner, name) = ast.unparse(call), ast.unparse(call.func).split(".")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genbench.utils.files import Unreadable, append, kind, read_json_lines, set_aside
-from genbench.utils.schema import component, is_finite_number, whole
+from genbench.utils.schema import Maybe, component, is_finite_number, whole
 
 
 def is_job_id(value: Any) -> bool:
@@ -20,7 +20,7 @@ SUBMISSION = {
     "engine": str,
     "id": is_job_id,
     "time": is_finite_number,
-    "place": whole,
+    "place": Maybe(whole),
     "runs": [component],
 }
 
@@ -59,7 +59,7 @@ class Submissions:
         except Unreadable:
             rows = []
         return [
-            Submission(**{**row, "runs": frozenset(row["runs"])})
+            Submission(**{"place": 0, **row, "runs": frozenset(row["runs"])})
             for row in reversed(rows)
             if row["engine"] == engine
         ]
