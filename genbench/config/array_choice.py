@@ -40,6 +40,8 @@ class Chosen(NamedTuple):
 
     is_last  whether points are counted along the last axis, as MATLAB's users often have them
     axes     of a point, a key of `AXES`
+    unpaired name of an array of labels that is left out, because only the training points or only
+             the test points have labels
     """
 
     names: dict[str, str]
@@ -47,6 +49,7 @@ class Chosen(NamedTuple):
     others: tuple[str, ...]
     is_last: bool
     axes: str
+    unpaired: str | None = None
 
     @property
     def kind(self) -> str:
@@ -70,11 +73,7 @@ def chosen_arrays(file: Path, asked: Mapping[str, str], axes: str) -> Chosen:
             names[role] = name
     if "x" not in names:
         names["x"] = _only_points(found, names, file)
-    if "y_test" in names and "x_test" not in names:
-        del names["y_test"]
-    if ("y" in names) != ("y_test" in names) and "x_test" in names:
-        names.pop("y", None)
-        names.pop("y_test", None)
+    unpaired = _without_unpaired_labels(names, asked)
     arrays = {role: found[name] for role, name in names.items()}
     shape = arrays["x"].shape
     labels = arrays.get("y")
@@ -88,7 +87,27 @@ def chosen_arrays(file: Path, asked: Mapping[str, str], axes: str) -> Chosen:
         axes = guessed_axes(shape, arrays["x"].dtype.name == "uint8")
     require_axes(axes, shape)
     others = tuple(name for name in found if name not in names.values())
-    return Chosen(names, arrays, others, is_last, axes)
+    return Chosen(names, arrays, others, is_last, axes, unpaired)
+
+
+def _without_unpaired_labels(names: dict[str, str], asked: Mapping[str, str]) -> str | None:
+    """Take labels out of `names` that belong to a part of the points only. The name of their array
+    if the points have no classes for that reason. UserError if a user asked for that array.
+    """
+    has_test = "x_test" in names
+    if "y_test" in names and not has_test:
+        lone, what, fix = "y_test", "there are no test points", "dataset.x_test=NAME"
+    elif has_test and "y" in names and "y_test" not in names:
+        lone, what = "y", "the test points have no labels"
+        fix = "dataset.y_test=NAME, or dataset.x_test=none"
+    elif has_test and "y_test" in names and "y" not in names:
+        lone, what, fix = "y_test", "the training points have no labels", "dataset.y=NAME"
+    else:
+        return None
+    if asked.get(lone, "auto") != "auto":
+        raise UserError(f"dataset.{lone}", f"has no counterpart: {what}", names[lone], fix)
+    name = names.pop(lone)
+    return name if has_test else None
 
 
 def _named(role: str, asked: str, found: "Mapping[str, StoredArray]", file: Path) -> str | None:

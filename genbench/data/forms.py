@@ -54,18 +54,18 @@ def as_codes(given: Any) -> torch.Tensor:
 
 
 def class_numbers(y: Any, names: Sequence[str]) -> Any:
-    """Labels as a user has them, as the numbers of these classes; numbers that are no names stay.
-    UserError for a text that is no name.
+    """Labels as a user has them, as the numbers of these classes. Whole numbers are the classes'
+    numbers where no name is a number. UserError for labels that are no names otherwise.
     """
     values = np.asarray(y.cpu() if isinstance(y, torch.Tensor) else y)
     if not names:
         return y
     texts = [_text(value) for value in values.reshape(-1).tolist()]
-    if not {*texts} <= {*names}:
-        if values.dtype.kind in "iufb":
+    unknown = [text for text in texts if text not in names]
+    if unknown:
+        if values.dtype.kind in "iufb" and not any(map(_is_number, names)):
             return y
-        unknown = next(text for text in texts if text not in names)
-        raise UserError("y", "is no class of the data", unknown, f"one of {', '.join(names)}")
+        raise UserError("y", "is no class of the data", unknown[0], f"one of {', '.join(names)}")
     numbers = [names.index(text) for text in texts]
     return torch.tensor(numbers).reshape(values.shape)
 
@@ -74,3 +74,11 @@ def _text(value: Any) -> str:
     """The name of a class whose label this is: 3 for 3.0."""
     is_whole = isinstance(value, float) and value.is_integer()
     return str(int(value)) if is_whole else str(value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -50,6 +50,8 @@ def report_arrays(s: ArrayFileSettings, chosen: Chosen, source: RawDataset) -> N
         words.append(f"{len(source.test_x):,} test points in '{chosen.names['x_test']}'")
     if source.y is not None:
         words.append(f"{len(source.y.unique())} classes in '{chosen.names['y']}'")
+    if chosen.unpaired is not None:
+        words.append(f"no classes, because '{chosen.unpaired}' labels only a part of the points")
     if layout.kind == "images":
         words.append(f"values from {layout.low:g} (black) to {layout.high:g} (white)")
     elif standardizes(s, spec):

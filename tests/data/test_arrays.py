@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from genbench.data.arrays import in_memory
+from genbench.data.forms import class_numbers
 from genbench.utils.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -113,3 +114,11 @@ def test_a_column_that_varies_only_in_the_test_points_is_refused_for_that():
     given = pd.DataFrame({"a": [1.5, 2, 3], "b": [5, 5, 5]})
     with pytest.raises(UserError, match=r"column 'b': is 5 in all the data.*row 1.*\(got 6\)"):
         in_memory(given, test_x=given.assign(b=[5, 6, 5]))
+
+
+def test_labels_are_read_as_the_names_of_classes_if_those_are_numbers():
+    names = ("1", "2", "3")
+    assert class_numbers([1, 2], names).tolist() == [0, 1]
+    with pytest.raises(UserError, match=r"no class of the data \(got 0\); fix: one of 1, 2, 3"):
+        class_numbers([0, 1, 2], names)
+    assert class_numbers([0, 1], ("cat", "dog")) == [0, 1]

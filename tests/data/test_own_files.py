@@ -10,10 +10,11 @@ from sklearn.impute import KNNImputer, SimpleImputer
 
 from genbench.config.array_choice import inferred_kind
 from genbench.config.declarations import typed_dataset
+from genbench.data.array_file import array_file
 from genbench.data.fitting import standardizes
 from genbench.data.loading import load_data
 from genbench.data.table_file import table_file
-from genbench.settings.own_data import TableFileSettings
+from genbench.settings.own_data import ArrayFileSettings, TableFileSettings
 from genbench.utils.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -171,6 +172,16 @@ def arrays(tmp_path):
         "t.pt": ("signals", (2, 40), 0),
         "m.mat": ("images", (1, 12, 10), 3),
     }
+
+
+def test_labels_of_the_training_points_alone_are_left_out_with_the_reason(tmp_path, capsys):
+    path = str(tmp_path / "a.npz")
+    np.savez(path, x=X[:30], y=np.arange(30) % 3, x_test=X[30:])
+    assert array_file(ArrayFileSettings(path=path)).y is None
+    assert "no classes, because 'y' labels only a part of the points" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"dataset\.y: has no counterpart: the test points have"):
+        array_file(ArrayFileSettings(path=path, y="y"))
+    assert array_file(ArrayFileSettings(path=path, y="y", x_test="none")).y is not None
 
 
 def test_arrays_are_known_by_their_names_and_shapes(tmp_path, monkeypatch):
