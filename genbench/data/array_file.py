@@ -12,6 +12,7 @@ from genbench.data.arrays import arranged, from_numpy
 from genbench.data.layout import Form
 from genbench.data.lazy import Values
 from genbench.data.prepared import fits, mapped_array, prepared, written_chunks
+from genbench.data.rounding import warn_of_rounded_array
 from genbench.data.summary import report_arrays
 from genbench.data.types import RawDataset
 from genbench.settings.own_data import ArrayFileSettings
@@ -58,7 +59,10 @@ def _values(role: str, chosen: Chosen, file: Path) -> Values | None:
     size = int(np.prod(array.shape)) * array.dtype.itemsize
     if fits(size) or chosen.is_last or array.chunks is None:
         values = array.read()
-        return from_numpy(np.moveaxis(values, -1, 0) if chosen.is_last else values, key)
+        values = np.moveaxis(values, -1, 0) if chosen.is_last else values
+        if role == "x":
+            warn_of_rounded_array(values)
+        return from_numpy(values, key)
     status = file.stat()
     origin = f"{file.resolve()} {chosen.names[role]} {status.st_size} {status.st_mtime_ns}"
     if array.mapped is not None and array.dtype.name in MAPPABLE:

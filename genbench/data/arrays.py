@@ -12,6 +12,7 @@ from genbench.data.labels import classes_of_labels
 from genbench.data.layout import ArrayLayout, Form
 from genbench.data.lazy import LazyArray, Values
 from genbench.data.ranges import ValueRange, guessed_range, is_binary, is_within_unit, scaled
+from genbench.data.rounding import warn_of_rounded_array, warn_of_rounding
 from genbench.data.types import RawDataset
 from genbench.utils.errors import UserError
 from genbench.utils.signals import check
@@ -47,6 +48,7 @@ def in_memory(
         return _from_table(train, test)
     key = "axes"
     first, form = as_values(train.x, "X")
+    warn_of_rounded_array(train.x)
     second = None if test.x is None else as_values(test.x, "X_test")[0]
     return arranged(first, train.y, second, test.y, axes, value_range, form, raw=raw, key=key)
 
@@ -170,6 +172,9 @@ def _from_table(train: Given, test: Given) -> RawDataset:
     table = with_numbers(train.x.infer_objects())
     columns = columns_of(table, "X")
     require_complete(table, "X")
+    values = columns.encoded(table)
+    if np.isfinite(values).all():  # else `points` names the row
+        warn_of_rounding(values, [f"column '{name}'" for name in columns.features])
     test_x = None
     if test.x is not None:
         if not isinstance(test.x, pd.DataFrame):

@@ -10,6 +10,7 @@ from genbench.data.arrays import require_complete
 from genbench.data.columns import Columns, LabelColumn, columns_of, with_numbers
 from genbench.data.imputing import imputer
 from genbench.data.labels import MOST_LABELS, Classes, classes_of_labels, ordered_values
+from genbench.data.rounding import warn_of_rounding
 from genbench.data.summary import report_table
 from genbench.data.table_reader import read_table
 from genbench.data.types import RawDataset
@@ -20,7 +21,6 @@ from genbench.utils.text import counted
 
 # What columns of classes are usually called, whichever case the letters have.
 USUAL_LABELS = ("label", "labels", "class", "classes", "target", "y", "species", "diagnosis")
-PRECISION = 1e-5  # of a column's size: less than a hundred steps of single precision
 MOST_PLAIN = 20  # classes in a column of numbers, or in one that is not called a label
 
 
@@ -51,7 +51,7 @@ def table_file(s: TableFileSettings) -> RawDataset:
         require_complete(table, "dataset.missing", fix)
     values = columns.encoded(table)
     _require_finite(values, columns)
-    _warn_of_offsets(values, columns)
+    warn_of_rounding(values, [f"column '{name}'" for name in columns.features])
     fill = imputer(s.missing, columns) if np.isnan(values).any() else None
     if fill is not None:
         echo(f"{int(table.isna().sum().sum()):,} missing values: filled in by {s.missing}")
@@ -141,16 +141,6 @@ def _label_column(
     numbers = dict(zip(classes.values, range(len(classes.values))))
     kept = tuple(sorted(values, key=lambda value: numbers[value]))
     return LabelColumn(name, whole[name].dtype, len(before), kept)
-
-
-def _warn_of_offsets(values: np.ndarray, columns: Columns) -> None:
-    """Warn of columns whose values differ in digits that single precision does not have."""
-    size, spread = np.nanmax(np.abs(values), axis=0), np.nanstd(values, axis=0)
-    for place in np.flatnonzero((spread > 0) & (spread < PRECISION * size)):
-        echo(
-            f"warning: column '{columns.features[place]}' has values of {size[place]:g} that differ"
-            f" by {spread[place]:.2g}, which single precision rounds: subtract an offset"
-        )
 
 
 def _require_finite(values: np.ndarray, columns: Columns) -> None:

@@ -122,3 +122,19 @@ def test_labels_are_read_as_the_names_of_classes_if_those_are_numbers():
     with pytest.raises(UserError, match=r"no class of the data \(got 0\); fix: one of 1, 2, 3"):
         class_numbers([0, 1, 2], names)
     assert class_numbers([0, 1], ("cat", "dog")) == [0, 1]
+
+
+@pytest.mark.parametrize("kind", ["table", "array", "tensor", "whole"])
+def test_columns_that_single_precision_rounds_are_warned_of(kind, capsys):
+    times = np.stack([RNG.random(20), 1.7e9 + np.arange(20)], axis=1)
+    given = {
+        "table": pd.DataFrame(times, columns=["a", "time"]),
+        "array": times,
+        "tensor": torch.from_numpy(times),
+        "whole": times.astype(int),
+    }[kind]
+    in_memory(given)
+    name = "column 'time'" if kind == "table" else "column 1, counted from 0,"
+    assert f"warning: {name} has values of 1.7e+09" in capsys.readouterr().out
+    in_memory(np.float32(times))
+    assert not capsys.readouterr().out
