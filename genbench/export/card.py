@@ -100,11 +100,9 @@ def _usage(programs: dict[str, dict[str, Any]]) -> str:
         takes = ", ".join(_array(one) for one in program["inputs"])
         files = " and ".join(f"`{file}`" for file in program["files"].values())
         lines.append(f"- **{name}** ({files}): {takes} → {_array(program['result'])}")
-    shown = next(
-        (programs[name] for name in ("sampler", "decoder", "encoder") if name in programs), None
-    )
-    if shown is not None and "onnx" in shown["files"]:
-        lines += ["", "```python", *_snippet(shown), "```"]
+    shown = next((name for name in ("sampler", "decoder", "encoder") if name in programs), None)
+    if shown is not None and "onnx" in programs[shown]["files"]:
+        lines += ["", "```python", *_snippet(shown, programs[shown]), "```"]
     if programs:
         lines += [
             "",
@@ -115,17 +113,25 @@ def _usage(programs: dict[str, dict[str, Any]]) -> str:
     return "\n".join([*lines, "", weights, ""])
 
 
-def _snippet(program: dict[str, Any]) -> list[str]:
-    lines = ["import numpy as np", "import onnxruntime", ""]
+def _snippet(name: str, program: dict[str, Any]) -> list[str]:
+    """Lines of Python that run a program in the folder of the export."""
+    has_labels = any("probabilities" in one for one in program["inputs"])
+    lines = ["import json", ""] if has_labels else []
+    lines += ["import numpy as np", "import onnxruntime", ""]
     lines += ["rng, n = np.random.default_rng(0), 16"]
+    if has_labels:
+        lines += ['with open("config.json", encoding="utf-8") as file:']
+        lines += [f'    inputs = json.load(file)["programs"]["{name}"]["inputs"]']
     names = []
-    for one in program["inputs"]:
+    for i, one in enumerate(program["inputs"]):
         shape = (
             "(n,)" if len(one["shape"]) == 1 else f"(n, {', '.join(map(str, one['shape'][1:]))})"
         )
         kind, dtype = one["name"].partition("_")[0], one["dtype"]
         if kind == "label":
-            value = f"rng.choice({len(one['probabilities'])}, n)"
+            # Probabilities of single precision do not sum to 1 as closely as NumPy asks for.
+            lines.append(f'shares = np.array(inputs[{i}]["probabilities"])')
+            value = f"rng.choice(len(shares), {shape}, p=shares / shares.sum())"
         elif dtype == "int64":
             value = f"rng.integers({one.get('below', 1)}, size={shape})"
         else:

@@ -23,7 +23,7 @@ from genbench.utils.errors import UserError
 
 # Runs every program of every model from its files, in a process that imports nothing of genbench.
 READER = """
-import json, pathlib, sys
+import json, os, pathlib, sys
 import numpy as np, onnxruntime, torch
 from safetensors.numpy import load_file
 checked = []
@@ -47,6 +47,19 @@ for folder in map(pathlib.Path, sys.argv[1:]):
     weights, known = load_file(folder / "model.safetensors"), np.load(folder.parent / "weights.npz")
     assert weights.keys() == {*known.keys()}
     assert all(np.array_equal(weights[key], known[key]) for key in weights), folder
+    # The code of the card, which draws labels as config.json says.
+    for one in config["programs"].get("sampler", {}).get("inputs", []):
+        if "probabilities" in one:
+            one["probabilities"] = [0.0, 1.0 + 1e-6] + [0.0] * (len(one["probabilities"]) - 2)
+    (folder / "config.json").write_text(json.dumps(config))
+    code = (folder / "README.md").read_text().split("```python\\n")[1].split("```")[0]
+    os.chdir(folder)
+    known = {}
+    exec(code, known)
+    if "sampler" in config["programs"]:
+        assert known["x"].shape[0] == 16 and np.isfinite(known["x"]).all(), folder
+    labels = [value for name, value in known.items() if name.partition("_")[0] == "label"]
+    assert all((label == 1).all() for label in labels), folder
 assert not any(name.startswith("genbench") for name in sys.modules)
 print(len(checked))
 """
