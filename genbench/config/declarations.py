@@ -4,11 +4,13 @@ its code.
 
 import importlib
 import inspect
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from genbench.settings.base import Settings
+from genbench.config.choice_files import PLACES
+from genbench.settings.base import Settings, settings_of
 from genbench.settings.builtin import builtin_settings
 from genbench.settings.datasets import DatasetSettings
 from genbench.settings.run import RunSettings
@@ -47,6 +49,30 @@ def typed_dataset(config: Mapping[str, Any]) -> DatasetSettings:
     built = declared.from_checked(config)
     assert isinstance(built, DatasetSettings)
     return built
+
+
+def local_settings(config: Mapping[str, Any]) -> set[str]:
+    """The dotted names of the dataset's settings that hold a path of this machine.
+
+    `dataset.path` may be the name of a published dataset instead, which everybody may see.
+    """
+    values = {f"dataset.{name}": value for name, value in config["dataset"].items()}
+    declared = settings_class("dataset", config["dataset"]["loader"], "dataset.loader")
+    known = settings_of(declared, "dataset.")
+    paths = {name for name in values if name in known and known[name].is_path}
+    for name in values.keys() & PLACES:
+        words = known[name].words() if name in known else []
+        value = values[name]
+        if isinstance(value, str) and value not in words:
+            paths |= {name} if os.path.isabs(value) or os.path.exists(value) else set()
+    return paths
+
+
+def data_name(config: Mapping[str, Any]) -> str:
+    """The published name of the data in `dataset.path`, else the name of the dataset."""
+    dataset = config["dataset"]
+    is_published = dataset.get("path") and "dataset.path" not in local_settings(config)
+    return str(dataset["path"] if is_published else dataset["name"])
 
 
 def _imported(path: str, key: str) -> Any:

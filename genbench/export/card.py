@@ -5,7 +5,8 @@ from typing import Any
 import yaml
 
 from genbench import __version__
-from genbench.config.choice_files import FIXED, GROUPS, PLACES
+from genbench.config.choice_files import FIXED, GROUPS
+from genbench.config.declarations import data_name, local_settings
 from genbench.config.values import flatten
 from genbench.evaluation.registry import headlines
 from genbench.runs.summary import (
@@ -55,7 +56,8 @@ def header(
     programs: dict[str, dict[str, Any]],
 ) -> str:
     """The metadata as YAML: license, library, tags, metrics and the results of the report card."""
-    model, dataset = config["model"]["name"], config["dataset"]["name"]
+    model, dataset = config["model"]["name"], data_name(config)
+    names = dict.fromkeys([model, config["dataset"]["name"], dataset])
     images = len(trained.data.spec.shape) == 3 and "sampler" in programs
     task = IMAGE_TASK if images else OTHER_TASK
     card = newest(trained.metrics.get("card", []))
@@ -63,7 +65,7 @@ def header(
     metadata: dict[str, Any] = {
         "license": license,
         "library_name": "genbench",
-        "tags": ["genbench", model, dataset, "pytorch", *(["onnx"] if has_onnx else [])],
+        "tags": ["genbench", *names, "pytorch", *(["onnx"] if has_onnx else [])],
         **({"pipeline_tag": task} if images else {}),
     }
     if card:
@@ -81,7 +83,7 @@ def header(
 
 
 def _about(trained: Trained, config: dict[str, Any]) -> str:
-    spec, name = trained.data.spec, config["dataset"]["name"]
+    spec, name = trained.data.spec, data_name(config)
     size = trained.metrics["cost"]["parameters"]
     values = "in [0, 1]" if spec.unit else "in the units of the data"
     classes = f", with labels from 0 to {spec.classes - 1}" if spec.classes else ""
@@ -187,10 +189,7 @@ def _training(found: dict[str, Any]) -> str:
 
 def _settings(config: dict[str, Any]) -> str:
     """Every setting, as it is typed on the command line."""
+    hidden = FIXED | local_settings(config)
     known = {group: config[group]["name"] for group in GROUPS} | flatten(config)
-    values = [
-        f"{name}={written(value)}"
-        for name, value in known.items()
-        if name not in FIXED and name not in PLACES
-    ]
+    values = [f"{name}={written(value)}" for name, value in known.items() if name not in hidden]
     return "\n".join(["## Settings\n", "```", *values, "```", ""])

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from genbench import __version__
+from genbench.config.declarations import local_settings
 from genbench.config.registry import Registry
 from genbench.export.card import model_card
 from genbench.export.convert import traced, write_onnx, write_torch
@@ -200,6 +201,7 @@ class _Export:
 
     def write_config(self) -> None:
         """Write config.json, which describes the export."""
+        hidden = {"dataset.loader", *local_settings(self.config)}
         content = {
             WRITTEN_BY: f"genbench {__version__}",
             "title": self.title,
@@ -212,7 +214,7 @@ class _Export:
             "dataset": {
                 name: value
                 for name, value in self.config["dataset"].items()
-                if name not in ("loader", "root", "path")
+                if f"dataset.{name}" not in hidden
             },
             "resolved": self.trained.metrics.get("auto", {}),
             "data": self.trained.metrics.get("data", {}),

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from genbench.config.choice_files import PLACES
+from genbench.config.declarations import local_settings
 from genbench.config.validation import ASIDE
 from genbench.config.values import flatten
 from genbench.runs.curves import read_points
@@ -120,7 +122,8 @@ class CurveFiles:
 
 def _logged_run(folder: Path, config: dict) -> LoggedRun:
     """The run as its loggers know it, with the settings that distinguish it."""
-    settings = {name: value for name, value in flatten(config).items() if name not in ASIDE}
+    hidden = {name for name in ASIDE if name not in PLACES} | local_settings(config)
+    settings = {name: value for name, value in flatten(config).items() if name not in hidden}
     # TensorBoard sorts columns by name, and capital letters first, so the model comes first.
     names = {"Model": config["model"]["name"], "dataset": config["dataset"]["name"]}
     return LoggedRun(folder, plain(f"{folder.name} in {folder.parent.name}"), names | settings)

@@ -18,6 +18,7 @@ from genbench.export.command import chosen_formats, export
 from genbench.export.convert import difference, traced
 from genbench.export.draws import record_draws
 from genbench.export.programs import Example, programs
+from genbench.runs.curve_files import CurveFiles
 from genbench.settings.commands import ExportOptions
 from genbench.utils.errors import UserError
 
@@ -124,6 +125,33 @@ def test_weights_samples_and_a_card_need_no_package(trained, no_data):
     written = np.load(target / "samples.npz")["samples"]
     alone = stored.load_without_data(trained[1], folder, "cpu")
     assert np.array_equal(written, alone.sample(4, seed=2).numpy())
+
+
+@pytest.mark.parametrize(
+    ("dataset", "path", "kept"),
+    [
+        ("torchvision", "SVHN", True),
+        ("huggingface", "ylecun/mnist", True),
+        ("huggingface", "/", False),
+        ("table", "/home/me/private.csv", False),
+    ],
+)
+def test_a_published_name_of_the_data_is_kept_and_a_path_is_not(
+    dataset, path, kept, trained, tmp_path, monkeypatch
+):
+    folder, config = trained
+    alone = stored.load_without_data(config, folder, "cpu")
+    monkeypatch.setattr(command, "load_without_data", lambda *_: alone)
+    other = small_config("vae", f"dataset.path={path}", dataset=dataset)
+    exported((folder, other), formats="card", to=str(tmp_path))
+    header, text = (tmp_path / "README.md").read_text().split("---\n")[1:]
+    about = json.loads((tmp_path / "config.json").read_text())["dataset"]
+    logged = CurveFiles(tmp_path, other, [], print).loggers.run.settings
+    for found in (about.get("path"), logged.get("dataset.path")):
+        assert found == (path if kept else None)
+    assert logged["dataset"] == about["name"] == dataset and "loader" not in about
+    assert (path in yaml.safe_load(header)["tags"]) == kept
+    assert (f"dataset.path={path}\n" in text) == kept == (f"on `{path}`" in text)
 
 
 def test_what_does_not_agree_is_not_shipped(trained, monkeypatch):
