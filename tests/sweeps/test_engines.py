@@ -92,7 +92,7 @@ def test_a_job_that_was_killed_twice_is_given_up_and_the_same_command_goes_on_wi
     for run in sweep.glob("ae*"):
         log = (run / "run.log").read_text()
         assert log.count("measured: ") == 1
-        assert log.count("resuming after") == (2 if run == killed else 0)
+        assert run == killed or "resuming after" not in log, "no other job is interrupted"
 
 
 @pytest.mark.parametrize("launcher", ["submitit_slurm", "submitit_local"])
@@ -141,7 +141,7 @@ def signalled(folder, signum, before=30, only=None, other_than=""):
             lines = file.read_bytes().count(b"\n")
             lock = (file.parent / ".lock").read_text() if 2 < lines < before else other_than
             is_running = '"running"' in (file.parent / "status.json").read_text()
-            if lock != other_than and is_running:
+            if lock and lock != other_than and is_running:
                 os.kill(int(lock.split()[0]), signum)
                 return file.parent
         time.sleep(0.01)
