@@ -203,14 +203,14 @@ def in_blocks(
     n: int = 0,
     labels: torch.Tensor | None = None,
     rng: torch.Generator | None = None,
-    at_once: int = BLOCK,
+    at_once: int | None = None,
     **options: Any,
 ) -> torch.Tensor:
     """What a method of the model returns for points or codes [n, ...], or for n samples where they
-    are None, on the CPU. The model gets so many at once, with labels [n] or one for all. The
-    method also gets the options.
+    are None, on the CPU. The model gets so many at once, `BLOCK` by default, with labels [n] or one
+    for all. The method also gets the options.
     """
-    n = n if points is None else len(points)
+    n, at_once = n if points is None else len(points), at_once or BLOCK
     results = []
     with torch.no_grad():
         for start in range(0, max(n, 1), at_once):

@@ -11,6 +11,9 @@ from genbench.utils.errors import UserError
 SMALL = {"epochs": 1, "evaluation": "none", "device": "cpu", "dataset__limit": 60}
 
 
+pytestmark = pytest.mark.extras
+
+
 @pytest.fixture(scope="module")
 def explorer(tmp_path_factory):
     """A function that trains a model for an epoch, once for the same settings."""

@@ -65,6 +65,7 @@ def wine():
     return load_wine(return_X_y=True, as_frame=True)
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("name", dir(estimators))
 def test_every_model_fits_a_table_in_silence_and_survives_pickling(
     name, wine, capsys, tmp_path, monkeypatch
