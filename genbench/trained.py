@@ -81,7 +81,7 @@ class Trained:
         """The log probability or log density [n], in nats, of points x [n, *shape].
 
         `model.log_prob_kind` says whether it is exact, or which bound it is. Values of images count
-        as shares of white, from 0 to 1, whichever their range.
+        as shares of white, from 0 to 1, in any range.
         """
         return self._like(x, self._in_blocks("log_prob", self._points(x), y=y), ["log_prob"])
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LOADER = "genbench.data.array_file.array_file"
 IN_MEMORY = "genbench.data.memory.given_in_python"  # the loader of data that were given in Python
 ROLES = ("x", "y", "x_test", "y_test")
-# What files call them, whichever case the letters have.
+# What files call them, in lower case.
 USUAL_NAMES = {
     "x": (
         "x",

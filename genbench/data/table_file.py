@@ -19,7 +19,7 @@ from genbench.utils.console import echo
 from genbench.utils.errors import UserError
 from genbench.utils.text import counted
 
-# What columns of classes are usually called, whichever case the letters have.
+# What columns of classes are usually called, in lower case.
 USUAL_LABELS = ("label", "labels", "class", "classes", "target", "y", "species", "diagnosis")
 MOST_PLAIN = 20  # classes in a column of numbers, or in one that is not called a label
 

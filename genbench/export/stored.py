@@ -14,8 +14,8 @@ from genbench.trained import Trained
 def load_without_data(config: dict, folder: Path, device: str) -> Trained:
     """The model of a finished run, from what its folder holds; its `data` have no points.
 
-    The data are loaded all the same where the folder lacks what only they can tell: in a run of an
-    earlier version, or where what was fitted after training is lost. UserError as `load_run`.
+    The data are still loaded if the folder alone is not enough: in a run of an earlier version, or
+    if what was fitted after training is lost. UserError as `load_run`.
     """
     record = Record(folder, config)
     record.require_done()

@@ -1,4 +1,4 @@
-"""What a run tells a logger, a program in which its curves are watched."""
+"""The interface of loggers: programs that record the curves and pictures of a run."""
 
 import uuid
 from collections.abc import Callable, Mapping
