@@ -66,6 +66,9 @@ class Model(nn.Module):
     is_discrete = False
     # True if `log_prob` is defined for values in [0, 1] only.
     bounded = False
+    # True if `decode` undoes `encode`, up to rounding or a solver's error, whatever was learnt.
+    # Reconstructions then show nothing about the model, and are neither measured nor drawn.
+    invertible = False
 
     # True if the processes of one run may each learn from a share of every batch, as the loss and
     # its terms are means over points, or `step` adds up sums that `combine` completes. No class
@@ -240,6 +243,11 @@ CAPABILITIES = ("encode", "decode", "codes", "sample", "log_prob", "score", "pos
 def supports(model: Model, *capabilities: str) -> bool:
     """Whether this object has all of these capabilities."""
     return all(hasattr(model, capability) for capability in capabilities)
+
+
+def loses_information(model: Model) -> bool:
+    """Whether the model encodes and decodes, and reconstructions show what is lost in between."""
+    return supports(model, "encode", "decode") and not model.invertible
 
 
 class Capability:

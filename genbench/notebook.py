@@ -15,7 +15,7 @@ from genbench.data.types import Data
 from genbench.evaluation.registry import headlines
 from genbench.figures.renderer import FIGURES, FigureRenderer
 from genbench.figures.visualizations import draw_visualization
-from genbench.model import Model, supports
+from genbench.model import Model
 from genbench.runs.picture_files import pictures_in
 from genbench.runs.summary import show_result
 from genbench.utils.errors import UserError
@@ -43,7 +43,7 @@ def pictures_of(model: Model, data: Data, epoch: int, part: str = "") -> dict[st
     renderer.at(epoch)
     found: dict[str, DrawPicture] = {}
     for figure in FIGURES:
-        if renderer.kind in figure.kinds and supports(model, *figure.needs):
+        if figure.applies(renderer.kind, model):
             found[figure.name] = partial(figure.show, renderer, model)
     with torch.no_grad():
         shown = model.visualizations(renderer.points(2000), renderer.rng("views"))

@@ -11,7 +11,7 @@ from genbench.figures import images
 from genbench.figures.reconstructions import draw_profiles
 from genbench.figures.samples import draw_samples
 from genbench.figures.scene import Scene
-from genbench.model import Model, supports
+from genbench.model import Model, loses_information, supports
 from genbench.trained import Trained
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -108,8 +108,8 @@ class Explorer:
 
     @property
     def can_reconstruct_drawings(self) -> bool:
-        """Whether points are images, and the model encodes and decodes them."""
-        return self.is_of_images and self.can("encode", "decode")
+        """Whether points are images, and the model shows what it loses of them."""
+        return self.is_of_images and loses_information(self.trained.model)
 
     def latents(self) -> list[Latent]:
         """The latents that vary most, at most `MOST_SLIDERS`, in their order in a code."""

@@ -34,7 +34,7 @@ def card(e: Evaluation, names: Collection[str] = (), watch: Watch | None = None)
     Each is finite; what cannot be measured on such a model or on so few points is left out.
     UserError for another name. `watch` is called before each.
     """
-    chosen = [m for m in chosen_measures(names) if supports(e.model, *m.needs)]
+    chosen = [m for m in chosen_measures(names) if m.applies(e.model)]
     return [entry for entry in _entries(e, chosen, watch).values() if entry is not None]
 
 

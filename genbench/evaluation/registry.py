@@ -8,12 +8,14 @@ from typing import NamedTuple, TypeVar
 
 from genbench.evaluation import measures as package
 from genbench.evaluation.context import Evaluation
+from genbench.model import Model, supports
 from genbench.settings.names import nearest
 from genbench.stats.intervals import Measured
 from genbench.utils.errors import UserError
 
+OF_RECONSTRUCTIONS = "reconstruction"  # the group of what is lost between encoder and decoder
 MEASURE_GROUPS = (
-    "reconstruction",
+    OF_RECONSTRUCTIONS,
     "likelihood",
     "samples",
     "latent space",
@@ -64,6 +66,12 @@ class Measure(NamedTuple):
     def meaning(self) -> str:
         """What the number is, in a sentence."""
         return " ".join((self.function.__doc__ or "").partition("\n\n")[0].split())
+
+    def applies(self, model: Model) -> bool:
+        """Whether it says anything about this model."""
+        if self.group == OF_RECONSTRUCTIONS and model.invertible:
+            return False
+        return supports(model, *self.needs)
 
 
 MEASURES: dict[str, Measure] = {}

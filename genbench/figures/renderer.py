@@ -13,13 +13,14 @@ import torch
 from genbench.figures import latent, reconstructions, samples
 from genbench.figures.scene import Scene
 from genbench.figures.visualizations import draw_visualization
-from genbench.model import Model, supports
+from genbench.model import Model, loses_information, supports
 
 
 class Figure(NamedTuple):
     """A figure of every model with these capabilities, on data of these kinds.
 
-    It is drawn at the end of a training; on the kinds in `throughout` also during it.
+    It is drawn at the end of a training; on the kinds in `throughout` also during it. One that
+    `shows_loss` between encoder and decoder is not drawn of models that lose nothing.
     """
 
     name: str
@@ -27,6 +28,13 @@ class Figure(NamedTuple):
     needs: tuple[str, ...]
     kinds: tuple[str, ...]
     throughout: tuple[str, ...] = ()
+    shows_loss: bool = False
+
+    def applies(self, kind: str, model: Model) -> bool:
+        """Whether there is such a figure of this model, on data of this kind."""
+        if self.shows_loss and not loses_information(model):
+            return False
+        return kind in self.kinds and supports(model, *self.needs)
 
 
 KINDS_OF_DATA = ("images", "plane", "line", "vectors", "signals")
@@ -47,6 +55,7 @@ FIGURES = (
         AUTOENCODER,
         ("images", "plane", "vectors", "signals"),
         throughout=("images", "plane", "signals"),
+        shows_loss=True,
     ),
     Figure("codes", latent.show_codes, ("encode",), KINDS_OF_DATA),
     Figure("interpolation", latent.show_interpolation, AUTOENCODER, ("images", "plane", "signals")),
@@ -78,8 +87,7 @@ class FigureRenderer(Scene):
         self.at(epoch)
         for figure in FIGURES:
             is_watched = self.kind in figure.throughout
-            applies = self.kind in figure.kinds and supports(model, *figure.needs)
-            if applies and is_watched == throughout:
+            if figure.applies(self.kind, model) and is_watched == throughout:
                 picture = figure.show(self, model)
                 if picture is not None:
                     yield figure.name, picture

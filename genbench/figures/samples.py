@@ -9,7 +9,7 @@ from genbench.figures import curves, images, plane, vectors, waves
 from genbench.figures.latent import widest
 from genbench.figures.reconstructions import first_of, reconstructed
 from genbench.figures.scene import Scene
-from genbench.model import Model, supports
+from genbench.model import Model, loses_information
 from genbench.utils.text import counted
 
 MOST_PAIRED = 4  # in a pair plot
@@ -22,7 +22,7 @@ def show_samples(scene: Scene, model: Model) -> torch.Tensor | None:
         scene.kind, (1000, 5)
     )
     drawn = torch.cat([model.sample(size, rng) for _ in range(times)])
-    if scene.kind == "images" and supports(model, "encode", "decode"):
+    if scene.kind == "images" and loses_information(model):
         return draw_samples(scene, drawn, again=reconstructed(scene, model, 8))
     return draw_samples(scene, drawn)
 

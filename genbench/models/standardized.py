@@ -24,7 +24,7 @@ SAME_ATTRIBUTES: tuple[str, ...] = (
     "conditional",
     "splits_batches",
 )
-SAME_ATTRIBUTES += ("is_discrete", "bounded")
+SAME_ATTRIBUTES += ("is_discrete", "bounded", "invertible")
 
 
 class Standardized(Model):

@@ -107,7 +107,7 @@ def contrast(one: Quantity, other: Quantity) -> str:
 
 def _reason(row: TableRow, column: Column) -> str:
     """Why a row has no such number."""
-    from genbench.evaluation.registry import measures  # imports torch
+    from genbench.evaluation.registry import OF_RECONSTRUCTIONS, measures  # imports torch
 
     quantity, metrics = column.quantity, [run.metrics for run in row.runs]
     if quantity.group in SPLITS or quantity.model:
@@ -120,6 +120,8 @@ def _reason(row: TableRow, column: Column) -> str:
         for needed in known.needs:
             if needed not in capabilities:
                 return LACKS.get(needed, f"it cannot {needed}")
+    if known and known.group == OF_RECONSTRUCTIONS and metrics[0].invertible:
+        return "it is invertible, so that its reconstructions show nothing"
     if not any(some.has_whole_card for some in metrics):
         return NOT_ASKED
     if known and known.only:

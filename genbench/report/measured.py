@@ -43,6 +43,7 @@ class RunMetrics:
     device: str = ""
     sampler: str = ""
     capabilities: frozenset[str] | None = None
+    invertible: bool = False  # `decode` undoes `encode`, whatever was learnt
     fit_seconds: float | None = None
     has_card: bool = False
     has_whole_card: bool = False  # with every measure, not only those that somebody named
@@ -82,6 +83,7 @@ def run_metrics(content: dict, model: str, settings: Mapping[str, Any]) -> RunMe
         device=content.get("machine", {}).get("device", ""),
         sampler=built.get("sampler") or str(settings.get("sampler", "")),
         capabilities=None if capabilities is None else frozenset(capabilities),
+        invertible=built.get("invertible", False),
         fit_seconds=time.get("fit_seconds"),
         has_card=bool(card),
         has_whole_card=bool(card) and "diagnosis" in content,

@@ -21,6 +21,8 @@ def identity(model: Model, data: Data) -> dict[str, Any]:
     """
     abilities = [name for name in CAPABILITIES if supports(model, name)]
     about: dict[str, Any] = {"abilities": abilities}
+    if model.invertible:
+        about["invertible"] = True
     if "sample" in abilities:
         about["sampler"] = model.sampler
     shape, absent = list(data.spec.shape), list(data.spec.absent)  # as JSON gives them back

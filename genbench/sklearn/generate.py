@@ -98,7 +98,7 @@ def bases_of(chosen: type[Model]) -> tuple[type, ...]:
         found.append(DecoderMixin)
     if able["log_prob"]:
         found.append(LikelihoodMixin)
-    elif able["encode"] and not predicts:
+    elif able["encode"] and not predicts and not chosen.invertible:
         found.append(ReconstructionMixin)
     return (*found, *[SamplerMixin] * able["sample"])
 

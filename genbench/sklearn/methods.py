@@ -91,7 +91,9 @@ class DecoderMixin(Estimator):
 
     @property
     def _n_codes(self) -> int:
-        return int(self.model_.latent_dim or 0)
+        model = self.model_
+        # Codes of an invertible model are as large as points.
+        return int(model.latent_dim or (model.spec.size if model.invertible else 0))
 
 
 class CoderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DecoderMixin):

@@ -176,7 +176,7 @@ METRICS = {
             "features": Maybe([str]),
         }
     ),
-    "model": Maybe({"abilities": [str], "sampler": Maybe((str, None))}),
+    "model": Maybe({"abilities": [str], "sampler": Maybe((str, None)), "invertible": Maybe(bool)}),
     "auto": Maybe({str: (is_finite_number, str, None)}),
     "card": Maybe([ENTRY]),
     "real_data": Maybe([ENTRY]),

@@ -9,7 +9,7 @@ import resource
 import numpy as np
 import pytest
 import torch
-from helpers.cards import made, model_with, normal
+from helpers.cards import made, model_with, normal, numbers
 from helpers.configs import CONFIGS, settings_with, small_config
 
 from genbench.evaluation.card import card, evaluated
@@ -17,6 +17,7 @@ from genbench.evaluation.context import Evaluation
 from genbench.evaluation.diagnosis import diagnose
 from genbench.evaluation.registry import MEASURES, measure, measures
 from genbench.experiment import evaluate, load_run, run
+from genbench.runs.facts import identity
 from genbench.stats.intervals import Measured, around, mean
 
 
@@ -117,6 +118,15 @@ def test_few_or_equal_points_leave_out_what_they_cannot_tell():
             and isinstance(diagnose(e, found), list)
         )
         assert ("precision" in [entry["name"] for entry in found]) == (len(x) > 5)
+
+
+def test_reconstructions_of_an_invertible_model_are_not_measured():
+    x = normal(100, 2, 0)
+    model = model_with(made(x, x), encode=lambda x: 2 * x, decode=lambda z: z / 2)
+    for invertible, measured in ((False, {"mse"}), (True, set())):
+        model.invertible = invertible
+        assert numbers(model, made(x, x), "mse").keys() == measured
+        assert identity(model, made(x, x))["model"].get("invertible", False) == invertible
 
 
 def test_data_without_labels_have_a_card_of_what_needs_none():

@@ -27,6 +27,7 @@ from genbench.figures.canvas import CLASSES, DARK, MARGIN, THEMES, Canvas, Page
 from genbench.figures.files import animation, png
 from genbench.figures.renderer import FigureRenderer
 from genbench.model import Model, supports
+from genbench.notebook import pictures_of
 from genbench.settings.groups import LatentSettings
 from genbench.training.loop import fit_model
 from genbench.utils.rng import generator
@@ -118,7 +119,7 @@ def test_everything_a_model_can_show_is_drawn(model_name, spec, request):
     if supports(model, "sample"):
         assert "samples" in found
     if supports(model, "encode", "decode"):
-        assert ("reconstructions" in found) == (spec != "line")
+        assert ("reconstructions" in found) == (spec != "line" and not model.invertible)
         assert ("interpolation" in found) == (
             vectors and (images or plane) and len(data.splits["validation"]) > 1
         )
@@ -198,6 +199,20 @@ def test_samples_stand_above_images_and_their_reconstructions(monkeypatch):
     assert torch.equal(probe.asked[0], probe.encode(first)) and rows[9].images.shape == first.shape
     assert rows[8].apart and not rows[9].apart, "the pairs of rows stand apart from the samples"
     assert pictures.above(1, "test") == "1 test image above its reconstruction"
+
+
+def test_of_an_invertible_model_reconstructions_are_not_drawn(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(pictures, "mosaic", lambda rows, page, zoom: drawn.append((rows, page)))
+    data = made(1, 8, 8)
+    viewer, probe = FigureRenderer(data, 0, "title"), Probe(data.spec)
+    probe.sample = lambda n, rng: torch.zeros(n, 1, 8, 8)
+    probe.invertible = True
+    names = {name for name, _ in viewer.watched(probe, 1)}
+    names |= {*pictures_of(probe, data, 1)}
+    assert "samples" in names and "reconstructions" not in names
+    ((rows, page),) = drawn
+    assert len(rows) == 8 and "reconstruct" not in page.note and not probe.asked
 
 
 def lab(colours):

@@ -15,7 +15,7 @@ from genbench.data.preprocessing import moments_of
 from genbench.data.types import Data, DataSpec, RawDataset, Split
 from genbench.evaluation.card import evaluated
 from genbench.experiment import build, load_run, run
-from genbench.model import supports
+from genbench.model import loses_information, supports
 from genbench.training.loop import fit_model
 from genbench.training.objective import final
 from genbench.utils.rng import generator
@@ -133,9 +133,7 @@ def test_units_of_the_columns_change_nothing_but_the_units(model_name, table):
         "quick",
         names=["mse", "log_prob"],
     )["card"]
-    assert {entry["name"] for entry in card} >= (
-        {"mse"} if supports(model, "encode", "decode") else set()
-    )
+    assert {entry["name"] for entry in card} >= ({"mse"} if loses_information(model) else set())
 
 
 def test_variances_are_in_data_units(table):

@@ -54,6 +54,15 @@ def test_a_report_says_who_is_best_at_what_and_why_cells_are_empty(left, capsys)
     )
 
 
+def test_a_report_says_why_an_invertible_model_has_no_error_of_reconstructions(left):
+    mse = {"group": "reconstruction", "n": {"test": 9}}
+    left("ae", metrics=card(("mse", 2.0, mse)) | drawing("prior", "encode", "decode"))
+    about = drawing("model", "encode", "decode")
+    about["model"]["invertible"] = True
+    left("gan", metrics=card(("fid", 1.0, {})) | about)
+    assert "of gan: it is invertible" in " ".join(said(left.report()))
+
+
 def test_a_kind_of_problem_is_told_once_with_its_runs_and_the_setting_to_paste(left):
     for k, seed in itertools.product((2, 3), (0, 1)):
         found = [
