@@ -117,6 +117,20 @@ class SWAESettings(PriorSettings, AnnealingSettings, AutoencoderSettings):
     )
 
 
+class WAESettings(PriorSettings, AnnealingSettings, AutoencoderSettings):
+    """Of Wasserstein autoencoders."""
+
+    autos: ClassVar[Mapping[str, str]] = {
+        "batch_size": "200, or on few data about a tenth of them",
+        "latent_dim": "8, or the dimension of the data where that is less",
+    }
+
+    sampler: Sampler = "prior"
+    lambda_: Weight = Field(
+        10.0, alias="lambda", description="weight of the squared kernel distance"
+    )
+
+
 class AAESettings(
     EncoderDecoderSettings,
     PriorSettings,

@@ -73,8 +73,8 @@ LatentDim = Annotated[
     AtLeastOne,
     Auto,
     AutoMeans(
-        "16 (8 for swae), or what the data allow where that is less: their own dimension and, for "
-        "pca, one less than the training points"
+        "16 (8 for swae and wae), or what the data allow where that is less: their own dimension "
+        "and, for pca, one less than the training points"
     ),
     Field(description="dimension of the code z"),
 ]

@@ -1,7 +1,8 @@
 """Maximum mean discrepancy between samples, with three kernels.
 
-A sample is [n, D], a row a point. Everything is computed in double precision, because the results
-are small differences of large numbers; a device without it, such as mps, must pass CPU copies.
+A sample is [n, D], a row a point. Everything but `multiscale_mmd`, a term of a training objective,
+is computed in double precision, because the results are small differences of large numbers; a
+device without it, such as mps, must pass CPU copies.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import torch
 
 from genbench.stats.blocks import require_points, row_blocks
+from genbench.stats.clustering import squared_distances
 
 Kernel = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # [r, D] and [s, D] to [r, s]
 
@@ -18,6 +20,9 @@ KERNELS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "imq": lambda u: 1 / (1 + u),
 }
 MEDIAN_POINTS = 1000  # points that the median distance is taken of
+# Of the kernels that `multiscale_mmd` adds up, as shares of the scale it is given: those of the
+# code of Tolstikhin et al. 2018, github.com/tolstikhin/wae.
+WIDTHS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def squared_mmd(
@@ -42,6 +47,26 @@ def squared_mmd(
     x, y = x.double(), y.double()
     scale = 2 * (median_distance(x, y) if bandwidth is None else bandwidth) ** 2
     return _unbiased(lambda a, b: KERNELS[kernel](torch.cdist(a, b) ** 2 / scale), x, y)
+
+
+def multiscale_mmd(x: torch.Tensor, y: torch.Tensor, scale: float) -> torch.Tensor:
+    """Squared maximum mean discrepancy of samples x [n, D] and y [m, D], a scalar, in their
+    precision.
+
+    The kernel is the sum over widths w of c / (c + |x - y|^2), c = w * scale, so that its gradient
+    fades neither near nor far (Tolstikhin et al. 2018, section 4). Unbiased, as `squared_mmd` is;
+    of a sample of one point, which has no pairs, the mean over pairs counts as 0.
+    """
+
+    def kernel(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        squared = squared_distances(a, b)
+        return torch.stack([w * scale / (w * scale + squared) for w in WIDTHS]).sum(0)
+
+    def within(a: torch.Tensor) -> torch.Tensor:
+        values = kernel(a, a)
+        return (values.sum() - values.diagonal().sum()) / max(1, len(a) * (len(a) - 1))
+
+    return within(x) + within(y) - 2 * kernel(x, y).mean()
 
 
 def polynomial_mmd(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

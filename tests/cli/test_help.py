@@ -357,9 +357,9 @@ def test_bash_completes_after_its_word_breaks(tmp_path):
         try 'genbench -m model=vae,g'
         try 'genbench device=cuda:'
         try 'genbench mode'
-        try 'genbench model=w --cfg job' 16
+        try 'genbench model=wg --cfg job' 17
         try 'genbench model=pca beta'
-        COMP_WORDBREAKS=' '; try 'genbench model=w'
+        COMP_WORDBREAKS=' '; try 'genbench model=wg'
     """
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == ""

@@ -28,6 +28,7 @@ FITS = {
     "kde": ("kde", {"bandwidth": "loo"}),
     "vae": ("vae", {"epochs": 1, "batch_size": 100, "grad_clip": 1.0}),
     "swae": ("swae", {"epochs": 1, "batch_size": 100}),
+    "wae": ("wae", {"epochs": 1, "batch_size": 100}),
     "sparse-ae": ("sparse-ae", {"epochs": 1, "batch_size": 100}),
     "supervised-ae": ("supervised-ae", {"epochs": 1, "batch_size": 100, "dataset__labelled": 99}),
     "wgan": ("wgan", {"epochs": 1, "steps": None, "batch_size": 100}),

@@ -51,13 +51,20 @@ def test_the_example_of_an_own_model_and_dataset_works(genbench, tmp_path, monke
         p.parent.name: json.loads(p.read_text()) for p in tmp_path.glob("outputs/**/metrics.json")
     }
     assert len(runs) == 5
-    own = next(found for name, found in runs.items() if "lambda-5" in name)
-    assert own["test"]["n"] == 1600 and own["test"]["kernel_distance"] < 0.02
+    own, beside = (
+        next(
+            found
+            for name, found in runs.items()
+            if "rae" in name and stronger == ("lambda" in name)
+        )
+        for stronger in (True, False)
+    )
+    assert own["test"]["n"] == 1600 and 0 < own["test"]["slope"] < beside["test"]["slope"]
     table = next(found for name, found in runs.items() if "wine" in name)
     assert 13 / 3 < table["test"]["squared_error"] < 13, (
         "of 13 columns, none of which outweighs the others"
     )
-    refused = genbench("--config-dir", "mine", "model=wae", "lambda=-1")
+    refused = genbench("--config-dir", "mine", "model=rae", "lambda=-1")
     assert refused.returncode == 2 and "lambda: must be float >= 0" in refused.stderr
 
 

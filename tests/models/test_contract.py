@@ -202,6 +202,7 @@ OPTIONS = {  # beside the defaults, each choice that changes what a loss compute
     "dae": ["corruption=masking", "corruption=salt-and-pepper", "walkbacks=2"],
     "sparse-ae": ["sparsity=l1"],
     "swae": ["prior=uniform", "prior=ring", "supervision=2.0"],
+    "wae": ["prior=ring"],
     "vae": [
         "draws=3",
         "likelihood=bernoulli",

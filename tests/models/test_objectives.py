@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from helpers.configs import settings_with, small_config
@@ -134,6 +135,32 @@ def test_swae(play, prior, weight):
     close(
         loss, ((x - model.decoder(z)) ** 2).sum((1, 2, 3)).mean() + weight * sum(gaps) / len(gaps)
     )
+
+
+@pytest.mark.parametrize(
+    ("prior", "scale"), [("normal", 6.0), ("uniform", 2.0), ("ring", 2 * 0.488 / 0.6)]
+)
+def test_wae(play, prior, scale):
+    model, x, noise, loss, terms = play("wae", f"prior={prior}", "lambda=5.0")
+    z = model.encoder(x)
+    codes, draws = (t.detach().double().numpy() for t in (z, noise["prior"]))
+
+    def mean_kernel(a, b, pairs):
+        """Of the scales of the paper's code, over pairs of different points."""
+        squared = np.square(a[:, None] - b).sum(2)
+        own = np.eye(len(a), dtype=bool) if a is b else np.zeros(squared.shape, bool)
+        return sum(
+            np.where(own, 0, scale * w / (scale * w + squared)).sum() / pairs
+            for w in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+        )
+
+    distance = mean_kernel(codes, codes, 40 * 39) + mean_kernel(draws, draws, 40 * 39)
+    distance -= 2 * mean_kernel(codes, draws, 40 * 40)
+    assert abs(distance) > 0.1
+    close(terms["kernel_distance"], distance)
+    close(loss, ((x - model.decoder(z)) ** 2).sum((1, 2, 3)).mean() + 5 * terms["kernel_distance"])
+    many = model.prior(20_000, generator(5))  # the scale is the mean squared distance of two draws
+    assert float((many[::2] - many[1::2]).square().sum(1).mean()) == pytest.approx(scale, rel=0.03)
 
 
 def test_gan_discriminator(play):

@@ -144,7 +144,7 @@ def test_a_run_prints_about_twenty_lines_however_many_epochs_it_has(epochs):
 def test_commands_at_the_end_of_a_run_name_the_configs_that_they_need(tmp_path):
     for card, command in ((FOUND["card"], "show"), ([], "evaluate")):
         on = printed()
-        Display("wae on digits", on, ["--config-dir", "mine"]).result(
+        Display("rae on digits", on, ["--config-dir", "mine"]).result(
             tmp_path, FOUND | {"card": card}, headlines(), [], "tensorboard"
         )
         assert f"genbench {command} {quoted(tmp_path)} --config-dir mine\n" in on.file.getvalue()

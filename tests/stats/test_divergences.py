@@ -19,7 +19,7 @@ from genbench.stats.divergences import (
     kl_discrete,
     kl_gaussians,
 )
-from genbench.stats.kernels import median_distance, polynomial_mmd, squared_mmd
+from genbench.stats.kernels import median_distance, multiscale_mmd, polynomial_mmd, squared_mmd
 from genbench.stats.neighbours import prdc, share_within
 from genbench.stats.transport import (
     frechet_distance,
@@ -366,6 +366,23 @@ def test_the_polynomial_mmd_equals_its_definition_in_blocks_of_any_size(monkeypa
     assert float(polynomial_mmd(x, y)) == near(expected, rel=1e-10)
     monkeypatch.setattr(blocks, "PAIRS_AT_ONCE", 100)
     assert float(polynomial_mmd(x, y)) == near(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize("scale", [0.5, 6.0])
+def test_the_mmd_of_several_scales_is_that_of_a_sum_of_kernels(scale):
+    x, y = X[:30].float(), Y[:28].float()
+    pooled = torch.cat([x, y]).double().numpy()
+    squared = np.square(pooled[:, None] - pooled).sum(2)
+    k = sum(w * scale / (w * scale + squared) for w in (0.1, 0.2, 0.5, 1, 2, 5, 10))
+    np.fill_diagonal(k, 0)
+    expected = (
+        k[:30, :30].sum() / (30 * 29) + k[30:, 30:].sum() / (28 * 27) - 2 * k[:30, 30:].mean()
+    )
+    assert float(multiscale_mmd(x, y, scale)) == near(expected, abs=1e-5)
+    assert float(multiscale_mmd(x[:1], y[:1], scale)) == near(-2 * k[0, 30], abs=1e-5)
+    # A kernel with c = 2 h^2 is that of one bandwidth.
+    each = [squared_mmd(x, y, "imq", (w * scale / 2) ** 0.5) for w in (0.1, 0.2, 0.5, 1, 2, 5, 10)]
+    assert float(sum(each)) == near(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize(("mean", "sd"), [(0.0, 1.0), (1.0, 0.5)])
