@@ -17,14 +17,17 @@ from genbench.utils.text import counted
 
 def report_table(
     s: TableFileSettings,
+    header: str,
     columns: Columns,
     rows: int,
     classes: Classes | None,
     label: LabelColumn | None,
 ) -> None:
-    """Print what was inferred of a table."""
+    """Print what was inferred of a table; `header` is as in `ReadTable`."""
     features = counted(len(columns.features), "feature")
-    named = f"{counted(rows, 'row')}, {features} of {counted(len(columns.columns), 'column')}"
+    named = (
+        f"{counted(rows, 'row')}{header}, {features} of {counted(len(columns.columns), 'column')}"
+    )
     if classes is not None and label is not None:
         named += f", {len(classes.values)} classes in column '{label.name}'"
         named += " (dataset.label=none makes it data)" * (s.label == "auto")

@@ -30,7 +30,8 @@ def table_file(s: TableFileSettings) -> RawDataset:
     UserError that names the column or row for what is missing, and for what is neither numbers nor
     categories.
     """
-    whole = with_numbers(read_table(Path(s.path)), kept=s.label)
+    read, header = read_table(Path(s.path), s.header)
+    whole = with_numbers(read, kept=s.label)
     name = _label_name(whole, s)
     table = _chosen(whole, name, s)
     if s.missing == "drop":
@@ -55,7 +56,7 @@ def table_file(s: TableFileSettings) -> RawDataset:
     fill = imputer(s.missing, columns) if np.isnan(values).any() else None
     if fill is not None:
         echo(f"{int(table.isna().sum().sum()):,} missing values: filled in by {s.missing}")
-    report_table(s, columns, len(table), classes, label)
+    report_table(s, header, columns, len(table), classes, label)
     return RawDataset(
         torch.from_numpy(values).float(),
         None if classes is None else classes.y,

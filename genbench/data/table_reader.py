@@ -6,8 +6,9 @@ import csv
 import re
 import warnings
 from collections.abc import Callable
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -20,16 +21,35 @@ FILE_KEY = "dataset.path"
 SEEN_HEAD = 65536  # characters that show how a file is separated
 SEPARATORS = ",;\t|"
 DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
+SHEET_HEAD = 1000  # of a sheet that show whether it has a header
+# Where the names of columns come from, as the line says that reports a table.
+BELOW_HEADER = " below a header"
+BELOW_NUMBERS = f"{BELOW_HEADER} of numbers (dataset.header=none makes it data)"
+HEADLESS = " without a header"
+SEEMS_HEADLESS = f"{HEADLESS} (dataset.header=first-row if it has one)"
 
 
-def read_table(file: Path) -> pd.DataFrame:
-    """The table in a file, by the ending of its name. UserError for one that cannot be read."""
+class ReadTable(NamedTuple):
+    """A table as a file has it, and what to say of its header: one of the texts above, or nothing
+    where the format has no header that could be mistaken.
+    """
+
+    table: pd.DataFrame
+    header: str = ""
+
+
+def read_table(file: Path, header: str = "auto") -> ReadTable:
+    """The table in a file, by the ending of its name. `header` is as the setting of that name.
+
+    UserError for a file that cannot be read.
+    """
     reader = TABLE_READERS.get(file.suffix.lower())
     if reader is None:
         what = f"is none of {', '.join(TABLE_READERS)}"
         raise UserError(FILE_KEY, what, file, "dataset=array reads .npy, .npz and others")
     try:
-        table = _with_named_index(reader(file), file)
+        table, said = reader(file, header)
+        table = _with_named_index(table, file)
     except UnicodeDecodeError as error:
         raise UserError(
             FILE_KEY, f"is no text in UTF-8: {error}", file, "save it as UTF-8"
@@ -41,13 +61,15 @@ def read_table(file: Path) -> pd.DataFrame:
         what = f"holds a table of {len(table)} rows and {len(table.columns)} columns"
         raise UserError(FILE_KEY, what, file, "give a table of two rows or more")
     table.columns = pd.Index([str(name) for name in table.columns])
-    return _without_row_numbers(table.infer_objects())
+    return ReadTable(_without_row_numbers(table.infer_objects()), said)
 
 
-def _text(file: Path) -> pd.DataFrame:
+def _text(file: Path, header: str) -> ReadTable:
     with open(opened(file, links=True), encoding="utf-8-sig", newline="") as content:
         head = content.read(SEEN_HEAD)
     lines = [line for line in head.splitlines() if line.strip()]
+    if len(head) == SEEN_HEAD and len(lines) > 1:
+        lines.pop()  # which may be cut
     if not lines:
         raise UserError(FILE_KEY, "holds no rows", file, "give a file that holds data")
     separator = "\t" if file.suffix.lower() == ".tsv" else _separator(lines)
@@ -58,15 +80,17 @@ def _text(file: Path) -> pd.DataFrame:
         "skipinitialspace": True,
         "index_col": False,
     }
-    first, *others = csv.reader(lines, delimiter=separator, skipinitialspace=True)
-    cells = (cell.strip() for row in others for cell in row)
+    rows = [*csv.reader(lines, delimiter=separator, skipinitialspace=True)]
+    first, *others = [[cell.strip() for cell in row] for row in rows]
+    cells = (cell for row in others for cell in row)
     if separator == ";" and any(DECIMAL_COMMA.fullmatch(cell) for cell in cells):
         echo(f"{file.name}: numbers have a decimal comma")
         options["decimal"] = ","
-    is_open = bool(first[-1].strip())
-    if all(_is_number(cell) for cell in (first if is_open else first[:-1])):
-        echo(f"{file.name}: no header; columns are called 'column 1', 'column 2', ...")
-        options |= {"header": None, "names": [f"column {i + 1}" for i in range(len(first))]}
+        first, *others = ([cell.replace(",", ".") for cell in row] for row in (first, *others))
+    is_open = bool(first[-1])
+    said = _header(first if is_open else first[:-1], others, header)
+    if said in (HEADLESS, SEEMS_HEADLESS):
+        options |= {"header": None, "names": _given_names(file, len(first))}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
@@ -74,7 +98,35 @@ def _text(file: Path) -> pd.DataFrame:
         except pd.errors.ParserWarning as error:
             raise _error_of_long_row(file, separator) from error
     is_empty = not is_open and table.iloc[:, -1].isna().all()
-    return table.iloc[:, :-1] if is_empty else table
+    return ReadTable(table.iloc[:, :-1] if is_empty else table, said)
+
+
+def _header(first: list[str], others: list[list[str]], header: str) -> str:
+    """Whether the first row names the columns, in the words of `ReadTable.header`."""
+    if header != "auto":
+        return HEADLESS if header == "none" else BELOW_HEADER
+    if _is_range(first) and (len(first) > 3 or any("." in cell for row in others for cell in row)):
+        return BELOW_NUMBERS  # as pandas names the columns of an array
+    columns = [{*column} for column in zip_longest(*others)]
+    columns += [set()] * (len(first) - len(columns))
+    are_numbers = [_is_number(cell) for cell in first]
+    # A category of the first row occurs again, unlike the name of a column. A whole header that
+    # occurs again stands between numbers, where tables were put one below the other.
+    cells = zip(are_numbers, first, columns)
+    is_data = all(known or cell in column for known, cell, column in cells)
+    has_numbers = any(_is_number(cell) for row in others for cell in row)
+    return SEEMS_HEADLESS if is_data and (any(are_numbers) or not has_numbers) else BELOW_HEADER
+
+
+def _is_range(cells: list[str]) -> bool:
+    """Whether these are the numbers 0, 1, 2, ..."""
+    return cells == [str(i) for i in range(len(cells))]
+
+
+def _given_names(file: Path, count: int) -> list[str]:
+    """Names for the columns of a table without a header, which are reported."""
+    echo(f"{file.name}: columns are called 'column 1', 'column 2', ...")
+    return [f"column {i + 1}" for i in range(count)]
 
 
 def _error_of_long_row(file: Path, separator: str) -> UserError:
@@ -90,35 +142,57 @@ def _error_of_long_row(file: Path, separator: str) -> UserError:
 
 
 def _separator(lines: list[str]) -> str:
-    """The character that separates columns: the one that is most frequent in the first line."""
+    """The character that separates columns: one that is in all lines equally often, of which the
+    comma may be part of numbers; else the one that is most frequent in the first line.
+    """
+    for separator in (";", "\t", "|"):
+        counts = {line.count(separator) for line in lines}
+        if len(counts) == 1 and counts != {0}:
+            return separator
     return max(SEPARATORS, key=lines[0].count)
 
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell.strip())
+        float(cell)
     except ValueError:
         return False
     return True
 
 
-def _excel(file: Path) -> pd.DataFrame:
+def _excel(file: Path, header: str) -> ReadTable:
     imported_extra("openpyxl", ".xlsx")
-    sheets = pd.read_excel(file, sheet_name=None)
-    name, table = next(iter(sheets.items()))
-    if len(sheets) > 1:
-        echo(f"{file.name}: the first of {len(sheets)} sheets is read, '{name}'")
-    return table
+    with pd.ExcelFile(file) as sheets:
+        names = sheets.sheet_names
+        if len(names) > 1:
+            echo(f"{file.name}: the first of {len(names)} sheets is read, '{names[0]}'")
+        head = pd.read_excel(sheets, header=None, nrows=SHEET_HEAD, dtype=str, na_filter=False)
+        first, *others = head.to_numpy().tolist() or [[]]
+        said = _header(first, others, header)
+        is_named = said not in (HEADLESS, SEEMS_HEADLESS)
+        table = pd.read_excel(sheets, header=0 if is_named else None)
+    if not is_named:
+        table.columns = pd.Index(_given_names(file, len(table.columns)))
+    return ReadTable(table, said)
 
 
-def _parquet(file: Path) -> pd.DataFrame:
+def _parquet(file: Path, header: str) -> ReadTable:
     imported_extra("pyarrow", ".parquet")
-    return pd.read_parquet(file)
+    _require_no_choice(file, header)
+    return ReadTable(pd.read_parquet(file))
 
 
-def _feather(file: Path) -> pd.DataFrame:
+def _feather(file: Path, header: str) -> ReadTable:
     imported_extra("pyarrow", ".feather")
-    return pd.read_feather(file)
+    _require_no_choice(file, header)
+    return ReadTable(pd.read_feather(file))
+
+
+def _require_no_choice(file: Path, header: str) -> None:
+    """UserError for a choice of the header in a format that stores the names of columns."""
+    if header != "auto":
+        what = f"has no effect with {file.suffix}, which stores the names of columns"
+        raise UserError("dataset.header", what, header, "leave it out")
 
 
 def _with_named_index(table: pd.DataFrame, file: Path) -> pd.DataFrame:
@@ -143,7 +217,7 @@ def _without_row_numbers(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-TABLE_READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+TABLE_READERS: dict[str, Callable[[Path, str], ReadTable]] = {
     ".csv": _text,
     ".tsv": _text,
     ".txt": _text,

@@ -31,7 +31,14 @@ class TableFileSettings(VectorSettings):
 
     path: File = Field(
         TO_BE_NAMED,
-        description="your table: a file .csv, .tsv, .parquet, .feather or .xlsx, with column names",
+        description="your table: a file .csv, .tsv, .parquet, .feather or .xlsx",
+    )
+    header: Literal["auto", "first-row", "none"] = Field(
+        "auto",
+        description=(
+            "where names of columns come from in .csv, .tsv and .xlsx: the first row, or nowhere; "
+            "auto goes by what it holds, and reports it"
+        ),
     )
     label: str = Field(
         "auto",

@@ -85,6 +85,21 @@ def test_columns_are_chosen_by_name_and_the_label_may_be_data(tmp_path):
     assert load("table", file, columns="[c,a]").layout.names == ["c", "a"]
 
 
+def test_what_is_assumed_of_a_header_is_said_with_the_way_out(tmp_path, capsys):
+    file = tmp_path / "t.csv"
+    texts = {
+        "below a header, 2 features": "a,b\n1,2\n3,5\n4,4\n",
+        "without a header (dataset.header=first-row if it has one), 2 features": "1,2\n3,5\n4,4\n",
+        "below a header of numbers (dataset.header=none makes it data), 2": "0,1\n.5,2\n3,5\n4,4\n",
+    }
+    for said, text in texts.items():
+        file.write_text(text)
+        table_file(TableFileSettings(path=str(file), label="none"))
+        assert f"t.csv: 3 rows {said}" in capsys.readouterr().out
+    table_file(TableFileSettings(path=str(file), label="none", header="none"))
+    assert "t.csv: 4 rows without a header, 2 features" in capsys.readouterr().out
+
+
 def test_texts_that_are_numbers_are_no_categories(tmp_path, capsys):
     pytest.importorskip("pyarrow")
     texts = frame().astype({"a": str, "b": str})
