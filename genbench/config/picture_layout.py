@@ -121,6 +121,14 @@ def _files(folder: Path, entered: set[FolderIdentity], repeated: list[Path]) -> 
             yield entry.path
 
 
+def files_below(folder: Path, apart: Path) -> list[Path]:
+    """All files in a folder and below it, in order, without hidden ones, what genbench itself left
+    there, and what lies in the folder `apart`.
+    """
+    entered = {_identity(apart)} if apart.is_dir() else set()
+    return [*_files(folder, entered, [])]
+
+
 class _Entry(NamedTuple):
     """What a folder holds under one name. A link to a folder is both."""
 

@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 from genbench.config.picture_headers import in_short
+from genbench.config.picture_layout import files_below
 from genbench.data.downloads import cache_folder, exclusive
+from genbench.data.image_folder import FolderSource
 from genbench.data.lazy import select
 from genbench.data.picture_sets import described, read_pictures
 from genbench.data.pictures import Opener, Undecodable
@@ -110,8 +112,11 @@ class _Items:
         return f"item {i:,} of {self.set_name}, counted from 0"
 
     def origin(self) -> dict[str, Any]:
+        """The names, sizes and times of the files, which torchvision has unpacked by now."""
         sizes = [len(part) for part in self.parts]
-        return {"torchvision": self.set_name, "root": str(self.folder.resolve()), "sizes": sizes}
+        found = files_below(self.folder, apart=cache_folder() / "prepared")
+        files = FolderSource(found, self.folder)
+        return {"torchvision": self.set_name, "sizes": sizes, **files.origin()}
 
     def facts(self) -> dict[str, Any]:
         return {"labels": self.labels}

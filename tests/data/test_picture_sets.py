@@ -168,6 +168,11 @@ def test_pictures_of_a_set_of_torchvision_are_prepared_once(tmp_path, monkeypatc
     assert second.spec.shape == (3, 20, 20) and len(second.splits["test"]) == 4
     for split in second.splits.values():
         assert torch.equal(split.raw[:, 0, 0, 0] >= 100, split.y == 1)
+    Image.new("RGB", (20, 20), (255, 0, 0)).save(tmp_path / "eurosat" / "2750" / "River" / "00.png")
+    replaced = loaded("torchvision", tmp_path, path="EuroSAT")
+    assert capsys.readouterr().out.count("preparing 20 pictures once") == 1
+    reds = [(split.raw[:, 0, 0, 0] == 255).sum() for split in replaced.splits.values()]
+    assert sum(reds) == 1, "a picture that was replaced is read anew"
 
 
 def test_a_set_that_is_not_there_is_refused(tmp_path, monkeypatch):
