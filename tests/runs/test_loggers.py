@@ -247,6 +247,20 @@ def test_trackio_has_every_point_once(stores, tmp_path, monkeypatch, undrawn):
 
 @pytest.mark.extras
 @pytest.mark.filterwarnings("ignore")
+def test_trackio_knows_a_run_whose_folder_was_moved(stores, tmp_path, monkeypatch, undrawn):
+    pytest.importorskip("trackio")
+    from trackio import sqlite_storage
+
+    monkeypatch.setattr(sqlite_storage, "TRACKIO_DIR", tmp_path / "trackio")
+    config = LONG | {"logger": "trackio"}
+    run(config | {"epochs": 2}, tmp_path / "run", title="first")
+    (tmp_path / "run").rename(tmp_path / "moved")
+    run(config, tmp_path / "moved", title="second")
+    assert [*epochs_in_trackio().values()] == [[1, 2, 3, 4]]
+
+
+@pytest.mark.extras
+@pytest.mark.filterwarnings("ignore")
 def test_wandb_works_without_a_network(stores, tmp_path, undrawn, capfd):
     pytest.importorskip("wandb")
     config, folder = LONG | {"logger": "wandb"}, tmp_path / "run"

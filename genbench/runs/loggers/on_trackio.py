@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from PIL import Image
@@ -15,7 +15,9 @@ FINAL_CURVE = "final/epochs"  # a number that only the final ones have
 
 
 class Trackio(Logger):
-    """A run of Trackio for each run, found again by its name. Its store knows what it has."""
+    """A run of Trackio for each run, found again by the key that ends its name. Its store knows
+    what it has.
+    """
 
     name = "trackio"
 
@@ -24,7 +26,7 @@ class Trackio(Logger):
         from trackio.sqlite_storage import SQLiteStorage
 
         self.library = trackio
-        name = f"{self.run.title} {self.run.key[:8]}"
+        name = self._known_name(SQLiteStorage.get_runs(TRACKIO_PROJECT))
         rows = SQLiteStorage.get_logs(TRACKIO_PROJECT, name)
         trackio.context_vars.current_run.set(None)  # runs that train together are all open
         with _silent():
@@ -41,6 +43,14 @@ class Trackio(Logger):
         self.ended_after = max(ends, default=-1)  # epochs; a run may be made longer
         self.reached = max((int(row[EPOCH_CURVE]) for row in rows if EPOCH_CURVE in row), default=0)
         return self.reached
+
+    def _known_name(self, names: Sequence[str]) -> str:
+        """The name of this run: that of the store if it has one, as the title of a run whose
+        folder was moved may be another.
+        """
+        key = self.run.key[:8]
+        known = [name for name in names if name.endswith(f" {key}")]
+        return known[0] if known else f"{self.run.title} {key}"
 
     def point(self, point: Mapping[str, Any]) -> None:
         if point["epoch"] > self.reached:
