@@ -12,6 +12,7 @@ from sklearn.base import (
 )
 
 from genbench.data.types import Batch
+from genbench.sklearn.docstrings import SCORE, numpydoc
 from genbench.sklearn.estimator import Estimator
 from genbench.sklearn.methods import CoderMixin, LikelihoodMixin
 from genbench.trained import in_blocks
@@ -27,51 +28,23 @@ class ComponentsMixin(DensityMixin, CoderMixin, LikelihoodMixin):
 
     score = LikelihoodMixin.score
 
+    @numpydoc(
+        "probabilities",
+        "ndarray of shape (n_samples, n_components)",
+        "they sum to one for each point",
+    )
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each component, given each point.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_components)
-            They sum to one for each point.
-        """
+        """The probability of each component, given each point."""
         return CoderMixin.transform(self, X)
 
+    @numpydoc("labels", "ndarray of shape (n_samples,)", "indices of components")
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable component of each point.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Indices of components.
-        """
+        """The most probable component of each point."""
         return self.predict_proba(X).argmax(1)
 
+    @numpydoc("labels", "ndarray of shape (n_samples,)", "indices of components")
     def fit_predict(self, X: Any, y: Any = None) -> np.ndarray:
-        """Fit the model, and return the most probable component of each point.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Indices of components.
-        """
+        """Fit the model, and return the most probable component of each point."""
         return self.fit(X, y).predict(X)
 
     def _after_fit(self, x: torch.Tensor) -> None:
@@ -94,52 +67,24 @@ class CentresMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMix
         "inertia_": ("float", "sum of squared distances of these points to their centres"),
     }
 
+    @numpydoc("labels", "ndarray of shape (n_samples,)", "indices of the nearest centres")
     def predict(self, X: Any) -> np.ndarray:
-        """The cluster of each point.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_samples,)
-            Indices of the nearest centres.
-        """
+        """The cluster of each point."""
         return self._call("encode", self._points(X)[0])
 
+    @numpydoc(
+        "X_new",
+        "ndarray of shape (n_samples, n_clusters)",
+        "distances, of standardized points if `standardize` is True",
+    )
     def transform(self, X: Any) -> np.ndarray:
-        """The distance of each point to each centre.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-
-        Returns
-        -------
-        X_new : ndarray of shape (n_samples, n_clusters)
-            Distances, of standardized points if `standardize` is True.
-        """
+        """The distance of each point to each centre."""
         x, dtype = self._points(X)
         return self._squared_distances(x).sqrt().numpy().astype(dtype, copy=False)
 
+    @numpydoc(*SCORE)
     def score(self, X: Any, y: Any = None) -> float:
-        """The negative sum of squared distances to the nearest centres.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        score : float
-            The higher, the better.
-        """
+        """The negative sum of squared distances to the nearest centres."""
         return -float(self._squared_distances(self._points(X)[0]).amin(1).sum())
 
     def _squared_distances(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,11 @@
-"""Docstrings of estimators in the form of numpydoc, from what is declared of their models."""
+"""Docstrings of estimators and their methods in the form of numpydoc: of a class from what is
+declared of its model, of a method from what the parameters of that name are everywhere.
+"""
 
 import inspect
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from genbench.config.registry import Registry
 from genbench.sklearn.parameters import EstimatorParameter
@@ -17,6 +20,40 @@ ATTRIBUTES = {
         "their names, if X was a DataFrame whose columns all have texts as names",
     ),
 }
+# What parameters of methods are, unless a method says otherwise.
+METHOD_PARAMETERS = {
+    "X": ("array-like of shape (n_samples, n_features)", "the points"),
+    "y": ("None", "ignored"),
+    "n_samples": ("int, default=1", "how many points to draw"),
+    "random_state": (
+        "int, RandomState instance or None, default=None",
+        "the same whole number draws the same points; None draws new ones at every call",
+    ),
+}
+SCORE = ("score", "float", "the higher, the better")
+Method = TypeVar("Method", bound=Callable)
+
+
+def numpydoc(
+    name: str, kind: str, text: str, **others: tuple[str, str]
+) -> Callable[[Method], Method]:
+    """What adds sections to the docstring of a method: its parameters, and that it returns this.
+
+    `others` are parameters that mean something else here than elsewhere.
+    """
+
+    def documented(method: Method) -> Method:
+        known = METHOD_PARAMETERS | others
+        names = [name for name in inspect.signature(method).parameters if name != "self"]
+        parts = [
+            inspect.cleandoc(method.__doc__ or ""),
+            _section("Parameters", [_entry(name, *known[name]) for name in names]),
+            _section("Returns", [_entry(name, kind, text)]),
+        ]
+        method.__doc__ = "\n\n".join(parts) + "\n"
+        return method
+
+    return documented
 
 
 def class_docstring(

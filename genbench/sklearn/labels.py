@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 
+from genbench.sklearn.docstrings import numpydoc
 from genbench.sklearn.methods import CoderMixin, LikelihoodMixin, SamplerMixin
 
 
@@ -14,35 +15,17 @@ class ClassesMixin(ClassifierMixin, CoderMixin):
 
     attributes = {"classes_": ("ndarray of shape (n_classes,)", "the labels, in order")}
 
+    @numpydoc(
+        "probabilities", "ndarray of shape (n_samples, n_classes)", "in the order of `classes_`"
+    )
     def predict_proba(self, X: Any) -> np.ndarray:
-        """The probability of each class, given each point.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-
-        Returns
-        -------
-        probabilities : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
-        """
+        """The probability of each class, given each point."""
         x, dtype = self._points(X)
         return self._call("classify", x).astype(dtype, copy=False)
 
+    @numpydoc("y", "ndarray of shape (n_samples,)", "labels, as in `classes_`")
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each point.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Labels, as in `classes_`.
-        """
+        """The most probable class of each point."""
         indices = self.predict_proba(X).argmax(1)
         return self.classes_[indices]
 
@@ -52,40 +35,30 @@ class ConditionalMixin(CoderMixin, LikelihoodMixin, SamplerMixin):
 
     attributes = {"classes_": ("ndarray of shape (n_classes,)", "the labels, in order")}
 
+    @numpydoc(
+        "X_new",
+        "ndarray of shape (n_samples, n_codes)",
+        "the means of the distributions of codes",
+        y=(
+            "array-like of shape (n_samples,), default=None",
+            "their classes; None takes those that `predict` returns",
+        ),
+    )
     def transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """Turn points into codes, which do not describe the class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-        y : array-like of shape (n_samples,), default=None
-            Their classes; None takes those that `predict` returns.
-
-        Returns
-        -------
-        X_new : ndarray of shape (n_samples, n_codes)
-            The means of the distributions of codes.
-        """
+        """Turn points into codes, which do not describe the class."""
         x, dtype = self._points(X)
         labels = self._probable(x) if y is None else self._labels(y, len(x))
         return self._call("encode", x, labels).astype(dtype, copy=False)
 
+    @numpydoc(
+        "X_original",
+        "ndarray of shape (n_samples, n_features)",
+        "the points, in the units of the data",
+        X=("array-like of shape (n_samples, n_codes)", "codes, as `transform` returns them"),
+        y=("array-like of shape (n_samples,) or a single class", "the classes of the points"),
+    )
     def inverse_transform(self, X: Any, y: Any = None) -> np.ndarray:
-        """Turn codes into points of given classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_codes)
-            Codes, as `transform` returns them.
-        y : array-like of shape (n_samples,) or a single class
-            The classes of the points.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features)
-            The points, in the units of the data.
-        """
+        """Turn codes into points of given classes."""
         codes, dtype = self._codes(X)
         if y is None:
             raise ValueError("inverse_transform needs the classes: inverse_transform(codes, y)")
@@ -93,39 +66,23 @@ class ConditionalMixin(CoderMixin, LikelihoodMixin, SamplerMixin):
         found = self._call("decode", codes, labels)
         return found.reshape(len(codes), -1).astype(dtype, copy=False)
 
+    @numpydoc("y", "ndarray of shape (n_samples,)", "labels, as in `classes_`")
     def predict(self, X: Any) -> np.ndarray:
-        """The class under which each point is most probable.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Labels, as in `classes_`.
-        """
+        """The class under which each point is most probable."""
         indices = self._probable(self._points(X)[0])
         return self.classes_[indices.numpy()]
 
+    @numpydoc(
+        "X",
+        "ndarray of shape (n_samples, n_features)",
+        "the points, in the units of the data",
+        y=(
+            "array-like of shape (n_samples,) or a single class, default=None",
+            "the classes to draw; None draws each as often as it occurs",
+        ),
+    )
     def sample(self, n_samples: int = 1, random_state: Any = None, y: Any = None) -> np.ndarray:
-        """Draw new points from the fitted model.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            How many points to draw.
-        random_state : int, RandomState instance or None, default=None
-            The same whole number draws the same points; None draws new ones at every call.
-        y : array-like of shape (n_samples,) or a single class, default=None
-            The classes to draw; None draws each as often as it occurs.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            The points, in the units of the data.
-        """
+        """Draw new points from the fitted model."""
         return self._sampled(
             n_samples, random_state, None if y is None else self._labels(y, n_samples)
         )

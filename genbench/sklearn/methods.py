@@ -12,6 +12,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from genbench.model import supports
+from genbench.sklearn.docstrings import SCORE, numpydoc
 from genbench.sklearn.estimator import FLOATS, LARGEST_SEED, Estimator
 from genbench.trained import in_blocks
 from genbench.utils.rng import generator
@@ -30,21 +31,11 @@ class SamplerMixin(Estimator):
     """Draws new points."""
 
     @available_if(able_to("sample"))
+    @numpydoc(
+        "X", "ndarray of shape (n_samples, n_features)", "the points, in the units of the data"
+    )
     def sample(self, n_samples: int = 1, random_state: Any = None) -> np.ndarray:
-        """Draw new points from the fitted model.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            How many points to draw.
-        random_state : int, RandomState instance or None, default=None
-            The same whole number draws the same points; None draws new ones at every call.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            The points, in the units of the data.
-        """
+        """Draw new points from the fitted model."""
         return self._sampled(n_samples, random_state)
 
     def _sampled(
@@ -64,19 +55,14 @@ class DecoderMixin(Estimator):
     """Turns codes into points."""
 
     @available_if(able_to("decode"))
+    @numpydoc(
+        "X_original",
+        "ndarray of shape (n_samples, n_features)",
+        "the points, in the units of the data",
+        X=("array-like of shape (n_samples, n_codes)", "codes, as `transform` returns them"),
+    )
     def inverse_transform(self, X: Any) -> np.ndarray:
-        """Turn codes into points.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_codes)
-            Codes, as `transform` returns them.
-
-        Returns
-        -------
-        X_original : ndarray of shape (n_samples, n_features)
-            The points, in the units of the data.
-        """
+        """Turn codes into points."""
         codes, dtype = self._codes(X)
         return self._call("decode", codes).reshape(len(codes), -1).astype(dtype, copy=False)
 
@@ -99,19 +85,13 @@ class DecoderMixin(Estimator):
 class CoderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DecoderMixin):
     """Turns points into codes and back."""
 
+    @numpydoc(
+        "X_new",
+        "ndarray of shape (n_samples, n_codes)",
+        "the codes; of a distribution of codes, its mean",
+    )
     def transform(self, X: Any) -> np.ndarray:
-        """Turn points into codes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-
-        Returns
-        -------
-        X_new : ndarray of shape (n_samples, n_codes)
-            The codes; of a distribution of codes, its mean.
-        """
+        """Turn points into codes."""
         x, dtype = self._points(X)
         return self._call("encode", x).astype(dtype, copy=False)
 
@@ -123,21 +103,9 @@ class CoderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, DecoderMixin
 class ReconstructionMixin(Estimator):
     """Scores points by how well they are reconstructed, where a model has no likelihood."""
 
+    @numpydoc("score", "float", "the higher, the better; 0 is perfect")
     def score(self, X: Any, y: Any = None) -> float:
-        """The negative mean squared error of reconstructions, summed over the values of a point.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        score : float
-            The higher, the better; 0 is perfect.
-        """
+        """The negative mean squared error of reconstructions, summed over the values of a point."""
         x, _ = self._points(X)
         again = self._call("decode", torch.from_numpy(self._call("encode", x)))
         return -float(np.square(again - x.numpy()).reshape(len(x), -1).sum(1).mean())
@@ -147,20 +115,14 @@ class LikelihoodMixin(Estimator):
     """Scores points by their likelihood."""
 
     @available_if(able_to("log_prob"))
+    @numpydoc(
+        "log_prob",
+        "ndarray of shape (n_samples,)",
+        "the log density, or log probability of binary data; of models with latent variables a "
+        "lower bound by importance sampling",
+    )
     def score_samples(self, X: Any) -> np.ndarray:
-        """The log-likelihood of each point, in nats and in the units of the data.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-
-        Returns
-        -------
-        log_prob : ndarray of shape (n_samples,)
-            The log density, or log probability of binary data; of models with latent variables a
-            lower bound by importance sampling.
-        """
+        """The log-likelihood of each point, in nats and in the units of the data."""
         x, dtype = self._points(X)
         return self._log_prob(x).astype(dtype, copy=False)
 
@@ -171,40 +133,16 @@ class LikelihoodMixin(Estimator):
         return self._call("log_prob", x, y, **options)
 
     @available_if(able_to("log_prob"))
+    @numpydoc(*SCORE)
     def score(self, X: Any, y: Any = None) -> float:
-        """The mean log-likelihood of the points, as in `score_samples`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        score : float
-            The higher, the better.
-        """
+        """The mean log-likelihood of the points, as in `score_samples`."""
         return float(np.mean(self.score_samples(X), dtype=np.float64))
 
 
 class KernelDensityMixin(DensityMixin, LikelihoodMixin):
     """A density and nothing else."""
 
+    @numpydoc(*SCORE)
     def score(self, X: Any, y: Any = None) -> float:
-        """The total log-likelihood of the points, as in scikit-learn.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The points.
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        score : float
-            The higher, the better.
-        """
+        """The total log-likelihood of the points, as in scikit-learn."""
         return float(np.sum(self.score_samples(X), dtype=np.float64))

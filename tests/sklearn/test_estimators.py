@@ -106,6 +106,19 @@ def test_the_signature_and_the_docstring_have_every_parameter(name):
     assert max(map(len, text.splitlines())) <= 100
 
 
+@pytest.mark.parametrize("name", dir(estimators))
+def test_the_docstring_of_a_method_has_every_parameter(name):
+    made = getattr(estimators, name)
+    for method in ("fit", "predict", "transform", "inverse_transform", "score", "sample"):
+        if hasattr(made, method):
+            function = inspect.unwrap(getattr(made, method))
+            text = inspect.getdoc(function)
+            for parameter in [*inspect.signature(function).parameters][1:]:
+                assert f"\n{parameter} : " in text, (method, parameter)
+            assert text.index("Parameters\n----------\n") < text.index("Returns\n-------\n")
+            assert max(map(len, text.splitlines())) <= 100
+
+
 def test_a_misspelt_parameter_is_named_with_the_nearest():
     with pytest.raises(TypeError, match=r"VAE\(\) got an unexpected .* 'bta'; did you mean 'beta'"):
         estimators.VAE(bta=1)
