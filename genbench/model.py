@@ -56,6 +56,8 @@ class Model(nn.Module):
     default_latent_dim = 16
     # What batch_size=auto means, unless there are few points.
     default_batch_size = 128
+    # True if the terms of the objective are those of standardized values, not of the data's units.
+    is_standardized = False
     # True if the fit consists of the training data, so that measuring it on them is meaningless.
     stores_training_data = False
     # "exact", or which bound `log_prob` returns.

@@ -24,6 +24,7 @@ from genbench.nn import networks
 from genbench.settings.groups import NetworkSettings
 from genbench.utils import signals
 from genbench.utils.files import CannotWrite, read_bytes, write
+from genbench.utils.schema import STANDARDIZED_VALUES
 
 VERSION = 3  # of how a classifier is made; counted up when another one comes out
 BATCH, STEPS, PASSES, LR = 128, 500, 30, 5e-3  # at most so many steps, and passes
@@ -43,7 +44,7 @@ class Features:
     def __init__(self, moments: tuple[torch.Tensor, torch.Tensor] | None = None) -> None:
         self.moments = moments
         if moments is not None:
-            self.name = "standardized values"
+            self.name = STANDARDIZED_VALUES
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """Features [n, d] of points x [n, *shape]."""

@@ -36,6 +36,7 @@ class Standardized(Model):
     of standardized values.
     """
 
+    is_standardized = True
     mean: torch.Tensor  # [*shape]
     deviation: torch.Tensor  # [*shape]
 

@@ -157,9 +157,15 @@ def _table(found: Sequence[Difference], marks: str, width: int) -> Iterator[tupl
         if max(map(len, lines)) <= width:
             break
     yield lines[0], ""
-    for group, some in groupby(zip(found, lines[1:], strict=True), lambda d: d[0].quantity.group):
-        yield TERMS.get(group, group), "bold"
+    for heading, some in groupby(zip(found, lines[1:], strict=True), lambda d: _heading(d[0])):
+        yield heading, "bold"
         yield from ((line, "" if d.better is not None or d.differs else "dim") for d, line in some)
+
+
+def _heading(difference: Difference) -> str:
+    """What stands above the measures of a group."""
+    group, features = difference.quantity.group, difference.quantity.features
+    return ", ".join([TERMS[group], *[features] * bool(features)]) if group in TERMS else group
 
 
 def _brief(value: Value | None) -> str:

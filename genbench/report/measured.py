@@ -7,7 +7,13 @@ from typing import Any, NamedTuple
 from genbench.report.quantities import SAMPLES, Quantity, Value
 from genbench.report.words import short
 from genbench.runs.directory import SPLITS
-from genbench.utils.schema import OF_THE_PRIOR, is_finite_number, kind_of, total_of
+from genbench.utils.schema import (
+    OF_THE_PRIOR,
+    STANDARDIZED_VALUES,
+    is_finite_number,
+    kind_of,
+    total_of,
+)
 from genbench.utils.text import counted
 
 POINTS = {"train": "training point", "validation": "validation point", "test": "test point"}
@@ -64,7 +70,8 @@ def run_metrics(content: dict, model: str, settings: Mapping[str, Any]) -> RunMe
     inside = tuple(cost["criterion_contains"])
     weights = ", ".join(f"{name}={short(settings[name])}" for name in inside if name in settings)
     card = card_values(content.get("card", []))
-    cells = card | _terms(by_part, model, cost["criterion"], weights)
+    features = STANDARDIZED_VALUES if built.get("standardized") else ""
+    cells = card | _terms(by_part, model, cost["criterion"], weights, features)
     measured = {quantity.name for quantity in cells}
     for group, name, values in (("time", "seconds", time), ("cost", "parameters", cost)):
         if name in values and name not in measured:
@@ -124,15 +131,21 @@ def sizes_in_words(n: Mapping[str, int]) -> str:
 
 
 def _terms(
-    by_part: dict[str, dict[str, float]], model: str, criterion: str | None, weights: str
+    by_part: dict[str, dict[str, float]],
+    model: str,
+    criterion: str | None,
+    weights: str,
+    features: str,
 ) -> dict[Quantity, Value]:
-    """The objective's terms on held-out data; the criterion is their sum with these weights."""
+    """The objective's terms on held-out data, of what `features` says; the criterion is their sum
+    with these weights.
+    """
     part = next((part for part in reversed(SPLITS) if part in by_part), "")
     terms = dict(by_part.get(part, {}))
     n = sizes_in_words({part: int(terms.pop("n"))}) if "n" in terms else ""
     found = {}
     for name, value in terms.items():
-        quantity = Quantity(name, part, model=model, n=n)
+        quantity = Quantity(name, part, model=model, n=n, features=features)
         if name == criterion:
             quantity = quantity._replace(better="lower", of=weights)
         found[quantity] = Value(value)

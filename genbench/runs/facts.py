@@ -16,11 +16,11 @@ from genbench.utils.errors import UserError
 def identity(model: Model, data: Data) -> dict[str, Any]:
     """The part of metrics.json that says what was trained on what.
 
-    It has the digest of the data and what one point is, the model's capabilities and its sampler,
-    and its warnings.
+    It has the digest of the data and what one point is, the model's capabilities, whether the
+    terms of its objective are of standardized values, its sampler, and its warnings.
     """
     abilities = [name for name in CAPABILITIES if supports(model, name)]
-    about: dict[str, Any] = {"abilities": abilities}
+    about: dict[str, Any] = {"abilities": abilities, "standardized": model.is_standardized}
     if model.invertible:
         about["invertible"] = True
     if "sample" in abilities:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genbench.runs.directory import SPLITS, in_words
-from genbench.utils.schema import kind_of, least_shown, total_of
+from genbench.utils.schema import kind_of, least_shown, of_terms, total_of
 from genbench.utils.text import aligned, counted, duration, number, quoted
 
 MOST_HEADLINES = 8  # measures at the end of a run
@@ -40,7 +40,7 @@ def objective(found: dict) -> list[str]:
         for name, value in parts[held_out].items()
         if name not in ("n", criterion)
     )
-    lines = [f"objective: {criterion} {values}"] * bool(values)
+    lines = [f"objective{of_terms(found)}: {criterion} {values}"] * bool(values)
     return lines + [f"terms on {held_out} data: {others}"] * bool(others)
 
 
@@ -158,6 +158,8 @@ def show_run(console: Console, title: str, found: dict, state: str = "done") -> 
         for name in names
     ]
     console.print(Text(headline(title, found, state), "bold"))
+    if values and of_terms(found):
+        console.print(f"terms of the objective{of_terms(found)}:", markup=False)
     for line in aligned([["", *parts], *values], "<" + ">" * len(parts)):
         console.print(line, markup=False)
     show_card(console, found)

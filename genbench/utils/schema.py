@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 # Ends `of` of a likelihood where samples come from another density: a note, as the quantity is the
 # same with any sampler.
 OF_THE_PRIOR = ", with the prior for its codes"
+# What a number is of that is not of the data in their own units.
+STANDARDIZED_VALUES = "standardized values"
 
 
 class Maybe(NamedTuple):
@@ -176,13 +178,25 @@ METRICS = {
             "features": Maybe([str]),
         }
     ),
-    "model": Maybe({"abilities": [str], "sampler": Maybe((str, None)), "invertible": Maybe(bool)}),
+    "model": Maybe(
+        {
+            "abilities": [str],
+            "sampler": Maybe((str, None)),
+            "standardized": Maybe(bool),
+            "invertible": Maybe(bool),
+        }
+    ),
     "auto": Maybe({str: (is_finite_number, str, None)}),
     "card": Maybe([ENTRY]),
     "real_data": Maybe([ENTRY]),
     "diagnosis": Maybe([(str, FINDING)]),
     "remarks": Maybe([str]),
 }
+
+
+def of_terms(found: dict) -> str:
+    """What the terms of an objective in a metrics.json are of, if not the data in their units."""
+    return f" on {STANDARDIZED_VALUES}" * bool(found.get("model", {}).get("standardized"))
 
 
 def total_of(entry: dict) -> float | None:

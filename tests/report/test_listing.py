@@ -138,6 +138,15 @@ def test_numbers_on_other_data_are_shown_and_not_compared(left, genbench):
     )
 
 
+def test_terms_of_standardized_values_are_said_to_be_that(left, genbench):
+    standardized = {"model": {"abilities": [], "standardized": True}}
+    runs = [left("vae", {"beta": b}, metrics=entries(7.0, 0.5) | standardized) for b in (1.0, 4.0)]
+    heading = "terms of the objective, test data"
+    assert f"{heading}, standardized values\n" in genbench("compare", *map(str, runs)).stdout
+    other = left("vae", metrics=entries(7.0, 0.5))
+    assert f"{heading}\n" in genbench("compare", str(runs[0]), str(other)).stdout
+
+
 def test_what_cannot_be_compared_is_said(left, genbench, tmp_path):
     run = left("vae", metrics=entries(7.0, 0.5))
     stopped = left("gan", state="interrupted", epoch=3)

@@ -114,6 +114,16 @@ def test_the_end_of_a_run_is_a_screen_at_most_whatever_was_measured(real, tmp_pa
     assert last == "look: tensorboard --logdir outputs"
 
 
+@pytest.mark.parametrize("standardized", [False, True])
+def test_terms_of_standardized_values_are_said_to_be_that(standardized):
+    found = FOUND | {"model": {"standardized": standardized}}
+    words = " on standardized values" * standardized
+    assert summary.objective(found)[0].startswith(f"objective{words}: loss ")
+    on = printed()
+    show_run(on, "vae on table", found)
+    assert (f"terms of the objective{words}:" in on.file.getvalue()) == standardized
+
+
 def test_a_share_that_is_estimated_below_0_is_shown_as_0(tmp_path):
     """Only where lower is better; the file keeps the number as it was measured."""
     share = {"unit": "share of samples", "low": -6.8, "high": 0.96}
