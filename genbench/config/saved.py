@@ -23,6 +23,8 @@ from genbench.utils.schema import CONFIG
 from genbench.utils.text import quoted
 
 ADDED = ("logger",)  # settings that runs of earlier versions lack
+# The same of models, each with another setting that these models have, and with its value then.
+ADDED_TO_MODELS: dict[str, tuple[str, Any]] = {"ema": ("optimizer", 0.0)}
 
 
 def recorded(folder: Path, registry: Registry, settings: dict | None = None) -> dict:
@@ -31,7 +33,8 @@ def recorded(folder: Path, registry: Registry, settings: dict | None = None) -> 
 
     `settings` are what `read_settings` returns, where the caller has read them already.
     """
-    config, file = copy.deepcopy(settings or read_settings(folder)), folder / "config.yaml"
+    file = folder / "config.yaml"
+    config = completed(copy.deepcopy(settings or read_settings(folder)))
     for name in ADDED:
         config.setdefault(name, registry.shared()[name].default)
     for group in GROUPS:
@@ -53,6 +56,21 @@ def recorded(folder: Path, registry: Registry, settings: dict | None = None) -> 
             error.got,
             _again(folder),
         ) from error
+
+
+def completed(config: dict) -> dict:
+    """The settings of a run of any version, with those of its model that it lacks."""
+    then = {name: value for name, (beside, value) in ADDED_TO_MODELS.items() if beside in config}
+    return then | config
+
+
+def as_recorded_then(config: dict) -> dict:
+    """The settings as an earlier version had them, without those of the model that it lacked."""
+    return {
+        name: value
+        for name, value in config.items()
+        if name not in ADDED_TO_MODELS or value != ADDED_TO_MODELS[name][1]
+    }
 
 
 def require_once(names: Iterable[str]) -> None:

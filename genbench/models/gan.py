@@ -82,17 +82,14 @@ class Adversarial(GradientModel):
 
     adversary = "discriminator"  # the attribute that holds it
     criterion: str | None = None
-    average: torch.nn.Module  # of the generator's weights, with `ema`
-    averaged: torch.Tensor  # how many steps the average has seen
+    average_follows = "generator"
     sampler = "prior"
 
     def __init__(self, spec: DataSpec, settings: AdversarialSettings) -> None:
         super().__init__(spec, settings)
         self.generator = GENERATORS[settings.generator](spec, settings)
         self.add_module(self.adversary, Discriminator(spec, settings))
-        if settings.ema:
-            self.average = copy.deepcopy(self.generator).requires_grad_(False)
-            self.register_buffer("averaged", torch.zeros((), dtype=torch.long))
+        self.average: torch.nn.Module | None = None
         self.objectives = {
             self.adversary: Objective(
                 f"{self.adversary}_loss", parameters=f"{self.adversary}.", lr=self.adversary_lr
@@ -143,25 +140,20 @@ class Adversarial(GradientModel):
         adversary = getattr(self, self.adversary)
         return torch.func.grad(lambda x: adversary(x).sum())(x).flatten(1)
 
-    @torch.no_grad()
-    def after_step(self, objective: str) -> None:
-        """After a step of the generator, move the average of its weights towards them by a share 1
-        - ema.
+    def keep_average(self) -> None:
+        # Of the generator alone, beside it: the adversary learns from what the generator makes now.
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        self.register_buffer("averaged", torch.zeros((), dtype=torch.long))
 
-        Early on the share is larger, 9 / (10 + steps), because the first weights are random and
-        should be forgotten.
-        """
-        if objective == "generator" and self.settings.ema:
-            self.averaged += 1
-            share = torch.clamp(9 / (10 + self.averaged), min=1 - self.settings.ema)
-            for mean, now in zip(self.average.parameters(), self.generator.parameters()):
-                mean.copy_(mean.lerp(now, share.to(mean)))  # lerp_ cannot be batched
+    def averages(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        assert self.average is not None  # averages move only where there are some
+        return [*zip(self.average.parameters(), self.generator.parameters(), strict=True)]
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
         """The points of codes, by the generator or, with `ema`, its average: [n, latent_dim] -> [n,
         *shape].
         """
-        return self.average(z) if self.settings.ema else self.generator(z)
+        return self.generator(z) if self.average is None else self.average(z)
 
     def sample(self, n: int, rng: torch.Generator) -> torch.Tensor:
         """n generated points [n, *shape]."""

@@ -1,6 +1,7 @@
 """A model that is trained on standardized values, and takes and returns values in data units."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -40,7 +41,9 @@ class Standardized(Model):
     mean: torch.Tensor  # [*shape]
     deviation: torch.Tensor  # [*shape]
 
-    def __init__(self, spec: DataSpec, settings: RunSettings, inner_class: type[Model]) -> None:
+    def __init__(
+        self, spec: DataSpec, settings: RunSettings, inner_class: Callable[..., Model]
+    ) -> None:
         super().__init__(spec, settings)
         self.register_buffer("mean", torch.zeros(spec.shape, dtype=torch.float64))
         self.register_buffer("deviation", torch.ones(spec.shape, dtype=torch.float64))

@@ -15,7 +15,7 @@ import torch
 
 from genbench.config.values import flatten
 from genbench.runs.checkpoint_files import NAME, checkpoints, is_intact
-from genbench.runs.directory import digest, with_todays_loader
+from genbench.runs.directory import as_of_today, digest
 from genbench.utils.errors import UserError
 from genbench.utils.files import kind, read_bytes, require_bounded, set_aside, write
 from genbench.utils.memory import MEMORY
@@ -155,7 +155,7 @@ def read_checkpoint(path: Path, config: dict, data: str, device: torch.device) -
     if isinstance(version, int) and version != FORMAT:
         raise Unusable(path, f"is of another version of genbench (format {version})")
     _require(path, fault(content, CONTENT))
-    content["settings"] = with_todays_loader(content["settings"])
+    content["settings"] = as_of_today(content["settings"])
     if digest(content["settings"]) != digest(config):
         raise Unusable(
             path, f"is of another run: {_difference(content['settings'], config)}", content

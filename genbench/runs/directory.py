@@ -28,6 +28,7 @@ from typing import Any
 
 import yaml
 
+from genbench.config.saved import as_recorded_then, completed
 from genbench.runs.checkpoint_files import checkpoints, is_intact
 from genbench.runs.compatibility import LENGTH, WATCHING, require_same
 from genbench.runs.sweep_summary import is_sweep
@@ -138,7 +139,7 @@ class Record:
     def settings(self) -> dict:
         """The content of config.yaml; empty if it is lost or damaged."""
         try:
-            return with_todays_loader(read_yaml(self.folder / "config.yaml", CONFIG))
+            return as_of_today(read_yaml(self.folder / "config.yaml", CONFIG))
         except Unreadable:
             return {}
 
@@ -204,7 +205,7 @@ class Record:
         are the content of config.yaml, where the caller has read it already.
         """
         status = self.status
-        settings = self.settings() if settings is None else with_todays_loader(settings)
+        settings = self.settings() if settings is None else as_of_today(settings)
         if not settings or status.get("config") is None:
             return
         lengths = [name for name in LENGTH if name in status and status.get("state") == "done"]
@@ -262,14 +263,17 @@ def _results_of(config: dict) -> dict:
 
 
 def digests(config: dict) -> list[str]:
-    """The digests by which runs know these settings: today's, and that of version 0.1."""
-    earlier = [_moved(config, {new: old}) for old, new in MOVED.items()]
-    return [digest(one) for one in (config, *earlier)]
+    """The digests by which runs know these settings: today's, and those of earlier versions."""
+    forms = [config, as_recorded_then(config)]
+    earlier = [_moved(form, {new: old}) for form in forms for old, new in MOVED.items()]
+    return [digest(one) for one in (*forms, *earlier)]
 
 
-def with_todays_loader(config: dict) -> dict:
-    """The settings of a run of any version, with the loader of its data where it is today."""
-    return _moved(config, MOVED)
+def as_of_today(config: dict) -> dict:
+    """The settings of a run of any version, with the loader of its data where it is today, and with
+    settings that its version lacked.
+    """
+    return completed(_moved(config, MOVED))
 
 
 def _moved(config: dict, modules: dict[str, str]) -> dict:

@@ -7,7 +7,6 @@ from pydantic import Field
 
 from genbench.settings.fields import (
     AtLeastOne,
-    Decay,
     MayDiffer,
     NonNegative,
     OwnRate,
@@ -19,6 +18,7 @@ from genbench.settings.fields import (
 from genbench.settings.groups import (
     Activation,
     AdamBetas,
+    Ema,
     GradientSettings,
     Hidden,
     LatentSettings,
@@ -29,16 +29,7 @@ from genbench.settings.groups import (
 )
 from genbench.settings.run import BatchSize
 
-Ema = Annotated[
-    Decay,
-    only_with(generator="network"),
-    Field(
-        description=(
-            "decay of the average of the generator's weights that samples are drawn with; 0 draws "
-            "with the weights themselves"
-        )
-    ),
-]
+GeneratorEma = Annotated[Ema, only_with(generator="network")]
 HalfShare = Annotated[float, Field(ge=0, lt=0.5)]
 
 
@@ -53,7 +44,7 @@ class AdversarialSettings(LatentSettings, NetworkSettings, GradientSettings):
             "dimensions), so that only the discriminator or critic learns"
         ),
     )
-    ema: Ema = 0.0
+    ema: GeneratorEma = 0.0
     generator_lr: Annotated[
         Annotated[Positive, only_with(generator="network")] | None, MayDiffer()
     ] = Field(None, description="learning rate of the generator; null is lr")
@@ -87,7 +78,7 @@ class GANSettings(AdversarialSettings):
         ),
     )
     lr: LearningRate = default_by("network", mlp=1e-3, conv=2e-3)
-    ema: Ema = 0.999
+    ema: GeneratorEma = 0.999
     adam_betas: AdamBetas = [0.5, 0.999]
     activation: Activation = "leaky-relu"
     generator_loss: Literal["non-saturating", "saturating"] = Field(
@@ -137,7 +128,7 @@ class WGANSettings(AdversarialSettings):
     steps: Steps = default_by("network", mlp=None, conv=4000)
     lr: LearningRate = 2e-3
     adam_betas: AdamBetas = [0.0, 0.9]
-    ema: Ema = 0.995
+    ema: GeneratorEma = 0.995
     batch_size: BatchSize = default_by("network", mlp="auto", conv=64)
     # Leaky for convolutions, as Radford et al. 2016 advise, arXiv:1511.06434.
     activation: Activation = default_by("network", mlp="relu", conv="leaky-relu")

@@ -89,6 +89,15 @@ Sampler = Annotated[
         )
     ),
 ]
+Ema = Annotated[
+    Decay,
+    Field(
+        description=(
+            "decay of the average of the weights over the steps, with which the model is measured "
+            "and used (of a GAN, the generator's alone); 0 uses the weights themselves"
+        )
+    ),
+]
 ONLY_ADAM = only_with(optimizer=("adam", "adamw"))
 
 
@@ -137,6 +146,7 @@ class GradientSettings(RunSettings):
         ),
     )
     warmup: Count = Field(0, description="steps over which the learning rate rises from zero")
+    ema: Ema = 0.0
     precision: Literal["float32", "tf32", "bf16"] = Field(
         "float32",
         description=(

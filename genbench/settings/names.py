@@ -36,6 +36,7 @@ SYNONYMS = {
     "adam_betas": "betas beta1 beta2",
     "adam_eps": "eps epsilon",
     "weight_decay": "wd l2",
+    "ema": "emadecay emarate weightaverage weightaveraging polyak",
     "grad_clip": "clipgrad gradientclip gradientclipping clipnorm maxgradnorm gradnorm",
     "activation": "act nonlinearity activationfn",
     "norm": "normalization normalisation batchnorm layernorm",

@@ -33,6 +33,8 @@ class Ensemble:
 
     def __init__(self, members: Sequence[GradientModel]) -> None:
         self.members, self.lead = list(members), members[0]
+        for member in members:
+            member.copy_initial_weights()
         named = [{**dict(m.named_parameters()), **dict(m.named_buffers())} for m in members]
         self.tensors: Tensors = {}
         for name in named[0]:
@@ -48,8 +50,8 @@ class Ensemble:
         """What `GradientModel.step` does, for each member with its own batch."""
         batch, logs = _stacked_batch(batches), dict[str, torch.Tensor]()
         weights = self._weights([m.annealed(m.clock) for m in self.members])
-        rate, settings = self.lead.rate_now, self.lead.settings
-        for name in self.lead.due:
+        rate, settings, due = self.lead.rate_now, self.lead.settings, self.lead.due
+        for name in due:
             noise = _stacked([m.noise_now(name, len(b.x)) for m, b in self._pairs(batches)])
             with rounding(settings, self.lead.device):
                 gradients, terms = self.compiled(name, self.tensors, batch, noise, weights)
@@ -60,6 +62,7 @@ class Ensemble:
             self.optimizers[name].step(gradients, rate)
             self._after_step(name, self.tensors)
             logs |= terms
+        self._move_averages(due, self.tensors)
         for member in self.members:
             member.clock += 1
         return self._apart(logs)
@@ -76,7 +79,7 @@ class Ensemble:
                     for (m, b), rng in zip(self._pairs(batches), rngs, strict=True)
                 ]
             )
-            loss = vmap(partial(self._loss, name), _dimensions(batch))
+            loss = vmap(partial(self._loss, "loss_and_terms", name), _dimensions(batch))
             logs |= loss({}, self.tensors, batch, noise, weights)[1]
         return self._apart(logs)
 
@@ -97,15 +100,16 @@ class Ensemble:
                 gradients, _ = self._differentiated(name, tensors, batch, noise, weights)
             clipped(gradients, 1.0)
             with torch.no_grad():
-                joint = vmap(partial(self._loss, name), _dimensions(batch))
+                joint = vmap(partial(self._loss, "step_loss", name), _dimensions(batch))
                 terms = self._apart(joint({}, tensors, batch, noise, weights)[1])
                 for i, (member, own) in enumerate(self._pairs(batches)):
                     state = {key: tensor[i] for key, tensor in _copies(self.tensors).items()}
-                    call = ("loss_and_terms", name, own, noises[i], each[i])
+                    call = ("step_loss", name, own, noises[i], each[i])
                     alone = functional_call(member, state, call)[1]
                     if any(not _are_close(terms[i][key], alone[key]) for key in alone):
                         raise ValueError(f"the loss of {type(member).__name__} is not pure")
             self._after_step(name, _copies(tensors), rehearsed=True)
+        self._move_averages([*self.lead.objectives], _copies(tensors), rehearsed=True)
 
     def dissolve(self) -> None:
         """Give every member tensors of its own."""
@@ -119,10 +123,12 @@ class Ensemble:
         return zip(self.members, batches, strict=True)
 
     def _loss(
-        self, objective: str, moved: Tensors, others: Tensors, *arguments: Any
+        self, method: str, objective: str, moved: Tensors, others: Tensors, *arguments: Any
     ) -> tuple[torch.Tensor, Logs]:
-        """The loss of one member, and its terms, with its tensors in place of the first one's."""
-        call = ("loss_and_terms", objective, *arguments)
+        """The loss of one member, by this method, and its terms, with its tensors in place of the
+        first one's.
+        """
+        call = (method, objective, *arguments)
         loss, terms = functional_call(self.lead, {**others, **moved}, call)
         return loss, terms
 
@@ -138,7 +144,7 @@ class Ensemble:
         moved = {name: tensors[name] for name in self.lead.parameters_of(objective)}
         others = {name: tensor for name, tensor in tensors.items() if name not in moved}
 
-        loss = grad(partial(self._cast_loss, objective), has_aux=True)
+        loss = grad(partial(self._cast_loss, "step_loss", objective), has_aux=True)
         return vmap(loss, _dimensions(batch))(moved, others, batch, noise, weights)
 
     def _after_step(self, objective: str, tensors: Tensors, rehearsed: bool = False) -> None:
@@ -146,11 +152,19 @@ class Ensemble:
 
         ValueError, when it is rehearsed, for a tensor that is not changed in place.
         """
-        if type(self.lead).after_step is GradientModel.after_step:
-            return
+        if type(self.lead).after_step is not GradientModel.after_step:
+            self._change(("at_raw_weights", "after_step", objective), tensors, rehearsed)
+
+    def _move_averages(self, due: Sequence[str], tensors: Tensors, rehearsed: bool = False) -> None:
+        """Move the averages of all members that there are, after a step of these objectives."""
+        if self.lead.averages_move(due):
+            self._change(("move_averages",), tensors, rehearsed)
+
+    def _change(self, call: tuple[str, ...], tensors: Tensors, rehearsed: bool) -> None:
+        """Call a method of all members that changes tensors in place."""
 
         def after(tensors: Tensors) -> Tensors:
-            after = functional_call(self.lead, tensors, ("tensors_after_step", objective))
+            after = functional_call(self.lead, tensors, ("tensors_after", *call))
             return after if rehearsed else {}
 
         for name, value in vmap(after)(tensors).items():

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from genbench.data.types import Batch, DataSpec, Split
-from genbench.model import Logs, Model
+from genbench.model import Logs
 from genbench.settings.groups import AnnealingSettings, GradientSettings
 from genbench.training import shares
 from genbench.training.arithmetic import Compiled, casting, rounding
+from genbench.training.averaging import AveragedWeights, key_of
 from genbench.training.optim import (
     annealing,
     load_optimizer_state,
@@ -46,7 +47,7 @@ def laid_out_as(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor
     return torch.empty_like(parameter).copy_(gradient)
 
 
-class GradientModel(Model):
+class GradientModel(AveragedWeights):
     """A model that descends the gradient of a loss; a GAN is one with two objectives.
 
     A loss is a pure function of (batch, noise, weights): it draws nothing, keeps nothing, and does
@@ -75,19 +76,20 @@ class GradientModel(Model):
         constraint.
         """
 
-    def tensors_after_step(self, objective: str) -> dict[str, torch.Tensor]:
-        """Do `after_step`; returns all parameters and buffers by name."""
-        self.after_step(objective)
+    def tensors_after(self, method: str, *arguments: Any) -> dict[str, torch.Tensor]:
+        """Call a method that changes tensors in place; returns all parameters and buffers by
+        name.
+        """
+        self(method, *arguments)
         return {**dict(self.named_parameters()), **dict(self.named_buffers())}
 
-    def forward(self, method: str, *args: Any) -> Any:
-        """Call any method by name, so that `torch.func.functional_call` can reach it."""
-        return getattr(self, method)(*args)
-
     def parameters_of(self, objective: str) -> dict[str, nn.Parameter]:
-        """The parameters of this objective, by name."""
+        """The parameters that this objective moves, by name."""
         prefixes = self.objectives[objective].parameters
-        return {name: p for name, p in self.named_parameters() if name.startswith(prefixes)}
+        if self.raw_weights is None:
+            return {name: p for name, p in self.named_parameters() if name.startswith(prefixes)}
+        moving = {name: p for name, p in self.raw_by_name.items() if name.startswith(prefixes)}
+        return {f"raw_weights.{key_of(name)}": p for name, p in moving.items()}
 
     def setup(self, train: Split, *, seed: int, steps: int) -> None:
         self.seed, self.steps, self.clock = seed, steps, 0
@@ -99,7 +101,7 @@ class GradientModel(Model):
             name: optimizer(self.moved[name], self.settings, lr)
             for name, lr in self.learning_rates.items()
         }
-        self.compiled = Compiled(self.loss_and_terms, self.settings, self.device)
+        self.compiled = Compiled(self.step_loss, self.settings, self.device)
 
     def step(self, batch: Batch) -> Logs:
         with shares.without_empty_share(batch) as batch:
@@ -107,8 +109,9 @@ class GradientModel(Model):
 
     def _step(self, batch: Batch) -> Logs:
         logs: Logs = {}
-        weights = self.annealed(self.clock)
-        for name in self.due:
+        weights, due = self.annealed(self.clock), self.due
+        self.copy_initial_weights()
+        for name in due:
             noise = self.noise_now(name, shares.batch_size(len(batch.x)))
             noise = shares.own_noise(noise, partial(self.point_dimension, name))
             moved = self.moved[name]
@@ -124,8 +127,10 @@ class GradientModel(Model):
                 terms[f"{name}_gradient_norm"] = norm
             scale_rates(self.optimizers[name], self.rate_now)
             self.optimizers[name].step()
-            self.after_step(name)
+            self.at_raw_weights("after_step", name)
             logs |= terms
+        if self.averages_move(due):
+            self.move_averages()
         self.clock += 1
         return logs
 
@@ -202,6 +207,15 @@ class GradientModel(Model):
         method = self.objectives[objective].loss
         loss, terms = self(method, batch, noise, weights)
         return loss, {method: loss, **terms}
+
+    def step_loss(
+        self, objective: str, batch: Batch, noise: LossNoise, weights: LossWeights
+    ) -> LossAndTerms:
+        """`loss_and_terms` at the weights that gradient steps move."""
+        found: LossAndTerms = self.at_raw_weights(
+            "loss_and_terms", objective, batch, noise, weights
+        )
+        return found
 
     def training_state(self) -> dict[str, Any]:
         optimizers = {name: o.state_dict() for name, o in self.optimizers.items()}

@@ -86,12 +86,12 @@ def require_room_for_model(
     except RuntimeError as error:
         if not lacks_memory(error):
             raise
-        weights = size = math.inf
+        moved = size = math.inf
     else:
-        weights = sum(p.nbytes for p in model.parameters())
-        size = weights + sum(b.nbytes for b in model.buffers())
+        moved = sum(p.nbytes for p in model.parameters() if p.requires_grad)
+        size = sum(t.nbytes for t in (*model.parameters(), *model.buffers()))
     if isinstance(settings, GradientSettings):
-        size += weights * (1 + MOMENTS[settings.optimizer])
+        size += moved * (1 + MOMENTS[settings.optimizer])
     name, value = size_setting(settings, spec.shape)
     require_room(name, "the model, with what training keeps of it,", size, value, smaller(name))
 

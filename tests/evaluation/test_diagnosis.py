@@ -32,7 +32,10 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
         ("saturated discriminator", "lr=0.05")
     ]
     modes = [entry("modes", 3, total=8)]
-    assert diagnosed({}, modes, ema=0.0) == [("missing modes", "ema=0.999")]
+    assert diagnosed({}, modes, generator="network", ema=0.0) == [("missing modes", "ema=0.999")]
+    assert diagnosed({}, modes, ema=0.0, n_components=3) == [("missing modes", "n_components=8")], (
+        "an average is advised to games alone"
+    )
     assert diagnosed({}, modes, n_components=3) == [("missing modes", "n_components=8")], (
         "as many as there are modes"
     )
@@ -67,7 +70,7 @@ def test_what_went_wrong_is_told_with_the_setting_to_paste():
     # Samples that are near data and reach it, but differ from it in many small ways.
     far, near = (entry("fid", 50.0, low=low) for low in (42.0, 30.0))
     real = [entry("fid", 7.0)]
-    assert diagnosed({}, [*quality(0.9, 0.8), far], real, ema=0.0) == [
+    assert diagnosed({}, [*quality(0.9, 0.8), far], real, generator="network", ema=0.0) == [
         ("samples unlike data", "ema=0.999")
     ]
     assert (

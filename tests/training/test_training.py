@@ -20,6 +20,7 @@ from genbench.settings.run import RunSettings
 from genbench.training import calls
 from genbench.training.defaults import length
 from genbench.training.loop import fit_model
+from genbench.training.objective import means
 from genbench.training.optim import annealing
 from genbench.utils import signals
 from genbench.utils.errors import UserError
@@ -251,9 +252,65 @@ def test_samples_come_from_the_average_of_the_generators_weights():
     assert not torch.allclose(model.average(z), model.generator(z))
 
 
+def fitted(model, dataset, *overrides):
+    """A model that learnt for an epoch of three batches, and what its parameters were after each."""
+    if dataset == "moons":
+        overrides += ("dataset.standardize=true", "dataset.size=200")
+    config = small_config(model, *overrides, "epochs=1", dataset=dataset)
+    data = load_data(config["dataset"], CPU)
+    model, states = build(config, data), []
+    model.setup(data.train, seed=0, steps=9)
+    model.initialise(data.train, seed=0)
+    for batch in data.train.batches(50):
+        states.append({name: p.detach().clone() for name, p in model.named_parameters()})
+        model.step(batch)
+    states.append({name: p.detach().clone() for name, p in model.named_parameters()})
+    model.end_epoch()
+    return model, states, data
+
+
+# One objective, three in turn that share an encoder, buffers from the data, parameters from the data.
+AVERAGED = [(name, "digits") for name in ("vae", "aae", "dae", "gmm-sgd")] + [("ae", "moons")]
+
+
+@pytest.mark.parametrize(("name", "dataset"), AVERAGED)
+def test_with_ema_the_parameters_are_averages_of_the_weights_that_steps_move(name, dataset):
+    plain, states, _ = fitted(name, dataset)
+    model, with_averages, data = fitted(name, dataset, "ema=0.8")
+    for name in states[0]:  # the steps are those without averages, bit for bit
+        within = "inner." if name.startswith("inner.") else ""
+        raw = f"{within}raw_weights.{name.removeprefix(within).replace('.', '/')}"
+        for ours, theirs in zip(with_averages[1:], states[1:], strict=True):
+            assert torch.equal(ours[raw], theirs[name]), name
+        mean = states[0][name].double().numpy()
+        for i, state in enumerate(states[1:], 1):
+            decay = min(0.8, (1 + i) / (10 + i))
+            mean = decay * mean + (1 - decay) * state[name].double().numpy()
+            assert with_averages[i][name].numpy() == pytest.approx(mean, rel=1e-5, abs=1e-6)
+    assert model.size == plain.size, "an average is no second model"
+    # What is measured is what a model without averages measures that has these weights.
+    kept = model.state_dict()
+    plain.load_state_dict({name: kept[name] for name in plain.state_dict()})
+    batch = next(iter(data.splits["test"].batches(20)))
+    terms, expected = (m.evaluate(batch, torch.Generator().manual_seed(0)) for m in (model, plain))
+    assert terms == expected
+    assert torch.equal(model.encode(batch.x), plain.encode(batch.x))
+
+
+def test_early_stopping_sees_and_keeps_the_average():
+    config = small_config("ae", "ema=0.9", "lr=0.1", "patience=2", "epochs=60", "dataset.limit=40")
+    data, nowhere = load_data(config["dataset"], CPU), Nowhere()
+    model = build(config, data)
+    fitted = fit_model(model, data, nowhere, typed(config))
+    curve = [point["validation"]["loss"] for point in nowhere.points]
+    assert fitted.kept == 1 + curve.index(min(curve)) < fitted.epochs < 60
+    found = means(model, data.splits["validation"], 50, 0)["loss"]
+    assert found == pytest.approx(min(curve), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     "setting",
-    ["gan patience=3", "pca patience=3", "wgan annealing=linear", "vae ema=0.9", "gmm grad_clip=1"],
+    ["gan patience=3", "pca patience=3", "wgan annealing=linear", "gmm ema=0.9", "gmm grad_clip=1"],
 )
 def test_what_a_model_has_no_use_for_is_refused(genbench, setting):
     done = genbench(*f"model={setting}".split())

@@ -98,9 +98,10 @@ def _cover_more(case: Case, modes: int = 0) -> str:
     components, reg_covar = settings.get("n_components"), settings.get("reg_covar")
     usual = usual_reg_covar(case)
     is_too_wide = isinstance(reg_covar, float) and reg_covar > usual
+    is_calmed = settings.get("generator") != "network" or bool(settings.get("ema"))
     return first(
         too_short.setting if too_short is not None else "",
-        "ema=0.999" if settings.get("ema") == 0 else "",
+        "" if is_calmed else "ema=0.999",  # of a game, whose weights never come to rest
         "sampler=gmm" if settings.get("sampler") in ("prior", "gaussian") else "",
         case.scaled("bandwidth", 0.5),
         "bandwidth=loo" if settings.get("bandwidth") in ("scott", "silverman") else "",
