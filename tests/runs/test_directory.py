@@ -11,11 +11,16 @@ import time
 import pytest
 import torch
 from helpers.commands import TINY
+from helpers.configs import small_config
 from helpers.runs import differences, forked, outcome
 
 from genbench.cli.main import main
+from genbench.config.registry import builtin_registry
 from genbench.config.resolvers import run_name, unique_name
-from genbench.runs.directory import Record
+from genbench.config.saved import recorded
+from genbench.experiment import load_run, run
+from genbench.runs.directory import Record, digest
+from genbench.utils.errors import UserError
 from genbench.utils.lock import Lock
 
 
@@ -219,3 +224,21 @@ def test_jobs_that_do_not_know_of_each_other_have_names_of_their_own():
         re.fullmatch(r"vae_tag[\w.+-]*", name) and len(name.encode()) <= 80
         for name in (run_name("vae", [f"tag={t}"]) for t in texts)
     )
+
+
+@pytest.mark.parametrize("model", ["ae", "gan"])
+def test_a_run_of_a_version_without_a_setting_of_its_model_goes_on(model, tmp_path, undrawn):
+    """Such as `ema`, which was 0 then; games had it always."""
+    config = small_config(model, "ema=0")
+    run(config, tmp_path)
+    then = {name: value for name, value in config.items() if name != "ema"}
+    lines = (tmp_path / "config.yaml").read_text().splitlines(True)
+    (tmp_path / "config.yaml").write_text("".join(x for x in lines if not x.startswith("ema:")))
+    status = json.loads((tmp_path / "status.json").read_text())
+    (tmp_path / "status.json").write_text(json.dumps(status | {"config": digest(then)}))
+    found = recorded(tmp_path, builtin_registry())
+    assert found == config and Record(tmp_path, found).done
+    Record(tmp_path, found).require_same_settings()
+    with pytest.raises(UserError, match="with ema=0"):
+        Record(tmp_path, found | {"ema": 0.5}).require_same_settings()
+    load_run(found, tmp_path, "cpu")
