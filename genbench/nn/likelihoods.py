@@ -10,6 +10,7 @@ is torch's cross-entropy, which takes 6 times as long as ours on a CPU.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -51,6 +52,7 @@ class Output(nn.Module):
     is_discrete = False  # True if exp(-nll) is a probability, False if it is a density
     bounded = False  # True if it describes values in [0, 1] only
     adds_noise = False  # True if `sample` is more than the mean
+    raw_per_value = 1  # how many numbers it takes for each value of a point
 
     def describes(self, spec: DataSpec) -> bool:
         """Whether exp(-nll) sums or integrates to one over such data: it is a likelihood."""
@@ -67,6 +69,10 @@ class Output(nn.Module):
     def sample(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """A draw from p(x | raw), or the mean where a draw would only be noisier."""
         return self.mean(raw)
+
+    def draw(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        """A draw from p(x | raw), even where `sample` is the mean."""
+        raise NotImplementedError
 
 
 class SquaredError(Output):
@@ -95,6 +101,9 @@ class Bernoulli(Output):
 
     def mean(self, raw: torch.Tensor) -> torch.Tensor:
         return raw.sigmoid()
+
+    def draw(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        return (_uniform(raw, rng) < raw.sigmoid()).to(raw)
 
 
 class BernoulliL1(Bernoulli):
@@ -126,6 +135,9 @@ class Binomial(Bernoulli):
         log_choose = math.lgamma(n + 1) - (k + 1).lgamma() - (n - k + 1).lgamma()
         return self.trials * super().nll(raw, x) - per_point(log_choose)
 
+    def draw(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        return super().draw(raw.expand(self.trials, *raw.shape), rng).mean(0)
+
 
 class ContinuousBernoulli(Output):
     """The density C(p) p^x (1-p)^(1-x) on [0, 1], p = sigmoid(raw) (Loaiza-Ganem & Cunningham
@@ -147,6 +159,15 @@ class ContinuousBernoulli(Output):
         return torch.where(
             raw.abs() < 0.1, 0.5 + raw / 12 - raw**3 / 720, 1 / (1 - (-safe).exp()) - 1 / safe
         )
+
+    def draw(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        # The inverse of the distribution function, log(1 + u (exp(raw) - 1)) / raw, for raw < 0,
+        # where nothing overflows; 1 - x has the opposite raw. It too is 0/0 at raw = 0.
+        u, size = _uniform(raw, rng), raw.abs()
+        safe = torch.where(size < 1e-3, torch.ones_like(raw), size)
+        x = -(u * (-safe).expm1()).log1p() / safe
+        x = torch.where(size < 1e-3, u - size * u * (1 - u) / 2, x)
+        return torch.where(raw > 0, 1 - x, x)
 
 
 class Gaussian(Output):
@@ -181,6 +202,39 @@ class Gaussian(Output):
     def sample(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         return raw + self.sigma * torch.randn(raw.shape, generator=rng, device=raw.device)
 
+    def draw(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        return self.sample(raw, rng)
+
+
+class ScaledGaussian(Output):
+    """N(mean, sigma^2) of each value, where `raw` [n, 2, ...] holds the mean and the logarithm of
+    sigma, to which .001 is added.
+    """
+
+    adds_noise = True
+    raw_per_value = 2
+
+    def log_sigma(self, raw: torch.Tensor) -> torch.Tensor:
+        """The logarithm of the standard deviation, [n, ...] of raw [n, 2, ...]."""
+        floor = torch.full_like(raw[:, 1], math.log(Gaussian.floor))
+        return torch.logaddexp(raw[:, 1], floor)
+
+    def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        log_sigma = self.log_sigma(raw)
+        z = (x - raw[:, 0]) * (-log_sigma).exp()
+        return per_point(0.5 * z**2 + log_sigma + 0.5 * math.log(2 * math.pi))
+
+    def mean(self, raw: torch.Tensor) -> torch.Tensor:
+        return raw[:, 0]
+
+    def sample(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        mean = raw[:, 0]
+        noise = torch.randn(mean.shape, generator=rng, device=raw.device)
+        return mean + self.log_sigma(raw).exp() * noise
+
+    def draw(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        return self.sample(raw, rng)
+
 
 def reconstruction(spec: DataSpec, s: ReconstructionSettings) -> Output:
     """The output that the setting `reconstruction` names; UserError if the data do not fit it."""
@@ -197,8 +251,15 @@ def likelihood(spec: DataSpec, s: VAESettings) -> Output:
     kind: str = s.likelihood
     if kind == "auto":
         kind = usual_likelihood(spec)
+    return named_likelihood(spec, kind, lambda: Gaussian(s.sigma))
+
+
+def named_likelihood(spec: DataSpec, kind: str, gaussian: Callable[[], Output]) -> Output:
+    """The output of this name, of which `gaussian` makes the one for any real values; UserError if
+    the data do not fit it.
+    """
     if kind == "gaussian":
-        return Gaussian(s.sigma)
+        return gaussian()
     _require_unit(spec, "likelihood", kind, "gaussian")
     if kind == "binomial":
         if spec.trials is None:
@@ -215,3 +276,8 @@ def likelihood(spec: DataSpec, s: VAESettings) -> Output:
 def _require_unit(spec: DataSpec, key: str, value: str, other: str) -> None:
     if not spec.unit:
         raise UserError(key, "needs data in [0, 1], such as images", value, f"{key}={other}")
+
+
+def _uniform(raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    """Draws from [0, 1) of the shape of `raw`."""
+    return torch.rand(raw.shape, generator=rng, device=raw.device)

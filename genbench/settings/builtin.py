@@ -12,6 +12,7 @@ from genbench.settings import (
     autoencoders,
     classical,
     datasets,
+    densities,
     groups,
     own_data,
     picture_sets,
@@ -30,7 +31,7 @@ def _by_name(*modules: ModuleType) -> dict[str, type[Settings]]:
 
 
 _CLASSES = {
-    "models": _by_name(adversarial, autoencoders, classical, groups),
+    "models": _by_name(adversarial, autoencoders, classical, densities, groups),
     "data": _by_name(datasets, own_data, picture_sets),
 }
 

@@ -55,10 +55,19 @@ class KernelDensity(KernelDensityMixin, SamplerMixin):
 class LinearAE(CoderMixin, ReconstructionMixin, SamplerMixin):
     def __init__(self, *args: Any, **parameters: Any) -> None: ...
 
+class MADE(LikelihoodMixin, SamplerMixin):
+    def __init__(self, *args: Any, **parameters: Any) -> None: ...
+
+class MAF(CoderMixin, LikelihoodMixin, SamplerMixin):
+    def __init__(self, *args: Any, **parameters: Any) -> None: ...
+
 class MiniBatchKMeans(CentresMixin, SamplerMixin):
     def __init__(self, *args: Any, **parameters: Any) -> None: ...
 
 class PCA(PrincipalMixin, SamplerMixin):
+    def __init__(self, *args: Any, **parameters: Any) -> None: ...
+
+class RealNVP(CoderMixin, LikelihoodMixin, SamplerMixin):
     def __init__(self, *args: Any, **parameters: Any) -> None: ...
 
 class SWAE(CoderMixin, ReconstructionMixin, SamplerMixin):

@@ -112,7 +112,8 @@ class Estimator(BaseEstimator):
         x = self._as_tensor(X, shape or (X.shape[1],))
         unit = not standardize and bool(((x >= 0) & (x <= 1)).all())
         classes = 0 if labels is None else len(self.classes_)
-        trials = 1 if self.is_binary else None
+        binary = unit and bool(((x == 0) | (x == 1)).all())
+        trials = 1 if self.is_binary or binary else None
         spec = DataSpec(tuple(x.shape[1:]), unit, trials, classes=classes)
         device = pick_device(settings.device)
         points = Points(x.to(device), None if labels is None else labels.to(device), spec)

@@ -15,6 +15,7 @@ ESTIMATOR_NAMES = {
     "kmeans": "KMeans",
     "kmeans-minibatch": "MiniBatchKMeans",
     "kmeans-sgd": "KMeansSGD",
+    "realnvp": "RealNVP",
 }
 LONGEST_ACRONYM = 4  # letters: swae is one, beta is not, as it is not the last word
 # What settings are called as parameters, of all models and of some.
@@ -22,6 +23,7 @@ OF_ALL = {"seed": "random_state", "lambda": "lambda_"}
 CLUSTERING = {"n_components": "n_clusters"}
 ITERATIVE = {"epochs": "max_iter"}
 MIXTURE = {"covariance": "covariance_type"}
+FLOW = {"transform": "transformation"}  # `transform` is a method
 PARAMETER_NAMES: dict[str, Mapping[str, str]] = {
     "bmm": ITERATIVE,
     "gmm": ITERATIVE | MIXTURE,
@@ -29,7 +31,9 @@ PARAMETER_NAMES: dict[str, Mapping[str, str]] = {
     "kmeans": ITERATIVE | CLUSTERING,
     "kmeans-minibatch": ITERATIVE | CLUSTERING,
     "kmeans-sgd": CLUSTERING,
+    "maf": FLOW,
     "pca": {"latent_dim": "n_components"},
+    "realnvp": FLOW,
 }
 
 

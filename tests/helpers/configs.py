@@ -28,6 +28,7 @@ MODELS = sorted(f.stem for f in (CONFIGS / "model").glob("*.yaml"))
 # Small enough to train in a moment; a setting that a model does not have is left out.
 SMALL = {
     "hidden": [16],
+    "layers": 2,
     "channels": 4,
     "dense": 16,
     "latent_dim": 3,

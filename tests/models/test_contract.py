@@ -218,6 +218,8 @@ OPTIONS = {  # beside the defaults, each choice that changes what a loss compute
         "instance_noise=0.5 r1_gamma=0.5 discriminator_lr=0.01",
     ],
     "wgan": ["constraint=clipping", "schedule=cosine"],
+    "made": ["order=random hidden=[16,8]", "likelihood=gaussian"],
+    "maf": ["order=random transform=logit"],
 }
 SHARED_OPTIONS = {
     "network": "conv",
