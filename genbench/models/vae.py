@@ -32,7 +32,7 @@ class VAE(LatentModel, GradientModel):
     settings: VAESettings
     splits_batches = True
 
-    loss_weights = ("beta",)
+    loss_weights: tuple[str, ...] = ("beta",)
     log_prob_kind = f"lower bound, {IMPORTANCE_DRAWS} importance samples"
 
     def __init__(self, spec: DataSpec, settings: VAESettings) -> None:
@@ -56,12 +56,25 @@ class VAE(LatentModel, GradientModel):
     def loss(self, batch: Batch, noise: LossNoise, weights: LossWeights) -> LossAndTerms:
         mu, logvar = self.posterior(batch.x)
         z = mu + noise["eps"] * (logvar / 2).exp()  # [k, n, d]
-        nll, kl = self.nll(batch.x, z), gaussian_kl(mu, logvar).mean()
+        nll, kl = self.nll(batch.x, z), self.kl(mu, logvar, noise["eps"], z).mean()
         terms = {"nll": nll.mean(), "kl": kl, "negative_elbo": nll.mean() + kl}
         if self.settings.objective == "elbo":
             return nll.mean() + weights["beta"] * kl, terms
-        bound = importance_weighted_bound(noise["eps"], logvar, z, nll).mean()
+        bound = importance_weighted_bound(self.log_ratio(noise["eps"], logvar, z), nll).mean()
         return -bound, terms | {"negative_iwae": -bound}
+
+    # The prior p(z) is in two methods and in `prior`, which draws from it: a subclass with another
+    # one overrides these three.
+
+    def kl(
+        self, mu: torch.Tensor, logvar: torch.Tensor, eps: torch.Tensor, z: torch.Tensor
+    ) -> torch.Tensor:
+        """KL(q(z|x) || p(z)) [n], exact or estimated from draws z = mu + sigma eps [k, n, d]."""
+        return gaussian_kl(mu, logvar)
+
+    def log_ratio(self, eps: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        """log p(z) - log q(z|x) [k, n] of draws z = mu + sigma eps [k, n, d] from q(z|x)."""
+        return 0.5 * (eps**2 + logvar - z**2).sum(-1)
 
     def nll(self, x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
         """-log p(x|z) [k, n] of points x [n, *shape] for codes z [k, n, latent_dim]."""
@@ -121,16 +134,14 @@ class VAE(LatentModel, GradientModel):
                 eps = shares.own_noise({"eps": eps}, lambda name: 1)["eps"]
             z = mu + eps * (logvar / 2).exp()
             nll = torch.cat([self.nll(x, part) for part in in_cache(z, x.numel())])
-            bound = importance_weighted_bound(eps, logvar, z, nll)
+            bound = importance_weighted_bound(self.log_ratio(eps, logvar, z), nll)
             total = torch.logaddexp(total, bound.cpu().double() + math.log(len(eps)))
         return (total - math.log(k)).to(mu)
 
 
-def importance_weighted_bound(
-    eps: torch.Tensor, logvar: torch.Tensor, z: torch.Tensor, nll: torch.Tensor
-) -> torch.Tensor:
-    """log 1/k sum_i p(x|z_i) p(z_i) / q(z_i|x) [n] from k draws z = mu + sigma eps [k, n, d] and
-    -log p(x|z) [k, n].
+def importance_weighted_bound(log_ratio: torch.Tensor, nll: torch.Tensor) -> torch.Tensor:
+    """log 1/k sum_i p(x, z_i) / q(z_i|x) [n] of k draws z_i from q(z|x).
+
+    log_ratio, nll  log p(z) - log q(z|x), and -log p(x|z), both [k, n]
     """
-    log_ratio = 0.5 * (eps**2 + logvar - z**2).sum(-1)  # log N(z; 0, I) - log N(z; mu, sigma^2)
-    return (log_ratio - nll).logsumexp(0) - math.log(len(z))
+    return (log_ratio - nll).logsumexp(0) - math.log(len(nll))

@@ -5,7 +5,18 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from genbench.settings.fields import AtLeastOne, Count, OwnRate, Positive, Share, Weight, only_with
+from genbench.settings.fields import (
+    AUTO,
+    AtLeastOne,
+    Auto,
+    Count,
+    OwnRate,
+    Positive,
+    Share,
+    Weight,
+    Without,
+    only_with,
+)
 from genbench.settings.groups import (
     AdamBetas,
     AnnealingSettings,
@@ -190,3 +201,33 @@ class VAESettings(
 
 class CVAESettings(VAESettings):
     """Of conditional variational autoencoders."""
+
+
+class VampVAESettings(VAESettings):
+    """Of VAEs whose prior is a mixture of posteriors."""
+
+    pseudo_inputs: Annotated[AtLeastOne, Auto] = Field(
+        AUTO,
+        description=(
+            "pseudo-inputs, whose posteriors are mixed to the prior; auto is 100, or as many as "
+            "there are training points where they are fewer"
+        ),
+    )
+
+
+class BetaTCVAESettings(VAESettings):
+    """Of VAEs with a weight on the total correlation."""
+
+    objective: Annotated[Literal["elbo", "iwae"], Without("iwae")] = Field(
+        "elbo", description="evidence lower bound, whose KL term is decomposed"
+    )
+    alpha: Weight = Field(1.0, description="weight of the mutual information of codes and points")
+    beta: Weight = Field(6.0, description="weight of the total correlation of codes")
+    gamma: Weight = Field(1.0, description="weight of the KL terms of single dimensions")
+    aggregate: Literal["stratified", "weighted"] = Field(
+        "stratified",
+        description=(
+            "how the distribution of all codes is estimated from a batch: without bias, or with "
+            "equal weights of all its points"
+        ),
+    )

@@ -8,6 +8,7 @@ from genbench.config.registry import Registry, builtin_registry
 
 # Names of estimators that do not follow from the name of the model.
 ESTIMATOR_NAMES = {
+    "beta-tcvae": "BetaTCVAE",
     "bmm": "BernoulliMixture",
     "gmm": "GaussianMixture",
     "gmm-sgd": "GaussianMixtureSGD",

@@ -22,7 +22,7 @@ PACKAGE = "# @package _global_\n"
             [
                 "model=pca has no setting 'beta'",
                 "got beta=4",
-                "belongs to: beta-vae, cvae, iwae, vae",
+                "belongs to: beta-tcvae, beta-vae, cvae, iwae, vae, vamp-vae",
                 "latent_dim",
             ],
         ),

@@ -34,6 +34,7 @@ SMALL = {
     "latent_dim": 3,
     "n_components": 3,
     "projections": 5,
+    "pseudo_inputs": 5,
 }
 SMALL |= {"n_critic": 2, "n_discriminator": 2, "discriminator_hidden": [8]}
 

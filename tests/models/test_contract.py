@@ -210,6 +210,8 @@ OPTIONS = {  # beside the defaults, each choice that changes what a loss compute
         "likelihood=gaussian",
         "optimizer=rmsprop",
     ],
+    "vamp-vae": ["draws=2"],
+    "beta-tcvae": ["aggregate=weighted"],
     "gan": [
         "generator_loss=saturating",
         "optimizer=sgd",
