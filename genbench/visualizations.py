@@ -59,6 +59,19 @@ class Spectrum(Visualization):
     kept: int
 
 
+@dataclass(frozen=True, eq=False)
+class Staircase(Visualization):
+    """A quantity [n] at the beginnings of n iterations, and the bound on it [n] that each iteration
+    moves while its first step holds still, before the next one's brings the two together; and what
+    they are called.
+    """
+
+    values: torch.Tensor
+    bounds: torch.Tensor
+    quantity: str
+    bound: str
+
+
 class Distribution(NamedTuple):
     """Values of any shape, and the value that they should have, if there is one."""
 

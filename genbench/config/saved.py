@@ -24,7 +24,10 @@ from genbench.utils.text import quoted
 
 ADDED = ("logger",)  # settings that runs of earlier versions lack
 # The same of models, each with another setting that these models have, and with its value then.
-ADDED_TO_MODELS: dict[str, tuple[str, Any]] = {"ema": ("optimizer", 0.0)}
+ADDED_TO_MODELS: dict[str, tuple[str, Any]] = {
+    "ema": ("optimizer", 0.0),
+    "bound": ("tol", False),
+}
 
 
 def recorded(folder: Path, registry: Registry, settings: dict | None = None) -> dict:

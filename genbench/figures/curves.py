@@ -50,6 +50,36 @@ def spectrum(shares: torch.Tensor, kept: int, page: Page) -> torch.Tensor:
     return canvas.picture()
 
 
+def staircase(
+    values: torch.Tensor, bounds: torch.Tensor, names: tuple[str, str], page: Page
+) -> torch.Tensor:
+    """Values [n] at iterations 1, ..., n as points, and the way of a bound that touches each: from
+    it to the bound [n] of its iteration, and straight to the value of the next.
+
+    Later iterations, which make up less than a hundredth of all change, are left out.
+    """
+    canvas = page.canvas(620, 380)
+    axes = canvas.panels()[0, 0]
+    ahead = (values - values[-1]).abs()
+    values = values[: int((ahead > ahead[0] / 100).sum()) + 1]
+    at, heights = np.arange(1, len(values) + 1), values.cpu().double().numpy()
+    way = np.stack([heights[1:], bounds[: len(values) - 1].cpu().double().numpy()], 1)[
+        :, ::-1
+    ].flatten()
+    axes.plot(
+        np.concatenate([at[:1], at[1:].repeat(2)]),
+        np.concatenate([heights[:1], way]),
+        color=ORANGE,
+        lw=1.5,
+        label=names[1],
+    )
+    axes.plot(at, heights, "o", color=BLUE, ms=4, label=names[0])
+    axes.set(xlabel="iteration", ylabel=names[0])
+    number_axis(axes.xaxis, len(values))
+    canvas.legend(axes)
+    return canvas.picture()
+
+
 def histograms(panels: dict[str, Distribution], page: Page) -> torch.Tensor:
     """A histogram per name (many counts on a log scale), with a line at the target, if there is
     one.

@@ -16,6 +16,7 @@ from genbench.visualizations import (
     MixtureComponents,
     Rows,
     Spectrum,
+    Staircase,
     Visualization,
 )
 
@@ -57,6 +58,15 @@ def draw_rows(scene: Scene, model: Model, shown: Rows) -> torch.Tensor | None:
 def draw_spectrum(scene: Scene, model: Model, shown: Spectrum) -> torch.Tensor:
     """Shares of the variance, and their running sum."""
     return curves.spectrum(shown.shares, shown.kept, scene.page(shown.note))
+
+
+def draw_staircase(scene: Scene, model: Model, shown: Staircase) -> torch.Tensor | None:
+    """The quantity and its bound against iterations; None before there are two."""
+    if len(shown.values) < 2:
+        return None
+    return curves.staircase(
+        shown.values, shown.bounds, (shown.quantity, shown.bound), scene.page(shown.note)
+    )
 
 
 def draw_histograms(scene: Scene, model: Model, shown: Histograms) -> torch.Tensor:
@@ -112,6 +122,7 @@ DRAWN_BY: dict[type[Visualization], Callable[..., torch.Tensor | None]] = {
     Images: draw_images,
     Rows: draw_rows,
     Spectrum: draw_spectrum,
+    Staircase: draw_staircase,
     Histograms: draw_histograms,
     MixtureComponents: draw_components,
     Memberships: draw_memberships,

@@ -57,6 +57,13 @@ class Binomials(Components):
         (x,) = prepared
         return {"counts": r.sum(0), "dots": r.T @ x}
 
+    def gain(self, sums: Sums) -> torch.Tensor:
+        new = self.maximised(sums)
+        weights = sums["counts"] @ (new.log_weights - self.log_weights)
+        present = (sums["dots"] * (new.means.logit() - self.means.logit())).sum()
+        absent = sums["counts"] @ ((-new.means).log1p() - (-self.means).log1p()).sum(1)
+        return weights + self.trials * (present + absent)
+
     def maximised(self, sums: Sums) -> Components:
         # The log-likelihood is concave in each mu, so its maximum within bounds is the maximum
         # moved to the nearest bound, and no epoch lowers the likelihood.

@@ -54,6 +54,14 @@ class Full(Gaussians):
         return self.factors @ self.factors.mT
 
     @property
+    def log_det(self) -> torch.Tensor:
+        return 2 * self.factors.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+    def traces(self, covariances: torch.Tensor) -> torch.Tensor:
+        solved = torch.cholesky_solve(covariances, self.factors)
+        return solved.diagonal(dim1=-2, dim2=-1).sum(-1)
+
+    @property
     def left(self) -> torch.Tensor:
         return self.factors.diagonal(dim1=-2, dim2=-1).square()
 
@@ -62,19 +70,18 @@ class Full(Gaussians):
         (x,) = prepared
         (k, d), origin, inverses = self.means.shape, self.means.mean(0), self.inverses
         whitened_means = (inverses @ (self.means - origin)[:, :, None]).squeeze(2)
-        log_det = 2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
         if d >= SINGLE_FROM:  # one component after the other, as the inverses leave the cache
             near = self.in_single(x - origin)
             whitened = (
                 whiten_by(near, inverse.to(near), mean.to(near))
                 for inverse, mean in zip(inverses, whitened_means)
             )
-            return torch.stack([w.square().sum(1).to(x) for w in whitened], 1), log_det
+            return torch.stack([w.square().sum(1).to(x) for w in whitened], 1), self.log_det
         rows, squared = inverses.flatten(0, 1).T, []
         for part in in_cache(x, k * d):
             together = torch.addmm(-whitened_means.flatten(), part - origin, rows)
             squared.append(together.unflatten(1, (k, d)).square().sum(2))
-        return torch.cat(squared), log_det
+        return torch.cat(squared), self.log_det
 
     @cached_property
     def inverses(self) -> torch.Tensor:
@@ -163,8 +170,7 @@ class Whitened(Full):
 
     def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
         x, whitened = prepared
-        log_det = 2 * self.factors.diagonal(dim1=1, dim2=2).log().sum(1)
-        return whitened.square().sum(2).to(x), log_det
+        return whitened.square().sum(2).to(x), self.log_det
 
     def deviations(self, prepared: Prepared, r: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         x, whitened = prepared
@@ -198,7 +204,7 @@ class Tied(Full):
         origin = self.means.mean(0)  # against cancellation in single precision, as in k-means
         whitened, means = (self.whitened(rows - origin) for rows in (x, self.means))
         squared = squared_distances(whitened, means)
-        return squared, 2 * self.factors.diagonal().log().sum()
+        return squared, self.log_det
 
     def whitened(self, x: torch.Tensor) -> torch.Tensor:
         """Rows x [n, D] multiplied by the inverse of the factor."""

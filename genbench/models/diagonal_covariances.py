@@ -50,6 +50,9 @@ class Diagonal(Gaussians):
         """log det Sigma [K]."""
         return 2 * wide(self.factors).expand_as(self.means).log().sum(1)
 
+    def traces(self, covariances: torch.Tensor) -> torch.Tensor:
+        return (covariances / self.covariances).expand_as(self.means).sum(1)
+
     def prepared(self, x: torch.Tensor) -> Prepared:
         # Around the mean of the means, and squared.
         near = wide(x) - self.origin

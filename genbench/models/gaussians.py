@@ -50,6 +50,30 @@ class Gaussians(Components):
             factors=factors,
         )
 
+    def gain(self, sums: Sums) -> torch.Tensor:
+        counts = sums["counts"] + 10 * torch.finfo(sums["counts"].dtype).eps
+        shift, new = sums["shifts"] / counts[:, None], self.maximised(sums)
+        assert isinstance(new, Gaussians)
+        before = self.expected_joint(self.estimate(sums["scatter"], counts, 0 * shift))
+        after = new.expected_joint(self.estimate(sums["scatter"], counts, shift))
+        return sums["counts"] @ (after - before)
+
+    def expected_joint(self, covariances: torch.Tensor) -> torch.Tensor:
+        """The mean of log pi_k + log p(x | k) [K] over points x that have these covariances, in the
+        form of the factors, around the mean of each component.
+        """
+        constant = self.means.shape[1] * math.log(2 * math.pi)
+        return self.log_weights - 0.5 * (self.traces(covariances) + self.log_det + constant)
+
+    @property
+    def log_det(self) -> torch.Tensor:
+        """log det Sigma [K]; a scalar if it is shared."""
+        raise NotImplementedError
+
+    def traces(self, covariances: torch.Tensor) -> torch.Tensor:
+        """tr Sigma^-1 C [K] of covariances C in the form of the factors; a scalar if shared."""
+        raise NotImplementedError
+
     @property
     def covariances(self) -> torch.Tensor:
         """The covariances, in the form of the factors, which are their square roots."""

@@ -131,6 +131,7 @@ class KMeans(Clustering, EM):
 
     settings: KMeansSettings
     splits_batches = True
+    shown_as = ("inertia", "inertia with the last assignments", 1)
 
     centres: torch.Tensor  # [n_init, K, D]
     sizes: torch.Tensor  # [n_init, K], shares of the points in the last epoch
@@ -166,6 +167,11 @@ class KMeans(Clustering, EM):
         distances = wide(reduced + squared_lengths(x)).clamp(min=0)
         return {"objective": distances.sum(), "counts": counts, "shifts": shifts}
 
+    def gain(self, start: int, sums: Sums) -> torch.Tensor:
+        counts, origin = sums["counts"], self.centres[start].mean(0)
+        moves = origin + sums["shifts"] / counts.clamp(min=1)[:, None] - self.centres[start]
+        return counts @ moves.square().sum(1)
+
     def m_step(self, start: int, sums: Sums, n: int) -> None:
         counts = sums["counts"]
         empty = counts == 0
@@ -191,6 +197,9 @@ class KMeans(Clustering, EM):
 
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         return {"inertia": self.distances(batch.x).amin(1).mean()}
+
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
+        return super().visualizations(x, rng) | EM.visualizations(self, x, rng)
 
 
 class GradientKMeans(Clustering, GradientModel):

@@ -78,6 +78,12 @@ class Components:
         """The maximum-likelihood components, given the moments of all points."""
         raise NotImplementedError
 
+    def gain(self, sums: Sums) -> torch.Tensor:
+        """By how much `maximised` raises sum_ik r_ik (log pi_k + log p(x_i | k)), a scalar, given
+        the moments of all points, with the responsibilities r that these were computed with.
+        """
+        raise NotImplementedError
+
     def around(self, centres: torch.Tensor, x: torch.Tensor) -> "Components":
         """The maximum-likelihood components if rows x [N, D] belong to the nearest of these centres
         [K, D].
@@ -193,6 +199,7 @@ class EMMixture(Mixture, EM):
     """
 
     settings: EMSettings
+    shown_as = ("log-likelihood of a training point", "evidence lower bound", -1)
 
     def __init__(self, spec: DataSpec, settings: EMSettings) -> None:
         super().__init__(spec, settings)
@@ -243,6 +250,9 @@ class EMMixture(Mixture, EM):
         r[r < NEGLIGIBLE] = 0
         return {"objective": -total.sum(), **mixture.moments(prepared, r)}
 
+    def gain(self, start: int, sums: Sums) -> torch.Tensor:
+        return self.at(start).gain(sums)
+
     def m_step(self, start: int, sums: Sums, n: int) -> None:
         self.keep(start, self.at(start).maximised(sums))
 
@@ -252,3 +262,6 @@ class EMMixture(Mixture, EM):
 
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
         return {"nll": -self.log_prob(batch.x).mean()}
+
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
+        return super().visualizations(x, rng) | EM.visualizations(self, x, rng)

@@ -71,6 +71,13 @@ class EMSettings(EarlyStoppingSettings, ComponentSettings):
 
     n_init: Starts = 1
     tol: Tolerance = 1e-4
+    bound: bool = Field(
+        False,
+        description=(
+            "also log and draw the bound that each iteration moves: the objective after its second "
+            "step, with the assignments or responsibilities of its first"
+        ),
+    )
     epochs: Epochs = 100  # the most iterations; most fits converge sooner
     batch_size: BatchSize = 1024  # the result does not depend on it
 

@@ -15,6 +15,7 @@ from genbench.training import ranks, shares
 from genbench.training.processes import is_first
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
+from genbench.visualizations import Staircase, Visualization
 
 Sums = dict[str, torch.Tensor]
 
@@ -31,6 +32,11 @@ class EM(Model):
     A value is one number of a data point, so that one tolerance is right for points of two values
     and for images. An epoch measures the objective of the parameters that it begins with.
 
+    With `bound` it also measures the objective of the new parameters with the assignments, or
+    responsibilities, of the old ones: the next objective is never above it, because it is the least
+    over all assignments. Of a mixture it is the negative evidence lower bound, and how far it is
+    above is the KL divergence to the new responsibilities (Neal & Hinton 1998).
+
     A subclass keeps its parameters as buffers whose first dimension is the start, and implements
     `init_params`, `e_step` and `m_step`. Its capabilities use the start that is `best`. The batch
     size does not change the result.
@@ -42,6 +48,8 @@ class EM(Model):
     until_converged = True
     shuffles = False
     rounding = 1e-12  # the relative error of an objective
+    # What `bound` draws: the quantity and its bound by name, and the sign of the objective in it.
+    shown_as: tuple[str, str, int]
     objective: torch.Tensor  # [n_init]
     settled: torch.Tensor  # [n_init]
 
@@ -53,6 +61,8 @@ class EM(Model):
         self.register_buffer("settled", torch.zeros(settings.n_init, dtype=torch.bool))
         self.sums: dict[int, Sums] = {}
         self.seen = 0
+        # With `bound`, by start: of each iteration, the objective and the bound after it.
+        self.course: dict[int, list[list[float]]] = {}
 
     @property
     def best(self) -> int:
@@ -112,16 +122,47 @@ class EM(Model):
             change = (self.objective[start] - objective).abs()
             self.settled[start] = bool(change <= self.settings.tol * self.spec.size + rounding)
             self.objective[start] = objective
+            if self.settings.bound:
+                bound = objective - self.gain(start, sums) / self.seen
+                self.course.setdefault(start, []).append([float(objective), float(bound)])
             self.m_step(start, sums, self.seen)
         self.sums, self.seen = {}, 0
-        return {str(self.criterion): self.objective.min()}
+        return {str(self.criterion): self.objective.min()} | self.logged_bound()
+
+    def logged_bound(self) -> Logs:
+        """With `bound`, that of the best start, and how far its last one was above this objective,
+        if there was one.
+        """
+        course = self.course.get(self.best, [])
+        logs = {f"{self.criterion}_bound": bound for _, bound in course[-1:]}
+        if len(course) > 1:
+            logs["bound_gap"] = course[-2][1] - course[-1][0]
+        return {name: torch.tensor(value, dtype=torch.float64) for name, value in logs.items()}
 
     def training_state(self) -> dict[str, Any]:
-        return {"sums": self.sums, "seen": self.seen}
+        return {"sums": self.sums, "seen": self.seen, "course": self.course}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
+        self.course = state.get("course", {})  # which earlier versions did not keep
         if is_first():  # to which the other processes add theirs
             self.sums, self.seen = state["sums"], state["seen"]
+
+    def posthoc_state(self) -> dict[str, torch.Tensor]:
+        return {
+            f"course_{start}": torch.tensor(course, dtype=torch.float64)
+            for start, course in self.course.items()
+        }
+
+    def load_posthoc_state(self, state: dict[str, torch.Tensor]) -> None:
+        self.course = {int(name.rpartition("_")[2]): t.tolist() for name, t in state.items()}
+
+    def visualizations(self, x: torch.Tensor, rng: torch.Generator) -> dict[str, Visualization]:
+        if self.best not in self.course:
+            return {}
+        quantity, bound, sign = self.shown_as
+        values, bounds = sign * torch.tensor(self.course[self.best], dtype=torch.float64).T
+        note = "equal after each E-step; each M-step moves the bound"
+        return {"bound": Staircase(note, values, bounds, quantity, bound)}
 
     def rows(self, x: torch.Tensor) -> torch.Tensor:
         """Data [n, *shape] as rows [n, D] in the precision that the statistics need."""
@@ -142,6 +183,12 @@ class EM(Model):
     def merge_stats(self, sums: Sums, more: Sums) -> Sums:
         """The sums over some points (empty at first) and over more of them."""
         return add(sums, more)
+
+    def gain(self, start: int, sums: Sums) -> torch.Tensor:
+        """By how much `m_step` lowers the objective, summed over points, with the assignments or
+        responsibilities as they are: a scalar.
+        """
+        raise NotImplementedError
 
     def m_step(self, start: int, sums: Sums, n: int) -> None:
         """Set new parameters of a start from the sums over all n points."""

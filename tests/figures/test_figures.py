@@ -667,3 +667,22 @@ def test_a_film_has_its_frames_in_order_and_ends_with_the_last():
         and animation([*frames[:1], *broken]) == (b"", 3)
         and animation([]) == (b"", 0)
     )
+
+
+def test_a_staircase_goes_from_each_value_to_its_bound_and_up_to_the_next_value(monkeypatch):
+    monkeypatch.setattr(Canvas, "picture", lambda page: page)
+    values, bounds = (
+        torch.tensor(row) for row in ([-9.0, -4, -2, -1.01, -1], [-6.0, -3, -1.5, -1, -1])
+    )
+    way, points = curves.staircase(values, bounds, ("a", "b"), PAGE).figure.axes[0].lines
+    # the last point is nearer to the end than a hundredth of all change
+    assert points.get_xydata().tolist() == [[1, -9], [2, -4], [3, -2], [4, pytest.approx(-1.01)]]
+    assert way.get_xydata()[:-1].tolist() == [
+        [1, -9],
+        [2, -6],
+        [2, -4],
+        [3, -3],
+        [3, -2],
+        [4, -1.5],
+    ]
+    assert way.get_xydata()[-1].tolist() == points.get_xydata()[-1].tolist()

@@ -130,6 +130,7 @@ REMEMBERING = {
     "ema": 0.9,
     "grad_clip": 1.0,
     "instance_noise": 0.1,
+    "bound": True,
 }
 
 

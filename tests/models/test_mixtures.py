@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.configs import Nowhere, config_of, small_config
-from scipy.special import logsumexp
+from scipy.special import comb, logsumexp
 from scipy.stats import binom, multivariate_normal
 from torch.distributions import MultivariateNormal
 
@@ -379,3 +379,78 @@ def test_whitened_points_give_the_covariances_of_points_as_they_are(least):
             plain.factors, (whitened.means - plain.means)[:, :, None], upper=False
         )
         assert shift.abs().max() < 1e-6
+
+
+def densities(mixture, x):
+    """log pi_k + log p(x | k) [n, K] by NumPy and SciPy."""
+    weights, means = mixture.weights.numpy(), mixture.means.numpy()
+    if isinstance(mixture, Binomials):
+        n = mixture.trials  # in single precision, x is not quite a share of n
+        ways = np.log(comb(n, np.rint(n * x)))
+        parts = [(ways + n * (x * np.log(m) + (1 - x) * np.log(1 - m))).sum(1) for m in means]
+    else:
+        k, d = means.shape
+        found = mixture.covariances.numpy()
+        if found.shape in ((k, 1), (k, d)):
+            found = np.stack([np.diag(row * np.ones(d)) for row in found])
+        found = np.broadcast_to(found, (k, d, d))
+        parts = [multivariate_normal.logpdf(x, m, c) for m, c in zip(means, found)]
+    return np.log(weights) + np.stack(parts, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "d"), [*((form, 3) for form in FORMS), ("full", 40), ("bmm", 1), ("bmm", 5)]
+)
+def test_the_bound_touches_the_likelihood_at_each_e_step_and_is_raised_by_each_m_step(name, d):
+    if name == "bmm":
+        data, given = dots(300, d)[0], ["bmm"]
+    else:
+        rng = generator(1)
+        shape = torch.eye(d) + torch.randn(d, d, generator=rng) / (4 * d**0.5)
+        x = torch.randn(600, d, generator=rng) @ shape + 3 * torch.randint(
+            2, (600, 1), generator=rng
+        )
+        data, given = vectors(x), ["gmm", f"covariance={name}", "reg_covar=1e-9"]
+    model = started(*given[:1], data, "n_components=4", "tol=0", "bound=true", *given[1:])
+    x, r_before, terms = data.train.values().double().numpy(), None, []
+    for _ in range(5):
+        joint = densities(model.mixture, x)
+        likelihood = logsumexp(joint, 1)
+        log_r = joint - likelihood[:, None]
+        for batch in data.train.batches(70):
+            model.step(batch)
+        logs = {key: float(value) for key, value in model.end_epoch().items()}
+        raised = densities(model.mixture, x)
+        bound = (np.exp(log_r) * (raised - log_r)).sum(1).mean()
+        assert -logs["nll"] == pytest.approx(likelihood.mean(), rel=1e-7, abs=1e-7)
+        assert -logs["nll_bound"] == pytest.approx(bound, rel=1e-7, abs=1e-7)
+        assert -logs["nll_bound"] >= -logs["nll"] - 1e-9, "an M-step raises the bound"
+        assert ("bound_gap" in logs) == bool(terms)
+        if terms:  # how far the bound was below is the KL divergence of the responsibilities
+            kl = (np.exp(r_before) * (r_before - log_r)).sum(1).mean()
+            assert logs["bound_gap"] == pytest.approx(kl, abs=1e-6) and kl > 1e-5
+        r_before = log_r
+        terms.append([-logs["nll"], -logs["nll_bound"]])
+    shown = model.visualizations(data.train.values(), generator(0))["bound"]
+    assert torch.stack([shown.values, shown.bounds], 1).tolist() == terms
+    again = started(*given[:1], data, "n_components=4", "tol=0", "bound=true", *given[1:])
+    again.load_posthoc_state(model.posthoc_state())
+    assert again.course == model.course
+    plain = started(*given[:1], data, "n_components=4", *given[1:])
+    passes(plain, data, 1)
+    assert "bound" not in plain.visualizations(data.train.values(), generator(0))
+
+
+def test_the_bound_of_kmeans_is_the_inertia_with_the_assignments_of_the_old_centres():
+    x = torch.randn(500, 4, generator=generator(0))
+    data = vectors(x)
+    model, bound = started("kmeans", data, "n_components=6", "bound=true", "n_init=1"), np.inf
+    for _ in range(4):
+        centres = model.centres[0].numpy().copy()
+        nearest = np.square(x.numpy()[:, None] - centres).sum(2).argmin(1)
+        for batch in data.train.batches(70):
+            model.step(batch)
+        logs = {key: float(value) for key, value in model.end_epoch().items()}
+        assert logs["inertia"] <= bound
+        bound = np.square(x.numpy() - model.centres[0].numpy()[nearest]).sum(1).mean()
+        assert logs["inertia_bound"] == pytest.approx(bound, abs=1e-9) and bound < logs["inertia"]
