@@ -37,6 +37,40 @@ def continued_inertia(runs: list[Trained]) -> tuple[float, float]:
     return last.metrics["train"]["inertia"], inertia / len(x)
 
 
+def limit_of_mixtures(runs: list[Trained]) -> tuple[float, float]:
+    """The inertia that EM reaches for a mixture of N(mu_k, sigma^2 I) with weights 1/K, where sigma
+    is a thousandth of the distances, and that of k-means; both from the centres that the first run
+    reached.
+
+    The mixture is one of genbench's, whose means alone are moved. Infinite if any training point is
+    in another cluster than k-means has it in.
+    """
+    import torch
+
+    from genbench.models.diagonal_covariances import Spherical
+
+    first, last = runs
+    k = cluster_count(first)
+    x = torch.from_numpy(training_points(first))
+    means = first.decode(np.arange(k)).flatten(1).double()
+    sigma = 1e-3 * (last.metrics["train"]["inertia"] / x.shape[1]) ** 0.5
+    width = torch.full((k, 1), sigma, dtype=x.dtype)
+    weights = torch.full((k,), 1 / k, dtype=x.dtype)
+    is_moving = True
+    while is_moving:
+        mixture = Spherical(weights.log(), means, width, reg_covar=0.0)
+        prepared = mixture.prepared(x)
+        responsibilities = mixture.joint_of(prepared).softmax(1)
+        sums = mixture.moments(prepared, responsibilities)
+        shifts = sums["shifts"] / sums["counts"][:, None]
+        means, is_moving = means + shifts, bool(shifts.abs().max() > 1e-9 * sigma)
+    theirs = last.encode(last.data.train.values())
+    if not torch.equal(responsibilities.argmax(1), torch.as_tensor(theirs)):
+        return np.inf, last.metrics["train"]["inertia"]
+    inertia = (x[:, None] - means).square().sum(2).amin(1).mean()
+    return float(inertia), last.metrics["train"]["inertia"]
+
+
 def inertia_ratio(runs: list[Trained]) -> float:
     """The inertia of the training points, as a multiple of the best of scikit-learn's from 20
     starts.
