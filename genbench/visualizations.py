@@ -123,3 +123,26 @@ class Landscape(Visualization):
 
     def in_units(self, units: DataUnits) -> "Landscape":
         return replace(self, function=lambda x: self.function(units.standardize(x)))
+
+
+@dataclass(frozen=True, eq=False)
+class VectorFields(Visualization):
+    """Functions by name that give points [n, *shape] a direction [n, *shape]."""
+
+    functions: dict[str, PointFunction] = field(repr=False)
+
+    def in_units(self, units: DataUnits) -> "VectorFields":
+        def own(function: PointFunction) -> PointFunction:
+            return lambda x: (function(units.standardize(x)) * units.deviation).float()
+
+        return replace(self, functions={name: own(f) for name, f in self.functions.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Curves(Visualization):
+    """Values [n] by name against numbers [n], and what both are called."""
+
+    at: torch.Tensor
+    values: dict[str, torch.Tensor]
+    label: str
+    quantity: str

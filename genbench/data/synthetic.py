@@ -46,13 +46,16 @@ class Moons(MixtureDensity):
     """Points spread evenly over two half-circles, blurred by Gaussian noise.
 
     The density integrates the noise along the arcs by 200 midpoints an arc. It is exact to far
-    below 0.01 nats if the noise is wider than the spacing of 0.016.
+    below 0.01 nats if the noise is wider than the spacing of 0.016. All is multiplied by `scale`,
+    and then moved by `shift` along both axes.
     """
 
-    def __init__(self, noise: float) -> None:
+    def __init__(self, noise: float, scale: float = 1.0, shift: float = 0.0) -> None:
         upper = self._arc((torch.arange(200, dtype=torch.float64) + 0.5) / 200)
-        super().__init__(torch.cat([upper, self._lower(upper)]), torch.tensor(noise))
+        means = torch.cat([upper, self._lower(upper)])
+        super().__init__(scale * means + shift, torch.tensor(scale * noise))
         self.modes = None  # arcs have none
+        self.scale, self.shift = scale, shift
 
     @staticmethod
     def _arc(t: torch.Tensor) -> torch.Tensor:
@@ -68,7 +71,7 @@ class Moons(MixtureDensity):
         moon = torch.randint(2, (n,), generator=rng)
         arc = torch.where(moon[:, None] == 1, self._lower(arc), arc)
         noise = torch.randn(n, 2, generator=rng, dtype=torch.float64)
-        return arc + self.scales[0] * noise, moon
+        return self.scale * arc + self.shift + self.scales[0] * noise, moon
 
 
 def ring(s: SyntheticSettings) -> RawDataset:
@@ -85,7 +88,7 @@ def grid(s: SyntheticSettings) -> RawDataset:
 
 def moons(s: MoonsSettings) -> RawDataset:
     """Two interleaved half-circles of radius one, blurred by `noise`."""
-    return _draw(Moons(s.noise), s)
+    return _draw(Moons(s.noise, s.scale, s.shift), s)
 
 
 def gaussians(s: GaussiansSettings) -> RawDataset:

@@ -80,6 +80,20 @@ def staircase(
     return canvas.picture()
 
 
+def plain_curves(
+    at: torch.Tensor, values: dict[str, torch.Tensor], label: str, quantity: str, page: Page
+) -> torch.Tensor:
+    """Values [n] by name against numbers [n]."""
+    canvas = page.canvas(640, 340)
+    axes = canvas.panels()[0, 0]
+    for (name, line), colour in zip(values.items(), (BLUE, ORANGE, canvas.theme.ink)):
+        axes.plot(at.cpu().numpy(), line.cpu().numpy(), color=colour, lw=2, label=name)
+    axes.set(xlabel=label, ylabel=quantity)
+    if len(values) > 1:
+        canvas.legend(axes)
+    return canvas.picture()
+
+
 def histograms(panels: dict[str, Distribution], page: Page) -> torch.Tensor:
     """A histogram per name (many counts on a log scale), with a line at the target, if there is
     one.

@@ -215,24 +215,39 @@ def field(function: Callable, plane: Plane, page: Page, side: int = 24) -> torch
     direction is true.
     """
     canvas = plane.canvas(page)
-    axes = plane.on(canvas)
+    arrows(plane.on(canvas), function, plane, side)
+    return canvas.picture()
+
+
+def fields(named: dict[str, Callable], plane: Plane, page: Page, side: int = 18) -> torch.Tensor:
+    """A panel of arrows per name, as `field` draws them."""
+    wide, high = plane.size(250)
+    canvas = page.canvas(len(named) * (wide + 70), high + 80)
+    for i, (name, function) in enumerate(named.items()):
+        axes = plane.on(canvas, 50 + (wide + 70) * i, 20, 250)
+        arrows(axes, function, plane, side)
+        canvas.heading(axes, name)
+    return canvas.picture()
+
+
+def arrows(axes: "Axes", function: Callable, plane: Plane, side: int) -> None:
+    """Arrows on a mesh of so many points a side."""
     points = plane.mesh(side)
-    arrows = function(points).detach().cpu()
-    length = arrows.norm(dim=1)
+    found = function(points).detach().cpu()
+    length = found.norm(dim=1)
     # Far from the data, arrows are so long that they would hide all others.
     most = length.quantile(0.8).clamp(min=1e-12)
-    arrows = (arrows / torch.maximum(length, most)[:, None]).numpy()
+    found = (found / torch.maximum(length, most)[:, None]).numpy()
     cell = max(plane.high[0] - plane.low[0], plane.high[1] - plane.low[1]) / side
     axes.quiver(
         *points.T.numpy(),
-        *arrows.T,
+        *found.T,
         color=ORANGE,
         angles="xy",
         scale_units="xy",
         scale=1 / cell,
         width=0.0028,
     )
-    return canvas.picture()
 
 
 def draw_paths(

@@ -9,6 +9,7 @@ from genbench.figures.reconstructions import STANDARD, draw_profiles, standard_u
 from genbench.figures.scene import Scene
 from genbench.model import Model
 from genbench.visualizations import (
+    Curves,
     Histograms,
     Images,
     Landscape,
@@ -17,6 +18,7 @@ from genbench.visualizations import (
     Rows,
     Spectrum,
     Staircase,
+    VectorFields,
     Visualization,
 )
 
@@ -118,6 +120,21 @@ def draw_landscape(scene: Scene, model: Model, shown: Landscape) -> torch.Tensor
     )
 
 
+def draw_fields(scene: Scene, model: Model, shown: VectorFields) -> torch.Tensor | None:
+    """Arrows over the plane."""
+    if scene.kind != "plane":
+        return None
+    device = scene.held_out.device
+    functions = {n: lambda x, f=f: f(x.to(device)) for n, f in shown.functions.items()}
+    return plane.fields(functions, scene.plane, scene.page(shown.note))
+
+
+def draw_plain_curves(scene: Scene, model: Model, shown: Curves) -> torch.Tensor:
+    """Lines against a common axis."""
+    page = scene.page(shown.note)
+    return curves.plain_curves(shown.at, shown.values, shown.label, shown.quantity, page)
+
+
 DRAWN_BY: dict[type[Visualization], Callable[..., torch.Tensor | None]] = {
     Images: draw_images,
     Rows: draw_rows,
@@ -127,4 +144,6 @@ DRAWN_BY: dict[type[Visualization], Callable[..., torch.Tensor | None]] = {
     MixtureComponents: draw_components,
     Memberships: draw_memberships,
     Landscape: draw_landscape,
+    VectorFields: draw_fields,
+    Curves: draw_plain_curves,
 }

@@ -11,13 +11,19 @@ import torch
 
 from genbench.data.types import Data, DataSpec, Split
 from genbench.model import Model, available_if
+from genbench.models.build import blank_model
+from genbench.models.diffusion import Diffusion
 from genbench.models.gmm import GMM
 from genbench.models.kde import KDE
 from genbench.settings.classical import GMMSettings, KDESettings
+from genbench.settings.datasets import VectorSettings
+from genbench.settings.diffusion import DiffusionSettings
 from genbench.settings.groups import PriorSettings, SamplerSettings
 from genbench.training import ranks, shares
 from genbench.training.loop import NullRecorder, fit_model
 from genbench.utils.errors import UserError
+
+FLOW_STEPS = 4000  # of a flow of codes
 
 
 def blank_mixture(spec: DataSpec, seed: int, components: int) -> Model:
@@ -39,11 +45,26 @@ def blank_kernels(spec: DataSpec, seed: int, components: int) -> Model:
     return KDE(spec, KDESettings(seed=seed, bandwidth="loo"))
 
 
+def blank_flow(spec: DataSpec, seed: int, components: int) -> Model:
+    """A flow from noise to codes, before it is trained: latent diffusion (Rombach et al. 2022,
+    arXiv:2112.10752) of vectors.
+    """
+    settings = DiffusionSettings(
+        seed=seed,
+        network="mlp",
+        steps=FLOW_STEPS,
+        batch_size=256,
+        dataset=VectorSettings(standardize=True),
+    )
+    return blank_model(Diffusion, settings, spec, torch.device("cpu"))
+
+
 # By the name of the sampler: makes the model that is fitted to codes.
 DENSITIES: dict[str, Callable[[DataSpec, int, int], Model]] = {
     "gaussian": blank_gaussian,
     "gmm": blank_mixture,
     "kde": blank_kernels,
+    "flow": blank_flow,
 }
 
 

@@ -18,6 +18,7 @@ from genbench.settings.fields import (
     only_with,
 )
 from genbench.settings.groups import (
+    OF_DIFFUSION,
     AdamBetas,
     AnnealingSettings,
     AnySampler,
@@ -61,7 +62,7 @@ class DAESettings(AutoencoderSettings):
             "training"
         ),
     )
-    sampler: AnySampler = Field(
+    sampler: Annotated[AnySampler, OF_DIFFUSION] = Field(
         "gmm",
         description=(
             "what samples come from: codes drawn from N(0, I) or from a density fitted to those of "

@@ -13,6 +13,7 @@ from genbench.settings import (
     classical,
     datasets,
     densities,
+    diffusion,
     groups,
     own_data,
     picture_sets,
@@ -31,7 +32,7 @@ def _by_name(*modules: ModuleType) -> dict[str, type[Settings]]:
 
 
 _CLASSES = {
-    "models": _by_name(adversarial, autoencoders, classical, densities, groups),
+    "models": _by_name(adversarial, autoencoders, classical, densities, diffusion, groups),
     "data": _by_name(datasets, own_data, picture_sets),
 }
 

@@ -186,6 +186,8 @@ class MoonsSettings(SyntheticSettings):
     """Of two half-circles."""
 
     noise: Width = Field(0.1, description="standard deviation of the noise around the half-circles")
+    scale: Positive = Field(1.0, description="what points are multiplied by, noise included")
+    shift: float = Field(0.0, description="what is then added to both coordinates")
 
 
 class GaussiansSettings(SyntheticSettings):

@@ -74,6 +74,11 @@ class Without:
         )
 
 
+def _word(value: Any) -> str:
+    """A value as one writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 @dataclass(frozen=True)
 class Condition:
     """A value of another setting that a setting, or one of the things it may be, needs to have an
@@ -85,7 +90,7 @@ class Condition:
 
     def holds(self, others: Mapping[str, Any]) -> bool:
         """Whether the other setting has this value; others are by dotted name."""
-        return str(others.get(self.name)) == self.value
+        return _word(others.get(self.name)) == self.value
 
     def __str__(self) -> str:
         return f"{self.name}={self.value}"
@@ -132,9 +137,7 @@ class ConditionalDefault:
 
     def beside(self, others: Mapping[str, Any]) -> Any:
         """The default with these other settings; it may depend on yet another one."""
-        value = others.get(self.name)
-        word = str(value).lower() if isinstance(value, bool) else str(value)
-        return dict(self.choices).get(word, self.usual)
+        return dict(self.choices).get(_word(others.get(self.name)), self.usual)
 
     def resolved(self, value_of: Callable[[str], Any]) -> Any:
         """The default with other settings, whose values are looked up by dotted name."""

@@ -78,10 +78,13 @@ LatentDim = Annotated[
     ),
     Field(description="dimension of the code z"),
 ]
-AnySampler = Literal["prior", "gaussian", "gmm", "kde", "langevin", "walkback"]
+OfCodes = Literal["prior", "gaussian", "gmm", "kde", "flow"]
+OfSteps = Literal["ancestral", "ddim", "euler", "heun", "adaptive"]
+AnySampler = Literal[OfCodes, "langevin", "walkback", OfSteps]
+OF_DIFFUSION = Without("ancestral", "ddim", "euler", "heun", "adaptive")
 Sampler = Annotated[
     AnySampler,
-    Without("langevin", "walkback"),  # for denoising autoencoders alone
+    Without("langevin", "walkback", *OF_DIFFUSION.words),  # for models that decode no codes
     Field(
         description=(
             "what codes are drawn from to generate: the prior that training leads them to (else "

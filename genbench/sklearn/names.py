@@ -16,6 +16,10 @@ ESTIMATOR_NAMES = {
     "kmeans": "KMeans",
     "kmeans-minibatch": "MiniBatchKMeans",
     "kmeans-sgd": "KMeansSGD",
+    "ncsn": "NCSN",
+    "ot-flow": "OTFlow",
+    "flow": "FlowMatching",
+    "rectified": "RectifiedFlow",
     "realnvp": "RealNVP",
 }
 LONGEST_ACRONYM = 4  # letters: swae is one, beta is not, as it is not the last word

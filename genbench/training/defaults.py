@@ -6,6 +6,7 @@ import math
 
 from genbench.data.types import Data
 from genbench.model import Model
+from genbench.settings.diffusion import DenoiserSettings
 from genbench.settings.fields import is_auto
 from genbench.settings.groups import GradientSettings, NetworkSettings
 from genbench.settings.run import RunSettings
@@ -67,6 +68,7 @@ def length(settings: RunSettings, n: int, default_batch_size: int = 128) -> dict
     if isinstance(settings, GradientSettings) and settings.steps is not None:
         epochs = math.ceil(settings.steps / batches)
     elif is_auto(epochs):
-        convolves = isinstance(settings, NetworkSettings) and settings.network == "conv"
+        networks = NetworkSettings, DenoiserSettings
+        convolves = isinstance(settings, networks) and settings.network == "conv"
         epochs = max(CONV_EPOCHS if convolves else EPOCHS, math.ceil(LEAST_STEPS / batches))
     return {"batch_size": batch_size, "epochs": epochs}

@@ -7,7 +7,6 @@ moves all of them in one step.
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -16,8 +15,8 @@ from torch.func import functional_call, grad, vmap
 from genbench.data.types import Batch
 from genbench.model import Logs
 from genbench.training.arithmetic import Compiled, casting, rounding
-from genbench.training.gradient import GradientModel, laid_out_as
-from genbench.training.optim import optimizer, scale_rates
+from genbench.training.gradient import GradientModel
+from genbench.training.stacked_optimizer import StackedOptimizer
 
 Tensors = dict[str, torch.Tensor]  # [members, ...] each
 
@@ -42,17 +41,21 @@ class Ensemble:
         for name, stack in self.tensors.items():
             for tensors, row in zip(named, stack, strict=True):
                 tensors[name].data = row
-        self.optimizers = {name: StackedOptimizer(self, name) for name in self.lead.objectives}
+        self.optimizers = {
+            name: StackedOptimizer(self.members, self.tensors, name)
+            for name in self.lead.objectives
+        }
         self.compiled = Compiled(self._differentiated, self.lead.settings, self.lead.device)
         self.kept_weights: tuple[list[Mapping[str, float]], Tensors] = ([], {})
 
     def step(self, batches: Sequence[Batch]) -> list[Logs]:
         """What `GradientModel.step` does, for each member with its own batch."""
-        batch, logs = _stacked_batch(batches), dict[str, torch.Tensor]()
+        logs: dict[str, torch.Tensor] = {}
         weights = self._weights([m.annealed(m.clock) for m in self.members])
         rate, settings, due = self.lead.rate_now, self.lead.settings, self.lead.due
         for name in due:
-            noise = _stacked([m.noise_now(name, len(b.x)) for m, b in self._pairs(batches)])
+            noises = [m.noise_now(name, len(b.x)) for m, b in self._pairs(batches)]
+            _, batch, noise = self._coupled(name, batches, noises, learning=True)
             with rounding(settings, self.lead.device):
                 gradients, terms = self.compiled(name, self.tensors, batch, noise, weights)
             terms = self.compiled.kept(terms)
@@ -70,15 +73,14 @@ class Ensemble:
     @torch.no_grad()
     def evaluate(self, batches: Sequence[Batch], rngs: Sequence[torch.Generator]) -> list[Logs]:
         """What `GradientModel.evaluate` does, for each member with its own batch and generator."""
-        batch, logs = _stacked_batch(batches), dict[str, torch.Tensor]()
+        logs: dict[str, torch.Tensor] = {}
         weights = self._weights([m.weights for m in self.members])
         for name in self.lead.objectives:
-            noise = _stacked(
-                [
-                    m.draw_noise(name, len(b.x), rng)
-                    for (m, b), rng in zip(self._pairs(batches), rngs, strict=True)
-                ]
-            )
+            noises = [
+                m.draw_noise(name, len(b.x), rng)
+                for (m, b), rng in zip(self._pairs(batches), rngs, strict=True)
+            ]
+            _, batch, noise = self._coupled(name, batches, noises, learning=False)
             loss = vmap(partial(self._loss, "loss_and_terms", name), _dimensions(batch))
             logs |= loss({}, self.tensors, batch, noise, weights)[1]
         return self._apart(logs)
@@ -90,21 +92,21 @@ class Ensemble:
         They are not if its loss depends on what is neither in a tensor of the model nor in the
         batch, the noise or the weights, such as an attribute that the seed decides.
         """
-        batch, tensors = _stacked_batch(batches), _copies(self.tensors)
+        tensors = _copies(self.tensors)
         each = [m.annealed(m.clock) for m in self.members]
         weights = self._weights(each)
         for name in self.lead.objectives:
             noises = [m.noise_now(name, len(b.x)) for m, b in self._pairs(batches)]
-            noise = _stacked(noises)
+            pairs, batch, noise = self._coupled(name, batches, noises, learning=True)
             with rounding(self.lead.settings, self.lead.device):
                 gradients, _ = self._differentiated(name, tensors, batch, noise, weights)
             clipped(gradients, 1.0)
             with torch.no_grad():
                 joint = vmap(partial(self._loss, "step_loss", name), _dimensions(batch))
                 terms = self._apart(joint({}, tensors, batch, noise, weights)[1])
-                for i, (member, own) in enumerate(self._pairs(batches)):
+                for i, (member, pair) in enumerate(zip(self.members, pairs, strict=True)):
                     state = {key: tensor[i] for key, tensor in _copies(self.tensors).items()}
-                    call = ("step_loss", name, own, noises[i], each[i])
+                    call = ("step_loss", name, *pair, each[i])
                     alone = functional_call(member, state, call)[1]
                     if any(not _are_close(terms[i][key], alone[key]) for key in alone):
                         raise ValueError(f"the loss of {type(member).__name__} is not pure")
@@ -121,6 +123,16 @@ class Ensemble:
 
     def _pairs(self, batches: Sequence[Batch]) -> Iterator[tuple[GradientModel, Batch]]:
         return zip(self.members, batches, strict=True)
+
+    def _coupled(
+        self, objective: str, batches: Sequence[Batch], noises: Sequence[Tensors], learning: bool
+    ) -> tuple[list[tuple[Batch, Tensors]], Batch, Tensors]:
+        """What each member pairs its batch and noise to, and the stacks of both."""
+        pairs = [
+            member.coupled(objective, batch, noise, learning)
+            for (member, batch), noise in zip(self._pairs(batches), noises, strict=True)
+        ]
+        return pairs, _stacked_batch([b for b, _ in pairs]), _stacked([noise for _, noise in pairs])
 
     def _loss(
         self, method: str, objective: str, moved: Tensors, others: Tensors, *arguments: Any
@@ -190,70 +202,6 @@ class Ensemble:
         ]
 
 
-class StackedOptimizer:
-    """The optimiser of an objective of all members, with a group for each run of members that have
-    the same learning rate.
-
-    `states` of torch's optimisers hold tensors like the parameter and one number, the `step`.
-    """
-
-    def __init__(self, ensemble: Ensemble, objective: str) -> None:
-        self.names = [*ensemble.lead.parameters_of(objective)]
-        self.own = [(m.moved[objective], m.optimizers[objective]) for m in ensemble.members]
-        rates = [m.learning_rates[objective] for m in ensemble.members]
-        self.spans: list[slice] = []
-        groups: list[dict[str, Any]] = []
-        for lr, same in groupby(range(len(rates)), key=rates.__getitem__):
-            places = [*same]
-            span = slice(places[0], places[-1] + 1)
-            self.spans.append(span)
-            groups.append({"params": [ensemble.tensors[n][span] for n in self.names], "lr": lr})
-        self.stacked = optimizer(groups, ensemble.lead.settings)
-        for stack, rows in self._rows():
-            states = [own.state[parameter] for own, parameter in rows if parameter in own.state]
-            if states:  # then all have one
-                self.stacked.state[stack] = {
-                    key: _stacked_values(key, [state[key] for state in states]) for key in states[0]
-                }
-        self.is_shared = False
-
-    def step(self, gradients: Tensors, factor: float) -> None:
-        """Move the members along their gradients, with this factor of the learning rates."""
-        for group, span in zip(self.stacked.param_groups, self.spans, strict=True):
-            for parameter, name in zip(group["params"], self.names, strict=True):
-                parameter.grad = laid_out_as(parameter, gradients[name][span])
-        for one in (self.stacked, *(own for _, own in self.own)):
-            scale_rates(one, factor)
-        self.stacked.step()
-        if not self.is_shared:  # an optimiser has states after its first step only
-            self._share()
-
-    def _rows(self) -> Iterator[tuple[torch.Tensor, list[tuple[torch.optim.Optimizer, Any]]]]:
-        """Each stacked parameter with the members' optimisers and parameters that belong to it."""
-        for group, span in zip(self.stacked.param_groups, self.spans, strict=True):
-            for k, stack in enumerate(group["params"]):
-                yield stack, [(own, moved[k]) for moved, own in self.own[span]]
-
-    def _share(self) -> None:
-        """Make the states of the members' optimisers views of the stacked ones."""
-        self.is_shared = True
-        for stack, rows in self._rows():
-            state = self.stacked.state.get(stack) or {}  # some optimisers need none
-            for i, (own, parameter) in enumerate(rows if state else ()):
-                own.state[parameter] = {
-                    key: value[i] if _is_like_parameter(key, value) else value
-                    for key, value in state.items()
-                }
-
-    def dissolve(self) -> None:
-        """Give the optimiser of every member states of its own."""
-        for _, rows in self._rows():
-            for own, parameter in rows:
-                if parameter in own.state:
-                    state = own.state[parameter].items()
-                    own.state[parameter] = {key: _copied(value) for key, value in state}
-
-
 def _dimensions(batch: Batch) -> tuple[Any, ...]:
     """Over which dimensions the arguments of a loss are batched: the first, of all tensors."""
     return 0, 0, Batch(0, None if batch.y is None else 0), 0, 0  # type: ignore[arg-type]
@@ -285,15 +233,3 @@ def _stacked(tensors: Sequence[Mapping[str, torch.Tensor]]) -> Tensors:
 def _stacked_batch(batches: Sequence[Batch]) -> Batch:
     labels = [batch.y for batch in batches if batch.y is not None]
     return Batch(torch.stack([b.x for b in batches]), torch.stack(labels) if labels else None)
-
-
-def _is_like_parameter(key: str, value: Any) -> bool:
-    return key != "step" and isinstance(value, torch.Tensor)
-
-
-def _stacked_values(key: str, values: list[Any]) -> Any:
-    return torch.stack(values) if _is_like_parameter(key, values[0]) else _copied(values[0])
-
-
-def _copied(value: Any) -> Any:
-    return value.clone() if isinstance(value, torch.Tensor) else value

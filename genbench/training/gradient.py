@@ -71,6 +71,16 @@ class GradientModel(AveragedWeights):
         """All the randomness that the loss of this objective needs for n data points."""
         return {}
 
+    def coupled(
+        self, objective: str, batch: Batch, noise: LossNoise, learning: bool
+    ) -> tuple[Batch, LossNoise]:
+        """The batch and the noise of a loss after what pairs one with the other, such as optimal
+        transport, or makes one of the other; `learning` says whether a step follows.
+
+        It is computed outside `torch.func`, for each member of an ensemble by itself.
+        """
+        return batch, noise
+
     def after_step(self, objective: str) -> None:
         """What follows a step of this objective, such as projecting its parameters onto a
         constraint.
@@ -114,6 +124,7 @@ class GradientModel(AveragedWeights):
         for name in due:
             noise = self.noise_now(name, shares.batch_size(len(batch.x)))
             noise = shares.own_noise(noise, partial(self.point_dimension, name))
+            batch, noise = self.coupled(name, batch, noise, learning=True)
             moved = self.moved[name]
             with rounding(self.settings, self.device):
                 with casting(self.settings, self.device):
@@ -195,7 +206,8 @@ class GradientModel(AveragedWeights):
         logs: Logs = {}
         for name in self.objectives:
             noise = self.draw_noise(name, len(batch.x), rng)
-            logs |= self.loss_and_terms(name, batch, noise, self.weights)[1]
+            pair = self.coupled(name, batch, noise, learning=False)
+            logs |= self.loss_and_terms(name, *pair, self.weights)[1]
         return logs
 
     def loss_and_terms(

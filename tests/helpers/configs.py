@@ -36,6 +36,7 @@ SMALL = {
     "projections": 5,
     "pseudo_inputs": 5,
 }
+SMALL |= {"width": 16, "depth": 1, "sampling_steps": 3, "likelihood_steps": 4}
 SMALL |= {"n_critic": 2, "n_discriminator": 2, "discriminator_hidden": [8]}
 
 
@@ -94,7 +95,7 @@ def small_config(model: str, *overrides: str, dataset: str = "digits") -> dict:
     network = next(
         (o.removeprefix("network=") for o in overrides if o.startswith("network=")), "mlp"
     )
-    idle = {"mlp": ("channels", "dense"), "conv": ("hidden",)}[network]
+    idle = {"mlp": ("channels", "dense"), "conv": ("hidden", "width")}[network]
     small = [
         f"{k}={v}" for k, v in ({"network": network} | SMALL).items() if k in own and k not in idle
     ]

@@ -17,6 +17,7 @@ LAYERS = [
     {"config"},
     {"data"},
     {"nn", "stats", "visualizations"},
+    {"diffusion"},
     {"model"},
     {"training"},
     {"models"},

@@ -1,0 +1,1 @@
+"""Diffusion and flow matching, apart from the model: paths, predictions, samplers, couplings."""
