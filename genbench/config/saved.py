@@ -23,10 +23,10 @@ from genbench.utils.schema import CONFIG
 from genbench.utils.text import quoted
 
 ADDED = ("logger",)  # settings that runs of earlier versions lack
-# The same of models, each with another setting that these models have, and with its value then.
-ADDED_TO_MODELS: dict[str, tuple[str, Any]] = {
-    "ema": ("optimizer", 0.0),
-    "bound": ("tol", False),
+# The same of models, each with other settings that only these models have, and with its value then.
+ADDED_TO_MODELS: dict[str, tuple[set[str], Any]] = {
+    "ema": ({"optimizer"}, 0.0),
+    "bound": ({"n_components", "n_init", "tol"}, False),
 }
 
 
@@ -63,7 +63,7 @@ def recorded(folder: Path, registry: Registry, settings: dict | None = None) -> 
 
 def completed(config: dict) -> dict:
     """The settings of a run of any version, with those of its model that it lacks."""
-    then = {name: value for name, (beside, value) in ADDED_TO_MODELS.items() if beside in config}
+    then = {name: value for name, (beside, value) in ADDED_TO_MODELS.items() if beside <= {*config}}
     return then | config
 
 

@@ -226,19 +226,26 @@ def test_jobs_that_do_not_know_of_each_other_have_names_of_their_own():
     )
 
 
-@pytest.mark.parametrize("model", ["ae", "gan"])
-def test_a_run_of_a_version_without_a_setting_of_its_model_goes_on(model, tmp_path, undrawn):
-    """Such as `ema`, which was 0 then; games had it always."""
-    config = small_config(model, "ema=0")
+@pytest.mark.parametrize(
+    ("model", "setting", "value", "another"),
+    [("ae", "ema", 0.0, 0.5), ("gan", "ema", 0.0, 0.5), ("kmeans", "bound", False, True)],
+)
+def test_a_run_of_a_version_without_a_setting_of_its_model_goes_on(
+    model, setting, value, another, tmp_path, undrawn
+):
+    """The setting has the value that says what was done then."""
+    config = small_config(model, f"{setting}={value}")
     run(config, tmp_path)
-    then = {name: value for name, value in config.items() if name != "ema"}
+    then = {name: given for name, given in config.items() if name != setting}
     lines = (tmp_path / "config.yaml").read_text().splitlines(True)
-    (tmp_path / "config.yaml").write_text("".join(x for x in lines if not x.startswith("ema:")))
+    (tmp_path / "config.yaml").write_text(
+        "".join(x for x in lines if not x.startswith(f"{setting}:"))
+    )
     status = json.loads((tmp_path / "status.json").read_text())
     (tmp_path / "status.json").write_text(json.dumps(status | {"config": digest(then)}))
     found = recorded(tmp_path, builtin_registry())
     assert found == config and Record(tmp_path, found).done
     Record(tmp_path, found).require_same_settings()
-    with pytest.raises(UserError, match="with ema=0"):
-        Record(tmp_path, found | {"ema": 0.5}).require_same_settings()
+    with pytest.raises(UserError, match=f"with {setting}={value}"):
+        Record(tmp_path, found | {setting: another}).require_same_settings()
     load_run(found, tmp_path, "cpu")
