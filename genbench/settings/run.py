@@ -19,8 +19,9 @@ BatchSize = Annotated[
     AtLeastOne,
     Auto,
     AutoMeans(
-        "128 (64 for gan and, with network=conv, wgan, which else takes 256; 200 for wae, 500 for "
-        "swae, 512 for gmm-sgd, 1,024 for kmeans-minibatch), or on few data about a tenth of them"
+        "128 (64 for gan, pixelcnn and, with network=conv, wgan, which else takes 256; 200 for "
+        "wae, 500 for swae, 512 for gmm-sgd, 1,024 for kmeans-minibatch), or on few data about a "
+        "tenth of them"
     ),
     Field(description="data points per step"),
 ]

@@ -70,6 +70,9 @@ class MiniBatchKMeans(CentresMixin, SamplerMixin):
 class PCA(PrincipalMixin, SamplerMixin):
     def __init__(self, *args: Any, **parameters: Any) -> None: ...
 
+class PixelCNN(LikelihoodMixin, SamplerMixin):
+    def __init__(self, *args: Any, **parameters: Any) -> None: ...
+
 class RealNVP(CoderMixin, LikelihoodMixin, SamplerMixin):
     def __init__(self, *args: Any, **parameters: Any) -> None: ...
 

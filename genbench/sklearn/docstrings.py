@@ -74,7 +74,11 @@ def class_docstring(
 
 
 def _parameter(one: EstimatorParameter) -> str:
-    return _entry(one.name, f"{one.kind}, default={one.default!r}", one.meaning)
+    kind, meaning = one.kind, one.meaning
+    if len(f"{one.name} : {kind}, default={one.default!r}") > LINE:
+        # This line cannot be broken, so that the text has the values.
+        kind, meaning = "str", f"{meaning}; {kind.strip('{}')}"
+    return _entry(one.name, f"{kind}, default={one.default!r}", meaning)
 
 
 def _entry(name: str, kind: str, text: str) -> str:

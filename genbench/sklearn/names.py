@@ -20,6 +20,7 @@ ESTIMATOR_NAMES = {
     "ot-flow": "OTFlow",
     "flow": "FlowMatching",
     "rectified": "RectifiedFlow",
+    "pixelcnn": "PixelCNN",
     "realnvp": "RealNVP",
 }
 LONGEST_ACRONYM = 4  # letters: swae is one, beta is not, as it is not the last word

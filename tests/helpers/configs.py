@@ -35,6 +35,7 @@ SMALL = {
     "n_components": 3,
     "projections": 5,
     "pseudo_inputs": 5,
+    "features": 4,
 }
 SMALL |= {"width": 16, "depth": 1, "sampling_steps": 3, "likelihood_steps": 4}
 SMALL |= {"n_critic": 2, "n_discriminator": 2, "discriminator_hidden": [8]}

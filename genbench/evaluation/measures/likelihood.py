@@ -100,11 +100,11 @@ def measured_space(e: Evaluation) -> str:
     """
     spec = e.data.spec
     if e.model.is_discrete:
-        of = "probability of " + (
-            "binary test values"
-            if spec.trials == 1
-            else f"test values that count {spec.trials} dots"
-        )
+        values = {
+            None: "test values in [0, 1], as they are",  # of many levels, such as pixels
+            1: "binary test values",
+        }.get(spec.trials, f"test values that count {spec.trials} dots")
+        of = f"probability of {values}"
     elif spec.cell < 1:
         of = f"density of test values in [0, 1], dequantised in cells of 1/{round(1 / spec.cell)}"
     else:
