@@ -28,6 +28,8 @@ ADDED_TO_MODELS: dict[str, tuple[set[str], Any]] = {
     "ema": ({"optimizer"}, 0.0),
     "bound": ({"n_components", "n_init", "tol"}, False),
 }
+# And the same of datasets.
+ADDED_TO_DATASETS: dict[str, tuple[set[str], Any]] = {"header": ({"missing"}, "auto")}
 
 
 def recorded(folder: Path, registry: Registry, settings: dict | None = None) -> dict:
@@ -62,17 +64,33 @@ def recorded(folder: Path, registry: Registry, settings: dict | None = None) -> 
 
 
 def completed(config: dict) -> dict:
-    """The settings of a run of any version, with those of its model that it lacks."""
-    then = {name: value for name, (beside, value) in ADDED_TO_MODELS.items() if beside <= {*config}}
-    return then | config
+    """The settings of a run of any version, with those of its model and its data that it lacks."""
+    found = _added(config, ADDED_TO_MODELS) | config
+    dataset = config.get("dataset")
+    if isinstance(dataset, dict):
+        found["dataset"] = _added(dataset, ADDED_TO_DATASETS) | dataset
+    return found
 
 
-def as_recorded_then(config: dict) -> dict:
-    """The settings as an earlier version had them, without those of the model that it lacked."""
+def _added(settings: dict, added: dict[str, tuple[set[str], Any]]) -> dict:
+    return {name: value for name, (beside, value) in added.items() if beside <= {*settings}}
+
+
+def as_recorded_then(config: dict) -> list[dict]:
+    """The settings as earlier versions had them, without some of those that they lacked."""
+    forms = [_without(config, ADDED_TO_MODELS)]
+    dataset = config.get("dataset")
+    if isinstance(dataset, dict):
+        then = _without(dataset, ADDED_TO_DATASETS)
+        forms += [form | {"dataset": then} for form in (config, *forms)]
+    return forms
+
+
+def _without(settings: dict, added: dict[str, tuple[set[str], Any]]) -> dict:
     return {
         name: value
-        for name, value in config.items()
-        if name not in ADDED_TO_MODELS or value != ADDED_TO_MODELS[name][1]
+        for name, value in settings.items()
+        if name not in added or value != added[name][1]
     }
 
 

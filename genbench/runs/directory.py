@@ -264,7 +264,7 @@ def _results_of(config: dict) -> dict:
 
 def digests(config: dict) -> list[str]:
     """The digests by which runs know these settings: today's, and those of earlier versions."""
-    forms = [config, as_recorded_then(config)]
+    forms = [config, *as_recorded_then(config)]
     earlier = [_moved(form, {new: old}) for form in forms for old, new in MOVED.items()]
     return [digest(one) for one in (*forms, *earlier)]
 

@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 from helpers.commands import TINY
-from helpers.configs import small_config
+from helpers.configs import config_of, small_config
 from helpers.runs import differences, forked, outcome
 
 from genbench.cli.main import main
@@ -249,3 +249,21 @@ def test_a_run_of_a_version_without_a_setting_of_its_model_goes_on(
     with pytest.raises(UserError, match=f"with {setting}={value}"):
         Record(tmp_path, found | {setting: another}).require_same_settings()
     load_run(found, tmp_path, "cpu")
+
+
+def test_a_run_of_a_version_without_a_setting_of_its_data_goes_on(tmp_path, undrawn):
+    """Such as `dataset.header`, which was as `auto` says."""
+    file = tmp_path / "t.csv"
+    file.write_text("a,b\n" + "".join(f"{i},{i % 7}\n" for i in range(30)))
+    config = config_of("pca", f"dataset.path={file}", "dataset.label=none", dataset="table")
+    folder = tmp_path / "run"
+    run(config, folder)
+    dataset = {name: value for name, value in config["dataset"].items() if name != "header"}
+    then = config | {"dataset": dataset}
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("  header: auto\n", ""))
+    status = json.loads((folder / "status.json").read_text())
+    (folder / "status.json").write_text(json.dumps(status | {"config": digest(then)}))
+    found = recorded(folder, builtin_registry())
+    assert found == config and Record(folder, found).done
+    load_run(found, folder, "cpu")
