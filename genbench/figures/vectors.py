@@ -88,7 +88,7 @@ def profiles(
     n, size = next(iter(named.values())).shape
     columns = min(columns, n)
     rows = -(-n // columns)
-    canvas = page.canvas(256 * columns + 40, 154 * rows + 30 + room_for(features))
+    canvas = page.canvas(256 * columns + 40, 154 * rows + 50 + room_for(features))
     panels = canvas.panels(rows, columns)
     values = {name: x.detach().cpu().double().numpy() for name, x in named.items()}
     ends = axis_range(*values.values(), margin=0.05)
@@ -109,8 +109,16 @@ def profiles(
         else:
             number_axis(axes.xaxis, size)
             axes.tick_params(labelbottom=False)
-    place = {"loc": "lower left", "bbox_to_anchor": (0, 1.02)}
-    canvas.legend(panels[0, 0], ncols=len(values), borderaxespad=0, **place)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    canvas.figure.legend(  # below the panels, as it may be wider than one
+        handles,
+        labels,
+        loc="outside lower left",
+        ncols=len(values),
+        frameon=False,
+        fontsize=8,
+        labelcolor=canvas.theme.ink,
+    )
     return canvas.picture()
 
 

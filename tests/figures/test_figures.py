@@ -686,3 +686,15 @@ def test_a_staircase_goes_from_each_value_to_its_bound_and_up_to_the_next_value(
         [4, -1.5],
     ]
     assert way.get_xydata()[-1].tolist() == points.get_xydata()[-1].tolist()
+
+
+def test_many_names_leave_panels_of_profiles_their_room(monkeypatch):
+    sheets, x = [], torch.randn(6, 5, generator=generator(0))
+    monkeypatch.setattr(Canvas, "picture", lambda sheet: sheets.append(sheet))
+    vectors.profiles({f"first {i}": x for i in range(6)}, [f"name {i}" for i in range(5)], PAGE)
+    sheets[0].agg.draw()
+    panels = [axes.get_position() for axes in sheets[0].figure.axes]
+    assert len(panels) == 6 and min(panel.width for panel in panels) > 0.25
+    legend = sheets[0].figure.legends[0].get_window_extent(sheets[0].agg.get_renderer())
+    lowest = min(axes.get_tightbbox().y0 for axes in sheets[0].figure.axes)
+    assert legend.y0 >= 0 and legend.y1 <= lowest and legend.x1 < sheets[0].width
