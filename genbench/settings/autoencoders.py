@@ -112,7 +112,7 @@ class SWAESettings(PriorSettings, AnnealingSettings, AutoencoderSettings):
 
     autos: ClassVar[Mapping[str, str]] = {
         "batch_size": "500, or on few data about a tenth of them",
-        "latent_dim": "8, or the dimension of the data where that is less",
+        "latent_dim": "8, or half the values of a point where that is less, at least 2",
     }
 
     sampler: Sampler = "prior"
@@ -134,7 +134,7 @@ class WAESettings(PriorSettings, AnnealingSettings, AutoencoderSettings):
 
     autos: ClassVar[Mapping[str, str]] = {
         "batch_size": "200, or on few data about a tenth of them",
-        "latent_dim": "8, or the dimension of the data where that is less",
+        "latent_dim": "8, or half the values of a point where that is less, at least 2",
     }
 
     sampler: Sampler = "prior"

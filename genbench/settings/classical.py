@@ -87,8 +87,8 @@ class PCASettings(SamplerSettings, LatentSettings):
 
     autos: ClassVar[Mapping[str, str]] = {
         "latent_dim": (
-            "16, or where that is less the dimension of the data, or one less than the training "
-            "points"
+            "16, or where that is less half the values of a point, at least 2, or one less than "
+            "the training points"
         ),
         "epochs": ONE_PASS,
         "batch_size": SAME_RESULT,

@@ -281,6 +281,10 @@ class EncoderDecoderSettings(
 ):
     """Of models with an encoder and a decoder, and without a likelihood."""
 
+    autos: ClassVar[Mapping[str, str]] = {
+        "latent_dim": "16, or half the values of a point where that is less, at least 2"
+    }
+
 
 # Bases that others inherit already are named for the order of the settings in files and help.
 class AutoencoderSettings(

@@ -35,7 +35,8 @@ def resolve_auto(settings: RunSettings, model_class: type[Model], data: Data) ->
     found: dict[str, int] = {}
     if is_auto(getattr(settings, "latent_dim", None)):
         bound = largest.get("latent_dim", size)
-        found["latent_dim"] = min(model_class.default_latent_dim, size, bound)
+        widest = _widest_code(model_class, size)
+        found["latent_dim"] = min(model_class.default_latent_dim, widest, bound)
     for name, most in largest.items():
         if most < 1:
             what = f"needs more than {counted(points, 'training point')}"
@@ -49,6 +50,16 @@ def resolve_auto(settings: RunSettings, model_class: type[Model], data: Data) ->
     found |= length(settings, points, model_class.default_batch_size)
     settings = settings.model_copy(update=found)
     return settings.model_copy(update=model_class.automatic(settings, points, size))
+
+
+def _widest_code(model_class: type[Model], size: int) -> int:
+    """The most dimensions that latent_dim=auto gives the codes of points of this size.
+
+    Codes that are no distributions have no more than half, in the plane two: what fits into a code
+    need not be compressed, and is only copied.
+    """
+    copies = hasattr(model_class, "encode") and not hasattr(model_class, "posterior")
+    return min(size, max(2, size // 2)) if copies else size
 
 
 def length(settings: RunSettings, n: int, default_batch_size: int = 128) -> dict[str, int]:

@@ -15,6 +15,7 @@ from helpers.configs import (
     accepts,
     built,
     config_of,
+    own_class,
     small_config,
     suited,
 )
@@ -27,14 +28,17 @@ from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build, run
 from genbench.model import supports
 from genbench.runs.recorder import Run
+from genbench.settings.base import auto_of
 from genbench.settings.datasets import DigitsSettings
 from genbench.training.calls import alone as alone_
+from genbench.training.defaults import resolve_auto
 from genbench.training.gradient import GradientModel
 from genbench.training.loop import Position, fit_model, fit_work
 from genbench.training.objective import means
 from genbench.training.stopping import EarlyStopping
 from genbench.training.together import together
 from genbench.utils.errors import UserError
+from genbench.utils.imports import locate
 from genbench.utils.rng import generator
 
 CPU = torch.device("cpu")
@@ -151,6 +155,20 @@ def test_runs_on_vectors_without_labels(model_name):
     model = built(config, data)
     fit_model(model, data, Nowhere(), typed(config))
     assert all(math.isfinite(v) for v in means(model, data.splits["test"], 100, 0).values())
+
+
+@pytest.mark.parametrize(("size", "widest"), [(1, 1), (2, 2), (3, 2), (13, 6), (40, 20)])
+def test_an_encoder_does_not_copy_points_into_codes_of_auto_width(model_name, size, widest):
+    config = config_of(model_name, "dataset.standardize=false", dataset="moons")
+    if config.get("latent_dim") != "auto":
+        pytest.skip("has no latent dimension, or a default of its own")
+    made = locate(own_class(model_name), "model.class")
+    data = Data("made", {"train": Split(torch.rand(90, size), None)}, DataSpec((size,), False))
+    found = resolve_auto(typed(config), made, data).latent_dim
+    copies = hasattr(made, "encode") and not hasattr(made, "posterior")
+    assert found == min(made.default_latent_dim, widest if copies else size)
+    told = auto_of(typing.get_type_hints(made)["settings"], "latent_dim")
+    assert ("half the values" in told) == copies
 
 
 @pytest.mark.parametrize(("dataset", "size"), [("moons", 2), ("digits", 64)])
