@@ -19,6 +19,10 @@ from genbench.training.gradient import GradientModel, LossAndTerms, LossNoise, L
 from genbench.utils.rng import generator
 from genbench.visualizations import MixtureComponents, Visualization
 
+# Training points of a component, per value of a point, from which auto takes a full covariance.
+# With fewer than one it is singular, and with few more it has learnt the points by heart.
+FULL_FROM = 1.5
+
 
 class GaussianMixture(Mixture):
     """A mixture of Gaussians in the form that `covariance` names."""
@@ -30,8 +34,7 @@ class GaussianMixture(Mixture):
         found = super().automatic(settings, points, size)
         assert isinstance(settings, GMMSettings | GradientGMMSettings)
         if settings.covariance == "auto":
-            # The full covariance of fewer points than values is singular.
-            enough = points >= int(settings.n_components) * size
+            enough = points >= FULL_FROM * int(settings.n_components) * size
             found["covariance"] = "full" if enough else "diag"
         return found
 

@@ -52,7 +52,7 @@ class CovarianceSettings(RunSettings):
         "auto",
         description=(
             "form of the covariance matrices; auto is full, or diag where components have fewer "
-            "training points each than a point has values"
+            "training points each than 1.5 times the values of a point"
         ),
     )
     reg_covar: NonNegative | Literal["auto"] = Field(

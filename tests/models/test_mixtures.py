@@ -325,7 +325,7 @@ def test_the_size_of_a_mixture_counts_the_parameters_of_one_start():
 
 @pytest.mark.parametrize("model", ["gmm", "gmm-sgd"])
 def test_covariances_are_full_only_where_points_can_fill_them(model):
-    for points, wanted in ((59, "diag"), (60, "full")):
+    for points, wanted in ((89, "diag"), (90, "full")):
         x = torch.randn(points, 20, generator=generator(0))
         data = Data("made", {"train": Split(x, None)}, DataSpec((20,), unit=False))
         built = build(config_of(model, "n_components=3", dataset="moons"), data)
