@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from genbench.config.compose import configured
+from genbench.config.declarations import typed_dataset
 from genbench.config.registry import Registry, builtin_registry
 from genbench.config.request import require_data
 from genbench.config.resolvers import run_name
@@ -23,6 +24,7 @@ from genbench.data.arrays import in_memory
 from genbench.data.layout import ArrayLayout
 from genbench.data.loading import load_data
 from genbench.data.memory import IN_MEMORY_NAME, given_digest
+from genbench.data.summary import report_given
 from genbench.data.types import RawDataset
 from genbench.experiment import load_run
 from genbench.export.stored import load_without_data
@@ -82,6 +84,8 @@ def fit(
     if given is not None:
         _require_same_data(folder, config)
         options |= {"load": partial(_load, given), "resume": _same_call(folder)}
+        if not quiet:
+            report_given(typed_dataset(config["dataset"]), given)
     if quiet:
         options["display"] = _silent(run_title(config, folder, registry))
     found = execute(config, folder.resolve(), registry, **options)

@@ -49,6 +49,24 @@ def test_a_table_goes_in_and_tables_come_out(wine, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_what_was_inferred_of_the_data_is_said(wine, capsys):
+    x, y = wine
+    loud = SMALL | {"quiet": False, "epochs": 1}
+    genbench.fit(x, y, model="pca", **loud)
+    said = "178 rows, 13 features of 13 columns, 3 classes in y; standardized, gaussian likelihood"
+    assert f"X: {said}, network=mlp\n" in capsys.readouterr().out
+    genbench.fit(x.assign(grower=y, same=1), model="pca", **loud)
+    said = (
+        "16 features of 15 columns, categories in grower, no classes; the same in all rows: same;"
+    )
+    assert f"X: 178 rows, {said} standardized" in capsys.readouterr().out
+    genbench.fit(np.arange(3840).reshape(60, 8, 8) % 256, model="pca", **loud)
+    said = (
+        "60 images [n, height, width] of 1x8x8, values from 0 (black) to 255 (white), no classes;"
+    )
+    assert f"X: {said} bernoulli likelihood, network=conv\n" in capsys.readouterr().out
+
+
 def test_a_run_is_loaded_and_resumed_with_the_same_data_only(wine, command):
     x, y = wine
     trained = genbench.fit(x, y, model="pca", folder="run", **SMALL)

@@ -10,6 +10,7 @@ from genbench.data.fitting import NETWORKS_OF_KINDS, standardizes, usual_likelih
 from genbench.data.labels import Classes
 from genbench.data.layout import ArrayLayout
 from genbench.data.types import DataSpec, RawDataset
+from genbench.settings.datasets import DatasetSettings
 from genbench.settings.own_data import ArrayFileSettings, TableFileSettings
 from genbench.utils.console import echo
 from genbench.utils.text import counted
@@ -33,11 +34,44 @@ def report_table(
         named += " (dataset.label=none makes it data)" * (s.label == "auto")
     else:
         named += ", no classes (dataset.label=COLUMN)" * (s.label == "auto")
-    constant = [str(column.name) for column in columns.columns if not column.features]
-    if constant:
-        named += f"; the same in all rows: {', '.join(constant[:5])}"
     scale = "standardized" if s.standardize else "not standardized"
-    echo(f"{Path(s.path).name}: {named}; {scale}, gaussian likelihood, network=mlp")
+    fitting = f"{scale}, gaussian likelihood, network=mlp"
+    echo(f"{Path(s.path).name}: {named}{_constant(columns)}; {fitting}")
+
+
+def _features(columns: Columns) -> str:
+    """How many features a table has, of how many columns."""
+    features = counted(len(columns.features), "feature")
+    return f"{features} of {counted(len(columns.columns), 'column')}"
+
+
+def _constant(columns: Columns) -> str:
+    """The columns that are no features, if there are any."""
+    names = [str(column.name) for column in columns.columns if not column.features]
+    return f"; the same in all rows: {', '.join(names[:5])}" * bool(names)
+
+
+def report_given(s: DatasetSettings, source: RawDataset) -> None:
+    """Print what was inferred of data that were given in Python."""
+    layout, spec = source.layout, DataSpec(source.x.shape[1:], source.unit, source.trials)
+    kind, constant = "vectors", ""
+    if isinstance(layout, Columns):
+        words = [f"{counted(len(source.x), 'row')}, {_features(layout)}"]
+        texts = [str(one.name) for one in layout.columns if len(one.categories or ()) > 1]
+        words += [f"categories in {', '.join(texts[:5])}"] * bool(texts)
+        constant = _constant(layout)
+    else:
+        assert isinstance(layout, ArrayLayout)
+        kind, size = layout.kind, "x".join(map(str, spec.shape))
+        words = [f"{len(source.x):,} {kind} {named_axes(layout.axes)} of {size}"]
+        if kind == "images":
+            words.append(f"values from {layout.low:g} (black) to {layout.high:g} (white)")
+    classes = "no classes" if source.y is None else f"{len(source.y.unique())} classes in y"
+    is_scaled = standardizes(s, spec)
+    fitting = ["standardized"] * is_scaled
+    fitting.append(f"{'gaussian' if is_scaled else usual_likelihood(spec)} likelihood")
+    fitting.append(f"network={NETWORKS_OF_KINDS[kind]}")
+    echo(f"X: {', '.join([*words, classes])}{constant}; {', '.join(fitting)}")
 
 
 def report_arrays(s: ArrayFileSettings, chosen: Chosen, source: RawDataset) -> None:
