@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genbench.runs.directory import SPLITS, in_words
-from genbench.utils.schema import kind_of, least_shown, of_terms, total_of
+from genbench.utils.schema import is_unknown, kind_of, least_shown, of_terms, total_of
 from genbench.utils.text import aligned, counted, duration, number, quoted
 
 MOST_HEADLINES = 8  # measures at the end of a run
@@ -47,9 +47,8 @@ def objective(found: dict) -> list[str]:
 def headline_entries(found: dict, names: Iterable[str]) -> list[dict]:
     """The newest number of each of these measures in a card, in the order of the names."""
     card = newest(found.get("card", []))
-    return [card[name] for name in names if name in card and card[name]["group"] != "cost"][
-        :MOST_HEADLINES
-    ]
+    known = [card[name] for name in names if name in card and card[name]["group"] != "cost"]
+    return [entry for entry in known if not is_unknown(entry)][:MOST_HEADLINES]
 
 
 def brief_run(found: dict, names: Iterable[str]) -> list[str]:

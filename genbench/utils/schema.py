@@ -194,6 +194,12 @@ METRICS = {
 }
 
 
+def is_unknown(entry: dict) -> bool:
+    """Whether the interval of a share holds all shares, so that the number says nothing."""
+    is_share = entry["unit"].startswith("share") and entry["low"] is not None
+    return is_share and entry["low"] <= 0 and entry["high"] >= 1
+
+
 def of_terms(found: dict) -> str:
     """What the terms of an objective in a metrics.json are of, if not the data in their units."""
     return f" on {STANDARDIZED_VALUES}" * bool(found.get("model", {}).get("standardized"))

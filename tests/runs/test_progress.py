@@ -114,6 +114,15 @@ def test_the_end_of_a_run_is_a_screen_at_most_whatever_was_measured(real, tmp_pa
     assert last == "look: tensorboard --logdir outputs"
 
 
+def test_a_share_of_which_nothing_is_known_is_no_headline():
+    """As with few samples, where the interval holds all that a share can be."""
+    for low, high, is_shown in ((0.1, 1.0, True), (-0.2, 0.9, True), (-0.2, 1.0, False)):
+        share = {"unit": "share of samples", "low": low, "high": high}
+        found = {"card": [entry("copied", 0.6) | share, entry("fid", 2.0)]}
+        names = [one["name"] for one in summary.headline_entries(found, ["copied", "fid"])]
+        assert names == ["copied"] * is_shown + ["fid"]
+
+
 @pytest.mark.parametrize("standardized", [False, True])
 def test_terms_of_standardized_values_are_said_to_be_that(standardized):
     found = FOUND | {"model": {"standardized": standardized}}
