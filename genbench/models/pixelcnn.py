@@ -86,7 +86,7 @@ class PixelCNN(GradientModel):
 
     def nll(self, x: torch.Tensor) -> torch.Tensor:
         """-log p(x) [n] of points x [n, *shape], in nats."""
-        x = x.reshape(len(x), *self.grid)
+        x = x.reshape(-1, *self.grid)  # len(x) is a constant in a trace
         return self.likelihood.nll(self.raw_of(self.network(x)), x)
 
     def raw_of(self, numbers: torch.Tensor) -> torch.Tensor:
