@@ -40,7 +40,13 @@ class MADE(GradientModel):
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Exact log p(x) [n] of data [n, *shape], in nats."""
         x = x.flatten(1)
-        return -self.likelihood.nll(self.net(x).squeeze(1), x)
+        return -self.likelihood.nll(self.as_raw(self.net(x)), x)
+
+    def as_raw(self, numbers: torch.Tensor) -> torch.Tensor:
+        """The network's numbers [n, raw_per_value, ...] as the likelihood takes them: [n, ...] if
+        there is one for each value.
+        """
+        return numbers if self.likelihood.raw_per_value > 1 else numbers[:, 0]
 
     def is_density(self) -> bool:
         """Whether p(x) is a density, which has a gradient."""
@@ -55,7 +61,7 @@ class MADE(GradientModel):
         """n draws [n, *shape], one value after the other."""
 
         def value(i: int, raw: torch.Tensor) -> torch.Tensor:
-            return self.likelihood.draw(raw.squeeze(1), rng)
+            return self.likelihood.draw(self.as_raw(raw), rng)
 
         return self.net.in_order(n, value).unflatten(1, self.spec.shape)
 

@@ -100,7 +100,7 @@ class Standardization(Bijection):
         self.register_buffer("deviation", torch.ones(size))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return (x - self.mean) / self.deviation, -self.deviation.log().sum().expand(len(x))
+        return (x - self.mean) / self.deviation, -self.deviation.log().sum().expand(x.shape[0])
 
     def inverse(self, z: torch.Tensor) -> torch.Tensor:
         return z * self.deviation + self.mean
@@ -168,7 +168,7 @@ class MaskedAutoregression(Bijection):
         def value(i: int, raw: torch.Tensor) -> torch.Tensor:
             return z[:, i] * bounded_log_scale(raw[:, 1]).exp() + raw[:, 0]
 
-        return self.net.in_order(len(z), value)
+        return self.net.in_order(z.shape[0], value)
 
 
 def _set_to_zero(layer: nn.Module) -> None:

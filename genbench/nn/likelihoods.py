@@ -21,6 +21,7 @@ from genbench.nn.cross_entropy import cross_entropy_with_logits
 from genbench.settings.autoencoders import VAESettings
 from genbench.settings.groups import ReconstructionSettings
 from genbench.utils.errors import UserError
+from genbench.utils.tracing import is_traced
 
 
 def per_point(values: torch.Tensor) -> torch.Tensor:
@@ -132,7 +133,11 @@ class Binomial(Bernoulli):
 
     def nll(self, raw: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         k, n = x * self.trials, self.trials
-        log_choose = math.lgamma(n + 1) - (k + 1).lgamma() - (n - k + 1).lgamma()
+        if is_traced():  # ONNX has no lgamma
+            table = [math.log(math.comb(n, dots)) for dots in range(n + 1)]
+            log_choose = torch.tensor(table).to(x)[k.round().long()]
+        else:
+            log_choose = math.lgamma(n + 1) - (k + 1).lgamma() - (n - k + 1).lgamma()
         return self.trials * super().nll(raw, x) - per_point(log_choose)
 
     def draw(self, raw: torch.Tensor, rng: torch.Generator) -> torch.Tensor:

@@ -79,20 +79,36 @@ class MaskedNetwork(nn.Module):
         together what one call of the network takes, apart from what a step costs by itself.
         """
         *hidden, last = self._linear
-        size, weights = len(self.order), [layer.masked_weight for layer in self._linear]
-        like = weights[0]
-        units = [like.new_zeros((n, len(degrees))) for degrees in self.degrees]
-        for known, variable in enumerate(self.order):
+        # Of each level the units that are known, in ascending order of their degrees. They are all
+        # that the units of the next degree see, so that no mask is needed.
+        known: list[torch.Tensor | None] = [None] * len(self.degrees)
+        weights = [layer.weight for layer in self._linear]
+        weights[0] = weights[0][:, self.order]
+        for place, variable in enumerate(self.order):
             for i, layer in enumerate(hidden):
                 degrees = self.degrees[i + 1]
-                rows = slice(bisect_left(degrees, known), bisect_right(degrees, known))
+                rows = slice(bisect_left(degrees, place), bisect_right(degrees, place))
                 if rows.start < rows.stop:
-                    linear = F.linear(units[i], weights[i][rows], layer.bias[rows])
-                    units[i + 1][:, rows] = self.activation(linear)
-            rows = slice(variable, None, size)
-            raw = F.linear(units[-1], weights[-1][rows], last.bias[rows])
-            units[0][:, variable] = value(variable, raw)
-        return units[0]
+                    linear = _from_known(known[i], weights[i][rows], layer.bias[rows], n)
+                    known[i + 1] = _appended(known[i + 1], self.activation(linear))
+            rows = slice(variable, None, len(self.order))
+            raw = _from_known(known[-1], weights[-1][rows], last.bias[rows], n)
+            known[0] = _appended(known[0], value(variable, raw)[:, None])
+        assert known[0] is not None
+        return known[0][:, [place - 1 for place in self.degrees[0]]]
+
+
+def _from_known(
+    units: torch.Tensor | None, weight: torch.Tensor, bias: torch.Tensor, n: int
+) -> torch.Tensor:
+    """A linear layer of the first units [n, k], with as many columns of its weight."""
+    if units is None:
+        return bias.expand(n, len(bias))
+    return F.linear(units, weight[:, : units.shape[1]], bias)
+
+
+def _appended(units: torch.Tensor | None, more: torch.Tensor) -> torch.Tensor:
+    return more if units is None else torch.cat([units, more], 1)
 
 
 def spread_degrees(width: int, size: int) -> list[int]:
