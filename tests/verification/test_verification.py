@@ -549,6 +549,20 @@ def test_codes_on_the_ring_have_no_distance_to_it():
     )
 
 
+def test_the_gaussian_of_logits_is_that_of_scipy():
+    from scipy.stats import logistic, multivariate_normal
+
+    parts = {name: torch.rand(200, 1, 2, 2) for name in ("train", "test")}
+    splits = {name: SimpleNamespace(values=lambda x=x: x) for name, x in parts.items()}
+    run = SimpleNamespace(data=SimpleNamespace(splits=splits))
+    x, test = (
+        logistic.ppf(1e-6 + (1 - 2e-6) * part.flatten(1).double().numpy())
+        for part in parts.values()
+    )
+    theirs = multivariate_normal(x.mean(0), np.cov(x.T, bias=True)).logpdf(test).mean()
+    assert exact_samples.gaussian_of_logits([run]) == pytest.approx(theirs, rel=1e-9)
+
+
 def test_bounds_rise_towards_the_exact_likelihood_with_the_draws(exact):
     weights, offset = exact_linear.affine_decoder(exact)
     points = exact.data.splits["test"].values().flatten(1).double().numpy()
