@@ -206,9 +206,7 @@ class NetworkSettings(RunSettings):
 class LatentSettings(RunSettings):
     """Of models with codes that are vectors."""
 
-    autos: ClassVar[Mapping[str, str]] = {
-        "latent_dim": "16, or the dimension of the data where that is less"
-    }
+    autos: ClassVar[Mapping[str, str]] = {"latent_dim": "16, or the dimension of the data if less"}
 
     latent_dim: LatentDim = Field(AUTO)
 
@@ -281,9 +279,7 @@ class EncoderDecoderSettings(
 ):
     """Of models with an encoder and a decoder, and without a likelihood."""
 
-    autos: ClassVar[Mapping[str, str]] = {
-        "latent_dim": "16, or half the values of a point where that is less, at least 2"
-    }
+    autos: ClassVar[Mapping[str, str]] = {"latent_dim": "16, or half the values of a point if less"}
 
 
 # Bases that others inherit already are named for the order of the settings in files and help.
