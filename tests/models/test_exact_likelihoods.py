@@ -13,10 +13,8 @@ from torch.distributions import AffineTransform
 
 from genbench.config.declarations import typed
 from genbench.data.types import Data, DataSpec, Split
-from genbench.evaluation.card import card
-from genbench.evaluation.context import Evaluation
 from genbench.experiment import build
-from genbench.figures.renderer import FigureRenderer
+from genbench.model import loses_information
 from genbench.training.loop import fit_model
 from genbench.utils.errors import UserError
 from genbench.utils.rng import generator
@@ -110,9 +108,9 @@ def test_the_mean_log_likelihood_of_samples_is_minus_the_entropy(trials, unit):
         filled(made_for("made", data, "hidden=[20]", f"seed={i}"), scale=s)
         for i, s in enumerate((0.3, 0.25))
     )
-    x = one.sample(100_000, generator(2))
+    x = one.sample(20_000, generator(2))
     weights = (other.log_prob(x) - one.log_prob(x)).exp().double()
-    assert float(weights.mean()) == pytest.approx(1, abs=5 * float(weights.std()) / 100_000**0.5)
+    assert float(weights.mean()) == pytest.approx(1, abs=5 * float(weights.std()) / 20_000**0.5)
     assert weights.std() > 0.01
 
 
@@ -270,13 +268,7 @@ def test_a_flow_says_that_whole_numbers_have_no_density(shape, trials, cell, way
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_reconstructions_of_an_invertible_model_are_neither_measured_nor_drawn(name, unrendered):
-    x = torch.rand(40, 1, 3, 3, generator=generator(6))
-    data = data_of(x)
-    data.splits["validation"] = data.splits["test"]
-    model = made_for(name, data, "layers=1", "hidden=[5]").requires_grad_(False)
-    names = {entry["name"] for entry in card(Evaluation(model, data, {}))}
-    assert {"log_prob", "fid"} <= names and not names & {"mse", "psnr", "ssim"}
-    renderer = FigureRenderer(data, 0, "title")
-    drawn = {n for some in (renderer.watched, renderer.finished) for n, _ in some(model, 1)}
-    assert "samples" in drawn and "reconstructions" not in drawn and model.latent_dim is None
+def test_flows_are_invertible_with_codes_that_are_no_vectors_of_another_size(name):
+    model = made_for(name, data_of(torch.rand(50, 1, 3, 3)), "layers=1", "hidden=[5]")
+    assert model.invertible and model.latent_dim is None and not loses_information(model)
+    assert model.encode(torch.rand(4, 1, 3, 3)).shape == (4, 9)
