@@ -20,6 +20,25 @@ from genbench.utils.errors import UserError
 
 WAVES = 16  # sines, and as many cosines, that stand for a time
 HIGHEST = 200.0  # angular frequency of the fastest
+FEW_VALUES, FEW_WAVES = 16, 8  # points of at most so many values are seen with so many waves each
+
+
+class Waves(nn.Module):
+    """Adds sines and cosines of each value to vectors [n, size], without which networks are slow to
+    learn what changes fast (Tancik et al. 2020, arXiv:2006.10739).
+    """
+
+    frequencies: torch.Tensor
+
+    def __init__(self, size: int, waves: int, highest: float = 32.0) -> None:
+        super().__init__()
+        self.features = (1 + 2 * waves) * size
+        frequencies = torch.logspace(0, math.log10(highest), waves)
+        self.register_buffer("frequencies", frequencies, persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        angles = (x[:, :, None] * self.frequencies).flatten(1)
+        return torch.cat([x, angles.sin(), angles.cos()], 1)
 
 
 class Conditioning(nn.Module):
@@ -28,23 +47,18 @@ class Conditioning(nn.Module):
     The label `classes` stands for no label.
     """
 
-    frequencies: torch.Tensor
-
     def __init__(self, width: int, classes: int, activation: Callable[[], nn.Module]) -> None:
         super().__init__()
-        self.register_buffer(
-            "frequencies", torch.logspace(0, math.log10(HIGHEST), WAVES), persistent=False
-        )
+        self.waves = Waves(1, WAVES, HIGHEST)
         self.times = nn.Sequential(
-            nn.Linear(2 * WAVES + 1, width), activation(), nn.Linear(width, width)
+            nn.Linear(self.waves.features, width), activation(), nn.Linear(width, width)
         )
         self.labels = nn.Embedding(classes + 1, width) if classes else None
         self.activation = activation()
 
     def forward(self, t: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
         """The vector for times t [n] and labels y [n], or None where there are no classes."""
-        angles = t[:, None] * self.frequencies
-        found = self.times(torch.cat([t[:, None], angles.sin(), angles.cos()], 1))
+        found = self.times(self.waves(t[:, None]))
         if self.labels is not None and y is not None:
             found = found + self.labels(y)
         return self.activation(found)
@@ -84,14 +98,15 @@ class ResidualLayers(nn.Module):
         super().__init__()
         activation = ACTIVATIONS[s.activation]
         self.condition = Conditioning(s.width, classes, activation)
-        self.enter = nn.Linear(spec.size, s.width)
+        self.waves = Waves(spec.size, FEW_WAVES if spec.size <= FEW_VALUES else 0)
+        self.enter = nn.Linear(self.waves.features, s.width)
         self.blocks = nn.ModuleList(ResidualLayer(s.width, activation) for _ in range(s.depth))
         self.leave = Modulated(s.width, s.width, 1)
         self.out = zeroed(nn.Linear(s.width, spec.size))
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
         condition = self.condition(t, y)
-        h = self.enter(x.flatten(1))
+        h = self.enter(self.waves(x.flatten(1)))
         for block in self.blocks:
             h = block(h, condition)
         return self.out(self.leave(h, condition)).view_as(x)

@@ -76,7 +76,9 @@ def _standard_density(run: Trained) -> tuple[Array, Array, Array]:
     model = _diffusion(run)
     mean, deviation = float(model.mean), float(model.deviation)
     means = (density.means.double().numpy() - mean) / deviation
-    return means, density.scales.double().numpy() / deviation, density.weights.double().numpy()
+    weights = density.weights.double().numpy()  # of single precision, as the data were drawn
+    scales = density.scales.double().numpy() / deviation
+    return means, scales, weights / weights.sum()
 
 
 def _noised(run: Trained, rng: np.random.Generator, t: Array) -> tuple[Array, Array, Array, Array]:
