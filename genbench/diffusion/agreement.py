@@ -18,9 +18,14 @@ def require_choices_that_agree(spec: DataSpec, s: DiffusionSettings) -> None:
         if value and s.path != "ve":
             raise UserError(name, f"needs path=ve, not {s.path}", value, "path=ve")
     if s.path == "ve" and s.sigma_min >= s.sigma_max:
-        raise UserError("sigma_min", f"is below sigma_max={s.sigma_max:g}", s.sigma_min)
+        raise UserError(
+            "sigma_min",
+            f"is below sigma_max={s.sigma_max:g}",
+            s.sigma_min,
+            f"sigma_min={s.sigma_max / 1000:g}",
+        )
     if s.path == "rectified" and s.prediction == "eps":
         what = "tells nothing about data at the end of path=rectified, which is noise alone"
         raise UserError("prediction", what, "eps", "prediction=velocity")
     if s.source != "normal" and s.path != "rectified":
-        raise UserError("source", "other than normal needs path=rectified", s.source)
+        raise UserError("source", f"needs path=rectified, not {s.path}", s.source, "source=normal")
