@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import torch
-from helpers.configs import ERROR, MODELS, own_class, sketch
+from helpers.configs import ERROR, EVERY_CLASS, sketch
 
 from genbench import experiment
 from genbench.cli.main import main
@@ -108,9 +108,7 @@ def coarse(monkeypatch):
     monkeypatch.setattr(Canvas, "picture", picture)
 
 
-@pytest.fixture(
-    params={own_class(name): name for name in sorted(MODELS, key=len, reverse=True)}.values()
-)
+@pytest.fixture(params=EVERY_CLASS)
 def model_name(request) -> str:
     """Every model that configs/model/ names, whichever they are; of those that are the same class the plainest."""
     return request.param

@@ -112,6 +112,6 @@ def log_density_change(
             traces.append(pull(direction.view_as(found))[0].flatten(1)[:, i])
         return found, torch.stack(traces).sum(0)
 
-    start = torch.zeros(len(x), dtype=x.dtype, device=x.device)
+    start = torch.zeros(x.shape[0], dtype=x.dtype, device=x.device)
     end, change = runge_kutta(along, (x, start), times)
     return end, change

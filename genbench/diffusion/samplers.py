@@ -30,7 +30,7 @@ class Process(NamedTuple):
 
     def at(self, x: torch.Tensor, t: float | torch.Tensor) -> tuple[Denoised, Point]:
         """The estimates at points x and one time, and the path there."""
-        times = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(len(x))
+        times = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(x.shape[0])
         return self.denoise(x, times), self.path.at(times).like(x)
 
     def velocity(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:

@@ -77,8 +77,9 @@ class Diffusion(GradientModel):
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("deviation", torch.ones(()))
         self.register_buffer("frequencies", torch.zeros(self.classes))
-        traced = "exact" if spec.size <= MOST_EXACT else "estimate, 1 probe of the trace"
-        self.log_prob_kind = traced
+        flow = "by the probability flow"
+        exact = spec.size <= MOST_EXACT
+        self.log_prob_kind = f"exact, {flow}" if exact else f"estimate {flow}, 1 probe"
 
     def initialise(self, train: Split, *, seed: int) -> None:
         if self.settings.source == "normal":  # other sources have a scale of their own
@@ -179,7 +180,7 @@ class Diffusion(GradientModel):
         if y is None or not self.classes:
             output = self.output(network, x_t, t, none)
         else:
-            output = self.output(network, x_t, t, y.expand(len(t)))
+            output = self.output(network, x_t, t, y.expand(t.shape[0]))
             if guidance != 1:
                 free = self.output(network, x_t, t, none)
                 output = free + guidance * (output - free)

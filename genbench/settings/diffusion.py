@@ -69,7 +69,18 @@ class DiffusionSettings(DenoiserSettings, GradientSettings):
         )
     }
 
-    steps: Steps = default_by("network", mlp=10000, conv=4000)
+    # A table has few points: in 10,000 steps a network learns them by heart.
+    steps: Steps = default_by(
+        "dataset.standardize",
+        false=default_by("network", mlp=10000, conv=4000),
+        true=None,
+        auto=default_by(
+            "dataset.kind",
+            images=default_by("network", mlp=10000, conv=4000),
+            vectors=None,
+            signals=None,
+        ),
+    )
     lr: LearningRate = 1e-3
     ema: Ema = 0.999
     schedule: Schedule = "cosine"

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import pytest
 from helpers.commands import checked
-from helpers.configs import CONFIGS, MODELS, config_of, defaults_of
+from helpers.configs import CONFIGS, FAMILIES, MODELS, config_of, defaults_of
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pydantic import Field
 
@@ -96,7 +96,7 @@ def test_a_page_tells_the_source_and_every_setting_with_its_default(group, choic
 
 VARYING = [
     (model, name, value, conditions)
-    for model in MODELS
+    for model in sorted(FAMILIES)
     for name in known_settings(CATALOGUE, model, "digits")
     if isinstance(default := CATALOGUE.value(f"model/{model}", name), ConditionalDefault)
     for conditions, value in default.cases

@@ -41,6 +41,24 @@ SMALL |= {"width": 16, "depth": 1, "sampling_steps": 3, "likelihood_steps": 4}
 SMALL |= {"n_critic": 2, "n_discriminator": 2, "discriminator_hidden": [8]}
 
 
+def own_class(model: str) -> str:
+    """The class that a model's YAML names."""
+    return builtin_registry().value(f"model/{model}", "model.class")
+
+
+# One model of each class: of those that are the same class the plainest.
+PLAINEST = [*{own_class(name): name for name in sorted(MODELS, key=len, reverse=True)}.values()]
+
+# One of each family, which every test of all models takes; the others take as long again, with -m slow.
+FAMILIES = {
+    *("pca", "kmeans", "gmm", "kde", "ae", "dae", "vae", "cvae", "swae", "gan", "wgan"),
+    *("made", "realnvp", "edm"),
+}
+EVERY_CLASS = [
+    name if name in FAMILIES else pytest.param(name, marks=pytest.mark.slow) for name in PLAINEST
+]
+
+
 def settings_with(settings: Settings, **values: Any) -> Settings:
     """The settings with other values, also of fields that their class lacks."""
     new = values.keys() - type(settings).model_fields.keys()
@@ -73,11 +91,6 @@ def defaults(dataset: str) -> dict:
 def own_settings(model: str) -> dict:
     """What a model's YAML and those it includes declare."""
     return builtin_registry().settings(f"model/{model}")
-
-
-def own_class(model: str) -> str:
-    """The class that a model's YAML names."""
-    return builtin_registry().value(f"model/{model}", "model.class")
 
 
 def defaults_of(setting: Setting) -> list:
