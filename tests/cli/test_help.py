@@ -262,7 +262,7 @@ def _allowed(setting, value, others):
         ("mod", ["model=", "models "]),
         ("dataset=r", ["dataset=ring "]),
         ("-m model=vae,g", ["model=vae,gan", "model=vae,gmm", "model=vae,gmm-sgd"]),
-        ("model=beta-vae,v", ["model=beta-vae,vae "]),
+        ("model=beta-vae,v", ["model=beta-vae,vae ", "model=beta-vae,vamp-vae "]),
         ("-m model=vae,vae", []),
         ("-m model=pca,vae late", ["latent_dim="]),
         ("-m model=vae,pca bet", []),

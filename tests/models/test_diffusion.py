@@ -420,7 +420,7 @@ def test_reflow_learns_from_the_flow_that_was_learnt_before(made):
 
 
 def test_a_flow_of_codes_draws_codes_like_those_of_the_data_and_is_saved(monkeypatch):
-    monkeypatch.setattr(latent_model, "FLOW_STEPS", 300)
+    monkeypatch.setattr(latent_model, "FLOW_STEPS", 150)
     config = small_config(
         "ae", "sampler=flow", "latent_dim=2", "dataset.limit=1000", dataset="moons"
     )
