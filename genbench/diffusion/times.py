@@ -56,23 +56,23 @@ def stratified(n: int, rng: torch.Generator) -> torch.Tensor:
     return (torch.arange(n, device=rng.device) / n + start) % 1
 
 
-def sampling_times(path: Path, grid: str, steps: int, rho: float) -> list[float]:
+def sampling_times(path: Path, grid: str, steps: int, grid_power: float) -> list[float]:
     """`steps` + 1 times from noise to data, of which the last is zero.
 
-    `uniform` times are evenly spread. Of `power`, the rho-th roots are, from `last` to `first`
+    `uniform` times are evenly spread. Of `power`, the grid_power-th roots are, from `last` to `first`
     (Karras et al. 2022, equation 5), and of `geometric` the logarithms are.
     """
     if grid == "uniform":
         return [path.last * (1 - i / steps) for i in range(steps)] + [0.0]
     share = [i / max(1, steps - 1) for i in range(steps)]
     if grid == "power":
-        high, low = path.last ** (1 / rho), path.first ** (1 / rho)
-        return [(high + u * (low - high)) ** rho for u in share] + [0.0]
+        high, low = path.last ** (1 / grid_power), path.first ** (1 / grid_power)
+        return [(high + u * (low - high)) ** grid_power for u in share] + [0.0]
     ratio = math.log(path.first / path.last)
     return [path.last * math.exp(u * ratio) for u in share] + [0.0]
 
 
-def likelihood_times(path: Path, steps: int, rho: float) -> list[float]:
+def likelihood_times(path: Path, steps: int, grid_power: float) -> list[float]:
     """`steps` + 1 times from `first` to `last`, denser near the data, where densities are sharp."""
-    low, high = path.first ** (1 / rho), path.last ** (1 / rho)
-    return [(low + i / steps * (high - low)) ** rho for i in range(steps + 1)]
+    low, high = path.first ** (1 / grid_power), path.last ** (1 / grid_power)
+    return [(low + i / steps * (high - low)) ** grid_power for i in range(steps + 1)]

@@ -213,7 +213,7 @@ class Diffusion(GradientModel):
         """The chosen sampler, and the points and times that it begins with."""
         s = self.settings
         options = Options(s.eta, s.churn, s.langevin_rate, s.langevin_steps)
-        times = sampling_times(self.path, s.grid, s.sampling_steps, s.rho)
+        times = sampling_times(self.path, s.grid, s.sampling_steps, s.grid_power)
         scale = self.path.at(torch.tensor(self.path.last)).scale.to(eps)
         return partial(SAMPLERS[s.sampler], process, rng=rng, o=options), scale * eps, times
 
@@ -225,7 +225,7 @@ class Diffusion(GradientModel):
             y = torch.multinomial(self.frequencies, n, replacement=True, generator=rng)
             return self.conditioned_on(y).sample(n, rng)
         process = self.process
-        if self.settings.clip and self.spec.unit:
+        if self.settings.clamp and self.spec.unit:
             low, high = (self.standard(torch.tensor(v, device=self.device)) for v in (0.0, 1.0))
             process = process.within(low, high)
         x = self.restored(self.led_back(process, self.source.draw(n, rng), rng))
@@ -244,8 +244,8 @@ class Diffusion(GradientModel):
 
     def flow_times(self) -> list[float]:
         """The times through which codes and densities are computed."""
-        rho = self.settings.rho if self.settings.path == "ve" else 2.0
-        return likelihood_times(self.path, self.settings.likelihood_steps, rho)
+        grid_power = self.settings.grid_power if self.settings.path == "ve" else 2.0
+        return likelihood_times(self.path, self.settings.likelihood_steps, grid_power)
 
     @available_if(has_flow)
     def log_prob(self, x: torch.Tensor, k: int = 1) -> torch.Tensor:

@@ -157,7 +157,7 @@ class DiffusionSettings(DenoiserSettings, GradientSettings):
         default_by("path", rectified="uniform", ve="power"),
         description="how the times of these steps are spread",
     )
-    rho: Annotated[Positive, only_with(grid="power")] = Field(
+    grid_power: Annotated[Positive, only_with(grid="power")] = Field(
         7.0, description="power of the times whose spread is even (Karras et al. 2022, equation 5)"
     )
     eta: Annotated[NonNegative, only_with(sampler="ddim")] = Field(
@@ -172,7 +172,7 @@ class DiffusionSettings(DenoiserSettings, GradientSettings):
     langevin_steps: Annotated[AtLeastOne, only_with(sampler="langevin")] = Field(
         5, description="steps at each level of noise"
     )
-    clip: bool = Field(
+    clamp: bool = Field(
         True, description="keep estimates of data in [0, 1], while sampling, where the data are"
     )
     likelihood_steps: Count = Field(

@@ -50,7 +50,7 @@ def own_class(model: str) -> str:
 PLAINEST = [*{own_class(name): name for name in sorted(MODELS, key=len, reverse=True)}.values()]
 
 # Some of each family, which every test of all models takes; the others take longer still, with -m slow.
-FAMILIES = {"pca", "kmeans", "gmm", "kde", "dae", "vae", "cvae", "gan", "made", "edm"}
+FAMILIES = {"pca", "kmeans", "gmm", "kde", "vae", "gan", "edm"}
 EVERY_CLASS = [
     name if name in FAMILIES else pytest.param(name, marks=pytest.mark.slow) for name in PLAINEST
 ]
