@@ -59,8 +59,8 @@ def stratified(n: int, rng: torch.Generator) -> torch.Tensor:
 def sampling_times(path: Path, grid: str, steps: int, grid_power: float) -> list[float]:
     """`steps` + 1 times from noise to data, of which the last is zero.
 
-    `uniform` times are evenly spread. Of `power`, the grid_power-th roots are, from `last` to `first`
-    (Karras et al. 2022, equation 5), and of `geometric` the logarithms are.
+    `uniform` times are evenly spread; of `power` the roots of this power are, from `last` to
+    `first` (Karras et al. 2022, equation 5), and of `geometric` the logarithms are.
     """
     if grid == "uniform":
         return [path.last * (1 - i / steps) for i in range(steps)] + [0.0]

@@ -366,5 +366,6 @@ def test_no_shared_code_names_a_model(module):
     code = re.sub(
         r"\b(model|sampler)=[\w,-]+", "", code
     )  # what a user is advised to paste decides nothing
-    named = [name for name in MODELS if re.search(rf"\b{re.escape(name)}\b", code, flags=re.I)]
+    names = {*MODELS} - {"made", "flow"}  # words of plain English, too
+    named = [name for name in names if re.search(rf"\b{re.escape(name)}\b", code, flags=re.I)]
     assert not named and "isinstance(model" not in code
