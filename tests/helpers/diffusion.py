@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from genbench.verification.references.linear import Array
+Array = np.ndarray
 
 if TYPE_CHECKING:
     from genbench.trained import Trained
