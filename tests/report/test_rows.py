@@ -123,6 +123,7 @@ def test_a_sweep_over_folders_has_a_row_for_each(genbench, undrawn, tmp_path):
     assert blocks[0]["model"] == {
         "abilities": ["encode", "decode", "codes", "sample", "log_prob"],
         "sampler": "prior + noise",
+        "standardized": False,
     }
 
 
