@@ -31,6 +31,8 @@ class Registry:
         self._chains: dict[str, list[str]] = {}
         self._classes: dict[str, type[Settings]] = {}
         self._settings: dict[str, dict[str, Setting]] = {}
+        self._problems: dict[str, UserError | None] = {}
+        self._merged: dict[str, dict[str, Any]] = {}
 
     def own_words(self, written: Callable[[Path], str] = quoted) -> list[str]:
         """What a command needs to read the same configs: `--config-dir FOLDER`, or nothing where
@@ -56,6 +58,11 @@ class Registry:
 
     def problem(self, path: str) -> UserError | None:
         """Why a choice cannot be used, if it cannot."""
+        if path not in self._problems:  # help asks for every setting of every choice
+            self._problems[path] = self._found_problem(path)
+        return self._problems[path]
+
+    def _found_problem(self, path: str) -> UserError | None:
         group, _, choice = path.partition("/")
         try:
             if group in GROUPS:
@@ -204,10 +211,12 @@ class Registry:
         """
         if path.startswith("command/"):
             return {}
-        found: dict[str, Any] = {}
-        for part in self._chain(path):
-            found |= self._file(part)[0]
-        return found
+        if path not in self._merged:
+            found: dict[str, Any] = {}
+            for part in self._chain(path):
+                found |= self._file(part)[0]
+            self._merged[path] = found
+        return self._merged[path]
 
     def _chain(self, path: str, within: tuple[str, ...] = ()) -> list[str]:
         """The file and those that its defaults list includes, in the order in which they are

@@ -142,6 +142,12 @@ def settings_of(declared: type[Settings], prefix: str = "") -> dict[str, Setting
         if info.description is None:
             continue
         name = f"{prefix}{info.alias or python_name}"
+        latest = next(
+            c for c in declared.__mro__ if python_name in vars(c).get("__annotations__", {})
+        )
+        if latest is not declared and issubclass(latest, Settings):  # as it is there: found once
+            found[name] = settings_of(latest, prefix)[name]
+            continue
         alternatives = alternatives_of(info.annotation, info.metadata)
         found[name] = Setting(
             name,
