@@ -110,5 +110,5 @@ def coarse(monkeypatch):
 
 @pytest.fixture(params=EVERY_CLASS)
 def model_name(request) -> str:
-    """Every model that configs/model/ names, whichever they are; of those that are the same class the plainest."""
+    """A model of each class that configs/model/ names, of those that are the same class the plainest; some are slow."""
     return request.param

@@ -25,7 +25,7 @@ def require_choices_that_agree(spec: DataSpec, s: DiffusionSettings) -> None:
             f"sigma_min={s.sigma_max / 1000:g}",
         )
     if s.path == "rectified" and s.prediction == "eps":
-        what = "tells nothing about data at the end of path=rectified, which is noise alone"
+        what = "does not determine the data at the end of path=rectified, which is pure noise"
         raise UserError("prediction", what, "eps", "prediction=velocity")
     if s.source != "normal" and s.path != "rectified":
         raise UserError("source", f"needs path=rectified, not {s.path}", s.source, "source=normal")

@@ -50,8 +50,8 @@ def paired(
     """The order [n] in which noise [n, ...] goes with points x [n, ...].
 
     With labels y [n], points are paired with the noise of their own class, which is that of the
-    places where the class stands in the batch. Pairs across classes would tell the class by the
-    noise, and samples of a class start from all noise (Cheng & Schwing 2025, arXiv:2503.10636).
+    places where the class stands in the batch. Pairs across classes would make the noise depend on
+    the class, and samples of a class start from all noise (Cheng & Schwing 2025, arXiv:2503.10636).
     """
     order = torch.arange(len(x), device=x.device)
     groups = [order.clone()] if y is None else [(y == c).nonzero().flatten() for c in y.unique()]

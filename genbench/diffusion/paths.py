@@ -48,7 +48,7 @@ class Path(Protocol):
         """alpha, sigma and their derivatives at times t, of any shape."""
 
     def condition(self, t: torch.Tensor) -> torch.Tensor:
-        """The number of order one that a network is told for times t."""
+        """The input, of order one, by which a network knows times t."""
 
 
 class VariancePreservingLinear:

@@ -14,6 +14,7 @@ from genbench.settings.fields import (
     Weight,
     default_by,
     only_with,
+    steps_by,
 )
 from genbench.settings.groups import (
     Activation,
@@ -65,18 +66,7 @@ class GANSettings(AdversarialSettings):
         "batch_size": "64, or on few data about a tenth of them",
     }
 
-    # A table has few points: in 20,000 steps a generator copies them.
-    steps: Steps = default_by(
-        "dataset.standardize",
-        false=default_by("network", mlp=20000, conv=8000),
-        true=None,
-        auto=default_by(
-            "dataset.kind",
-            images=default_by("network", mlp=20000, conv=8000),
-            vectors=None,
-            signals=None,
-        ),
-    )
+    steps: Steps = steps_by(mlp=20000, conv=8000)
     lr: LearningRate = default_by("network", mlp=1e-3, conv=2e-3)
     ema: GeneratorEma = 0.999
     adam_betas: AdamBetas = [0.5, 0.999]

@@ -17,6 +17,7 @@ from genbench.settings.fields import (
     Without,
     default_by,
     only_with,
+    steps_by,
 )
 from genbench.settings.groups import (
     Activation,
@@ -69,18 +70,7 @@ class DiffusionSettings(DenoiserSettings, GradientSettings):
         )
     }
 
-    # A table has few points: in 10,000 steps a network learns them by heart.
-    steps: Steps = default_by(
-        "dataset.standardize",
-        false=default_by("network", mlp=10000, conv=4000),
-        true=None,
-        auto=default_by(
-            "dataset.kind",
-            images=default_by("network", mlp=10000, conv=4000),
-            vectors=None,
-            signals=None,
-        ),
-    )
+    steps: Steps = steps_by(mlp=10000, conv=4000)
     lr: LearningRate = 1e-3
     ema: Ema = 0.999
     schedule: Schedule = "cosine"

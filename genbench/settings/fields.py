@@ -170,6 +170,15 @@ def default_by(name: str, /, **choices: Any) -> Any:
     return ConditionalDefault(name, tuple(choices.items()))
 
 
+def steps_by(mlp: int, conv: int) -> Any:
+    """A default of `steps` by the network; none for tables, which have so few points that in as
+    many steps a network learns them by heart.
+    """
+    by_network = default_by("network", mlp=mlp, conv=conv)
+    by_kind = default_by("dataset.kind", images=by_network, vectors=None, signals=None)
+    return default_by("dataset.standardize", false=by_network, true=None, auto=by_kind)
+
+
 def _as_text(path: Any) -> Any:
     """A `pathlib.Path` as text; anything else as it is."""
     return os.fspath(path) if isinstance(path, os.PathLike) else path

@@ -124,11 +124,11 @@ class GradientModel(AveragedWeights):
         for name in due:
             noise = self.noise_now(name, shares.batch_size(len(batch.x)))
             noise = shares.own_noise(noise, partial(self.point_dimension, name))
-            batch, noise = self.coupled(name, batch, noise, learning=True)
+            pair = self.coupled(name, batch, noise, learning=True)
             moved = self.moved[name]
             with rounding(self.settings, self.device):
                 with casting(self.settings, self.device):
-                    loss, terms = self.compiled(name, batch, noise, self.compiled.weights(weights))
+                    loss, terms = self.compiled(name, *pair, self.compiled.weights(weights))
                 gradients = torch.autograd.grad(loss, moved)
             averaged, terms = shares.average_shares(gradients, self.compiled.kept(terms))
             for parameter, gradient in zip(moved, averaged, strict=True):
