@@ -1,6 +1,7 @@
 """Which models and datasets have a setting, and the default that each of them gives it."""
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from genbench.config.choice_files import GROUPS
@@ -11,23 +12,25 @@ from genbench.settings.fields import ConditionalDefault
 from genbench.settings.setting import Setting, written
 
 
+@lru_cache(maxsize=4)  # completion and help ask again and again
 def declared_settings(registry: Registry) -> dict[Setting, dict[str, Any]]:
     """Every setting, its default left out, and the default that each `model=NAME` or
     `dataset=NAME` gives it.
 
     The default of a setting of every run is that of "".
     """
-    found = {
+    shared = {
         replace(setting, default=None): {"": setting.default}
         for setting in registry.shared().values()
     }
+    found = {**shared}
     for group in GROUPS:
         for choice in registry.readable(group):
             path = f"{group}/{choice}"
-            for setting in [*found]:
+            for setting, defaults in shared.items():
                 value = registry.value(path, setting.name)
-                if "" in found[setting] and value is not None:
-                    found[setting] |= _by_condition(f"{group}={choice}", value, registry)
+                if value is not None:
+                    defaults |= _by_condition(f"{group}={choice}", value, registry)
             for setting in registry.settings(path).values():
                 found.setdefault(replace(setting, default=None), {}).update(
                     _by_condition(f"{group}={choice}", setting.default, registry)
@@ -48,6 +51,7 @@ def usual_default(default: Any, choice: str, registry: Registry) -> tuple[Any, d
     return usual, {condition: other for condition, other in others.items() if other != usual}
 
 
+@lru_cache(maxsize=256)  # each setting of a choice depends on the same
 def _plain_values(choice: str, registry: Registry) -> dict[str, Any]:
     """What a default can depend on, in a command that only makes this choice."""
     chosen = {group: registry.default_choice(group) for group in GROUPS}

@@ -146,7 +146,7 @@ def configured(given: Mapping[str, Any], registry: Registry) -> dict:
     return check_config(config, registry, defaults | named)
 
 
-@lru_cache(maxsize=32)  # Hydra takes a tenth of a second
+@lru_cache(maxsize=256)  # Hydra takes a tenth of a second
 def _composed_once(overrides: tuple[str, ...], registry: Registry) -> dict:
     return composed([*overrides], registry)
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ class Registry:
     """Everything under one or more config folders; an earlier folder hides a later one's files."""
 
     def __init__(self, folders: list[Path]) -> None:
-        self.folders = [Path(f) for f in folders]
+        self.folders = folders
         self._read: dict[str, tuple[dict[str, Any], list[str]]] = {}
         self._chains: dict[str, list[str]] = {}
         self._classes: dict[str, type[Settings]] = {}
@@ -280,12 +281,8 @@ def builtin_registry(config_dir: str | None = None) -> Registry:
     """What the configs next to the package (a checkout) or in it (an installation) hold, after a
     user's own.
     """
-    here = Path(__file__).resolve().parent.parent
-    configs = next(
-        c for c in (here / "configs", here.parent / "configs") if (c / "config.yaml").is_file()
-    )
     if config_dir is None:
-        return Registry([configs])
+        return _builtin()
     if not os.path.isdir(config_dir):
         raise UserError(
             "--config-dir",
@@ -293,4 +290,11 @@ def builtin_registry(config_dir: str | None = None) -> Registry:
             config_dir,
             "give a folder that holds model/ or dataset/",
         )
-    return Registry([Path(config_dir).resolve(), configs])
+    return Registry([Path(config_dir).resolve(), *_builtin().folders])
+
+
+@cache  # what ships does not change while the program runs
+def _builtin() -> Registry:
+    package = Path(__file__).resolve().parent.parent
+    found = (folder / "configs" for folder in (package, package.parent))
+    return Registry([next(f for f in found if (f / "config.yaml").is_file())])
