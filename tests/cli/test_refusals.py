@@ -354,19 +354,18 @@ def test_a_refused_request_does_not_import_torch(tmp_path):
         assert done.returncode == status and done.stdout.splitlines()[-1] == "False", done
 
 
-def test_answers_come_as_fast_as_hydra_is_imported(tmp_path):
+CHILDREN = ("children_user", "children_system")
+
+
+def test_answers_take_little_longer_than_importing_hydra(tmp_path):
     def seconds(*command):
         times = []
         for _ in range(4):
             before = os.times()  # of the processor: others may keep the machine busy
             subprocess.run([sys.executable, "-c", *command], cwd=tmp_path, capture_output=True)
             after = os.times()
-            times.append(
-                after.children_user
-                + after.children_system
-                - before.children_user
-                - before.children_system
-            )
+            spent = (getattr(after, kind) - getattr(before, kind) for kind in CHILDREN)
+            times.append(sum(spent))
         return min(times)
 
     hydra = seconds("import hydra")
@@ -376,7 +375,7 @@ def test_answers_come_as_fast_as_hydra_is_imported(tmp_path):
         ["-m", "model=pca,vae", "beta=4,5"],
         ["experiment=plane", "betta=4"],
     ):
-        assert seconds(f"from genbench.cli.main import main; main({args})") - hydra < 0.35
+        assert seconds(f"from genbench.cli.main import main; main({args})") < 3.5 * hydra, args
 
 
 def test_a_leading_tilde_is_the_home_folder(genbench, tmp_path, monkeypatch):
