@@ -9,7 +9,7 @@ and its peer's, which is scikit-learn, pythae, a loop written by hand on the sam
 genbench's own slower way. A row's figure is the median, over the rounds, of the ratio of the two
 (in some rows of the difference, or genbench's seconds alone); it is listed with the least and the
 largest, and with the goal. Each row has a process of its own, so that neither the threads nor the
-memory of one disturb the next. All takes some ten minutes.
+memory of one disturb the next. All takes ten to twenty-five minutes.
 """
 
 import argparse
@@ -134,7 +134,7 @@ def chart(rows: list[dict[str, Any]], path: Path) -> None:
     axes.scatter(goals, places, marker="|", s=250, color="C1", label="goal", zorder=3)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(places, [f"{row['name']}\nagainst {row['peer']}" for row in ratios], fontsize=7)
-    axes.set_xlabel("genbench / its peer: seconds, and memory in the last row")
+    axes.set_xlabel("genbench / its peer: seconds, or memory where it says so")
     axes.set_xlim(left=0)
     axes.legend(loc="lower right")
     figure.savefig(path, dpi=110)
