@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from genbench.verification.recipe import BOUNDS, DISTANCES, Recipe
@@ -22,10 +23,13 @@ class Outcome:
     error: str = ""
 
     @property
-    def worst(self) -> tuple[float | None, float | None]:
-        """What was measured with the worst seed."""
+    def counted(self) -> tuple[float | None, float | None]:
+        """What was measured with the worst seed, or on average if the recipe says so."""
         if not self.by_seed:
             return None, self.recipe.expected
+        if self.recipe.average:
+            measured, expected = (list(values) for values in zip(*self.by_seed))
+            return fmean(measured), None if None in expected else fmean(expected)
         return max(self.by_seed, key=lambda pair: self.recipe.excess(*pair))
 
     @property
@@ -33,21 +37,22 @@ class Outcome:
         """PASS, FAIL or ERROR."""
         if self.error:
             return "ERROR"
-        measured, expected = self.worst
+        measured, expected = self.counted
         passed = measured is not None and self.recipe.excess(measured, expected) <= 0
         return "PASS" if passed else "FAIL"
 
     def row(self) -> dict[str, str]:
         """Its row of the table, by column."""
-        recipe, (measured, expected) = self.recipe, self.worst
+        recipe, (measured, expected) = self.recipe, self.counted
         n = len(self.by_seed)
-        worst = f" (worst of {n} seeds)" if n > 1 else ""
+        kind = "mean" if recipe.average else "worst"
+        of_seeds = f" ({kind} of {n} seeds)" if n > 1 else ""
         return {
             "recipe": recipe.name,
             "what is compared": recipe.what,
             "expected": _number(expected) + (" (published)" if recipe.published else ""),
             "tolerance": recipe.allowed,
-            "measured": _number(measured) + worst,
+            "measured": _number(measured) + of_seeds,
             "result": self.result,
             "minutes": f"{self.minutes:.1f}",
             "source": recipe.source + (f" Differs: {recipe.differs}" if recipe.differs else ""),
@@ -55,7 +60,7 @@ class Outcome:
 
     def numbers(self) -> dict[str, Any]:
         """The same for programs, with all seeds; the keys are those of earlier versions."""
-        recipe, (measured, expected) = self.recipe, self.worst
+        recipe, (measured, expected) = self.recipe, self.counted
         by_seed = {
             str(seed): {"ours": mine, "expected": theirs}
             for seed, (mine, theirs) in zip(recipe.seeds, self.by_seed)

@@ -6,6 +6,7 @@ shows, those below it where that comes from. Its keys:
     run        settings by name, as on the command line, or a list of such settings if several runs
                are compared; left out if a function is checked that needs no run
     seeds      seeds of the runs; the worst one counts
+    average    whether the mean over the seeds counts instead, as where a mean was published
     measure    what is measured: a number of metrics.json, such as test.nll; or a function in
                genbench.verification.references, or in a Python file of your own config folder.
                It takes a list of the runs, each a `Trained`, and returns a number, or a pair
@@ -51,6 +52,7 @@ class Recipe:
     minutes: float
     runs: list[dict[str, Any]]
     seeds: list[int] = field(default_factory=lambda: [0])
+    average: bool = False
     sets: list[str] = field(default_factory=list)
     expected: float | None = None
     tolerance: float | None = None

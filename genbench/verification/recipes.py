@@ -25,6 +25,7 @@ KEYS: dict[str, tuple[Any, str]] = {
     "measure": (str, "test.nll"),
     "minutes": (Positive, "0.5"),
     "seeds": (list[Seed], "[0, 1, 2]"),
+    "average": (bool, "true"),
     "sets": (list[str], f"[{USUAL_SET}]"),
     "expected": (float, "106.7"),
     "tolerance": (NonNegative, "0.1"),

@@ -49,7 +49,7 @@ def stop(runs):
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch, undrawn):
+def own(tmp_path, monkeypatch):
     """Makes recipes of one's own: `own(NAME=TEXT)` writes them, with a head, and returns the words that find them."""
     folder = tmp_path / "mine"
     (folder / "recipe").mkdir(parents=True)
@@ -579,7 +579,7 @@ def test_bounds_rise_towards_the_exact_likelihood_with_the_draws(exact):
     assert exact_samples.gain_in_bound([exact, exact]) == 0
 
 
-def test_oracles_read_models_as_they_are(tmp_path, undrawn):
+def test_oracles_read_models_as_they_are(tmp_path):
     def runs(*commands):
         words = ("dataset.limit=200", "device=cpu")
         return [
