@@ -75,11 +75,20 @@ def hurried(monkeypatch):
     monkeypatch.setattr(launcher, "core_count", lambda: 1)
 
 
+DRAWING = {"drawn", "sketched", "unrendered", "coarse"}
+
+
 @pytest.fixture
-def undrawn(monkeypatch):
-    """Runs draw no pictures, which take longer than all else, for tests of other things."""
-    for some in ("watched", "finished"):
-        monkeypatch.setattr(FigureRenderer, some, lambda self, model, epoch: iter(()))
+def drawn():
+    """Runs inside this process draw their pictures, as any others do."""
+
+
+@pytest.fixture(autouse=True)
+def undrawn(request, monkeypatch):
+    """Runs inside this process draw no pictures, which take longer than all else, unless a test asks for some."""
+    if not DRAWING & {*request.fixturenames}:
+        for some in ("watched", "finished"):
+            monkeypatch.setattr(FigureRenderer, some, lambda self, model, epoch: iter(()))
 
 
 @pytest.fixture
@@ -110,5 +119,5 @@ def coarse(monkeypatch):
 
 @pytest.fixture(params=EVERY_CLASS)
 def model_name(request) -> str:
-    """A model of each class that configs/model/ names, of those that are the same class the plainest; some are slow."""
+    """A model of each class that configs/model/ names, of those that are the same class the plainest."""
     return request.param

@@ -55,7 +55,7 @@ def test_three_lines_train_a_model_that_encodes_decodes_and_samples():
         trained.encode(16 * x)
 
 
-def test_a_model_takes_its_own_samples(model_name, undrawn):
+def test_a_model_takes_its_own_samples(model_name):
     trained = run(small_config(model_name, "epochs=1"), Path("here"))
     x, labels = trained.sample(3), {"y": [0, 1, 2]} if trained.model.conditional else {}
     for ability in ("encode", "log_prob", "score"):

@@ -13,7 +13,7 @@ SMALL = {"epochs": 2, "device": "cpu", "quiet": True}
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch, undrawn):
+def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

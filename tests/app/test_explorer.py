@@ -33,7 +33,7 @@ def pixels(picture):
     return np.asarray(picture.convert("RGB"))
 
 
-def test_a_slider_moves_its_latent_and_starts_between_its_ends(explorer, undrawn):
+def test_a_slider_moves_its_latent_and_starts_between_its_ends(explorer):
     pca = explorer("pca", latent_dim=20)
     latents, start = pca.latents(), pca.start("mean", 0)
     assert len(latents) == MOST_SLIDERS and len(start) == 20
@@ -54,7 +54,7 @@ def test_a_slider_moves_its_latent_and_starts_between_its_ends(explorer, undrawn
         pca.start("point", 10_000)
 
 
-def test_a_model_without_an_encoder_has_the_codes_that_it_draws_from(explorer, undrawn):
+def test_a_model_without_an_encoder_has_the_codes_that_it_draws_from(explorer):
     gan = explorer("gan", latent_dim=3)
     assert gan.has_latent_space and gan.codes.shape[1] == 3
     assert gan.codes.std() == pytest.approx(1, abs=0.1)
@@ -62,12 +62,12 @@ def test_a_model_without_an_encoder_has_the_codes_that_it_draws_from(explorer, u
     assert not np.array_equal(pixels(gan.sampled(4, 0)), pixels(gan.sampled(4, 1)))
 
 
-def test_clusters_are_no_latent_space(explorer, undrawn):
+def test_clusters_are_no_latent_space(explorer):
     mixture = explorer("gmm", n_components=2, dataset="moons")
     assert not mixture.has_latent_space and mixture.sampled(1, 0).width > 100
 
 
-def test_a_decoded_row_of_a_table_is_drawn(tmp_path, undrawn):
+def test_a_decoded_row_of_a_table_is_drawn(tmp_path):
     points = np.random.default_rng(0).normal(size=(60, 5))
     trained = genbench.fit(points, model="pca", latent_dim=2, folder=tmp_path, evaluation="none")
     table = Explorer(trained)
@@ -77,7 +77,7 @@ def test_a_decoded_row_of_a_table_is_drawn(tmp_path, undrawn):
     assert table.sampled(1, 0).width > 100 and not table.can_reconstruct_drawings
 
 
-def test_a_class_is_chosen_of_a_conditional_model_only(explorer, undrawn):
+def test_a_class_is_chosen_of_a_conditional_model_only(explorer):
     cvae = explorer("cvae", latent_dim=2)
     assert cvae.classes == [str(digit) for digit in range(10)]
     assert explorer("pca", latent_dim=20).classes == []
@@ -86,7 +86,7 @@ def test_a_class_is_chosen_of_a_conditional_model_only(explorer, undrawn):
     assert cvae.start("point", 0) and cvae.sampled(4, 0, 3)
 
 
-def test_a_drawing_becomes_a_point_and_is_reconstructed(explorer, undrawn):
+def test_a_drawing_becomes_a_point_and_is_reconstructed(explorer):
     pca = explorer("pca", latent_dim=20)
     assert pca.canvas() == ("#000000", "#ffffff"), "the edges of digits are black"
     drawing = np.zeros((320, 320, 3), np.uint8)

@@ -35,6 +35,8 @@ from genbench.model import supports
 from genbench.sweeps.launch import execute
 from genbench.utils import signals
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 CATALOGUE = builtin_registry()
 ASKED = [*GENERATED]
 LINE = [

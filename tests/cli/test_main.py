@@ -39,7 +39,7 @@ def test_a_run_that_measures_nothing_imports_no_library_of_measures(tmp_path):
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "set()", done
 
 
-def test_what_hydra_offers_beside_settings_works(genbench, tmp_path, undrawn):
+def test_what_hydra_offers_beside_settings_works(genbench, tmp_path):
     put_own(tmp_path, experiment__mine="# @package _global_\n# Mine.\nseed: 3\n")
     for part in ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"):
         assert genbench("--info", part, "model=pca").returncode == 0
@@ -198,7 +198,7 @@ def test_a_missing_gpu_is_told_and_on_record(genbench, tmp_path):
     assert status["state"] == "failed" and "no CUDA device" in status["reason"]
 
 
-def test_a_run_made_on_a_gpu_goes_on_elsewhere(genbench, tmp_path, undrawn, carded, monkeypatch):
+def test_a_run_made_on_a_gpu_goes_on_elsewhere(genbench, tmp_path, carded, monkeypatch):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
     words = ["model=ae", "schedule=constant", *TINY[:2], "evaluation=none", "device=cuda"]

@@ -108,7 +108,7 @@ def test_one_folder_is_split_with_and_without_classes(tmp_path):
         loaded(tmp_path / "plain", classes=[0])
 
 
-def test_what_genbench_leaves_among_pictures_is_no_data(genbench, tmp_path, monkeypatch):
+def test_what_genbench_leaves_among_pictures_is_no_data(genbench, tmp_path, monkeypatch, sketched):
     """Also that of the very run that reads them: it starts in their folder."""
     for i in range(20):
         save(tmp_path / "photos" / "ab"[i % 2] / f"{i}.png", flat(10 * i, "L", (8, 8)))

@@ -40,9 +40,7 @@ def whole(entries):
         ),
     ],
 )
-def test_parameters_are_all_numbers_that_a_model_consists_of(
-    name, overrides, numbers, tmp_path, undrawn
-):
+def test_parameters_are_all_numbers_that_a_model_consists_of(name, overrides, numbers, tmp_path):
     assert (
         run(small_config(name, "epochs=1", *overrides), tmp_path).metrics["cost"]["parameters"]
         == numbers
@@ -52,7 +50,7 @@ def test_parameters_are_all_numbers_that_a_model_consists_of(
 @pytest.mark.skipif(
     not os.access("/proc/self/clear_refs", os.W_OK), reason="the system cannot forget a peak"
 )
-def test_the_peak_of_memory_is_the_runs_own(tmp_path, undrawn):
+def test_the_peak_of_memory_is_the_runs_own(tmp_path):
     large = np.ones(100_000_000)
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     del large
@@ -60,7 +58,7 @@ def test_the_peak_of_memory_is_the_runs_own(tmp_path, undrawn):
 
 
 def test_every_model_gets_a_finite_card_which_evaluating_its_run_repeats(
-    model_name, tmp_path, undrawn, carded
+    model_name, tmp_path, carded
 ):
     config = small_config(model_name) | {"evaluation": "full"}
     found = run(config, tmp_path).metrics
@@ -88,7 +86,7 @@ def test_every_model_gets_a_finite_card_which_evaluating_its_run_repeats(
     assert fewer is None or fewer in found["card"]
 
 
-def test_a_card_does_not_depend_on_how_many_points_are_looked_at_together(tmp_path, undrawn):
+def test_a_card_does_not_depend_on_how_many_points_are_looked_at_together(tmp_path):
     config = small_config("vae")
     done = run(config, tmp_path)
     once, again = (
@@ -208,7 +206,7 @@ def test_a_measure_is_one_function_in_one_place(monkeypatch, genbench):
     )
 
 
-def test_a_finished_run_is_evaluated_on_demand(genbench, tmp_path, undrawn, carded):
+def test_a_finished_run_is_evaluated_on_demand(genbench, tmp_path, carded):
     run(small_config("vae"), tmp_path / "run")
     assert "card" not in json.loads((tmp_path / "run" / "metrics.json").read_text())
     done = genbench("evaluate", "run", "evaluation=quick", "metrics=mse,log_prob", "k=7")

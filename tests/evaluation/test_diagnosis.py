@@ -285,14 +285,14 @@ def test_the_minimum_of_a_curve_before_its_end_is_known():
     assert abs(epoch - 100) < 20 and 5 < rise < 6
 
 
-def test_what_a_model_says_of_its_fit_is_kept_with_its_numbers(tmp_path, undrawn, genbench):
+def test_what_a_model_says_of_its_fit_is_kept_with_its_numbers(tmp_path, genbench):
     done = run(small_config("gmm", "n_components=2"), tmp_path / "run")
     (remark,) = json.loads((tmp_path / "run" / "metrics.json").read_text())["remarks"]
     assert [remark] == done.model.warnings() and "singular or nearly so" in remark
     assert remark in " ".join(genbench("show", "run").stdout.split())
 
 
-def test_cross_entropy_on_grey_values_is_told_after_what_matters_more(tmp_path, undrawn):
+def test_cross_entropy_on_grey_values_is_told_after_what_matters_more(tmp_path):
     done = run(small_config("vae", "likelihood=bernoulli", "beta=8"), tmp_path)
     found = {
         entry["kind"]: entry

@@ -202,7 +202,7 @@ def test_copies_are_noticed_also_with_noise_and_honest_samples_are_none():
     assert one["low"] < 0 < one["high"]
 
 
-def test_a_kernel_density_copies_its_points_however_wide(tmp_path, undrawn):
+def test_a_kernel_density_copies_its_points_however_wide(tmp_path):
     done = run(config_of("kde", "dataset.limit=600", "evaluation=none"), tmp_path)
     found = evaluated(done.model, done.data, done.metrics, "full")
     copied, ratio = (

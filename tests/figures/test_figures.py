@@ -33,6 +33,8 @@ from genbench.training.loop import fit_model
 from genbench.utils.rng import generator
 from genbench.visualizations import Distribution, MixtureComponents
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 CPU = torch.device("cpu")
 
 
@@ -271,7 +273,7 @@ def test_contours_hold_the_mass_they_say():
         ((0.0, 1e-43), 0.0),
     ],
 )
-def test_data_of_any_size_are_drawn(scale, offset):
+def test_data_of_any_size_are_drawn(scale, offset, coarse):
     numbers = torch.randn(100, 2, generator=generator(0)) / 5
     x = (numbers.double() * torch.tensor(scale) + offset).float()
     area = plane.Plane(x)

@@ -49,10 +49,10 @@ def own_class(model: str) -> str:
 # One model of each class: of those that are the same class the plainest.
 PLAINEST = [*{own_class(name): name for name in sorted(MODELS, key=len, reverse=True)}.values()]
 
-# Some of each family, which every test of all models takes; the others take longer still, with -m slow.
+# Some of each family, which the plain tests take; with -m models the others have their turn.
 FAMILIES = {"pca", "kmeans", "gmm", "kde", "vae", "gan", "edm"}
 EVERY_CLASS = [
-    name if name in FAMILIES else pytest.param(name, marks=pytest.mark.slow) for name in PLAINEST
+    name if name in FAMILIES else pytest.param(name, marks=pytest.mark.models) for name in PLAINEST
 ]
 
 

@@ -54,7 +54,7 @@ def points(monkeypatch):
 
 
 @pytest.mark.parametrize("edge", EDGES)
-def test_every_model_ends_finite_or_refuses(edge, model_name, tmp_path, points, undrawn):
+def test_every_model_ends_finite_or_refuses(edge, model_name, tmp_path, points):
     x = EDGES[edge]()
     points(x, trials=16)
     config = small_config(model_name, "epochs=3", "dataset.val_size=0", "dataset.limit=null")
@@ -79,7 +79,7 @@ def test_every_model_ends_finite_or_refuses(edge, model_name, tmp_path, points, 
     assert numbers and all(math.isfinite(v) for v in numbers), trained.metrics
 
 
-def test_the_defaults_of_every_model_work_on_three_points(model_name, tmp_path, points, undrawn):
+def test_the_defaults_of_every_model_work_on_three_points(model_name, tmp_path, points):
     points(images(3).repeat(1, 1, 2, 2), trials=16)
     length = "steps=2" if "steps" in config_of(model_name) else "epochs=2"
     trained = run(
@@ -93,7 +93,7 @@ def test_the_defaults_of_every_model_work_on_three_points(model_name, tmp_path, 
     assert all(math.isfinite(value) for value in trained.metrics["test"].values())
 
 
-def test_a_mixture_of_codes_has_no_more_components_than_there_are_points(tmp_path, points, undrawn):
+def test_a_mixture_of_codes_has_no_more_components_than_there_are_points(tmp_path, points):
     points(images(3).repeat(1, 1, 2, 2))
     config = config_of(
         "ae", "sampler=gmm", "steps=2", "dataset.val_size=0", "evaluation=none", "device=cpu"
@@ -113,7 +113,7 @@ def test_a_mixture_of_codes_has_no_more_components_than_there_are_points(tmp_pat
     ],
 )
 def test_more_clusters_than_distinct_points_end_finite_and_are_told(
-    model, own, says, tmp_path, points, undrawn, capsys
+    model, own, says, tmp_path, points, capsys
 ):
     settings = ["n_components=5", "dataset.val_size=0", "dataset.limit=null", *own]
     points(images(60))
@@ -128,9 +128,7 @@ def test_more_clusters_than_distinct_points_end_finite_and_are_told(
 
 
 @pytest.mark.parametrize("covariance", ["full", "diag", "spherical", "tied"])
-def test_a_singular_covariance_is_an_error_that_names_its_component(
-    covariance, tmp_path, points, undrawn
-):
+def test_a_singular_covariance_is_an_error_that_names_its_component(covariance, tmp_path, points):
     points(images(2)[torch.arange(60) % 2])
     settings = [
         "n_components=2",
@@ -153,7 +151,7 @@ def test_data_that_are_not_finite_are_refused_naming_the_first_point(bad, tmp_pa
     assert refused.value.code == 2
 
 
-def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatch, undrawn):
+def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatch):
     x = images(60)
     monkeypatch.setattr(
         loading,
@@ -170,7 +168,7 @@ def test_without_labels_what_needs_them_says_so(model_name, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("model_name", ["cvae", "supervised-ae", "swae", "vae"])
 def test_a_class_that_only_test_points_have_is_reported_and_measured(
-    model_name, tmp_path, monkeypatch, undrawn, carded, capsys
+    model_name, tmp_path, monkeypatch, carded, capsys
 ):
     x, y = images(60).repeat(1, 1, 2, 2), torch.tensor([0, 2]).repeat(30)
     source = RawDataset(

@@ -48,7 +48,7 @@ def image_folder(root, rng):
     ("dataset", "make"), [("fashion-mnist", fashion_mnist), ("image-folder", image_folder)]
 )
 def test_a_convolutional_vae_learns_images_of_any_size_and_draws_all_it_can_show(
-    genbench, tmp_path, dataset, make
+    genbench, tmp_path, dataset, make, drawn
 ):
     test = make(tmp_path / "data", np.random.default_rng(0))
     run = ["model=vae", "network=conv", "channels=8", "latent_dim=2"]
@@ -75,7 +75,7 @@ def test_a_convolutional_vae_learns_images_of_any_size_and_draws_all_it_can_show
 
 
 def test_a_run_on_a_folder_goes_on_from_anywhere_and_says_why_it_ended(
-    genbench, tmp_path, monkeypatch, undrawn
+    genbench, tmp_path, monkeypatch
 ):
     image_folder(tmp_path / "mine", np.random.default_rng(0))
     words = [

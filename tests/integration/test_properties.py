@@ -203,6 +203,7 @@ ARRAYS = arrays.arrays(
 
 
 @pytest.mark.parametrize("model", STATISTICS)
+@settings(max_examples=20)
 @given(points=ARRAYS, batch_size=st.integers(1, 13), k=st.integers(1, 4))
 def test_statistics_are_finite_or_refused_on_any_array(model, points, batch_size, k):
     x = torch.from_numpy(points)

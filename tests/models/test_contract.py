@@ -10,6 +10,7 @@ import pytest
 import torch
 from helpers.configs import (
     CONFIGS,
+    FAMILIES,
     MODELS,
     Nowhere,
     accepts,
@@ -250,23 +251,22 @@ SHARED_OPTIONS = {
     "ema": 0.9,
     "norm": "layer",
 }  # of every model that has the setting
-PAIRS = [
-    (name, option)
+TOGETHER = [
+    pytest.param(name, option, marks=[] if name in FAMILIES else pytest.mark.models)
     for name in MODELS
-    for option in [
-        None,
-        *OPTIONS.get(name, []),
-        *(f"{k}={v}" for k, v in SHARED_OPTIONS.items() if accepts(name, k, v)),
-    ]
+    for option in [None, *OPTIONS.get(name, []), *(f"{k}={v}" for k, v in SHARED_OPTIONS.items())]
 ]
 
 
-@pytest.mark.parametrize(("model_name", "option"), PAIRS)
+@pytest.mark.parametrize(("model_name", "option"), TOGETHER)
 def test_runs_that_train_together_equal_runs_alone(model_name, option):
+    if not issubclass(locate(own_class(model_name), "model.class"), GradientModel):
+        pytest.skip("fits without gradients")
+    name, _, value = (option or "").partition("=")
+    if name in SHARED_OPTIONS and not accepts(model_name, name, value):
+        pytest.skip(f"does not take {option}")
     config = small_config(model_name, *(option or "").split())
     data = load_data(config["dataset"], CPU)
-    if not isinstance(build(config, data), GradientModel):
-        pytest.skip("fits without gradients")
     weights = type(build(config, data)).loss_weights
     varied = [
         copy.deepcopy(config)
@@ -310,7 +310,7 @@ def assert_alike(found, expected):
         assert found == expected
 
 
-def test_a_finished_run_is_left_alone_and_can_be_made_longer(model_name, tmp_path, undrawn):
+def test_a_finished_run_is_left_alone_and_can_be_made_longer(model_name, tmp_path):
     def files():
         return {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
 

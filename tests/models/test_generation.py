@@ -127,7 +127,7 @@ def test_kde_keeps_points_as_they_came_and_draws_around_them():
 
 @pytest.mark.parametrize("sampler", ["prior", "gaussian", "gmm", "kde"])
 @pytest.mark.parametrize("name", ["pca", "ae", "vae"])
-def test_a_sampler_is_fitted_saved_and_taken_up_again(name, sampler, tmp_path, undrawn):
+def test_a_sampler_is_fitted_saved_and_taken_up_again(name, sampler, tmp_path):
     config = small_config(name, f"sampler={sampler}")
     first = run(config, tmp_path)
     again = load_run(config, tmp_path, "cpu")
@@ -199,7 +199,7 @@ def test_a_few_labels_lead_classes_to_their_parts():
     assert "accuracy" not in means(model, data.train, 500, 0, learnt=True)
 
 
-def test_a_conditional_model_draws_the_wanted_class_and_refuses_to_guess(tmp_path, undrawn):
+def test_a_conditional_model_draws_the_wanted_class_and_refuses_to_guess(tmp_path):
     x = torch.randn(600, 2, generator=generator(0)) * 0.1
     y = torch.arange(600) % 3
     x = x + torch.tensor([[-2.0, 0.0], [2.0, 0.0], [0.0, 3.0]])[y]
@@ -457,7 +457,7 @@ def test_walking_back_learns_from_the_chain_that_draws_samples():
     assert torch.equal(model.sample(5, generator(7)), drawn)
 
 
-def test_what_judges_estimate_is_measured_on_data_they_have_not_learnt_from(tmp_path, undrawn):
+def test_what_judges_estimate_is_measured_on_data_they_have_not_learnt_from(tmp_path):
     for name, term in (("gan", "jsd_bound"), ("wgan", "wasserstein")):
         found = run(small_config(name), tmp_path / name).metrics
         assert term in found["test"] and term in found["validation"] and term not in found["train"]

@@ -179,7 +179,7 @@ def test_samples_of_a_table_are_compared_alike_in_any_units(table):
         assert other[name]["value"] == pytest.approx(entry["value"], rel=0.05, abs=0.03), name
 
 
-def test_a_standardized_run_is_resumed_and_loaded_as_any_other(tmp_path, monkeypatch, undrawn):
+def test_a_standardized_run_is_resumed_and_loaded_as_any_other(tmp_path, monkeypatch):
     wine = sklearn.datasets.load_wine()
     source = RawDataset(
         torch.tensor(wine.data).float(), torch.tensor(wine.target), None, None, unit=False

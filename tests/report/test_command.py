@@ -121,7 +121,7 @@ def test_several_folders_make_one_report_where_it_is_wanted(left, genbench, tmp_
     )
 
 
-def test_a_sweep_ends_with_its_report_and_a_finished_one_is_left_alone(genbench, undrawn, tmp_path):
+def test_a_sweep_ends_with_its_report_and_a_finished_one_is_left_alone(genbench, tmp_path):
     command = [
         "-m",
         "model=pca",

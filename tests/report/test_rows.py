@@ -93,7 +93,7 @@ def test_only_what_can_change_a_result_tells_runs_apart(left):
     )
 
 
-def test_a_sweep_over_folders_has_a_row_for_each(genbench, undrawn, tmp_path):
+def test_a_sweep_over_folders_has_a_row_for_each(genbench, tmp_path):
     rng = np.random.default_rng(0)
     for root in ("cats", "dogs"):
         for i in range(12):

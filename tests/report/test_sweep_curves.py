@@ -239,7 +239,7 @@ def test_numbers_below_the_axis_do_not_run_into_one_another():
 
 
 def test_a_sweep_ends_with_its_curve_and_one_that_is_repeated_takes_in_all_its_runs(
-    genbench, undrawn, tmp_path
+    genbench, tmp_path
 ):
     def swept(values):
         return genbench(

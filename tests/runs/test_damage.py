@@ -63,7 +63,7 @@ ENTRY |= {"n": {"test": 9}, "on": "test", "features": None, "of": ""}
 
 
 @pytest.fixture
-def copy(originals, tmp_path, undrawn):
+def copy(originals, tmp_path):
     """A copy of a finished run in the working directory."""
 
     def copied(name="one"):
@@ -539,7 +539,7 @@ def test_a_deep_value_is_looked_at_once():
     assert fault(value, form).endswith("[0] is 3.0") and len(seen) == 1
 
 
-def test_other_checkpoints_do_not_push_out_the_runs_own(originals, tmp_path, undrawn):
+def test_other_checkpoints_do_not_push_out_the_runs_own(originals, tmp_path):
     config, _ = originals["one"]
     tmp_path = tmp_path / "run"
     tmp_path.mkdir()

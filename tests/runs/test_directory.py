@@ -57,7 +57,7 @@ print(is_locked(Path({str(folder)!r})))
     return subprocess.run([sys.executable, "-c", code], capture_output=True).stdout == b"True\n"
 
 
-def test_only_the_settings_of_a_run_go_on_in_its_directory(genbench, tmp_path, undrawn):
+def test_only_the_settings_of_a_run_go_on_in_its_directory(genbench, tmp_path):
     folder = tmp_path / "run"
     run = ["model=ae", "schedule=constant", *TINY, f"hydra.run.dir={folder}"]
     assert genbench(*run).returncode == 0
@@ -231,7 +231,7 @@ def test_jobs_that_do_not_know_of_each_other_have_names_of_their_own():
     [("ae", "ema", 0.0, 0.5), ("gan", "ema", 0.0, 0.5), ("kmeans", "bound", False, True)],
 )
 def test_a_run_of_a_version_without_a_setting_of_its_model_goes_on(
-    model, setting, value, another, tmp_path, undrawn
+    model, setting, value, another, tmp_path
 ):
     """The setting has the value that says what was done then."""
     config = small_config(model, f"{setting}={value}")
@@ -251,7 +251,7 @@ def test_a_run_of_a_version_without_a_setting_of_its_model_goes_on(
     load_run(found, tmp_path, "cpu")
 
 
-def test_a_run_of_a_version_without_a_setting_of_its_data_goes_on(tmp_path, undrawn):
+def test_a_run_of_a_version_without_a_setting_of_its_data_goes_on(tmp_path):
     """Such as `dataset.header`, which was as `auto` says."""
     file = tmp_path / "t.csv"
     file.write_text("a,b\n" + "".join(f"{i},{i % 7}\n" for i in range(30)))

@@ -16,9 +16,7 @@ from genbench.utils.files import appending
 from genbench.utils.lock import Lock
 
 
-def test_a_checkpoint_that_finds_no_room_ends_the_run_and_the_last_good_one_is_kept(
-    tmp_path, undrawn
-):
+def test_a_checkpoint_that_finds_no_room_ends_the_run_and_the_last_good_one_is_kept(tmp_path):
     config = small_config("ae", "schedule=constant", "epochs=3")
     run(config, tmp_path / "whole")
     room = newest(tmp_path / "whole").stat().st_size
@@ -63,7 +61,7 @@ def full(path, content):
     )
 
 
-def test_metrics_that_find_no_room_end_the_run(tmp_path, monkeypatch, undrawn):
+def test_metrics_that_find_no_room_end_the_run(tmp_path, monkeypatch):
     appended = files.append
     monkeypatch.setattr(
         appending,
@@ -80,9 +78,7 @@ def test_metrics_that_find_no_room_end_the_run(tmp_path, monkeypatch, undrawn):
     assert told.value.code == 1
 
 
-def test_curves_that_find_no_room_cost_one_warning_and_come_back(
-    tmp_path, monkeypatch, capsys, undrawn
-):
+def test_curves_that_find_no_room_cost_one_warning_and_come_back(tmp_path, monkeypatch, capsys):
     config, calls = small_config("ae", "schedule=constant"), []
     run(config, tmp_path / "whole")
 
@@ -130,7 +126,7 @@ def test_a_file_system_that_takes_nothing_is_told_with_the_way_out(tmp_path, mon
             files.write(tmp_path / "file", b"content")
 
 
-def test_a_log_that_finds_no_room_does_not_stop_the_run(tmp_path, capfd, undrawn, monkeypatch):
+def test_a_log_that_finds_no_room_does_not_stop_the_run(tmp_path, capfd, monkeypatch):
     append = files.append
     monkeypatch.setattr(
         appending,

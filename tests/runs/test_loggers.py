@@ -43,9 +43,7 @@ def curve(folder):
     return [(point["epoch"], tags(point)) for point in lines]
 
 
-def test_a_logger_gets_every_point_once_through_resumes_and_lost_checkpoints(
-    server, tmp_path, undrawn
-):
+def test_a_logger_gets_every_point_once_through_resumes_and_lost_checkpoints(server, tmp_path):
     config = LONG | {"logger": ["mlflow"]}
     run(config | {"epochs": 2}, tmp_path)
     newest(tmp_path).unlink()  # as after a crash between a point and its checkpoint
@@ -61,7 +59,7 @@ def test_a_logger_gets_every_point_once_through_resumes_and_lost_checkpoints(
     assert not [*tmp_path.glob("events.out.*")]
 
 
-def test_another_logger_may_be_chosen_when_a_run_goes_on(server, tmp_path, undrawn):
+def test_another_logger_may_be_chosen_when_a_run_goes_on(server, tmp_path):
     run(LONG | {"epochs": 2}, tmp_path)
     assert not (tmp_path / "loggers.json").exists()
     run(LONG | {"logger": ["tensorboard", "mlflow"]}, tmp_path)
@@ -70,7 +68,7 @@ def test_another_logger_may_be_chosen_when_a_run_goes_on(server, tmp_path, undra
     assert Record(tmp_path, LONG | {"logger": "none"}).done
 
 
-def test_a_logger_that_fails_costs_one_warning(server, tmp_path, capsys, undrawn):
+def test_a_logger_that_fails_costs_one_warning(server, tmp_path, capsys):
     server.broken.add("point")
     run(LONG | {"epochs": 2, "logger": ["mlflow", "tensorboard"]}, tmp_path)
     out = capsys.readouterr().out
@@ -156,15 +154,13 @@ def test_a_run_has_its_state_before_loggers_close_which_may_be_interrupted(serve
     assert recorder.record.status["state"] == "failed" and not recorder.lock.held
 
 
-def test_a_logger_that_is_not_installed_is_named_with_its_extra(
-    tmp_path, monkeypatch, capsys, undrawn
-):
+def test_a_logger_that_is_not_installed_is_named_with_its_extra(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(LOGGER_CLASSES, "trackio", "genbench_has_no_such_module.Trackio")
     run(small_config("pca", "logger=trackio"), tmp_path)
     assert "pip install 'genbench[trackio]'" in capsys.readouterr().out
 
 
-def test_how_a_run_is_watched_is_no_part_of_its_identity(tmp_path, undrawn):
+def test_how_a_run_is_watched_is_no_part_of_its_identity(tmp_path):
     config = small_config("pca", "logger=none")
     without = {name: value for name, value in config.items() if name != "logger"}
     assert digest(config) == digest(config | {"logger": "wandb"}) == digest(without)
@@ -216,7 +212,7 @@ def epochs_in_trackio(curve="epoch"):
 
 @pytest.mark.extras
 @pytest.mark.filterwarnings("ignore")  # of these libraries
-def test_mlflow_has_every_point_once(stores, tmp_path, undrawn):
+def test_mlflow_has_every_point_once(stores, tmp_path):
     pytest.importorskip("mlflow")
     config, folder = LONG | {"logger": "mlflow"}, tmp_path / "run"
     run(config | {"epochs": 2}, folder)
@@ -231,7 +227,7 @@ def test_mlflow_has_every_point_once(stores, tmp_path, undrawn):
 
 @pytest.mark.extras
 @pytest.mark.filterwarnings("ignore")
-def test_trackio_has_every_point_once(stores, tmp_path, monkeypatch, undrawn):
+def test_trackio_has_every_point_once(stores, tmp_path, monkeypatch):
     pytest.importorskip("trackio")
     from trackio import sqlite_storage
 
@@ -247,7 +243,7 @@ def test_trackio_has_every_point_once(stores, tmp_path, monkeypatch, undrawn):
 
 @pytest.mark.extras
 @pytest.mark.filterwarnings("ignore")
-def test_trackio_knows_a_run_whose_folder_was_moved(stores, tmp_path, monkeypatch, undrawn):
+def test_trackio_knows_a_run_whose_folder_was_moved(stores, tmp_path, monkeypatch):
     pytest.importorskip("trackio")
     from trackio import sqlite_storage
 
@@ -261,7 +257,7 @@ def test_trackio_knows_a_run_whose_folder_was_moved(stores, tmp_path, monkeypatc
 
 @pytest.mark.extras
 @pytest.mark.filterwarnings("ignore")
-def test_wandb_works_without_a_network(stores, tmp_path, undrawn, capfd):
+def test_wandb_works_without_a_network(stores, tmp_path, capfd):
     pytest.importorskip("wandb")
     config, folder = LONG | {"logger": "wandb"}, tmp_path / "run"
     run(config | {"epochs": 2}, folder)

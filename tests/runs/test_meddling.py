@@ -122,7 +122,7 @@ MEDDLED = {  # what somebody does to a file of a run at work, and what must not 
 
 @pytest.mark.parametrize("how", MEDDLED)
 def test_files_that_somebody_removes_or_replaces_during_a_run_are_told_of_and_written_anew(
-    how, tmp_path, capsys, undrawn
+    how, tmp_path, capsys
 ):
     config, folder = small_config("ae", "epochs=4"), tmp_path / "run"
     run(config, tmp_path / "whole")
@@ -150,7 +150,7 @@ def test_files_that_somebody_removes_or_replaces_during_a_run_are_told_of_and_wr
     assert run(config, folder) is None, "it is done, and on record with its settings"
 
 
-def test_a_run_whose_folder_is_removed_goes_on_in_a_new_one(tmp_path, capsys, undrawn):
+def test_a_run_whose_folder_is_removed_goes_on_in_a_new_one(tmp_path, capsys):
     config, folder = small_config("ae", "epochs=4"), tmp_path / "run"
     run(config, tmp_path / "whole")
     assert meddled(folder, config, lambda: shutil.rmtree(folder)) is not None
@@ -165,7 +165,7 @@ def test_a_run_whose_folder_is_removed_goes_on_in_a_new_one(tmp_path, capsys, un
     assert "epoch 3" in (folder / "run.log").read_text()
 
 
-def test_a_run_whose_folder_has_become_another_stops_and_touches_nothing(tmp_path, undrawn):
+def test_a_run_whose_folder_has_become_another_stops_and_touches_nothing(tmp_path):
     config, folder = small_config("ae", "epochs=4"), tmp_path / "run"
     run(config, tmp_path / "other")
     before = {p.name: p.read_bytes() for p in (tmp_path / "other").iterdir() if p.is_file()}
@@ -203,7 +203,7 @@ def test_what_strangers_wrote_into_a_runs_settings_is_never_advised(finished, tm
     assert "use " not in told.value.fix and str(told.value).isprintable()
 
 
-def test_points_that_cannot_be_read_are_kept_under_another_name(tmp_path, undrawn):
+def test_points_that_cannot_be_read_are_kept_under_another_name(tmp_path):
     config = small_config("pca")
     run(config, tmp_path)
     for name in ("status.json", "metrics.json"):
@@ -281,7 +281,7 @@ def test_of_two_processes_in_one_folder_one_runs_and_the_other_names_it(genbench
     )
 
 
-def test_runs_started_at_once_have_folders_of_their_own(tmp_path, monkeypatch, undrawn):
+def test_runs_started_at_once_have_folders_of_their_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     children = [forked(lambda: main(["model=pca", *TINY])) for _ in range(5)]
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 5
@@ -301,7 +301,7 @@ def test_runs_started_at_once_have_folders_of_their_own(tmp_path, monkeypatch, u
     ],
 )
 def test_a_batch_that_does_not_fit_the_memory_is_told_with_the_way_out(
-    setting, says, tmp_path, monkeypatch, undrawn
+    setting, says, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(Autoencoder, "step", lambda self, batch: torch.empty(10**16))
     with pytest.raises(UserError, match=says) as told:
@@ -322,7 +322,7 @@ def test_a_batch_that_does_not_fit_the_memory_is_told_with_the_way_out(
     ],
 )
 def test_what_cannot_fit_the_memory_is_refused_before_it_is_made(
-    model, setting, memory, tmp_path, monkeypatch, undrawn
+    model, setting, memory, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("genbench.utils.memory.MEMORY", memory)
     name = setting.partition("=")[0]
@@ -330,7 +330,7 @@ def test_what_cannot_fit_the_memory_is_refused_before_it_is_made(
         run(small_config(model, *setting.split()), tmp_path)
 
 
-def test_data_that_do_not_fit_the_memory_are_named_not_the_batch(tmp_path, monkeypatch, undrawn):
+def test_data_that_do_not_fit_the_memory_are_named_not_the_batch(tmp_path, monkeypatch):
     monkeypatch.setattr("genbench.experiment.load_data", lambda *_: torch.empty(10**16))
     with pytest.raises(UserError, match=r"dataset: .* for the data \(got digits\)"):
         run(small_config("ae"), tmp_path / "usual")

@@ -6,6 +6,8 @@ from helpers.configs import sketch, small_config
 from genbench.experiment import run
 from genbench.figures.renderer import FigureRenderer
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 @pytest.mark.parametrize(
     ("words", "expected"),

@@ -383,7 +383,7 @@ def test_counts_and_times_read_as_english():
     ]
 
 
-def test_all_numbers_of_a_finished_run_are_shown_without_measuring(genbench, tmp_path, undrawn):
+def test_all_numbers_of_a_finished_run_are_shown_without_measuring(genbench, tmp_path):
     assert genbench("model=pca", *TINY, "hydra.run.dir=outputs/run").returncode == 0
     file = tmp_path / "outputs" / "run" / "metrics.json"
     file.write_text(
@@ -427,9 +427,7 @@ def test_all_numbers_of_a_finished_run_are_shown_without_measuring(genbench, tmp
         assert refused.returncode == 2 and says in refused.stderr, refused.stderr
 
 
-def test_a_sweep_prints_a_line_for_a_job_as_it_starts_and_ends_and_one_table(
-    genbench, undrawn, tmp_path
-):
+def test_a_sweep_prints_a_line_for_a_job_as_it_starts_and_ends_and_one_table(genbench, tmp_path):
     done = genbench("-m", "model=pca", "latent_dim=2,100,3", *TINY, "hydra.sweep.dir=sweep")
     lines = [line for line in done.stdout.splitlines() if line.strip()]
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
@@ -455,7 +453,7 @@ def test_a_sweep_prints_a_line_for_a_job_as_it_starts_and_ends_and_one_table(
     )
 
 
-def test_jobs_that_fail_for_one_reason_are_told_of_once(genbench, undrawn):
+def test_jobs_that_fail_for_one_reason_are_told_of_once(genbench):
     failing = ["model=kmeans", "n_components=99", "n_init=1,2,3", *TINY]
     done = genbench("-m", *failing, "hydra.sweep.dir=sweep")
     reason = "n_components: must be at most 60 with 60 training points of 64 values (got 99); fix: n_components=60"

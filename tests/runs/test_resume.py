@@ -27,7 +27,7 @@ def unasked(monkeypatch):
     monkeypatch.setattr(signals, "_asked", None)
 
 
-def test_a_run_stopped_at_any_step_ends_byte_identical(model_name, tmp_path, undrawn):
+def test_a_run_stopped_at_any_step_ends_byte_identical(model_name, tmp_path):
     config = config_with_all_state(model_name)
     run(config, tmp_path / "whole")
     whole = outcome(tmp_path / "whole")
@@ -145,7 +145,7 @@ def interrupted(tmp_path_factory):
 
 @pytest.mark.parametrize("how", ["truncated", "zeros", 0, 12345, -1])
 def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(
-    how, interrupted, tmp_path, undrawn, capsys
+    how, interrupted, tmp_path, capsys
 ):
     config, files, whole = interrupted
     for name, content in files.items():
@@ -160,7 +160,7 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_used(
 
 
 def test_a_finished_run_whose_weights_are_damaged_is_not_done_and_not_taken_for_another_epochs(
-    tmp_path, undrawn
+    tmp_path,
 ):
     config = small_config("ae", "epochs=3")
     run(config, tmp_path)
@@ -205,7 +205,7 @@ class Bomb:
 
 
 def test_a_pickle_that_would_run_code_does_not_even_with_the_right_digest(
-    interrupted, tmp_path, capsys, undrawn
+    interrupted, tmp_path, capsys
 ):
     config, files, _ = interrupted
     for name, content in files.items():
@@ -220,7 +220,7 @@ def test_a_pickle_that_would_run_code_does_not_even_with_the_right_digest(
     )
 
 
-def test_another_runs_checkpoint_is_refused(interrupted, tmp_path, undrawn):
+def test_another_runs_checkpoint_is_refused(interrupted, tmp_path):
     config, files, _ = interrupted
     other = tmp_path / "other"
     run(config | {"beta": 7.5, "epochs": 1}, other)
@@ -247,7 +247,7 @@ def test_a_checkpoint_of_another_version_is_refused(name, interrupted, tmp_path)
     assert refused.value.code == 2
 
 
-def test_other_data_are_refused(interrupted, tmp_path, monkeypatch, undrawn):
+def test_other_data_are_refused(interrupted, tmp_path, monkeypatch):
     config, files, _ = interrupted
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -288,7 +288,7 @@ def test_the_digest_of_data_tells_any_change_of_them(monkeypatch):
     assert found[0] == found[1] and len(set(found)) == 3
 
 
-def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_once(tmp_path, undrawn):
+def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_once(tmp_path):
     every = ["schedule=constant", "validate_every=3", "draw_every=3"]
     run(small_config("ae", "epochs=4", *every), tmp_path / "parts")
     run(small_config("ae", "epochs=7", *every), tmp_path / "parts")
@@ -307,9 +307,7 @@ def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_once(tmp_path, undra
 
 
 @pytest.mark.parametrize("model", ["ae", "wgan"])
-def test_a_run_of_so_many_steps_is_one_of_as_many_epochs_and_may_end_within_one(
-    model, tmp_path, undrawn
-):
+def test_a_run_of_so_many_steps_is_one_of_as_many_epochs_and_may_end_within_one(model, tmp_path):
     def ran(name, *overrides):
         run(config_with_all_state(model, "schedule=constant", *overrides), tmp_path / name)
         return outcome(tmp_path / name)
@@ -331,7 +329,7 @@ def test_a_run_of_so_many_steps_is_one_of_as_many_epochs_and_may_end_within_one(
         )
 
 
-def test_a_run_can_be_made_longer_in_steps_unless_it_ended_within_an_epoch(tmp_path, undrawn):
+def test_a_run_can_be_made_longer_in_steps_unless_it_ended_within_an_epoch(tmp_path):
     def ran(name, *overrides):
         run(small_config("ae", "schedule=constant", *overrides), tmp_path / name)
 
@@ -354,7 +352,7 @@ def test_a_run_can_be_made_longer_in_steps_unless_it_ended_within_an_epoch(tmp_p
         ran("auto", "epochs=499", *quick)
 
 
-def test_a_checkpoint_from_a_gpu_goes_on_without_one(interrupted, tmp_path, monkeypatch, undrawn):
+def test_a_checkpoint_from_a_gpu_goes_on_without_one(interrupted, tmp_path, monkeypatch):
     config, files, whole = interrupted
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -371,9 +369,7 @@ def test_a_checkpoint_from_a_gpu_goes_on_without_one(interrupted, tmp_path, monk
     assert not differences(whole, outcome(tmp_path))
 
 
-def test_a_resumed_run_says_if_its_bits_may_differ(
-    interrupted, tmp_path, capsys, monkeypatch, undrawn
-):
+def test_a_resumed_run_says_if_its_bits_may_differ(interrupted, tmp_path, capsys, monkeypatch):
     config, files, _ = interrupted
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -382,7 +378,7 @@ def test_a_resumed_run_says_if_its_bits_may_differ(
     assert "63 now" in capsys.readouterr().out
 
 
-def test_no_checkpoint_holds_a_weight_that_is_not_finite(tmp_path, undrawn, monkeypatch):
+def test_no_checkpoint_holds_a_weight_that_is_not_finite(tmp_path, monkeypatch):
     steps, learn = [], Autoencoder.step
 
     def spoilt(self, batch):
@@ -403,9 +399,7 @@ def test_no_checkpoint_holds_a_weight_that_is_not_finite(tmp_path, undrawn, monk
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_run_stopped_beside_a_weight_that_is_not_finite_does_not_save_it(
-    tmp_path, undrawn, monkeypatch
-):
+def test_a_run_stopped_beside_a_weight_that_is_not_finite_does_not_save_it(tmp_path, monkeypatch):
     steps, learn = [], Autoencoder.step
 
     def spoilt(self, batch):
@@ -421,9 +415,7 @@ def test_a_run_stopped_beside_a_weight_that_is_not_finite_does_not_save_it(
     assert not list(tmp_path.glob("checkpoint-*.pt"))
 
 
-def test_a_run_of_many_short_epochs_does_not_spend_its_time_on_checkpoints(
-    tmp_path, undrawn, monkeypatch
-):
+def test_a_run_of_many_short_epochs_does_not_spend_its_time_on_checkpoints(tmp_path, monkeypatch):
     config = small_config("ae", "epochs=6")
     run(config, tmp_path / "all")
     saved, written = [], checkpointing.write_checkpoint

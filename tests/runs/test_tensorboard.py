@@ -14,6 +14,8 @@ from PIL import Image
 from genbench.experiment import run
 from genbench.runs.projector import write_projection
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 RUNS = {"pca": [], "vae": ["beta=4", "latent_dim=2", "schedule=constant"], "kmeans": [], "wgan": []}
 
 

@@ -22,7 +22,7 @@ def moody(genbench, tmp_path, monkeypatch, uncurved):
 
 
 @pytest.fixture
-def uncurved(undrawn, monkeypatch):
-    """Sweeps draw no pictures at all."""
+def uncurved(monkeypatch):
+    """Sweeps draw no charts and write no report."""
     monkeypatch.setattr(sweep_curves, "draw_curves", lambda folder, registry: None)
     monkeypatch.setattr(command, "write_report", lambda *args: None)

@@ -58,7 +58,7 @@ def test_bundles_give_all_workers_something_to_do(together, workers, on_gpu, siz
     assert [*map(len, hundred)] == [50, 50]
 
 
-def test_a_sweep_that_trains_together_leaves_the_same_runs(genbench, undrawn):
+def test_a_sweep_that_trains_together_leaves_the_same_runs(genbench):
     for folder, option in (("alone", "false"), ("joint", "true")):
         done = genbench(
             *PLANE, "seed=0,1", "beta=1,0", f"together={option}", f"hydra.sweep.dir={folder}"
@@ -79,7 +79,7 @@ def test_a_sweep_that_trains_together_leaves_the_same_runs(genbench, undrawn):
     assert counts == ["2"] * 4  # beta=0 leaves a term out
 
 
-def test_a_sweep_is_resumed_as_it_was_trained(genbench, undrawn, monkeypatch):
+def test_a_sweep_is_resumed_as_it_was_trained(genbench, monkeypatch):
     chosen = []
 
     def run(self, overrides, first):

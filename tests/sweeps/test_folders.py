@@ -85,7 +85,7 @@ def test_hydra_writes_through_nothing_that_leads_elsewhere(kind, genbench, tmp_p
 
 
 def test_hydra_changes_a_file_with_a_second_name_elsewhere_under_its_own_name_only(
-    genbench, undrawn, tmp_path
+    genbench, tmp_path
 ):
     Path("sweep").mkdir()
     Path("theirs").write_text("somebody else's")
@@ -139,7 +139,7 @@ def test_hydra_keeps_no_files_of_its_own_in_folders_of_runs_and_each_folder_has_
         ("projector_config.pbtxt", "mine"),
     ],
 )
-def test_files_that_no_run_has_written_are_left_alone(name, content, genbench, undrawn, tmp_path):
+def test_files_that_no_run_has_written_are_left_alone(name, content, genbench, tmp_path):
     for folder in ("project", "sweep/pca"):
         Path(folder).mkdir(parents=True)
         Path(folder, name).write_text(content)
@@ -181,7 +181,7 @@ def test_a_run_and_a_sweep_never_share_a_folder(genbench, uncurved):
     assert (files(), files("run")) == before
 
 
-def test_files_whose_names_only_resemble_those_of_a_run_are_kept(genbench, undrawn):
+def test_files_whose_names_only_resemble_those_of_a_run_are_kept(genbench):
     names = ["finished-thesis.pt", ".notes.2024.tmp", "notes.txt"]
     Path("run").mkdir()
     for name in names:
@@ -191,7 +191,7 @@ def test_files_whose_names_only_resemble_those_of_a_run_are_kept(genbench, undra
         assert all(Path("run", name).read_text() == "mine" for name in names)
 
 
-def test_a_job_never_runs_behind_a_link_whatever_its_name(genbench, undrawn):
+def test_a_job_never_runs_behind_a_link_whatever_its_name(genbench):
     for folder in ("sweep", "victim"):
         Path(folder).mkdir()
     Path("victim", "codes.png").write_text("mine")
@@ -213,7 +213,7 @@ def test_a_job_never_runs_behind_a_link_whatever_its_name(genbench, undrawn):
         ["metrics.json", "config.yaml"],
     ],
 )
-def test_a_run_is_known_as_one_by_any_trace_of_it(lost, genbench, undrawn):
+def test_a_run_is_known_as_one_by_any_trace_of_it(lost, genbench):
     assert genbench("model=pca", *TINY, "hydra.run.dir=run").returncode == 0
     for name in lost:
         Path("run", name).write_text("no longer readable: [")

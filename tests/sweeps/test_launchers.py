@@ -21,7 +21,7 @@ from genbench.sweeps.launcher import Launch
 from genbench.utils import signals
 
 
-def test_the_sweep_is_ours_where_the_launcher_is_named(genbench, undrawn):
+def test_the_sweep_is_ours_where_the_launcher_is_named(genbench):
     done = genbench(*PCA, "latent_dim=2,100,3", "hydra/launcher=basic")
     assert (
         done.returncode == 1 and done.stderr.count("\n") == 1 and "2 of 3 jobs done" in done.stdout
@@ -120,7 +120,7 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was_under_any_launcher(launche
 
 
 @pytest.mark.parametrize("launcher", ["genbench", SLOW_JOBLIB])
-def test_launchers_leave_the_same_runs_summary_and_report(launcher, genbench, undrawn, monkeypatch):
+def test_launchers_leave_the_same_runs_summary_and_report(launcher, genbench, monkeypatch):
     """Also when jobs run at the same time, as each uses as many threads as it would alone."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # for joblib
     for folder, chosen in (("alone", ["jobs=1"]), ("at_once", TWO[launcher])):

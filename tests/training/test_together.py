@@ -74,7 +74,7 @@ def stopped_at(count):
     signals.forget()
 
 
-def test_a_run_that_fails_harms_no_other(tmp_path, undrawn, joined):
+def test_a_run_that_fails_harms_no_other(tmp_path, joined):
     some = configs()
     some[1] = small_config("vae", "seed=1", "lr=1e30")  # its loss is not finite after a step
     with warnings.catch_warnings():
@@ -95,7 +95,7 @@ def test_a_run_that_fails_harms_no_other(tmp_path, undrawn, joined):
 
 
 @pytest.mark.parametrize("count", [4, 9, 17])
-def test_runs_that_were_stopped_together_go_on_to_the_same_bits(count, tmp_path, undrawn):
+def test_runs_that_were_stopped_together_go_on_to_the_same_bits(count, tmp_path):
     some = configs("patience=3", "annealing=linear", "annealing_epochs=2")
     assert errors(together(works(some, tmp_path / "whole"))) == [None] * 3
     with stopped_at(count):
@@ -107,7 +107,7 @@ def test_runs_that_were_stopped_together_go_on_to_the_same_bits(count, tmp_path,
         assert differences(one, other) == []
 
 
-def test_runs_that_stand_at_different_places_come_to_the_same_one(tmp_path, undrawn, joined):
+def test_runs_that_stand_at_different_places_come_to_the_same_one(tmp_path, joined):
     some = configs("epochs=6")
     with stopped_at(7), pytest.raises(signals.Interrupted):
         run(some[0], tmp_path / "0")  # which is then two epochs ahead of the others
@@ -127,7 +127,7 @@ def test_a_request_to_stop_ends_the_works_that_have_begun_and_begins_no_other(tm
     assert len(members) == 1 and isinstance(members[0].error, signals.Interrupted)
 
 
-def test_a_checkpoint_has_the_tensors_of_its_own_run_only(tmp_path, undrawn):
+def test_a_checkpoint_has_the_tensors_of_its_own_run_only(tmp_path):
     some = configs("epochs=2")
     together(works(some, tmp_path))
     run(some[0], tmp_path / "alone")
@@ -135,7 +135,7 @@ def test_a_checkpoint_has_the_tensors_of_its_own_run_only(tmp_path, undrawn):
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
 
 
-def test_runs_share_data_and_time_and_say_how_many_they_were(tmp_path, undrawn, monkeypatch):
+def test_runs_share_data_and_time_and_say_how_many_they_were(tmp_path, monkeypatch):
     loads = []
     monkeypatch.setattr(
         "genbench.data.loading.load_data", lambda *which: loads.append(which) or load_data(*which)
@@ -168,9 +168,7 @@ def test_weights_and_rates_may_differ_but_not_which_terms_there_are(model):
     assert structure_of(build(config | {"weight_decay": 0.5}, data)) != base
 
 
-def test_a_loss_that_cannot_be_batched_is_trained_one_by_one(
-    tmp_path, undrawn, monkeypatch, joined
-):
+def test_a_loss_that_cannot_be_batched_is_trained_one_by_one(tmp_path, monkeypatch, joined):
     """Such as one of a user's own that looks at values."""
     reconstruction = Autoencoder.loss
 
@@ -191,9 +189,7 @@ def test_a_loss_that_cannot_be_batched_is_trained_one_by_one(
     assert all(map(torch.equal, again.state_dict().values(), models[2].state_dict().values()))
 
 
-def test_memory_that_does_not_suffice_for_all_is_said_with_the_way_out(
-    tmp_path, undrawn, monkeypatch
-):
+def test_memory_that_does_not_suffice_for_all_is_said_with_the_way_out(tmp_path, monkeypatch):
     def step(self, batches):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
 
@@ -204,7 +200,7 @@ def test_memory_that_does_not_suffice_for_all_is_said_with_the_way_out(
     }
 
 
-def test_models_that_standardize_their_data_are_trained_together(tmp_path, undrawn, joined):
+def test_models_that_standardize_their_data_are_trained_together(tmp_path, joined):
     some = [
         small_config(
             "ae", "dataset.standardize=true", "dataset.size=200", f"seed={i}", dataset="moons"
@@ -219,7 +215,7 @@ def test_models_that_standardize_their_data_are_trained_together(tmp_path, undra
     assert one["test"] == pytest.approx(other["test"], rel=1e-4)
 
 
-@pytest.mark.parametrize("model", ["vae", "iwae", "gan", "wgan", "swae"])
+@pytest.mark.parametrize("model", ["vae", "wgan"])
 def test_runs_on_the_plane_with_all_state_equal_runs_alone(model):
     """A learned sigma is a parameter without a dimension."""
     some = [
@@ -299,7 +295,7 @@ def test_a_step_that_fails_alone_fails_one_run(monkeypatch):
     assert [str(error) for error in errors(ended)] == ["seed: is unlucky (got 0)", "None", "None"]
 
 
-def test_a_call_that_cannot_be_looked_at_fails_in_its_own_run(tmp_path, undrawn, monkeypatch):
+def test_a_call_that_cannot_be_looked_at_fails_in_its_own_run(tmp_path, monkeypatch):
     def within(self, batch):
         if self.settings.seed == 0:
             raise RuntimeError("cannot be looked at")

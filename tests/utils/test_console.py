@@ -100,9 +100,7 @@ class Full(io.StringIO):
     [(["models"], 1), (["--help"], 1), (["model=pca", "device=cpu", "hydra.run.dir=run"], 0)],
     ids=lambda w: str(w)[:9],
 )
-def test_output_that_cannot_be_written_fails_no_run(
-    words, status, genbench, tmp_path, monkeypatch, undrawn
-):
+def test_output_that_cannot_be_written_fails_no_run(words, status, genbench, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdout", Full())
     done = genbench(*words)
     assert (
