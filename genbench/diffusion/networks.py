@@ -57,7 +57,9 @@ class Conditioning(nn.Module):
         self.activation = activation()
 
     def forward(self, t: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
-        """The vector for times t [n] and labels y [n], or None where there are no classes."""
+        """The vector for times t and labels y, both [n], or [1] for all; y is None where there are
+        no classes.
+        """
         found = self.times(self.waves(t[:, None]))
         if self.labels is not None and y is not None:
             found = found + self.labels(y)
@@ -65,11 +67,13 @@ class Conditioning(nn.Module):
 
 
 class Modulated(nn.Module):
-    """Normalises over groups of features or channels, then scales and shifts by a condition."""
+    """Normalises features or channels, then scales and shifts each by a condition [n, width], or
+    [1, width] for all.
+    """
 
-    def __init__(self, features: int, width: int, groups: int) -> None:
+    def __init__(self, norm: nn.Module, features: int, width: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(groups, features, affine=False)
+        self.norm = norm
         self.change = zeroed(nn.Linear(width, 2 * features))
 
     def forward(self, x: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
@@ -78,12 +82,23 @@ class Modulated(nn.Module):
         return self.norm(x) * (1 + scale.reshape(shape)) + shift.reshape(shape)
 
 
+def over_features(features: int, width: int) -> Modulated:
+    """Of vectors, over all features."""
+    return Modulated(nn.LayerNorm(features, elementwise_affine=False), features, width)
+
+
+def over_groups(channels: int, width: int) -> Modulated:
+    """Of images, over groups of channels (Wu & He 2018, arXiv:1803.08494)."""
+    norm = nn.GroupNorm(groups_of(channels), channels, affine=False)
+    return Modulated(norm, channels, width)
+
+
 class ResidualLayer(nn.Module):
     """Two fully connected layers, beside what they add to."""
 
     def __init__(self, width: int, activation: Callable[[], nn.Module]) -> None:
         super().__init__()
-        self.norm = Modulated(width, width, 1)
+        self.norm = over_features(width, width)
         self.first, self.activation = nn.Linear(width, width), activation()
         self.second = zeroed(nn.Linear(width, width))
 
@@ -101,7 +116,7 @@ class ResidualLayers(nn.Module):
         self.waves = Waves(spec.size, FEW_WAVES if spec.size <= FEW_VALUES else 0)
         self.enter = nn.Linear(self.waves.features, s.width)
         self.blocks = nn.ModuleList(ResidualLayer(s.width, activation) for _ in range(s.depth))
-        self.leave = Modulated(s.width, s.width, 1)
+        self.leave = over_features(s.width, s.width)
         self.out = zeroed(nn.Linear(s.width, spec.size))
 
     def forward(self, x: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None) -> torch.Tensor:
@@ -133,9 +148,9 @@ class ResidualConvolutions(nn.Module):
     def __init__(self, before: int, after: int, s: DenoiserSettings, width: int) -> None:
         super().__init__()
         activation = ACTIVATIONS[s.activation]
-        self.first_norm = Modulated(before, width, groups_of(before))
+        self.first_norm = over_groups(before, width)
         self.first = nn.Conv2d(before, after, 3, padding=1)
-        self.second_norm = Modulated(after, width, groups_of(after))
+        self.second_norm = over_groups(after, width)
         self.second = zeroed(nn.Conv2d(after, after, 3, padding=1))
         self.activation = activation()
         self.beside = nn.Identity() if before == after else nn.Conv2d(before, after, 1)
@@ -193,7 +208,7 @@ class UNet(nn.Module):
             if level:
                 self.grow.append(nn.Conv2d(c, levels[level - 1], 3, padding=1))
                 current = levels[level - 1]
-        self.leave = Modulated(current, width, groups_of(current))
+        self.leave = over_groups(current, width)
         self.activation = ACTIVATIONS[s.activation]()
         self.out = zeroed(nn.Conv2d(current, values, 3, padding=1))
 

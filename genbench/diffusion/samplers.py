@@ -22,7 +22,7 @@ Denoise = Callable[[torch.Tensor, torch.Tensor], Denoised]
 
 class Process(NamedTuple):
     """A path, and estimates of E[x | x_t] and E[eps | x_t] for points x_t [n, *shape] at times t
-    [n].
+    [n], or [1] for all.
     """
 
     path: Path
@@ -30,7 +30,7 @@ class Process(NamedTuple):
 
     def at(self, x: torch.Tensor, t: float | torch.Tensor) -> tuple[Denoised, Point]:
         """The estimates at points x and one time, and the path there."""
-        times = torch.as_tensor(t, dtype=x.dtype, device=x.device).expand(x.shape[0])
+        times = torch.as_tensor(t, dtype=x.dtype, device=x.device).reshape(1)
         return self.denoise(x, times), self.path.at(times).like(x)
 
     def velocity(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:

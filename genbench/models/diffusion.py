@@ -165,22 +165,24 @@ class Diffusion(GradientModel):
     def output(
         self, network: nn.Module, x_t: torch.Tensor, t: torch.Tensor, y: torch.Tensor | None
     ) -> torch.Tensor:
-        """What a network predicts for noisy points x_t [n, *shape] at times t [n]."""
+        """What a network predicts for noisy points x_t [n, *shape] at times t [n], or [1] for all,
+        which saves it the same work for each.
+        """
         scale = self.path.at(t).like(x_t).scale
         return network(x_t / scale, self.path.condition(t), y)
 
     def denoised_by(
         self, network: nn.Module, y: torch.Tensor | None, x_t: torch.Tensor, t: torch.Tensor
     ) -> Denoised:
-        """What a network estimates of x and eps for noisy points at times t [n], with labels y [n]
-        or one for all.
+        """What a network estimates of x and eps for noisy points at times t and with labels y, both
+        [n], or [1] for all.
         """
         none = None if not self.classes else torch.full_like(t, self.classes, dtype=torch.long)
         guidance = self.settings.guidance
         if y is None or not self.classes:
             output = self.output(network, x_t, t, none)
         else:
-            output = self.output(network, x_t, t, y.expand(t.shape[0]))
+            output = self.output(network, x_t, t, y)
             if guidance != 1:
                 free = self.output(network, x_t, t, none)
                 output = free + guidance * (output - free)
