@@ -166,12 +166,7 @@ class DiffusionSettings(DenoiserSettings, GradientSettings):
         True, description="keep estimates of data in [0, 1], while sampling, where the data are"
     )
     likelihood_steps: Count = Field(
-        default_by(
-            "dataset.kind",
-            vectors=default_by("path", rectified=20, ve=40),
-            images=0,
-            signals=0,
-        ),
+        default_by("dataset.kind", vectors=24, images=0, signals=0),
         description=(
             "steps of the probability flow by which log p(x) and codes are computed, each of four "
             "evaluations and as many traces; 0 does without both"

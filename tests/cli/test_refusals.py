@@ -375,7 +375,7 @@ def test_answers_take_little_longer_than_importing_hydra(tmp_path):
         ["-m", "model=pca,vae", "beta=4,5"],
         ["experiment=plane", "betta=4"],
     ):
-        assert seconds(f"from genbench.cli.main import main; main({args})") < 3.5 * hydra, args
+        assert seconds(f"from genbench.cli.main import main; main({args})") < 5 * hydra, args
 
 
 def test_a_leading_tilde_is_the_home_folder(genbench, tmp_path, monkeypatch):
