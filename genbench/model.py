@@ -23,9 +23,9 @@ settings (see `available_if`). What a conditional model returns depends on label
 `model.conditioned_on(y).encode(x)`, with labels y or None, for all models alike.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import chain
-from typing import Any, overload
+from typing import Any, ClassVar, overload
 
 import torch
 from torch import nn
@@ -56,6 +56,11 @@ class Model(nn.Module):
     default_latent_dim = 16
     # What batch_size=auto means, unless there are few points.
     default_batch_size = 128
+    # What epochs=auto means, by the network: so many, or as many as it takes to make so many steps.
+    default_lengths: ClassVar[Mapping[str, tuple[int, int]]] = {
+        "mlp": (40, 4000),
+        "conv": (18, 4000),
+    }
     # True if the terms of the objective are those of standardized values, not of the data's units.
     is_standardized = False
     # True if the fit consists of the training data, so that measuring it on them is meaningless.

@@ -27,7 +27,7 @@ from genbench.diffusion.times import (
     sampling_times,
     stratified,
 )
-from genbench.model import available_if
+from genbench.model import Model, available_if
 from genbench.nn.likelihoods import per_point
 from genbench.settings.diffusion import DiffusionSettings
 from genbench.training.gradient import (
@@ -53,6 +53,7 @@ class Diffusion(GradientModel):
     """
 
     settings: DiffusionSettings
+    default_lengths = {**Model.default_lengths, "conv": (6, 2500)}
     splits_batches = True
     invertible = True
     objectives = {"model": Objective(parameters="network.")}

@@ -30,7 +30,7 @@ from genbench.settings.groups import (
     Schedule,
     Steps,
 )
-from genbench.settings.run import RunSettings
+from genbench.settings.run import BatchSize, RunSettings
 
 ONLY_CONV = only_with(network="conv")
 ONLY_VE = only_with(path="ve")
@@ -49,7 +49,7 @@ class DenoiserSettings(RunSettings):
         description="residual blocks, with network=conv at each level of the U-Net",
     )
     channels: Annotated[AtLeastOne, ONLY_CONV] = Field(
-        32, description="channels of the first level; each further one doubles them"
+        24, description="channels of the first level; each further one doubles them"
     )
     patch: Annotated[AtLeastOne, Auto, AutoMeans("2 where both sides are at least 16, or 1")] = (
         Field(AUTO, description="side of the patches of an image that are one pixel to the network")
@@ -65,13 +65,15 @@ class DiffusionSettings(DenoiserSettings, GradientSettings):
 
     autos: ClassVar[Mapping[str, str]] = {
         "epochs": (
-            "as many as steps takes or, with steps=null, 40 (18 with network=conv), or as many as "
-            "make 4,000 steps"
+            "as many as steps takes or, with steps=null, 40, or as many as make 4,000 steps (6, or "
+            "as many as make 2,500 steps, with network=conv)"
         )
     }
 
-    steps: Steps = steps_by(mlp=10000, conv=4000)
-    lr: LearningRate = 1e-3
+    steps: Steps = steps_by(mlp=10000, conv=None)
+    # Of convolutions many small steps achieve more in the same time.
+    batch_size: BatchSize = default_by("network", mlp="auto", conv=32)
+    lr: LearningRate = default_by("network", mlp=1e-3, conv=2e-3)
     ema: Ema = 0.999
     schedule: Schedule = "cosine"
     path: Literal["vp-linear", "vp-cosine", "ve", "rectified"] = Field(

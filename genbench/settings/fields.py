@@ -170,7 +170,7 @@ def default_by(name: str, /, **choices: Any) -> Any:
     return ConditionalDefault(name, tuple(choices.items()))
 
 
-def steps_by(mlp: int, conv: int) -> Any:
+def steps_by(mlp: int, conv: int | None) -> Any:
     """A default of `steps` by the network; none for tables, which have so few points that in as
     many steps a network learns them by heart.
     """

@@ -132,7 +132,7 @@ def fit_points(
 
 def usual_length(chosen: type[Model], settings: RunSettings, n: int) -> dict[str, int]:
     """The batch size and the epochs of a model on n points, where the settings leave them open."""
-    found = length(settings, n, chosen.default_batch_size)
+    found = length(settings, n, chosen)
     if isinstance(settings, GradientSettings):
         batches = math.ceil(n / found["batch_size"])
         found["epochs"] = max(LEAST_EPOCHS, math.ceil(LEAST_STEPS / batches))

@@ -13,8 +13,6 @@ from genbench.settings.run import RunSettings
 from genbench.utils.errors import UserError
 from genbench.utils.text import counted
 
-# The length of a run with epochs=auto.
-EPOCHS, CONV_EPOCHS, LEAST_STEPS = 40, 18, 4_000
 # Clusters, or components of a mixture.
 COMPONENTS = 10
 # About how many batches an epoch has on small data: the batch shrinks rather than the number of
@@ -47,7 +45,7 @@ def resolve_auto(settings: RunSettings, model_class: type[Model], data: Data) ->
         if value > most:
             given = f"{counted(points, 'training point')} of {counted(size, 'value')}"
             raise UserError(name, f"must be at most {most:,} with {given}", value, f"{name}={most}")
-    found |= length(settings, points, model_class.default_batch_size)
+    found |= length(settings, points, model_class)
     settings = settings.model_copy(update=found)
     return settings.model_copy(update=model_class.automatic(settings, points, size))
 
@@ -62,24 +60,26 @@ def _widest_code(model_class: type[Model], size: int) -> int:
     return min(size, max(2, size // 2)) if copies else size
 
 
-def length(settings: RunSettings, n: int, default_batch_size: int = 128) -> dict[str, int]:
-    """`batch_size` and `epochs` (the last may be partial) of a run with these settings on n
-    training points.
+def length(settings: RunSettings, n: int, model: Model | type[Model] = Model) -> dict[str, int]:
+    """`batch_size` and `epochs` (the last may be partial) of a run of a model with these settings
+    on n training points.
 
     With `batch_size=auto` a batch has the model's default size, or the power of two nearest to a
     tenth of the points where that is less. A run ends after `steps` batches where these are set,
-    else after `epochs`. With `epochs=auto` these are 40 (18 with convolutions, whose steps take
-    longer and achieve more), or as many as it takes to make 4,000 steps, so that a run on few
-    points learns as much.
+    else after `epochs`. With `epochs=auto` these are the model's default for its network (fewer
+    with convolutions, whose steps take longer and achieve more), or as many as it takes to make so
+    many steps, so that a run on few points learns as much.
     """
     batch_size, epochs = settings.batch_size, settings.epochs
     if is_auto(batch_size):
-        batch_size = min(default_batch_size, 2 ** max(0, round(math.log2(n / BATCHES))))
+        batch_size = min(model.default_batch_size, 2 ** max(0, round(math.log2(n / BATCHES))))
     batches = math.ceil(n / batch_size)
     if isinstance(settings, GradientSettings) and settings.steps is not None:
         epochs = math.ceil(settings.steps / batches)
     elif is_auto(epochs):
-        networks = NetworkSettings, DenoiserSettings
-        convolves = isinstance(settings, networks) and settings.network == "conv"
-        epochs = max(CONV_EPOCHS if convolves else EPOCHS, math.ceil(LEAST_STEPS / batches))
+        network = "mlp"
+        if isinstance(settings, (NetworkSettings, DenoiserSettings)):
+            network = settings.network
+        least, steps = model.default_lengths[network]
+        epochs = max(least, math.ceil(steps / batches))
     return {"batch_size": batch_size, "epochs": epochs}

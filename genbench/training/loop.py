@@ -133,7 +133,7 @@ def fit_work(model: Model, data: Data, run: Recorder, settings: RunSettings) -> 
     stop, the run is saved where it stands, including in the middle of an epoch, and Interrupted is
     raised; a resumed run ends with the same result.
     """
-    found = length(settings, len(data.train), model.default_batch_size)
+    found = length(settings, len(data.train), model)
     settings = settings.model_copy(update=found)
     of = -(-len(data.train) // settings.batch_size)
     steps = settings.steps if isinstance(settings, GradientSettings) else None

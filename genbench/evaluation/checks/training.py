@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from genbench.evaluation.checks.case import Case, Finding, Losses, first
 from genbench.evaluation.context import FEW_TEST, Unmeasurable
-from genbench.training.defaults import LEAST_STEPS
 
 FEW_STEPS, ENOUGH_STEPS = 200, 2000  # a run that has hardly begun, and one that may be judged
 LATE_FALL = 0.05  # share of the whole fall of the validation loss that is negligible
@@ -67,7 +66,7 @@ def undertrained(case: Case) -> Finding | None:
         )
     else:
         return None
-    setting = case.lasting(max(LEAST_STEPS, 2 * steps))
+    setting = case.lasting(2 * max(ENOUGH_STEPS, steps))
     return Finding("undertrained", f"undertrained: {text}", setting)
 
 
