@@ -22,7 +22,7 @@ def test_a_notebook_shows_progress_results_and_pictures(tmp_path):
     assert not outputs[0] and {o["output_type"] for o in outputs[1]} == {"stream"}
     text = "".join(output["text"] for output in outputs[1])
     assert {output["name"] for output in outputs[1]} == {"stdout"} and "\x1b" not in text
-    assert "epoch 1/1" in text and "objective: squared_error" in text
+    assert "epoch 1/1" in text and "objective on standardized values: squared_error" in text
     assert "<img" in outputs[2][0]["data"]["text/html"]
     assert "image/png" in outputs[3][0]["data"]
     assert "PCA" in outputs[4][0]["data"]["text/plain"]
