@@ -69,6 +69,8 @@ class Model(nn.Module):
     log_prob_kind = "exact"
     # True if the methods depend on the labels given to `conditioned_on`.
     conditional = False
+    # True if `log_prob` takes so long that pictures of the density do without it.
+    slow_log_prob = False
     # True if `log_prob` is that of a probability, False if that of a density.
     is_discrete = False
     # True if `log_prob` is defined for values in [0, 1] only.

@@ -73,7 +73,7 @@ def draw_samples(
 
 
 def show_density(scene: Scene, model: Model) -> torch.Tensor | None:
-    if not model.log_prob_kind.startswith("exact"):
+    if model.slow_log_prob or not model.log_prob_kind.startswith("exact"):
         return None  # a bound on a density is none
     device = scene.held_out.device
 

@@ -56,6 +56,7 @@ class Diffusion(GradientModel):
     default_lengths = {**Model.default_lengths, "conv": (6, 2500)}
     splits_batches = True
     invertible = True
+    slow_log_prob = True
     objectives = {"model": Objective(parameters="network.")}
 
     y: torch.Tensor | None = None  # the labels of the current points, set by `conditioned_on`

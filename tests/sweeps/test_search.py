@@ -180,6 +180,7 @@ def test_a_trial_without_the_number_fails_and_the_others_go_on(genbench, uncurve
 
 
 def test_a_search_waits_for_its_runs(genbench):
+    pytest.importorskip("submitit")
     words = ["hydra/launcher=submitit_local", "hydra.launcher.wait=false", "trials=2"]
     done = genbench(*SEARCH, *NLL, *words, "hydra.sweep.dir=sweep")
     assert done.returncode == 2 and "wait: must be true in a search" in done.stderr
