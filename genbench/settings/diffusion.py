@@ -136,7 +136,7 @@ class DiffusionSettings(DenoiserSettings, GradientSettings):
         ),
     )
     sampler: Annotated[AnySampler, Without(*get_args(OfCodes), "walkback")] = Field(
-        "euler",
+        "heun",
         description=(
             "how noise becomes a sample: random steps (ancestral, ddim with eta, langevin with "
             "path=ve), or the probability flow by Euler's, Heun's or an adaptive method"
@@ -144,7 +144,7 @@ class DiffusionSettings(DenoiserSettings, GradientSettings):
     )
     sampling_steps: Annotated[
         AtLeastOne, only_with(sampler=("ancestral", "ddim", "euler", "heun", "langevin"))
-    ] = Field(50, description="steps from noise to a sample, or levels of noise of langevin")
+    ] = Field(20, description="steps from noise to a sample, or levels of noise of langevin")
     grid: Literal["uniform", "power", "geometric"] = Field(
         default_by("path", rectified="uniform", ve="power"),
         description="how the times of these steps are spread",
