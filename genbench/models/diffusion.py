@@ -53,7 +53,7 @@ class Diffusion(GradientModel):
     """
 
     settings: DiffusionSettings
-    default_lengths = {**Model.default_lengths, "conv": (6, 2500)}
+    default_lengths = {**Model.default_lengths, "conv": (6, 2000)}
     splits_batches = True
     invertible = True
     slow_log_prob = True

@@ -66,7 +66,7 @@ class DiffusionSettings(DenoiserSettings, GradientSettings):
     autos: ClassVar[Mapping[str, str]] = {
         "epochs": (
             "as many as steps takes or, with steps=null, 40, or as many as make 4,000 steps (6, or "
-            "as many as make 2,500 steps, with network=conv)"
+            "as many as make 2,000 steps, with network=conv)"
         )
     }
 
