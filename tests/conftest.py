@@ -85,7 +85,7 @@ def drawn():
 
 @pytest.fixture(autouse=True)
 def undrawn(request, monkeypatch):
-    """Runs inside this process draw no pictures, which take longer than all else, unless a test asks for some."""
+    """Runs inside this process draw no pictures, which take long, unless a test asks for some."""
     if not DRAWING & {*request.fixturenames}:
         for some in ("watched", "finished"):
             monkeypatch.setattr(FigureRenderer, some, lambda self, model, epoch: iter(()))
@@ -119,5 +119,5 @@ def coarse(monkeypatch):
 
 @pytest.fixture(params=EVERY_CLASS)
 def model_name(request) -> str:
-    """A model of each class that configs/model/ names, of those that are the same class the plainest."""
+    """A model of each class in configs/model/, the plainest."""
     return request.param

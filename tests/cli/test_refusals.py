@@ -354,28 +354,27 @@ def test_a_refused_request_does_not_import_torch(tmp_path):
         assert done.returncode == status and done.stdout.splitlines()[-1] == "False", done
 
 
-CHILDREN = ("children_user", "children_system")
+def cpu_seconds(code, folder):
+    """Of the processor: others may keep the machine busy."""
+    before = os.times()
+    subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True)
+    after = os.times()
+    return sum(getattr(after, k) - getattr(before, k) for k in ("children_user", "children_system"))
 
 
-def test_answers_take_little_longer_than_importing_hydra(tmp_path):
-    def seconds(*command):
-        times = []
-        for _ in range(4):
-            before = os.times()  # of the processor: others may keep the machine busy
-            subprocess.run([sys.executable, "-c", *command], cwd=tmp_path, capture_output=True)
-            after = os.times()
-            spent = (getattr(after, kind) - getattr(before, kind) for kind in CHILDREN)
-            times.append(sum(spent))
-        return min(times)
-
-    hydra = seconds("import hydra")
-    for args in (
+@pytest.mark.parametrize(
+    "args",
+    [
         ["--help"],
         ["model=pca", "beta=4"],
         ["-m", "model=pca,vae", "beta=4,5"],
         ["experiment=plane", "betta=4"],
-    ):
-        assert seconds(f"from genbench.cli.main import main; main({args})") < 5 * hydra, args
+    ],
+)
+def test_answers_take_little_longer_than_importing_hydra(args, tmp_path):
+    code = f"from genbench.cli.main import main; main({args})"
+    ratios = (cpu_seconds(code, tmp_path) / cpu_seconds("import hydra", tmp_path) for _ in range(5))
+    assert min(ratios) < 3.3
 
 
 def test_a_leading_tilde_is_the_home_folder(genbench, tmp_path, monkeypatch):

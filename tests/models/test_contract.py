@@ -17,6 +17,7 @@ from helpers.configs import (
     built,
     config_of,
     own_class,
+    own_settings,
     small_config,
     suited,
 )
@@ -254,14 +255,14 @@ SHARED_OPTIONS = {
 TOGETHER = [
     pytest.param(name, option, marks=[] if name in FAMILIES else pytest.mark.models)
     for name in MODELS
-    for option in [None, *OPTIONS.get(name, []), *(f"{k}={v}" for k, v in SHARED_OPTIONS.items())]
+    if issubclass(locate(own_class(name), "model.class"), GradientModel)
+    for shared in [[f"{k}={v}" for k, v in SHARED_OPTIONS.items() if k in own_settings(name)]]
+    for option in [None, *OPTIONS.get(name, []), *shared]
 ]
 
 
 @pytest.mark.parametrize(("model_name", "option"), TOGETHER)
 def test_runs_that_train_together_equal_runs_alone(model_name, option):
-    if not issubclass(locate(own_class(model_name), "model.class"), GradientModel):
-        pytest.skip("fits without gradients")
     name, _, value = (option or "").partition("=")
     if name in SHARED_OPTIONS and not accepts(model_name, name, value):
         pytest.skip(f"does not take {option}")

@@ -406,6 +406,21 @@ def test_guidance_leads_away_from_what_has_no_label(made):
     torch.testing.assert_close(found.x, expected.x)
 
 
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_one_time_for_all_points_is_that_time_for_each(network, made):
+    settings = (f"network={network}", "conditional=true", "guidance=2")
+    model, data = made("flow", *settings, dataset="digits")
+    for i, parameter in enumerate(model.network.parameters()):
+        torch.nn.init.normal_(parameter, std=0.2, generator=generator(0, f"{i}"))
+    x, y = data.train.values(slice(6)), data.train.y[:6]
+    with torch.no_grad():
+        once = model.denoised_by(model.network, y, x, torch.tensor([0.4]))
+        each = model.denoised_by(model.network, y, x, torch.full((6,), 0.4))
+        other = model.denoised_by(model.network, y, x, torch.linspace(0.1, 0.9, 6))
+    torch.testing.assert_close(once, each, rtol=1e-4, atol=1e-4)
+    assert (other.x - each.x).abs().max() > 0.01
+
+
 def test_reflow_learns_from_the_flow_that_was_learnt_before(made):
     model, data = made("rectified", "sampling_steps=3", "reflow=0.5")
     batch = Batch(data.train.values(slice(16)), None)

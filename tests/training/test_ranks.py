@@ -136,7 +136,7 @@ def test_two_processes_measure_what_one_measures(name, pair, tmp_path, carded):
 @pytest.mark.engines
 @pytest.mark.parametrize("name", two_processes.STOPPED)
 def test_a_run_of_two_processes_resumes_exactly_and_in_another_number(name, pair):
-    """But for the order in which sums of a classical model are added, which are completed where it stops."""
+    """But for the last digit of a classical model, whose sums are completed where it stops."""
     whole = numbers(pair / f"whole {name}")
     rounding = 1e-14 if name in EXACT else 0
     assert numbers(pair / f"same {name}") == pytest.approx(whole, rel=rounding, abs=0)

@@ -23,6 +23,7 @@ from genbench.data.loading import load_data
 from genbench.experiment import build, run
 from genbench.trained import Trained
 from genbench.utils.imports import locate
+from genbench.verification.outcome import Outcome
 from genbench.verification.recipe import Recipe
 from genbench.verification.recipes import USUAL_SET, read, sets
 from genbench.verification.references import classical as exact_classical
@@ -210,6 +211,18 @@ def test_what_counts_as_near_enough(allowed, cases):
     assert [recipe.excess(ours, expected) <= 0 for ours, expected, _ in cases] == [
         good for *_, good in cases
     ]
+
+
+def test_the_worst_seed_counts_or_the_mean_where_the_recipe_says_so():
+    about = ("a", Path("a.yaml"), "what", "source", "a.b", False, 1.0, [])
+    found = [(9.0, 10.0), (12.0, 10.0), (9.6, 10.0)]  # within .5 on average, and none by itself
+    worst = Outcome(Recipe(*about, tolerance=0.5), found, 1.0)
+    mean = Outcome(Recipe(*about, tolerance=0.5, average=True), found, 1.0)
+    assert worst.counted == (12, 10) and worst.result == "FAIL"
+    assert mean.counted == (pytest.approx(10.2), 10) and mean.result == "PASS"
+    assert "worst of 3" in worst.row()["measured"] and "mean of 3" in mean.row()["measured"]
+    bounded = Outcome(Recipe(*about, at_most=1.0, average=True), [(1.5, None), (0.1, None)], 1.0)
+    assert bounded.counted == (0.8, None) and bounded.result == "PASS"
 
 
 @pytest.mark.parametrize(
