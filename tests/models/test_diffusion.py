@@ -407,7 +407,7 @@ def test_guidance_leads_away_from_what_has_no_label(made):
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
-def test_one_time_for_all_points_is_that_time_for_each(network, made):
+def test_one_time_stands_for_all_points_and_each_has_its_own_label(network, made):
     settings = (f"network={network}", "conditional=true", "guidance=2")
     model, data = made("flow", *settings, dataset="digits")
     for i, parameter in enumerate(model.network.parameters()):
@@ -417,7 +417,12 @@ def test_one_time_for_all_points_is_that_time_for_each(network, made):
         once = model.denoised_by(model.network, y, x, torch.tensor([0.4]))
         each = model.denoised_by(model.network, y, x, torch.full((6,), 0.4))
         other = model.denoised_by(model.network, y, x, torch.linspace(0.1, 0.9, 6))
+        alone = [
+            model.denoised_by(model.network, y[i : i + 1], x[i : i + 1], torch.tensor([0.4])).x
+            for i in range(6)
+        ]
     torch.testing.assert_close(once, each, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(once.x, torch.cat(alone), rtol=1e-4, atol=1e-4)
     assert (other.x - each.x).abs().max() > 0.01
 
 
