@@ -34,7 +34,7 @@ from genbench.experiment import run
 from genbench.figures.renderer import FigureRenderer
 from genbench.runs.directory import Record
 from genbench.runs.sweep_summary import SUMMARY
-from genbench.sweeps.engine import sweep_command
+from genbench.sweeps.command import sweep_command
 from genbench.utils import signals
 from genbench.utils.files import read_json_or_empty
 

@@ -32,7 +32,7 @@ def _resume(words: list[str], registry: Registry) -> int:
         raise UserError(
             "resume", "needs the directory of a run or a sweep", fix="genbench resume outputs/RUN"
         )
-    from genbench.sweeps.engine import resume_sweep
+    from genbench.sweeps.command import resume_sweep
     from genbench.sweeps.launchers import split_options
 
     folder, changes, device = (

@@ -176,7 +176,7 @@ def _run(words: list[str]) -> int:
         raise UserError(shown, "is about one job, and -m asks for several", fix="leave out -m")
     if flags.multirun:
         require_one_process("-m", "a sweep")
-        from genbench.sweeps.engine import sweep_command
+        from genbench.sweeps.command import sweep_command
 
         return sweep_command(settings, registry, COMMANDS)
     if not (settings or flags.hydra_help or flags.info or flags.cfg):

@@ -373,8 +373,13 @@ def cpu_seconds(code, folder):
 )
 def test_answers_take_little_longer_than_importing_hydra(args, tmp_path):
     code = f"from genbench.cli.main import main; main({args})"
-    ratios = (cpu_seconds(code, tmp_path) / cpu_seconds("import hydra", tmp_path) for _ in range(5))
-    assert min(ratios) < 3.3
+    answers, imports = [], []
+    for _ in range(10):  # the least of each counts: other work on the machine only adds
+        answers.append(cpu_seconds(code, tmp_path))
+        imports.append(cpu_seconds("import hydra", tmp_path))
+        if min(answers) < 3.3 * min(imports):
+            return
+    raise AssertionError(f"{min(answers):.2f} s against {min(imports):.2f} s")
 
 
 def test_a_leading_tilde_is_the_home_folder(genbench, tmp_path, monkeypatch):
