@@ -239,6 +239,8 @@ def test_every_export_agrees_in_a_process_without_genbench(part, tmp_path):
         ("vae", ["network=conv", "likelihood=gaussian"], "digits"),
         ("dae", ["sampler=walkback", "chain_steps=3"], "digits"),
         ("pca", ["latent_dim=2", "dataset.standardize=true"], "moons"),
+        ("pixelcnn", [], "digits"),
+        ("maf", [], "moons"),
     ],
 )
 def test_other_settings_export_too(model, overrides, dataset, tmp_path):

@@ -1,6 +1,7 @@
 """Diffusion models and flows: what a network should learn is known where the density of the data is."""
 
 import math
+from functools import partial
 from itertools import pairwise, permutations
 from types import SimpleNamespace
 
@@ -346,6 +347,31 @@ def test_optimal_pairs_have_the_least_cost_and_keep_to_their_class():
     within = paired("ot", x, noise, u, 0.1, y)
     assert sorted(within.tolist()) == list(range(7))
     assert torch.equal(y[within], y)
+
+
+@pytest.mark.extras
+def test_entropic_pairs_lie_between_the_nearest_and_random_ones_and_use_all_noise_alike():
+    pytest.importorskip("ot")
+    rng = generator(0, "sinkhorn")
+    x, noise = torch.randn(30, 2, generator=rng), torch.randn(30, 2, generator=rng)
+    cost = torch.cdist(x, noise) ** 2
+
+    def draws(entropy, y=None, times=200):
+        draw = partial(paired, "sinkhorn", x, noise, entropy=entropy, y=y)
+        return torch.stack([draw(torch.rand(30, generator=rng)) for _ in range(times)])
+
+    def mean_cost(orders):
+        return float(cost[torch.arange(30).expand_as(orders), orders].mean())
+
+    least = mean_cost(paired("ot", x, noise, torch.rand(30, generator=rng), 0.1)[None])
+    sharp, soft, random = (draws(entropy) for entropy in (0.003, 0.1, 1000.0))
+    assert mean_cost(sharp) == pytest.approx(least, rel=0.02)
+    assert 1.1 * least < mean_cost(soft) < 0.9 * mean_cost(random)
+    assert mean_cost(random) == pytest.approx(float(cost.mean()), rel=0.05)
+    counts = torch.bincount(soft.flatten(), minlength=30)  # each as often as every other
+    assert (counts - 200).abs().max() < 5 * math.sqrt(200)
+    y = torch.arange(30) % 3
+    assert all(torch.equal(y[order], y) for order in draws(0.1, y, times=3))
 
 
 def test_noise_of_a_class_tells_nothing_of_it():

@@ -12,13 +12,14 @@ from genbench.config.declarations import typed
 from genbench.config.registry import builtin_registry
 from genbench.config.validation import known_settings, require_one_length
 from genbench.data.loading import load_data
-from genbench.data.types import Data, DataSpec, Split
+from genbench.data.types import Batch, Data, DataSpec, Split
 from genbench.experiment import build
 from genbench.model import Model
 from genbench.settings.groups import AnnealingSettings, AutoencoderSettings, EarlyStoppingSettings
 from genbench.settings.run import RunSettings
 from genbench.training import calls
 from genbench.training.defaults import length
+from genbench.training.ensemble import Ensemble
 from genbench.training.loop import fit_model
 from genbench.training.objective import means
 from genbench.training.optim import annealing
@@ -146,6 +147,28 @@ def stepped(model, *overrides, steps=6):
     model.setup(data.train, seed=0, steps=steps)
     batches = [batch for _ in range(3) for batch in data.train.batches(50)][:steps]
     return model, batches
+
+
+@pytest.mark.parametrize("is_together", [False, True])
+def test_what_one_objective_makes_of_a_batch_is_not_seen_by_the_next(is_together, monkeypatch):
+    """Such as pairs by optimal transport, which would then be those of another loss, too."""
+    (model, batches), (other, _) = (stepped("gan", "n_discriminator=1") for _ in range(2))
+    given = []
+
+    def coupled(self, objective, batch, noise, learning):
+        drawn = self.noise_now(objective, len(batch.x))
+        given.append(
+            torch.equal(batch.x, batches[0].x)
+            and all(torch.equal(noise[name], drawn[name]) for name in drawn | noise)
+        )
+        return Batch(batch.x + 1, batch.y), {name: value + 1 for name, value in noise.items()}
+
+    monkeypatch.setattr(type(model), "coupled", coupled)
+    if is_together:
+        Ensemble([model, other]).step([batches[0]] * 2)
+    else:
+        model.step(batches[0])
+    assert given == [True] * len(given) and len(given) == 2 * (1 + is_together)
 
 
 RATES = [
