@@ -79,6 +79,10 @@ class Model(nn.Module):
     # Reconstructions then show nothing about the model, and are neither measured nor drawn.
     invertible = False
 
+    # Whether points are drawn, and codes decoded, one value after the other: a program of that is
+    # as long as a point has values.
+    value_by_value = False
+
     # True if the processes of one run may each learn from a share of every batch, as the loss and
     # its terms are means over points, or `step` adds up sums that `combine` completes. No class
     # inherits it, as it may compute something else; without it every process learns from whole

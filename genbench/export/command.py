@@ -47,6 +47,7 @@ MODULES = {  # that formats need besides what genbench itself does
     "samples": (),
 }
 EXTENSIONS = {"onnx": "onnx", "torch": "pt2"}
+MOST_STEPS = 32  # of a program that makes points value by value: 64 convolutions take minutes
 SIZES = (5, 1)  # numbers of points for which programs are compared; the first are traced
 WRITTEN_BY = "written_by"  # the entry of config.json by which an export is known
 EXPORTED = (
@@ -101,6 +102,12 @@ def chosen_formats(asked: str | Sequence[str] | None) -> list[str]:
     for name in lacking:
         echo(f"no {name}, which needs {', '.join(MODULES[name])}: {pip_line('export')}")
     return [name for name in formats if name not in lacking]
+
+
+def is_too_long(program: Program, model: Model) -> bool:
+    """Whether a program makes points value by value, in more steps than can be written down."""
+    makes_points = program.name in ("sampler", "decoder")
+    return makes_points and model.value_by_value and model.spec.size > MOST_STEPS
 
 
 class _Export:
@@ -164,6 +171,10 @@ class _Export:
         refused: dict[str, str] = {}
         for program in programs(model.for_inference()):
             signals.check()
+            if is_too_long(program, model):
+                what = f"which would have a step for each of {model.spec.size} values"
+                echo(f"no {program.name}, {what}, and may have {MOST_STEPS}")
+                continue
             self.write_program(program, examples[program.name], kinds, refused)
         return refused
 

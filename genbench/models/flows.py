@@ -116,6 +116,7 @@ class MAF(Flow):
 
     settings: MAFSettings
     splits_batches = True
+    value_by_value = True
 
     def layers(self) -> list[Bijection]:
         settings = self.settings

@@ -21,6 +21,7 @@ class MADE(GradientModel):
 
     settings: MADESettings
     splits_batches = True
+    value_by_value = True
 
     def __init__(self, spec: DataSpec, settings: MADESettings) -> None:
         super().__init__(spec, settings)

@@ -48,6 +48,7 @@ class PixelCNN(GradientModel):
 
     settings: PixelCNNSettings
     splits_batches = True
+    value_by_value = True
 
     default_batch_size = 64
 

@@ -239,7 +239,6 @@ def test_every_export_agrees_in_a_process_without_genbench(part, tmp_path):
         ("vae", ["network=conv", "likelihood=gaussian"], "digits"),
         ("dae", ["sampler=walkback", "chain_steps=3"], "digits"),
         ("pca", ["latent_dim=2", "dataset.standardize=true"], "moons"),
-        ("pixelcnn", [], "digits"),
         ("maf", [], "moons"),
     ],
 )
@@ -248,6 +247,15 @@ def test_other_settings_export_too(model, overrides, dataset, tmp_path):
     config = small_config(model, "epochs=1", *overrides, dataset=dataset)
     run(config, tmp_path / "run")
     assert exported((tmp_path / "run", config), formats="onnx") == 0
+
+
+def test_programs_with_a_step_for_each_of_many_values_are_left_out(tmp_path, capsys):
+    config = small_config("made", "epochs=1", dataset="digits")
+    run(config, tmp_path / "run")
+    assert exported((tmp_path / "run", config), formats="torch") == 0
+    assert "no sampler" in capsys.readouterr().out
+    written = json.loads((tmp_path / "run" / "export" / "config.json").read_text())["programs"]
+    assert [*written] == ["log_prob"]
 
 
 @pytest.mark.extras

@@ -364,7 +364,7 @@ def test_entropic_pairs_lie_between_the_nearest_and_random_ones_and_use_all_nois
         return float(cost[torch.arange(30).expand_as(orders), orders].mean())
 
     least = mean_cost(paired("ot", x, noise, torch.rand(30, generator=rng), 0.1)[None])
-    sharp, soft, random = (draws(entropy) for entropy in (0.003, 0.1, 1000.0))
+    sharp, soft, random = draws(0.005, times=3), draws(0.1), draws(1000.0)
     assert mean_cost(sharp) == pytest.approx(least, rel=0.02)
     assert 1.1 * least < mean_cost(soft) < 0.9 * mean_cost(random)
     assert mean_cost(random) == pytest.approx(float(cost.mean()), rel=0.05)

@@ -20,6 +20,10 @@ WORDS = [
 ]
 EIGHT = ["lr=.01,.003", "seed=0,1,2,3", "epochs=12"]
 NEEDS = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}  # packages
+LAUNCHERS = [  # joblib and submitit share most of what genbench and Slurm do
+    *("genbench", "ray"),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("joblib", "submitit_local")),
+]
 
 
 def start(folder, *words):
@@ -56,7 +60,7 @@ def serial(tmp_path_factory):
     return results(folder)
 
 
-@pytest.mark.parametrize("launcher", ["genbench", *NEEDS])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_killed_worker_costs_no_other_job_anything_and_changes_no_result(
     launcher, serial, tmp_path
 ):
@@ -75,7 +79,7 @@ def test_a_killed_worker_costs_no_other_job_anything_and_changes_no_result(
     assert results(sweep) == serial
 
 
-@pytest.mark.parametrize("launcher", ["genbench", *NEEDS])
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_a_job_that_was_killed_twice_is_given_up_and_the_same_command_goes_on_with_it(
     launcher, tmp_path
 ):
