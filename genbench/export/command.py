@@ -47,7 +47,7 @@ MODULES = {  # that formats need besides what genbench itself does
     "samples": (),
 }
 EXTENSIONS = {"onnx": "onnx", "torch": "pt2"}
-MOST_STEPS = 32  # of a program that makes points value by value: 64 convolutions take minutes
+LONGEST_PROGRAM = 32  # steps of one that makes points value by value: 64 convolutions take minutes
 SIZES = (5, 1)  # numbers of points for which programs are compared; the first are traced
 WRITTEN_BY = "written_by"  # the entry of config.json by which an export is known
 EXPORTED = (
@@ -107,7 +107,7 @@ def chosen_formats(asked: str | Sequence[str] | None) -> list[str]:
 def is_too_long(program: Program, model: Model) -> bool:
     """Whether a program makes points value by value, in more steps than can be written down."""
     makes_points = program.name in ("sampler", "decoder")
-    return makes_points and model.value_by_value and model.spec.size > MOST_STEPS
+    return makes_points and model.value_by_value and model.spec.size > LONGEST_PROGRAM
 
 
 class _Export:
@@ -173,7 +173,7 @@ class _Export:
             signals.check()
             if is_too_long(program, model):
                 what = f"which would have a step for each of {model.spec.size} values"
-                echo(f"no {program.name}, {what}, and may have {MOST_STEPS}")
+                echo(f"no {program.name}, {what}, and may have {LONGEST_PROGRAM}")
                 continue
             self.write_program(program, examples[program.name], kinds, refused)
         return refused

@@ -79,6 +79,7 @@ def test_signals_are_quartered_and_come_back_in_their_length(length, layers):
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 def test_initial_weights_have_the_standard_deviation_that_is_asked_for(network):
+    torch.manual_seed(0)
     s = NetworkSettings.from_checked(
         USUAL
         | {"network": network, "hidden": [200], "channels": 16, "norm": "layer", "init_std": 0.02}

@@ -58,9 +58,10 @@ def test_bundles_give_all_workers_something_to_do(together, workers, on_gpu, siz
     assert [*map(len, hundred)] == [50, 50]
 
 
+@pytest.mark.engines
 def test_a_sweep_that_trains_together_leaves_the_same_runs(genbench):
     for folder, option in (("alone", "false"), ("joint", "true")):
-        words = ["seed=0,1", "beta=1,0", f"together={option}", "jobs=1"]
+        words = ["seed=0,1", "beta=1,0", f"together={option}"]
         done = genbench(*PLANE, *words, f"hydra.sweep.dir={folder}")
         assert done.returncode == 0 and "4 of 4 jobs done" in done.stdout, done
     rows = [[{**row, "command": ""} for row in summary(folder)] for folder in ("alone", "joint")]

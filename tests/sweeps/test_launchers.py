@@ -20,6 +20,8 @@ from genbench.sweeps.job import JobTask
 from genbench.sweeps.launcher import Launch
 from genbench.utils import signals
 
+pytestmark = pytest.mark.engines
+
 
 def test_the_sweep_is_ours_where_the_launcher_is_named(genbench):
     done = genbench(*PCA, "latent_dim=2,100,3", "hydra/launcher=basic")
@@ -70,7 +72,6 @@ SLOW_JOBLIB = pytest.param("joblib", marks=pytest.mark.slow)
 TWO = {"genbench": ["jobs=2"], "joblib": ["hydra.launcher.n_jobs=2"]}  # jobs at once
 
 
-@pytest.mark.engines
 @pytest.mark.parametrize("launcher", ["genbench", SLOW_JOBLIB])
 def test_a_sweep_that_was_killed_goes_on_where_it_was_under_any_launcher(launcher, tmp_path):
     def start(folder):
@@ -120,7 +121,6 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was_under_any_launcher(launche
     assert "1/3" not in said[0] and "2/3" not in said[0], "only the unfinished job is started"
 
 
-@pytest.mark.engines
 @pytest.mark.parametrize("launcher", ["genbench", SLOW_JOBLIB])
 def test_launchers_leave_the_same_runs_summary_and_report(launcher, genbench, monkeypatch):
     """Also when jobs run at the same time, as each uses as many threads as it would alone."""
