@@ -15,10 +15,9 @@ from genbench.figures.canvas import Canvas
 from genbench.figures.renderer import FigureRenderer
 from genbench.sweeps import launcher
 
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # a process of several, which would only be in one another's way
+if "PYTEST_XDIST_WORKER" in os.environ:  # one of several, which would be in one another's way
     torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the programs under test
 
 signal.signal(
     signal.SIGHUP, signal.SIG_DFL

@@ -32,6 +32,7 @@ FAST |= {"n_components": 2, "n_clusters": 3, "reg_covar": 1e-3}
 MORE = {"SupervisedAE": {"steps": 100, "lr": 3e-2, "lambda_": 30.0}}
 FAST |= {"width": 8, "depth": 1, "sampling_steps": 2, "likelihood_steps": 2}
 CHEAP = ("KMeans", "PCA")  # whose checks every run of the tests does
+ONE_OF_A_KIND = ("GaussianMixture", "KernelDensity", "VAE", "GAN", "Flow", "MAF")  # those of CI
 # Checks of scikit-learn that do not apply to an estimator, by its name, each with the reason.
 EXCEPTIONS: dict[str, dict[str, str]] = {}
 
@@ -56,8 +57,14 @@ def test_estimators_pass_the_checks_of_scikit_learn(estimator, check):
 
 
 @pytest.mark.extras
+@parametrize_with_checks([quick(n) for n in ONE_OF_A_KIND], expected_failed_checks=exceptions)
+def test_estimators_of_each_kind_pass_the_checks_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
 @parametrize_with_checks(
-    [quick(estimator_name(m)) for m in PLAINEST if estimator_name(m) not in CHEAP],
+    [quick(n) for n in map(estimator_name, PLAINEST) if n not in (*CHEAP, *ONE_OF_A_KIND)],
     expected_failed_checks=exceptions,
 )
 def test_all_other_estimators_pass_the_checks_of_scikit_learn(estimator, check):

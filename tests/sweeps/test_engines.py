@@ -20,10 +20,11 @@ WORDS = [
 ]
 EIGHT = ["lr=.01,.003", "seed=0,1,2,3", "epochs=12"]
 NEEDS = {"joblib": "joblib", "submitit_local": "submitit", "ray": "ray"}  # packages
-LAUNCHERS = [  # joblib and submitit share most of what genbench and Slurm do
-    *("genbench", "ray"),
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("joblib", "submitit_local")),
-]
+
+
+def slow(*launchers):
+    """Launchers that CI leaves out of a test, as they share most of the code of another."""
+    return [pytest.param(name, marks=pytest.mark.slow) for name in launchers]
 
 
 def start(folder, *words):
@@ -60,7 +61,7 @@ def serial(tmp_path_factory):
     return results(folder)
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", ["genbench", "ray", *slow("joblib", "submitit_local")])
 def test_a_killed_worker_costs_no_other_job_anything_and_changes_no_result(
     launcher, serial, tmp_path
 ):
@@ -79,7 +80,7 @@ def test_a_killed_worker_costs_no_other_job_anything_and_changes_no_result(
     assert results(sweep) == serial
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize("launcher", ["genbench", *slow(*NEEDS)])
 def test_a_job_that_was_killed_twice_is_given_up_and_the_same_command_goes_on_with_it(
     launcher, tmp_path
 ):
@@ -99,7 +100,7 @@ def test_a_job_that_was_killed_twice_is_given_up_and_the_same_command_goes_on_wi
         assert run == killed or "resuming after" not in log, "no other job is interrupted"
 
 
-@pytest.mark.parametrize("launcher", ["submitit_slurm", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["submitit_slurm", *slow("submitit_local")])
 def test_jobs_that_are_not_waited_for_are_submitted_once_put_back_and_collected(
     launcher, tmp_path, monkeypatch
 ):
