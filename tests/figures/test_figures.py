@@ -104,6 +104,7 @@ def bounded(monkeypatch):
     monkeypatch.setattr(Canvas, "picture", picture)
 
 
+@pytest.mark.models
 @pytest.mark.parametrize("spec", SPACES)
 def test_everything_a_model_can_show_is_drawn(model_name, spec, request):
     request.getfixturevalue("bounded" if model_name in RENDERED else "unrendered")

@@ -27,6 +27,7 @@ COMMANDS = {  # that train: in a block or a sentence, the first word is an optio
 SECTIONS = dict(re.findall(r"^### `(\S+)`\n(.*?)(?=^##)", MODELS_TEXT, re.M | re.S))  # by model
 
 
+@pytest.mark.models
 def test_the_example_of_an_own_model_and_dataset_works(genbench, tmp_path, monkeypatch):
     monkeypatch.setattr(Sweep, "draw", lambda sweep: None)
     monkeypatch.setattr(sys, "path", [*sys.path])

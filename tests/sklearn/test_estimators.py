@@ -32,7 +32,7 @@ FAST |= {"n_components": 2, "n_clusters": 3, "reg_covar": 1e-3}
 MORE = {"SupervisedAE": {"steps": 100, "lr": 3e-2, "lambda_": 30.0}}
 FAST |= {"width": 8, "depth": 1, "sampling_steps": 2, "likelihood_steps": 2}
 CHEAP = ("KMeans", "PCA")  # whose checks every run of the tests does
-ONE_OF_A_KIND = ("GaussianMixture", "KernelDensity", "VAE", "GAN", "Flow", "MAF")  # those of CI
+ONE_OF_A_KIND = ("GaussianMixture", "KernelDensity", "VAE", "GAN", "OTFlow", "MAF")  # those of CI
 # Checks of scikit-learn that do not apply to an estimator, by its name, each with the reason.
 EXCEPTIONS: dict[str, dict[str, str]] = {}
 

@@ -52,6 +52,7 @@ def test_all_jobs_are_checked_before_any_starts(genbench, tmp_path):
         ), wrong
 
 
+@pytest.mark.engines
 def test_a_sweep_that_was_stopped_goes_on_where_it_was_and_a_finished_one_is_left_alone(
     genbench, uncurved, monkeypatch
 ):
