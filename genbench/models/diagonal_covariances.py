@@ -54,8 +54,8 @@ class Diagonal(Gaussians):
         return (covariances / self.covariances).expand_as(self.means).sum(1)
 
     def prepared(self, x: torch.Tensor) -> Prepared:
-        # Around the mean of the means, and squared.
-        near = wide(x) - self.origin
+        # Around the mean of the means, as wide as that is, and squared.
+        near = x - self.origin
         return near, near.square()
 
     def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
@@ -104,8 +104,8 @@ class Spherical(Diagonal):
 
     def prepared(self, x: torch.Tensor) -> Prepared:
         # Around the mean of the means [n, D], and squared lengths [n].
-        near = wide(x) - self.origin
-        return near, torch.linalg.vecdot(near, near)
+        near = x - self.origin
+        return near, torch.linalg.vector_norm(near, dim=1).square()  # vecdot makes all products
 
     def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
         near, lengths = prepared
