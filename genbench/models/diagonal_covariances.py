@@ -105,7 +105,7 @@ class Spherical(Diagonal):
     def prepared(self, x: torch.Tensor) -> Prepared:
         # Around the mean of the means [n, D], and squared lengths [n].
         near = x - self.origin
-        return near, torch.linalg.vector_norm(near, dim=1).square()  # vecdot makes all products
+        return near, torch.linalg.vecdot(near, near)
 
     def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
         near, lengths = prepared
