@@ -54,8 +54,8 @@ class Diagonal(Gaussians):
         return (covariances / self.covariances).expand_as(self.means).sum(1)
 
     def prepared(self, x: torch.Tensor) -> Prepared:
-        # Around the mean of the means, as wide as that is, and squared.
-        near = x - self.origin
+        # Around the mean of the means, and squared.
+        near = wide(x) - self.origin
         return near, near.square()
 
     def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
@@ -104,7 +104,7 @@ class Spherical(Diagonal):
 
     def prepared(self, x: torch.Tensor) -> Prepared:
         # Around the mean of the means [n, D], and squared lengths [n].
-        near = x - self.origin
+        near = wide(x) - self.origin
         return near, torch.linalg.vecdot(near, near)
 
     def mahalanobis(self, prepared: Prepared) -> tuple[torch.Tensor, torch.Tensor]:
