@@ -160,7 +160,7 @@ def main() -> None:
     parser.add_argument("--chart", type=Path, help="file to draw the ratios in")
     parser.add_argument("--page", type=Path, help="page of Markdown to put the table into")
     given = parser.parse_args()
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each command compiles all of genbench
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each compiles all of genbench
     console = Console()
     if given.file:
         found = json.loads(given.file.read_text())

@@ -172,8 +172,8 @@ class _Export:
         for program in programs(model.for_inference()):
             signals.check()
             if is_too_long(program, model):
-                what = f"which would have a step for each of {model.spec.size} values"
-                echo(f"no {program.name}, {what}, and may have {LONGEST_PROGRAM}")
+                what = f"a step for each of {model.spec.size} values, and {LONGEST_PROGRAM} at most"
+                echo(f"no {program.name}, which would need {what}")
                 continue
             self.write_program(program, examples[program.name], kinds, refused)
         return refused

@@ -1,7 +1,8 @@
 """The cross-entropy of data in [0, 1] with logits, summed over the values of a point.
 
-On a CPU, torch's own function spends most of its time in log1p, which costs 15 times as much as a
-logarithm. Here the logarithms of several values are taken together.
+On a CPU, torch's own function spends most of its time in log1p, which costs 3 times as much as a
+logarithm on an Intel and 15 times on an AMD. Here the logarithms of several values are taken
+together.
 """
 
 from typing import Any
