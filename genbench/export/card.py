@@ -105,12 +105,14 @@ def _usage(programs: dict[str, dict[str, Any]]) -> str:
     shown = next((name for name in ("sampler", "decoder", "encoder") if name in programs), None)
     if shown is not None and "onnx" in programs[shown]["files"]:
         lines += ["", "```python", *_snippet(shown, programs[shown]), "```"]
-    if programs:
+    if "sampler" in programs:
         lines += [
             "",
             "The sampler draws nothing by itself: the random numbers are its inputs, so that the "
-            "same ones give the same points. `config.json` describes every input.",
+            "same ones give the same points.",
         ]
+    if programs:
+        lines += ["", "`config.json` describes every input."]
     weights = "`model.safetensors` holds the weights by their names in genbench, if it is there."
     return "\n".join([*lines, "", weights, ""])
 

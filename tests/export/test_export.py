@@ -256,6 +256,9 @@ def test_programs_with_a_step_for_each_of_many_values_are_left_out(tmp_path, cap
     assert "no sampler" in capsys.readouterr().out
     written = json.loads((tmp_path / "run" / "export" / "config.json").read_text())["programs"]
     assert [*written] == ["log_prob"]
+    assert exported((tmp_path / "run", config), formats=["torch", "card"]) == 0
+    card = (tmp_path / "run" / "export" / "README.md").read_text()
+    assert "log_prob.pt2" in card and "sampler" not in card.partition("## Results")[0]
 
 
 @pytest.mark.extras
