@@ -57,9 +57,10 @@ class VAE(LatentModel, GradientModel):
         mu, logvar = self.posterior(batch.x)
         z = mu + noise["eps"] * (logvar / 2).exp()  # [k, n, d]
         nll, kl = self.nll(batch.x, z), self.kl(mu, logvar, noise["eps"], z).mean()
-        terms = {"nll": nll.mean(), "kl": kl, "negative_elbo": nll.mean() + kl}
+        mean_nll = nll.mean()
+        terms = {"nll": mean_nll, "kl": kl, "negative_elbo": mean_nll + kl}
         if self.settings.objective == "elbo":
-            return nll.mean() + weights["beta"] * kl, terms
+            return mean_nll + weights["beta"] * kl, terms
         bound = importance_weighted_bound(self.log_ratio(noise["eps"], logvar, z), nll).mean()
         return -bound, terms | {"negative_iwae": -bound}
 

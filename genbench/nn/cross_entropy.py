@@ -5,6 +5,7 @@ logarithm on an Intel and 15 times on an AMD. Here the logarithms of several val
 together.
 """
 
+import inspect
 from typing import Any
 
 import torch
@@ -36,12 +37,13 @@ class _CrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(logits: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        share = logits.abs().sigmoid()
+        share = logits.abs().sigmoid_()
         columns = share.shape[1] // FACTORS
         products = share[:, : FACTORS * columns].unflatten(1, (FACTORS, columns)).prod(1)
-        rest = share[:, FACTORS * columns :]
-        linear = torch.addcmul(logits.relu(), x, logits, value=-1).sum(1)
-        return linear - products.log().sum(1) - rest.log().sum(1)
+        found = torch.addcmul(logits.relu(), x, logits, value=-1).sum(1) - products.log().sum(1)
+        if rest := share.shape[1] % FACTORS:
+            found = found - share[:, -rest:].log().sum(1)
+        return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
@@ -55,3 +57,7 @@ class _CrossEntropy(torch.autograd.Function):
         upstream = upstream[:, None]
         to_logits = (logits.sigmoid() - x) * upstream if ctx.needs_input_grad[0] else None
         return to_logits, -logits * upstream if ctx.needs_input_grad[1] else None
+
+
+# Torch reads the signature at every call; what is found here, it need not look for.
+_CrossEntropy.forward.__signature__ = inspect.signature(_CrossEntropy.forward)  # type: ignore[attr-defined]

@@ -119,15 +119,15 @@ class GradientModel(AveragedWeights):
 
     def _step(self, batch: Batch) -> Logs:
         logs: Logs = {}
-        weights, due = self.annealed(self.clock), self.due
+        weights, due, device = self.annealed(self.clock), self.due, self.rng.device
         self.copy_initial_weights()
         for name in due:
             noise = self.noise_now(name, shares.batch_size(len(batch.x)))
             noise = shares.own_noise(noise, partial(self.point_dimension, name))
             pair = self.coupled(name, batch, noise, learning=True)
             moved = self.moved[name]
-            with rounding(self.settings, self.device):
-                with casting(self.settings, self.device):
+            with rounding(self.settings, device):
+                with casting(self.settings, device):
                     loss, terms = self.compiled(name, *pair, self.compiled.weights(weights))
                 gradients = torch.autograd.grad(loss, moved)
             averaged, terms = shares.average_shares(gradients, self.compiled.kept(terms))
