@@ -190,18 +190,22 @@ class PCA(LatentModel):
         return bool(self.least_variance > 1e-12 * self.eigenvalues[0])
 
     def evaluate(self, batch: Batch, rng: torch.Generator) -> Logs:
-        z, residual = self.project(batch.x)
-        squared_error = residual.square().sum(1)
+        z, squared_error = self.project(batch.x)
         terms = {"squared_error": squared_error.mean()}
         if self.has_density():
             terms["nll"] = -self.log_density(z, squared_error).mean()
         return terms
 
     def project(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The codes [n, latent_dim] of data [n, *shape], and what they leave out [n, D]."""
-        centred = x.flatten(1).to(self.mean) - self.mean
-        z = centred @ self.components.T
-        return z, centred - z @ self.components
+        """The codes [n, latent_dim] of data [n, *shape], and the squared length [n] of what they
+        leave out.
+        """
+        codes, errors = [], []
+        for part in in_cache(x.flatten(1), 4 * self.spec.size):
+            centred = part.to(self.mean) - self.mean
+            codes.append(centred @ self.components.T)
+            errors.append((centred - codes[-1] @ self.components).square().sum(1))
+        return torch.cat(codes), torch.cat(errors)
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         """z = W'(x - mean): [n, *shape] -> [n, latent_dim]."""
@@ -214,8 +218,7 @@ class PCA(LatentModel):
     @available_if(has_density)
     def log_prob(self, x: torch.Tensor) -> torch.Tensor:
         """Exact log density [n] of data [n, *shape], in nats."""
-        z, residual = self.project(x)
-        return self.log_density(z, residual.square().sum(1))
+        return self.log_density(*self.project(x))
 
     def log_density(self, z: torch.Tensor, squared_error: torch.Tensor) -> torch.Tensor:
         """Log density [n], in nats, of points with codes z [n, latent_dim], which leave out
