@@ -1,5 +1,9 @@
 """Products of matrices: of parts that stay in the processor's cache, by its widest instructions."""
 
+import platform
+from functools import cache
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 
@@ -33,7 +37,7 @@ def product(x: torch.Tensor, y: torch.Tensor, plus: torch.Tensor | None = None) 
 
     MKL, which multiplies matrices for torch, uses half the width of the registers of AMD's
     processors. oneDNN, which convolves for torch, uses all of it, and convolutions with kernels of
-    one pixel are such products.
+    one pixel are such products. On Intel's, MKL is the faster one.
     """
     if is_traced():
         return F.linear(x, y, plus)
@@ -46,13 +50,21 @@ def product(x: torch.Tensor, y: torch.Tensor, plus: torch.Tensor | None = None) 
 
 
 def widens(x: torch.Tensor) -> bool:
-    """Whether oneDNN multiplies such values, and with wider registers than MKL may."""
+    """Whether oneDNN multiplies such values, and with wider registers than MKL does."""
     return (
         x.is_cpu
         and x.dtype == torch.float32
         and torch.backends.mkldnn.is_available()
         and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and made_by_amd()
     )
+
+
+@cache
+def made_by_amd() -> bool:
+    """Whether the processor is one of AMD's, as far as the system tells."""
+    told = Path("/proc/cpuinfo")  # Linux; Windows and macOS tell it to Python
+    return "AuthenticAMD" in (told.read_text() if told.exists() else platform.processor())
 
 
 def squares(x: torch.Tensor) -> torch.Tensor:

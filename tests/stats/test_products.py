@@ -20,6 +20,7 @@ def test_parts_in_the_cache_are_all_rows_in_order():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_products_by_convolution_are_products(n, dtype, monkeypatch):
     monkeypatch.setattr(products, "WORTHWHILE", 1)
+    monkeypatch.setattr(products, "made_by_amd", lambda: True)  # wherever the tests run
     x = torch.randn(n, 70, generator=generator(0)).to(dtype)
     y = torch.randn(130, 70, generator=generator(1)).to(dtype)
     error = 1e-13 if dtype == torch.float64 else 3e-5
