@@ -92,17 +92,24 @@ class Trained:
             gradients if self.layout is None else _forms().as_gradients(self.layout, x, gradients)
         )
 
-    def sample(self, n: int = 64, seed: int | None = None, y: Labels = None) -> Any:
+    def sample(
+        self, n: int = 64, seed: int | None = None, y: Labels = None, **settings: Any
+    ) -> Any:
         """n samples [n, *shape]; for a conditional model of class y, one label or n of them.
 
         The same seed gives the same samples. Without a seed, each call gives new ones, and a script
         that makes the same calls again gets the same again.
+
+        Settings that only say how samples are drawn may have other values than in the run, such as
+        `guidance=2` or `sampling_steps=50` of a diffusion model: `model.sampling_settings` lists
+        them.
         """
         if not isinstance(n, Integral) or n < 0:
             raise UserError("n", "is a number of points to draw", n, "such as n=64")
         purpose, key = ("call", next(self._calls)) if seed is None else ("sample", seed)
         rng = generator(key, purpose, device=self.model.device)
-        x = self._in_blocks("sample", None, n=int(n), y=y, rng=rng)
+        model = self.model.sampled_with(settings)
+        x = self._in_blocks("sample", None, n=int(n), y=y, rng=rng, model=model)
         return x if self.layout is None else _forms().as_points(self.layout, None, x)
 
     def plot(self, name: str = "samples", part: str = "") -> "Figure":
@@ -140,15 +147,19 @@ class Trained:
         n: int = 0,
         y: Labels = None,
         rng: torch.Generator | None = None,
+        model: Model | None = None,
     ) -> torch.Tensor:
-        """Call a method of the model, for points or codes or for n samples, `BLOCK` at a time."""
+        """Call a method of the model, or of another one, for points or codes or for n samples,
+        `BLOCK` at a time.
+        """
         n = n if points is None else len(points)
         labels = self._labels(method, y, n)
         if not supports(self.model, method):
             others = ", ".join(name for name in METHODS if supports(self.model, name))
             what = f"this model cannot {method}"
             raise UserError(self.folder.name, what, fix=f"it can {others}")
-        return in_blocks(self.model, method, points, n=n, labels=labels, rng=rng)
+        model = model or self.model
+        return in_blocks(model, method, points, n=n, labels=labels, rng=rng)
 
     def _labels(self, method: str, y: Labels, n: int) -> torch.Tensor | None:
         """The labels as a tensor, [1] or [n]. UserError for labels that the call cannot use."""

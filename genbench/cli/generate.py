@@ -92,7 +92,9 @@ def command(*needs: str, vectors: bool = False) -> Callable[[Generator], Generat
 
 @command("sample")
 def sample(trained: Trained, v: Scene, s: SampleOptions) -> Generated:
-    samples = trained.sample(s.n, s.seed, s.y)
+    ways = {"guidance": s.guidance, "sampler": s.sampler, "sampling_steps": s.sampling_steps}
+    given = {name: value for name, value in ways.items() if value is not None}
+    samples = trained.sample(s.n, s.seed, s.y, **given)
     of = "" if s.y is None else f" of class {trained.data.called(s.y)}"
     return {"samples": samples}, draw_samples(v, samples, of)
 

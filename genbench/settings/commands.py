@@ -11,10 +11,12 @@ from genbench.settings.fields import (
     Count,
     Device,
     Folder,
+    NonNegative,
     Positive,
     Seed,
     Share,
 )
+from genbench.settings.groups import AnySampler
 from genbench.settings.run import DEVICE
 
 
@@ -45,6 +47,9 @@ class HeldOutOptions(CommandOptions):
     )
 
 
+OWN = "null is the run's own"
+
+
 class SampleOptions(OutputOptions):
     """Draws points from a finished run's model.
 
@@ -61,6 +66,15 @@ class SampleOptions(OutputOptions):
             "the class to draw, of a model that depends on it; null draws each as often as it "
             "occurs"
         ),
+    )
+    guidance: NonNegative | None = Field(
+        None, description=f"how far a conditional diffusion model is led to the class; {OWN}"
+    )
+    sampler: AnySampler | None = Field(
+        None, description=f"how noise becomes a sample, of a diffusion model; {OWN}"
+    )
+    sampling_steps: AtLeastOne | None = Field(
+        None, description=f"steps from noise to a sample, of a diffusion model; {OWN}"
     )
 
 

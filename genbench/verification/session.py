@@ -2,12 +2,14 @@
 table of which hold.
 
 In outputs/verify_TIME/, TensorBoard's to see as any folder of runs:
-    NAME/seed-S/        a recipe's run; NAME/seed-S/0, 1, ... where it has several
+    NAME/seed-S/        a recipe's run; NAME/seed-S/0, 1, ... where it has several. A run that
+                        several recipes need is made once, for the first of them
     NAME/error.txt      the traceback of one that failed
     table.md, table.json
 """
 
 import io
+import json
 import os
 import platform
 import time
@@ -42,6 +44,11 @@ class Task(NamedTuple):
     configs: list[dict[str, Any]]
     measure: RecipeMeasure
 
+    @property
+    def all(self) -> list[dict[str, Any]]:
+        """The settings of the runs of all seeds."""
+        return [config | {"seed": seed} for seed in self.recipe.seeds for config in self.configs]
+
 
 class Session:
     """Runs tasks and keeps their outcomes."""
@@ -54,6 +61,7 @@ class Session:
         self.started = datetime.now().astimezone()
         self.folder = Path("outputs").resolve() / f"verify_{self.started:%Y-%m-%d_%H-%M-%S.%f}"
         self.outcomes: list[Outcome] = []
+        self.kept: dict[str, Any] = {}  # runs that a later task needs, too, by their settings
 
     def run(self) -> int:
         """Run every task, even if others fail, and show the table, also after an interruption."""
@@ -72,6 +80,8 @@ class Session:
             for i, task in enumerate(self.tasks, 1):
                 self.echo(f"{i} of {len(self.tasks)}: {task.recipe.name}: {task.recipe.what}")
                 self.outcomes.append(self.outcome(task))
+                needed = {_settings_of(config) for later in self.tasks[i:] for config in later.all}
+                self.kept = {key: run for key, run in self.kept.items() if key in needed}
                 self.echo(f"  {_line(self.outcomes[-1])}")
                 self.write_tables()
         finally:
@@ -109,15 +119,12 @@ class Session:
 
     def measure(self, task: Task, seed: int) -> Found:
         """Run and measure with one seed."""
-        from genbench.sweeps.launch import execute
-
         folder = self.folder / task.recipe.name / f"seed-{seed}"
         folders = [folder]
         if len(task.configs) != 1:
             folders = [folder / str(i) for i in range(len(task.configs))]
         runs = [
-            execute(config | {"seed": seed}, at, self.registry)
-            for config, at in zip(task.configs, folders)
+            self.trained(config | {"seed": seed}, at) for config, at in zip(task.configs, folders)
         ]
         result = task.measure(runs)
         measured, expected = result if isinstance(result, tuple) else (result, task.recipe.expected)
@@ -128,6 +135,15 @@ class Session:
                 fix="return (measured, expected)",
             )
         return float(measured), None if expected is None else float(expected)
+
+    def trained(self, config: dict[str, Any], folder: Path) -> Any:
+        """The run with these settings: in this folder, unless there has been one."""
+        from genbench.sweeps.launch import execute
+
+        key = _settings_of(config)
+        if key not in self.kept:
+            self.kept[key] = execute(config, folder, self.registry)
+        return self.kept[key]
 
     def facts(self) -> dict[str, str]:
         """Where and how the numbers were measured."""
@@ -215,6 +231,11 @@ class LastLine(io.TextIOBase):
         if line:
             self.show(line)
         return len(text)
+
+
+def _settings_of(config: dict[str, Any]) -> str:
+    """The same for equal settings."""
+    return json.dumps(config, sort_keys=True)
 
 
 def _line(outcome: Outcome) -> str:

@@ -34,6 +34,7 @@ from genbench.figures.scene import Scene
 from genbench.model import supports
 from genbench.sweeps.launch import execute
 from genbench.utils import signals
+from genbench.utils.rng import generator
 
 pytestmark = pytest.mark.usefixtures("drawn")
 
@@ -124,6 +125,35 @@ def test_a_wanted_class_is_drawn(finished, ask, unrendered, genbench):
         ("vae", 3, "does not depend on labels"),
     ):
         done = genbench("sample", str(finished(model)), f"y={y}")
+        assert done.returncode == 2 and says in done.stderr
+
+
+def test_how_samples_are_drawn_can_be_chosen_after_training(finished, ask, unrendered, genbench):
+    folder = finished("flow", "network=mlp", "conditional=true")
+    trained, words = load(folder, device="cpu"), ("n=4", "y=3")
+    usual = ask("sample", folder, *words)[0]["samples"]
+    led = ask("sample", folder, *words, "guidance=3")[0]["samples"]
+    assert np.array_equal(led, trained.sample(4, 0, 3, guidance=3.0))
+    assert not np.allclose(led, usual)
+    one = ask("sample", folder, *words, "sampler=euler", "sampling_steps=1")[0]["samples"]
+    model, rng = trained.model, generator(0, "sample")
+    noise = model.source.draw(4, rng)
+    with torch.no_grad():
+        velocity = model.output(model.network, noise, torch.ones(1), torch.full((4,), 3))
+    low, high = model.standard(torch.zeros(())), model.standard(torch.ones(()))
+    x = model.restored((noise - velocity).clamp(low, high)).clamp(0, 1)
+    np.testing.assert_allclose(one, x, atol=1e-5)
+    assert model.settings.sampling_steps != 1  # the run's own are what they were
+    assert np.array_equal(usual, trained.sample(4, 0, 3))
+    free = finished("flow", "network=mlp")
+    for run, word, says in (
+        (finished("vae"), "guidance=2", "guidance: cannot be chosen after training"),
+        (finished("vae"), "sampler=euler", "sampler: cannot be chosen after training"),
+        (free, "guidance=2", "guidance: has no effect with conditional=False"),
+        (free, "sampler=langevin", "sampler: needs path=ve, not rectified"),
+        (free, "sampler=walkback", "sampler: must be langevin | ancestral"),
+    ):
+        done = genbench("sample", str(run), word)
         assert done.returncode == 2 and says in done.stderr
 
 
@@ -320,7 +350,8 @@ def test_a_picture_shows_what_it_has_room_for(monkeypatch):
         ("sample nowhere", "nowhere: is not a run directory"),
         (
             "sample RUN steps=3",
-            "steps: sample has no such option (got steps=3); fix: it has n, seed, y, to, device",
+            "steps: sample has no such option (got steps=3); fix: it has n, seed, y, guidance, "
+            "sampler, sampling_steps, to, device",
         ),
         (
             "reconstruct RUN prat=test",
