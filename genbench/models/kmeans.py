@@ -13,8 +13,8 @@ from genbench.settings.classical import ComponentSettings, GradientKMeansSetting
 from genbench.settings.run import RunSettings
 from genbench.stats.clustering import (
     SINGLE_FROM,
+    NearestCentre,
     distance_rows,
-    nearest_centre,
     plus_plus,
     squared_distances,
     squared_lengths,
@@ -152,6 +152,8 @@ class KMeans(Clustering, EM):
     def setup(self, train: Split, *, seed: int, steps: int) -> None:
         super().setup(train, seed=seed, steps=steps)
         self.points = train
+        # By start: the mean of the centres, and what finds the nearest of them around it.
+        self.nearest: dict[int, tuple[torch.Tensor, NearestCentre]] = {}
 
     def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
         self.centres[start] = wide(x[plus_plus(x, self.settings.n_components, rng)])
@@ -160,9 +162,13 @@ class KMeans(Clustering, EM):
         return distance_rows(x)
 
     def e_step(self, start: int, x: torch.Tensor) -> Sums:
-        origin = self.centres[start].mean(0)
-        x = x - origin.to(x)
-        reduced, index = nearest_centre(x, self.centres[start] - origin)
+        if start not in self.nearest:  # which holds for all parts of an epoch
+            origin = self.centres[start].mean(0)
+            nearest = NearestCentre(self.centres[start] - origin, like=x)
+            self.nearest[start] = origin.to(x), nearest
+        origin, nearest = self.nearest[start]
+        x = x - origin
+        reduced, index = nearest.to(x)
         counts, shifts = totals(x, index, self.settings.n_components)
         distances = wide(reduced + squared_lengths(x)).clamp(min=0)
         return {"objective": distances.sum(), "counts": counts, "shifts": shifts}
@@ -181,6 +187,7 @@ class KMeans(Clustering, EM):
             if distances[0] > 0:
                 self.settled[start] = False  # the moved centres may still lower the objective
         self.sizes[start], self.centres[start] = counts / n, means
+        self.nearest.pop(start, None)
 
     def farthest(self, start: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The points [count, D] that are farthest from their nearest centres, farthest first, after

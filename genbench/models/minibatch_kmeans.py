@@ -7,8 +7,8 @@ from genbench.model import Logs
 from genbench.models.kmeans import Clustering, Clusters
 from genbench.settings.classical import MiniBatchKMeansSettings
 from genbench.stats.clustering import (
+    NearestCentre,
     distance_rows,
-    nearest_centre,
     plus_plus,
     squared_lengths,
     totals,
@@ -66,7 +66,7 @@ class MiniBatchKMeans(Clustering):
         origin = self.centres.mean(0)
         x = distance_rows(batch.x)
         x = x - origin.to(x)
-        reduced, index = nearest_centre(x, self.centres - origin)
+        reduced, index = NearestCentre(self.centres - origin, like=x).to(x)
         distance = wide(reduced + squared_lengths(x)).clamp(min=0).sum()
         counts, sums = totals(x, index, self.settings.n_components)
         found = {"counts": counts, "sums": sums, "distance": distance}

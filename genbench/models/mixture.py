@@ -12,7 +12,7 @@ from genbench.data.types import Batch, DataSpec
 from genbench.model import Logs, Model
 from genbench.settings.classical import ComponentSettings, EMSettings
 from genbench.settings.run import RunSettings
-from genbench.stats.clustering import lloyd, nearest_centre, one_hot
+from genbench.stats.clustering import NearestCentre, lloyd, one_hot
 from genbench.stats.products import wide
 from genbench.training.em import EM, Sums, add
 from genbench.utils.tracing import is_traced
@@ -90,10 +90,11 @@ class Components:
         """
         here = replace(self, means=centres)
         origin, k = centres.mean(0), len(centres)
+        nearest = NearestCentre(centres - origin, like=wide(centres))
 
         def moments(part: torch.Tensor) -> Sums:
             part = wide(part)
-            _, index = nearest_centre(part - origin, centres - origin)
+            _, index = nearest.to(part - origin)
             return here.moments(here.prepared(part), one_hot(index, k, like=part))
 
         return here.maximised(reduce(add, map(moments, here.parts(x)), {}))

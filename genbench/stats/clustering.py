@@ -53,13 +53,21 @@ def squared_lengths(x: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(x, dim=1).square()  # without a copy of x
 
 
-def nearest_centre(x: torch.Tensor, centres: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The nearest of the centres [K, D] to each of the points [n, D]: its squared distance [n] less
-    the point's own squared length, and its index [n].
+class NearestCentre:
+    """Finds the nearest of centres [K, D], which are relative to the same origin as the points, for
+    many parts of them.
     """
-    centres = centres.to(x)
-    reduced, index = product(x, -2 * centres).add_(centres.square().sum(1)).min(1)
-    return reduced, index
+
+    def __init__(self, centres: torch.Tensor, like: torch.Tensor) -> None:
+        centres = centres.to(like)
+        self.factors, self.squares = -2 * centres, centres.square().sum(1)
+
+    def to(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The nearest centre to each of the points [n, D]: its squared distance [n] less the
+        point's own squared length, and its index [n].
+        """
+        reduced, index = product(x, self.factors).add_(self.squares).min(1)
+        return reduced, index
 
 
 def one_hot(index: torch.Tensor, k: int, like: torch.Tensor) -> torch.Tensor:
@@ -152,9 +160,9 @@ def lloyd(x: torch.Tensor, k: int, rng: torch.Generator, iterations: int) -> tor
     centres = wide(shifted[plus_plus(shifted, k, rng)])
     for _ in range(iterations):
         signals.check()
+        nearest = NearestCentre(centres, like=shifted)
         parts = [
-            totals(part, nearest_centre(part, centres)[1], k)
-            for part in in_cache(shifted, shifted.shape[1])
+            totals(part, nearest.to(part)[1], k) for part in in_cache(shifted, shifted.shape[1])
         ]
         counts = torch.stack([count for count, _ in parts]).sum(0)[:, None]
         sums = torch.stack([total for _, total in parts]).sum(0)

@@ -22,7 +22,7 @@ def test_distances_and_nearest_centres_equal_differences():
     exact = brute_force(x, centres)
     x, centres = torch.tensor(x), torch.tensor(centres)
     np.testing.assert_allclose(clustering.squared_distances(x, centres), exact, rtol=1e-12)
-    reduced, index = clustering.nearest_centre(x, centres)
+    reduced, index = clustering.NearestCentre(centres, like=x).to(x)
     assert index.tolist() == exact.argmin(1).tolist()
     lengths = clustering.squared_lengths(x)
     np.testing.assert_allclose(reduced + lengths, exact.min(1), rtol=1e-12)
