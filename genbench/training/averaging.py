@@ -97,6 +97,7 @@ class AveragedWeights(Model):
     @property
     def size(self) -> int:
         """How many numbers the fit consists of: weights and their averages count once."""
-        if self.raw_weights is None:
+        if not hasattr(self, "averaged"):
             return super().size
-        return super().size - sum(p.numel() for p in (*self.raw_weights.values(), self.averaged))
+        followed = (weight for _, weight in self.averages())
+        return super().size - sum(t.numel() for t in (*followed, self.averaged))

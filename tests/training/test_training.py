@@ -320,6 +320,11 @@ def test_with_ema_the_parameters_are_averages_of_the_weights_that_steps_move(nam
     assert torch.equal(model.encode(batch.x), plain.encode(batch.x))
 
 
+def test_the_average_of_a_generator_does_not_count_twice():
+    model, plain = (fitted("gan", "digits", f"ema={ema}")[0] for ema in (0.9, 0))
+    assert model.size == plain.size == sum(p.numel() for p in plain.parameters())
+
+
 def test_early_stopping_sees_and_keeps_the_average():
     config = small_config("ae", "ema=0.9", "lr=0.1", "patience=2", "epochs=60", "dataset.limit=40")
     data, nowhere = load_data(config["dataset"], CPU), Nowhere()
