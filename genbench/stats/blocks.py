@@ -8,6 +8,9 @@ from genbench.utils import signals
 
 # Distances held at once: 32 MiB, so that 10,000 points meet 10,000 others in little memory.
 PAIRS_AT_ONCE = 2**22
+# Rows that suffice to make good use of the other points, which each block reads anew: blocks of
+# more rows leave the processor's cache.
+FEWEST_ROWS = 128
 
 
 def row_blocks(x: torch.Tensor, y: torch.Tensor) -> Iterator[slice]:
@@ -15,7 +18,7 @@ def row_blocks(x: torch.Tensor, y: torch.Tensor) -> Iterator[slice]:
 
     Raises Interrupted between two blocks if the program is asked to stop.
     """
-    step = max(1, PAIRS_AT_ONCE // len(y))
+    step = max(1, min(PAIRS_AT_ONCE // len(y), FEWEST_ROWS + x.shape[1] // 2))
     for start in range(0, len(x), step):
         signals.check()
         yield slice(start, start + step)
