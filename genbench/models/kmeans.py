@@ -144,6 +144,9 @@ class KMeans(Clustering, EM):
         shape = (settings.n_init, settings.n_components)
         self.register_buffer("centres", torch.zeros(*shape, spec.size, dtype=torch.float64))
         self.register_buffer("sizes", torch.zeros(shape, dtype=torch.float64))
+        # By start: the mean of the centres, and what finds the nearest of them around it, while
+        # they stay where they are.
+        self.nearest: dict[int, tuple[torch.Tensor, NearestCentre]] = {}
 
     @property
     def clusters(self) -> Clusters:
@@ -152,17 +155,16 @@ class KMeans(Clustering, EM):
     def setup(self, train: Split, *, seed: int, steps: int) -> None:
         super().setup(train, seed=seed, steps=steps)
         self.points = train
-        # By start: the mean of the centres, and what finds the nearest of them around it.
-        self.nearest: dict[int, tuple[torch.Tensor, NearestCentre]] = {}
 
     def init_params(self, start: int, x: torch.Tensor, rng: torch.Generator) -> None:
         self.centres[start] = wide(x[plus_plus(x, self.settings.n_components, rng)])
+        self.nearest.pop(start, None)
 
     def rows(self, x: torch.Tensor) -> torch.Tensor:
         return distance_rows(x)
 
     def e_step(self, start: int, x: torch.Tensor) -> Sums:
-        if start not in self.nearest:  # which holds for all parts of an epoch
+        if start not in self.nearest:
             origin = self.centres[start].mean(0)
             nearest = NearestCentre(self.centres[start] - origin, like=x)
             self.nearest[start] = origin.to(x), nearest

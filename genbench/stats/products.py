@@ -1,12 +1,9 @@
 """Products of matrices: of parts that stay in the processor's cache, by its widest instructions."""
 
-import platform
-from functools import cache
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
 
+from genbench.utils.processor import made_by_amd
 from genbench.utils.tracing import is_traced
 
 IN_CACHE = 2**19  # numbers in single precision that stay in the processor's cache
@@ -58,13 +55,6 @@ def widens(x: torch.Tensor) -> bool:
         and torch.backends.cpu.get_cpu_capability() == "AVX512"
         and made_by_amd()
     )
-
-
-@cache
-def made_by_amd() -> bool:
-    """Whether the processor is one of AMD's, as far as the system tells."""
-    told = Path("/proc/cpuinfo")  # Linux; Windows and macOS tell it to Python
-    return "AuthenticAMD" in (told.read_text() if told.exists() else platform.processor())
 
 
 def squares(x: torch.Tensor) -> torch.Tensor:
