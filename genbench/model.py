@@ -32,9 +32,8 @@ import torch
 from torch import nn
 
 from genbench.data.types import Batch, DataSpec, Split
-from genbench.settings.base import settings_of
+from genbench.settings.changes import with_sampling
 from genbench.settings.run import RunSettings
-from genbench.utils.errors import UserError
 from genbench.visualizations import Visualization
 
 # Scalars on the device: means over the data points that they were computed on.
@@ -81,10 +80,6 @@ class Model(nn.Module):
     # True if `decode` undoes `encode`, up to rounding or a solver's error, whatever was learnt.
     # Reconstructions then show nothing about the model, and are neither measured nor drawn.
     invertible = False
-
-    # Settings that only say how samples are drawn from what was learnt, so that they can be chosen
-    # after training.
-    sampling_settings: tuple[str, ...] = ()
 
     # Whether points are drawn, and codes decoded, one value after the other: a program of that is
     # as long as a point has values.
@@ -218,23 +213,9 @@ class Model(nn.Module):
         return []
 
     def sampled_with(self, changes: Mapping[str, Any]) -> "Model":
-        """The model, with the same weights, with other values of some `sampling_settings`.
-
-        UserError for other settings, and for values that do not go with the model's settings.
-        """
-        if not changes:
-            return self
-        known, values = settings_of(type(self.settings)), self.settings.values() | {**changes}
-        checked = {}
-        for name, value in changes.items():
-            if name not in self.sampling_settings:
-                others = ", ".join(self.sampling_settings)
-                fix = f"leave it out, or choose {others}" if others else "leave it out"
-                what = "cannot be chosen after training"
-                raise UserError(name, what, value, fix)
-            checked[name] = known[name].check(value, values)
+        """The model, with the same weights, with other values of its `sampling_settings`."""
         other = copy.copy(self)
-        other.settings = self.settings.model_copy(update=checked)
+        other.settings = with_sampling(self.settings, changes)
         return other
 
     def conditioned_on(self, y: torch.Tensor | None) -> "Model":

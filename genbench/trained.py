@@ -101,8 +101,8 @@ class Trained:
         that makes the same calls again gets the same again.
 
         Settings that only say how samples are drawn may have other values than in the run, such as
-        `guidance=2` or `sampling_steps=50` of a diffusion model: `model.sampling_settings` lists
-        them.
+        `guidance=2` or `sampling_steps=50` of a diffusion model:
+        `model.settings.sampling_settings` lists them.
         """
         if not isinstance(n, Integral) or n < 0:
             raise UserError("n", "is a number of points to draw", n, "such as n=64")

@@ -102,7 +102,7 @@ def spread(n: int, most: int) -> Index:
 Values: TypeAlias = torch.Tensor | LazyArray
 
 
-def points_at(x: Values, index: Index) -> torch.Tensor:
+def picked(x: Values, index: Index) -> torch.Tensor:
     """The points at these positions, which are not counted from the end, in memory.
 
     On a CPU `index_select` copies a point as a whole, in a third of the time of an index.

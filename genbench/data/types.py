@@ -12,16 +12,7 @@ import torch
 
 from genbench.data.density import Density
 from genbench.data.layout import Layout
-from genbench.data.lazy import (
-    Index,
-    LazyArray,
-    Values,
-    moved,
-    points_at,
-    read_chunks,
-    select,
-    spread,
-)
+from genbench.data.lazy import Index, LazyArray, Values, moved, picked, read_chunks, select, spread
 from genbench.utils import signals
 from genbench.utils.rng import generator
 
@@ -167,8 +158,8 @@ class Split:
         for start in range(skip * size, n, several):
             rows = slice(start, start + several)
             index = rows if permutation is None else permutation[rows]
-            read = self._scaled(points_at(self.raw, index)).split(size)
-            labels = [None] * len(read) if self.y is None else points_at(self.y, index).split(size)
+            read = self._scaled(picked(self.raw, index)).split(size)
+            labels = [None] * len(read) if self.y is None else picked(self.y, index).split(size)
             for i, (x, y) in enumerate(zip(read, labels, strict=True)):
                 signals.check()
                 if self.noise is not None:

@@ -5,9 +5,7 @@ in the way back, and in how data are paired with noise; see `genbench.diffusion`
 """
 
 import copy
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
@@ -59,10 +57,6 @@ class Diffusion(GradientModel):
     splits_batches = True
     invertible = True
     slow_log_prob = True
-    sampling_settings = (
-        *("sampler", "sampling_steps", "grid", "grid_power", "eta", "churn"),
-        *("langevin_rate", "langevin_steps", "guidance", "clamp"),
-    )
     objectives = {"model": Objective(parameters="network.")}
 
     y: torch.Tensor | None = None  # the labels of the current points, set by `conditioned_on`
@@ -201,12 +195,6 @@ class Diffusion(GradientModel):
         """The learnt process, for points of the current labels."""
         return Process(self.path, partial(self.denoised_by, self.network, self.known(self.y)))
 
-    def sampled_with(self, changes: Mapping[str, Any]) -> Model:
-        other = super().sampled_with(changes)
-        assert isinstance(other, Diffusion)
-        require_choices_that_agree(self.spec, other.settings)
-        return other
-
     def conditioned_on(self, y: torch.Tensor | None) -> "Diffusion":
         if y is None or not self.classes:
             return self
@@ -228,6 +216,7 @@ class Diffusion(GradientModel):
     def start(self, process: Process, eps: torch.Tensor, rng: torch.Generator) -> Start:
         """The chosen sampler, and the points and times that it begins with."""
         s = self.settings
+        require_choices_that_agree(self.spec, s)  # which may be other ones since training
         options = Options(s.eta, s.churn, s.langevin_rate, s.langevin_steps)
         times = sampling_times(self.path, s.grid, s.sampling_steps, s.grid_power)
         scale = self.path.at(torch.tensor(self.path.last)).scale.to(eps)

@@ -47,7 +47,7 @@ class HeldOutOptions(CommandOptions):
     )
 
 
-OWN = "null is the run's own"
+IF_NULL = "null is the run's own"
 
 
 class SampleOptions(OutputOptions):
@@ -68,13 +68,13 @@ class SampleOptions(OutputOptions):
         ),
     )
     guidance: NonNegative | None = Field(
-        None, description=f"how far a conditional diffusion model is led to the class; {OWN}"
+        None, description=f"how far a conditional diffusion model is led to the class; {IF_NULL}"
     )
     sampler: AnySampler | None = Field(
-        None, description=f"how noise becomes a sample, of a diffusion model; {OWN}"
+        None, description=f"how noise becomes a sample, of a diffusion model; {IF_NULL}"
     )
     sampling_steps: AtLeastOne | None = Field(
-        None, description=f"steps from noise to a sample, of a diffusion model; {OWN}"
+        None, description=f"steps from noise to a sample, of a diffusion model; {IF_NULL}"
     )
 
 

@@ -63,6 +63,10 @@ class DenoiserSettings(RunSettings):
 class DiffusionSettings(DenoiserSettings, GradientSettings):
     """Of diffusion models and flows."""
 
+    sampling_settings: ClassVar[tuple[str, ...]] = (
+        *("sampler", "sampling_steps", "grid", "grid_power", "eta", "churn"),
+        *("langevin_rate", "langevin_steps", "guidance", "clamp"),
+    )
     autos: ClassVar[Mapping[str, str]] = {
         "epochs": (
             "as many as steps takes or, with steps=null, 40, or as many as make 4,000 steps (6, or "

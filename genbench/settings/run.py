@@ -45,6 +45,9 @@ class RunSettings(Settings):
         "epochs": "40, or as many as make 4,000 steps",
         "batch_size": "128, or on few data about a tenth of them",
     }
+    # Those that only say how samples are drawn from what was learnt, so that they can be chosen
+    # after training.
+    sampling_settings: ClassVar[tuple[str, ...]] = ()
 
     epochs: Epochs = Field(AUTO)
     batch_size: BatchSize = Field(AUTO)
