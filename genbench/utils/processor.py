@@ -7,6 +7,7 @@ from pathlib import Path
 
 @cache
 def made_by_amd() -> bool:
-    """Whether it is one of AMD's, as far as the system tells."""
-    told = Path("/proc/cpuinfo")  # Linux; Windows and macOS tell it to Python
-    return "AuthenticAMD" in (told.read_text() if told.exists() else platform.processor())
+    """Whether AMD made this processor; False where the system does not say who did."""
+    cpuinfo = Path("/proc/cpuinfo")  # on Linux; on Windows Python knows
+    text = cpuinfo.read_text() if cpuinfo.exists() else platform.processor()
+    return "AuthenticAMD" in text

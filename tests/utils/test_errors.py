@@ -113,7 +113,7 @@ def test_no_file_is_opened_but_as_a_regular_one(file):
             ("card.py", "file.read_bytes()"),
             ("memory.py", "file.read_text(encoding='ascii')"),  # the kernel's, as the next three
             ("memory.py", "own.read_text()"),
-            ("processor.py", "told.read_text()"),
+            ("processor.py", "cpuinfo.read_text()"),
             ("on_processes.py", "Path(f'/proc/{process}/cmdline').read_bytes()"),
             ("prepared.py", "np.load(path, mmap_mode='r', allow_pickle=False)"),  # known to be one
             ("ranks.py", "torch.load(data, map_location=device, weights_only=True)"),  # in memory
